@@ -1,0 +1,82 @@
+//! Deliberate breakages: each removes one step or one ordering that the protocol needs.
+//!
+//! A model is trusted only if it fails when its breakage is switched on. Outside of the models
+//! [`broken`] is the constant `false` and leaves no trace in the code.
+
+use crate::sync::Ordering;
+
+/// One step or ordering that can be switched off, named after what goes missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breakage {
+    /// Ring: the words beside an unsealed head are those of the scan that found it.
+    SumBeforeHead,
+    /// Ring: the words beside a sealed head are those of the scan that found it.
+    SumBeforeSealed,
+    /// Ring: the scan for the head loads relaxed.
+    HeadRelaxed,
+    /// Ring: the opening exchange is relaxed.
+    OpenRelaxed,
+    /// Ring: the next word is opened while the head is still unsealed.
+    NoSeal,
+    /// Ring: a denial is not validated by a second look at the target.
+    NoValidate,
+    /// Ring: the second look is not preceded by an acquire fence.
+    NoValidateFence,
+    /// Ring: a refund stores in place of exchanging.
+    RefundStores,
+    /// Ring: a refund takes the seal off.
+    RefundUnseals,
+    /// Quota: a charge stores in place of exchanging.
+    QuotaStores,
+    /// Quota: an instant of an older period opens that period again.
+    QuotaReopens,
+    /// Move: only the head is frozen.
+    FreezeHeadOnly,
+    /// Move: the words are read, not frozen.
+    NoFreeze,
+    /// Move: the head is published before the older words.
+    PublishHeadFirst,
+    /// Move: the empty slot that ended the probe is left open.
+    NoFreezeEmpty,
+    /// Move: a key is dropped by the helper's own time, not by the array's cutoff.
+    DropByOwnNow,
+    /// Table: a time before the array's cutoff is used as it is.
+    NoCutoff,
+    /// Table: an id is claimed with a store in place of an exchange.
+    ClaimStores,
+    /// Layers: a lost race leaves the earlier layers charged.
+    NoUndo,
+}
+
+#[cfg(all(test, tollgate_loom))]
+mod switch {
+    use super::Breakage;
+    use std::cell::Cell;
+
+    // A model's threads all run on one OS thread, so this is one switch per model.
+    thread_local!(static ACTIVE: Cell<Option<Breakage>> = const { Cell::new(None) });
+
+    pub(crate) fn set(breakage: Option<Breakage>) {
+        ACTIVE.set(breakage);
+    }
+
+    pub(crate) fn broken(breakage: Breakage) -> bool {
+        ACTIVE.get() == Some(breakage)
+    }
+}
+
+#[cfg(all(test, tollgate_loom))]
+pub(crate) use switch::{broken, set};
+
+/// Whether this step is switched off; never outside of the models.
+#[cfg(not(all(test, tollgate_loom)))]
+#[inline(always)]
+pub(crate) const fn broken(_: Breakage) -> bool {
+    false
+}
+
+/// `ordering`, or `Relaxed` where the breakage is on.
+#[inline(always)]
+pub(crate) fn ordering(breakage: Breakage, ordering: Ordering) -> Ordering {
+    if broken(breakage) { Ordering::Relaxed } else { ordering }
+}

@@ -1,0 +1,96 @@
+//! Making a limiter: every field is checked here, none on the request's way.
+
+use crate::charge::MAX_CHARGES;
+use crate::clock::Clock;
+use crate::error::ConfigError;
+use crate::limiter::Limiter;
+use crate::meter::Meter;
+use crate::policy::Policy;
+use std::hash::{BuildHasher, RandomState};
+
+const DEFAULT_MAX_KEYS: usize = 1 << 16;
+
+/// Collects what a [`Limiter`] is made of.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    policies: Vec<Policy>,
+    max_keys: usize,
+    clock: Option<Clock>,
+    seed: Option<[u64; 4]>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Builder { policies: Vec::new(), max_keys: DEFAULT_MAX_KEYS, clock: None, seed: None }
+    }
+
+    /// Adds a policy. Their order is the order of reports.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policies.push(policy);
+        self
+    }
+
+    /// How many keys each policy has room for; 65,536 by default. Expired keys make room for new
+    /// ones; see [`Verdict::TableFull`](crate::Verdict::TableFull) for when there are none.
+    ///
+    /// A key takes 4/3 of a slot: 16 bytes for a calendar policy, 8 times the number of words plus
+    /// one for a ring (64 bytes at 7 words, 128 at 15, 1024 at 127). The memory is reserved at once,
+    /// is touched only as keys come, and is needed twice while a table is renewed.
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.max_keys = keys;
+        self
+    }
+
+    /// The clock; [`Clock::precise`] by default.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = Some(clock.into());
+        self
+    }
+
+    /// Hashes keys under this seed in place of a random one, for runs that must repeat exactly. A
+    /// seed that clients can guess lets them choose keys that collide.
+    pub fn seed(mut self, seed: [u64; 4]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Checks everything and makes the limiter.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the field and the value.
+    pub fn build(self) -> Result<Limiter, ConfigError> {
+        if self.policies.is_empty() {
+            return Err(ConfigError::NoPolicy);
+        }
+        if self.policies.len() > MAX_CHARGES {
+            return Err(ConfigError::TooManyPolicies { value: self.policies.len() });
+        }
+        if self.max_keys == 0 {
+            return Err(ConfigError::MaxKeys { value: 0 });
+        }
+        for (place, policy) in self.policies.iter().enumerate() {
+            policy.plan()?;
+            if self.policies[..place].iter().any(|other| other.name() == policy.name()) {
+                return Err(ConfigError::DuplicateName { value: policy.name().into() });
+            }
+        }
+        let clock = self.clock.unwrap_or_default();
+        let now = clock.now(true);
+        let meters: Result<Box<[Meter]>, ConfigError> = self
+            .policies
+            .into_iter()
+            .map(|policy| Meter::new(policy, self.max_keys, now))
+            .collect();
+        let [a, b, c, d] = self.seed.unwrap_or_else(random_seed);
+        let hasher = ahash::RandomState::with_seeds(a, b, c, d);
+        // Random, so that ids of another limiter are told apart whatever their seeds.
+        let owner = random_seed()[0] as u32;
+        Ok(Limiter::new(meters?, hasher, clock, owner))
+    }
+}
+
+/// Four numbers from the standard library's source of hash seeds.
+fn random_seed() -> [u64; 4] {
+    let state = RandomState::new();
+    [0_u64, 1, 2, 3].map(|place| state.hash_one(place))
+}

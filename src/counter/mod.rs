@@ -1,0 +1,120 @@
+//! What one key's slot holds: a counter over a window or over a calendar period.
+//!
+//! Everything here speaks in ticks: units of the policy's own time, a scale of nanoseconds for a
+//! [`ring`](ring::Ring) and the number of the period for a [`quota`](quota::Quota).
+
+pub(crate) mod quota;
+mod reciprocal;
+pub(crate) mod ring;
+pub(crate) mod scale;
+mod snapshot;
+mod word;
+
+/// `fits_at` of a charge that costs more than its limit.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What a caller asks of one counter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    /// The caller's tick.
+    pub(crate) now: u64,
+    /// Units to charge; 0 asks without writing.
+    pub(crate) cost: u64,
+    /// The limit to apply; `u64::MAX` charges whatever the usage is.
+    pub(crate) limit: u64,
+}
+
+/// What one counter answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) admitted: bool,
+    /// Usage after the decision.
+    pub(crate) used: u64,
+    /// The effective tick; of an admitted charge the recorded one.
+    pub(crate) at: u64,
+    /// The first tick at which the charge has room if nobody else spends, or [`NEVER`].
+    pub(crate) fits_at: u64,
+    /// The first tick at which nothing is used if nobody spends.
+    pub(crate) clear_at: u64,
+}
+
+/// Proof of a charge, for giving it back: good for one refund.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    pub(crate) at: u64,
+    pub(crate) cost: u64,
+}
+
+/// The two times that an array of counters lives by, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Base {
+    /// The array's words count time from here.
+    pub(crate) origin: u64,
+    /// Charges that had expired by then were not copied into this array, so that no earlier time
+    /// is ever used in it.
+    pub(crate) cutoff: u64,
+}
+
+/// The counter was moved to another array; the caller finds it through the table again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved;
+
+/// One key's counter: zeroed memory is a fresh one, and every verb is lock-free.
+///
+/// The verbs need the [`Base`] of the array that the counter lies in, always the same one.
+pub(crate) trait Counter: Sized + Send + Sync + 'static {
+    /// The measures of a policy.
+    type Spec: Copy + Send + Sync + core::fmt::Debug;
+    /// What a freeze saw.
+    type Frozen: Copy;
+
+    #[cfg(all(test, tollgate_loom))]
+    fn zeroed() -> Self;
+
+    /// The base of an array born at `cutoff`.
+    fn base(spec: &Self::Spec, cutoff: u64) -> Base;
+
+    /// Whether an array with this base should be renewed before it is used at `now`.
+    fn outlived(spec: &Self::Spec, base: Base, now: u64) -> bool;
+
+    /// How long to wait, in ticks, before the table looks for expired keys again.
+    fn patience(spec: &Self::Spec) -> u64;
+
+    /// Charges the cost if it has room; denials write nothing.
+    fn charge(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;
+
+    /// What [`charge`](Self::charge) would answer; writes nothing. `used` excludes the cost.
+    fn look(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;
+
+    /// Gives a charge back to the bucket that it was recorded in; nothing if that has expired.
+    fn refund(&self, spec: &Self::Spec, base: Base, receipt: &Receipt) -> Result<u64, Moved>;
+
+    /// Gives up to `amount` back, from the oldest live charges on, and returns how much it was.
+    /// `amount` is lowered by what was given, so that the caller can go on after a move.
+    fn refund_oldest(
+        &self,
+        spec: &Self::Spec,
+        base: Base,
+        now: u64,
+        amount: &mut u64,
+    ) -> Result<(), Moved>;
+
+    /// Forgets every charge that was completed before the call.
+    fn reset(&self, spec: &Self::Spec, base: Base) -> Result<(), Moved>;
+
+    /// Whether the counter was ever charged in this array, or copied into it.
+    fn is_open(&self) -> bool;
+
+    /// Whether nothing is live at `now`. A hint: it may be outdated when it returns.
+    fn is_idle(&self, spec: &Self::Spec, base: Base, now: u64) -> bool;
+
+    /// After this nobody can change the counter, and everybody who freezes sees the same.
+    fn freeze(&self) -> Self::Frozen;
+
+    /// Whether the frozen counter holds anything that is live at `cutoff`.
+    fn survives(frozen: &Self::Frozen, spec: &Self::Spec, base: Base, cutoff: u64) -> bool;
+
+    /// Copies a frozen counter into this fresh one of another array. All who do so copy the same,
+    /// and a late copy changes nothing.
+    fn install(&self, spec: &Self::Spec, frozen: &Self::Frozen, from: Base, to: Base);
+}

@@ -1,0 +1,74 @@
+//! Division by a number that is known when a policy is built, without a division per request.
+
+/// A divisor and its reciprocal.
+///
+/// With `m = floor((2^64 - 1) / d)` the product `n * m / 2^64` is less than one below `n / d`, so
+/// that its floor is the quotient or one less, and one comparison tells which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reciprocal {
+    divisor: u64,
+    multiplier: u64,
+}
+
+impl Reciprocal {
+    /// The reciprocal of `divisor`; zero is taken as one.
+    pub(crate) fn new(divisor: u64) -> Self {
+        let divisor = divisor.max(1);
+        Reciprocal { divisor, multiplier: u64::MAX / divisor }
+    }
+
+    /// `floor(n / divisor)`, for every `n`.
+    #[inline(always)]
+    pub(crate) fn divide(self, n: u64) -> u64 {
+        let quotient = ((n as u128 * self.multiplier as u128) >> 64) as u64;
+        let rest = n - quotient * self.divisor;
+        quotient + u64::from(rest >= self.divisor)
+    }
+
+    #[inline(always)]
+    pub(crate) fn divisor(self) -> u64 {
+        self.divisor
+    }
+}
+
+#[cfg(all(test, not(tollgate_loom)))]
+mod tests {
+    use super::Reciprocal;
+    use proptest::prelude::*;
+
+    #[test]
+    fn divides_at_every_edge() {
+        let edges = [
+            0,
+            1,
+            2,
+            3,
+            7,
+            9,
+            10,
+            1 << 31,
+            1 << 32,
+            u64::MAX / 3,
+            u64::MAX / 2,
+            u64::MAX - 1,
+            u64::MAX,
+        ];
+        for d in edges.into_iter().filter(|d| *d > 0) {
+            for n in edges {
+                assert_eq!(Reciprocal::new(d).divide(n), n / d, "{n} / {d}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn divides_like_the_processor(n: u64, d in 1u64.., shift in 0u32..64) {
+            let d = (d >> shift).max(1);
+            prop_assert_eq!(Reciprocal::new(d).divide(n), n / d);
+            // Around each multiple of the divisor a wrong estimate would show.
+            let multiple = n / d * d;
+            prop_assert_eq!(Reciprocal::new(d).divide(multiple), n / d);
+            prop_assert_eq!(Reciprocal::new(d).divide(multiple.saturating_sub(1)), multiple.saturating_sub(1) / d);
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! One key's sliding window: a fixed ring of words, each a bucket of charges.
+//!
+//! # State
+//! At most one word is unsealed, and it is the head: the newest bucket. Every verb changes one word
+//! by one compare-exchange at a time.
+//!
+//! # Invariants
+//! - R1: times grow strictly along the ring from the word after the head to the head, so that an
+//!   old value never comes back in this array.
+//! - R2: while the target (the unsealed head or, behind a sealed head, the next word) is unchanged,
+//!   no word of the ring gains a charge. Hence a successful exchange of the target proves that the
+//!   sum which allowed it still held.
+//! - R3: refunds only lower counts, and neither seal nor unseal.
+//! - R4: once a word is MOVED it never changes; words are frozen from place 0 on.
+//!
+//! # Progress
+//! Lock-free: an exchange fails only when another one succeeded. A thread that dies between sealing
+//! and opening leaves a sealed head, behind which anyone opens the next word.
+
+use super::scale::Scale;
+use super::snapshot::{Plan, Snapshot, live};
+use super::word::{MOVED, SEALED};
+use super::{Base, Counter, Moved, NEVER, Outcome, Receipt, Request};
+use crate::breakage::{Breakage, broken, ordering};
+use crate::sync::{AtomicU64, Ordering::*, fence};
+
+/// `R` buckets. Zeroed memory is a fresh ring.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Ring<const R: usize> {
+    words: [AtomicU64; R],
+}
+
+impl<const R: usize> Ring<R> {
+    /// The words as a charge must see them, or `Moved`.
+    fn read(&self) -> Result<Snapshot<R>, Moved> {
+        // Acquire: whoever sees this head sees every change made before it was written, so that
+        // the sum below misses no charge. Pairs with the AcqRel of each exchange.
+        // Models: head_relaxed (ring::wrap).
+        let acquire = ordering(Breakage::HeadRelaxed, Acquire);
+        let mut words = [0; R];
+        let mut head = 0;
+        for place in 0..R {
+            words[place] = self.words[place].load(acquire);
+            if words[place] > words[head] {
+                head = place;
+            }
+        }
+        let newest = words[head];
+        if newest & MOVED != 0 {
+            return Err(Moved);
+        }
+        let mut snapshot = Snapshot { words, head };
+        let sealed = snapshot.head_is_sealed();
+        if !(broken(Breakage::SumBeforeHead) && !sealed) {
+            let kept = broken(Breakage::SumBeforeSealed) && sealed;
+            // R2: only what is loaded after the head counts.
+            // Relaxed: ordered behind the Acquire of the head. Models: sum_before_head,
+            // sum_before_sealed (ring::wrap, ring::opener).
+            for place in 0..R {
+                if place != head && !(kept && place != snapshot.next()) {
+                    snapshot.words[place] = self.words[place].load(Relaxed);
+                }
+            }
+        }
+        if snapshot.words[snapshot.next()] & MOVED != 0 {
+            // Acquire: the caller reads the table's current array again and must find the one that
+            // this word was moved for. Pairs with the freezing fetch_or.
+            fence(Acquire);
+            return Err(Moved);
+        }
+        Ok(snapshot)
+    }
+
+    /// Whether the target is still what the snapshot says, so that its sum is one that was true.
+    fn stands(&self, snapshot: &Snapshot<R>) -> bool {
+        if broken(Breakage::NoValidate) {
+            return true;
+        }
+        if !broken(Breakage::NoValidateFence) {
+            // Acquire: whoever saw a newer bucket in the relaxed loads sees the target changed as
+            // well. Pairs with the AcqRel of the opening exchange. Model: no_validate_fence
+            // (ring::denial).
+            fence(Acquire);
+        }
+        let target = snapshot.target();
+        // Relaxed: compared only.
+        self.words[target].load(Relaxed) == snapshot.words[target]
+    }
+
+    #[inline]
+    fn attempt(
+        &self,
+        spec: &Scale,
+        base: Base,
+        request: &Request,
+        commit: bool,
+    ) -> Result<Outcome, Moved> {
+        let now = local(base, request.now);
+        loop {
+            let snapshot = self.read()?;
+            let outcome = match snapshot.plan(spec, now, request.cost, request.limit) {
+                Plan::Stale => continue,
+                Plan::Stay(outcome) if self.stands(&snapshot) => outcome,
+                Plan::Write(_, outcome) | Plan::Turn(_, outcome)
+                    if !commit && self.stands(&snapshot) =>
+                {
+                    let clear_at = snapshot.clear_at(spec, outcome.at);
+                    Outcome { used: outcome.used.saturating_sub(request.cost), clear_at, ..outcome }
+                }
+                Plan::Write(word, outcome) if commit && self.write(&snapshot, word) => outcome,
+                Plan::Turn(word, outcome) if commit && self.turn(&snapshot, word) => outcome,
+                _ => continue,
+            };
+            return Ok(global(base, outcome));
+        }
+    }
+
+    fn write(&self, snapshot: &Snapshot<R>, word: u64) -> bool {
+        let target = snapshot.target();
+        // AcqRel: releases the seal that this opening may rest on, and continues the chain that
+        // the Acquire in `read` relies on. Model: open_relaxed (ring::wrap).
+        let acq_rel = if snapshot.head_is_sealed() {
+            ordering(Breakage::OpenRelaxed, AcqRel)
+        } else {
+            AcqRel
+        };
+        self.words[target].compare_exchange(snapshot.words[target], word, acq_rel, Relaxed).is_ok()
+    }
+
+    /// Seals the head, then opens the next word. If this thread stops in between, anyone opens.
+    fn turn(&self, snapshot: &Snapshot<R>, word: u64) -> bool {
+        let (head, next) = (snapshot.head, snapshot.next());
+        let newest = snapshot.words[head];
+        if !broken(Breakage::NoSeal) {
+            // AcqRel: from here on no charge can enter the head. Pairs with the Acquire in `read`.
+            let sealed =
+                self.words[head].compare_exchange(newest, newest | SEALED, AcqRel, Relaxed);
+            if sealed.is_err() {
+                return false;
+            }
+        }
+        // AcqRel: as in `write`.
+        let acq_rel = ordering(Breakage::OpenRelaxed, AcqRel);
+        self.words[next].compare_exchange(snapshot.words[next], word, acq_rel, Relaxed).is_ok()
+    }
+
+    /// Replaces each word by `change(word)` until that gives the word itself or stops.
+    fn change(&self, place: usize, mut change: impl FnMut(u64) -> u64) -> Result<(), Moved> {
+        loop {
+            // Acquire: a MOVED word sends the caller to the table's current array.
+            let word = self.words[place].load(Acquire);
+            if word & MOVED != 0 {
+                return Err(Moved);
+            }
+            let mut after = change(word);
+            if after == word {
+                return Ok(());
+            }
+            if broken(Breakage::RefundStores) {
+                self.words[place].store(after, Release);
+                return Ok(());
+            }
+            if broken(Breakage::RefundUnseals) {
+                after &= !SEALED;
+            }
+            // AcqRel: keeps the chain of `read` unbroken. Models: refund_stores, refund_unseals.
+            if self.words[place].compare_exchange(word, after, AcqRel, Relaxed).is_ok() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn freeze_head_only(&self) -> Snapshot<R> {
+        loop {
+            let snapshot = match self.read() {
+                Ok(snapshot) => snapshot,
+                Err(Moved) => {
+                    return snapshot_of(std::array::from_fn(|p| self.words[p].load(Acquire)));
+                }
+            };
+            let newest = snapshot.words[snapshot.head];
+            if self.words[snapshot.head]
+                .compare_exchange(newest, newest | MOVED, AcqRel, Relaxed)
+                .is_ok()
+            {
+                return snapshot;
+            }
+        }
+    }
+}
+
+impl<const R: usize> Counter for Ring<R> {
+    type Spec = Scale;
+    type Frozen = Snapshot<R>;
+
+    #[cfg(all(test, tollgate_loom))]
+    fn zeroed() -> Self {
+        Ring { words: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    fn base(spec: &Scale, cutoff: u64) -> Base {
+        Base { origin: spec.origin(cutoff), cutoff }
+    }
+
+    #[inline(always)]
+    fn outlived(spec: &Scale, base: Base, now: u64) -> bool {
+        now.saturating_sub(base.origin) > spec.renew_at()
+    }
+
+    fn patience(spec: &Scale) -> u64 {
+        (spec.window() / 64).max(1)
+    }
+
+    #[inline]
+    fn charge(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {
+        self.attempt(spec, base, request, true)
+    }
+
+    #[inline]
+    fn look(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {
+        self.attempt(spec, base, request, false)
+    }
+
+    fn refund(&self, spec: &Scale, base: Base, receipt: &Receipt) -> Result<u64, Moved> {
+        let Some(at) = receipt.at.checked_sub(base.origin) else {
+            return Ok(0);
+        };
+        let format = spec.format();
+        // The bucket's newest charge is this one or a later one of its cell. A bucket that was
+        // merged into a later cell is not found, and the charge stays: late, never early.
+        let is_bucket = |word| {
+            let time = format.time(word);
+            time >= at && spec.cell(time) == spec.cell(at)
+        };
+        for place in 0..R {
+            let mut given = None;
+            self.change(place, |word| {
+                given = None;
+                if word == 0 || !is_bucket(word) {
+                    return word;
+                }
+                let (after, amount) = format.give_back(word, receipt.cost);
+                given = Some(amount);
+                after
+            })?;
+            if let Some(given) = given {
+                return Ok(given);
+            }
+        }
+        Ok(0)
+    }
+
+    fn refund_oldest(
+        &self,
+        spec: &Scale,
+        base: Base,
+        now: u64,
+        amount: &mut u64,
+    ) -> Result<(), Moved> {
+        let snapshot = self.read()?;
+        let newest = spec.format().time(snapshot.words[snapshot.head]);
+        let now = local(base, now).max(newest);
+        for step in 1..=R {
+            let mut given = 0;
+            self.change((snapshot.head + step) % R, |word| {
+                // A bucket that was opened since is newer than the charge that is given back.
+                let older = spec.cell(spec.format().time(word)) <= spec.cell(newest);
+                let ours = older && live(spec, word, now);
+                let (after, taken) =
+                    if ours { spec.format().give_back(word, *amount) } else { (word, 0) };
+                given = taken;
+                after
+            })?;
+            *amount -= given;
+        }
+        Ok(())
+    }
+
+    fn reset(&self, spec: &Scale, _: Base) -> Result<(), Moved> {
+        for place in 0..R {
+            self.change(place, |word| spec.format().clear(word))?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        // Acquire: a copied ring's head is published last; whoever sees it sees the older words.
+        // Model: publish_head_first (ring::move).
+        self.words[0].load(Acquire) != 0
+    }
+
+    fn is_idle(&self, spec: &Scale, base: Base, now: u64) -> bool {
+        let now = local(base, now);
+        // Relaxed: a hint.
+        self.words.iter().all(|word| !live(spec, word.load(Relaxed), now))
+    }
+
+    fn freeze(&self) -> Snapshot<R> {
+        if broken(Breakage::FreezeHeadOnly) {
+            return self.freeze_head_only();
+        }
+        snapshot_of(std::array::from_fn(|place| {
+            if broken(Breakage::NoFreeze) {
+                return self.words[place].load(Acquire);
+            }
+            // AcqRel: no exchange can succeed after this; whoever meets the mark sees the array
+            // that the word is moved for. Models: no_freeze, freeze_head_only (ring::move).
+            self.words[place].fetch_or(MOVED, AcqRel)
+        }))
+    }
+
+    fn survives(frozen: &Snapshot<R>, spec: &Scale, base: Base, cutoff: u64) -> bool {
+        live(spec, frozen.words[frozen.head], local(base, cutoff))
+    }
+
+    fn install(&self, spec: &Scale, frozen: &Snapshot<R>, from: Base, to: Base) {
+        let words =
+            frozen.rebased(spec, local(from, to.cutoff), to.origin.saturating_sub(from.origin));
+        let publish = |place: usize| {
+            if words[place] != 0 {
+                // AcqRel: pairs with `is_open`. A late copy finds the word already there and
+                // changes nothing, since no word of an open ring is 0 again.
+                let _ = self.words[place].compare_exchange(0, words[place], AcqRel, Relaxed);
+            }
+        };
+        if broken(Breakage::PublishHeadFirst) {
+            publish(0);
+        }
+        (1..R).for_each(publish);
+        publish(0);
+    }
+}
+
+/// The snapshot of words that nobody can change any more, without their marks.
+fn snapshot_of<const R: usize>(mut words: [u64; R]) -> Snapshot<R> {
+    let mut head = 0;
+    for place in 0..R {
+        words[place] &= !MOVED;
+        if words[place] > words[head] {
+            head = place;
+        }
+    }
+    Snapshot { words, head }
+}
+
+/// A tick as the words count it. No time before the cutoff is used in an array: a late thread
+/// could start a second history of a key that was dropped. Model: no_cutoff (table::dropped).
+#[inline(always)]
+fn local(base: Base, tick: u64) -> u64 {
+    let tick = if broken(Breakage::NoCutoff) { tick } else { tick.max(base.cutoff) };
+    tick.saturating_sub(base.origin)
+}
+
+#[inline(always)]
+fn global(base: Base, outcome: Outcome) -> Outcome {
+    let fits_at = if outcome.fits_at == NEVER { NEVER } else { outcome.fits_at + base.origin };
+    Outcome {
+        at: outcome.at + base.origin,
+        fits_at,
+        clear_at: outcome.clear_at + base.origin,
+        ..outcome
+    }
+}

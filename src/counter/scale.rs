@@ -1,0 +1,155 @@
+//! How a sliding window is laid on a ring: the unit of time, the window and the cells in such units.
+//!
+//! An exact policy takes the finest decimal unit (1 ns, 10 ns, 100 ns, ...) whose window fits eight
+//! times into the word's time field: 1 ns up to windows of days. Clock readings are cut to the unit.
+//! A bucketed policy takes the coarsest decimal unit that still divides each bucket's span by 1024,
+//! since a coarse unit lets the time field last longer; one unit is added to its window, so that
+//! what the cut takes off is never given away.
+
+use super::reciprocal::Reciprocal;
+use super::word::WordFormat;
+
+/// How many windows the time field must span at the least. An array is renewed before its field
+/// ends, and after a renewal the field starts one window before the present.
+const WINDOWS_PER_FIELD: u64 = 8;
+
+/// Units per bucket that a bucketed policy asks for.
+const UNITS_PER_SPAN: u64 = 1024;
+
+/// The measures of one policy's rings, in ticks: units of time counted from the clock's zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scale {
+    unit: Reciprocal,
+    cell: Reciprocal,
+    window: u64,
+    lead: u64,
+    format: WordFormat,
+}
+
+impl Scale {
+    /// `words` is the length of the ring. Exact if the ring has a word for each unit of the limit.
+    pub(crate) fn new(window_ns: u64, max_limit: u64, words: u64) -> Self {
+        let format = WordFormat::for_limit(max_limit);
+        let exact = max_limit <= words;
+        let unit = unit_ns(window_ns, words, exact, format);
+        let coarse = !exact && unit > 1;
+        let window = window_ns.div_ceil(unit) + u64::from(coarse);
+        let span = if exact { 1 } else { window.div_ceil(words - 1) };
+        // Ticks begin high enough for an array that is born at the clock's zero to look back.
+        let lead = (window.div_ceil(span) + 2) * span;
+        Scale { unit: Reciprocal::new(unit), cell: Reciprocal::new(span), window, lead, format }
+    }
+
+    /// The tick at an instant of the clock.
+    #[inline(always)]
+    pub(crate) fn tick(&self, ns: u64) -> u64 {
+        self.unit.divide(ns).saturating_add(self.lead)
+    }
+
+    /// The first instant of a tick, in nanoseconds of the clock.
+    pub(crate) fn instant_ns(&self, tick: u64) -> u64 {
+        tick.saturating_sub(self.lead).saturating_mul(self.unit.divisor())
+    }
+
+    /// The resolution of recorded times.
+    pub(crate) fn unit_ns(&self) -> u64 {
+        self.unit.divisor()
+    }
+
+    /// The window in ticks: a charge is live at `now` if `now - time < window`.
+    #[inline(always)]
+    pub(crate) fn window(&self) -> u64 {
+        self.window
+    }
+
+    #[inline(always)]
+    pub(crate) fn format(&self) -> WordFormat {
+        self.format
+    }
+
+    /// The cell of a time; the same for ticks and for times counted from an origin, since origins
+    /// are whole cells.
+    #[inline(always)]
+    pub(crate) fn cell(&self, time: u64) -> u64 {
+        self.cell.divide(time)
+    }
+
+    /// The first time of the cell after that of `time`.
+    #[inline(always)]
+    pub(crate) fn next_cell(&self, time: u64) -> u64 {
+        (self.cell(time) + 1) * self.cell.divisor()
+    }
+
+    /// The tick from which an array born at `cutoff` counts: a whole cell, and before everything
+    /// that is live at the cutoff.
+    pub(crate) fn origin(&self, cutoff: u64) -> u64 {
+        let oldest = cutoff.saturating_sub(self.window + 1);
+        oldest - oldest % self.cell.divisor()
+    }
+
+    /// The age, in ticks since its origin, at which an array should be renewed.
+    #[inline(always)]
+    pub(crate) fn renew_at(&self) -> u64 {
+        self.format.max_time() / 4 * 3
+    }
+}
+
+fn unit_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
+    let mut unit: u64 = 1;
+    if !exact {
+        let wanted = UNITS_PER_SPAN * (words - 1);
+        while window_ns / (unit * 10) >= wanted {
+            unit *= 10;
+        }
+    }
+    while (window_ns.div_ceil(unit) + 1) * WINDOWS_PER_FIELD > format.max_time() {
+        unit *= 10;
+    }
+    unit
+}
+
+#[cfg(all(test, not(tollgate_loom)))]
+mod tests {
+    use super::*;
+    use crate::{MAX_LIMIT, MAX_WINDOW, MIN_WINDOW};
+    use proptest::prelude::*;
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    #[test]
+    fn small_limits_have_fine_time() {
+        assert_eq!(Scale::new(MINUTE, 20, 31).unit_ns(), 1);
+        assert_eq!(Scale::new(24 * 60 * MINUTE, 127, 127).unit_ns(), 1);
+        assert_eq!(Scale::new(400 * 24 * 60 * MINUTE, 127, 127).unit_ns(), 1_000);
+        assert_eq!(Scale::new(MINUTE, 100_000, 15).unit_ns(), 1_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn every_policy_fits_its_field(
+            window_ns in MIN_WINDOW.as_nanos() as u64..=MAX_WINDOW.as_nanos() as u64,
+            limit in 1..=MAX_LIMIT, shift in 0u32..40,
+            words in prop::sample::select(vec![7u64, 15, 31, 63, 127]),
+            now: u64,
+        ) {
+            let limit = (limit >> shift).max(1);
+            let scale = Scale::new(window_ns, limit, words);
+            let (window, unit) = (scale.window() as u128, scale.unit_ns() as u128);
+            // Never shorter than asked for, and late by less than two units.
+            prop_assert!(window * unit >= window_ns as u128);
+            prop_assert!(window * unit < window_ns as u128 + 2 * unit);
+            prop_assert!(window * unit <= window_ns as u128 * 101 / 100, "unit {unit} of {window_ns}");
+            // An array is renewed at least two windows after its birth.
+            let cutoff = scale.tick(now);
+            let origin = scale.origin(cutoff);
+            prop_assert!(cutoff - origin > scale.window());
+            prop_assert_eq!(scale.cell(origin) * scale.cell.divisor(), origin);
+            prop_assert!(cutoff - origin + 2 * scale.window() < scale.renew_at());
+            // Ticks and instants are inverse.
+            if cutoff < u64::MAX {
+                prop_assert!(scale.instant_ns(cutoff) <= now);
+                prop_assert!(now - scale.instant_ns(cutoff) < scale.unit_ns());
+            }
+        }
+    }
+}

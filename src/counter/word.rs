@@ -1,0 +1,123 @@
+//! One ring word: the pure transitions of one bucket.
+//!
+//! ```text
+//!  63                                              0
+//! [ time of the newest charge | count | MOVED | SEALED ]
+//! ```
+//!
+//! The split between time and count follows from the limit: small limits get fine time. Time is on
+//! top, so that words compare by time, and it starts at 1, so that an opened word is never 0.
+
+/// The bucket takes no more charges; whoever finds it as the head opens the next one.
+pub(crate) const SEALED: u64 = 1;
+/// The bucket has been copied to another array and never changes again in this one.
+pub(crate) const MOVED: u64 = 2;
+
+const FLAG_BITS: u32 = 2;
+
+/// A bucket holds at least 2^5 times the limit, so that a debt is remembered in full.
+const HEADROOM_BITS: u32 = 5;
+
+/// Where time ends and the count begins, for one policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WordFormat {
+    time_shift: u32,
+}
+
+impl WordFormat {
+    /// The format for limits up to `max_limit` (at most [`MAX_LIMIT`](crate::MAX_LIMIT)).
+    pub(crate) fn for_limit(max_limit: u64) -> Self {
+        let count_bits = u64::BITS - max_limit.leading_zeros() + HEADROOM_BITS;
+        WordFormat { time_shift: FLAG_BITS + count_bits }
+    }
+
+    #[inline(always)]
+    pub(crate) fn time(self, word: u64) -> u64 {
+        word >> self.time_shift
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(self, word: u64) -> u64 {
+        (word >> FLAG_BITS) & self.max_count()
+    }
+
+    /// An open bucket. A count beyond [`max_count`](Self::max_count) is held there.
+    #[inline(always)]
+    pub(crate) fn pack(self, time: u64, count: u64) -> u64 {
+        debug_assert!(time >= 1 && time <= self.max_time());
+        (time << self.time_shift) | (count.min(self.max_count()) << FLAG_BITS)
+    }
+
+    /// The word after `amount` of its count was given back, and how much that was.
+    ///
+    /// A saturated count may stand for more than it says, so it stays until it expires.
+    #[inline]
+    pub(crate) fn give_back(self, word: u64, amount: u64) -> (u64, u64) {
+        let count = self.count(word);
+        if count == self.max_count() {
+            return (word, 0);
+        }
+        let given = amount.min(count);
+        (word - (given << FLAG_BITS), given)
+    }
+
+    /// The word with no count left, whatever it held.
+    pub(crate) fn clear(self, word: u64) -> u64 {
+        word & !(self.max_count() << FLAG_BITS)
+    }
+
+    #[inline(always)]
+    pub(crate) fn max_count(self) -> u64 {
+        (1 << (self.time_shift - FLAG_BITS)) - 1
+    }
+
+    #[inline(always)]
+    pub(crate) fn max_time(self) -> u64 {
+        u64::MAX >> self.time_shift
+    }
+}
+
+#[cfg(all(test, not(tollgate_loom)))]
+mod tests {
+    use super::*;
+    use crate::MAX_LIMIT;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packs_and_unpacks(limit in 1..=MAX_LIMIT, time: u64, count: u64) {
+            let format = WordFormat::for_limit(limit);
+            let time = time % format.max_time() + 1;
+            let word = format.pack(time, count);
+            prop_assert_eq!(format.time(word), time);
+            prop_assert_eq!(format.count(word), count.min(format.max_count()));
+            prop_assert_eq!(word & (SEALED | MOVED), 0);
+            prop_assert!(word != 0);
+            prop_assert!(format.max_count() >= limit * 32 - 1);
+            for flags in [SEALED, MOVED, SEALED | MOVED] {
+                prop_assert_eq!(format.time(word | flags), time);
+                prop_assert_eq!(format.count(word | flags), format.count(word));
+                prop_assert_eq!(format.clear(word | flags), format.pack(time, 0) | flags);
+            }
+        }
+
+        #[test]
+        fn words_compare_by_time(limit in 1..=MAX_LIMIT, a: u64, b: u64, m: u64, n: u64) {
+            let format = WordFormat::for_limit(limit);
+            let (a, b) = (a % format.max_time() + 1, b % format.max_time() + 1);
+            prop_assume!(a < b);
+            prop_assert!(format.pack(a, m) | SEALED | MOVED < format.pack(b, n));
+        }
+
+        #[test]
+        fn gives_back_what_is_there(limit in 1..=MAX_LIMIT, count: u64, amount: u64, flags in 0u64..4) {
+            let format = WordFormat::for_limit(limit);
+            let count = count % (format.max_count() + 1);
+            let word = format.pack(7, count) | flags;
+            let (after, given) = format.give_back(word, amount);
+            let expected = if count == format.max_count() { 0 } else { amount.min(count) };
+            prop_assert_eq!(given, expected);
+            prop_assert_eq!(after, format.pack(7, count - given) | flags);
+        }
+    }
+}

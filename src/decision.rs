@@ -1,0 +1,72 @@
+//! What the caller learns from a request.
+
+use std::time::Duration;
+
+use crate::charge::PolicyId;
+
+/// The answer to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every policy had room; all of them have been charged.
+    Allowed,
+    /// At least one policy has no room now; none has been charged.
+    Denied,
+    /// At least one charge costs more than its limit, so that no wait will help; none has been charged.
+    Impossible,
+    /// A new key found no place in a table that holds `max_keys` keys already; none has been charged.
+    TableFull,
+    /// A charge names a policy of another limiter, or there are more than
+    /// [`MAX_CHARGES`](crate::MAX_CHARGES) of them; none has been charged.
+    Invalid,
+}
+
+/// The outcome of one request over all the policies that it names.
+///
+/// Times are waits counted from the request's own `now`, never points on a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Decision {
+    /// Whether the request may go on.
+    pub verdict: Verdict,
+    /// The policy that decided: the first in the order of the request that had no room or, when the
+    /// request is allowed, the one with the least remaining.
+    pub policy: PolicyId,
+    /// The limit of that policy that was applied, in units of cost.
+    pub limit: u64,
+    /// What that policy has left after this decision, in units of cost.
+    pub remaining: u64,
+    /// The shortest wait after which this whole request can pass if nobody else spends: the longest
+    /// over all its policies. `Some` exactly when the verdict is [`Verdict::Denied`].
+    pub retry_after: Option<Duration>,
+    /// The wait until that policy has its whole limit free again if nobody spends.
+    pub reset_after: Duration,
+}
+
+impl Decision {
+    /// Whether the request may go on.
+    #[inline]
+    pub fn is_allowed(&self) -> bool {
+        self.verdict == Verdict::Allowed
+    }
+}
+
+/// How one policy of a request stands after the decision, for reports and headers.
+///
+/// [`Limiter::check_layers`](crate::Limiter::check_layers) gives one for each charge, in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Layer {
+    /// The policy that was charged.
+    pub policy: PolicyId,
+    /// The limit that was applied, in units of cost.
+    pub limit: u64,
+    /// What is left of it, in units of cost.
+    pub remaining: u64,
+    /// Whether this policy had no room for its charge.
+    pub violated: bool,
+    /// The shortest wait after which this policy has room for its charge if nobody else spends;
+    /// `None` when it had room, and when its charge costs more than the limit.
+    pub retry_after: Option<Duration>,
+    /// The wait until the whole limit is free again if nobody spends.
+    pub reset_after: Duration,
+}

@@ -1,0 +1,128 @@
+//! What can be wrong with a configuration.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::charge::MAX_CHARGES;
+
+/// The greatest limit, in units of cost.
+pub const MAX_LIMIT: u64 = 1 << 40;
+/// Bytes of a policy's name.
+pub(crate) const MAX_NAME: usize = 64;
+
+/// Why a limiter could not be built or changed. Each names the field and the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no policy.
+    NoPolicy,
+    /// There are more policies than [`MAX_CHARGES`].
+    TooManyPolicies {
+        /// How many there are.
+        value: usize,
+    },
+    /// A name is empty, longer than 64 bytes, or not printable ASCII.
+    Name {
+        /// The name.
+        value: String,
+    },
+    /// Two policies have one name.
+    DuplicateName {
+        /// The name.
+        value: String,
+    },
+    /// A limit is not within 1 and [`MAX_LIMIT`].
+    Limit {
+        /// The policy's name.
+        policy: String,
+        /// The limit.
+        value: u64,
+    },
+    /// A greatest limit is below the policy's limit or above [`MAX_LIMIT`]; or a new limit is above
+    /// the greatest.
+    MaxLimit {
+        /// The policy's name.
+        policy: String,
+        /// The greatest limit.
+        value: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A window is not within [`MIN_WINDOW`](crate::MIN_WINDOW) and [`MAX_WINDOW`](crate::MAX_WINDOW).
+    Window {
+        /// The policy's name.
+        policy: String,
+        /// The window.
+        value: Duration,
+    },
+    /// The number of buckets is not within 2 and 127.
+    Buckets {
+        /// The policy's name.
+        policy: String,
+        /// The number.
+        value: u32,
+    },
+    /// An offset is more than 18 hours.
+    Offset {
+        /// The policy's name.
+        policy: String,
+        /// The offset in seconds.
+        value: i32,
+    },
+    /// Room for no key at all.
+    MaxKeys {
+        /// The number of keys.
+        value: usize,
+    },
+    /// There is no such policy in this limiter.
+    UnknownPolicy {
+        /// Its index.
+        value: usize,
+    },
+    /// There is no memory for so many keys.
+    OutOfMemory {
+        /// The policy's name.
+        policy: String,
+        /// The number of keys.
+        max_keys: usize,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use ConfigError::*;
+        match self {
+            NoPolicy => write!(f, "a limiter needs at least one policy"),
+            TooManyPolicies { value } => {
+                write!(f, "{value} policies are too many: at most {MAX_CHARGES} are possible")
+            }
+            Name { value } => {
+                write!(f, "name {value:?} must be 1 to {MAX_NAME} printable ASCII characters")
+            }
+            DuplicateName { value } => write!(f, "name {value:?} is taken by another policy"),
+            Limit { policy, value } => {
+                write!(f, "policy {policy:?}: limit {value} must be from 1 to {MAX_LIMIT}")
+            }
+            MaxLimit { policy, value, limit } => write!(
+                f,
+                "policy {policy:?}: max_limit {value} must be from the limit {limit} to {MAX_LIMIT}"
+            ),
+            Window { policy, value } => {
+                write!(f, "policy {policy:?}: window {value:?} must be from 1 ms to 400 days")
+            }
+            Buckets { policy, value } => {
+                write!(f, "policy {policy:?}: buckets {value} must be from 2 to 127")
+            }
+            Offset { policy, value } => {
+                write!(f, "policy {policy:?}: offset {value} s must be within 18 hours of UTC")
+            }
+            MaxKeys { value } => write!(f, "max_keys {value} must be at least 1"),
+            UnknownPolicy { value } => write!(f, "policy {value} is not one of this limiter"),
+            OutOfMemory { policy, max_keys } => {
+                write!(f, "policy {policy:?}: no memory for max_keys {max_keys}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,109 @@
+//! Who a request is charged to.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// What a policy counts by: a user, an address, a tenant.
+///
+/// Keys of any length are hashed under random seeds and not kept. The hash has 64 bits, so two keys
+/// of one policy share a counter with a chance of about n² / 2⁶⁵ for n keys (10 million: 1 in
+/// 370,000). Keys of different kinds (text, number, address) never compare equal.
+///
+/// ```
+/// use std::net::IpAddr;
+/// use tollgate::Key;
+///
+/// let user = Key::from("alice");
+/// let tenant = Key::from(42_u64);
+/// // IPv6 addresses count by /64, the least that one subscriber has; IPv4 addresses count whole,
+/// // also when they come mapped into IPv6.
+/// let one: IpAddr = "2001:db8::1".parse()?;
+/// let other: IpAddr = "2001:db8::ffff".parse()?;
+/// assert_eq!(Key::from(one), Key::from(other));
+/// let mapped: IpAddr = "::ffff:192.0.2.1".parse()?;
+/// let plain: IpAddr = "192.0.2.1".parse()?;
+/// assert_eq!(Key::from(mapped), Key::from(plain));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key<'k>(Kind<'k>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind<'k> {
+    Shared,
+    Bytes(&'k [u8]),
+    Number(u64),
+    V4(u32),
+    V6 { network: u128, prefix: u8 },
+}
+
+/// The prefix that IPv6 addresses count by unless told otherwise.
+const V6_PREFIX: u8 = 64;
+
+impl<'k> Key<'k> {
+    /// One key for everybody: a limit on the whole service.
+    pub const SHARED: Key<'static> = Key(Kind::Shared);
+
+    /// An address; IPv6 addresses count by the first `v6_prefix` bits (at most 128).
+    pub fn ip(address: IpAddr, v6_prefix: u8) -> Key<'static> {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Key(Kind::V4(v4.to_bits())),
+            IpAddr::V6(v6) => {
+                let prefix = v6_prefix.min(128);
+                Key(Kind::V6 { network: network(v6, prefix), prefix })
+            }
+        }
+    }
+}
+
+fn network(address: Ipv6Addr, prefix: u8) -> u128 {
+    let host_bits = 128 - u32::from(prefix);
+    address.to_bits() & u128::MAX.checked_shl(host_bits).unwrap_or(0)
+}
+
+impl<'k> From<&'k [u8]> for Key<'k> {
+    fn from(bytes: &'k [u8]) -> Self {
+        Key(Kind::Bytes(bytes))
+    }
+}
+
+impl<'k> From<&'k str> for Key<'k> {
+    fn from(text: &'k str) -> Self {
+        Key(Kind::Bytes(text.as_bytes()))
+    }
+}
+
+impl<'k> From<&'k String> for Key<'k> {
+    fn from(text: &'k String) -> Self {
+        Key(Kind::Bytes(text.as_bytes()))
+    }
+}
+
+impl From<u64> for Key<'_> {
+    fn from(number: u64) -> Self {
+        Key(Kind::Number(number))
+    }
+}
+
+impl From<IpAddr> for Key<'_> {
+    fn from(address: IpAddr) -> Self {
+        Key::ip(address, V6_PREFIX)
+    }
+}
+
+#[cfg(all(test, not(tollgate_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_cut_where_they_say() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (a, b) = (address("2001:db8:0:1::1"), address("2001:db8:0:2::1"));
+        assert_ne!(Key::from(a), Key::from(b));
+        assert_eq!(Key::ip(a, 48), Key::ip(b, 48));
+        assert_ne!(Key::ip(a, 128), Key::ip(address("2001:db8:0:1::2"), 128));
+        assert_eq!(Key::ip(a, 0), Key::ip(address("fe80::1"), 0));
+        assert_eq!(Key::ip(a, 255), Key::ip(a, 128));
+        assert_ne!(Key::ip(a, 0), Key::ip(address("0.0.0.0"), 0));
+        assert_ne!(Key::from("42"), Key::from(42));
+    }
+}

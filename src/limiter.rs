@@ -1,0 +1,157 @@
+//! The request's way: session -> meter -> table -> counter.
+
+use crate::builder::Builder;
+use crate::charge::{Charge, PolicyId};
+use crate::clock::{Clock, Now};
+use crate::decision::{Decision, Layer};
+use crate::error::ConfigError;
+use crate::http;
+use crate::key::Key;
+use crate::meter::Meter;
+use crate::policy::Policy;
+use crate::session::Session;
+use crate::table::KeyId;
+use std::time::Duration;
+
+/// Decides which requests may go on.
+///
+/// Shared between threads by reference: every verb takes `&self`, none blocks, and none allocates
+/// but for the amortised renewal of a table.
+#[derive(Debug)]
+pub struct Limiter {
+    meters: Box<[Meter]>,
+    hasher: ahash::RandomState,
+    clock: Clock,
+    owner: u32,
+    /// Whether any policy follows the calendar.
+    wants_wall: bool,
+}
+
+impl Limiter {
+    /// Starts a limiter.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(
+        meters: Box<[Meter]>,
+        hasher: ahash::RandomState,
+        clock: Clock,
+        owner: u32,
+    ) -> Self {
+        let wants_wall = meters.iter().any(|meter| meter.policy().period().is_some());
+        Limiter { meters, hasher, clock, owner, wants_wall }
+    }
+
+    /// Verbs at the clock's present instant. A server that decides many requests in a turn of its
+    /// event loop makes one session for all of them.
+    #[inline]
+    pub fn session(&self) -> Session<'_> {
+        self.session_at(self.clock.now(self.wants_wall))
+    }
+
+    /// Verbs at an instant that the caller has read already.
+    #[inline]
+    pub fn session_at(&self, now: Now) -> Session<'_> {
+        Session::new(self, now)
+    }
+
+    /// Charges a request under all its policies, or under none.
+    /// See [`Session::check`].
+    #[inline]
+    pub fn check(&self, charges: &[Charge<'_>]) -> Decision {
+        self.session().check(charges)
+    }
+
+    /// As [`check`](Self::check), and tells how each policy stands. See [`Session::check_layers`].
+    pub fn check_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
+        self.session().check_layers(charges, layers)
+    }
+
+    /// What [`check`](Self::check) would decide now. See [`Session::peek`].
+    pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
+        self.session().peek(charges)
+    }
+
+    /// As [`peek`](Self::peek), and tells how each policy stands. See [`Session::peek_layers`].
+    pub fn peek_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
+        self.session().peek_layers(charges, layers)
+    }
+
+    /// Charges whatever the usage is. See [`Session::charge`].
+    pub fn charge(&self, charges: &[Charge<'_>]) -> Decision {
+        self.session().charge(charges)
+    }
+
+    /// Gives units back. See [`Session::refund`].
+    pub fn refund(&self, charge: &Charge<'_>) -> u64 {
+        self.session().refund(charge)
+    }
+
+    /// Forgets what a key has used. See [`Session::reset_key`].
+    pub fn reset_key<'k>(&self, policy: PolicyId, key: impl Into<Key<'k>>) {
+        self.session().reset_key(policy, key);
+    }
+
+    /// Changes a policy's limit for all coming requests; what has been used stays used.
+    ///
+    /// # Errors
+    /// [`ConfigError::Limit`] for 0, [`ConfigError::MaxLimit`] above the policy's greatest limit,
+    /// [`ConfigError::UnknownPolicy`] for a policy of another limiter.
+    pub fn set_limit(&self, policy: PolicyId, limit: u64) -> Result<(), ConfigError> {
+        match self.meter(policy) {
+            Some(meter) => meter.set_limit(limit),
+            None => Err(ConfigError::UnknownPolicy { value: policy.index() }),
+        }
+    }
+
+    /// The limit that applies now to requests without one of their own.
+    pub fn limit(&self, policy: PolicyId) -> Option<u64> {
+        self.meter(policy).map(|meter| meter.limit(None))
+    }
+
+    /// The policy of this name.
+    pub fn policy(&self, name: &str) -> Option<PolicyId> {
+        let index = self.meters.iter().position(|meter| meter.policy().name() == name)?;
+        Some(PolicyId::new(index, self.owner))
+    }
+
+    /// All policies, in their order.
+    pub fn policies(&self) -> impl ExactSizeIterator<Item = &Policy> {
+        self.meters.iter().map(Meter::policy)
+    }
+
+    /// To what fraction of a second a policy records time: clock readings are cut to it. One
+    /// nanosecond for exact policies with windows up to days.
+    pub fn resolution(&self, policy: PolicyId) -> Option<Duration> {
+        self.meter(policy).map(Meter::resolution)
+    }
+
+    /// What the [`http`] fields need to know of these layers, in their order. Allocates nothing.
+    pub fn http_items<'a>(
+        &'a self,
+        layers: &'a [Layer],
+    ) -> impl Iterator<Item = http::Item<'a>> + Clone {
+        layers.iter().filter_map(move |layer| {
+            let policy = self.meter(layer.policy)?.policy();
+            let window =
+                policy.window().or_else(|| policy.period().map(|period| period.longest()))?;
+            let item = http::Item::new(policy.name(), window, *layer);
+            Some(match policy.unit_name() {
+                Some(unit) => item.with_unit(unit),
+                None => item,
+            })
+        })
+    }
+
+    #[inline]
+    pub(crate) fn meter(&self, policy: PolicyId) -> Option<&Meter> {
+        let meter = self.meters.get(policy.index())?;
+        (policy.owner() == self.owner).then_some(meter)
+    }
+
+    #[inline]
+    pub(crate) fn key_id(&self, key: Key<'_>) -> KeyId {
+        KeyId::new(self.hasher.hash_one(key))
+    }
+}

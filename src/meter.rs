@@ -1,0 +1,181 @@
+//! One policy at work: its present limit, its time, and the table of the right shape.
+
+use crate::calendar::Calendar;
+use crate::clock::Now;
+use crate::counter::quota::{Periods, Quota};
+use crate::counter::ring::Ring;
+use crate::counter::scale::Scale;
+use crate::counter::{NEVER, Outcome, Receipt, Request};
+use crate::error::ConfigError;
+use crate::policy::{Plan, Policy};
+use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::table::reclaim::Guard;
+use crate::table::{KeyId, OutOfMemory, Table, TableFull};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Meter {
+    policy: Policy,
+    limit: AtomicU64,
+    time: Time,
+    store: Store,
+}
+
+/// From the clock to ticks and back.
+#[derive(Debug)]
+enum Time {
+    Window(Scale),
+    Calendar(Calendar),
+}
+
+/// A table for each length of the ring, so that no request looks at a length.
+#[derive(Debug)]
+enum Store {
+    Ring7(Table<Ring<7>>),
+    Ring15(Table<Ring<15>>),
+    Ring31(Table<Ring<31>>),
+    Ring63(Table<Ring<63>>),
+    Ring127(Table<Ring<127>>),
+    Quota(Table<Quota>),
+}
+
+macro_rules! with_table {
+    ($store:expr, $table:ident => $verb:expr) => {
+        match $store {
+            Store::Ring7($table) => $verb,
+            Store::Ring15($table) => $verb,
+            Store::Ring31($table) => $verb,
+            Store::Ring63($table) => $verb,
+            Store::Ring127($table) => $verb,
+            Store::Quota($table) => $verb,
+        }
+    };
+}
+
+impl Meter {
+    pub(crate) fn new(policy: Policy, max_keys: usize, now: Now) -> Result<Self, ConfigError> {
+        let plan = policy.plan()?;
+        let max_keys = policy.keys(max_keys);
+        let time = match plan {
+            Plan::Ring { window_ns, words } => {
+                Time::Window(Scale::new(window_ns, policy.greatest_limit(), u64::from(words)))
+            }
+            Plan::Quota { period, offset_s } => Time::Calendar(Calendar::new(period, offset_s)),
+        };
+        let store = Store::new(&time, plan, max_keys, time.tick(now)).map_err(|OutOfMemory| {
+            ConfigError::OutOfMemory { policy: policy.name().into(), max_keys }
+        })?;
+        let limit = AtomicU64::new(policy.limit());
+        Ok(Meter { policy, limit, time, store })
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub(crate) fn resolution(&self) -> Duration {
+        match &self.time {
+            Time::Window(scale) => Duration::from_nanos(scale.unit_ns()),
+            Time::Calendar(_) => Duration::from_nanos(1),
+        }
+    }
+
+    /// The limit for a charge that asks for `wanted`, or for none of its own.
+    #[inline]
+    pub(crate) fn limit(&self, wanted: Option<u64>) -> u64 {
+        match wanted {
+            Some(wanted) => wanted.min(self.policy.greatest_limit()),
+            // Relaxed: a limit publishes nothing but itself.
+            None => self.limit.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn set_limit(&self, limit: u64) -> Result<(), ConfigError> {
+        let policy = || self.policy.name().to_owned();
+        if limit == 0 {
+            return Err(ConfigError::Limit { policy: policy(), value: limit });
+        }
+        let greatest = self.policy.greatest_limit();
+        if limit > greatest {
+            return Err(ConfigError::MaxLimit { policy: policy(), value: greatest, limit });
+        }
+        self.limit.store(limit, Relaxed);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn charge(
+        &self,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &Guard,
+    ) -> Result<Outcome, TableFull> {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.charge(key, &request, guard))
+    }
+
+    pub(crate) fn look(
+        &self,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &Guard,
+    ) -> Outcome {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.look(key, &request, guard))
+    }
+
+    pub(crate) fn refund(&self, key: KeyId, receipt: &Receipt, guard: &Guard) -> u64 {
+        with_table!(&self.store, table => table.refund(key, receipt, guard))
+    }
+
+    pub(crate) fn refund_oldest(&self, key: KeyId, amount: u64, now: Now, guard: &Guard) -> u64 {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.refund_oldest(key, tick, amount, guard))
+    }
+
+    pub(crate) fn reset(&self, key: KeyId, now: Now, guard: &Guard) {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.reset(key, tick, guard))
+    }
+
+    /// The wait from `now` until a tick; `None` if it never comes.
+    pub(crate) fn wait(&self, tick: u64, now: Now) -> Option<Duration> {
+        if tick == NEVER {
+            return None;
+        }
+        let wait_ns = match &self.time {
+            Time::Window(scale) => scale.instant_ns(tick).saturating_sub(now.monotonic_ns),
+            Time::Calendar(calendar) => calendar.start_ns(tick).saturating_sub(now.unix_ns),
+        };
+        Some(Duration::from_nanos(wait_ns))
+    }
+}
+
+impl Time {
+    #[inline(always)]
+    fn tick(&self, now: Now) -> u64 {
+        match self {
+            Time::Window(scale) => scale.tick(now.monotonic_ns),
+            Time::Calendar(calendar) => calendar.index(now.unix_ns),
+        }
+    }
+}
+
+impl Store {
+    fn new(time: &Time, plan: Plan, max_keys: usize, now: u64) -> Result<Self, OutOfMemory> {
+        let (Time::Window(scale), Plan::Ring { words, .. }) = (time, plan) else {
+            return Ok(Store::Quota(Table::new(Periods, max_keys, now)?));
+        };
+        Ok(match words {
+            ..=7 => Store::Ring7(Table::new(*scale, max_keys, now)?),
+            ..=15 => Store::Ring15(Table::new(*scale, max_keys, now)?),
+            ..=31 => Store::Ring31(Table::new(*scale, max_keys, now)?),
+            ..=63 => Store::Ring63(Table::new(*scale, max_keys, now)?),
+            _ => Store::Ring127(Table::new(*scale, max_keys, now)?),
+        })
+    }
+}

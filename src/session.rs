@@ -1,0 +1,332 @@
+//! The verbs, at one instant: look at all layers, charge in order, undo if a race is lost.
+
+use crate::breakage::{Breakage, broken};
+use crate::charge::{Charge, MAX_CHARGES, PolicyId};
+use crate::clock::Now;
+use crate::counter::{NEVER, Outcome, Receipt};
+use crate::decision::{Decision, Layer, Verdict};
+use crate::key::Key;
+use crate::limiter::Limiter;
+use crate::meter::Meter;
+use crate::table::reclaim::{self, Guard};
+use crate::table::{KeyId, TableFull};
+use std::time::Duration;
+
+/// A limiter at one instant.
+///
+/// Short-lived: while it exists, memory of tables that were replaced is not freed. It belongs to
+/// one thread.
+#[derive(Debug)]
+pub struct Session<'l> {
+    limiter: &'l Limiter,
+    now: Now,
+    guard: Guard,
+}
+
+/// One charge of a request, with everything looked up.
+#[derive(Clone, Copy, Debug)]
+struct Line<'l> {
+    policy: PolicyId,
+    meter: &'l Meter,
+    key: KeyId,
+    cost: u64,
+    limit: u64,
+    outcome: Outcome,
+}
+
+/// The lines of a request, on the stack.
+type Lines<'l> = [Option<Line<'l>>; MAX_CHARGES];
+
+/// How a request is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Check,
+    Peek,
+    Force,
+}
+
+impl<'l> Session<'l> {
+    #[inline]
+    pub(crate) fn new(limiter: &'l Limiter, now: Now) -> Self {
+        Session { limiter, now, guard: reclaim::pin() }
+    }
+
+    /// The instant of this session.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Charges a request under all its policies, or under none.
+    ///
+    /// If any policy has no room, nothing is charged, and the decision names the first such policy
+    /// in the order of the charges and the longest wait over all of them. Two charges of one
+    /// request to one key add up. No charges at all are allowed.
+    ///
+    /// While another thread's request is being decided, a layer may look charged that is given
+    /// back in the next moment because a later layer had no room. So this may deny a request that
+    /// would have had room an instant later, and never admits one too many.
+    ///
+    /// ```
+    /// use std::{net::IpAddr, time::Duration};
+    /// use tollgate::{Limiter, Period, Policy};
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let limiter = Limiter::builder()
+    ///     .policy(Policy::sliding("ip", 100, minute))
+    ///     .policy(Policy::sliding("user", 2, minute))
+    ///     .policy(Policy::calendar("tokens", 10_000, Period::Day))
+    ///     .build()?;
+    /// let [ip, user, tokens] = ["ip", "user", "tokens"].map(|name| limiter.policy(name).unwrap());
+    /// let address: IpAddr = "192.0.2.1".parse().unwrap();
+    ///
+    /// let request = [ip.charge(address, 1), user.charge("alice", 1), tokens.charge("alice", 512)];
+    /// assert!(limiter.check(&request).is_allowed());
+    /// assert!(limiter.check(&request).is_allowed());
+    /// let decision = limiter.check(&request);
+    /// assert!(!decision.is_allowed());
+    /// assert_eq!(decision.policy, user);
+    /// assert!(decision.retry_after.unwrap() <= minute);
+    /// // The denial has cost nothing.
+    /// assert_eq!(limiter.peek(&[ip.charge(address, 1)]).remaining, 98);
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn check(&self, charges: &[Charge<'_>]) -> Decision {
+        self.decide(charges, Mode::Check, &mut [])
+    }
+
+    /// As [`check`](Self::check), and tells how each policy stands after it: `layers[i]` is that of
+    /// `charges[i]`, as far as both go.
+    pub fn check_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
+        self.decide(charges, Mode::Check, layers)
+    }
+
+    /// What [`check`](Self::check) would decide; charges nothing. `remaining` is what is left
+    /// without the request. Other threads may spend it in the next moment.
+    pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
+        self.decide(charges, Mode::Peek, &mut [])
+    }
+
+    /// As [`peek`](Self::peek), and tells how each policy stands.
+    pub fn peek_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
+        self.decide(charges, Mode::Peek, layers)
+    }
+
+    /// Charges whatever the usage is, for costs that are known only afterwards. Usage may then
+    /// exceed the limit, and later requests are denied until it has passed. A bucket remembers up to
+    /// 32 times the greatest limit, a calendar period up to 2⁴² units.
+    ///
+    /// The verdict is [`Verdict::Allowed`] unless a key found no place
+    /// ([`Verdict::TableFull`]) or a charge is [`Verdict::Invalid`]; then nothing was charged.
+    pub fn charge(&self, charges: &[Charge<'_>]) -> Decision {
+        self.decide(charges, Mode::Force, &mut [])
+    }
+
+    /// Gives up to the cost of `charge` back to its key, and returns how much that was.
+    ///
+    /// Units are taken from the oldest charges that still count, so that what is left expires no
+    /// earlier than if the right one had been taken.
+    pub fn refund(&self, charge: &Charge<'_>) -> u64 {
+        match self.limiter.meter(charge.policy) {
+            Some(meter) => {
+                let key = self.limiter.key_id(charge.key);
+                meter.refund_oldest(key, charge.cost, self.now, &self.guard)
+            }
+            None => 0,
+        }
+    }
+
+    /// Forgets everything that a key has used under a policy. Charges of other threads that are
+    /// made meanwhile may be forgotten or kept.
+    pub fn reset_key<'k>(&self, policy: PolicyId, key: impl Into<Key<'k>>) {
+        if let Some(meter) = self.limiter.meter(policy) {
+            meter.reset(self.limiter.key_id(key.into()), self.now, &self.guard);
+        }
+    }
+
+    #[inline]
+    fn decide(&self, charges: &[Charge<'_>], mode: Mode, layers: &mut [Layer]) -> Decision {
+        match charges {
+            [] => decision(Verdict::Allowed, PolicyId::default()),
+            [charge] => self.decide_one(charge, mode, layers),
+            _ => self.decide_all(charges, mode, layers),
+        }
+    }
+
+    #[inline]
+    fn line(&self, charge: &Charge<'_>) -> Option<Line<'l>> {
+        let meter = self.limiter.meter(charge.policy)?;
+        let key = self.limiter.key_id(charge.key);
+        let limit = meter.limit(charge.limit);
+        let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
+        Some(Line { policy: charge.policy, meter, key, cost: charge.cost, limit, outcome })
+    }
+
+    #[inline]
+    fn decide_one(&self, charge: &Charge<'_>, mode: Mode, layers: &mut [Layer]) -> Decision {
+        let Some(mut line) = self.line(charge) else {
+            return decision(Verdict::Invalid, charge.policy);
+        };
+        let full = match mode {
+            Mode::Peek => {
+                line.outcome = self.look(&line, line.cost);
+                false
+            }
+            Mode::Check | Mode::Force => self.charge_line(&mut line, mode).is_err(),
+        };
+        if full {
+            return decision(Verdict::TableFull, charge.policy);
+        }
+        if let Some(layer) = layers.first_mut() {
+            *layer = line.layer(self.now);
+        }
+        self.report(std::iter::once(&line))
+    }
+
+    #[inline(never)]
+    fn decide_all(&self, charges: &[Charge<'_>], mode: Mode, layers: &mut [Layer]) -> Decision {
+        if charges.len() > MAX_CHARGES {
+            return decision(Verdict::Invalid, charges[MAX_CHARGES].policy);
+        }
+        let mut lines: Lines<'l> = [None; MAX_CHARGES];
+        for (place, charge) in charges.iter().enumerate() {
+            let Some(mut line) = self.line(charge) else {
+                return decision(Verdict::Invalid, charge.policy);
+            };
+            if mode != Mode::Force {
+                let same = lines.iter().flatten().filter(|other| line.is_same_counter(other));
+                let cost = same.fold(line.cost, |sum, other| sum.saturating_add(other.cost));
+                line.outcome = self.look(&line, cost);
+            }
+            lines[place] = Some(line);
+        }
+        let lines = &mut lines[..charges.len()];
+        let room = lines.iter().flatten().all(|line| line.outcome.admitted);
+        if room && mode != Mode::Peek {
+            if let Err((TableFull, policy)) = self.charge_all(lines, mode) {
+                return decision(Verdict::TableFull, policy);
+            }
+        }
+        for (layer, line) in layers.iter_mut().zip(lines.iter().flatten()) {
+            *layer = line.layer(self.now);
+        }
+        self.report(lines.iter().flatten())
+    }
+
+    /// Charges all lines in their order. If one is lost to a race, those before it are undone and
+    /// its outcome tells.
+    fn charge_all(
+        &self,
+        lines: &mut [Option<Line<'l>>],
+        mode: Mode,
+    ) -> Result<(), (TableFull, PolicyId)> {
+        for place in 0..lines.len() {
+            let (charged, rest) = lines.split_at_mut(place);
+            let Some(Some(line)) = rest.first_mut() else {
+                continue;
+            };
+            let full = self.charge_line(line, mode);
+            if full.is_ok() && line.outcome.admitted {
+                continue;
+            }
+            charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
+            return full.map_err(|full| (full, line.policy));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), TableFull> {
+        let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
+        line.outcome = line.meter.charge(line.key, line.cost, limit, self.now, &self.guard)?;
+        Ok(())
+    }
+
+    fn look(&self, line: &Line<'l>, cost: u64) -> Outcome {
+        line.meter.look(line.key, cost, line.limit, self.now, &self.guard)
+    }
+
+    fn undo(&self, line: &mut Line<'l>) {
+        if broken(Breakage::NoUndo) {
+            return;
+        }
+        let receipt = Receipt { at: line.outcome.at, cost: line.cost };
+        let given = line.meter.refund(line.key, &receipt, &self.guard);
+        line.outcome.used = line.outcome.used.saturating_sub(given);
+    }
+
+    /// The decision that the lines' outcomes add up to.
+    #[inline]
+    fn report<'a>(&self, lines: impl Iterator<Item = &'a Line<'l>> + Clone) -> Decision
+    where
+        'l: 'a,
+    {
+        let mut lacking = lines.clone().filter(|line| !line.outcome.admitted);
+        let Some(first) = lacking.clone().next() else {
+            let least = lines.min_by_key(|line| line.remaining());
+            return least.map_or(decision(Verdict::Allowed, PolicyId::default()), |line| {
+                line.decision(Verdict::Allowed, None, self.now)
+            });
+        };
+        if lacking.clone().any(|line| line.outcome.fits_at == NEVER) {
+            return first.decision(Verdict::Impossible, None, self.now);
+        }
+        let longest = lacking.try_fold(Duration::ZERO, |longest, line| {
+            Some(longest.max(line.meter.wait(line.outcome.fits_at, self.now)?))
+        });
+        first.decision(Verdict::Denied, longest, self.now)
+    }
+}
+
+impl Line<'_> {
+    fn is_same_counter(&self, other: &Line<'_>) -> bool {
+        self.policy == other.policy && self.key == other.key
+    }
+
+    #[inline]
+    fn remaining(&self) -> u64 {
+        self.limit.saturating_sub(self.outcome.used)
+    }
+
+    fn reset_after(&self, now: Now) -> Duration {
+        self.meter.wait(self.outcome.clear_at, now).unwrap_or(Duration::MAX)
+    }
+
+    #[inline]
+    fn decision(&self, verdict: Verdict, retry_after: Option<Duration>, now: Now) -> Decision {
+        Decision {
+            verdict,
+            policy: self.policy,
+            limit: self.limit,
+            remaining: self.remaining(),
+            retry_after,
+            reset_after: self.reset_after(now),
+        }
+    }
+
+    fn layer(&self, now: Now) -> Layer {
+        let violated = !self.outcome.admitted;
+        let retry_after = if violated { self.meter.wait(self.outcome.fits_at, now) } else { None };
+        Layer {
+            policy: self.policy,
+            limit: self.limit,
+            remaining: self.remaining(),
+            violated,
+            retry_after,
+            reset_after: self.reset_after(now),
+        }
+    }
+}
+
+/// A decision that no counter had a part in.
+fn decision(verdict: Verdict, policy: PolicyId) -> Decision {
+    let remaining = if verdict == Verdict::Allowed { u64::MAX } else { 0 };
+    Decision {
+        verdict,
+        policy,
+        limit: remaining,
+        remaining,
+        retry_after: None,
+        reset_after: Duration::ZERO,
+    }
+}
