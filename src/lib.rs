@@ -14,6 +14,8 @@ pub mod http;
 mod key;
 mod limiter;
 mod meter;
+#[cfg(all(test, tollgate_loom))]
+mod models;
 mod policy;
 mod session;
 mod sync;

@@ -171,6 +171,21 @@ impl<const R: usize> Ring<R> {
         }
     }
 
+    /// Panics unless R1 holds and at most one word is unsealed.
+    #[cfg(all(test, tollgate_loom))]
+    pub(crate) fn assert_ordered(&self, spec: &Scale) {
+        let words = std::array::from_fn(|place| self.words[place].load(Acquire));
+        let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
+        assert!(open.count() <= 1, "two words are unsealed");
+        let mut newest = 0;
+        for word in snapshot_of::<R>(words).oldest_first() {
+            let time = spec.format().time(word);
+            assert!(time > newest || word == 0 && newest == 0, "times do not grow along the ring");
+            newest = time;
+        }
+    }
+
+    /// The breakage of that name, and nothing else, comes here.
     fn freeze_head_only(&self) -> Snapshot<R> {
         loop {
             let snapshot = match self.read() {

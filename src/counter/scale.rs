@@ -40,6 +40,14 @@ impl Scale {
         Scale { unit: Reciprocal::new(unit), cell: Reciprocal::new(span), window, lead, format }
     }
 
+    /// Measures small enough for a model: ticks of 1 ns that begin at the clock's zero.
+    #[cfg(all(test, tollgate_loom))]
+    pub(crate) fn tiny(window: u64, max_limit: u64, words: u64) -> Self {
+        let span = if max_limit <= words { 1 } else { window.div_ceil(words - 1) };
+        let (unit, cell) = (Reciprocal::new(1), Reciprocal::new(span));
+        Scale { unit, cell, window, lead: 0, format: WordFormat::for_limit(max_limit) }
+    }
+
     /// The tick at an instant of the clock.
     #[inline(always)]
     pub(crate) fn tick(&self, ns: u64) -> u64 {

@@ -184,7 +184,12 @@ impl<C: Counter> Table<C> {
     ) -> Result<Option<&'g Slot<C>>, TableFull> {
         if let Some(previous) = current.previous(guard) {
             let step = self.step(previous, current, now);
-            step.resolve(key).map_err(|_| TableFull)?;
+            let open =
+                matches!(current.array.find(key), Found::Slot(slot) if slot.counter.is_open());
+            if !open {
+                step.resolve(key).map_err(|_| TableFull)?;
+            }
+            // Paid before anything new is inserted, so that the move ends before the array fills.
             self.help(current, &step, guard)?;
         }
         if C::outlived(&self.spec, current.array.base(), now) {
@@ -314,6 +319,45 @@ impl<C: Counter> Table<C> {
     fn is_current(&self, generation: &Generation<C>) -> bool {
         // Acquire: the caller looks again through `current`.
         ptr::eq(self.current.load(Acquire), generation)
+    }
+}
+
+/// What a model does by hand and a table does by itself.
+#[cfg(all(test, tollgate_loom))]
+impl<C: Counter> Table<C> {
+    /// A table of exactly so many slots.
+    pub(crate) fn tiny(spec: C::Spec, slots: usize, now: u64) -> Self {
+        Self::with_slots(spec, usize::MAX, slots, now).expect("a few slots")
+    }
+
+    /// Starts a renewal, unless one is under way.
+    pub(crate) fn start_renewal(&self, now: u64) {
+        let guard = reclaim::pin();
+        let current = self.current(&guard);
+        if current.previous(&guard).is_none() {
+            self.renew(current, now);
+        }
+    }
+
+    /// Moves one chunk; true when nothing is left to move.
+    pub(crate) fn help_once(&self, now: u64) -> bool {
+        let guard = reclaim::pin();
+        let current = self.current(&guard);
+        let previous = current.previous(&guard);
+        previous.is_none_or(|previous| {
+            self.help(current, &self.step(previous, current, now), &guard).expect("room")
+        })
+    }
+
+    /// How many slots of the current array hold the key.
+    pub(crate) fn places_of(&self, key: KeyId) -> usize {
+        let guard = reclaim::pin();
+        let slots = self.current(&guard).array.slots();
+        slots.iter().filter(|slot| slot.settled_id() == Some(key)).count()
+    }
+
+    pub(crate) fn cutoff(&self) -> u64 {
+        self.current(&reclaim::pin()).array.base().cutoff
     }
 }
 

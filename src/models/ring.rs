@@ -1,0 +1,300 @@
+//! The ring: admissions at a change of cell, denials, refunds, and moving.
+
+use super::{catches, holds};
+use crate::breakage::Breakage;
+use crate::counter::ring::Ring;
+use crate::counter::scale::Scale;
+use crate::counter::{Base, Counter, Moved, Receipt, Request};
+use loom::thread;
+use std::sync::{Arc, Mutex};
+
+/// A window of 4 ticks in 3 buckets: cells of 2 ticks.
+const WORDS: usize = 3;
+const WINDOW: u64 = 4;
+const FIRST: Base = Base { origin: 0, cutoff: 1 };
+
+type TinyRing = Ring<WORDS>;
+/// What was admitted, as (time, cost).
+type Log = Arc<Mutex<Vec<(u64, u64)>>>;
+
+fn scale(limit: u64) -> Scale {
+    Scale::tiny(WINDOW, limit, WORDS as u64)
+}
+
+fn charge(ring: &TinyRing, limit: u64, log: &Log, now: u64, cost: u64) -> Result<bool, Moved> {
+    charge_at(ring, FIRST, limit, log, now, cost)
+}
+
+fn charge_at(
+    ring: &TinyRing,
+    base: Base,
+    limit: u64,
+    log: &Log,
+    now: u64,
+    cost: u64,
+) -> Result<bool, Moved> {
+    let outcome = ring.charge(&scale(limit), base, &Request { now, cost, limit })?;
+    if outcome.admitted {
+        log.lock().unwrap().push((outcome.at, cost));
+    }
+    Ok(outcome.admitted)
+}
+
+/// A ring after some charges, one after the other.
+fn prepared(limit: u64, before: &[(u64, u64)]) -> (Arc<TinyRing>, Log) {
+    let (ring, log) = (Arc::new(TinyRing::zeroed()), Log::default());
+    for &(now, cost) in before {
+        assert_eq!(charge(&ring, limit, &log, now, cost), Ok(true));
+    }
+    (ring, log)
+}
+
+/// No window of recorded times exceeds the limit, and the ring remembers what is still live.
+fn assert_lawful(ring: &TinyRing, base: Base, limit: u64, log: &Log) {
+    let mut admitted = log.lock().unwrap().clone();
+    admitted.sort_unstable();
+    for &(end, _) in &admitted {
+        let window = admitted.iter().filter(|(at, _)| *at <= end && end - at < WINDOW);
+        let sum: u64 = window.map(|(_, cost)| cost).sum();
+        assert!(sum <= limit, "over-admitted {sum} of {limit}: {admitted:?}");
+    }
+    let now = admitted.last().map_or(base.cutoff, |(at, _)| *at);
+    let ask = Request { now, cost: 0, limit };
+    let seen = ring.look(&scale(limit), base, &ask).expect("nobody moves it now");
+    let live = admitted.iter().filter(|(at, _)| *at + WINDOW > seen.at).map(|(_, cost)| cost);
+    let live: u64 = live.sum();
+    assert!(seen.used >= live, "forgot a charge: {} of {live}", seen.used);
+    ring.assert_ordered(&scale(limit));
+}
+
+fn charge_all(ring: &TinyRing, limit: u64, log: &Log, charges: &[(u64, u64)]) {
+    for &(now, cost) in charges {
+        charge(ring, limit, log, now, cost).expect("nobody moves it");
+    }
+}
+
+/// Threads that each make some charges, after some that came before.
+fn race(
+    limit: u64,
+    before: &'static [(u64, u64)],
+    threads: &'static [&'static [(u64, u64)]],
+) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let (ring, log) = prepared(limit, before);
+        let others: Vec<_> = threads[1..]
+            .iter()
+            .map(|charges| {
+                let (ring, log) = (ring.clone(), log.clone());
+                thread::spawn(move || charge_all(&ring, limit, &log, charges))
+            })
+            .collect();
+        charge_all(&ring, limit, &log, threads[0]);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_lawful(&ring, FIRST, limit, &log);
+    }
+}
+
+#[test]
+fn cell_change() {
+    let two = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)]]);
+    holds("cell_change", None, 20, two());
+    let swapped = || race(4, &[(2, 1), (4, 1)], &[&[(5, 2)], &[(6, 2)]]);
+    holds("cell_change, swapped", None, 20, swapped());
+    catches("cell_change", None, Breakage::NoSeal, two());
+    let three = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)], &[(8, 2)]]);
+    holds("cell_change of three", Some(2), 500, three());
+    catches("cell_change of three", Some(2), Breakage::NoSeal, three());
+}
+
+#[test]
+fn first_charge() {
+    holds("first_charge", None, 5, race(4, &[], &[&[(6, 3)], &[(5, 2)]]));
+    holds("first_charge, swapped", None, 5, race(4, &[], &[&[(5, 2)], &[(6, 3)]]));
+    let three = race(4, &[(2, 1)], &[&[(6, 2)], &[(6, 2)], &[(7, 2)]]);
+    holds("opening together", Some(2), 500, three);
+}
+
+/// A thread that found the head long ago, while the ring went once around.
+#[test]
+fn wrap() {
+    let late = || race(4, &[(2, 1), (4, 1), (6, 1)], &[&[(10, 3)], &[(8, 2), (10, 1)]]);
+    holds("wrap", None, 100, late());
+    catches("wrap", None, Breakage::SumBeforeHead, late());
+    catches("wrap", None, Breakage::HeadRelaxed, late());
+    catches("wrap", None, Breakage::OpenRelaxed, late());
+}
+
+/// A thread that opens behind a head which another one sealed.
+#[test]
+fn opener() {
+    let late = || race(4, &[(2, 1), (4, 1), (6, 1)], &[&[(11, 3)], &[(9, 2), (10, 1), (12, 1)]]);
+    holds("opener", Some(4), 500, late());
+    catches("opener", Some(4), Breakage::SumBeforeSealed, late());
+}
+
+/// A thread with an old time against one that seals.
+#[test]
+fn late_time() {
+    holds(
+        "late_time",
+        None,
+        50,
+        race(4, &[(2, 2), (4, 1), (6, 1)], &[&[(8, 2)], &[(3, 1), (7, 1)]]),
+    );
+    holds(
+        "late_time, swapped",
+        None,
+        50,
+        race(4, &[(2, 2), (4, 1), (6, 1)], &[&[(3, 1), (7, 1)], &[(8, 2)]]),
+    );
+}
+
+/// Exact mode: a limit that is not above the words.
+#[test]
+fn exact() {
+    holds("exact", None, 50, race(3, &[(2, 1), (4, 1), (5, 1)], &[&[(6, 1)], &[(5, 1), (8, 1)]]));
+    let three = race(2, &[(2, 1), (4, 1)], &[&[(6, 1)], &[(8, 1)], &[(7, 1)]]);
+    holds("exact, three", Some(2), 500, three);
+}
+
+/// One thread gives back a charge that came before, the others charge.
+fn refund_race(
+    limit: u64,
+    before: &'static [(u64, u64)],
+    refunded: usize,
+    threads: &'static [&'static [(u64, u64)]],
+) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let (ring, log) = prepared(limit, before);
+        let others: Vec<_> = threads
+            .iter()
+            .map(|charges| {
+                let (ring, log) = (ring.clone(), log.clone());
+                thread::spawn(move || charge_all(&ring, limit, &log, charges))
+            })
+            .collect();
+        let (at, cost) = before[refunded];
+        // From here on it no longer counts as admitted.
+        log.lock().unwrap().retain(|charge| *charge != (at, cost));
+        ring.refund(&scale(limit), FIRST, &Receipt { at, cost }).expect("nobody moves it");
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_lawful(&ring, FIRST, limit, &log);
+    }
+}
+
+#[test]
+fn refund_against_seal() {
+    let seal = || refund_race(5, &[(2, 1), (4, 2)], 1, &[&[(6, 2), (7, 2)]]);
+    holds("refund_against_seal", None, 10, seal());
+    catches("refund_against_seal", None, Breakage::RefundStores, seal());
+    let three = || refund_race(5, &[(2, 1), (4, 2)], 1, &[&[(6, 2)], &[(5, 3)]]);
+    holds("refund_against_seal, three", Some(3), 500, three());
+    catches("refund_against_seal, three", Some(3), Breakage::RefundUnseals, three());
+}
+
+/// A denial that mixes a high and a later reading: 5 are given back, then 5 are charged in a new
+/// cell; at no instant are more than 6 used, so 5 more always have room in 11.
+#[test]
+fn denial() {
+    let body = || {
+        move || {
+            let limit = 11;
+            let (ring, log) = prepared(limit, &[(3, 5), (4, 1)]);
+            let other = {
+                let (ring, log) = (ring.clone(), log.clone());
+                thread::spawn(move || {
+                    assert_eq!(
+                        charge(&ring, limit, &log, 5, 5),
+                        Ok(true),
+                        "denied without a cause"
+                    );
+                })
+            };
+            log.lock().unwrap().retain(|charge| *charge != (3, 5));
+            let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 3, cost: 5 });
+            assert_eq!(given, Ok(5));
+            assert_eq!(charge(&ring, limit, &log, 6, 5), Ok(true), "denied without a cause");
+            other.join().unwrap();
+            assert_lawful(&ring, FIRST, limit, &log);
+        }
+    };
+    holds("denial", None, 100, body());
+    catches("denial", None, Breakage::NoValidate, body());
+    catches("denial", None, Breakage::NoValidateFence, body());
+}
+
+/// After refunds a live word of count 0 or a live word in the way does not block the ring.
+#[test]
+fn merge() {
+    let body = move || {
+        let limit = 3;
+        let (ring, log) = prepared(limit, &[(2, 1), (3, 1), (4, 1)]);
+        log.lock().unwrap().retain(|charge| *charge != (4, 1));
+        let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 4, cost: 1 });
+        assert_eq!(given, Ok(1));
+        let other = {
+            let (ring, log) = (ring.clone(), log.clone());
+            thread::spawn(move || charge(&ring, limit, &log, 5, 1))
+        };
+        let mine = charge(&ring, limit, &log, 5, 1).unwrap();
+        let theirs = other.join().unwrap().unwrap();
+        assert!(mine != theirs, "one of the two has room, not both");
+        assert_lawful(&ring, FIRST, limit, &log);
+    };
+    holds("merge", None, 5, body);
+}
+
+/// What a charging thread does when it meets a move: it finishes the move, then charges there.
+fn charge_through_move(old: &TinyRing, new: &TinyRing, limit: u64, log: &Log, now: u64, cost: u64) {
+    let second = Base { origin: 0, cutoff: FIRST.cutoff };
+    if !new.is_open() {
+        match charge(old, limit, log, now, cost) {
+            Ok(_) => return,
+            Err(Moved) => new.install(&scale(limit), &old.freeze(), FIRST, second),
+        }
+    }
+    charge_at(new, second, limit, log, now, cost).expect("the new ring is not moved");
+}
+
+fn move_race(
+    before: &'static [(u64, u64)],
+    movers: usize,
+    charges: &'static [(u64, u64)],
+) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let limit = 4;
+        let (old, log) = prepared(limit, before);
+        let new = Arc::new(TinyRing::zeroed());
+        let movers: Vec<_> = (0..movers)
+            .map(|_| {
+                let (old, new) = (old.clone(), new.clone());
+                thread::spawn(move || {
+                    new.install(&scale(limit), &old.freeze(), FIRST, FIRST);
+                })
+            })
+            .collect();
+        for &(now, cost) in charges {
+            charge_through_move(&old, &new, limit, &log, now, cost);
+        }
+        movers.into_iter().for_each(|mover| mover.join().unwrap());
+        assert_lawful(&new, FIRST, limit, &log);
+    }
+}
+
+#[test]
+fn move_against_charge() {
+    let one = || move_race(&[(2, 1), (4, 1)], 1, &[(5, 1), (6, 1)]);
+    holds("move_against_charge", Some(3), 50, one());
+    catches("move_against_charge", Some(3), Breakage::NoFreeze, one());
+    let sealing = || move_race(&[(2, 1), (4, 1)], 1, &[(6, 1), (7, 1)]);
+    holds("move_against_seal", Some(3), 50, sealing());
+    catches("move_against_seal", Some(3), Breakage::FreezeHeadOnly, sealing());
+}
+
+/// Two helpers on one ring, one of them late.
+#[test]
+fn two_movers() {
+    let two = || move_race(&[(2, 1), (4, 1), (5, 1)], 2, &[(5, 2)]);
+    holds("two_movers", Some(2), 500, two());
+    catches("two_movers", Some(2), Breakage::PublishHeadFirst, two());
+}

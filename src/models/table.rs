@@ -1,0 +1,258 @@
+//! The table: inserts, moves, drops and two generations in a row.
+
+use super::{catches, holds};
+use crate::breakage::Breakage;
+use crate::counter::ring::Ring;
+use crate::counter::scale::Scale;
+use crate::counter::{Receipt, Request};
+use crate::table::reclaim::pin;
+use crate::table::{KeyId, Table};
+use loom::thread;
+use std::sync::{Arc, Mutex};
+
+const WORDS: usize = 2;
+const WINDOW: u64 = 4;
+
+type TinyTable = Table<Ring<WORDS>>;
+/// What was admitted, as (key, time, cost).
+type Log = Arc<Mutex<Vec<(u64, u64, u64)>>>;
+
+/// Two keys whose home is the first slot of any array, and one whose home is the last.
+const A: u64 = 8;
+const B: u64 = 9;
+const Z: u64 = u64::MAX;
+
+#[derive(Clone, Copy)]
+enum Op {
+    /// Key, time, cost.
+    Charge(u64, u64, u64),
+    /// Gives back the charge of this number among those that came before.
+    Refund(usize),
+    Renew(u64),
+    /// Moves one chunk.
+    Help(u64),
+    /// Moves all.
+    Finish(u64),
+}
+use Op::*;
+
+struct Race {
+    limit: u64,
+    slots: usize,
+    before: &'static [(u64, u64, u64)],
+    threads: &'static [&'static [Op]],
+    /// How many charges must be admitted, where that does not depend on the order.
+    admitted: Option<usize>,
+}
+
+impl Race {
+    fn run(&self, table: &TinyTable, log: &Log, ops: &[Op]) {
+        for op in ops {
+            match *op {
+                Charge(key, now, cost) => {
+                    let request = Request { now, cost, limit: self.limit };
+                    let outcome = table.charge(KeyId::new(key), &request, &pin()).expect("room");
+                    if outcome.admitted {
+                        log.lock().unwrap().push((key, outcome.at, cost));
+                    }
+                }
+                Refund(number) => {
+                    let charge = self.before[number];
+                    log.lock().unwrap().retain(|other| *other != charge);
+                    let receipt = Receipt { at: charge.1, cost: charge.2 };
+                    let given = table.refund(KeyId::new(charge.0), &receipt, &pin());
+                    assert_eq!(given, charge.2, "a refund was lost");
+                }
+                Renew(now) => table.start_renewal(now),
+                Help(now) => {
+                    table.help_once(now);
+                }
+                Finish(now) => while !table.help_once(now) {},
+            }
+        }
+    }
+
+    fn body(self) -> impl Fn() + Send + Sync + 'static {
+        let race = Arc::new(self);
+        move || {
+            let spec = Scale::tiny(WINDOW, race.limit, WORDS as u64);
+            let table = Arc::new(TinyTable::tiny(spec, race.slots, 1));
+            let log = Log::default();
+            for &(key, now, cost) in race.before {
+                race.run(&table, &log, &[Charge(key, now, cost)]);
+            }
+            assert_eq!(log.lock().unwrap().len(), race.before.len());
+            let others: Vec<_> = race.threads[1..]
+                .iter()
+                .map(|ops| {
+                    let (race, table, log) = (race.clone(), table.clone(), log.clone());
+                    thread::spawn(move || race.run(&table, &log, ops))
+                })
+                .collect();
+            race.run(&table, &log, race.threads[0]);
+            others.into_iter().for_each(|other| other.join().unwrap());
+            race.assert_lawful(&table, &log.lock().unwrap());
+        }
+    }
+
+    /// Never over, no key twice, nothing forgotten.
+    fn assert_lawful(&self, table: &TinyTable, log: &[(u64, u64, u64)]) {
+        for key in [A, B, Z] {
+            let mine: Vec<_> = log.iter().filter(|charge| charge.0 == key).collect();
+            let sum_of = |end: u64| -> u64 {
+                let live = mine.iter().filter(|(_, at, _)| *at <= end && end - at < WINDOW);
+                live.map(|(_, _, cost)| cost).sum()
+            };
+            for (_, end, _) in &mine {
+                assert!(sum_of(*end) <= self.limit, "over-admitted: {mine:?}");
+            }
+            let Some(newest) = mine.iter().map(|(_, at, _)| *at).max() else {
+                continue;
+            };
+            let now = newest.max(table.cutoff());
+            while !table.help_once(now) {}
+            assert!(table.places_of(KeyId::new(key)) <= 1, "a key has two slots");
+            let ask = Request { now, cost: 0, limit: self.limit };
+            let seen = table.look(KeyId::new(key), &ask, &pin());
+            assert!(seen.used >= sum_of(now), "forgot a charge: {} of {mine:?}", seen.used);
+        }
+        if let Some(admitted) = self.admitted {
+            assert_eq!(log.len(), admitted, "{log:?}");
+        }
+    }
+}
+
+/// The same race with its threads in both orders.
+fn both(
+    name: &str,
+    bound: Option<usize>,
+    floor: usize,
+    race: impl Fn(&'static [&'static [Op]]) -> Race,
+    orders: [&'static [&'static [Op]]; 2],
+) {
+    for threads in orders {
+        holds(name, bound, floor, race(threads).body());
+    }
+}
+
+/// The broken twin must fail in at least one of the orders.
+fn caught_in_one(
+    name: &str,
+    bound: Option<usize>,
+    what: Breakage,
+    race: impl Fn(&'static [&'static [Op]]) -> Race,
+    orders: [&'static [&'static [Op]]; 2],
+) {
+    let caught = orders.into_iter().any(|threads| {
+        let body = race(threads).body();
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| catches(name, bound, what, body)))
+            .is_ok()
+    });
+    assert!(caught, "{name} passes in both orders although {what:?} is on");
+}
+
+#[test]
+fn insert() {
+    let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
+    let two: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
+    holds("insert", None, 10, race(two).body());
+    catches("insert", None, Breakage::ClaimStores, race(two).body());
+    // Three threads, two keys with one home.
+    let three = Race {
+        slots: 4,
+        admitted: Some(2),
+        ..race(&[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)], &[Charge(B, 5, 2)]])
+    };
+    holds("insert, three", Some(2), 100, three.body());
+}
+
+#[test]
+fn move_against_charge() {
+    let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 3, 2)], threads, admitted: None };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Charge(A, 5, 2), Charge(A, 6, 1)], &[Renew(5), Finish(5)]],
+        &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2), Charge(A, 6, 1)]],
+    ];
+    both("move_against_charge", Some(3), 100, race, orders);
+    caught_in_one("move_against_charge", Some(3), Breakage::NoFreeze, race, orders);
+    caught_in_one("move_against_charge", Some(3), Breakage::FreezeHeadOnly, race, orders);
+}
+
+#[test]
+fn publish() {
+    let before = &[(A, 3, 2), (A, 4, 1)];
+    let race = |threads| Race { limit: 4, slots: 2, before, threads, admitted: None };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
+        &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
+    ];
+    both("publish", Some(3), 50, race, orders);
+}
+
+#[test]
+fn first_charge_of_absent_key_against_move() {
+    let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Charge(A, 5, 2)], &[Renew(5), Charge(A, 5, 2)]],
+        &[&[Renew(5), Charge(A, 5, 2)], &[Charge(A, 5, 2)]],
+    ];
+    both("absent_against_move", Some(3), 100, race, orders);
+    caught_in_one("absent_against_move", Some(3), Breakage::NoFreezeEmpty, race, orders);
+    let three = race(&[&[Charge(A, 5, 2)], &[Renew(5), Charge(A, 5, 2)], &[Help(5)]]);
+    holds("absent_against_move, three", Some(1), 100, three.body());
+}
+
+/// A key whose charges had expired is dropped; a thread with an old time meets it.
+#[test]
+fn dropped() {
+    let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Charge(A, 5, 2)], &[Renew(6), Finish(6)]],
+        &[&[Renew(6), Finish(6)], &[Charge(A, 5, 2)]],
+    ];
+    both("dropped", Some(3), 50, race, orders);
+    caught_in_one("dropped", Some(3), Breakage::NoCutoff, race, orders);
+}
+
+/// Helpers whose clocks differ decide alike about what is dropped.
+#[test]
+fn same_cutoff() {
+    let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Help(7), Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
+        &[&[Renew(5), Finish(5)], &[Help(7), Charge(A, 5, 2)]],
+    ];
+    both("same_cutoff", Some(3), 50, race, orders);
+    // The clocks differ, not the threads: in turn they show it best.
+    let turns: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
+    holds("same_cutoff, in turn", None, 1, race(turns).body());
+    catches("same_cutoff, in turn", None, Breakage::DropByOwnNow, race(turns).body());
+}
+
+#[test]
+fn refund_against_move() {
+    let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 4, 2)], threads, admitted: None };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Refund(0), Charge(A, 5, 3)], &[Renew(5), Finish(5)]],
+        &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 3)]],
+    ];
+    both("refund_against_move", Some(3), 100, race, orders);
+    caught_in_one("refund_against_move", Some(3), Breakage::RefundStores, race, orders);
+}
+
+/// Two renewals in a row, and a thread that still holds the first array.
+#[test]
+fn two_generations() {
+    let race = |threads| Race { limit: 4, slots: 1, before: &[(A, 4, 2)], threads, admitted: None };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5), Finish(5)]],
+        &[&[Renew(5), Finish(5), Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
+    ];
+    both("two_generations", Some(1), 50, race, orders);
+    caught_in_one("two_generations", Some(1), Breakage::NoFreeze, race, orders);
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Help(5), Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5), Charge(A, 5, 1)]],
+        &[&[Renew(5), Finish(5), Renew(5), Charge(A, 5, 1)], &[Help(5), Charge(A, 5, 2)]],
+    ];
+    both("two_generations, helpers", Some(1), 50, race, orders);
+}
