@@ -1,6 +1,77 @@
 //! A rate limiter core for servers to embed: *may this caller go on, and if not, when?*
 //!
-//! Work in progress: the contract follows.
+//! A server that is about to spend money asks [`Limiter::check`]; the answer takes nanoseconds, no
+//! lock and no memory. Limits are laid in layers, and a request is charged under all of them or
+//! under none:
+//!
+//! ```
+//! use std::{net::IpAddr, time::Duration};
+//! use tollgate::{Limiter, Period, Policy};
+//!
+//! let minute = Duration::from_secs(60);
+//! let limiter = Limiter::builder()
+//!     .policy(Policy::sliding("ip", 100, minute))
+//!     .policy(Policy::sliding("user", 20, minute))
+//!     .policy(Policy::calendar("tokens", 10_000, Period::Day))
+//!     .max_keys(100_000)
+//!     .build()?;
+//! let [ip, user, tokens] = ["ip", "user", "tokens"].map(|name| limiter.policy(name).unwrap());
+//!
+//! let address: IpAddr = "192.0.2.1".parse().unwrap();
+//! let decision =
+//!     limiter.check(&[ip.charge(address, 1), user.charge("alice", 1), tokens.charge("alice", 512)]);
+//! if let Some(wait) = decision.retry_after {
+//!     println!("429, Retry-After: {}", tollgate::http::retry_after_seconds(wait));
+//! }
+//! # assert!(decision.is_allowed());
+//! # Ok::<(), tollgate::ConfigError>(())
+//! ```
+//!
+//! # The contract
+//!
+//! - **A. Never over.** The cost admitted to a key in any interval of its window's length is at most
+//!   the limit: on recorded times, at every interleaving of any number of threads. A charge counts
+//!   at `now` iff `now - t < window`, so waiting exactly [`retry_after`](Decision::retry_after)
+//!   succeeds. Recorded times are clock readings, cut to the policy's
+//!   [`resolution`](Limiter::resolution); a reading that lies before the key's newest charge counts
+//!   as that charge's time.
+//! - **B. Exact where promised.** A sliding policy with a limit up to 127 decides as a log of all
+//!   admitted charges would, with the same `retry_after`. A policy with a greater limit counts in
+//!   [`buckets`](Policy::buckets): it may deny early, never late, and a bucket's charges expire
+//!   together, less than one bucket's span after the first of them would. After a
+//!   [`refund`](Session::refund) or a forced [`charge`](Session::charge) an exact policy may hold a
+//!   charge longer than the log would, never shorter.
+//! - **C. All or nothing.** A request is charged under all its policies or under none. A denial
+//!   names the first policy without room and the longest wait over all of them.
+//! - **D. Lock-free.** No thread waits for another. A thread that is stopped or killed anywhere
+//!   leaves nothing to repair.
+//! - **E. No allocation per request**, for a known key or a new one. A table is renewed in a new
+//!   array now and then: one allocation, of pages that are cleared as they are touched.
+//! - **F. Bounded memory.** At most two arrays for [`max_keys`](Builder::max_keys) keys a policy.
+//!   Expired keys make room for new ones; when none has expired, new keys get
+//!   [`Verdict::TableFull`] and known keys are served as before.
+//! - **G. Calendar budgets.** `used + cost <= limit` in each UTC hour, day or month, with an optional
+//!   fixed offset: exact, without a reset job. A wall clock that steps back over midnight reopens
+//!   nothing.
+//! - **H. Bad input** is a typed [`ConfigError`] when the limiter is built. A cost above the limit is
+//!   [`Verdict::Impossible`]. Nothing on the request's way panics, and no arithmetic wraps.
+//!
+//! # What it does not promise
+//!
+//! - Two keys of one policy whose 64-bit hashes are equal share a counter: see [`Key`].
+//! - A request over several layers may be denied because another one holds a layer for an instant
+//!   before it is undone: see [`Session::check`].
+//! - Denials are decided on a state that was true at some instant of the call, which other threads
+//!   may have left when it returns.
+//! - Clocks are taken as they are. A monotonic reading that jumps far ahead (past three quarters of
+//!   the time field, hours to years by policy) renews the table, and no earlier reading counts in
+//!   it from then on. A wall clock that was ahead by mistake leaves the budgets that were used
+//!   meanwhile in that later period until it comes.
+//!
+//! # The way of a request
+//!
+//! [`Limiter`] -> [`Session`] -> meter (one policy at work) -> table (from a key to its slot) ->
+//! counter (ring or quota) -> word. Each knows only those behind it.
 
 mod breakage;
 mod builder;

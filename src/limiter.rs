@@ -155,3 +155,9 @@ impl Limiter {
         KeyId::new(self.hasher.hash_one(key))
     }
 }
+
+/// Shared by reference between threads; a session stays on its own.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Limiter>();
+};

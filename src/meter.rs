@@ -171,10 +171,10 @@ impl Store {
             return Ok(Store::Quota(Table::new(Periods, max_keys, now)?));
         };
         Ok(match words {
-            ..=7 => Store::Ring7(Table::new(*scale, max_keys, now)?),
-            ..=15 => Store::Ring15(Table::new(*scale, max_keys, now)?),
-            ..=31 => Store::Ring31(Table::new(*scale, max_keys, now)?),
-            ..=63 => Store::Ring63(Table::new(*scale, max_keys, now)?),
+            7 => Store::Ring7(Table::new(*scale, max_keys, now)?),
+            15 => Store::Ring15(Table::new(*scale, max_keys, now)?),
+            31 => Store::Ring31(Table::new(*scale, max_keys, now)?),
+            63 => Store::Ring63(Table::new(*scale, max_keys, now)?),
             _ => Store::Ring127(Table::new(*scale, max_keys, now)?),
         })
     }

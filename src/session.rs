@@ -202,10 +202,11 @@ impl<'l> Session<'l> {
         }
         let lines = &mut lines[..charges.len()];
         let room = lines.iter().flatten().all(|line| line.outcome.admitted);
-        if room && mode != Mode::Peek {
-            if let Err((TableFull, policy)) = self.charge_all(lines, mode) {
-                return decision(Verdict::TableFull, policy);
-            }
+        if room
+            && mode != Mode::Peek
+            && let Err((TableFull, policy)) = self.charge_all(lines, mode)
+        {
+            return decision(Verdict::TableFull, policy);
         }
         for (layer, line) in layers.iter_mut().zip(lines.iter().flatten()) {
             *layer = line.layer(self.now);
@@ -237,6 +238,12 @@ impl<'l> Session<'l> {
 
     #[inline]
     fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), TableFull> {
+        if line.cost == 0 {
+            // Nothing is to be written, so an absent key is not given a place.
+            line.outcome = self.look(line, 0);
+            line.outcome.admitted |= mode == Mode::Force;
+            return Ok(());
+        }
         let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
         line.outcome = line.meter.charge(line.key, line.cost, limit, self.now, &self.guard)?;
         Ok(())

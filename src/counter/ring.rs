@@ -51,19 +51,17 @@ impl<const R: usize> Ring<R> {
             return Err(Moved);
         }
         let mut snapshot = Snapshot { words, head };
-        let sealed = snapshot.head_is_sealed();
-        if !(broken(Breakage::SumBeforeHead) && !sealed) {
-            let kept = broken(Breakage::SumBeforeSealed) && sealed;
+        let (sealed, next) = (snapshot.head_is_sealed(), snapshot.next());
+        let twin = if sealed { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
+        for place in (0..R).filter(|place| *place != head) {
             // R2: only what is loaded after the head counts.
-            // Relaxed: ordered behind the Acquire of the head. Models: sum_before_head,
-            // sum_before_sealed (ring::wrap, ring::opener).
-            for place in 0..R {
-                if place != head && !(kept && place != snapshot.next()) {
-                    snapshot.words[place] = self.words[place].load(Relaxed);
-                }
+            // Relaxed: ordered behind the Acquire of the head. Models: sum_before_head (ring::wrap),
+            // sum_before_sealed (ring::opener).
+            if !broken(twin) || sealed && place == next {
+                snapshot.words[place] = self.words[place].load(Relaxed);
             }
         }
-        if snapshot.words[snapshot.next()] & MOVED != 0 {
+        if snapshot.words[next] & MOVED != 0 {
             // Acquire: the caller reads the table's current array again and must find the one that
             // this word was moved for. Pairs with the freezing fetch_or.
             fence(Acquire);
@@ -368,13 +366,10 @@ fn local(base: Base, tick: u64) -> u64 {
     tick.saturating_sub(base.origin)
 }
 
+/// An answer in ticks. At the very end of time a wait is as long as the clock can tell.
 #[inline(always)]
 fn global(base: Base, outcome: Outcome) -> Outcome {
-    let fits_at = if outcome.fits_at == NEVER { NEVER } else { outcome.fits_at + base.origin };
-    Outcome {
-        at: outcome.at + base.origin,
-        fits_at,
-        clear_at: outcome.clear_at + base.origin,
-        ..outcome
-    }
+    let tick = |time: u64| time.saturating_add(base.origin).min(NEVER - 1);
+    let fits_at = if outcome.fits_at == NEVER { NEVER } else { tick(outcome.fits_at) };
+    Outcome { at: tick(outcome.at), fits_at, clear_at: tick(outcome.clear_at), ..outcome }
 }

@@ -111,7 +111,7 @@ fn first_charge() {
     holds("first_charge", None, 5, race(4, &[], &[&[(6, 3)], &[(5, 2)]]));
     holds("first_charge, swapped", None, 5, race(4, &[], &[&[(5, 2)], &[(6, 3)]]));
     let three = race(4, &[(2, 1)], &[&[(6, 2)], &[(6, 2)], &[(7, 2)]]);
-    holds("opening together", Some(2), 500, three);
+    holds("opening together", Some(2), 80, three);
 }
 
 /// A thread that found the head long ago, while the ring went once around.

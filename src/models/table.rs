@@ -154,10 +154,11 @@ fn caught_in_one(
 #[test]
 fn insert() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
-    let two: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
-    holds("insert", None, 10, race(two).body());
-    catches("insert", None, Breakage::ClaimStores, race(two).body());
-    // Three threads, two keys with one home.
+    let one_key: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
+    holds("insert of one key", None, 100, race(one_key).body());
+    let one_home = || Race { admitted: Some(2), ..race(&[&[Charge(A, 5, 2)], &[Charge(B, 5, 2)]]) };
+    holds("insert at one home", None, 50, one_home().body());
+    catches("insert at one home", None, Breakage::ClaimStores, one_home().body());
     let three = Race {
         slots: 4,
         admitted: Some(2),
@@ -189,16 +190,17 @@ fn publish() {
     both("publish", Some(3), 50, race, orders);
 }
 
+/// The key's home is not in the chunk that is moved first.
 #[test]
 fn first_charge_of_absent_key_against_move() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
     let orders: [&[&[Op]]; 2] = [
-        &[&[Charge(A, 5, 2)], &[Renew(5), Charge(A, 5, 2)]],
-        &[&[Renew(5), Charge(A, 5, 2)], &[Charge(A, 5, 2)]],
+        &[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)]],
+        &[&[Renew(5), Charge(Z, 5, 2)], &[Charge(Z, 5, 2)]],
     ];
     both("absent_against_move", Some(3), 100, race, orders);
     caught_in_one("absent_against_move", Some(3), Breakage::NoFreezeEmpty, race, orders);
-    let three = race(&[&[Charge(A, 5, 2)], &[Renew(5), Charge(A, 5, 2)], &[Help(5)]]);
+    let three = race(&[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)], &[Help(5)]]);
     holds("absent_against_move, three", Some(1), 100, three.body());
 }
 

@@ -200,10 +200,10 @@ impl<C: Counter> Table<C> {
                 return Ok(None);
             }
         }
-        if let Found::Empty(_) = current.array.find(key) {
-            if current.array.claimed() >= self.max_keys {
-                return self.make_room(current, now, guard);
-            }
+        if let Found::Empty(_) = current.array.find(key)
+            && current.array.claimed() >= self.max_keys
+        {
+            return self.make_room(current, now, guard);
         }
         match current.array.find_or_claim(key) {
             Found::Slot(slot) => Ok(Some(slot)),

@@ -1,0 +1,160 @@
+//! What the two commands do, from the files that they read to those that they write.
+
+use crate::args;
+use crate::decisions::{Decisions, WriteError};
+use crate::log::{self, Format, Input, LogError, Source};
+use crate::policy_file::{self, PolicyFileError};
+use crate::recording::{RecordError, Recorder};
+use crate::replay::{self, ReplayError};
+use crate::report;
+use crate::sample;
+use crate::summary::Findings;
+use crate::tally::Tally;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    Policy(PolicyFileError),
+    Log(LogError),
+    Record(RecordError),
+    Replay(ReplayError<WriteError>),
+    Write(WriteError),
+    /// An output that would replace an input.
+    Overwrite(PathBuf),
+    /// A time column for a format that has none.
+    TimeWithoutCsv,
+    Stdout(io::Error),
+}
+
+impl Failure {
+    /// Whether whoever read standard output has had enough.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Failure::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Policy(error) => error.fmt(f),
+            Failure::Log(error) => error.fmt(f),
+            Failure::Record(error) => error.fmt(f),
+            Failure::Replay(error) => error.fmt(f),
+            Failure::Write(error) => error.fmt(f),
+            Failure::Overwrite(path) => {
+                write!(f, "{}: is one of the inputs and would be overwritten", path.display())
+            }
+            Failure::TimeWithoutCsv => {
+                write!(f, "--time names a column of a CSV log; Common Log Format has none")
+            }
+            Failure::Stdout(error) => write!(f, "standard output: cannot be written: {error}"),
+        }
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        Failure::Log(error)
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        Failure::Record(error)
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Failure::Write(error)
+    }
+}
+
+/// Replays a log.
+pub fn replay(args: args::Replay) -> Result<(), Failure> {
+    if args.time.is_some() && args.format == Some(Format::Clf) {
+        return Err(Failure::TimeWithoutCsv);
+    }
+    let policies = policy_file::read(&args.policy).map_err(Failure::Policy)?;
+    let inputs = [Some(&args.policy), args.log.as_ref()];
+    for output in [&args.decisions, &args.report].into_iter().flatten() {
+        if inputs.into_iter().flatten().any(|input| same_file(input, output)) {
+            return Err(Failure::Overwrite(output.clone()));
+        }
+    }
+    let bar = progress_bar();
+    let input = Input::open(source(&args)?, &bar)?;
+    let name = input.name.clone();
+    let mut recorder = Recorder::new(&args.policy, &policies);
+    let unparsable =
+        log::read::<_, Failure>(input, args.format, args.time.as_deref(), &mut recorder);
+    bar.finish_and_clear();
+    let unparsable = unparsable?;
+    let Some(recording) = recorder.finish() else {
+        return Err(LogError::Empty { name }.into());
+    };
+    let mut tally = Tally::new(&recording);
+    let mut decisions = match &args.decisions {
+        Some(path) => Some(Decisions::create(path, &policies)?),
+        None => None,
+    };
+    let speed = replay::run(&recording, &policies, |outcome| {
+        tally.count(outcome);
+        decisions.as_mut().map_or(Ok(()), |decisions| decisions.write(outcome))
+    })
+    .map_err(Failure::Replay)?;
+    if let Some(decisions) = decisions {
+        decisions.finish()?;
+    }
+    let (policies, recording, tally) = (&policies[..], &recording, &tally);
+    let findings =
+        Findings { log: &name, policies, recording, tally, unparsable: &unparsable, speed };
+    if let Some(path) = &args.report {
+        report::write(path, &findings)?;
+    }
+    findings.print(&mut BufWriter::new(io::stdout().lock())).map_err(Failure::Stdout)
+}
+
+/// Writes a sample log to standard output.
+pub fn sample(args: &args::Sample) -> Result<(), Failure> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    sample::write(&mut out, args.lines, args.seed, args.format).map_err(Failure::Stdout)
+}
+
+/// Where the log comes from.
+fn source(args: &args::Replay) -> Result<Source, Failure> {
+    Ok(match &args.log {
+        Some(path) if path.as_os_str() == "-" => Source::Stdin,
+        Some(path) => Source::File(path.clone()),
+        None => {
+            let mut bytes = Vec::new();
+            let format = args.format.unwrap_or(Format::Clf);
+            sample::write(&mut bytes, sample::LINES, 1, format).map_err(Failure::Stdout)?;
+            Source::Memory { name: "sample log", bytes }
+        }
+    })
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// A bar over the bytes of the log, where there is a terminal to show it.
+fn progress_bar() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("reading {bar:40} {bytes} of {total_bytes} ({eta})");
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

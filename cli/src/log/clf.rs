@@ -1,0 +1,165 @@
+//! Common and Combined Log Format: `host ident user [time] "request" status bytes`, and what follows.
+
+use super::lines::Line;
+use super::{Parsed, Parser, Reason, Request, Values, time};
+use crate::text;
+
+/// The fields of a line.
+pub const FIELDS: [&str; 5] = ["ip", "user", "path", "status", "bytes"];
+
+/// The parser; it keeps nothing from line to line.
+pub struct Clf {
+    names: [String; FIELDS.len()],
+}
+
+impl Default for Clf {
+    fn default() -> Self {
+        Clf { names: FIELDS.map(str::to_owned) }
+    }
+}
+
+impl Parser for Clf {
+    fn line<'l>(&'l mut self, line: Line<'l>) -> Parsed<'l> {
+        if line.whole && line.text.trim_ascii().is_empty() {
+            return Parsed::Nothing;
+        }
+        let parsed = if line.whole { fields(line.text) } else { Err(Reason::TooLong) };
+        match parsed {
+            Err(reason) => Parsed::Bad { line: line.number, text: line.text, reason },
+            Ok((unix_ns, values)) => Parsed::Request(Request {
+                line: line.number,
+                unix_ns,
+                names: &self.names,
+                values: Values::Slices(values),
+            }),
+        }
+    }
+
+    fn end(&mut self) -> Parsed<'_> {
+        Parsed::Nothing
+    }
+}
+
+/// The time and the values of a line.
+fn fields(line: &[u8]) -> Result<(u64, [&[u8]; FIELDS.len()]), Reason> {
+    let (host, rest) = word(line, "host")?;
+    let (_ident, rest) = word(rest, "ident")?;
+    // Users may hold spaces, so the user ends where the time begins.
+    let user_end = memchr::memmem::find(rest, b" [").ok_or(Reason::NoPart("[time]"))?;
+    let (user, rest) = (&rest[..user_end], &rest[user_end + 2..]);
+    let time_end = memchr::memchr(b']', rest).ok_or(Reason::NoPart("[time]"))?;
+    let (when, rest) = (&rest[..time_end], &rest[time_end + 1..]);
+    let rest = rest.strip_prefix(b" \"").ok_or(Reason::NoPart("\"request\""))?;
+    let request_end = closing_quote(rest).ok_or(Reason::NoPart("\"request\""))?;
+    let (request, rest) = (&rest[..request_end], &rest[request_end + 1..]);
+    let rest = rest.strip_prefix(b" ").ok_or(Reason::NoPart("status"))?;
+    let (status, rest) = word(rest, "status")?;
+    let bytes = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let unix_ns =
+        time::clf(when).map_err(|error| Reason::Time { value: text::excerpt(when), error })?;
+    number(status, "status")?;
+    number(bytes, "bytes")?;
+    Ok((unix_ns, [host, user, path(request), status, bytes]))
+}
+
+/// What is before the next space, and what is after it.
+fn word<'l>(line: &'l [u8], part: &'static str) -> Result<(&'l [u8], &'l [u8]), Reason> {
+    match memchr::memchr(b' ', line) {
+        None | Some(0) => Err(Reason::NoPart(part)),
+        Some(end) => Ok((&line[..end], &line[end + 1..])),
+    }
+}
+
+/// Where a quoted field ends: at the first quote that no backslash escapes.
+fn closing_quote(text: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    text.iter().position(|byte| {
+        let closes = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        closes
+    })
+}
+
+fn number(value: &[u8], part: &'static str) -> Result<(), Reason> {
+    match value {
+        b"" => Err(Reason::NoPart(part)),
+        b"-" => Ok(()),
+        digits if digits.iter().all(u8::is_ascii_digit) => Ok(()),
+        other => Err(Reason::BadPart { part, value: text::excerpt(other) }),
+    }
+}
+
+/// The target of a request line without its query; the whole line where it is not a request.
+fn path(request: &[u8]) -> &[u8] {
+    let Some(method_end) = memchr::memchr(b' ', request) else { return request };
+    let (method, rest) = (&request[..method_end], &request[method_end + 1..]);
+    if method.is_empty()
+        || !method.iter().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(byte))
+    {
+        return request;
+    }
+    // A target may hold spaces where the client was careless, so the protocol is looked for first.
+    let target = match memchr::memmem::rfind(rest, b" HTTP/") {
+        Some(end) => &rest[..end],
+        None => rest,
+    };
+    target.split(|byte| *byte == b'?').next().unwrap_or(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<(u64, Vec<String>), Reason> {
+        let (unix_ns, values) = fields(line.as_bytes())?;
+        Ok((
+            unix_ns,
+            values.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect(),
+        ))
+    }
+
+    #[test]
+    fn reads_common_and_combined() {
+        let common =
+            r#"::1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a.gif?x=1 HTTP/1.0" 200 2326"#;
+        let wanted = ["::1", "frank", "/a.gif", "200", "2326"].map(str::to_owned).to_vec();
+        assert_eq!(parsed(common), Ok((971_211_336_000_000_000, wanted.clone())));
+        let combined = format!(r#"{common} "http://example.com/\"q\"" "agent (x) \"y\"""#);
+        assert_eq!(parsed(&combined), Ok((971_211_336_000_000_000, wanted)));
+    }
+
+    #[test]
+    fn odd_requests_are_requests() {
+        let path_of = |request: &str| {
+            let line = format!(r#"h.example - - [10/Oct/2000:13:55:36 -0700] "{request}" 400 -"#);
+            parsed(&line).unwrap().1[2].clone()
+        };
+        assert_eq!(path_of("-"), "-");
+        assert_eq!(path_of(""), "");
+        assert_eq!(path_of(r"\x16\x03\x01\x02"), r"\x16\x03\x01\x02");
+        assert_eq!(path_of(r#"GET /a\"b?c HTTP/1.1"#), r#"/a\"b"#);
+        assert_eq!(path_of("GET /a b HTTP/1.1"), "/a b");
+        assert_eq!(path_of("GET /old"), "/old");
+        assert_eq!(path_of("?? /x"), "?? /x");
+        assert_eq!(path_of(r"ends in \\"), "in \\\\");
+    }
+
+    #[test]
+    fn users_may_hold_spaces() {
+        let line = r#"a - john doe [10/Oct/2000:13:55:36 -0700] "-" 408 0"#;
+        assert_eq!(parsed(line).unwrap().1[1], "john doe");
+    }
+
+    #[test]
+    fn every_cut_of_a_line_is_an_error_with_its_part() {
+        let line = r#"a - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 1"#;
+        for end in 0..line.len() {
+            assert!(parsed(&line[..end]).is_err(), "{}", &line[..end]);
+        }
+        assert_eq!(parsed(&line[..20]), Err(Reason::NoPart("[time]")));
+        assert_eq!(
+            parsed(&line.replace(" 200", " two")).unwrap_err().to_string(),
+            "the status is not a number: \"two\""
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! CSV with a header line.
+//!
+//! The parser is fed line by line, so that a record that spans lines is known by its first line and
+//! a quote that is never closed costs at most [`MAX_LINE`] of memory.
+
+use super::lines::{Line, MAX_LINE};
+use super::{Parsed, Parser, Reason, Request, Values, time};
+use crate::text;
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+
+/// The parser.
+pub struct Csv {
+    reader: Reader,
+    /// The column of the time, by name; the first where there is no name.
+    time_column: Option<String>,
+    time_index: usize,
+    /// The header's names, once it has been read.
+    names: Option<Vec<String>>,
+    record: Record,
+}
+
+/// The record that is being read.
+#[derive(Default)]
+struct Record {
+    /// The line that it began in, while it is open.
+    first_line: Option<u64>,
+    text: Vec<u8>,
+    text_len: usize,
+    ends: Vec<usize>,
+    ends_len: usize,
+}
+
+/// How far a record has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Complete,
+    Open,
+    TooLong,
+}
+
+impl Csv {
+    pub fn new(time_column: Option<&str>) -> Self {
+        // Lines come without their ends, so that `\n` is all that can end a record.
+        let reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
+        Csv {
+            reader,
+            time_column: time_column.map(str::to_owned),
+            time_index: 0,
+            names: None,
+            record: Record::default(),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.reader.reset();
+        self.record.first_line = None;
+    }
+
+    fn header(&mut self) -> Parsed<'_> {
+        let values = self.record.values();
+        let names: Vec<String> = (0..self.record.ends_len)
+            .map(|index| String::from_utf8_lossy(values.get(index).trim_ascii()).into_owned())
+            .collect();
+        if let Some(column) = &self.time_column {
+            match names.iter().position(|name| name == column) {
+                Some(index) => self.time_index = index,
+                None => return Parsed::NoTimeColumn { column: column.clone(), columns: names },
+            }
+        }
+        self.names = Some(names);
+        Parsed::Nothing
+    }
+
+    fn request(&self, line: u64) -> Parsed<'_> {
+        let names = self.names.as_deref().unwrap_or_default();
+        let values = self.record.values();
+        let bad = |reason| Parsed::Bad { line, text: self.record.text(), reason };
+        if self.record.ends_len != names.len() {
+            return bad(Reason::FieldCount { found: self.record.ends_len, header: names.len() });
+        }
+        let when = values.get(self.time_index);
+        match time::iso(when) {
+            Ok(unix_ns) => Parsed::Request(Request { line, unix_ns, names, values }),
+            Err(error) => bad(Reason::Time { value: text::excerpt(when), error }),
+        }
+    }
+}
+
+impl Parser for Csv {
+    fn line<'l>(&'l mut self, line: Line<'l>) -> Parsed<'l> {
+        let first_line = match self.record.first_line {
+            Some(first_line) => first_line,
+            None if line.whole && line.text.is_empty() => return Parsed::Nothing,
+            None => {
+                self.record.begin(line.number);
+                line.number
+            }
+        };
+        let progress = match line.whole {
+            true => self.record.feed(&mut self.reader, line.text),
+            false => Progress::TooLong,
+        };
+        match progress {
+            Progress::Open => Parsed::Nothing,
+            Progress::TooLong => {
+                self.restart();
+                Parsed::Bad { line: first_line, text: line.text, reason: Reason::TooLong }
+            }
+            Progress::Complete => {
+                self.restart();
+                if self.names.is_none() { self.header() } else { self.request(first_line) }
+            }
+        }
+    }
+
+    fn end(&mut self) -> Parsed<'_> {
+        match self.record.first_line.take() {
+            Some(line) => Parsed::Bad { line, text: self.record.text(), reason: Reason::OpenQuote },
+            None => Parsed::Nothing,
+        }
+    }
+}
+
+impl Record {
+    fn begin(&mut self, line: u64) {
+        self.first_line = Some(line);
+        (self.text_len, self.ends_len) = (0, 0);
+    }
+
+    fn text(&self) -> &[u8] {
+        &self.text[..self.text_len]
+    }
+
+    fn values(&self) -> Values<'_> {
+        Values::Joined { text: self.text(), ends: &self.ends[..self.ends_len] }
+    }
+
+    /// Adds a line and its end to the record.
+    fn feed(&mut self, reader: &mut Reader, line: &[u8]) -> Progress {
+        for mut input in [line, b"\n"] {
+            // An empty input would say that the log ends here.
+            while !input.is_empty() {
+                let (result, read) = self.step(reader, input);
+                input = &input[read..];
+                match result {
+                    ReadRecordResult::InputEmpty => {}
+                    ReadRecordResult::OutputFull if self.text.len() < MAX_LINE => {
+                        self.text.resize((2 * self.text.len()).clamp(1 << 10, MAX_LINE), 0);
+                    }
+                    ReadRecordResult::OutputEndsFull if self.ends.len() < MAX_LINE => {
+                        self.ends.resize((2 * self.ends.len()).clamp(1 << 5, MAX_LINE), 0);
+                    }
+                    ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                        return Progress::TooLong;
+                    }
+                    ReadRecordResult::Record | ReadRecordResult::End => return Progress::Complete,
+                }
+            }
+        }
+        Progress::Open
+    }
+
+    fn step(&mut self, reader: &mut Reader, input: &[u8]) -> (ReadRecordResult, usize) {
+        let text = &mut self.text[self.text_len..];
+        let ends = &mut self.ends[self.ends_len..];
+        let (result, read, wrote, ended) = reader.read_record(input, text, ends);
+        self.text_len += wrote;
+        self.ends_len += ended;
+        (result, read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line's outcome: the request's line and fields, or the reason.
+    fn read(text: &str, time_column: Option<&str>) -> Vec<Result<(u64, Vec<String>), Reason>> {
+        let mut csv = Csv::new(time_column);
+        let mut found = Vec::new();
+        let mut keep = |parsed: Parsed<'_>| match parsed {
+            Parsed::Nothing => {}
+            Parsed::Request(request) => {
+                let values = (0..request.names.len())
+                    .map(|index| String::from_utf8_lossy(request.values.get(index)).into_owned());
+                found.push(Ok((request.line, values.collect())));
+            }
+            Parsed::Bad { reason, .. } => found.push(Err(reason)),
+            Parsed::NoTimeColumn { column, .. } => panic!("no column {column}"),
+        };
+        for (line, number) in text.lines().zip(1..) {
+            keep(csv.line(Line { number, text: line.as_bytes(), whole: true }));
+        }
+        keep(csv.end());
+        found
+    }
+
+    fn request(line: u64, values: [&str; 2]) -> Result<(u64, Vec<String>), Reason> {
+        Ok((line, values.map(str::to_owned).to_vec()))
+    }
+
+    #[test]
+    fn records_may_span_lines_and_hold_quotes() {
+        let text =
+            "t,a\n2020-01-01 00:00:00,\"x\n\ny \"\"z\"\"\"\n\n2020-01-01 00:00:01,5\" pipe\n";
+        assert_eq!(
+            read(text, None),
+            [
+                request(2, ["2020-01-01 00:00:00", "x\n\ny \"z\""]),
+                request(6, ["2020-01-01 00:00:01", "5\" pipe"]),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_time_may_be_any_column() {
+        let found =
+            read("a, t \n1,2020-01-01T00:00:00Z\n2\n3,x\n4,1960-01-01T00:00:00Z\n", Some("t"));
+        assert_eq!(found[0], request(2, ["1", "2020-01-01T00:00:00Z"]));
+        assert_eq!(found[1], Err(Reason::FieldCount { found: 1, header: 2 }));
+        assert_eq!(found[2].as_ref().unwrap_err().to_string(), "the time \"x\" cannot be read");
+        assert!(found[3].as_ref().unwrap_err().to_string().ends_with("is before 1970"));
+    }
+
+    #[test]
+    fn a_quote_left_open_is_bounded_and_said() {
+        assert_eq!(read("t,a\n2020-01-01 00:00:00,\"x\ny\n", None), [Err(Reason::OpenQuote)]);
+        let line = "y".repeat(1 << 18);
+        let text = format!(
+            "t,a\n2020-01-01 00:00:00,\"{}2020-01-01 00:00:01,1\n",
+            format!("{line}\n").repeat(4)
+        );
+        let found = read(&text, None);
+        assert_eq!(found, [Err(Reason::TooLong), request(6, ["2020-01-01 00:00:01", "1"])]);
+    }
+}

@@ -1,0 +1,157 @@
+//! What can be wrong with a log, as a whole and line by line.
+
+use super::time::TimeError;
+use super::{Format, MAX_LINE};
+use crate::text;
+use std::fmt;
+use std::io;
+
+/// A log that cannot be read.
+#[derive(Debug)]
+pub enum LogError {
+    /// It cannot be opened.
+    Open { name: String, error: io::Error },
+    /// It is a directory.
+    Directory { name: String },
+    /// Reading failed on the way.
+    Read { name: String, gzip: bool, error: io::Error },
+    /// It has no line.
+    Empty { name: String },
+    /// Its header does not have the column that holds the time.
+    NoTimeColumn { name: String, column: String, columns: Vec<String> },
+    /// Not one of its lines could be read, in any of the formats that were tried.
+    NothingParsed { name: String, tried: Vec<(Format, Unparsable)> },
+}
+
+/// The lines of a log that could not be read.
+#[derive(Debug, Default)]
+pub struct Unparsable {
+    /// How many they are.
+    pub count: u64,
+    /// The first few.
+    pub first: Vec<Problem>,
+}
+
+/// A line that could not be read.
+#[derive(Debug)]
+pub struct Problem {
+    /// Its 1-based number.
+    pub line: u64,
+    /// Its beginning.
+    pub excerpt: String,
+    /// Why not.
+    pub reason: Reason,
+}
+
+/// Why a line could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is longer than [`MAX_LINE`].
+    TooLong,
+    /// This part of Common Log Format is not there.
+    NoPart(&'static str),
+    /// A part is there, and is not what it should be.
+    BadPart { part: &'static str, value: String },
+    /// Its time.
+    Time { value: String, error: TimeError },
+    /// More or fewer fields than the header has.
+    FieldCount { found: usize, header: usize },
+    /// A quote that is open at the end of the log.
+    OpenQuote,
+    /// A cost that is not a whole number.
+    Cost { field: String, value: String },
+    /// Costs whose sum is too great.
+    CostSum,
+}
+
+/// How many lines are shown.
+const SHOWN: usize = 3;
+
+impl Unparsable {
+    /// Counts a line and keeps it if it is one of the first.
+    pub fn add(&mut self, line: u64, text: &[u8], reason: Reason) {
+        self.count += 1;
+        if self.first.len() < SHOWN {
+            self.first.push(Problem { line, excerpt: text::excerpt(text), reason });
+        }
+    }
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogError::Open { name, error } => write!(f, "{name}: cannot be opened: {error}"),
+            LogError::Directory { name } => write!(f, "{name}: is a directory, not a log"),
+            LogError::Read { name, gzip: true, error }
+                if error.kind() == io::ErrorKind::UnexpectedEof =>
+            {
+                write!(f, "{name}: the gzip data is truncated")
+            }
+            LogError::Read { name, gzip: true, error } => {
+                write!(f, "{name}: the gzip data cannot be read: {error}")
+            }
+            LogError::Read { name, gzip: false, error } => {
+                write!(f, "{name}: cannot be read: {error}")
+            }
+            LogError::Empty { name } => write!(f, "{name}: is empty"),
+            LogError::NoTimeColumn { name, column, columns } => write!(
+                f,
+                "{name}: has no column {column:?} for the time; its columns are {}",
+                text::list(columns)
+            ),
+            LogError::NothingParsed { name, tried } => {
+                write!(f, "{name}: not one line could be read")?;
+                tried.iter().try_for_each(|(format, unparsable)| {
+                    write!(f, "\n  as {}:", format.title())?;
+                    match unparsable.count {
+                        0 => write!(f, " there is nothing after the header"),
+                        _ => write!(f, "\n{unparsable}"),
+                    }
+                })
+            }
+        }
+    }
+}
+
+impl Format {
+    fn title(self) -> &'static str {
+        match self {
+            Format::Clf => "Common Log Format",
+            Format::Csv => "CSV with a header line",
+        }
+    }
+}
+
+impl fmt::Display for Unparsable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.first.iter().enumerate() {
+            let end = if index > 0 { "\n" } else { "" };
+            write!(f, "{end}    line {}: {}: {}", problem.line, problem.reason, problem.excerpt)?;
+        }
+        match self.count.saturating_sub(self.first.len() as u64) {
+            0 => Ok(()),
+            more => write!(f, "\n    and {} more", text::thousands(more)),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::TooLong => write!(f, "line too long: over {} MiB", MAX_LINE >> 20),
+            Reason::NoPart(part) => write!(f, "there is no {part}"),
+            Reason::BadPart { part, value } => write!(f, "the {part} is not a number: {value:?}"),
+            Reason::Time { value, error } => write!(f, "the time {value:?} {error}"),
+            Reason::FieldCount { found, header } => {
+                write!(f, "{found} fields, where the header has {header}")
+            }
+            Reason::OpenQuote => write!(f, "a quote is open at the end of the log"),
+            Reason::Cost { field, value } => {
+                write!(f, "the cost {field:?} is not a whole number: {value:?}")
+            }
+            Reason::CostSum => write!(f, "the costs add up to more than 64 bits hold"),
+        }
+    }
+}
+
+impl std::error::Error for LogError {}

@@ -1,0 +1,163 @@
+//! Times of logs, as nanoseconds since 1970.
+
+use jiff::civil::DateTime;
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::fmt::temporal::DateTimeParser;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Unit};
+use std::fmt;
+
+/// The time of Common Log Format: `10/Oct/2000:13:55:36 -0700`.
+const CLF_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
+/// The first instant of the year 2501.
+const END_S: i64 = 16_756_761_600;
+
+/// Why a time is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeError {
+    /// It is not a time.
+    Unreadable,
+    /// It is before 1970.
+    Early,
+    /// It is after 2500.
+    Late,
+}
+
+impl fmt::Display for TimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TimeError::Unreadable => "cannot be read",
+            TimeError::Early => "is before 1970",
+            TimeError::Late => "is after 2500",
+        })
+    }
+}
+
+/// A time of Common Log Format.
+pub fn clf(text: &[u8]) -> Result<u64, TimeError> {
+    let parsed = BrokenDownTime::parse(CLF_TIME, text).and_then(|time| time.to_timestamp());
+    unix_ns(parsed.map_err(|_| TimeError::Unreadable)?)
+}
+
+/// An RFC 3339 time, or a date and time without a zone, which is then UTC.
+pub fn iso(text: &[u8]) -> Result<u64, TimeError> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    let text = text.trim_ascii();
+    if let Ok(instant) = PARSER.parse_timestamp(text) {
+        return unix_ns(instant);
+    }
+    // A zone by name without an offset would be taken for UTC.
+    if text.contains(&b'[') {
+        return Err(TimeError::Unreadable);
+    }
+    let local: DateTime = PARSER.parse_datetime(text).map_err(|_| TimeError::Unreadable)?;
+    unix_ns(TimeZone::UTC.to_timestamp(local).map_err(|_| TimeError::Unreadable)?)
+}
+
+fn unix_ns(instant: Timestamp) -> Result<u64, TimeError> {
+    match u64::try_from(instant.as_nanosecond()) {
+        _ if instant.as_second() >= END_S => Err(TimeError::Late),
+        Err(_) => Err(TimeError::Early),
+        Ok(unix_ns) => Ok(unix_ns),
+    }
+}
+
+/// The time as RFC 3339 in UTC, with as many of 0, 3, 6 or 9 digits after the second as it needs.
+pub fn rfc3339(unix_ns: u64) -> impl fmt::Display {
+    // All of u64 is before the year 2555, and so within what a timestamp holds.
+    let instant = Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or(Timestamp::MAX);
+    let digits = match unix_ns {
+        whole if whole % 1_000_000_000 == 0 => 0,
+        milli if milli % 1_000_000 == 0 => 3,
+        micro if micro % 1_000 == 0 => 6,
+        _ => 9,
+    };
+    fmt::from_fn(move |f| write!(f, "{instant:.digits$}"))
+}
+
+/// A stretch of time to two units: `2d 3h`, `1m 30s`, `12.5ms`.
+pub fn span(length_ns: u64) -> String {
+    let span = jiff::SignedDuration::from_nanos(i64::try_from(length_ns).unwrap_or(i64::MAX));
+    let unit = match span.as_secs() {
+        0 => return format!("{}ms", length_ns as f64 / 1e6),
+        1..3_600 => Unit::Second,
+        3_600..86_400 => Unit::Minute,
+        _ => Unit::Hour,
+    };
+    let rounded = span.round(unit).unwrap_or(span).as_secs();
+    let parts = [
+        (rounded / 86_400, "d"),
+        (rounded / 3_600 % 24, "h"),
+        (rounded / 60 % 60, "m"),
+        (rounded % 60, "s"),
+    ];
+    let shown =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clf_times_honour_their_offset() {
+        assert_eq!(clf(b"10/Oct/2000:13:55:36 -0700"), Ok(971_211_336_000_000_000));
+        assert_eq!(clf(b"17/May/2015:10:05:03 +0000"), Ok(1_431_857_103_000_000_000));
+        assert_eq!(clf(b"17/May/2015:15:35:03 +0530"), Ok(1_431_857_103_000_000_000));
+        for wrong in
+            ["", "17/May/2015:10:05:03", "32/May/2015:10:05:03 +0000", "17/Mai/2015:10:05:03 +0000"]
+        {
+            assert_eq!(clf(wrong.as_bytes()), Err(TimeError::Unreadable), "{wrong}");
+        }
+        assert_eq!(clf(b"01/Jan/1960:00:00:00 +0000"), Err(TimeError::Early));
+    }
+
+    #[test]
+    fn iso_times_are_utc_unless_they_say_otherwise() {
+        let wanted = 1_700_158_623_979_960_000;
+        for text in [
+            "2023-11-16 18:17:03.9799600",
+            "2023-11-16T18:17:03.97996Z",
+            "2023-11-16T20:17:03.97996+02:00",
+            " 2023-11-16 18:17:03.979960000 ",
+        ] {
+            assert_eq!(iso(text.as_bytes()), Ok(wanted), "{text}");
+        }
+        for wrong in [
+            "",
+            "x",
+            "12",
+            "2023-11-16 25:00:00",
+            "2023-11-16T18:17:03+99:99",
+            "2023-11-16T18:17:03[Asia/Tokyo]",
+        ] {
+            assert_eq!(iso(wrong.as_bytes()), Err(TimeError::Unreadable), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_end_where_they_say() {
+        assert_eq!(iso(b"1969-12-31T23:59:59.999999999Z"), Err(TimeError::Early));
+        assert_eq!(iso(b"1970-01-01T00:00:00Z"), Ok(0));
+        assert_eq!(iso(b"2500-12-31T23:59:59.999999999Z"), Ok(16_756_761_599_999_999_999));
+        assert_eq!(iso(b"2501-01-01T00:00:00Z"), Err(TimeError::Late));
+        assert_eq!(iso(b"9999-01-01T00:00:00Z"), Err(TimeError::Late));
+    }
+
+    #[test]
+    fn written_times_keep_their_precision() {
+        let shown = |unix_ns: u64| rfc3339(unix_ns).to_string();
+        assert_eq!(shown(0), "1970-01-01T00:00:00Z");
+        assert_eq!(shown(1_700_158_623_900_000_000), "2023-11-16T18:17:03.900Z");
+        assert_eq!(shown(1_700_158_623_979_960_000), "2023-11-16T18:17:03.979960Z");
+        assert_eq!(shown(1_700_158_623_979_960_100), "2023-11-16T18:17:03.979960100Z");
+        assert_eq!(iso(shown(u64::MAX).as_bytes()), Err(TimeError::Late));
+    }
+
+    #[test]
+    fn spans_are_short() {
+        let shown = [12_500_000, 90_000_000_000, 3_600_000_000_000, 183_600_000_000_000].map(span);
+        assert_eq!(shown, ["12.5ms", "1m 30s", "1h", "2d 3h"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! Decides every request of a recording, in time order.
+
+use crate::policy_file::PolicySpec;
+use crate::recording::{Binding, Recording, Stamp};
+use std::fmt;
+use std::time::{Duration, Instant};
+use tollgate::{Charge, ConfigError, Key, Limiter, ManualClock, Now, PolicyId, Verdict};
+
+/// How many requests are decided between two looks at the clock.
+const BATCH: usize = 4096;
+
+/// What became of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The request.
+    pub stamp: Stamp,
+    /// Why it was denied, if it was.
+    pub denial: Option<Denial>,
+}
+
+/// Why a request was denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The index of the first policy that had no room.
+    pub policy: usize,
+    /// The wait after which it would have passed; `None` where no wait helps.
+    pub retry_after: Option<Duration>,
+}
+
+/// How fast the requests were decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Speed {
+    /// How many there were.
+    pub requests: u64,
+    /// The time it took to decide them, without what was done with the outcomes.
+    pub elapsed: Duration,
+}
+
+impl Speed {
+    /// Decisions in a second.
+    pub fn per_second(self) -> f64 {
+        self.requests as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Why a replay ended early; `E` is what the observer's failure is.
+#[derive(Debug)]
+pub enum ReplayError<E> {
+    /// The limiter cannot be built for so many keys.
+    Config(ConfigError),
+    /// The limiter could not decide, although it was made for all keys of the log.
+    Undecided(Verdict),
+    /// The observer failed.
+    Observer(E),
+}
+
+impl<E: fmt::Display> fmt::Display for ReplayError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplayError::Config(error) => error.fmt(f),
+            ReplayError::Undecided(verdict) => {
+                write!(f, "the limiter could not decide a request: {verdict:?}")
+            }
+            ReplayError::Observer(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Charges every request under all policies, and shows `observe` each outcome in time order.
+pub fn run<E>(
+    recording: &Recording,
+    policies: &[PolicySpec],
+    mut observe: impl FnMut(&Outcome) -> Result<(), E>,
+) -> Result<Speed, ReplayError<E>> {
+    let decider = Decider::new(recording, policies).map_err(ReplayError::Config)?;
+    let mut charges = Vec::with_capacity(policies.len());
+    let mut outcomes = Vec::with_capacity(BATCH);
+    let mut speed = Speed::default();
+    for batch in recording.stamps().chunks(BATCH) {
+        outcomes.clear();
+        let start = Instant::now();
+        for stamp in batch {
+            let outcome = decider.decide(*stamp, &mut charges).map_err(ReplayError::Undecided)?;
+            outcomes.push(outcome);
+        }
+        speed.elapsed += start.elapsed();
+        speed.requests += batch.len() as u64;
+        outcomes.iter().try_for_each(&mut observe).map_err(ReplayError::Observer)?;
+    }
+    Ok(speed)
+}
+
+/// The limiter, and all that it is charged with.
+struct Decider<'r> {
+    limiter: Limiter,
+    recording: &'r Recording,
+    policies: Vec<(PolicyId, Binding)>,
+    /// The keys of each key column.
+    keys: Vec<Vec<Key<'r>>>,
+}
+
+impl<'r> Decider<'r> {
+    fn new(recording: &'r Recording, policies: &[PolicySpec]) -> Result<Self, ConfigError> {
+        let bindings = recording.bindings();
+        // The limiter begins where the log does: it takes no time before its own beginning.
+        let clock = ManualClock::new();
+        clock
+            .set(Now::from_unix_nanos(recording.stamps().first().map_or(0, |stamp| stamp.unix_ns)));
+        let mut builder = Limiter::builder().clock(clock);
+        for (spec, binding) in policies.iter().zip(bindings) {
+            // Room for every key, so that no table can be full.
+            let keys = binding.key.map_or(1, |column| recording.key_columns()[column].len());
+            builder = builder.policy(spec.policy().max_keys(keys.max(1)));
+        }
+        let limiter = builder.build()?;
+        let ids = policies.iter().filter_map(|spec| limiter.policy(&spec.name));
+        let policies = ids.zip(bindings.iter().copied()).collect();
+        let keys = recording.key_columns().iter().map(|column| column.keys()).collect();
+        Ok(Decider { limiter, recording, policies, keys })
+    }
+
+    fn decide(&self, stamp: Stamp, charges: &mut Vec<Charge<'r>>) -> Result<Outcome, Verdict> {
+        charges.clear();
+        charges.extend(self.policies.iter().map(|(policy, binding)| {
+            let key = match binding.key {
+                None => Key::SHARED,
+                Some(column) => self.keys[column][self.recording.key(stamp.row, column) as usize],
+            };
+            policy.charge(key, self.recording.cost(stamp.row, *binding))
+        }));
+        let session = self.limiter.session_at(Now::from_unix_nanos(stamp.unix_ns));
+        let decision = session.check(charges);
+        let denied = |retry_after| {
+            let policy = decision.policy.index();
+            Outcome { stamp, denial: Some(Denial { policy, retry_after }) }
+        };
+        match decision.verdict {
+            Verdict::Allowed => Ok(Outcome { stamp, denial: None }),
+            Verdict::Denied => Ok(denied(decision.retry_after)),
+            Verdict::Impossible => Ok(denied(None)),
+            other => Err(other),
+        }
+    }
+}

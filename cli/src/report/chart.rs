@@ -1,0 +1,257 @@
+//! A chart of stacked bars over time, as SVG.
+
+use crate::log::time;
+use crate::tally::Timeline;
+use crate::text::thousands;
+use jiff::Timestamp;
+use std::fmt::{self, Display};
+
+const WIDTH: f64 = 960.0;
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 10.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 44.0;
+/// Few requests among many are still to be seen.
+const LEAST_HEIGHT: f64 = 1.5;
+const MOST_TIME_TICKS: u64 = 8;
+const MOST_COUNT_TICKS: u64 = 5;
+const SECOND_NS: u64 = 1_000_000_000;
+const DAY_NS: u64 = 86_400 * SECOND_NS;
+
+/// One colour of the bars.
+#[derive(Clone, Copy, Debug)]
+pub struct Series {
+    /// The class that colours it.
+    pub class: &'static str,
+    /// What it counts.
+    pub label: &'static str,
+}
+
+/// The chart.
+#[derive(Debug)]
+pub struct Chart<'c> {
+    /// Unique on the page.
+    pub id: String,
+    /// In a few words, escaped.
+    pub title: String,
+    /// In units of the drawing, which is 960 wide.
+    pub height: f64,
+    /// From the bottom of the stack up.
+    pub series: &'c [Series],
+    /// For each time bucket a number for each series.
+    pub bars: Vec<Vec<u64>>,
+    /// When the bars are.
+    pub timeline: &'c Timeline,
+}
+
+impl Display for Chart<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.legend(f)?;
+        let (id, height) = (&self.id, self.height);
+        writeln!(
+            f,
+            "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">"
+        )?;
+        writeln!(f, "<title id=\"{id}-title\">{}</title>", self.title)?;
+        writeln!(f, "<desc id=\"{id}-desc\">{}</desc>", self.description())?;
+        let step = count_step(self.tallest());
+        let top = self.tallest().div_ceil(step) * step;
+        self.count_axis(f, step, top)?;
+        self.time_axis(f)?;
+        self.stacks(f, top)?;
+        writeln!(f, "</svg>")
+    }
+}
+
+impl Chart<'_> {
+    fn tallest(&self) -> u64 {
+        self.bars.iter().map(|bar| bar.iter().sum()).max().unwrap_or(0).max(1)
+    }
+
+    fn description(&self) -> String {
+        let sums = self.series.iter().enumerate().map(|(index, series)| {
+            let sum: u64 = self.bars.iter().map(|bar| bar[index]).sum();
+            format!("{} {}", thousands(sum), series.label)
+        });
+        let sums = sums.collect::<Vec<_>>().join(", ");
+        let width = time::span(self.timeline.width_ns);
+        format!("Stacked bars, one for each {width}: in all {sums}.")
+    }
+
+    fn legend(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<ul class=\"legend\">")?;
+        for series in self.series {
+            write!(f, "<li class=\"{}\">{}</li>", series.class, series.label)?;
+        }
+        writeln!(
+            f,
+            "<li class=\"unit\">requests per {}</li></ul>",
+            time::span(self.timeline.width_ns)
+        )
+    }
+
+    fn floor(&self) -> f64 {
+        self.height - BOTTOM
+    }
+
+    fn y(&self, count: u64, top: u64) -> f64 {
+        self.floor() - (self.floor() - TOP) * count as f64 / top as f64
+    }
+
+    fn count_axis(&self, f: &mut fmt::Formatter<'_>, step: u64, top: u64) -> fmt::Result {
+        for count in (0..=top / step).map(|tick| tick * step) {
+            let y = self.y(count, top);
+            let class = if count == 0 { "floor" } else { "grid" };
+            writeln!(
+                f,
+                "<line class=\"{class}\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
+                WIDTH - RIGHT
+            )?;
+            let (x, y) = (LEFT - 8.0, y + 4.0);
+            writeln!(
+                f,
+                "<text class=\"count\" x=\"{x}\" y=\"{y:.1}\">{}</text>",
+                thousands(count)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn time_axis(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Timeline { start_ns, width_ns, .. } = *self.timeline;
+        let end_ns = start_ns.saturating_add(width_ns.saturating_mul(self.bars.len() as u64));
+        let step = time_step(end_ns - start_ns, width_ns);
+        let mut tick_ns = start_ns.div_ceil(step) * step;
+        while tick_ns < end_ns {
+            let share = (tick_ns - start_ns) as f64 / (end_ns - start_ns) as f64;
+            let x = LEFT + (WIDTH - LEFT - RIGHT) * share;
+            let floor = self.floor();
+            writeln!(
+                f,
+                "<line class=\"tick\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{floor}\" y2=\"{}\"/>",
+                floor + 5.0
+            )?;
+            let label = time_label(tick_ns, step);
+            // A label at the very edge would leave the drawing.
+            if x < WIDTH - RIGHT - 20.0 {
+                writeln!(
+                    f,
+                    "<text class=\"time\" x=\"{x:.1}\" y=\"{}\">{label}</text>",
+                    floor + 19.0
+                )?;
+            }
+            tick_ns = tick_ns.saturating_add(step);
+        }
+        let x = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
+        writeln!(f, "<text class=\"axis\" x=\"{x}\" y=\"{}\">time (UTC)</text>", self.height - 6.0)
+    }
+
+    fn stacks(&self, f: &mut fmt::Formatter<'_>, top: u64) -> fmt::Result {
+        let slot = (WIDTH - LEFT - RIGHT) / self.bars.len().max(1) as f64;
+        let gap = (slot * 0.18).min(2.0);
+        let width = (slot - gap).min(64.0);
+        for (index, bar) in self.bars.iter().enumerate() {
+            if bar.iter().all(|count| *count == 0) {
+                continue;
+            }
+            let slot_left = LEFT + slot * index as f64;
+            let left = slot_left + (slot - width) / 2.0;
+            write!(f, "<g><title>{}</title>", self.tip(index, bar))?;
+            write!(
+                f,
+                "<rect class=\"hover\" x=\"{slot_left:.2}\" y=\"{TOP}\" width=\"{slot:.2}\" height=\"{:.2}\"/>",
+                self.floor() - TOP
+            )?;
+            let mut below = 0;
+            for (series, count) in self.series.iter().zip(bar).filter(|(_, count)| **count > 0) {
+                let low = self.y(below, top);
+                let high = self.y(below + count, top).min(low - LEAST_HEIGHT);
+                below += count;
+                write!(
+                    f,
+                    "<rect class=\"{}\" x=\"{left:.2}\" y=\"{high:.2}\" width=\"{width:.2}\" height=\"{:.2}\"/>",
+                    series.class,
+                    low - high
+                )?;
+            }
+            writeln!(f, "</g>")?;
+        }
+        Ok(())
+    }
+
+    /// What a bar says when it is pointed at.
+    fn tip(&self, index: usize, bar: &[u64]) -> String {
+        let start = self.timeline.start_ns + self.timeline.width_ns * index as u64;
+        let counts = self
+            .series
+            .iter()
+            .zip(bar)
+            .map(|(series, count)| format!("{} {}", thousands(*count), series.label));
+        format!("{}: {}", time::rfc3339(start), counts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The distance of the marks on the axis of counts: 1, 2 or 5 with zeros.
+fn count_step(tallest: u64) -> u64 {
+    let mut step = 1_u64;
+    loop {
+        for factor in [1, 2, 5] {
+            let step = step.saturating_mul(factor);
+            if tallest.div_ceil(step) <= MOST_COUNT_TICKS {
+                return step;
+            }
+        }
+        step = step.saturating_mul(10);
+    }
+}
+
+/// The distance of the marks on the axis of time: one that people count in.
+fn time_step(span_ns: u64, bucket_ns: u64) -> u64 {
+    const STEPS_S: [u64; 17] = [
+        1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800,
+        604_800, 2_592_000,
+    ];
+    let fits = |step: &u64| span_ns / step <= MOST_TIME_TICKS;
+    let steps =
+        STEPS_S.iter().map(|step| step * SECOND_NS).filter(|step| *step >= bucket_ns.min(DAY_NS));
+    let few = [bucket_ns].into_iter().filter(|step| *step < SECOND_NS);
+    few.chain(steps).find(fits).unwrap_or(span_ns.div_ceil(MOST_TIME_TICKS).max(1))
+}
+
+/// A mark's time, as precise as the distance of the marks asks for.
+fn time_label(unix_ns: u64, step: u64) -> impl Display {
+    let format = match step {
+        ..SECOND_NS => "%H:%M:%S%.3f",
+        SECOND_NS..60_000_000_000 => "%H:%M:%S",
+        60_000_000_000..DAY_NS if unix_ns.is_multiple_of(DAY_NS) => "%-d %b",
+        60_000_000_000..DAY_NS => "%H:%M",
+        _ => "%-d %b %Y",
+    };
+    let instant = Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or(Timestamp::MAX);
+    instant.strftime(format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_few_and_round() {
+        let steps = [1, 5, 6, 40, 99, 2_400, 1_000_000].map(count_step);
+        assert_eq!(steps, [1, 1, 2, 10, 20, 500, 200_000]);
+        assert_eq!(count_step(u64::MAX) % 10, 0);
+        assert_eq!(time_step(DAY_NS, 900 * SECOND_NS), 10_800 * SECOND_NS);
+        assert_eq!(time_step(4 * DAY_NS, 3_600 * SECOND_NS), 43_200 * SECOND_NS);
+        assert_eq!(time_step(SECOND_NS, SECOND_NS), SECOND_NS);
+    }
+
+    #[test]
+    fn every_span_has_marks() {
+        let mut span_ns = 1_u64;
+        while let Some(longer) = span_ns.checked_mul(3) {
+            let step = time_step(span_ns, (span_ns / 96).max(1));
+            assert!(step > 0 && span_ns / step <= MOST_TIME_TICKS, "{span_ns}");
+            span_ns = longer;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The report: one page of HTML that holds all that it shows.
+
+mod chart;
+
+use crate::decisions::WriteError;
+use crate::log::time;
+use crate::summary::{Findings, TOP_KEYS};
+use crate::text::{percent, printable, thousands};
+use chart::{Chart, Series};
+use std::fmt::{self, Display, Write as _};
+use std::path::Path;
+
+const STYLE: &str = include_str!("style.css");
+
+const ADMITTED: Series = Series { class: "admitted", label: "admitted" };
+const DENIED: Series = Series { class: "denied", label: "denied" };
+const DENIED_HERE: Series = Series { class: "denied", label: "denied by this policy" };
+const DENIED_ELSEWHERE: Series = Series { class: "elsewhere", label: "denied by another policy" };
+
+/// Writes the report to a file.
+pub fn write(path: &Path, findings: &Findings<'_>) -> Result<(), WriteError> {
+    let page = Page(findings).to_string();
+    std::fs::write(path, page).map_err(|error| WriteError { path: path.to_owned(), error })
+}
+
+/// Text from a log, made harmless inside HTML.
+struct Escaped<'t>(&'t str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        printable(self.0).chars().try_for_each(|c| match c {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&#39;"),
+            other => f.write_char(other),
+        })
+    }
+}
+
+struct Page<'f, 'r>(&'f Findings<'r>);
+
+impl Display for Page<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let log = Escaped(self.0.log);
+        write!(
+            f,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{log}: replay under rate limits</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        )?;
+        self.head(f)?;
+        self.overall(f)?;
+        self.policies(f)?;
+        self.most_denied(f)?;
+        self.foot(f)?;
+        f.write_str("</main>\n</body>\n</html>\n")
+    }
+}
+
+impl Page<'_, '_> {
+    fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.0;
+        let tally = findings.tally;
+        let (requests, admitted) = (tally.requests(), tally.admitted);
+        let denied = requests - admitted;
+        let stamps = findings.recording.stamps();
+        let (first, last) = match (stamps.first(), stamps.last()) {
+            (Some(first), Some(last)) => (first.unix_ns, last.unix_ns),
+            _ => (0, 0),
+        };
+        let log = Escaped(findings.log);
+        let (begin, end) = (time::rfc3339(first), time::rfc3339(last));
+        writeln!(f, "<header>\n<h1>{log}</h1>")?;
+        writeln!(
+            f,
+            "<p>What these limits would have done to this traffic, {begin} to {end}.</p>\n</header>"
+        )?;
+        writeln!(f, "<dl class=\"tiles\">")?;
+        let tiles = [
+            ("requests", thousands(requests), format!("in {}", time::span(last - first))),
+            ("admitted", thousands(admitted), percent(admitted, requests)),
+            ("denied", thousands(denied), percent(denied, requests)),
+        ];
+        for (title, value, note) in tiles {
+            writeln!(
+                f,
+                "<div class=\"tile {title}\"><dt>{title}</dt><dd>{value}<span>{note}</span></dd></div>"
+            )?;
+        }
+        writeln!(f, "</dl>")
+    }
+
+    fn overall(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let timeline = &self.0.tally.timeline;
+        let bars = timeline.buckets().map(|counts| vec![counts[0], counts[1..].iter().sum()]);
+        let chart = Chart {
+            id: "overall".to_owned(),
+            title: "All requests over time".to_owned(),
+            height: 300.0,
+            series: &[ADMITTED, DENIED],
+            bars: bars.collect(),
+            timeline,
+        };
+        writeln!(f, "<section>\n<h2>All requests</h2>\n{chart}</section>")
+    }
+
+    fn policies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.0;
+        let tally = findings.tally;
+        for (index, policy) in findings.policies.iter().enumerate() {
+            let name = Escaped(&policy.name);
+            let (reached, denied) = (tally.reached(index), tally.denied[index]);
+            writeln!(f, "<section>\n<h2>{name} <small>{}</small></h2>", Findings::rate(policy))?;
+            let before = match index {
+                0 => "requests",
+                _ => "requests that the policies before it had room for",
+            };
+            writeln!(
+                f,
+                "<p>Denied {} of {} {before}: {}.</p>",
+                thousands(denied),
+                thousands(reached),
+                percent(denied, reached)
+            )?;
+            let split = |counts: &[u64]| {
+                let here = counts[index + 1];
+                vec![counts[0], here, counts[1..].iter().sum::<u64>() - here]
+            };
+            let alone: &[Series] = &[ADMITTED, DENIED_HERE];
+            let layered: &[Series] = &[ADMITTED, DENIED_HERE, DENIED_ELSEWHERE];
+            let chart = Chart {
+                id: format!("policy-{index}"),
+                title: format!("Requests over time under {name}"),
+                height: 190.0,
+                series: if findings.policies.len() > 1 { layered } else { alone },
+                bars: tally.timeline.buckets().map(split).collect(),
+                timeline: &tally.timeline,
+            };
+            writeln!(f, "{chart}</section>")?;
+        }
+        Ok(())
+    }
+
+    fn most_denied(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.0.tally.most_denied(TOP_KEYS);
+        writeln!(f, "<section>\n<h2>Most denied keys</h2>")?;
+        let Some(most) = keys.first().map(|key| key.denied) else {
+            return writeln!(f, "<p>No request was denied.</p>\n</section>");
+        };
+        writeln!(
+            f,
+            "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">Policy</th><th scope=\"col\">Key</th>\
+             <th scope=\"col\" class=\"number\">Denied</th><th scope=\"col\" class=\"number\">Requests</th>\
+             <th scope=\"col\" class=\"number\">Share</th><th aria-hidden=\"true\"></th></tr></thead>\n<tbody>"
+        )?;
+        for key in keys {
+            writeln!(
+                f,
+                "<tr><td>{}</td><td class=\"key\">{}</td><td class=\"number\">{}</td>\
+                 <td class=\"number\">{}</td><td class=\"number\">{}</td>\
+                 <td class=\"meter\" aria-hidden=\"true\"><i style=\"width:{:.1}%\"></i></td></tr>",
+                Escaped(&self.0.policies[key.policy].name),
+                Escaped(key.key),
+                thousands(key.denied),
+                thousands(key.requests),
+                percent(key.denied, key.requests),
+                key.denied as f64 * 100.0 / most as f64,
+            )?;
+        }
+        writeln!(f, "</tbody>\n</table></div>\n</section>")
+    }
+
+    fn foot(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.0;
+        let unparsable = findings.unparsable;
+        if unparsable.count > 0 {
+            let [skipped, lines] = [unparsable.count, findings.lines()].map(thousands);
+            writeln!(f, "<section>\n<h2>Skipped lines</h2>")?;
+            writeln!(f, "<p>{skipped} of {lines} lines could not be read:</p>")?;
+            writeln!(f, "<pre>{}</pre>\n</section>", Lines(&unparsable.to_string()))?;
+        }
+        writeln!(
+            f,
+            "<footer>Every request is charged under all policies, in their order, or under none. A denial counts for \
+             the first policy that had no room. Times are UTC. Made by tollgate, which decided {} requests per \
+             second on one core.</footer>",
+            thousands(findings.speed.per_second() as u64)
+        )
+    }
+}
+
+/// Text of several lines, each made harmless.
+struct Lines<'t>(&'t str);
+
+impl Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.lines().try_for_each(|line| writeln!(f, "{}", Escaped(line.trim_start())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Escaped;
+
+    #[test]
+    fn text_cannot_leave_its_place() {
+        let text = "<script>alert('x')</script>&\"\u{0}\u{202e}";
+        let escaped = Escaped(text).to_string();
+        assert_eq!(
+            escaped,
+            "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\\0\\u{202e}"
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! The summary that a replay prints.
+
+use crate::log::{Unparsable, time};
+use crate::policy_file::PolicySpec;
+use crate::recording::Recording;
+use crate::replay::Speed;
+use crate::tally::Tally;
+use crate::text::{percent, printable, thousands};
+use std::io::{self, Write};
+
+/// How many of the most denied keys are shown.
+pub const TOP_KEYS: usize = 10;
+const MOST_KEY_CHARS: usize = 60;
+
+/// All that a replay has found.
+#[derive(Debug)]
+pub struct Findings<'r> {
+    /// What the log is called.
+    pub log: &'r str,
+    /// The policies.
+    pub policies: &'r [PolicySpec],
+    /// The requests.
+    pub recording: &'r Recording,
+    /// What became of them.
+    pub tally: &'r Tally<'r>,
+    /// The lines that are not among them.
+    pub unparsable: &'r Unparsable,
+    /// How fast they were decided.
+    pub speed: Speed,
+}
+
+/// A table of texts: the first columns to the left, the others, which are numbers, to the right.
+struct Table {
+    left: usize,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new(left: usize, header: &[&str]) -> Self {
+        Table { left, rows: vec![header.iter().map(|title| (*title).to_owned()).collect()] }
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let width = |column: usize| {
+            self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let gap = if column > 0 { "  " } else { "" };
+                line += &match column < self.left {
+                    true => format!("{gap}{cell:<width$}"),
+                    false => format!("{gap}{cell:>width$}"),
+                };
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+impl Findings<'_> {
+    /// The policy's limit and for how long it is: `100 / 1m`.
+    pub fn rate(policy: &PolicySpec) -> String {
+        format!("{} / {}", thousands(policy.limit), policy.rate.text)
+    }
+
+    /// How many lines there were, readable or not.
+    pub fn lines(&self) -> u64 {
+        self.tally.requests() + self.unparsable.count
+    }
+
+    /// Prints the summary.
+    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        self.policies_table().print(out)?;
+        writeln!(out)?;
+        if let Some(table) = self.keys_table() {
+            table.print(out)?;
+            writeln!(out)?;
+        }
+        self.footer(out)?;
+        out.flush()
+    }
+
+    fn policies_table(&self) -> Table {
+        let tally = self.tally;
+        let header = ["policy", "limit", "requests", "admitted", "denied", "share"];
+        let mut table = Table::new(1, &header);
+        let mut row = |name: &str, rate: String, requests: u64, denied: u64| {
+            let admitted = requests - denied;
+            let counts = [requests, admitted, denied].map(thousands);
+            let mut cells = vec![printable(name), rate];
+            cells.extend(counts);
+            cells.push(percent(denied, requests));
+            table.rows.push(cells);
+        };
+        for (index, policy) in self.policies.iter().enumerate() {
+            row(&policy.name, Self::rate(policy), tally.reached(index), tally.denied[index]);
+        }
+        row("all", String::new(), tally.requests(), tally.requests() - tally.admitted);
+        table
+    }
+
+    fn keys_table(&self) -> Option<Table> {
+        let mut table = Table::new(2, &["most denied under", "key", "denied", "requests"]);
+        for denied in self.tally.most_denied(TOP_KEYS) {
+            let mut key: String = printable(denied.key);
+            if let Some((cut, _)) = key.char_indices().nth(MOST_KEY_CHARS) {
+                key.truncate(cut);
+                key.push('…');
+            }
+            let name = printable(&self.policies[denied.policy].name);
+            table.rows.push(vec![name, key, thousands(denied.denied), thousands(denied.requests)]);
+        }
+        (table.rows.len() > 1).then_some(table)
+    }
+
+    fn footer(&self, out: &mut impl Write) -> io::Result<()> {
+        let stamps = self.recording.stamps();
+        if let (Some(first), Some(last)) = (stamps.first(), stamps.last()) {
+            let length = time::span(last.unix_ns - first.unix_ns);
+            let (first, last) = (time::rfc3339(first.unix_ns), time::rfc3339(last.unix_ns));
+            writeln!(out, "time      {first} to {last} ({length})")?;
+        }
+        let per_second = thousands(self.speed.per_second() as u64);
+        writeln!(out, "decided   {per_second} requests per second, on one core")?;
+        let bytes = self.recording.bytes_per_line();
+        writeln!(out, "memory    {bytes} bytes per line, and each distinct key once")?;
+        if self.unparsable.count > 0 {
+            let (skipped, lines) = (self.unparsable.count, self.lines());
+            let [skipped, lines] = [skipped, lines].map(thousands);
+            writeln!(out, "skipped   {skipped} of {lines} lines could not be read")?;
+            writeln!(out, "{}", self.unparsable)?;
+        }
+        Ok(())
+    }
+}

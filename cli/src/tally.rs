@@ -1,0 +1,179 @@
+//! What became of the requests: by policy, by key, and over time.
+
+use crate::recording::Recording;
+use crate::replay::Outcome;
+
+const SECOND_NS: u64 = 1_000_000_000;
+const DAY_NS: u64 = 86_400 * SECOND_NS;
+
+/// The widths that time buckets may have: those that people count in.
+const WIDTHS_NS: [u64; 24] = [
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    SECOND_NS,
+    2 * SECOND_NS,
+    5 * SECOND_NS,
+    10 * SECOND_NS,
+    15 * SECOND_NS,
+    30 * SECOND_NS,
+    60 * SECOND_NS,
+    120 * SECOND_NS,
+    300 * SECOND_NS,
+    600 * SECOND_NS,
+    900 * SECOND_NS,
+    1_800 * SECOND_NS,
+    3_600 * SECOND_NS,
+    7_200 * SECOND_NS,
+    10_800 * SECOND_NS,
+    21_600 * SECOND_NS,
+    43_200 * SECOND_NS,
+    DAY_NS,
+    7 * DAY_NS,
+    30 * DAY_NS,
+    365 * DAY_NS,
+];
+
+/// The most bars of a chart, unless the log spans centuries.
+const MOST_BUCKETS: u64 = 96;
+
+/// Counts outcomes.
+#[derive(Debug)]
+pub struct Tally<'r> {
+    recording: &'r Recording,
+    /// How many requests were admitted.
+    pub admitted: u64,
+    /// How many each policy denied, being the first without room.
+    pub denied: Vec<u64>,
+    /// How many requests each key made, by key column.
+    key_requests: Vec<Vec<u64>>,
+    /// How many of each key's requests each policy denied.
+    key_denied: Vec<Vec<u64>>,
+    /// The same over time.
+    pub timeline: Timeline,
+}
+
+/// Outcomes by time bucket.
+#[derive(Debug)]
+pub struct Timeline {
+    /// When the first bucket begins.
+    pub start_ns: u64,
+    /// How long a bucket is.
+    pub width_ns: u64,
+    /// For each bucket the admitted, and then those that each policy denied.
+    counts: Vec<u64>,
+    per_bucket: usize,
+}
+
+/// A key that was denied.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DeniedKey<'r> {
+    /// The index of the policy that denied it.
+    pub policy: usize,
+    /// The key.
+    pub key: &'r str,
+    /// How many of its requests that policy denied.
+    pub denied: u64,
+    /// How many requests it made.
+    pub requests: u64,
+}
+
+impl<'r> Tally<'r> {
+    /// Nothing counted yet.
+    pub fn new(recording: &'r Recording) -> Self {
+        let columns = recording.key_columns();
+        let bindings = recording.bindings();
+        let keys = |column: Option<usize>| column.map_or(1, |column| columns[column].len());
+        Tally {
+            recording,
+            admitted: 0,
+            denied: vec![0; bindings.len()],
+            key_requests: columns.iter().map(|column| vec![0; column.len()]).collect(),
+            key_denied: bindings.iter().map(|binding| vec![0; keys(binding.key)]).collect(),
+            timeline: Timeline::new(recording),
+        }
+    }
+
+    /// Counts one outcome.
+    pub fn count(&mut self, outcome: &Outcome) {
+        let row = outcome.stamp.row;
+        for (column, requests) in self.key_requests.iter_mut().enumerate() {
+            requests[self.recording.key(row, column) as usize] += 1;
+        }
+        let kind = match outcome.denial {
+            None => {
+                self.admitted += 1;
+                0
+            }
+            Some(denial) => {
+                let column = self.recording.bindings()[denial.policy].key;
+                let key = column.map_or(0, |column| self.recording.key(row, column));
+                self.denied[denial.policy] += 1;
+                self.key_denied[denial.policy][key as usize] += 1;
+                denial.policy + 1
+            }
+        };
+        self.timeline.count(outcome.stamp.unix_ns, kind);
+    }
+
+    /// How many requests there were.
+    pub fn requests(&self) -> u64 {
+        self.recording.stamps().len() as u64
+    }
+
+    /// The requests that the policies before this one had room for.
+    pub fn reached(&self, policy: usize) -> u64 {
+        self.requests() - self.denied[..policy].iter().sum::<u64>()
+    }
+
+    /// The keys that were denied most, at most so many.
+    pub fn most_denied(&self, most: usize) -> Vec<DeniedKey<'r>> {
+        let recording = self.recording;
+        let mut found = Vec::new();
+        for (policy, denied) in self.key_denied.iter().enumerate() {
+            let column = recording.bindings()[policy].key;
+            for (key, denied) in denied.iter().enumerate().filter(|(_, denied)| **denied > 0) {
+                found.push((*denied, policy, key, column));
+            }
+        }
+        found.sort_unstable_by_key(|(denied, policy, key, _)| {
+            (std::cmp::Reverse(*denied), *policy, *key)
+        });
+        found.truncate(most);
+        let shown = found.into_iter().map(|(denied, policy, key, column)| DeniedKey {
+            policy,
+            key: column.map_or("*", |column| recording.key_columns()[column].text(key as u32)),
+            denied,
+            requests: column.map_or(self.requests(), |column| self.key_requests[column][key]),
+        });
+        shown.collect()
+    }
+}
+
+impl Timeline {
+    fn new(recording: &Recording) -> Self {
+        let stamps = recording.stamps();
+        let first_ns = stamps.first().map_or(0, |stamp| stamp.unix_ns);
+        let last_ns = stamps.last().map_or(0, |stamp| stamp.unix_ns);
+        let buckets = |width_ns: u64| last_ns / width_ns - first_ns / width_ns + 1;
+        let fits = |width_ns: &u64| buckets(*width_ns) <= MOST_BUCKETS;
+        let width_ns = WIDTHS_NS.into_iter().find(fits).unwrap_or(365 * DAY_NS);
+        let per_bucket = recording.bindings().len() + 1;
+        Timeline {
+            start_ns: first_ns / width_ns * width_ns,
+            width_ns,
+            counts: vec![0; buckets(width_ns) as usize * per_bucket],
+            per_bucket,
+        }
+    }
+
+    fn count(&mut self, unix_ns: u64, kind: usize) {
+        let bucket = unix_ns.saturating_sub(self.start_ns) / self.width_ns;
+        self.counts[bucket as usize * self.per_bucket + kind] += 1;
+    }
+
+    /// Each bucket's counts: the admitted, and then those that each policy denied.
+    pub fn buckets(&self) -> impl ExactSizeIterator<Item = &[u64]> {
+        self.counts.chunks(self.per_bucket)
+    }
+}

@@ -1,0 +1,77 @@
+//! Text from logs, made fit for a terminal, and numbers, made fit for reading.
+
+/// The most characters of a line that an error message shows.
+const EXCERPT_CHARS: usize = 100;
+
+/// The start of a line, with control characters escaped.
+pub fn excerpt(line: &[u8]) -> String {
+    let head = line.get(..4 * EXCERPT_CHARS).unwrap_or(line);
+    let head = String::from_utf8_lossy(head);
+    let shown: String = head.chars().take(EXCERPT_CHARS).collect();
+    let cut = shown.len() < head.len() || head.len() < line.len();
+    printable(&shown) + if cut { "…" } else { "" }
+}
+
+/// The text with everything escaped that could steer a terminal.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
+/// Field names for a message: quoted, and not too many.
+pub fn list(names: &[String]) -> String {
+    const MOST: usize = 12;
+    let mut shown: Vec<String> =
+        names.iter().take(MOST).map(|name| excerpt(name.as_bytes())).collect();
+    if names.len() > MOST {
+        shown.push(format!("and {} more", names.len() - MOST));
+    }
+    shown.join(", ")
+}
+
+/// A number with its thousands apart: 1,234,567.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// A part of a whole in percent.
+pub fn percent(part: u64, whole: u64) -> String {
+    match whole {
+        0 => "-".to_owned(),
+        _ => format!("{:.1} %", part as f64 * 100.0 / whole as f64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_short_and_harmless() {
+        assert_eq!(excerpt(b"a\x1b[31m\"b\"\\"), "a\\u{1b}[31m\"b\"\\");
+        let long = excerpt(&[b'x'; 5000]);
+        assert_eq!(long.chars().count(), EXCERPT_CHARS + 1);
+        assert!(long.ends_with('…'));
+        assert_eq!(excerpt(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn numbers_are_grouped_from_the_right() {
+        let shown = [0, 999, 1000, 1_234_567].map(thousands);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,136 @@
+//! What the tests share: running the tool, files to run it on, and the textbook to hold it against.
+//! None of it is the tool's own code.
+
+// Each test uses a part of it.
+#![allow(dead_code)]
+
+pub mod civil;
+pub mod textbook;
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A folder that goes away with its test.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        let unique = RandomState::new().build_hasher().finish();
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{unique:016x}"));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left over lies in the build's own temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the tool, with this on its standard input.
+pub fn tool(arguments: &[&Path], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A tool that refuses its arguments does not read, so writing may fail.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!errors.contains("panicked"), "{errors}");
+    output
+}
+
+/// A sample log.
+pub fn sample(format: &str, seed: u64) -> Vec<u8> {
+    let seed = seed.to_string();
+    let arguments = ["sample", "--format", format, "--seed", &seed].map(Path::new);
+    let output = tool(&arguments, b"");
+    assert!(output.status.success());
+    output.stdout
+}
+
+/// One row of the decisions file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub line: u64,
+    pub time: String,
+    pub verdict: String,
+    pub policy: String,
+    pub retry_after_ms: i64,
+}
+
+/// Replays a log and reads the decisions.
+pub fn decisions(policies: &str, log: &Path, more: &[&str]) -> Vec<Row> {
+    let folder = Folder::new();
+    let policies = folder.file("policies.toml", policies);
+    let out = folder.path("decisions.csv");
+    let words = [
+        Path::new("replay"),
+        Path::new("--policy"),
+        &policies,
+        Path::new("--decisions"),
+        &out,
+        log,
+    ];
+    let mut arguments = words.to_vec();
+    arguments.extend(more.iter().map(Path::new));
+    let output = tool(&arguments, b"");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    rows(&std::fs::read_to_string(&out).unwrap())
+}
+
+/// The rows of a decisions file whose policies have plain names.
+pub fn rows(text: &str) -> Vec<Row> {
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("line,time,verdict,policy,retry_after_ms"));
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let [line, time, verdict, policy, retry_after_ms] = fields[..] else {
+            panic!("{line}");
+        };
+        Row {
+            line: line.parse().unwrap(),
+            time: time.to_owned(),
+            verdict: verdict.to_owned(),
+            policy: policy.to_owned(),
+            retry_after_ms: retry_after_ms.parse().unwrap(),
+        }
+    };
+    lines.map(row).collect()
+}
+
+/// A file of the data folder: TOLLGATE_DATA, or shared/data beside the workspace.
+pub fn data(name: &str) -> Option<PathBuf> {
+    let folder = match std::env::var_os("TOLLGATE_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+    };
+    let path = folder.join(name);
+    if path.is_file() {
+        return Some(path);
+    }
+    println!("skipped: no {name} in the data folder (set TOLLGATE_DATA)");
+    None
+}

@@ -1,0 +1,93 @@
+//! A server's handler with three layers: what a request costs, and what a refused one is told.
+//!
+//! `cargo run --example embed`
+
+use std::net::IpAddr;
+use std::time::Duration;
+use tollgate::{Charge, Limiter, Period, Policy, PolicyId, Verdict, http};
+
+/// What the server keeps: shared by all its threads, without a lock.
+struct Gate {
+    limiter: Limiter,
+    ip: PolicyId,
+    user: PolicyId,
+    tokens: PolicyId,
+}
+
+/// A request, as far as its cost goes.
+struct Request<'r> {
+    address: IpAddr,
+    user: Option<&'r str>,
+    /// Tokens that an AI endpoint is about to spend.
+    tokens: u64,
+}
+
+/// What goes back to the client.
+#[derive(Debug)]
+struct Response {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+impl Gate {
+    fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        let minute = Duration::from_secs(60);
+        let limiter = Limiter::builder()
+            .policy(Policy::sliding("ip", 100, minute))
+            .policy(Policy::sliding("user", 20, minute))
+            .policy(Policy::calendar("tokens", 10_000, Period::Day).unit("tokens"))
+            .max_keys(100_000)
+            .build()?;
+        let find = |name| limiter.policy(name).ok_or("a policy of that name was just given");
+        let (ip, user, tokens) = (find("ip")?, find("user")?, find("tokens")?);
+        Ok(Gate { limiter, ip, user, tokens })
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Response {
+        // An anonymous request is charged to its address alone.
+        let everyone = [self.ip.charge(request.address, 1)];
+        let signed_in = request.user.map(|user| {
+            let tokens = self.tokens.charge(user, request.tokens);
+            [everyone[0], self.user.charge(user, 1), tokens]
+        });
+        let charges: &[Charge<'_>] = match &signed_in {
+            Some(charges) => charges,
+            None => &everyone,
+        };
+        let mut layers = [tollgate::Layer::default(); 3];
+        let layers = &mut layers[..charges.len()];
+        let decision = self.limiter.check_layers(charges, layers);
+
+        let items = self.limiter.http_items(layers);
+        let mut headers = vec![
+            (http::RATE_LIMIT_POLICY, http::RateLimitPolicyDraft11(items.clone()).to_string()),
+            (http::RATE_LIMIT, http::RateLimitDraft11(items.clone()).to_string()),
+        ];
+        if let Some(wait) = decision.retry_after {
+            headers.push((http::RETRY_AFTER, http::retry_after_seconds(wait).to_string()));
+        }
+        let (status, body) = match decision.verdict {
+            Verdict::Allowed => (200, "here you are".to_owned()),
+            Verdict::Denied | Verdict::Impossible => {
+                (http::STATUS_TOO_MANY_REQUESTS, http::QuotaExceeded::new(items).to_string())
+            }
+            Verdict::TableFull | Verdict::Invalid => (503, "too many clients".to_owned()),
+        };
+        Response { status, headers, body }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let gate = Gate::new()?;
+    let request = Request { address: "192.0.2.1".parse()?, user: Some("alice"), tokens: 512 };
+    for turn in 1..=20 {
+        let response = gate.handle(&request);
+        println!("request {turn}: {}", response.status);
+        if response.status != 200 {
+            println!("{response:#?}");
+            break;
+        }
+    }
+    Ok(())
+}
