@@ -23,7 +23,6 @@ struct Request<'r> {
 }
 
 /// What goes back to the client.
-#[derive(Debug)]
 struct Response {
     status: u16,
     headers: Vec<(&'static str, String)>,
@@ -85,7 +84,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let response = gate.handle(&request);
         println!("request {turn}: {}", response.status);
         if response.status != 200 {
-            println!("{response:#?}");
+            for (name, value) in response.headers {
+                println!("{name}: {value}");
+            }
+            println!("\n{}", response.body);
             break;
         }
     }

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
+use crate::meters::Meters;
 use crate::policy::Policy;
 use std::hash::{BuildHasher, RandomState};
 
@@ -19,11 +20,14 @@ pub struct Builder {
     seed: Option<[u64; 4]>,
 }
 
-impl Builder {
-    pub(crate) fn new() -> Self {
+impl Limiter {
+    /// Starts a limiter.
+    pub fn builder() -> Builder {
         Builder { policies: Vec::new(), max_keys: DEFAULT_MAX_KEYS, clock: None, seed: None }
     }
+}
 
+impl Builder {
     /// Adds a policy. Their order is the order of reports.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policies.push(policy);
@@ -85,7 +89,7 @@ impl Builder {
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
         // Random, so that ids of another limiter are told apart whatever their seeds.
         let owner = random_seed()[0] as u32;
-        Ok(Limiter::new(meters?, hasher, clock, owner))
+        Ok(Limiter::new(Meters::new(meters?, hasher, owner), clock))
     }
 }
 

@@ -85,6 +85,7 @@ pub mod http;
 mod key;
 mod limiter;
 mod meter;
+mod meters;
 #[cfg(all(test, tollgate_loom))]
 mod models;
 mod policy;

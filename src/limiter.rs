@@ -1,16 +1,14 @@
 //! The request's way: session -> meter -> table -> counter.
 
-use crate::builder::Builder;
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};
 use crate::decision::{Decision, Layer};
 use crate::error::ConfigError;
 use crate::http;
 use crate::key::Key;
-use crate::meter::Meter;
+use crate::meters::Meters;
 use crate::policy::Policy;
 use crate::session::Session;
-use crate::table::KeyId;
 use std::time::Duration;
 
 /// Decides which requests may go on.
@@ -19,28 +17,16 @@ use std::time::Duration;
 /// but for the amortised renewal of a table.
 #[derive(Debug)]
 pub struct Limiter {
-    meters: Box<[Meter]>,
-    hasher: ahash::RandomState,
+    meters: Meters,
     clock: Clock,
-    owner: u32,
     /// Whether any policy follows the calendar.
     wants_wall: bool,
 }
 
 impl Limiter {
-    /// Starts a limiter.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
-    pub(crate) fn new(
-        meters: Box<[Meter]>,
-        hasher: ahash::RandomState,
-        clock: Clock,
-        owner: u32,
-    ) -> Self {
-        let wants_wall = meters.iter().any(|meter| meter.policy().period().is_some());
-        Limiter { meters, hasher, clock, owner, wants_wall }
+    pub(crate) fn new(meters: Meters, clock: Clock) -> Self {
+        let wants_wall = meters.policies().any(|policy| policy.period().is_some());
+        Limiter { meters, clock, wants_wall }
     }
 
     /// Verbs at the clock's present instant. A server that decides many requests in a turn of its
@@ -53,7 +39,7 @@ impl Limiter {
     /// Verbs at an instant that the caller has read already.
     #[inline]
     pub fn session_at(&self, now: Now) -> Session<'_> {
-        Session::new(self, now)
+        Session::new(&self.meters, now)
     }
 
     /// Charges a request under all its policies, or under none.
@@ -99,7 +85,7 @@ impl Limiter {
     /// [`ConfigError::Limit`] for 0, [`ConfigError::MaxLimit`] above the policy's greatest limit,
     /// [`ConfigError::UnknownPolicy`] for a policy of another limiter.
     pub fn set_limit(&self, policy: PolicyId, limit: u64) -> Result<(), ConfigError> {
-        match self.meter(policy) {
+        match self.meters.get(policy) {
             Some(meter) => meter.set_limit(limit),
             None => Err(ConfigError::UnknownPolicy { value: policy.index() }),
         }
@@ -107,24 +93,23 @@ impl Limiter {
 
     /// The limit that applies now to requests without one of their own.
     pub fn limit(&self, policy: PolicyId) -> Option<u64> {
-        self.meter(policy).map(|meter| meter.limit(None))
+        self.meters.get(policy).map(|meter| meter.limit(None))
     }
 
     /// The policy of this name.
     pub fn policy(&self, name: &str) -> Option<PolicyId> {
-        let index = self.meters.iter().position(|meter| meter.policy().name() == name)?;
-        Some(PolicyId::new(index, self.owner))
+        self.meters.find(name)
     }
 
     /// All policies, in their order.
     pub fn policies(&self) -> impl ExactSizeIterator<Item = &Policy> {
-        self.meters.iter().map(Meter::policy)
+        self.meters.policies()
     }
 
     /// To what fraction of a second a policy records time: clock readings are cut to it. One
     /// nanosecond for exact policies with windows up to days.
     pub fn resolution(&self, policy: PolicyId) -> Option<Duration> {
-        self.meter(policy).map(Meter::resolution)
+        self.meters.get(policy).map(|meter| meter.resolution())
     }
 
     /// What the [`http`] fields need to know of these layers, in their order. Allocates nothing.
@@ -133,7 +118,7 @@ impl Limiter {
         layers: &'a [Layer],
     ) -> impl Iterator<Item = http::Item<'a>> + Clone {
         layers.iter().filter_map(move |layer| {
-            let policy = self.meter(layer.policy)?.policy();
+            let policy = self.meters.get(layer.policy)?.policy();
             let window =
                 policy.window().or_else(|| policy.period().map(|period| period.longest()))?;
             let item = http::Item::new(policy.name(), window, *layer);
@@ -142,17 +127,6 @@ impl Limiter {
                 None => item,
             })
         })
-    }
-
-    #[inline]
-    pub(crate) fn meter(&self, policy: PolicyId) -> Option<&Meter> {
-        let meter = self.meters.get(policy.index())?;
-        (policy.owner() == self.owner).then_some(meter)
-    }
-
-    #[inline]
-    pub(crate) fn key_id(&self, key: Key<'_>) -> KeyId {
-        KeyId::new(self.hasher.hash_one(key))
     }
 }
 

@@ -6,8 +6,8 @@ use crate::clock::Now;
 use crate::counter::{NEVER, Outcome, Receipt};
 use crate::decision::{Decision, Layer, Verdict};
 use crate::key::Key;
-use crate::limiter::Limiter;
 use crate::meter::Meter;
+use crate::meters::Meters;
 use crate::table::reclaim::{self, Guard};
 use crate::table::{KeyId, TableFull};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// one thread.
 #[derive(Debug)]
 pub struct Session<'l> {
-    limiter: &'l Limiter,
+    meters: &'l Meters,
     now: Now,
     guard: Guard,
 }
@@ -47,8 +47,8 @@ enum Mode {
 
 impl<'l> Session<'l> {
     #[inline]
-    pub(crate) fn new(limiter: &'l Limiter, now: Now) -> Self {
-        Session { limiter, now, guard: reclaim::pin() }
+    pub(crate) fn new(meters: &'l Meters, now: Now) -> Self {
+        Session { meters, now, guard: reclaim::pin() }
     }
 
     /// The instant of this session.
@@ -127,9 +127,9 @@ impl<'l> Session<'l> {
     /// Units are taken from the oldest charges that still count, so that what is left expires no
     /// earlier than if the right one had been taken.
     pub fn refund(&self, charge: &Charge<'_>) -> u64 {
-        match self.limiter.meter(charge.policy) {
+        match self.meters.get(charge.policy) {
             Some(meter) => {
-                let key = self.limiter.key_id(charge.key);
+                let key = self.meters.key_id(charge.key);
                 meter.refund_oldest(key, charge.cost, self.now, &self.guard)
             }
             None => 0,
@@ -139,8 +139,8 @@ impl<'l> Session<'l> {
     /// Forgets everything that a key has used under a policy. Charges of other threads that are
     /// made meanwhile may be forgotten or kept.
     pub fn reset_key<'k>(&self, policy: PolicyId, key: impl Into<Key<'k>>) {
-        if let Some(meter) = self.limiter.meter(policy) {
-            meter.reset(self.limiter.key_id(key.into()), self.now, &self.guard);
+        if let Some(meter) = self.meters.get(policy) {
+            meter.reset(self.meters.key_id(key.into()), self.now, &self.guard);
         }
     }
 
@@ -155,8 +155,8 @@ impl<'l> Session<'l> {
 
     #[inline]
     fn line(&self, charge: &Charge<'_>) -> Option<Line<'l>> {
-        let meter = self.limiter.meter(charge.policy)?;
-        let key = self.limiter.key_id(charge.key);
+        let meter = self.meters.get(charge.policy)?;
+        let key = self.meters.key_id(charge.key);
         let limit = meter.limit(charge.limit);
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
         Some(Line { policy: charge.policy, meter, key, cost: charge.cost, limit, outcome })

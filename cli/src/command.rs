@@ -25,6 +25,8 @@ pub enum Failure {
     Write(WriteError),
     /// An output that would replace an input.
     Overwrite(PathBuf),
+    /// Two outputs in one file.
+    OneOutput(PathBuf),
     /// A time column for a format that has none.
     TimeWithoutCsv,
     Stdout(io::Error),
@@ -47,6 +49,9 @@ impl fmt::Display for Failure {
             Failure::Write(error) => error.fmt(f),
             Failure::Overwrite(path) => {
                 write!(f, "{}: is one of the inputs and would be overwritten", path.display())
+            }
+            Failure::OneOutput(path) => {
+                write!(f, "{}: cannot hold both the decisions and the report", path.display())
             }
             Failure::TimeWithoutCsv => {
                 write!(f, "--time names a column of a CSV log; Common Log Format has none")
@@ -76,16 +81,8 @@ impl From<WriteError> for Failure {
 
 /// Replays a log.
 pub fn replay(args: args::Replay) -> Result<(), Failure> {
-    if args.time.is_some() && args.format == Some(Format::Clf) {
-        return Err(Failure::TimeWithoutCsv);
-    }
+    check_options(&args)?;
     let policies = policy_file::read(&args.policy).map_err(Failure::Policy)?;
-    let inputs = [Some(&args.policy), args.log.as_ref()];
-    for output in [&args.decisions, &args.report].into_iter().flatten() {
-        if inputs.into_iter().flatten().any(|input| same_file(input, output)) {
-            return Err(Failure::Overwrite(output.clone()));
-        }
-    }
     let bar = progress_bar();
     let input = Input::open(source(&args)?, &bar)?;
     let name = input.name.clone();
@@ -123,6 +120,23 @@ pub fn replay(args: args::Replay) -> Result<(), Failure> {
 pub fn sample(args: &args::Sample) -> Result<(), Failure> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     sample::write(&mut out, args.lines, args.seed, args.format).map_err(Failure::Stdout)
+}
+
+/// Refuses options that do not go together.
+fn check_options(args: &args::Replay) -> Result<(), Failure> {
+    if args.time.is_some() && args.format == Some(Format::Clf) {
+        return Err(Failure::TimeWithoutCsv);
+    }
+    let inputs = [Some(&args.policy), args.log.as_ref()];
+    for output in [&args.decisions, &args.report].into_iter().flatten() {
+        if inputs.into_iter().flatten().any(|input| same_file(input, output)) {
+            return Err(Failure::Overwrite(output.clone()));
+        }
+    }
+    match (&args.decisions, &args.report) {
+        (Some(one), Some(other)) if one == other => Err(Failure::OneOutput(one.clone())),
+        _ => Ok(()),
+    }
 }
 
 /// Where the log comes from.

@@ -15,22 +15,35 @@ mod text;
 
 use args::{Args, Verb};
 use clap::Parser as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// The exit code of every error, as clap has it too.
+/// The exit code of every error.
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
-    let done = match Args::parse().verb {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => {
+            let message = error.render().to_string();
+            return failed(message.strip_prefix("error: ").unwrap_or(&message).trim_end());
+        }
+        // Help and version, which were asked for.
+        Err(error) => error.exit(),
+    };
+    let done = match args.verb {
         Verb::Replay(args) => command::replay(args),
         Verb::Sample(args) => command::sample(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tollgate: {error}");
-            ExitCode::from(FAILED)
-        }
+        Err(error) => failed(&error.to_string()),
     }
+}
+
+fn failed(message: &str) -> ExitCode {
+    // Where standard error is closed, the exit code has to do.
+    let _ = writeln!(io::stderr(), "tollgate: {message}");
+    ExitCode::from(FAILED)
 }

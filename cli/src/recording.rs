@@ -5,7 +5,7 @@
 //! A line takes `16 + 4 k + 8 c` bytes: 8 for its time, 4 for its number, 4 for its place, 4 for each
 //! of the `k` fields that some policy has for its key, and 8 for each of the `c` costs that come from
 //! the log. Policies with the same key or cost share them. A distinct key's text is kept once per
-//! field. Lines are not kept.
+//! field, and beside it what the limiter and the counts take for a key. Lines are not kept.
 
 use crate::log::{Reason, Request, Sink};
 use crate::policy_file::{CostSpec, KeySpec, PolicyFileError, PolicySpec, Problem};

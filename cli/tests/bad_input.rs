@@ -233,7 +233,7 @@ fn no_permission() {
     let folder = Folder::new();
     let policy = folder.file("p.toml", POLICY);
     let log = folder.file("secret.log", GOOD);
-    std::fs::set_permissions(&log, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&log, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&log).is_ok() {
         println!("skipped: this user may read every file");
         return;
@@ -266,8 +266,12 @@ fn options_that_do_not_go_together() {
     );
     let twice = folder.file("twice.csv", "at,ip,ip\n2020-01-01 00:00:00,a,b\n");
     refused(&replay(&policy, &twice, &[]), &["p.toml:3: ", "more than one column"]);
-    let missing = tool(&[Path::new("replay"), Path::new("--policy"), &policy], b"");
-    assert_eq!(missing.status.code(), Some(2));
+    let one = folder.path("one");
+    let one = one.to_str().unwrap();
+    refused(&replay(&policy, &log, &["--decisions", one, "--report", one]), &["cannot hold both"]);
+    refused(&tool(&[Path::new("replay"), Path::new("--policy"), &policy], b""), &["<LOG>"]);
+    refused(&replay(&policy, &log, &["--sample"]), &["--sample"]);
+    refused(&replay(&policy, &log, &["--format", "xml"]), &["xml", "clf, csv"]);
 }
 
 #[test]
@@ -325,7 +329,10 @@ fn bad_records_are_counted_and_shown() {
     let cases = [
         ("2020-01-01 00:00:00,1\n", "line 3: 2 fields, where the header has 3"),
         ("2020-01-01 00:00:00,1,2,3\n", "line 3: 4 fields, where the header has 3"),
-        ("2020-01-01 00:00:00,x,2\n", "line 3: the cost \"a\" is not a whole number: \"x\""),
+        (
+            "2020-01-01 00:00:00,x,2\n",
+            "line 3: the cost \"a\" is not a whole number: \"x\": 2020-01-01 00:00:00 x 2",
+        ),
         ("2020-01-01 00:00:00,1,-2\n", "line 3: the cost \"b\" is not a whole number: \"-2\""),
         ("2020-01-01 00:00:00,1,\n", "line 3: the cost \"b\" is not a whole number: \"\""),
         ("2020-01-01 00:00:00,1,99999999999999999999\n", "line 3: the cost \"b\" is not"),

@@ -25,7 +25,7 @@ const PERIOD_SHIFT: u32 = USED_BITS + 1;
 /// Hours from 1970 run until the year 2209; later instants count as the last period.
 const PERIOD_MAX: u64 = (u64::MAX >> PERIOD_SHIFT) - 1;
 
-const _: () = assert!(crate::MAX_LIMIT < USED_MAX / 2, "a budget leaves room for debt");
+const _: () = assert!(crate::error::MAX_LIMIT < USED_MAX / 2, "a budget leaves room for debt");
 
 /// Used units of one period. Zeroed memory is a fresh quota.
 #[derive(Debug)]

@@ -119,7 +119,8 @@ fn unit_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
 #[cfg(all(test, not(tollgate_loom)))]
 mod tests {
     use super::*;
-    use crate::{MAX_LIMIT, MAX_WINDOW, MIN_WINDOW};
+    use crate::error::MAX_LIMIT;
+    use crate::policy::{MAX_WINDOW, MIN_WINDOW};
     use proptest::prelude::*;
 
     const MINUTE: u64 = 60_000_000_000;

@@ -25,7 +25,7 @@ pub(crate) struct WordFormat {
 }
 
 impl WordFormat {
-    /// The format for limits up to `max_limit` (at most [`MAX_LIMIT`](crate::MAX_LIMIT)).
+    /// The format for limits up to `max_limit` (at most [`MAX_LIMIT`](crate::error::MAX_LIMIT)).
     pub(crate) fn for_limit(max_limit: u64) -> Self {
         let count_bits = u64::BITS - max_limit.leading_zeros() + HEADROOM_BITS;
         WordFormat { time_shift: FLAG_BITS + count_bits }
@@ -80,7 +80,7 @@ impl WordFormat {
 #[cfg(all(test, not(tollgate_loom)))]
 mod tests {
     use super::*;
-    use crate::MAX_LIMIT;
+    use crate::error::MAX_LIMIT;
     use proptest::prelude::*;
 
     proptest! {

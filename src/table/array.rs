@@ -11,61 +11,11 @@
 //! # Progress
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
 
+use super::slot::{EMPTY, FROZEN, KeyId, Slot};
 use super::slots::{OutOfMemory, Slots};
 use crate::breakage::{Breakage, broken};
 use crate::counter::{Base, Counter};
-use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
-
-/// The id of a key in a table: its keyed hash, with the two reserved values mapped away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeyId(u64);
-
-const EMPTY: u64 = 0;
-const FROZEN: u64 = 1;
-
-impl KeyId {
-    #[inline(always)]
-    pub(crate) fn new(hash: u64) -> Self {
-        KeyId(if hash <= FROZEN { hash + 2 } else { hash })
-    }
-}
-
-/// One key: its id and its counter.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Slot<C> {
-    id: AtomicU64,
-    pub(crate) counter: C,
-}
-
-#[cfg(all(test, tollgate_loom))]
-impl<C: Counter> Slot<C> {
-    pub(crate) fn zeroed() -> Self {
-        Slot { id: AtomicU64::new(EMPTY), counter: C::zeroed() }
-    }
-}
-
-impl<C> Slot<C> {
-    /// The id for good: an empty slot is frozen first, so that nobody can claim it afterwards.
-    pub(crate) fn settled_id(&self) -> Option<KeyId> {
-        // Acquire: pairs with the claim.
-        let mut id = self.id.load(Acquire);
-        if id == EMPTY {
-            // AcqRel: from here on this place ends every probe that passes through it.
-            match self.id.compare_exchange(EMPTY, FROZEN, AcqRel, Acquire) {
-                Ok(_) => return None,
-                Err(claimed) => id = claimed,
-            }
-        }
-        (id != FROZEN).then_some(KeyId(id))
-    }
-
-    /// Whether a key holds the slot. A hint.
-    pub(crate) fn is_claimed(&self) -> bool {
-        // Relaxed: a hint.
-        self.id.load(Relaxed) > FROZEN
-    }
-}
+use crate::sync::{AtomicUsize, Ordering::*};
 
 /// Where a probe for a key ended.
 #[derive(Debug)]
@@ -113,12 +63,12 @@ impl<C: Counter> Array<C> {
     #[inline]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
         let slots = self.slots();
-        let home = ((key.0 as u128 * slots.len() as u128) >> 64) as usize;
+        let home = ((key.number() as u128 * slots.len() as u128) >> 64) as usize;
         let (before, after) = slots.split_at(home.min(slots.len()));
         for slot in after.iter().chain(before) {
             // Acquire: whoever finds the id finds the slot as its claimer did. Pairs with the claim.
             let id = slot.id.load(Acquire);
-            if id == key.0 {
+            if id == key.number() {
                 return Found::Slot(slot);
             }
             if id == EMPTY {
@@ -138,12 +88,12 @@ impl<C: Counter> Array<C> {
                 return self.find(key);
             };
             if broken(Breakage::ClaimStores) {
-                slot.id.store(key.0, Release);
+                slot.id.store(key.number(), Release);
                 return Found::Slot(slot);
             }
             // AcqRel: a place is claimed once; the loser walks again and meets the winner's id.
             // Model: claim_stores (table::insert).
-            if slot.id.compare_exchange(EMPTY, key.0, AcqRel, Relaxed).is_ok() {
+            if slot.id.compare_exchange(EMPTY, key.number(), AcqRel, Relaxed).is_ok() {
                 // Relaxed: a counter.
                 self.claimed.fetch_add(1, Relaxed);
                 return Found::Slot(slot);

@@ -11,7 +11,8 @@
 //!   the new one.
 //! - M2: when all chunks are done, every slot of the old array is frozen or was dropped for good.
 
-use super::array::{Array, Found, KeyId, Slot};
+use super::array::{Array, Found};
+use super::slot::{KeyId, Slot};
 use super::slots::OutOfMemory;
 use crate::breakage::{Breakage, broken};
 use crate::counter::Counter;

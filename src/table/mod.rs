@@ -21,16 +21,18 @@
 mod array;
 mod migration;
 pub(crate) mod reclaim;
+mod slot;
 mod slots;
 
 use crate::counter::{Base, Counter, Moved, Outcome, Receipt, Request};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*};
-use array::{Array, Found, Slot};
+use array::{Array, Found};
 use migration::{Migration, Step};
 use reclaim::Guard;
+use slot::Slot;
 use std::ptr;
 
-pub(crate) use array::KeyId;
+pub(crate) use slot::KeyId;
 pub(crate) use slots::OutOfMemory;
 
 /// A new key found `max_keys` keys in the table.

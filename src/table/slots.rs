@@ -1,6 +1,6 @@
 //! The memory of an array: zeroed slots on cache-line boundaries.
 
-use super::array::Slot;
+use super::slot::Slot;
 use crate::counter::Counter;
 
 /// No array could be allocated.

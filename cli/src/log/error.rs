@@ -69,10 +69,10 @@ const SHOWN: usize = 3;
 
 impl Unparsable {
     /// Counts a line and keeps it if it is one of the first.
-    pub fn add(&mut self, line: u64, text: &[u8], reason: Reason) {
+    pub fn add(&mut self, line: u64, excerpt: impl FnOnce() -> String, reason: Reason) {
         self.count += 1;
         if self.first.len() < SHOWN {
-            self.first.push(Problem { line, excerpt: text::excerpt(text), reason });
+            self.first.push(Problem { line, excerpt: excerpt(), reason });
         }
     }
 }

@@ -14,6 +14,7 @@ pub use error::{LogError, Reason, Unparsable};
 pub use input::{Input, Source};
 pub use lines::MAX_LINE;
 
+use crate::text;
 use clf::Clf;
 use csv::Csv;
 use lines::{Line, Lines};
@@ -38,6 +39,14 @@ pub struct Request<'l> {
     pub names: &'l [String],
     /// The values of its fields, in the order of the names.
     pub values: Values<'l>,
+}
+
+impl Request<'_> {
+    /// The beginning of its values.
+    fn excerpt(&self) -> String {
+        let values = (0..self.names.len()).map(|index| self.values.get(index));
+        text::excerpt(&values.collect::<Vec<_>>().join(&b' '))
+    }
 }
 
 /// The values of a request's fields.
@@ -173,7 +182,7 @@ where
     match parsed {
         Parsed::Nothing => Ok(false),
         Parsed::Bad { line, text, reason } => {
-            unparsable.add(line, text, reason);
+            unparsable.add(line, || text::excerpt(text), reason);
             Ok(false)
         }
         Parsed::NoTimeColumn { column, columns } => {
@@ -181,7 +190,7 @@ where
         }
         Parsed::Request(request) => {
             if let Err(reason) = sink.request(&request)? {
-                unparsable.add(request.line, request.values.get(0), reason);
+                unparsable.add(request.line, || request.excerpt(), reason);
                 return Ok(false);
             }
             Ok(true)

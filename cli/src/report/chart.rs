@@ -50,7 +50,7 @@ impl Display for Chart<'_> {
         let (id, height) = (&self.id, self.height);
         writeln!(
             f,
-            "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">"
+            "<div class=\"scroll\"><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">"
         )?;
         writeln!(f, "<title id=\"{id}-title\">{}</title>", self.title)?;
         writeln!(f, "<desc id=\"{id}-desc\">{}</desc>", self.description())?;
@@ -59,7 +59,7 @@ impl Display for Chart<'_> {
         self.count_axis(f, step, top)?;
         self.time_axis(f)?;
         self.stacks(f, top)?;
-        writeln!(f, "</svg>")
+        writeln!(f, "</svg></div>")
     }
 }
 

@@ -1,0 +1,63 @@
+//! One key's place in an array: its id and its counter.
+
+#[cfg(all(test, tollgate_loom))]
+use crate::counter::Counter;
+use crate::sync::{AtomicU64, Ordering::*};
+
+/// The id of a key in a table: its keyed hash, with the two reserved values mapped away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyId(u64);
+
+/// A place that a key may claim.
+pub(super) const EMPTY: u64 = 0;
+/// A place that no key can claim any more.
+pub(super) const FROZEN: u64 = 1;
+
+impl KeyId {
+    #[inline(always)]
+    pub(crate) fn new(hash: u64) -> Self {
+        KeyId(if hash <= FROZEN { hash + 2 } else { hash })
+    }
+
+    #[inline(always)]
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// One key: its id and its counter.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Slot<C> {
+    pub(super) id: AtomicU64,
+    pub(crate) counter: C,
+}
+
+#[cfg(all(test, tollgate_loom))]
+impl<C: Counter> Slot<C> {
+    pub(crate) fn zeroed() -> Self {
+        Slot { id: AtomicU64::new(EMPTY), counter: C::zeroed() }
+    }
+}
+
+impl<C> Slot<C> {
+    /// The id for good: an empty slot is frozen first, so that nobody can claim it afterwards.
+    pub(crate) fn settled_id(&self) -> Option<KeyId> {
+        // Acquire: pairs with the claim.
+        let mut id = self.id.load(Acquire);
+        if id == EMPTY {
+            // AcqRel: from here on this place ends every probe that passes through it.
+            match self.id.compare_exchange(EMPTY, FROZEN, AcqRel, Acquire) {
+                Ok(_) => return None,
+                Err(claimed) => id = claimed,
+            }
+        }
+        (id != FROZEN).then_some(KeyId(id))
+    }
+
+    /// Whether a key holds the slot. A hint.
+    pub(crate) fn is_claimed(&self) -> bool {
+        // Relaxed: a hint.
+        self.id.load(Relaxed) > FROZEN
+    }
+}
