@@ -22,6 +22,10 @@ pub(crate) enum Breakage {
     NoValidate,
     /// Ring: the second look is not preceded by an acquire fence.
     NoValidateFence,
+    /// Ring: the caller's own time decides, also where the ring has seen a later one.
+    OwnTime,
+    /// Ring: a live word in the way is opened all the same.
+    NoMerge,
     /// Ring: a refund stores in place of exchanging.
     RefundStores,
     /// Ring: a refund takes the seal off.

@@ -37,6 +37,9 @@ impl Limiter {
     }
 
     /// Verbs at an instant that the caller has read already.
+    ///
+    /// Windows take no monotonic reading that lies before the one of the limiter's own clock at
+    /// which it was built; [`Clock::precise`] begins at zero.
     #[inline]
     pub fn session_at(&self, now: Now) -> Session<'_> {
         Session::new(&self.meters, now)

@@ -168,7 +168,8 @@ impl Time {
 impl Store {
     fn new(time: &Time, plan: Plan, max_keys: usize, now: u64) -> Result<Self, OutOfMemory> {
         let (Time::Window(scale), Plan::Ring { words, .. }) = (time, plan) else {
-            return Ok(Store::Quota(Table::new(Periods, max_keys, now)?));
+            // From the first period on: nothing was dropped yet, so any time may be used.
+            return Ok(Store::Quota(Table::new(Periods, max_keys, 0)?));
         };
         Ok(match words {
             7 => Store::Ring7(Table::new(*scale, max_keys, now)?),

@@ -62,9 +62,8 @@ impl<const R: usize> Ring<R> {
             }
         }
         if snapshot.words[next] & MOVED != 0 {
-            // Acquire: the caller reads the table's current array again and must find the one that
-            // this word was moved for. Pairs with the freezing fetch_or.
-            fence(Acquire);
+            // No fence: if the caller still finds this array current, its next scan loads this word
+            // with Acquire and sees what it was moved for.
             return Err(Moved);
         }
         Ok(snapshot)

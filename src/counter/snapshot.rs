@@ -3,6 +3,7 @@
 use super::scale::Scale;
 use super::word::{MOVED, SEALED};
 use super::{NEVER, Outcome};
+use crate::breakage::{Breakage, broken};
 
 /// The words of a ring as one charge saw them. Times count from the array's origin.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +76,7 @@ impl<const R: usize> Snapshot<R> {
         }
         // A live word in the way is left by refunds or forced charges; merging only lets it
         // expire later.
-        let blocked = live(scale, next, at) && format.count(next) > 0;
+        let blocked = !broken(Breakage::NoMerge) && live(scale, next, at) && format.count(next) > 0;
         if blocked || scale.cell(at) == scale.cell(format.time(head)) {
             return Plan::Write(format.pack(at, head_used.saturating_add(cost)), outcome);
         }
@@ -87,7 +88,9 @@ impl<const R: usize> Snapshot<R> {
     fn effective(&self, scale: &Scale, now: u64) -> u64 {
         let format = scale.format();
         let (head, next) = (self.words[self.head], self.words[self.next()]);
-        let at = if !self.head_is_sealed() {
+        let at = if broken(Breakage::OwnTime) {
+            now
+        } else if !self.head_is_sealed() {
             now.max(format.time(head))
         } else {
             let at = now.max(scale.next_cell(format.time(head)));

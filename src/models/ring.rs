@@ -135,18 +135,12 @@ fn opener() {
 /// A thread with an old time against one that seals.
 #[test]
 fn late_time() {
-    holds(
-        "late_time",
-        None,
-        50,
-        race(4, &[(2, 2), (4, 1), (6, 1)], &[&[(8, 2)], &[(3, 1), (7, 1)]]),
-    );
-    holds(
-        "late_time, swapped",
-        None,
-        50,
-        race(4, &[(2, 2), (4, 1), (6, 1)], &[&[(3, 1), (7, 1)], &[(8, 2)]]),
-    );
+    let before = &[(2, 2), (4, 1), (6, 1)];
+    holds("late_time", None, 50, race(4, before, &[&[(8, 2)], &[(3, 1), (7, 1)]]));
+    holds("late_time, swapped", None, 50, race(4, before, &[&[(3, 1), (7, 1)], &[(8, 2)]]));
+    let with_room = || race(9, &[(2, 1), (4, 1), (6, 1)], &[&[(7, 1)], &[(3, 1)]]);
+    holds("late_time, with room", None, 20, with_room());
+    catches("late_time, with room", None, Breakage::OwnTime, with_room());
 }
 
 /// Exact mode: a limit that is not above the words.
@@ -223,25 +217,28 @@ fn denial() {
     catches("denial", None, Breakage::NoValidateFence, body());
 }
 
-/// After refunds a live word of count 0 or a live word in the way does not block the ring.
+/// After a refund in the middle the next word is live, though the sum has room.
 #[test]
 fn merge() {
-    let body = move || {
-        let limit = 3;
-        let (ring, log) = prepared(limit, &[(2, 1), (3, 1), (4, 1)]);
-        log.lock().unwrap().retain(|charge| *charge != (4, 1));
-        let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 4, cost: 1 });
-        assert_eq!(given, Ok(1));
-        let other = {
-            let (ring, log) = (ring.clone(), log.clone());
-            thread::spawn(move || charge(&ring, limit, &log, 5, 1))
-        };
-        let mine = charge(&ring, limit, &log, 5, 1).unwrap();
-        let theirs = other.join().unwrap().unwrap();
-        assert!(mine != theirs, "one of the two has room, not both");
-        assert_lawful(&ring, FIRST, limit, &log);
+    let body = || {
+        move || {
+            let limit = 3;
+            let (ring, log) = prepared(limit, &[(2, 1), (3, 1), (4, 1)]);
+            log.lock().unwrap().retain(|charge| *charge != (3, 1));
+            let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 3, cost: 1 });
+            assert_eq!(given, Ok(1));
+            let other = {
+                let (ring, log) = (ring.clone(), log.clone());
+                thread::spawn(move || charge(&ring, limit, &log, 5, 1))
+            };
+            let mine = charge(&ring, limit, &log, 5, 1).unwrap();
+            let theirs = other.join().unwrap().unwrap();
+            assert!(mine != theirs, "one of the two has room, not both");
+            assert_lawful(&ring, FIRST, limit, &log);
+        }
     };
-    holds("merge", None, 5, body);
+    holds("merge", None, 5, body());
+    catches("merge", None, Breakage::NoMerge, body());
 }
 
 /// What a charging thread does when it meets a move: it finishes the move, then charges there.

@@ -174,7 +174,7 @@ fn move_against_charge() {
         &[&[Charge(A, 5, 2), Charge(A, 6, 1)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2), Charge(A, 6, 1)]],
     ];
-    both("move_against_charge", Some(3), 100, race, orders);
+    both("move_against_charge", Some(2), 100, race, orders);
     caught_in_one("move_against_charge", Some(3), Breakage::NoFreeze, race, orders);
     caught_in_one("move_against_charge", Some(3), Breakage::FreezeHeadOnly, race, orders);
 }
@@ -224,7 +224,7 @@ fn same_cutoff() {
         &[&[Help(7), Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Help(7), Charge(A, 5, 2)]],
     ];
-    both("same_cutoff", Some(3), 50, race, orders);
+    both("same_cutoff", Some(2), 50, race, orders);
     // The clocks differ, not the threads: in turn they show it best.
     let turns: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
     holds("same_cutoff, in turn", None, 1, race(turns).body());
