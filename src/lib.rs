@@ -103,3 +103,8 @@ pub use key::Key;
 pub use limiter::Limiter;
 pub use policy::{MAX_WINDOW, MIN_WINDOW, Policy};
 pub use session::Session;
+
+/// Compiles and runs the README's program.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

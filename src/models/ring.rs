@@ -139,7 +139,7 @@ fn late_time() {
     holds("late_time", None, 50, race(4, before, &[&[(8, 2)], &[(3, 1), (7, 1)]]));
     holds("late_time, swapped", None, 50, race(4, before, &[&[(3, 1), (7, 1)], &[(8, 2)]]));
     let with_room = || race(9, &[(2, 1), (4, 1), (6, 1)], &[&[(7, 1)], &[(3, 1)]]);
-    holds("late_time, with room", None, 20, with_room());
+    holds("late_time, with room", None, 5, with_room());
     catches("late_time, with room", None, Breakage::OwnTime, with_room());
 }
 
