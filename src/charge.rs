@@ -48,7 +48,7 @@ pub struct Charge<'k> {
 
 impl Charge<'_> {
     /// Applies this limit in place of the policy's own: a free or a paid tier, say. Cut to the
-    /// policy's [`max_limit`](Policy::max_limit).
+    /// policy's [`max_limit`](crate::Policy::max_limit).
     #[inline]
     pub fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);
