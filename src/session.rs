@@ -228,6 +228,12 @@ impl<'l> Session<'l> {
             };
             let full = self.charge_line(line, mode);
             if full.is_ok() && line.outcome.admitted {
+                // What is left to a key is what is left after the whole request.
+                let same = charged.iter_mut().flatten().filter(|other| line.is_same_counter(other));
+                same.for_each(|other| {
+                    other.outcome.used = line.outcome.used;
+                    other.outcome.clear_at = line.outcome.clear_at;
+                });
                 continue;
             }
             charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
@@ -296,6 +302,9 @@ impl Line<'_> {
     }
 
     fn reset_after(&self, now: Now) -> Duration {
+        if self.outcome.used == 0 {
+            return Duration::ZERO;
+        }
         self.meter.wait(self.outcome.clear_at, now).unwrap_or(Duration::MAX)
     }
 
