@@ -1,0 +1,134 @@
+//! What is wrong with a configuration is told when the limiter is built, by field and value.
+
+use std::time::Duration;
+use tollgate::{
+    ConfigError, Limiter, MAX_CHARGES, MAX_LIMIT, MAX_WINDOW, MIN_WINDOW, Now, Period, Policy,
+    Verdict,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn build(policy: Policy) -> Result<Limiter, ConfigError> {
+    Limiter::builder().policy(policy).max_keys(8).build()
+}
+
+/// Each refusal is the given error, and its text names all of these.
+fn refuses(policy: Policy, error: ConfigError, names: &[&str]) {
+    let refused = build(policy).unwrap_err();
+    assert_eq!(refused, error);
+    let text = refused.to_string();
+    for name in names {
+        assert!(text.contains(name), "{text:?} does not name {name}");
+    }
+}
+
+#[test]
+fn limits() {
+    for value in [0, MAX_LIMIT + 1, u64::MAX] {
+        let policy = || "p".to_owned();
+        let error = ConfigError::Limit { policy: policy(), value };
+        refuses(Policy::sliding("p", value, MINUTE), error.clone(), &["limit", &value.to_string()]);
+        refuses(Policy::calendar("p", value, Period::Day), error, &["\"p\""]);
+    }
+    for value in [9, MAX_LIMIT + 1] {
+        let error = ConfigError::MaxLimit { policy: "p".into(), value, limit: 10 };
+        let policy = Policy::sliding("p", 10, MINUTE).max_limit(value);
+        refuses(policy, error, &["max_limit", &value.to_string(), "10"]);
+    }
+    for limit in [1, 127, 128, MAX_LIMIT] {
+        assert!(build(Policy::sliding("p", limit, MINUTE)).is_ok());
+        assert!(build(Policy::calendar("p", limit, Period::Month)).is_ok());
+    }
+}
+
+#[test]
+fn windows() {
+    let nano = Duration::from_nanos(1);
+    for value in [Duration::ZERO, MIN_WINDOW - nano, MAX_WINDOW + nano, Duration::MAX] {
+        let error = ConfigError::Window { policy: "p".into(), value };
+        refuses(Policy::sliding("p", 1, value), error, &["window", "\"p\"", &format!("{value:?}")]);
+    }
+    for window in [MIN_WINDOW, MIN_WINDOW + nano, MAX_WINDOW] {
+        for limit in [1, 1_000, MAX_LIMIT] {
+            assert!(build(Policy::sliding("p", limit, window)).is_ok());
+        }
+    }
+}
+
+#[test]
+fn buckets_and_offsets() {
+    for value in [0, 1, 128, u32::MAX] {
+        let error = ConfigError::Buckets { policy: "p".into(), value };
+        let policy = Policy::sliding("p", 1_000, MINUTE).buckets(value);
+        refuses(policy, error, &["buckets", &value.to_string()]);
+    }
+    for buckets in [2, 7, 8, 16, 64, 127] {
+        assert!(build(Policy::sliding("p", 1_000, MINUTE).buckets(buckets)).is_ok());
+    }
+    for value in [-64_801, 64_801, i32::MIN, i32::MAX] {
+        let error = ConfigError::Offset { policy: "p".into(), value };
+        let policy = Policy::calendar("p", 1, Period::Hour).offset_seconds(value);
+        refuses(policy, error, &["offset", &value.to_string()]);
+    }
+    assert!(build(Policy::calendar("p", 1, Period::Hour).offset_seconds(-64_800)).is_ok());
+}
+
+#[test]
+fn names() {
+    let long = "x".repeat(65);
+    for value in ["", &long, "naïve", "tab\t", "line\n"] {
+        let error = ConfigError::Name { value: value.into() };
+        refuses(Policy::sliding(value, 1, MINUTE), error, &["name", &format!("{value:?}")]);
+    }
+    assert!(build(Policy::sliding(&long[1..], 1, MINUTE)).is_ok());
+    let twice = Limiter::builder()
+        .policy(Policy::sliding("p", 1, MINUTE))
+        .policy(Policy::calendar("p", 1, Period::Day));
+    let error = twice.build().unwrap_err();
+    assert_eq!(error, ConfigError::DuplicateName { value: "p".into() });
+    assert!(error.to_string().contains("\"p\""));
+}
+
+#[test]
+fn numbers_of_policies_and_keys() {
+    assert_eq!(Limiter::builder().build().unwrap_err(), ConfigError::NoPolicy);
+    let many = |count: usize| {
+        let policies = (0..count).map(|n| Policy::sliding(format!("p{n}"), 1, MINUTE));
+        policies.fold(Limiter::builder().max_keys(8), |builder, policy| builder.policy(policy))
+    };
+    assert!(many(MAX_CHARGES).build().is_ok());
+    let error = many(MAX_CHARGES + 1).build().unwrap_err();
+    assert_eq!(error, ConfigError::TooManyPolicies { value: MAX_CHARGES + 1 });
+    let no_keys = Limiter::builder().policy(Policy::sliding("p", 1, MINUTE)).max_keys(0);
+    assert_eq!(no_keys.build().unwrap_err(), ConfigError::MaxKeys { value: 0 });
+    let no_keys = Policy::sliding("p", 1, MINUTE).max_keys(0);
+    refuses(no_keys, ConfigError::MaxKeys { value: 0 }, &["max_keys", "0"]);
+    assert!(!ConfigError::NoPolicy.to_string().is_empty());
+}
+
+/// More keys than there is memory: an error, not an abort.
+#[test]
+fn too_many_keys() {
+    for max_keys in [usize::MAX, usize::MAX / 64, usize::MAX / 2048] {
+        let policy = Policy::sliding("p", 100, MINUTE).max_keys(max_keys);
+        let error = ConfigError::OutOfMemory { policy: "p".into(), max_keys };
+        refuses(policy, error, &["memory", &max_keys.to_string()]);
+    }
+}
+
+#[test]
+fn the_greatest_costs_have_an_answer() {
+    let limiter = build(Policy::sliding("p", MAX_LIMIT, MINUTE)).unwrap();
+    let id = limiter.policy("p").unwrap();
+    let session = limiter.session_at(Now::from_unix_nanos(1));
+    for cost in [MAX_LIMIT + 1, u64::MAX] {
+        assert_eq!(session.check(&[id.charge("k", cost)]).verdict, Verdict::Impossible);
+        let twice = [id.charge("k", cost), id.charge("k", cost)];
+        assert_eq!(session.check(&twice).verdict, Verdict::Impossible);
+    }
+    assert!(session.check(&[id.charge("k", MAX_LIMIT)]).is_allowed());
+    assert!(session.charge(&[id.charge("k", u64::MAX)]).is_allowed());
+    // A saturated debt stands for more than it says: nothing of it is given back.
+    assert_eq!(session.refund(&id.charge("k", u64::MAX)), 0);
+    assert_eq!(session.check(&[id.charge("k", 1)]).retry_after.unwrap().as_secs(), 60);
+}

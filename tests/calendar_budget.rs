@@ -1,0 +1,119 @@
+//! Budgets per hour, day and month: exact, and closed for good once their period is over.
+
+mod reference;
+
+use proptest::prelude::*;
+use reference::cases;
+use std::collections::HashMap;
+use std::time::Duration;
+use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Period, Policy, PolicyId, Verdict};
+
+const SECOND: u64 = 1_000_000_000;
+const DAY: u64 = 86_400 * SECOND;
+/// 2024-02-28T00:00:00Z: a leap day and the end of a month are near.
+const START: u64 = 19_781 * DAY;
+
+fn limiter(limit: u64, period: Period, offset_s: i32) -> (Limiter, PolicyId) {
+    let policy = Policy::calendar("p", limit, period).offset_seconds(offset_s);
+    let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
+    let id = limiter.policy("p").unwrap();
+    (limiter, id)
+}
+
+/// The period by a walk over the months from January 1970, written for this test alone.
+fn number(period: Period, offset_s: i32, unix_ns: u64) -> u64 {
+    let local = unix_ns / SECOND;
+    let local = local.saturating_add_signed(i64::from(offset_s));
+    match period {
+        Period::Hour => local / 3_600,
+        Period::Day => local / 86_400,
+        _ => {
+            let (mut day, mut month) = (local / 86_400, 0);
+            loop {
+                let (year, place) = (1970 + month / 12, month % 12);
+                let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+                let days = [31, 28 + u64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+                let days = days[place as usize];
+                if day < days {
+                    return month;
+                }
+                (day, month) = (day - days, month + 1);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(1_000))]
+
+    /// The sum over a period is within the limit, to the unit, under a clock that goes on and back;
+    /// the newest period that a key has seen stays its period.
+    #[test]
+    fn each_period_is_spent_once(
+        period in prop::sample::select(vec![Period::Hour, Period::Day, Period::Month]),
+        offset_s in prop::sample::select(vec![0, 3_600, 20_700, -12_600, 64_800, -64_800]),
+        limit in 1u64..1_000,
+        steps in prop::collection::vec((-90_000i64..120_000, 0u64..400), 1..200),
+    ) {
+        let (limiter, id) = limiter(limit, period, offset_s);
+        let (mut now, mut newest) = (START, 0);
+        let mut spent: HashMap<u64, u64> = HashMap::new();
+        for (seconds, cost) in steps {
+            now = now.saturating_add_signed(seconds * SECOND as i64);
+            let current = number(period, offset_s, now).max(newest);
+            let used = spent.entry(current).or_default();
+            let decision =
+                limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge("k", cost)]);
+            prop_assert_eq!(decision.is_allowed(), *used + cost <= limit);
+            prop_assert_eq!(decision.verdict == Verdict::Impossible, cost > limit);
+            if decision.is_allowed() {
+                *used += cost;
+                newest = if cost > 0 { current } else { newest };
+            } else if let Some(wait) = decision.retry_after {
+                let next = now + wait.as_nanos() as u64;
+                prop_assert_eq!(number(period, offset_s, next), current + 1);
+                prop_assert_eq!(number(period, offset_s, next - 1), current);
+            }
+            prop_assert_eq!(decision.remaining, limit - *used);
+            if cost > 0 && decision.is_allowed() {
+                let reset = now + decision.reset_after.as_nanos() as u64;
+                prop_assert_eq!(number(period, offset_s, reset), current + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_steps_back_over_midnight_reopens_nothing() {
+    let (limiter, id) = limiter(10, Period::Day, 0);
+    let check = |unix_ns: u64, cost: u64| {
+        limiter.session_at(Now::new(0, unix_ns)).check(&[id.charge("k", cost)])
+    };
+    assert!(check(START - 1, 10).is_allowed());
+    assert_eq!(check(START - 1, 1).retry_after, Some(Duration::from_nanos(1)));
+    assert!(check(START, 4).is_allowed());
+    // Yesterday again: today's budget is charged, and today's end is waited for.
+    let decision = check(START - SECOND, 7);
+    assert_eq!(decision.retry_after, Some(Duration::from_nanos(DAY + SECOND)));
+    assert!(check(START - SECOND, 6).is_allowed());
+    assert!(!check(START, 1).is_allowed());
+    assert!(check(START + DAY, 10).is_allowed());
+}
+
+#[test]
+fn the_greatest_numbers_do_not_wrap() {
+    let (limiter, id) = limiter(MAX_LIMIT, Period::Hour, 0);
+    let session = limiter.session_at(Now::from_unix_nanos(START));
+    assert!(session.check(&[id.charge("k", MAX_LIMIT)]).is_allowed());
+    assert_eq!(session.check(&[id.charge("k", 1)]).verdict, Verdict::Denied);
+    assert_eq!(session.check(&[id.charge("k", u64::MAX)]).verdict, Verdict::Impossible);
+    // Debt is remembered up to 2^42 - 1 units, and then for the whole period.
+    assert_eq!(session.charge(&[id.charge("k", u64::MAX)]).remaining, 0);
+    assert_eq!(session.refund(&id.charge("k", u64::MAX)), 0);
+    assert!(!session.check(&[id.charge("k", 1)]).is_allowed());
+    let next = limiter.session_at(Now::from_unix_nanos(START + 3_600 * SECOND));
+    assert!(next.check(&[id.charge("k", MAX_LIMIT)]).is_allowed());
+    let last = limiter.session_at(Now::from_unix_nanos(u64::MAX));
+    assert!(last.check(&[id.charge("k", MAX_LIMIT)]).is_allowed());
+    assert!(!last.check(&[id.charge("k", 1)]).is_allowed());
+}

@@ -1,0 +1,78 @@
+//! No heap allocation per decision, for keys that are known and keys that are new.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+use tollgate::{Layer, Limiter, ManualClock, Now, Period, Policy};
+
+thread_local!(static COUNT: Cell<u64> = const { Cell::new(0) });
+
+/// Counts what this thread allocates.
+struct Counting;
+
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))), 1);
+}
+
+#[test]
+fn decisions_allocate_nothing() {
+    let minute = Duration::from_secs(60);
+    let limiter = Limiter::builder()
+        .policy(Policy::sliding("exact", 20, minute))
+        .policy(Policy::sliding("buckets", 1_000_000, minute))
+        .policy(Policy::calendar("day", 1_000_000, Period::Day))
+        .max_keys(100_000)
+        .clock(ManualClock::new())
+        .build()
+        .unwrap();
+    let ids = ["exact", "buckets", "day"].map(|name| limiter.policy(name).unwrap());
+    // The epoch's own record of a thread is made at its first session.
+    drop(limiter.session());
+    let (mut allowed, mut denied) = (0, 0);
+    let mut layers = [Layer::default(); 3];
+    let count = allocations(|| {
+        for turn in 0..200_000_u64 {
+            // New keys at first, then known ones, in the end with nothing left.
+            let key = turn % 5_000;
+            let session = limiter.session_at(Now::from_unix_nanos(1_000_000_000 + turn));
+            let charges = ids.map(|id| id.charge(key, 1));
+            match session.check_layers(&charges, &mut layers).is_allowed() {
+                true => allowed += 1,
+                false => denied += 1,
+            }
+            session.check(&charges[..1]);
+            session.peek(&charges);
+            session.refund(&charges[1]);
+            session.charge(&charges[2..]);
+            if turn % 100 == 0 {
+                session.reset_key(ids[0], key);
+            }
+        }
+    });
+    assert!(allowed > 10_000 && denied > 10_000, "{allowed} allowed, {denied} denied");
+    assert_eq!(count, 0, "allocations in a million decisions");
+}

@@ -1,0 +1,136 @@
+//! The table: bounded, and exact for the keys that it knows, however many come and go.
+
+mod reference;
+
+use proptest::prelude::*;
+use reference::{Kind, Rule, Textbook, answer, cases};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tollgate::{Limiter, ManualClock, Now, Policy, PolicyId, Verdict};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn limiter(limit: u64, max_keys: usize) -> (Limiter, PolicyId) {
+    let policy = Policy::sliding("p", limit, Duration::from_secs(1)).max_keys(max_keys);
+    let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
+    let id = limiter.policy("p").unwrap();
+    (limiter, id)
+}
+
+fn verdict(limiter: &Limiter, id: PolicyId, now: u64, key: u64) -> Verdict {
+    limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge(key, 1)]).verdict
+}
+
+/// Exactly `max_keys` keys find a place; the others do when those have expired.
+#[test]
+fn the_bound_holds_and_expired_keys_make_room() {
+    for max_keys in [1, 2, 7, 100, 10_000] {
+        let (limiter, id) = limiter(3, max_keys);
+        for round in 0..6 {
+            let now = SECOND + round * 2 * SECOND;
+            let first = round * 1_000_000;
+            let keys = first..first + 2 * max_keys as u64;
+            let admitted: Vec<u64> = keys
+                .clone()
+                .filter(|key| verdict(&limiter, id, now, *key) == Verdict::Allowed)
+                .collect();
+            assert_eq!(admitted.len(), max_keys, "round {round} of {max_keys} keys");
+            // Refused keys are told why, and known ones are served as ever.
+            for key in keys {
+                let known = admitted.contains(&key);
+                let expected = if known { Verdict::Allowed } else { Verdict::TableFull };
+                if key % 97 == 0 || max_keys < 1_000 {
+                    assert_eq!(verdict(&limiter, id, now + 1, key), expected);
+                }
+            }
+        }
+    }
+}
+
+/// A flood of new keys changes nothing for those that were there.
+#[test]
+fn known_keys_are_exact_under_a_flood() {
+    let (limiter, id) = limiter(5, 1_000);
+    let mut textbook = Textbook::new(vec![Rule { limit: 5, kind: Kind::Sliding(SECOND) }]);
+    let mut refused = 0;
+    for turn in 0..400_000_u64 {
+        let now = SECOND + turn * 20_000;
+        let known = turn * 7919 % 300;
+        if turn % 4 == 0 {
+            let session = limiter.session_at(Now::from_unix_nanos(now));
+            let decision = session.check(&[id.charge(known, 1)]);
+            assert_eq!(answer(&decision), textbook.check(now, &[(0, known, 1, None)]));
+        } else {
+            let flood = verdict(&limiter, id, now, 1_000_000 + turn);
+            refused += u64::from(flood == Verdict::TableFull);
+        }
+    }
+    assert!(refused > 10_000, "the flood met no bound: {refused}");
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    /// Keys that come and go over many renewals are counted as the textbook counts them.
+    #[test]
+    fn renewals_lose_nothing(
+        max_keys in 1usize..40, limit in 1u64..20,
+        steps in prop::collection::vec((0u64..60, 0u64..SECOND / 4, 1u64..3), 1..600),
+    ) {
+        let (limiter, id) = limiter(limit, max_keys);
+        let mut textbook = Textbook::new(vec![Rule { limit, kind: Kind::Sliding(SECOND) }]);
+        let mut now = SECOND;
+        for (key, gap, cost) in steps {
+            now += gap * u64::from(gap % 5 == 0);
+            let session = limiter.session_at(Now::from_unix_nanos(now));
+            let decision = session.check(&[id.charge(key, cost)]);
+            if decision.verdict != Verdict::TableFull {
+                prop_assert_eq!(answer(&decision), textbook.check(now, &[(0, key, cost, None)]));
+            } else {
+                // Only a key without live charges can be without a place.
+                prop_assert_eq!(textbook.used(0, key, now), 0);
+            }
+        }
+    }
+}
+
+/// Threads with keys of their own, in a table that is renewed all the time. A charge is recorded at
+/// a time from the thread's own `now` to the clock's when the call returned: no window that surely
+/// holds its charges holds more than the limit, and no denial is without charges that may be live.
+#[test]
+fn renewals_under_threads_lose_nothing() {
+    const LIMIT: usize = 4;
+    let (limiter, id) = limiter(LIMIT as u64, 400);
+    let clock = AtomicU64::new(SECOND);
+    let worker = &|thread: u64| {
+        let mut logs: HashMap<u64, Vec<(u64, u64)>> = HashMap::new();
+        let (mut denied, mut full) = (0, 0);
+        for turn in 0..100_000_u64 {
+            // A slow drift over the keys: 40 of each thread's are in use at a time.
+            let key = thread << 32 | (turn / 100 + turn * 7919 % 40);
+            let log = logs.entry(key).or_default();
+            let now = clock.fetch_add(1_000_000, Relaxed);
+            let verdict = verdict(&limiter, id, now, key);
+            let end = clock.load(Relaxed);
+            match verdict {
+                Verdict::Allowed => {
+                    let surely = log.iter().filter(|(start, _)| end - start < SECOND).count();
+                    assert!(surely < LIMIT, "over-admitted {key} at {now}");
+                    log.push((now, end));
+                }
+                Verdict::Denied => {
+                    let perhaps = log.iter().filter(|(_, last)| last + SECOND > now).count();
+                    assert!(perhaps >= LIMIT, "denied {key} at {now} without a cause");
+                    denied += 1;
+                }
+                _ => full += 1,
+            }
+        }
+        let admitted: usize = logs.values().map(Vec::len).sum();
+        assert!(admitted > 10_000 && denied > 100, "{admitted} admitted, {denied} denied, {full}");
+    };
+    std::thread::scope(|scope| {
+        (0..4_u64).for_each(|thread| drop(scope.spawn(move || worker(thread))));
+    });
+}

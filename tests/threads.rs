@@ -1,0 +1,152 @@
+//! Real threads on few keys: never over, nothing lost, all or nothing.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tollgate::{Limiter, ManualClock, Now, Period, Policy, PolicyId, Verdict};
+
+const THREADS: usize = 4;
+const MILLI: u64 = 1_000_000;
+
+fn limiter(policies: &[Policy]) -> (Limiter, Vec<PolicyId>) {
+    let builder = Limiter::builder().clock(ManualClock::new()).max_keys(64);
+    let builder = policies.iter().cloned().fold(builder, |builder, policy| builder.policy(policy));
+    let limiter = builder.build().unwrap();
+    let ids = policies.iter().map(|policy| limiter.policy(policy.name()).unwrap()).collect();
+    (limiter, ids)
+}
+
+/// In each round all threads ask at one instant, more often than the limit allows: exactly the
+/// limit is admitted, for rounds a window apart and for rounds within one.
+#[test]
+fn a_round_admits_exactly_what_is_left() {
+    let shapes = [(7, 1), (20, 1), (100, 1), (1_000, 3), (1 << 32, 1 << 20)];
+    for (limit, cost) in shapes {
+        let (limiter, ids) = limiter(&[Policy::sliding("p", limit, Duration::from_millis(1))]);
+        let resolution = limiter.resolution(ids[0]).unwrap().as_nanos() as u64;
+        let barrier = Barrier::new(THREADS);
+        let admitted: Vec<AtomicU64> = (0..300).map(|_| AtomicU64::new(0)).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for (round, sum) in admitted.iter().enumerate() {
+                        barrier.wait();
+                        let now = 10 * MILLI + round as u64 * (MILLI + 2 * resolution);
+                        for _ in 0..limit / cost + 10 {
+                            let session = limiter.session_at(Now::from_unix_nanos(now));
+                            let decision = session.check(&[ids[0].charge("k", cost)]);
+                            if decision.is_allowed() {
+                                sum.fetch_add(cost, Relaxed);
+                            } else if decision.verdict == Verdict::Denied && limit > 1_000 {
+                                break;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        for (round, sum) in admitted.iter().enumerate() {
+            assert_eq!(sum.load(Relaxed), limit / cost * cost, "round {round}, limit {limit}");
+        }
+    }
+}
+
+/// Threads on a clock that each of them moves on: every admission is recorded with a time before and
+/// a time after it, and even on the narrowest reading no window holds more than the limit.
+#[test]
+fn never_over_while_the_clock_runs() {
+    let (limit, window) = (50, MILLI);
+    for limit in [limit, 40 * limit] {
+        let (limiter, ids) = limiter(&[Policy::sliding("p", limit, Duration::from_nanos(window))]);
+        let clock = AtomicU64::new(10 * MILLI);
+        let mut admitted: Vec<(u64, u64)> = std::thread::scope(|scope| {
+            let worker = || {
+                let mut log = Vec::new();
+                for turn in 0..150_000_u64 {
+                    let now = clock.fetch_add(1 + turn % 64, Relaxed);
+                    let session = limiter.session_at(Now::from_unix_nanos(now));
+                    if session.check(&[ids[0].charge("k", 1)]).is_allowed() {
+                        log.push((now, clock.load(Relaxed)));
+                    }
+                }
+                log
+            };
+            let workers: Vec<_> = (0..THREADS).map(|_| scope.spawn(worker)).collect();
+            workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+        });
+        assert!(admitted.len() as u64 > 10 * limit, "{}", admitted.len());
+        // A charge is recorded at a time from its own `now` to the clock's at its end. So all those
+        // that surely fell into one window are within the limit.
+        admitted.sort_unstable();
+        for (place, (start, _)) in admitted.iter().enumerate() {
+            let inside = admitted[place..]
+                .iter()
+                .take_while(|(now, _)| now - start < window)
+                .filter(|(_, end)| end - start < window);
+            assert!(inside.count() as u64 <= limit, "over-admitted after {start}");
+        }
+    }
+}
+
+/// Requests over three layers whose bounds differ: what is admitted is charged in each layer, what
+/// is denied in none.
+#[test]
+fn layers_agree_under_contention() {
+    let minute = Duration::from_secs(60);
+    let (limiter, ids) = limiter(&[
+        Policy::sliding("wide", 100_000, minute),
+        Policy::sliding("user", 100, minute),
+        Policy::calendar("day", 150, Period::Day),
+    ]);
+    let admitted = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS as u64 {
+            let (limiter, ids, admitted) = (&limiter, &ids, &admitted);
+            scope.spawn(move || {
+                for turn in 0..20_000 {
+                    let session = limiter.session_at(Now::from_unix_nanos(MILLI));
+                    let user = (thread + turn) % 2;
+                    let charges =
+                        [ids[0].charge("all", 1), ids[1].charge(user, 1), ids[2].charge("all", 1)];
+                    admitted.fetch_add(u64::from(session.check(&charges).is_allowed()), Relaxed);
+                }
+            });
+        }
+    });
+    let session = limiter.session_at(Now::from_unix_nanos(MILLI));
+    let used = |id: PolicyId, key: &str| {
+        limiter.limit(id).unwrap() - session.peek(&[id.charge(key, 0)]).remaining
+    };
+    let users: u64 = [0_u64, 1]
+        .iter()
+        .map(|user| 100 - session.peek(&[ids[1].charge(*user, 0)]).remaining)
+        .sum();
+    let admitted = admitted.load(Relaxed);
+    assert_eq!(admitted, 150, "the day's budget is spent to the unit");
+    assert_eq!([used(ids[0], "all"), users, used(ids[2], "all")], [admitted; 3]);
+}
+
+/// Refunds and charges together: in the end exactly what was kept is used.
+#[test]
+fn refunds_under_contention_lose_nothing() {
+    for limit in [100, 1 << 20] {
+        let (limiter, ids) = limiter(&[Policy::sliding("p", limit, Duration::from_secs(60))]);
+        let kept = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    let session = limiter.session_at(Now::from_unix_nanos(MILLI));
+                    for turn in 0..50_000 {
+                        if session.check(&[ids[0].charge("k", 3)]).is_allowed() {
+                            let given = session.refund(&ids[0].charge("k", 2 + turn % 2));
+                            kept.fetch_add(3_u64.wrapping_sub(given), Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        let session = limiter.session_at(Now::from_unix_nanos(MILLI));
+        let used = limit - session.peek(&[ids[0].charge("k", 0)]).remaining;
+        assert_eq!(used, kept.load(Relaxed));
+    }
+}

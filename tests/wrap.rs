@@ -1,0 +1,134 @@
+//! Any uptime: the words' time fields are far shorter than a clock's life, and nothing shows it.
+
+mod reference;
+
+use proptest::prelude::*;
+use reference::{Kind, Rule, Textbook, answer, assert_never_over, cases};
+use std::time::Duration;
+use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
+
+/// Bits of a word's time field for a limit: 64 less two marks, the limit's own, and five for debt.
+fn time_bits(limit: u64) -> u32 {
+    62 - 5 - (u64::BITS - limit.leading_zeros())
+}
+
+fn limiter(limit: u64, window: Duration) -> (Limiter, PolicyId) {
+    let policy = Policy::sliding("p", limit, window);
+    let builder = Limiter::builder().policy(policy).max_keys(16);
+    let limiter = builder.clock(ManualClock::new()).build().unwrap();
+    let id = limiter.policy("p").unwrap();
+    (limiter, id)
+}
+
+/// How far a field reaches, in nanoseconds.
+fn field_ns(limiter: &Limiter, id: PolicyId, limit: u64) -> u64 {
+    (limiter.resolution(id).unwrap().as_nanos() as u64) << time_bits(limit)
+}
+
+/// A step through time: whole fields, give or take a window and a little.
+fn steps() -> impl Strategy<Value = Vec<(u64, i64, i64, u64)>> {
+    let fields = prop_oneof![6 => Just(0u64), 2 => Just(1), 1 => 2u64..5];
+    prop::collection::vec((fields, -1i64..=2, -2i64..=2, 0u64..3), 1..80)
+}
+
+proptest! {
+    #![proptest_config(cases(400))]
+
+    /// An exact policy decides as the textbook does over many lengths of its field, for keys that
+    /// come often and keys that were idle for whole fields.
+    #[test]
+    fn exact_policies_never_notice(
+        limit in 1u64..=127, window in prop::sample::select(vec![1_000_000u64, 60_000_000_000]),
+        steps in steps(),
+    ) {
+        let (limiter, id) = limiter(limit, Duration::from_nanos(window));
+        let field = field_ns(&limiter, id, limit);
+        let mut textbook = Textbook::new(vec![Rule { limit, kind: Kind::Sliding(window) }]);
+        let mut now = 0u64;
+        for (fields, windows, little, key) in steps {
+            let step = fields as i128 * field as i128
+                + windows as i128 * window as i128
+                + little as i128;
+            now = now.saturating_add(u64::try_from(step.max(0)).unwrap());
+            prop_assume!(now < u64::MAX / 2);
+            for cost in [1, 2] {
+                let decision =
+                    limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge(key, cost)]);
+                prop_assert_eq!(answer(&decision), textbook.check(now, &[(0, key, cost, None)]));
+            }
+        }
+    }
+
+    /// A bucketed policy with the shortest field there is: never over, and a key that was idle for
+    /// longer than a window has its whole limit, however long ago it was used.
+    #[test]
+    fn bucketed_policies_never_notice(
+        limit in prop::sample::select(vec![1u64 << 32, (1 << 32) - 1, MAX_LIMIT]), steps in steps(),
+    ) {
+        let window = 1_000_000;
+        let (limiter, id) = limiter(limit, Duration::from_nanos(window));
+        let field = field_ns(&limiter, id, limit);
+        let idle = window + 2 * limiter.resolution(id).unwrap().as_nanos() as u64;
+        let mut admitted = [const { Vec::new() }; 3];
+        let mut now = 0u64;
+        for (fields, windows, little, key) in steps {
+            let step = fields as i128 * field as i128
+                + windows as i128 * window as i128 / 4
+                + little as i128;
+            now += u64::try_from(step.max(0)).unwrap();
+            let log: &mut Vec<(u64, u64)> = &mut admitted[key as usize];
+            let rested = log.last().is_none_or(|(at, _)| now - at >= idle);
+            let cost = limit / 3 + 1;
+            let decision =
+                limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge(key, cost)]);
+            prop_assert!(decision.is_allowed() || !rested, "an idle key was refused at {now}");
+            if decision.is_allowed() {
+                log.push((now, cost));
+            }
+        }
+        admitted.iter().for_each(|log| assert_never_over(log, window, limit));
+    }
+
+    /// After a jump past the field, times before the jump count as the jump's: still never over.
+    #[test]
+    fn a_clock_that_jumps_and_steps_back_admits_nothing_twice(
+        limit in 1u64..=127, turns in prop::collection::vec((any::<bool>(), 0u64..3_000_000), 1..100),
+    ) {
+        let window = 1_000_000;
+        let (limiter, id) = limiter(limit, Duration::from_nanos(window));
+        let field = field_ns(&limiter, id, limit);
+        let (mut newest, mut admitted) = (0, Vec::new());
+        for (ahead, within) in turns {
+            let now = if ahead { field + within } else { within };
+            let decision =
+                limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge("k", 1)]);
+            newest = newest.max(now);
+            if decision.is_allowed() {
+                admitted.push((newest, 1));
+            }
+        }
+        // On the most generous reading: every charge at the newest time that any clock showed.
+        assert_never_over(&admitted, window, limit);
+    }
+}
+
+#[test]
+fn the_end_of_time_is_quiet() {
+    for limit in [1, 20, 127, 1_000, 1 << 32, MAX_LIMIT] {
+        for window in [Duration::from_millis(1), Duration::from_secs(400 * 86_400)] {
+            let (limiter, id) = limiter(limit, window);
+            let mut allowed = 0;
+            for now in [0, 1, u64::MAX / 2, u64::MAX - 1, u64::MAX, u64::MAX, 0] {
+                let session = limiter.session_at(Now::from_unix_nanos(now));
+                let decision = session.check(&[id.charge("k", limit)]);
+                assert!(matches!(decision.verdict, Verdict::Allowed | Verdict::Denied));
+                allowed += u64::from(decision.is_allowed());
+                session.refund(&id.charge("k", 1));
+                session.charge(&[id.charge("k", u64::MAX)]);
+                session.peek(&[id.charge("k", u64::MAX)]);
+                session.reset_key(id, "other");
+            }
+            assert!(allowed >= 1);
+        }
+    }
+}
