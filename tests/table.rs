@@ -87,6 +87,8 @@ proptest! {
             let decision = session.check(&[id.charge(key, cost)]);
             if decision.verdict != Verdict::TableFull {
                 prop_assert_eq!(answer(&decision), textbook.check(now, &[(0, key, cost, None)]));
+                let live = (0..60).filter(|key| textbook.used(0, *key, now) > 0).count();
+                prop_assert!(live <= max_keys, "{live} keys where {max_keys} are let in");
             } else {
                 // Only a key without live charges can be without a place.
                 prop_assert_eq!(textbook.used(0, key, now), 0);

@@ -32,6 +32,8 @@ pub(crate) struct Migration {
     done: Box<[AtomicBool]>,
     /// The next chunk that nobody has taken yet.
     cursor: AtomicUsize,
+    /// Keys in the chunks that are done.
+    settled: AtomicUsize,
 }
 
 impl Migration {
@@ -40,7 +42,8 @@ impl Migration {
         let mut done = Vec::new();
         done.try_reserve_exact(chunks).map_err(|_| OutOfMemory)?;
         done.resize_with(chunks, || AtomicBool::new(false));
-        Ok(Migration { done: done.into_boxed_slice(), cursor: AtomicUsize::new(0) })
+        let (cursor, settled) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Ok(Migration { done: done.into_boxed_slice(), cursor, settled })
     }
 
     /// Moves one chunk. True when all are done.
@@ -57,14 +60,25 @@ impl Migration {
         };
         let start = chunk * CHUNK;
         let end = step.old.slots().len().min(start + CHUNK);
+        let mut keys = 0;
         for slot in &step.old.slots()[start..end] {
             if let Some(key) = slot.settled_id() {
                 step.move_slot(slot, key)?;
+                keys += 1;
             }
         }
         // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`.
-        self.done[chunk].store(true, Release);
+        if !self.done[chunk].swap(true, Release) {
+            // Relaxed: a bound with slack, not a proof.
+            self.settled.fetch_add(keys, Relaxed);
+        }
         Ok(taken + 1 >= self.done.len() && self.first_undone().is_none())
+    }
+
+    /// How many of the old array's keys have been moved or dropped, as far as chunks are done.
+    pub(crate) fn settled(&self) -> usize {
+        // Relaxed: as above.
+        self.settled.load(Relaxed)
     }
 
     fn first_undone(&self) -> Option<usize> {

@@ -11,9 +11,9 @@
 //! # Invariants
 //! - T1: a key is chargeable in at most one place, and no charge is lost.
 //! - T2: no time before an array's cutoff is ever used in it.
-//! - T3: at most `max_keys` keys are admitted to an array, give or take one for each thread that is
-//!   inserting at this moment; a quarter more slots keep probes short and leave room for keys that
-//!   are moved in meanwhile.
+//! - T3: an array and what is still to be moved into it hold at most `max_keys` keys, give or take
+//!   one for each thread that is inserting at this moment; a third more slots keep probes short and
+//!   take those.
 //!
 //! # Progress
 //! Lock-free: every retry follows from a step that another thread completed.
@@ -39,6 +39,8 @@ pub(crate) use slots::OutOfMemory;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TableFull;
 
+/// Chunks that a new key moves at the most where there is no room for it.
+const CHUNKS_AT_BOUND: usize = 16;
 /// Slots looked at to see whether a renewal would free any.
 const SAMPLES: usize = 64;
 
@@ -203,7 +205,7 @@ impl<C: Counter> Table<C> {
             }
         }
         if let Found::Empty(_) = current.array.find(key)
-            && current.array.claimed() >= self.max_keys
+            && !self.has_room(current, now, guard)?
         {
             return self.make_room(current, now, guard);
         }
@@ -212,6 +214,27 @@ impl<C: Counter> Table<C> {
             Found::Frozen => Ok(None),
             Found::Empty(_) | Found::Nowhere => self.make_room(current, now, guard),
         }
+    }
+
+    /// Whether a new key may enter: with those that are still to be moved here there are fewer than
+    /// `max_keys`. At the bound it pays for a few more chunks, since they may hold expired keys.
+    fn has_room(
+        &self,
+        current: &Generation<C>,
+        now: u64,
+        guard: &Guard,
+    ) -> Result<bool, TableFull> {
+        for _ in 0..CHUNKS_AT_BOUND {
+            let Some(previous) = current.previous(guard) else {
+                break;
+            };
+            let pending = previous.array.claimed().saturating_sub(current.migration.settled());
+            if current.array.claimed() + pending < self.max_keys {
+                return Ok(true);
+            }
+            self.help(current, &self.step(previous, current, now), guard)?;
+        }
+        Ok(current.previous(guard).is_none() && current.array.claimed() < self.max_keys)
     }
 
     /// For a new key that met a full array: a renewal if that would drop enough, else a refusal.
