@@ -91,7 +91,7 @@ impl Quota {
                 return Ok(());
             }
             // AcqRel: the word is all there is, so nothing hangs on it but the mark of the freeze.
-            // Model: quota_stores (quota::rollover).
+            // Model: rollover with QuotaStores.
             if self.word.compare_exchange(word, after, AcqRel, Relaxed).is_ok() {
                 return Ok(());
             }

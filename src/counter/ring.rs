@@ -36,7 +36,7 @@ impl<const R: usize> Ring<R> {
     fn read(&self) -> Result<Snapshot<R>, Moved> {
         // Acquire: whoever sees this head sees every change made before it was written, so that
         // the sum below misses no charge. Pairs with the AcqRel of each exchange.
-        // Models: head_relaxed (ring::wrap).
+        // Model: wrap with HeadRelaxed.
         let acquire = ordering(Breakage::HeadRelaxed, Acquire);
         let mut words = [0; R];
         let mut head = 0;
@@ -55,8 +55,8 @@ impl<const R: usize> Ring<R> {
         let twin = if sealed { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
         for place in (0..R).filter(|place| *place != head) {
             // R2: only what is loaded after the head counts.
-            // Relaxed: ordered behind the Acquire of the head. Models: sum_before_head (ring::wrap),
-            // sum_before_sealed (ring::opener).
+            // Relaxed: ordered behind the Acquire of the head. Models: wrap with
+            // SumBeforeHead, opener with SumBeforeSealed.
             if !broken(twin) || sealed && place == next {
                 snapshot.words[place] = self.words[place].load(Relaxed);
             }
@@ -76,8 +76,8 @@ impl<const R: usize> Ring<R> {
         }
         if !broken(Breakage::NoValidateFence) {
             // Acquire: whoever saw a newer bucket in the relaxed loads sees the target changed as
-            // well. Pairs with the AcqRel of the opening exchange. Model: no_validate_fence
-            // (ring::denial).
+            // well. Pairs with the AcqRel of the opening exchange. Model: denial with
+            // NoValidateFence.
             fence(Acquire);
         }
         let target = snapshot.target();
@@ -116,7 +116,7 @@ impl<const R: usize> Ring<R> {
     fn write(&self, snapshot: &Snapshot<R>, word: u64) -> bool {
         let target = snapshot.target();
         // AcqRel: releases the seal that this opening may rest on, and continues the chain that
-        // the Acquire in `read` relies on. Model: open_relaxed (ring::wrap).
+        // the Acquire in `read` relies on. Model: wrap with OpenRelaxed.
         let acq_rel = if snapshot.head_is_sealed() {
             ordering(Breakage::OpenRelaxed, AcqRel)
         } else {
@@ -161,7 +161,8 @@ impl<const R: usize> Ring<R> {
             if broken(Breakage::RefundUnseals) {
                 after &= !SEALED;
             }
-            // AcqRel: keeps the chain of `read` unbroken. Models: refund_stores, refund_unseals.
+            // AcqRel: keeps the chain of `read` unbroken. Model: refund_against_seal
+            // with RefundStores and RefundUnseals.
             if self.words[place].compare_exchange(word, after, AcqRel, Relaxed).is_ok() {
                 return Ok(());
             }
@@ -299,7 +300,7 @@ impl<const R: usize> Counter for Ring<R> {
     #[inline(always)]
     fn is_open(&self) -> bool {
         // Acquire: a copied ring's head is published last; whoever sees it sees the older words.
-        // Model: publish_head_first (ring::move).
+        // Model: two_movers with PublishHeadFirst.
         self.words[0].load(Acquire) != 0
     }
 
@@ -318,7 +319,8 @@ impl<const R: usize> Counter for Ring<R> {
                 return self.words[place].load(Acquire);
             }
             // AcqRel: no exchange can succeed after this; whoever meets the mark sees the array
-            // that the word is moved for. Models: no_freeze, freeze_head_only (ring::move).
+            // that the word is moved for. Models: move_against_charge
+            // with NoFreeze, move_against_seal with FreezeHeadOnly.
             self.words[place].fetch_or(MOVED, AcqRel)
         }))
     }
@@ -358,7 +360,7 @@ fn snapshot_of<const R: usize>(mut words: [u64; R]) -> Snapshot<R> {
 }
 
 /// A tick as the words count it. No time before the cutoff is used in an array: a late thread
-/// could start a second history of a key that was dropped. Model: no_cutoff (table::dropped).
+/// could start a second history of a key that was dropped. Model: dropped with NoCutoff.
 #[inline(always)]
 fn local(base: Base, tick: u64) -> u64 {
     let tick = if broken(Breakage::NoCutoff) { tick } else { tick.max(base.cutoff) };

@@ -92,7 +92,7 @@ impl<C: Counter> Array<C> {
                 return Found::Slot(slot);
             }
             // AcqRel: a place is claimed once; the loser walks again and meets the winner's id.
-            // Model: claim_stores (table::insert).
+            // Model: insert with ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), AcqRel, Relaxed).is_ok() {
                 // Relaxed: a counter.
                 self.claimed.fetch_add(1, Relaxed);

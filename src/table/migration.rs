@@ -109,7 +109,8 @@ impl<C: Counter> Step<'_, C> {
 
     fn move_slot(&self, slot: &Slot<C>, key: KeyId) -> Result<(), Crowded> {
         let frozen = slot.counter.freeze();
-        // One immutable cutoff, so that all helpers drop the same keys. Model: drop_by_own_now.
+        // One immutable cutoff, so that all helpers drop the same keys. Model:
+        // same_cutoff with DropByOwnNow.
         let own = broken(Breakage::DropByOwnNow);
         let cutoff = if own { self.now } else { self.new.base().cutoff };
         if !C::survives(&frozen, self.spec, self.old.base(), cutoff) {
