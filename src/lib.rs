@@ -48,8 +48,9 @@
 //! - **E. No allocation per request**, for a known key or a new one. A table is renewed in a new
 //!   array now and then: one allocation, of pages that are cleared as they are touched.
 //! - **F. Bounded memory.** At most two arrays for [`max_keys`](Builder::max_keys) keys a policy.
-//!   Expired keys make room for new ones; when none has expired, new keys get
-//!   [`Verdict::TableFull`] and known keys are served as before.
+//!   At the bound expired keys make room for new ones once they are an eighth of all, which is
+//!   looked for at most every 64th of a window; until then new keys get [`Verdict::TableFull`].
+//!   Known keys are served as ever.
 //! - **G. Calendar budgets.** `used + cost <= limit` in each UTC hour, day or month, with an optional
 //!   fixed offset: exact, without a reset job. A wall clock that steps back over midnight reopens
 //!   nothing.
@@ -63,10 +64,12 @@
 //!   before it is undone: see [`Session::check`].
 //! - Denials are decided on a state that was true at some instant of the call, which other threads
 //!   may have left when it returns.
-//! - Clocks are taken as they are. A monotonic reading that jumps far ahead (past three quarters of
-//!   the time field, hours to years by policy) renews the table, and no earlier reading counts in
-//!   it from then on. A wall clock that was ahead by mistake leaves the budgets that were used
-//!   meanwhile in that later period until it comes.
+//! - Clocks are taken as they are. A reading that is ahead by mistake may renew a table (when it is
+//!   full, or past three quarters of its time field, hours to years by policy), and no earlier
+//!   reading counts in that table from then on. A wall clock that was ahead leaves the budgets that
+//!   were used meanwhile, or whose table was renewed, in that later period until it comes.
+//! - Without memory for a new array a table goes on with the old one to the end of its time field,
+//!   and then refuses with [`Verdict::TableFull`].
 //!
 //! # The way of a request
 //!

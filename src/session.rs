@@ -102,7 +102,8 @@ impl<'l> Session<'l> {
     }
 
     /// What [`check`](Self::check) would decide; charges nothing. `remaining` is what is left
-    /// without the request. Other threads may spend it in the next moment.
+    /// without the request. Other threads may spend it in the next moment. A new key is told what it
+    /// would get if it found a place.
     pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Peek, &mut [])
     }
@@ -125,7 +126,8 @@ impl<'l> Session<'l> {
     /// Gives up to the cost of `charge` back to its key, and returns how much that was.
     ///
     /// Units are taken from the oldest charges that still count, so that what is left expires no
-    /// earlier than if the right one had been taken.
+    /// earlier than if the right one had been taken. So give back only what still counts: units of a
+    /// charge that has expired would be taken from others.
     pub fn refund(&self, charge: &Charge<'_>) -> u64 {
         match self.meters.get(charge.policy) {
             Some(meter) => {
@@ -244,13 +246,13 @@ impl<'l> Session<'l> {
 
     #[inline]
     fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), TableFull> {
-        if line.cost == 0 {
-            // Nothing is to be written, so an absent key is not given a place.
-            line.outcome = self.look(line, 0);
+        let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
+        if line.cost == 0 || line.cost > limit {
+            // Nothing can be written, so an absent key is not given a place.
+            line.outcome = self.look(line, line.cost);
             line.outcome.admitted |= mode == Mode::Force;
             return Ok(());
         }
-        let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
         line.outcome = line.meter.charge(line.key, line.cost, limit, self.now, &self.guard)?;
         Ok(())
     }

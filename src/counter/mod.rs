@@ -77,6 +77,10 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// Whether an array with this base should be renewed before it is used at `now`.
     fn outlived(spec: &Self::Spec, base: Base, now: u64) -> bool;
 
+    /// Whether `now` lies beyond what the counters of an array with this base can tell. Nothing may
+    /// be charged there then: it would be recorded too early.
+    fn is_beyond(spec: &Self::Spec, base: Base, now: u64) -> bool;
+
     /// How long to wait, in ticks, before the table looks for expired keys again.
     fn patience(spec: &Self::Spec) -> u64;
 

@@ -69,6 +69,7 @@ impl Quota {
         let fits_at = match () {
             () if admitted => at,
             () if request.cost > request.limit => NEVER,
+            () if at == PERIOD_MAX => NEVER - 1,
             () => at + 1,
         };
         let clear_at = if used > 0 { at + 1 } else { at };
@@ -109,10 +110,14 @@ impl Counter for Quota {
     }
 
     fn base(_: &Periods, cutoff: u64) -> Base {
-        Base { origin: 0, cutoff }
+        Base { origin: 0, cutoff: cutoff.min(PERIOD_MAX) }
     }
 
     fn outlived(_: &Periods, _: Base, _: u64) -> bool {
+        false
+    }
+
+    fn is_beyond(_: &Periods, _: Base, _: u64) -> bool {
         false
     }
 
@@ -192,7 +197,7 @@ impl Counter for Quota {
     }
 
     fn survives(frozen: &u64, _: &Periods, _: Base, cutoff: u64) -> bool {
-        *frozen != 0 && period(*frozen) >= cutoff
+        *frozen != 0 && period(*frozen) >= cutoff.min(PERIOD_MAX)
     }
 
     fn install(&self, _: &Periods, frozen: &u64, _: Base, _: Base) {

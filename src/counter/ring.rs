@@ -169,6 +169,31 @@ impl<const R: usize> Ring<R> {
         }
     }
 
+    /// Gives back a charge of `at` whose bucket was merged into a later one: from the oldest bucket
+    /// that may hold it, which expires no later than the one that does.
+    fn refund_merged(&self, spec: &Scale, at: u64, cost: u64) -> Result<u64, Moved> {
+        let format = spec.format();
+        let may_hold = |word| {
+            let time = format.time(word);
+            time > at && time - at < spec.window() && format.count(word) > 0
+        };
+        // Relaxed: only finds the place; `change` looks at the word again.
+        let words = self.words.iter().map(|word| word.load(Relaxed)).enumerate();
+        let oldest =
+            words.filter(|(_, word)| may_hold(*word)).min_by_key(|(_, word)| format.time(*word));
+        let Some((place, _)) = oldest else {
+            return Ok(0);
+        };
+        let mut given = 0;
+        self.change(place, |word| {
+            let (after, amount) =
+                if may_hold(word) { format.give_back(word, cost) } else { (word, 0) };
+            given = amount;
+            after
+        })?;
+        Ok(given)
+    }
+
     /// Panics unless R1 holds and at most one word is unsealed.
     #[cfg(all(test, tollgate_loom))]
     pub(crate) fn assert_ordered(&self, spec: &Scale) {
@@ -221,6 +246,10 @@ impl<const R: usize> Counter for Ring<R> {
         now.saturating_sub(base.origin) > spec.renew_at()
     }
 
+    fn is_beyond(spec: &Scale, base: Base, now: u64) -> bool {
+        now.saturating_sub(base.origin) > spec.format().max_time()
+    }
+
     fn patience(spec: &Scale) -> u64 {
         (spec.window() / 64).max(1)
     }
@@ -240,8 +269,7 @@ impl<const R: usize> Counter for Ring<R> {
             return Ok(0);
         };
         let format = spec.format();
-        // The bucket's newest charge is this one or a later one of its cell. A bucket that was
-        // merged into a later cell is not found, and the charge stays: late, never early.
+        // The bucket's newest charge is this one or a later one of its cell.
         let is_bucket = |word| {
             let time = format.time(word);
             time >= at && spec.cell(time) == spec.cell(at)
@@ -261,7 +289,7 @@ impl<const R: usize> Counter for Ring<R> {
                 return Ok(given);
             }
         }
-        Ok(0)
+        self.refund_merged(spec, at, receipt.cost)
     }
 
     fn refund_oldest(

@@ -84,8 +84,9 @@ impl<C: Counter> Array<C> {
     /// The key's slot, claimed now if it was absent; else where the probe ended.
     pub(crate) fn find_or_claim(&self, key: KeyId) -> Found<'_, C> {
         loop {
-            let Found::Empty(slot) = self.find(key) else {
-                return self.find(key);
+            let slot = match self.find(key) {
+                Found::Empty(slot) => slot,
+                found => return found,
             };
             if broken(Breakage::ClaimStores) {
                 slot.id.store(key.number(), Release);

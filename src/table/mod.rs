@@ -193,15 +193,18 @@ impl<C: Counter> Table<C> {
             if !open {
                 step.resolve(key).map_err(|_| TableFull)?;
             }
-            // Paid before anything new is inserted, so that the move ends before the array fills.
-            self.help(current, &step, guard)?;
+            // Paid before anything new is inserted, so that the move ends before the array fills. A
+            // chunk without a place for one of its keys (against T3) is no matter of this key's.
+            let _ = self.help(current, &step, guard);
         }
         if C::outlived(&self.spec, current.array.base(), now) {
-            // Without memory for a new array the old one goes on: its times stop at the end of
-            // their field, which lets charges expire later, never earlier.
             self.finish(current, now, guard)?;
             if self.renew(current, now) {
                 return Ok(None);
+            }
+            // Without memory for a new array the old one goes on to the end of its time.
+            if C::is_beyond(&self.spec, current.array.base(), now) {
+                return Err(TableFull);
             }
         }
         if let Found::Empty(_) = current.array.find(key)
@@ -251,13 +254,11 @@ impl<C: Counter> Table<C> {
         Ok(None)
     }
 
-    /// Whether an eighth of the keys has expired, by a sample taken only once in a while: a flood
-    /// of new keys must not pay for one each.
+    /// Whether a sample shows that an eighth of the keys has expired. One that shows less is not
+    /// repeated for a while: a flood of new keys must not pay for one each.
     fn is_worth_renewing(&self, current: &Generation<C>, now: u64) -> bool {
         // Relaxed: the time only spreads the samples.
-        let due = current.sample_at.load(Relaxed);
-        let next = now.saturating_add(C::patience(&self.spec));
-        if now < due || current.sample_at.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
+        if now < current.sample_at.load(Relaxed) {
             return false;
         }
         let slots = current.array.slots();
@@ -267,7 +268,11 @@ impl<C: Counter> Table<C> {
             keys += 1;
             idle += usize::from(slot.counter.is_idle(&self.spec, current.array.base(), now));
         }
-        idle * 8 >= keys && idle > 0
+        let worth = idle * 8 >= keys && idle > 0;
+        if !worth {
+            current.sample_at.store(now.saturating_add(C::patience(&self.spec)), Relaxed);
+        }
+        worth
     }
 
     /// Links a new generation; its cutoff is `now`. False if there was no memory for it.
