@@ -24,6 +24,16 @@ pub(crate) enum Breakage {
     NoValidateFence,
     /// Ring: the caller's own time decides, also where the ring has seen a later one.
     OwnTime,
+    /// Ring: behind a sealed head a late time decides as if the next cell had not begun.
+    NoNextCell,
+    /// Ring: behind a sealed head a late time decides as if the next word were still live.
+    NoNextExpiry,
+    /// Ring: an unsealed head is charged with a relaxed exchange.
+    WriteRelaxed,
+    /// Ring: a look is not validated by a second look at the target.
+    LookUnvalidated,
+    /// Ring: a refund writes to a word that was moved.
+    RefundMoved,
     /// Ring: a live word in the way is opened all the same.
     NoMerge,
     /// Ring: a refund stores in place of exchanging.
@@ -44,6 +54,8 @@ pub(crate) enum Breakage {
     NoFreezeEmpty,
     /// Move: a key is dropped by the helper's own time, not by the array's cutoff.
     DropByOwnNow,
+    /// Move: the end is told by the chunks that were taken, not by those that are done.
+    TakenIsDone,
     /// Table: a time before the array's cutoff is used as it is.
     NoCutoff,
     /// Table: an id is claimed with a store in place of an exchange.

@@ -48,9 +48,10 @@
 //! - **E. No allocation per request**, for a known key or a new one. A table is renewed in a new
 //!   array now and then: one allocation, of pages that are cleared as they are touched.
 //! - **F. Bounded memory.** At most two arrays for [`max_keys`](Builder::max_keys) keys a policy.
-//!   At the bound expired keys make room for new ones once they are an eighth of all, which is
-//!   looked for at most every 64th of a window; until then new keys get [`Verdict::TableFull`].
-//!   Known keys are served as ever.
+//!   At the bound expired keys make room for new ones once they are an eighth of all, or when two
+//!   windows have passed since they last did; a sample tells, at most every 64th of a window, or
+//!   once in a calendar period. Until then new keys get [`Verdict::TableFull`]. Known keys are
+//!   served as ever.
 //! - **G. Calendar budgets.** `used + cost <= limit` in each UTC hour, day or month, with an optional
 //!   fixed offset: exact, without a reset job. A wall clock that steps back over midnight reopens
 //!   nothing.
@@ -65,8 +66,9 @@
 //! - Denials are decided on a state that was true at some instant of the call, which other threads
 //!   may have left when it returns.
 //! - Clocks are taken as they are. A reading that is ahead by mistake may renew a table (when it is
-//!   full, or past three quarters of its time field, hours to years by policy), and no earlier
-//!   reading counts in that table from then on. A wall clock that was ahead leaves the budgets that
+//!   full, or past three quarters of its time field: days to years by policy, but milliseconds for
+//!   the greatest limits in the shortest windows), and no earlier reading counts in that table from
+//!   then on. A wall clock that was ahead leaves the budgets that
 //!   were used meanwhile, or whose table was renewed, in that later period until it comes.
 //! - Without memory for a new array a table goes on with the old one to the end of its time field,
 //!   and then refuses with [`Verdict::TableFull`].

@@ -118,7 +118,8 @@ impl<'l> Session<'l> {
     /// 32 times the greatest limit, a calendar period up to 2⁴² units.
     ///
     /// The verdict is [`Verdict::Allowed`] unless a key found no place
-    /// ([`Verdict::TableFull`]) or a charge is [`Verdict::Invalid`]; then nothing was charged.
+    /// ([`Verdict::TableFull`]) or a charge is [`Verdict::Invalid`]; then nothing was charged, but
+    /// for a debt beyond what its bucket remembers, which cannot be told from more and stays.
     pub fn charge(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Force, &mut [])
     }

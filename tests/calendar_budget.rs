@@ -117,3 +117,21 @@ fn the_greatest_numbers_do_not_wrap() {
     assert!(last.check(&[id.charge("k", MAX_LIMIT)]).is_allowed());
     assert!(!last.check(&[id.charge("k", 1)]).is_allowed());
 }
+
+/// Hours are told apart until 2209; then all are one, spent once, also when the table is renewed.
+#[test]
+fn the_last_hour_is_spent_once() {
+    let clock = ManualClock::new();
+    let late = Now::from_unix_nanos(8_000_000_000 * SECOND);
+    clock.set(late);
+    let policy = Policy::calendar("p", 5, Period::Hour).max_keys(2);
+    let limiter = Limiter::builder().policy(policy).clock(clock).build().unwrap();
+    let id = limiter.policy("p").unwrap();
+    let session = limiter.session_at(late);
+    assert!(session.check(&[id.charge("a", 5)]).is_allowed());
+    assert!(session.check(&[id.charge("b", 5)]).is_allowed());
+    session.reset_key(id, "b");
+    assert!(session.check(&[id.charge("c", 5)]).is_allowed());
+    let again = session.check(&[id.charge("a", 5)]);
+    assert!(!again.is_allowed() && again.retry_after > Some(Duration::ZERO));
+}

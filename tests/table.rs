@@ -7,7 +7,7 @@ use reference::{Kind, Rule, Textbook, answer, cases};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tollgate::{Limiter, ManualClock, Now, Policy, PolicyId, Verdict};
+use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -46,6 +46,70 @@ fn the_bound_holds_and_expired_keys_make_room() {
             }
         }
     }
+}
+
+/// Renewals by age drop nothing that is live, and let nobody in beyond the bound, however many.
+#[test]
+fn the_bound_holds_over_renewals_by_age() {
+    // The greatest limit has the shortest time field: some 65,000 units.
+    let policy = Policy::sliding("p", MAX_LIMIT, Duration::from_secs(1)).max_keys(1_200);
+    let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
+    let id = limiter.policy("p").unwrap();
+    let keys = 0..1_200;
+    for step in 0..600 {
+        let now = step * SECOND / 4;
+        for key in keys.clone() {
+            assert_eq!(verdict(&limiter, id, now, key), Verdict::Allowed);
+        }
+        for key in 0..20 {
+            let newcomer = 1_000_000 + step * 1_000 + key;
+            assert_eq!(verdict(&limiter, id, now, newcomer), Verdict::TableFull);
+        }
+    }
+}
+
+/// A cost that can never pass takes no place from those that can.
+#[test]
+fn the_impossible_takes_no_place() {
+    let (limiter, id) = limiter(5, 100);
+    let session = limiter.session_at(Now::from_unix_nanos(SECOND));
+    for key in 0..1_000_u64 {
+        assert_eq!(session.check(&[id.charge(key, 6)]).verdict, Verdict::Impossible);
+    }
+    assert!((5_000..5_100_u64).all(|key| session.check(&[id.charge(key, 5)]).is_allowed()));
+}
+
+/// Two new keys at once meet a table of expired ones: both find room.
+#[test]
+fn expired_keys_make_room_for_all_who_come() {
+    for _ in 0..500 {
+        let (limiter, id) = limiter(5, 40);
+        (0..40).for_each(|key| assert_eq!(verdict(&limiter, id, 0, key), Verdict::Allowed));
+        let (limiter, barrier) = (&limiter, &std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            for key in [100, 200] {
+                scope.spawn(move || {
+                    barrier.wait();
+                    assert_eq!(verdict(limiter, id, 10 * SECOND, key), Verdict::Allowed);
+                });
+            }
+        });
+    }
+}
+
+/// A tenth that has expired makes room in the end, though it is no eighth.
+#[test]
+fn a_few_expired_keys_make_room_in_time() {
+    let (limiter, id) = limiter(20, 1_000);
+    (0..1_000).for_each(|key| assert_eq!(verdict(&limiter, id, 0, key), Verdict::Allowed));
+    let mut newcomers = 0;
+    for step in 1..60 {
+        let now = step * SECOND / 4;
+        (0..900).for_each(|key| assert_eq!(verdict(&limiter, id, now, key), Verdict::Allowed));
+        let came = verdict(&limiter, id, now + 1, 5_000 + step) == Verdict::Allowed;
+        newcomers += u64::from(came);
+    }
+    assert!(newcomers > 30, "{newcomers} of 59 found room");
 }
 
 /// A flood of new keys changes nothing for those that were there.

@@ -197,7 +197,7 @@ impl Counter for Quota {
     }
 
     fn survives(frozen: &u64, _: &Periods, _: Base, cutoff: u64) -> bool {
-        *frozen != 0 && period(*frozen) >= cutoff.min(PERIOD_MAX)
+        used(*frozen) > 0 && period(*frozen) >= cutoff.min(PERIOD_MAX)
     }
 
     fn install(&self, _: &Periods, frozen: &u64, _: Base, _: Base) {

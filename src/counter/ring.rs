@@ -70,8 +70,8 @@ impl<const R: usize> Ring<R> {
     }
 
     /// Whether the target is still what the snapshot says, so that its sum is one that was true.
-    fn stands(&self, snapshot: &Snapshot<R>) -> bool {
-        if broken(Breakage::NoValidate) {
+    fn stands(&self, snapshot: &Snapshot<R>, commit: bool) -> bool {
+        if broken(Breakage::NoValidate) || broken(Breakage::LookUnvalidated) && !commit {
             return true;
         }
         if !broken(Breakage::NoValidateFence) {
@@ -98,9 +98,9 @@ impl<const R: usize> Ring<R> {
             let snapshot = self.read()?;
             let outcome = match snapshot.plan(spec, now, request.cost, request.limit) {
                 Plan::Stale => continue,
-                Plan::Stay(outcome) if self.stands(&snapshot) => outcome,
+                Plan::Stay(outcome) if self.stands(&snapshot, commit) => outcome,
                 Plan::Write(_, outcome) | Plan::Turn(_, outcome)
-                    if !commit && self.stands(&snapshot) =>
+                    if !commit && self.stands(&snapshot, commit) =>
                 {
                     let clear_at = snapshot.clear_at(spec, outcome.at);
                     Outcome { used: outcome.used.saturating_sub(request.cost), clear_at, ..outcome }
@@ -116,12 +116,11 @@ impl<const R: usize> Ring<R> {
     fn write(&self, snapshot: &Snapshot<R>, word: u64) -> bool {
         let target = snapshot.target();
         // AcqRel: releases the seal that this opening may rest on, and continues the chain that
-        // the Acquire in `read` relies on. Model: wrap with OpenRelaxed.
-        let acq_rel = if snapshot.head_is_sealed() {
-            ordering(Breakage::OpenRelaxed, AcqRel)
-        } else {
-            AcqRel
-        };
+        // the Acquire in `read` relies on. Models: wrap with
+        // OpenRelaxed, denial_in_the_head with WriteRelaxed.
+        let sealed = snapshot.head_is_sealed();
+        let twin = if sealed { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
+        let acq_rel = ordering(twin, AcqRel);
         self.words[target].compare_exchange(snapshot.words[target], word, acq_rel, Relaxed).is_ok()
     }
 
@@ -147,7 +146,7 @@ impl<const R: usize> Ring<R> {
         loop {
             // Acquire: a MOVED word sends the caller to the table's current array.
             let word = self.words[place].load(Acquire);
-            if word & MOVED != 0 {
+            if word & MOVED != 0 && !broken(Breakage::RefundMoved) {
                 return Err(Moved);
             }
             let mut after = change(word);

@@ -93,8 +93,14 @@ impl<const R: usize> Snapshot<R> {
         } else if !self.head_is_sealed() {
             now.max(format.time(head))
         } else {
-            let at = now.max(scale.next_cell(format.time(head)));
-            if format.count(next) > 0 { at.max(format.time(next) + scale.window()) } else { at }
+            let cell =
+                if broken(Breakage::NoNextCell) { 0 } else { scale.next_cell(format.time(head)) };
+            let at = now.max(cell).max(format.time(head));
+            if format.count(next) > 0 && !broken(Breakage::NoNextExpiry) {
+                at.max(format.time(next) + scale.window())
+            } else {
+                at
+            }
         };
         at.clamp(1, format.max_time())
     }

@@ -63,3 +63,29 @@ fn catches(
     println!("model {name}: {what:?} {}", if caught { "caught" } else { "NOT CAUGHT" });
     assert!(caught, "{name} passes although {what:?} is on");
 }
+
+/// A model in both orders of its threads: the floor is under the sum of the executions, since loom
+/// may be blind in one.
+fn holds_in_both<B: Fn() + Send + Sync + 'static>(
+    name: &str,
+    floor: usize,
+    body: impl Fn(bool) -> B,
+) {
+    breakage::set(None);
+    let executions: usize = [false, true].map(|swap| explore(None, body(swap))).iter().sum();
+    println!("model {name}: holds in {executions} executions, in both orders");
+    assert!(executions >= floor, "{name} explored only {executions} executions");
+}
+
+/// The broken twin must fail in at least one of the orders.
+fn caught_in_one<B: Fn() + Send + Sync + 'static>(
+    name: &str,
+    what: Breakage,
+    body: impl Fn(bool) -> B,
+) {
+    let caught = [false, true].into_iter().any(|swap| {
+        let once = AssertUnwindSafe(|| catches(name, None, what, body(swap)));
+        catch_unwind(once).is_ok()
+    });
+    assert!(caught, "{name} passes in both orders although {what:?} is on");
+}

@@ -1,6 +1,6 @@
 //! The ring: admissions at a change of cell, denials, refunds, and moving.
 
-use super::{catches, holds};
+use super::{catches, caught_in_one, holds, holds_in_both};
 use crate::breakage::Breakage;
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
@@ -217,6 +217,93 @@ fn denial() {
     catches("denial", None, Breakage::NoValidateFence, body());
 }
 
+/// A look against one that spends what was given back: at no instant are more than 6 used, so 5
+/// more always have room in 11.
+fn look_race(spend_at: u64, looks_first: bool) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let limit = 11;
+        let (ring, log) = prepared(limit, &[(3, 5), (4, 1)]);
+        let spend = {
+            let (ring, log) = (ring.clone(), log.clone());
+            move || {
+                let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 3, cost: 5 });
+                assert_eq!(given, Ok(5));
+                assert_eq!(charge(&ring, limit, &log, spend_at, 5), Ok(true));
+            }
+        };
+        let look = move || {
+            let ask = Request { now: 5, cost: 5, limit };
+            let seen = ring.look(&scale(limit), FIRST, &ask).expect("nobody moves it");
+            assert!(seen.admitted, "denied without a cause");
+        };
+        if looks_first {
+            let other = thread::spawn(spend);
+            look();
+            other.join().unwrap();
+        } else {
+            let other = thread::spawn(look);
+            spend();
+            other.join().unwrap();
+        }
+    }
+}
+
+/// A denial by a look: what is spent goes into a new cell, or into the head's own.
+#[test]
+fn denial_by_a_look() {
+    for (name, spend_at) in [("denial_by_a_look", 6), ("denial_in_the_head", 5)] {
+        holds_in_both(name, 10, |looks_first| look_race(spend_at, looks_first));
+    }
+    caught_in_one("denial_by_a_look", Breakage::LookUnvalidated, |first| look_race(6, first));
+    caught_in_one("denial_in_the_head", Breakage::WriteRelaxed, |first| look_race(5, first));
+}
+
+/// Behind a sealed head the next word is free at the time that a late opener decides by.
+fn late_opener(swap: bool) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let limit = 3;
+        let (ring, log) = prepared(limit, &[(2, 1), (3, 1), (4, 1)]);
+        log.lock().unwrap().retain(|charge| *charge != (3, 1));
+        let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 3, cost: 1 });
+        assert_eq!(given, Ok(1));
+        let (mine, theirs): (&[_], &'static [_]) =
+            if swap { (&[(5, 1), (5, 1)], &[(6, 1)]) } else { (&[(6, 1)], &[(5, 1), (5, 1)]) };
+        let other = {
+            let (ring, log) = (ring.clone(), log.clone());
+            thread::spawn(move || charge_all(&ring, limit, &log, theirs))
+        };
+        charge_all(&ring, limit, &log, mine);
+        other.join().unwrap();
+        assert_lawful(&ring, FIRST, limit, &log);
+    }
+}
+
+/// Recorded times are times that some clock has reached, and no two buckets share a cell.
+fn late_cell(swap: bool) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let (ring, log) = prepared(4, &[(2, 2), (4, 1), (6, 1)]);
+        let (mine, theirs): (&[_], &'static [_]) =
+            if swap { (&[(3, 1), (7, 1)], &[(8, 2)]) } else { (&[(8, 2)], &[(3, 1), (7, 1)]) };
+        let other = {
+            let (ring, log) = (ring.clone(), log.clone());
+            thread::spawn(move || charge_all(&ring, 4, &log, theirs))
+        };
+        charge_all(&ring, 4, &log, mine);
+        other.join().unwrap();
+        assert_lawful(&ring, FIRST, 4, &log);
+        let newest = log.lock().unwrap().iter().map(|(at, _)| *at).max();
+        assert!(newest <= Some(8), "recorded a time that no clock has reached: {newest:?}");
+    }
+}
+
+#[test]
+fn effective_time() {
+    holds_in_both("late_opener", 10, late_opener);
+    caught_in_one("late_opener", Breakage::NoNextExpiry, late_opener);
+    holds_in_both("late_cell", 50, late_cell);
+    caught_in_one("late_cell", Breakage::NoNextCell, late_cell);
+}
+
 /// After a refund in the middle the next word is live, though the sum has room.
 #[test]
 fn merge() {
@@ -235,6 +322,9 @@ fn merge() {
             let theirs = other.join().unwrap().unwrap();
             assert!(mine != theirs, "one of the two has room, not both");
             assert_lawful(&ring, FIRST, limit, &log);
+            // A charge whose bucket was merged into a later one can still be undone.
+            let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 4, cost: 1 });
+            assert_eq!(given, Ok(1), "an undo was lost");
         }
     };
     holds("merge", None, 5, body());

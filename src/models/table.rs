@@ -242,6 +242,32 @@ fn refund_against_move() {
     caught_in_one("refund_against_move", Some(3), Breakage::RefundStores, race, orders);
 }
 
+/// What was given back stays so through a move.
+#[test]
+fn refund_lasts() {
+    let before = &[(A, 4, 2)];
+    let race = |threads| Race { limit: 4, slots: 2, before, threads, admitted: Some(1) };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Refund(0), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
+        &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
+    ];
+    both("refund_lasts", Some(2), 50, race, orders);
+    caught_in_one("refund_lasts", Some(2), Breakage::RefundMoved, race, orders);
+}
+
+/// A migration ends when every chunk is moved, not when every chunk is taken.
+#[test]
+fn end_of_migration() {
+    let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 4, 2)], threads, admitted: None };
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Renew(5), Help(5), Help(5), Charge(A, 5, 3)], &[Help(5)]],
+        &[&[Help(5)], &[Renew(5), Help(5), Help(5), Charge(A, 5, 3)]],
+    ];
+    // Loom is blind in the other order.
+    holds("end_of_migration", Some(2), 50, race(orders[0]).body());
+    caught_in_one("end_of_migration", Some(2), Breakage::TakenIsDone, race, orders);
+}
+
 /// Two renewals in a row, and a thread that still holds the first array.
 #[test]
 fn two_generations() {

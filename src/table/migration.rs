@@ -72,7 +72,8 @@ impl Migration {
             // Relaxed: a bound with slack, not a proof.
             self.settled.fetch_add(keys, Relaxed);
         }
-        Ok(taken + 1 >= self.done.len() && self.first_undone().is_none())
+        Ok(taken + 1 >= self.done.len()
+            && (broken(Breakage::TakenIsDone) || self.first_undone().is_none()))
     }
 
     /// How many of the old array's keys have been moved or dropped, as far as chunks are done.

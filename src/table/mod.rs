@@ -254,8 +254,8 @@ impl<C: Counter> Table<C> {
         Ok(None)
     }
 
-    /// Whether a sample shows that an eighth of the keys has expired. One that shows less is not
-    /// repeated for a while: a flood of new keys must not pay for one each.
+    /// Whether a sample shows that an eighth of the keys has expired, or any after two windows. It
+    /// is taken once in a while: a flood of new keys must not pay for one each.
     fn is_worth_renewing(&self, current: &Generation<C>, now: u64) -> bool {
         // Relaxed: the time only spreads the samples.
         if now < current.sample_at.load(Relaxed) {
@@ -264,13 +264,17 @@ impl<C: Counter> Table<C> {
         let slots = current.array.slots();
         let every = (slots.len() / SAMPLES).max(1);
         let (mut keys, mut idle) = (0, 0);
-        for slot in slots.iter().step_by(every).filter(|slot| slot.is_claimed()) {
+        // Another sample each time.
+        let start = (now % every as u64) as usize;
+        for slot in slots[start..].iter().step_by(every).filter(|slot| slot.is_claimed()) {
             keys += 1;
             idle += usize::from(slot.counter.is_idle(&self.spec, current.array.base(), now));
         }
-        let worth = idle * 8 >= keys && idle > 0;
+        let patience = C::patience(&self.spec);
+        let rested = now.saturating_sub(current.array.base().cutoff) / patience >= 128;
+        let worth = idle > 0 && (rested || idle * 8 >= keys);
         if !worth {
-            current.sample_at.store(now.saturating_add(C::patience(&self.spec)), Relaxed);
+            current.sample_at.store(now.saturating_add(patience), Relaxed);
         }
         worth
     }
@@ -288,7 +292,8 @@ impl<C: Counter> Table<C> {
             array,
             migration,
             previous: AtomicPtr::new(old),
-            sample_at: AtomicU64::new(0),
+            // Not at once again, whatever this one leaves.
+            sample_at: AtomicU64::new(cutoff.saturating_add(C::patience(&self.spec))),
         }));
         // AcqRel: publishes the new generation; whoever finds a frozen word finds it as well.
         if self.current.compare_exchange(old, next, AcqRel, Relaxed).is_err() {
