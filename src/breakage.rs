@@ -32,6 +32,8 @@ pub(crate) enum Breakage {
     WriteRelaxed,
     /// Ring: a look is not validated by a second look at the target.
     LookUnvalidated,
+    /// Ring: a charge whose bucket was merged is not looked for.
+    NoRefundMerged,
     /// Ring: a refund writes to a word that was moved.
     RefundMoved,
     /// Ring: a live word in the way is opened all the same.

@@ -39,15 +39,17 @@
 //!   admitted charges would, with the same `retry_after`. A policy with a greater limit counts in
 //!   [`buckets`](Policy::buckets): it may deny early, never late, and a bucket's charges expire
 //!   together, less than one bucket's span after the first of them would. After a
-//!   [`refund`](Session::refund) or a forced [`charge`](Session::charge) an exact policy may hold a
-//!   charge longer than the log would, never shorter.
+//!   [`refund`](Session::refund), a forced [`charge`](Session::charge) or a layered request that
+//!   lost a race an exact policy may hold a charge longer than the log would, never shorter.
 //! - **C. All or nothing.** A request is charged under all its policies or under none. A denial
 //!   names the first policy without room and the longest wait over all of them.
 //! - **D. Lock-free.** No thread waits for another. A thread that is stopped or killed anywhere
 //!   leaves nothing to repair.
 //! - **E. No allocation per request**, for a known key or a new one. A table is renewed in a new
-//!   array now and then: one allocation, of pages that are cleared as they are touched.
-//! - **F. Bounded memory.** At most two arrays for [`max_keys`](Builder::max_keys) keys a policy.
+//!   array now and then: a few allocations, the large one of pages that are cleared as they are
+//!   touched.
+//! - **F. Bounded memory.** At most two arrays for [`max_keys`](Builder::max_keys) keys a policy, and
+//!   those that a [`Session`] of before still holds.
 //!   At the bound expired keys make room for new ones once they are an eighth of all, or when two
 //!   windows have passed since they last did; a sample tells, at most every 64th of a window, or
 //!   once in a calendar period. Until then new keys get [`Verdict::TableFull`]. Known keys are
@@ -68,8 +70,10 @@
 //! - Clocks are taken as they are. A reading that is ahead by mistake may renew a table (when it is
 //!   full, or past three quarters of its time field: days to years by policy, but milliseconds for
 //!   the greatest limits in the shortest windows), and no earlier reading counts in that table from
-//!   then on. A wall clock that was ahead leaves the budgets that
-//!   were used meanwhile, or whose table was renewed, in that later period until it comes.
+//!   then on. A wall clock that was ahead leaves the budgets that were used meanwhile, or whose table
+//!   was renewed, in that later period until it comes.
+//! - A request that loses a race is undone charge by charge. Where refunds had left holes and others
+//!   have charged the key since, part of a charge may not be found, and counts until it expires.
 //! - Without memory for a new array a table goes on with the old one to the end of its time field,
 //!   and then refuses with [`Verdict::TableFull`].
 //!

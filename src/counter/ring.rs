@@ -116,8 +116,8 @@ impl<const R: usize> Ring<R> {
     fn write(&self, snapshot: &Snapshot<R>, word: u64) -> bool {
         let target = snapshot.target();
         // AcqRel: releases the seal that this opening may rest on, and continues the chain that
-        // the Acquire in `read` relies on. Models: wrap with
-        // OpenRelaxed, denial_in_the_head with WriteRelaxed.
+        // the Acquire in `read` relies on. Models: wrap with OpenRelaxed, denial_in_the_head with
+        // WriteRelaxed.
         let sealed = snapshot.head_is_sealed();
         let twin = if sealed { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
         let acq_rel = ordering(twin, AcqRel);
@@ -180,7 +180,7 @@ impl<const R: usize> Ring<R> {
         let words = self.words.iter().map(|word| word.load(Relaxed)).enumerate();
         let oldest =
             words.filter(|(_, word)| may_hold(*word)).min_by_key(|(_, word)| format.time(*word));
-        let Some((place, _)) = oldest else {
+        let Some((place, _)) = oldest.filter(|_| !broken(Breakage::NoRefundMerged)) else {
             return Ok(0);
         };
         let mut given = 0;

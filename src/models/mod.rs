@@ -1,5 +1,5 @@
-//! Loom models of the production types: one named race each, and for each a breakage that it
-//! catches.
+//! Loom models of the production types: one named race each, and for each breakage a model that
+//! catches it.
 //!
 //! Loom keeps one last access per location, so a thread's own load before its exchange can hide
 //! another thread's earlier load. Therefore each model runs with its threads in several orders,
@@ -80,11 +80,12 @@ fn holds_in_both<B: Fn() + Send + Sync + 'static>(
 /// The broken twin must fail in at least one of the orders.
 fn caught_in_one<B: Fn() + Send + Sync + 'static>(
     name: &str,
+    bound: Option<usize>,
     what: Breakage,
     body: impl Fn(bool) -> B,
 ) {
     let caught = [false, true].into_iter().any(|swap| {
-        let once = AssertUnwindSafe(|| catches(name, None, what, body(swap)));
+        let once = AssertUnwindSafe(|| catches(name, bound, what, body(swap)));
         catch_unwind(once).is_ok()
     });
     assert!(caught, "{name} passes in both orders although {what:?} is on");

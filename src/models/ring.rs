@@ -49,6 +49,12 @@ fn prepared(limit: u64, before: &[(u64, u64)]) -> (Arc<TinyRing>, Log) {
     (ring, log)
 }
 
+/// Gives one charge back, which from then on no longer counts as admitted.
+fn give_back(ring: &TinyRing, limit: u64, log: &Log, (at, cost): (u64, u64)) {
+    log.lock().unwrap().retain(|charge| *charge != (at, cost));
+    assert_eq!(ring.refund(&scale(limit), FIRST, &Receipt { at, cost }), Ok(cost));
+}
+
 /// No window of recorded times exceeds the limit, and the ring remembers what is still live.
 fn assert_lawful(ring: &TinyRing, base: Base, limit: u64, log: &Log) {
     let mut admitted = log.lock().unwrap().clone();
@@ -204,9 +210,7 @@ fn denial() {
                     );
                 })
             };
-            log.lock().unwrap().retain(|charge| *charge != (3, 5));
-            let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 3, cost: 5 });
-            assert_eq!(given, Ok(5));
+            give_back(&ring, limit, &log, (3, 5));
             assert_eq!(charge(&ring, limit, &log, 6, 5), Ok(true), "denied without a cause");
             other.join().unwrap();
             assert_lawful(&ring, FIRST, limit, &log);
@@ -226,8 +230,7 @@ fn look_race(spend_at: u64, looks_first: bool) -> impl Fn() + Send + Sync + 'sta
         let spend = {
             let (ring, log) = (ring.clone(), log.clone());
             move || {
-                let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 3, cost: 5 });
-                assert_eq!(given, Ok(5));
+                give_back(&ring, limit, &log, (3, 5));
                 assert_eq!(charge(&ring, limit, &log, spend_at, 5), Ok(true));
             }
         };
@@ -254,8 +257,8 @@ fn denial_by_a_look() {
     for (name, spend_at) in [("denial_by_a_look", 6), ("denial_in_the_head", 5)] {
         holds_in_both(name, 10, |looks_first| look_race(spend_at, looks_first));
     }
-    caught_in_one("denial_by_a_look", Breakage::LookUnvalidated, |first| look_race(6, first));
-    caught_in_one("denial_in_the_head", Breakage::WriteRelaxed, |first| look_race(5, first));
+    caught_in_one("denial_by_a_look", None, Breakage::LookUnvalidated, |first| look_race(6, first));
+    caught_in_one("denial_in_the_head", None, Breakage::WriteRelaxed, |first| look_race(5, first));
 }
 
 /// Behind a sealed head the next word is free at the time that a late opener decides by.
@@ -263,9 +266,7 @@ fn late_opener(swap: bool) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = 3;
         let (ring, log) = prepared(limit, &[(2, 1), (3, 1), (4, 1)]);
-        log.lock().unwrap().retain(|charge| *charge != (3, 1));
-        let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 3, cost: 1 });
-        assert_eq!(given, Ok(1));
+        give_back(&ring, limit, &log, (3, 1));
         let (mine, theirs): (&[_], &'static [_]) =
             if swap { (&[(5, 1), (5, 1)], &[(6, 1)]) } else { (&[(6, 1)], &[(5, 1), (5, 1)]) };
         let other = {
@@ -299,9 +300,9 @@ fn late_cell(swap: bool) -> impl Fn() + Send + Sync + 'static {
 #[test]
 fn effective_time() {
     holds_in_both("late_opener", 10, late_opener);
-    caught_in_one("late_opener", Breakage::NoNextExpiry, late_opener);
+    caught_in_one("late_opener", None, Breakage::NoNextExpiry, late_opener);
     holds_in_both("late_cell", 50, late_cell);
-    caught_in_one("late_cell", Breakage::NoNextCell, late_cell);
+    caught_in_one("late_cell", None, Breakage::NoNextCell, late_cell);
 }
 
 /// After a refund in the middle the next word is live, though the sum has room.
@@ -311,9 +312,7 @@ fn merge() {
         move || {
             let limit = 3;
             let (ring, log) = prepared(limit, &[(2, 1), (3, 1), (4, 1)]);
-            log.lock().unwrap().retain(|charge| *charge != (3, 1));
-            let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 3, cost: 1 });
-            assert_eq!(given, Ok(1));
+            give_back(&ring, limit, &log, (3, 1));
             let other = {
                 let (ring, log) = (ring.clone(), log.clone());
                 thread::spawn(move || charge(&ring, limit, &log, 5, 1))
@@ -329,6 +328,7 @@ fn merge() {
     };
     holds("merge", None, 5, body());
     catches("merge", None, Breakage::NoMerge, body());
+    catches("merge", None, Breakage::NoRefundMerged, body());
 }
 
 /// What a charging thread does when it meets a move: it finishes the move, then charges there.
