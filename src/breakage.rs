@@ -66,7 +66,7 @@ pub(crate) enum Breakage {
     NoUndo,
 }
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 mod switch {
     use super::Breakage;
     use std::cell::Cell;
@@ -83,11 +83,11 @@ mod switch {
     }
 }
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 pub(crate) use switch::{broken, set};
 
 /// Whether this step is switched off; never outside of the models.
-#[cfg(not(all(test, tollgate_loom)))]
+#[cfg(not(all(test, tollgate_model)))]
 #[inline(always)]
 pub(crate) const fn broken(_: Breakage) -> bool {
     false

@@ -90,7 +90,7 @@ impl From<IpAddr> for Key<'_> {
     }
 }
 
-#[cfg(all(test, not(tollgate_loom)))]
+#[cfg(all(test, not(tollgate_model)))]
 mod tests {
     use super::*;
 

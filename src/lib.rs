@@ -95,7 +95,7 @@ mod key;
 mod limiter;
 mod meter;
 mod meters;
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 mod models;
 mod policy;
 mod session;

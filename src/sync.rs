@@ -1,11 +1,17 @@
-//! The only file that names atomics: the standard ones or, in a model, loom's.
+//! The only file that names atomics: the standard ones or, in a model, those of the checker that
+//! chooses the schedule: loom's, or shuttle's.
 
-#[cfg(not(all(test, tollgate_loom)))]
+#[cfg(not(all(test, tollgate_model)))]
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+#[cfg(all(test, tollgate_shuttle))]
+pub(crate) use shuttle::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence,
 };

@@ -68,7 +68,7 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// What a freeze saw.
     type Frozen: Copy;
 
-    #[cfg(all(test, tollgate_loom))]
+    #[cfg(all(test, tollgate_model))]
     fn zeroed() -> Self;
 
     /// The base of an array born at `cutoff`.

@@ -104,7 +104,7 @@ impl Counter for Quota {
     type Spec = Periods;
     type Frozen = u64;
 
-    #[cfg(all(test, tollgate_loom))]
+    #[cfg(all(test, tollgate_model))]
     fn zeroed() -> Self {
         Quota { word: AtomicU64::new(0) }
     }

@@ -31,7 +31,7 @@ impl Reciprocal {
     }
 }
 
-#[cfg(all(test, not(tollgate_loom)))]
+#[cfg(all(test, not(tollgate_model)))]
 mod tests {
     use super::Reciprocal;
     use proptest::prelude::*;

@@ -194,7 +194,7 @@ impl<const R: usize> Ring<R> {
     }
 
     /// Panics unless R1 holds and at most one word is unsealed.
-    #[cfg(all(test, tollgate_loom))]
+    #[cfg(all(test, tollgate_model))]
     pub(crate) fn assert_ordered(&self, spec: &Scale) {
         let words = std::array::from_fn(|place| self.words[place].load(Acquire));
         let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
@@ -231,7 +231,7 @@ impl<const R: usize> Counter for Ring<R> {
     type Spec = Scale;
     type Frozen = Snapshot<R>;
 
-    #[cfg(all(test, tollgate_loom))]
+    #[cfg(all(test, tollgate_model))]
     fn zeroed() -> Self {
         Ring { words: std::array::from_fn(|_| AtomicU64::new(0)) }
     }

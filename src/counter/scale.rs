@@ -41,7 +41,7 @@ impl Scale {
     }
 
     /// Measures small enough for a model: ticks of 1 ns that begin at the clock's zero.
-    #[cfg(all(test, tollgate_loom))]
+    #[cfg(all(test, tollgate_model))]
     pub(crate) fn tiny(window: u64, max_limit: u64, words: u64) -> Self {
         let span = if max_limit <= words { 1 } else { window.div_ceil(words - 1) };
         let (unit, cell) = (Reciprocal::new(1), Reciprocal::new(span));
@@ -116,7 +116,7 @@ fn unit_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
     unit
 }
 
-#[cfg(all(test, not(tollgate_loom)))]
+#[cfg(all(test, not(tollgate_model)))]
 mod tests {
     use super::*;
     use crate::error::MAX_LIMIT;

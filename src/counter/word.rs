@@ -77,7 +77,7 @@ impl WordFormat {
     }
 }
 
-#[cfg(all(test, not(tollgate_loom)))]
+#[cfg(all(test, not(tollgate_model)))]
 mod tests {
     use super::*;
     use crate::error::MAX_LIMIT;

@@ -19,7 +19,7 @@ use crate::counter::Counter;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// Slots that one helper moves at a time.
-pub(crate) const CHUNK: usize = if cfg!(all(test, tollgate_loom)) { 1 } else { 16 };
+pub(crate) const CHUNK: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 16 };
 
 /// The new array has no place for a key of the old one. The old slot stays frozen and the key is
 /// refused, never charged twice.

@@ -358,7 +358,7 @@ impl<C: Counter> Table<C> {
 }
 
 /// What a model does by hand and a table does by itself.
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 impl<C: Counter> Table<C> {
     /// A table of exactly so many slots.
     pub(crate) fn tiny(spec: C::Spec, slots: usize, now: u64) -> Self {

@@ -2,7 +2,7 @@
 //! let go. A seam: `crossbeam-epoch` here, nothing at all in a model, where arrays live as long as
 //! their table.
 
-#[cfg(not(all(test, tollgate_loom)))]
+#[cfg(not(all(test, tollgate_model)))]
 mod epoch {
     /// Keeps every array that is reachable now from being freed.
     #[derive(Debug)]
@@ -32,10 +32,10 @@ mod epoch {
     }
 }
 
-#[cfg(not(all(test, tollgate_loom)))]
+#[cfg(not(all(test, tollgate_model)))]
 pub(crate) use epoch::{Guard, pin};
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 mod model {
     use std::cell::RefCell;
 
@@ -69,5 +69,5 @@ mod model {
     }
 }
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 pub(crate) use model::{Guard, free_all, pin};

@@ -1,6 +1,6 @@
 //! One key's place in an array: its id and its counter.
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 use crate::counter::Counter;
 use crate::sync::{AtomicU64, Ordering::*};
 
@@ -33,7 +33,7 @@ pub(crate) struct Slot<C> {
     pub(crate) counter: C,
 }
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 impl<C: Counter> Slot<C> {
     pub(crate) fn zeroed() -> Self {
         Slot { id: AtomicU64::new(EMPTY), counter: C::zeroed() }

@@ -7,7 +7,7 @@ use crate::counter::Counter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfMemory;
 
-#[cfg(not(all(test, tollgate_loom)))]
+#[cfg(not(all(test, tollgate_model)))]
 mod zeroed {
     use super::*;
     use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -66,25 +66,25 @@ mod zeroed {
     }
 }
 
-#[cfg(not(all(test, tollgate_loom)))]
+#[cfg(not(all(test, tollgate_model)))]
 pub(crate) use zeroed::Slots;
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 pub(crate) type Slots<C> = ModelSlots<C>;
 
 /// Loom's atomics cannot be made by zeroing memory.
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 #[derive(Debug)]
 pub(crate) struct ModelSlots<C>(Box<[Slot<C>]>);
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 impl<C: Counter> ModelSlots<C> {
     pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
         Ok(ModelSlots((0..len).map(|_| Slot::zeroed()).collect()))
     }
 }
 
-#[cfg(all(test, tollgate_loom))]
+#[cfg(all(test, tollgate_model))]
 impl<C> std::ops::Deref for ModelSlots<C> {
     type Target = [Slot<C>];
 
