@@ -58,6 +58,15 @@ pub(crate) enum Breakage {
     DropByOwnNow,
     /// Move: the end is told by the chunks that were taken, not by those that are done.
     TakenIsDone,
+    /// Move: a counter is dropped though it has seen a time after the cutoff.
+    DropsLater,
+    /// Reclaim: readers are not known. Part of the model of the epoch itself.
+    #[cfg(all(test, tollgate_model))]
+    NoPin,
+    /// Reclaim: two threads may both think that they unlinked the old array.
+    UnlinkStores,
+    /// Reclaim: the old array is retired while it is still linked.
+    RetireLinked,
     /// Table: a time before the array's cutoff is used as it is.
     NoCutoff,
     /// Table: an id is claimed with a store in place of an exchange.

@@ -6,16 +6,18 @@ use crate::error::ConfigError;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::meters::Meters;
+use crate::overflow::Overflow;
 use crate::policy::Policy;
 use std::hash::{BuildHasher, RandomState};
 
-const DEFAULT_MAX_KEYS: usize = 1 << 16;
+const DEFAULT_MAX_KEYS: usize = 1 << 20;
 
 /// Collects what a [`Limiter`] is made of.
 #[derive(Clone, Debug)]
 pub struct Builder {
     policies: Vec<Policy>,
     max_keys: usize,
+    overflow: Overflow,
     clock: Option<Clock>,
     seed: Option<[u64; 4]>,
 }
@@ -23,7 +25,13 @@ pub struct Builder {
 impl Limiter {
     /// Starts a limiter.
     pub fn builder() -> Builder {
-        Builder { policies: Vec::new(), max_keys: DEFAULT_MAX_KEYS, clock: None, seed: None }
+        Builder {
+            policies: Vec::new(),
+            max_keys: DEFAULT_MAX_KEYS,
+            overflow: Overflow::Deny,
+            clock: None,
+            seed: None,
+        }
     }
 }
 
@@ -34,14 +42,24 @@ impl Builder {
         self
     }
 
-    /// How many keys each policy has room for; 65,536 by default. Expired keys make room for new
-    /// ones; see [`Verdict::TableFull`](crate::Verdict::TableFull) for when there are none.
+    /// How many live keys each policy counts at the most; 1,048,576 by default. What happens to
+    /// new ones beyond is the [`overflow`](Self::overflow).
     ///
-    /// A key takes 4/3 of a slot: 16 bytes for a calendar policy, 8 times the number of words plus
-    /// one for a ring (64 bytes at 7 words, 128 at 15, 1024 at 127). The memory is reserved at once,
-    /// is touched only as keys come, and is needed twice while a table is renewed.
+    /// This is a bound, not a size: memory follows the keys. An array has 4/3 of a slot for each
+    /// key that it has room for, and settles with room for 1 to 1.5 times the live keys; while keys
+    /// move from one array to the next there are two. A slot takes 16 bytes for a calendar policy,
+    /// and 8 times the number of words plus one for a ring: 64 bytes at 7 words, 128 at 15, 1,024
+    /// at 127. So a policy with 7 words takes 85 to 128 bytes a live key, twice that while it
+    /// moves, and never more than 171 bytes for each of `max_keys`. More address space is reserved
+    /// than is ever touched.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
+        self
+    }
+
+    /// What happens to a new key where there are `max_keys`; [`Overflow::Deny`] by default.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
         self
     }
 
@@ -72,19 +90,18 @@ impl Builder {
         if self.max_keys == 0 {
             return Err(ConfigError::MaxKeys { value: 0 });
         }
-        for (place, policy) in self.policies.iter().enumerate() {
+        let or = |policy: Policy| policy.or(self.max_keys, self.overflow);
+        let policies: Vec<Policy> = self.policies.into_iter().map(or).collect();
+        for (place, policy) in policies.iter().enumerate() {
             policy.plan()?;
-            if self.policies[..place].iter().any(|other| other.name() == policy.name()) {
+            if policies[..place].iter().any(|other| other.name() == policy.name()) {
                 return Err(ConfigError::DuplicateName { value: policy.name().into() });
             }
         }
         let clock = self.clock.unwrap_or_default();
         let now = clock.now(true);
-        let meters: Result<Box<[Meter]>, ConfigError> = self
-            .policies
-            .into_iter()
-            .map(|policy| Meter::new(policy, self.max_keys, now))
-            .collect();
+        let meters: Result<Box<[Meter]>, ConfigError> =
+            policies.into_iter().map(|policy| Meter::new(policy, now)).collect();
         let [a, b, c, d] = self.seed.unwrap_or_else(random_seed);
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
         // Random, so that ids of another limiter are told apart whatever their seeds.

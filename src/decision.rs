@@ -13,7 +13,8 @@ pub enum Verdict {
     Denied,
     /// At least one charge costs more than its limit, so that no wait will help; none has been charged.
     Impossible,
-    /// A new key found no place in a table that holds `max_keys` keys already; none has been charged.
+    /// A new key found no place in a table that holds `max_keys` keys already, or that finds no
+    /// memory for more; none has been charged. See [`Overflow`](crate::Overflow).
     TableFull,
     /// A charge names a policy of another limiter, or there are more than
     /// [`MAX_CHARGES`](crate::MAX_CHARGES) of them; none has been charged.
@@ -40,6 +41,10 @@ pub struct Decision {
     pub retry_after: Option<Duration>,
     /// The wait until that policy has its whole limit free again if nobody spends.
     pub reset_after: Duration,
+    /// Whether the table of any of the policies had no place for a new key. The request was refused
+    /// for it ([`Verdict::TableFull`]) or, under [`Overflow::Allow`](crate::Overflow::Allow), not
+    /// counted there.
+    pub table_full: bool,
 }
 
 impl Decision {
@@ -69,4 +74,6 @@ pub struct Layer {
     pub retry_after: Option<Duration>,
     /// The wait until the whole limit is free again if nobody spends.
     pub reset_after: Duration,
+    /// Whether the table had no place for the key, so that nothing was counted.
+    pub table_full: bool,
 }

@@ -79,12 +79,20 @@ pub enum ConfigError {
         /// Its index.
         value: usize,
     },
-    /// There is no memory for so many keys.
+    /// The allowance of [`Overflow::EvictLightest`](crate::Overflow::EvictLightest) is not within 1
+    /// and the policy's greatest limit.
+    Allowance {
+        /// The policy's name.
+        policy: String,
+        /// The allowance.
+        value: u64,
+        /// The greatest limit.
+        limit: u64,
+    },
+    /// There is no memory for the first keys.
     OutOfMemory {
         /// The policy's name.
         policy: String,
-        /// The number of keys.
-        max_keys: usize,
     },
 }
 
@@ -118,9 +126,10 @@ impl fmt::Display for ConfigError {
             }
             MaxKeys { value } => write!(f, "max_keys {value} must be at least 1"),
             UnknownPolicy { value } => write!(f, "policy {value} is not one of this limiter"),
-            OutOfMemory { policy, max_keys } => {
-                write!(f, "policy {policy:?}: no memory for max_keys {max_keys}")
+            Allowance { policy, value, limit } => {
+                write!(f, "policy {policy:?}: allowance {value} must be from 1 to {limit}")
             }
+            OutOfMemory { policy } => write!(f, "policy {policy:?}: no memory for its table"),
         }
     }
 }

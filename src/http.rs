@@ -406,6 +406,7 @@ mod tests {
             remaining: 3,
             retry_after: Some(Duration::from_secs(2)),
             reset_after: Duration::from_nanos(36_000_000_001),
+            table_full: false,
         };
         let values = XRateLimitDelta::from(&decision).fields().map(|field| field.1);
         assert_eq!(values, [20, 3, 37]);

@@ -97,10 +97,14 @@ mod meter;
 mod meters;
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 mod models;
+mod overflow;
 mod policy;
 mod session;
+mod shard;
+mod stats;
 mod sync;
 mod table;
+mod tally;
 
 pub use builder::Builder;
 pub use calendar::Period;
@@ -110,8 +114,10 @@ pub use decision::{Decision, Layer, Verdict};
 pub use error::{ConfigError, MAX_LIMIT};
 pub use key::Key;
 pub use limiter::Limiter;
+pub use overflow::Overflow;
 pub use policy::{MAX_WINDOW, MIN_WINDOW, Policy};
 pub use session::Session;
+pub use stats::Stats;
 
 /// Compiles and runs the README's program.
 #[cfg(doctest)]

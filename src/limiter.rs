@@ -9,6 +9,8 @@ use crate::key::Key;
 use crate::meters::Meters;
 use crate::policy::Policy;
 use crate::session::Session;
+use crate::stats::Stats;
+use crate::table::reclaim;
 use std::time::Duration;
 
 /// Decides which requests may go on.
@@ -80,6 +82,39 @@ impl Limiter {
     /// Forgets what a key has used. See [`Session::reset_key`].
     pub fn reset_key<'k>(&self, policy: PolicyId, key: impl Into<Key<'k>>) {
         self.session().reset_key(policy, key);
+    }
+
+    /// Housekeeping ahead of need, for hosts that have idle moments: moves up to `slots` slots of
+    /// each table that is being moved, begins to shrink those that are mostly idle, and gives memory
+    /// back that nobody reads any more. True when no table has anything left to move.
+    ///
+    /// Never needed: requests with new keys do the same, a small chunk each.
+    pub fn maintain(&self, slots: usize) -> bool {
+        let done = self.session().maintain(slots);
+        reclaim::collect((slots / 256).clamp(4, 64));
+        done
+    }
+
+    /// How a policy stands; `None` for a policy of another limiter. Takes microseconds: it looks at
+    /// up to 1,024 slots.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, Policy};
+    ///
+    /// let user = Policy::sliding("user", 1, Duration::from_secs(60));
+    /// let limiter = Limiter::builder().policy(user).build()?;
+    /// let user = limiter.policy("user").unwrap();
+    /// for name in ["alice", "bob", "alice"] {
+    ///     limiter.check(&[user.charge(name, 1)]);
+    /// }
+    /// let stats = limiter.stats(user).unwrap();
+    /// assert_eq!((stats.admitted, stats.denied, stats.live_keys), (2, 1, 2));
+    /// assert!(stats.bytes < 50_000);
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
+    pub fn stats(&self, policy: PolicyId) -> Option<Stats> {
+        self.session().stats(policy)
     }
 
     /// Changes a policy's limit for all coming requests; what has been used stays used.

@@ -1,16 +1,21 @@
 //! One policy at work: its present limit, its time, and the table of the right shape.
 
 use crate::calendar::Calendar;
+use crate::charge::PolicyId;
 use crate::clock::Now;
 use crate::counter::quota::{Periods, Quota};
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
 use crate::counter::{NEVER, Outcome, Receipt, Request};
 use crate::error::ConfigError;
+use crate::overflow::Overflow;
 use crate::policy::{Plan, Policy};
+use crate::shard::Shard;
+use crate::stats::Stats;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::table::reclaim::Guard;
-use crate::table::{KeyId, OutOfMemory, Table, TableFull};
+use crate::table::{Bounds, KeyId, NoPlace, OutOfMemory, Table, TableStats};
+use crate::tally::{Event, Tally};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -19,6 +24,7 @@ pub(crate) struct Meter {
     limit: AtomicU64,
     time: Time,
     store: Store,
+    tally: Tally,
 }
 
 /// From the clock to ticks and back.
@@ -53,20 +59,20 @@ macro_rules! with_table {
 }
 
 impl Meter {
-    pub(crate) fn new(policy: Policy, max_keys: usize, now: Now) -> Result<Self, ConfigError> {
+    pub(crate) fn new(policy: Policy, now: Now) -> Result<Self, ConfigError> {
         let plan = policy.plan()?;
-        let max_keys = policy.keys(max_keys);
+        let max_keys = policy.most_keys();
+        let bounds = Bounds { max_keys, allowance: policy.overflow_mode().allowance() };
         let time = match plan {
             Plan::Ring { window_ns, words } => {
                 Time::Window(Scale::new(window_ns, policy.greatest_limit(), u64::from(words)))
             }
             Plan::Quota { period, offset_s } => Time::Calendar(Calendar::new(period, offset_s)),
         };
-        let store = Store::new(&time, plan, max_keys, time.tick(now)).map_err(|OutOfMemory| {
-            ConfigError::OutOfMemory { policy: policy.name().into(), max_keys }
-        })?;
+        let store = Store::new(&time, plan, bounds, time.tick(now))
+            .map_err(|OutOfMemory| ConfigError::OutOfMemory { policy: policy.name().into() })?;
         let limit = AtomicU64::new(policy.limit());
-        Ok(Meter { policy, limit, time, store })
+        Ok(Meter { policy, limit, time, store, tally: Tally::new() })
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -111,7 +117,7 @@ impl Meter {
         limit: u64,
         now: Now,
         guard: &Guard,
-    ) -> Result<Outcome, TableFull> {
+    ) -> Result<Outcome, NoPlace> {
         let request = Request { now: self.time.tick(now), cost, limit };
         with_table!(&self.store, table => table.charge(key, &request, guard))
     }
@@ -142,6 +148,40 @@ impl Meter {
         with_table!(&self.store, table => table.reset(key, tick, guard))
     }
 
+    /// Whether a new key that finds no place is let through uncounted.
+    pub(crate) fn lets_overflow(&self) -> bool {
+        self.policy.overflow_mode() == Overflow::Allow
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self, event: Event, shard: Shard) {
+        self.tally.count(event, shard);
+    }
+
+    pub(crate) fn maintain(&self, budget: usize, now: Now, guard: &Guard) -> bool {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.maintain(budget, tick, guard))
+    }
+
+    pub(crate) fn stats(&self, policy: PolicyId, now: Now, guard: &Guard) -> Stats {
+        let tick = self.time.tick(now);
+        let table: TableStats = with_table!(&self.store, table => table.stats(tick, guard));
+        Stats {
+            policy,
+            admitted: self.tally.sum(Event::Admitted),
+            denied: self.tally.sum(Event::Denied),
+            refused: self.tally.sum(Event::Refused),
+            untracked: self.tally.sum(Event::Untracked),
+            live_keys: table.live_keys,
+            used_slots: table.used_slots,
+            slots: table.slots,
+            bytes: table.bytes + self.tally.bytes(),
+            migrations: table.migrations,
+            evictions: table.evictions,
+            forgiven: table.forgiven,
+        }
+    }
+
     /// The wait from `now` until a tick; `None` if it never comes.
     pub(crate) fn wait(&self, tick: u64, now: Now) -> Option<Duration> {
         if tick == NEVER {
@@ -166,17 +206,17 @@ impl Time {
 }
 
 impl Store {
-    fn new(time: &Time, plan: Plan, max_keys: usize, now: u64) -> Result<Self, OutOfMemory> {
+    fn new(time: &Time, plan: Plan, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
         let (Time::Window(scale), Plan::Ring { words, .. }) = (time, plan) else {
             // From the first period on: nothing was dropped yet, so any time may be used.
-            return Ok(Store::Quota(Table::new(Periods, max_keys, 0)?));
+            return Ok(Store::Quota(Table::new(Periods, bounds, 0)?));
         };
         Ok(match words {
-            7 => Store::Ring7(Table::new(*scale, max_keys, now)?),
-            15 => Store::Ring15(Table::new(*scale, max_keys, now)?),
-            31 => Store::Ring31(Table::new(*scale, max_keys, now)?),
-            63 => Store::Ring63(Table::new(*scale, max_keys, now)?),
-            _ => Store::Ring127(Table::new(*scale, max_keys, now)?),
+            7 => Store::Ring7(Table::new(*scale, bounds, now)?),
+            15 => Store::Ring15(Table::new(*scale, bounds, now)?),
+            31 => Store::Ring31(Table::new(*scale, bounds, now)?),
+            63 => Store::Ring63(Table::new(*scale, bounds, now)?),
+            _ => Store::Ring127(Table::new(*scale, bounds, now)?),
         })
     }
 }

@@ -35,6 +35,10 @@ impl Meters {
         self.list.iter().map(Meter::policy)
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Meter> {
+        self.list.iter()
+    }
+
     #[inline]
     pub(crate) fn key_id(&self, key: Key<'_>) -> KeyId {
         KeyId::new(self.hasher.hash_one(key))

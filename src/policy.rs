@@ -2,6 +2,7 @@
 
 use crate::calendar::Period;
 use crate::error::{ConfigError, MAX_LIMIT, MAX_NAME};
+use crate::overflow::Overflow;
 use std::time::Duration;
 
 /// The shortest window.
@@ -36,6 +37,7 @@ pub struct Policy {
     limit: u64,
     max_limit: Option<u64>,
     max_keys: Option<usize>,
+    overflow: Option<Overflow>,
     unit: Option<String>,
     kind: Kind,
 }
@@ -74,7 +76,7 @@ impl Policy {
     }
 
     fn new(name: String, limit: u64, kind: Kind) -> Self {
-        Policy { name, limit, max_limit: None, max_keys: None, unit: None, kind }
+        Policy { name, limit, max_limit: None, max_keys: None, overflow: None, unit: None, kind }
     }
 
     /// Counts a sliding window in at least this many buckets: 2 to 127, rounded up to 7, 15, 31, 63
@@ -99,6 +101,13 @@ impl Policy {
     /// [`Builder::max_keys`](crate::Builder::max_keys).
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = Some(keys);
+        self
+    }
+
+    /// What happens to a new key where there are that many, in place of
+    /// [`Builder::overflow`](crate::Builder::overflow).
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = Some(overflow);
         self
     }
 
@@ -151,8 +160,19 @@ impl Policy {
         self.max_limit.unwrap_or(self.limit)
     }
 
-    pub(crate) fn keys(&self, default: usize) -> usize {
-        self.max_keys.unwrap_or(default)
+    /// Fills in what the policy leaves to the limiter.
+    pub(crate) fn or(mut self, max_keys: usize, overflow: Overflow) -> Self {
+        self.max_keys.get_or_insert(max_keys);
+        self.overflow.get_or_insert(overflow);
+        self
+    }
+
+    pub(crate) fn most_keys(&self) -> usize {
+        self.max_keys.unwrap_or_default()
+    }
+
+    pub(crate) fn overflow_mode(&self) -> Overflow {
+        self.overflow.unwrap_or_default()
     }
 
     /// Checks every field and says how the policy is counted.
@@ -175,6 +195,15 @@ impl Policy {
         }
         if self.max_keys == Some(0) {
             return Err(ConfigError::MaxKeys { value: 0 });
+        }
+        if let Overflow::EvictLightest { allowance } = self.overflow_mode()
+            && !(1..=greatest).contains(&allowance)
+        {
+            return Err(ConfigError::Allowance {
+                policy: policy(),
+                value: allowance,
+                limit: greatest,
+            });
         }
         match self.kind {
             Kind::Sliding { window, .. } if !(MIN_WINDOW..=MAX_WINDOW).contains(&window) => {

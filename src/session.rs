@@ -8,8 +8,11 @@ use crate::decision::{Decision, Layer, Verdict};
 use crate::key::Key;
 use crate::meter::Meter;
 use crate::meters::Meters;
+use crate::shard::Shard;
+use crate::stats::Stats;
 use crate::table::reclaim::{self, Guard};
-use crate::table::{KeyId, TableFull};
+use crate::table::{KeyId, NoPlace};
+use crate::tally::Event;
 use std::time::Duration;
 
 /// A limiter at one instant.
@@ -21,6 +24,7 @@ pub struct Session<'l> {
     meters: &'l Meters,
     now: Now,
     guard: Guard,
+    shard: Shard,
 }
 
 /// One charge of a request, with everything looked up.
@@ -32,6 +36,8 @@ struct Line<'l> {
     cost: u64,
     limit: u64,
     outcome: Outcome,
+    /// The table had no place for the key.
+    table_full: bool,
 }
 
 /// The lines of a request, on the stack.
@@ -48,7 +54,7 @@ enum Mode {
 impl<'l> Session<'l> {
     #[inline]
     pub(crate) fn new(meters: &'l Meters, now: Now) -> Self {
-        Session { meters, now, guard: reclaim::pin() }
+        Session { meters, now, guard: reclaim::pin(), shard: Shard::mine() }
     }
 
     /// The instant of this session.
@@ -147,6 +153,18 @@ impl<'l> Session<'l> {
         }
     }
 
+    /// Housekeeping ahead of need: see [`Limiter::maintain`](crate::Limiter::maintain).
+    pub fn maintain(&self, slots: usize) -> bool {
+        let done = |meter: &Meter| meter.maintain(slots, self.now, &self.guard);
+        self.meters.all().fold(true, |all, meter| all & done(meter))
+    }
+
+    /// How a policy stands: see [`Limiter::stats`](crate::Limiter::stats).
+    pub fn stats(&self, policy: PolicyId) -> Option<Stats> {
+        let meter = self.meters.get(policy)?;
+        Some(meter.stats(policy, self.now, &self.guard))
+    }
+
     #[inline]
     fn decide(&self, charges: &[Charge<'_>], mode: Mode, layers: &mut [Layer]) -> Decision {
         match charges {
@@ -162,7 +180,8 @@ impl<'l> Session<'l> {
         let key = self.meters.key_id(charge.key);
         let limit = meter.limit(charge.limit);
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
-        Some(Line { policy: charge.policy, meter, key, cost: charge.cost, limit, outcome })
+        let (policy, cost) = (charge.policy, charge.cost);
+        Some(Line { policy, meter, key, cost, limit, outcome, table_full: false })
     }
 
     #[inline]
@@ -170,15 +189,15 @@ impl<'l> Session<'l> {
         let Some(mut line) = self.line(charge) else {
             return decision(Verdict::Invalid, charge.policy);
         };
-        let full = match mode {
-            Mode::Peek => {
-                line.outcome = self.look(&line, line.cost);
-                false
+        match mode {
+            Mode::Peek => line.outcome = self.look(&line, line.cost),
+            Mode::Check | Mode::Force => {
+                let charged = self.charge_line(&mut line, mode);
+                self.count(&line, charged);
+                if charged.is_err() {
+                    return refused(charge.policy);
+                }
             }
-            Mode::Check | Mode::Force => self.charge_line(&mut line, mode).is_err(),
-        };
-        if full {
-            return decision(Verdict::TableFull, charge.policy);
         }
         if let Some(layer) = layers.first_mut() {
             *layer = line.layer(self.now);
@@ -205,11 +224,15 @@ impl<'l> Session<'l> {
         }
         let lines = &mut lines[..charges.len()];
         let room = lines.iter().flatten().all(|line| line.outcome.admitted);
-        if room
-            && mode != Mode::Peek
-            && let Err((TableFull, policy)) = self.charge_all(lines, mode)
-        {
-            return decision(Verdict::TableFull, policy);
+        if mode != Mode::Peek {
+            let charged = if room { self.charge_all(lines, mode) } else { Ok(()) };
+            match charged {
+                Ok(()) => self.count_all(lines),
+                Err(line) => {
+                    self.count(&line, Err(NoPlace::Full));
+                    return refused(line.policy);
+                }
+            }
         }
         for (layer, line) in layers.iter_mut().zip(lines.iter().flatten()) {
             *layer = line.layer(self.now);
@@ -219,11 +242,7 @@ impl<'l> Session<'l> {
 
     /// Charges all lines in their order. If one is lost to a race, those before it are undone and
     /// its outcome tells.
-    fn charge_all(
-        &self,
-        lines: &mut [Option<Line<'l>>],
-        mode: Mode,
-    ) -> Result<(), (TableFull, PolicyId)> {
+    fn charge_all(&self, lines: &mut [Option<Line<'l>>], mode: Mode) -> Result<(), Line<'l>> {
         for place in 0..lines.len() {
             let (charged, rest) = lines.split_at_mut(place);
             let Some(Some(line)) = rest.first_mut() else {
@@ -240,13 +259,13 @@ impl<'l> Session<'l> {
                 continue;
             }
             charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
-            return full.map_err(|full| (full, line.policy));
+            return full.map_err(|_| *line);
         }
         Ok(())
     }
 
     #[inline]
-    fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), TableFull> {
+    fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
         let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
         if line.cost == 0 || line.cost > limit {
             // Nothing can be written, so an absent key is not given a place.
@@ -254,8 +273,35 @@ impl<'l> Session<'l> {
             line.outcome.admitted |= mode == Mode::Force;
             return Ok(());
         }
-        line.outcome = line.meter.charge(line.key, line.cost, limit, self.now, &self.guard)?;
+        match line.meter.charge(line.key, line.cost, limit, self.now, &self.guard) {
+            Ok(outcome) => line.outcome = outcome,
+            Err(NoPlace::Full) if line.meter.lets_overflow() => {
+                line.outcome = self.look(line, line.cost);
+                line.outcome.admitted |= mode == Mode::Force;
+                line.table_full = true;
+            }
+            Err(full) => return Err(full),
+        }
         Ok(())
+    }
+
+    /// Counts how a charge went, for the statistics.
+    #[inline]
+    fn count(&self, line: &Line<'l>, charged: Result<(), NoPlace>) {
+        let event = match charged {
+            Err(_) => Event::Refused,
+            Ok(()) if !line.outcome.admitted => Event::Denied,
+            Ok(()) if line.table_full => Event::Untracked,
+            Ok(()) => Event::Admitted,
+        };
+        line.meter.count(event, self.shard);
+    }
+
+    /// Counts the lines of a request that was charged in all, or those that denied it.
+    fn count_all(&self, lines: &[Option<Line<'l>>]) {
+        let allowed = lines.iter().flatten().all(|line| line.outcome.admitted);
+        let counted = |line: &&Line<'_>| allowed || !line.outcome.admitted;
+        lines.iter().flatten().filter(counted).for_each(|line| self.count(line, Ok(())));
     }
 
     fn look(&self, line: &Line<'l>, cost: u64) -> Outcome {
@@ -263,7 +309,7 @@ impl<'l> Session<'l> {
     }
 
     fn undo(&self, line: &mut Line<'l>) {
-        if broken(Breakage::NoUndo) {
+        if broken(Breakage::NoUndo) || line.table_full {
             return;
         }
         let receipt = Receipt { at: line.outcome.at, cost: line.cost };
@@ -279,10 +325,12 @@ impl<'l> Session<'l> {
     {
         let mut lacking = lines.clone().filter(|line| !line.outcome.admitted);
         let Some(first) = lacking.clone().next() else {
+            let table_full = lines.clone().any(|line| line.table_full);
             let least = lines.min_by_key(|line| line.remaining());
-            return least.map_or(decision(Verdict::Allowed, PolicyId::default()), |line| {
+            let least = least.map_or(decision(Verdict::Allowed, PolicyId::default()), |line| {
                 line.decision(Verdict::Allowed, None, self.now)
             });
+            return Decision { table_full, ..least };
         };
         if lacking.clone().any(|line| line.outcome.fits_at == NEVER) {
             return first.decision(Verdict::Impossible, None, self.now);
@@ -320,6 +368,7 @@ impl Line<'_> {
             remaining: self.remaining(),
             retry_after,
             reset_after: self.reset_after(now),
+            table_full: false,
         }
     }
 
@@ -333,8 +382,14 @@ impl Line<'_> {
             violated,
             retry_after,
             reset_after: self.reset_after(now),
+            table_full: self.table_full,
         }
     }
+}
+
+/// The decision about a new key that found no place.
+fn refused(policy: PolicyId) -> Decision {
+    Decision { table_full: true, ..decision(Verdict::TableFull, policy) }
 }
 
 /// A decision that no counter had a part in.
@@ -347,5 +402,6 @@ fn decision(verdict: Verdict, policy: PolicyId) -> Decision {
         remaining,
         retry_after: None,
         reset_after: Duration::ZERO,
+        table_full: false,
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 use tollgate::{
-    ConfigError, Limiter, MAX_CHARGES, MAX_LIMIT, MAX_WINDOW, MIN_WINDOW, Now, Period, Policy,
-    Verdict,
+    ConfigError, Limiter, MAX_CHARGES, MAX_LIMIT, MAX_WINDOW, MIN_WINDOW, Now, Overflow, Period,
+    Policy, Verdict,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -106,14 +106,35 @@ fn numbers_of_policies_and_keys() {
     assert!(!ConfigError::NoPolicy.to_string().is_empty());
 }
 
-/// More keys than there is memory: an error, not an abort.
+/// `max_keys` is a bound, not a size.
 #[test]
-fn too_many_keys() {
-    for max_keys in [usize::MAX, usize::MAX / 64, usize::MAX / 2048] {
-        let policy = Policy::sliding("p", 100, MINUTE).max_keys(max_keys);
-        let error = ConfigError::OutOfMemory { policy: "p".into(), max_keys };
-        refuses(policy, error, &["memory", &max_keys.to_string()]);
+fn any_number_of_keys() {
+    for max_keys in [1, 1 << 30, usize::MAX / 64, usize::MAX] {
+        let limiter = build(Policy::sliding("p", 100, MINUTE).max_keys(max_keys)).unwrap();
+        let id = limiter.policy("p").unwrap();
+        assert!(limiter.check(&[id.charge("k", 1)]).is_allowed());
+        assert!(limiter.stats(id).unwrap().bytes < 1 << 20);
     }
+}
+
+#[test]
+fn allowances() {
+    let policy = |allowance| {
+        Policy::sliding("p", 10, MINUTE).overflow(Overflow::EvictLightest { allowance })
+    };
+    for value in [0, 11, u64::MAX] {
+        let error = ConfigError::Allowance { policy: "p".into(), value, limit: 10 };
+        refuses(policy(value), error, &["allowance", &value.to_string(), "10"]);
+    }
+    assert!(build(policy(10)).is_ok());
+    assert!(build(policy(20).max_limit(20)).is_ok());
+    // The limiter's own holds for policies without one.
+    let overflow = Overflow::EvictLightest { allowance: 11 };
+    let builder = Limiter::builder().overflow(overflow).policy(Policy::sliding("p", 10, MINUTE));
+    let error = ConfigError::Allowance { policy: "p".into(), value: 11, limit: 10 };
+    assert_eq!(builder.build().unwrap_err(), error);
+    let policy = Policy::sliding("p", 10, MINUTE).overflow(Overflow::Deny);
+    assert!(Limiter::builder().overflow(overflow).policy(policy).build().is_ok());
 }
 
 #[test]

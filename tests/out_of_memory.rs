@@ -18,7 +18,7 @@ unsafe impl GlobalAlloc for Stingy {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if EMPTY.load(Relaxed) && layout.size() > 100_000 {
+        if EMPTY.load(Relaxed) && layout.size() > 20_000 {
             return ptr::null_mut();
         }
         // SAFETY: the caller's promise.
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Stingy {
 static ALLOCATOR: Stingy = Stingy;
 
 fn build() -> Result<Limiter, ConfigError> {
-    let policy = Policy::sliding("p", MAX_LIMIT, Duration::from_secs(1));
+    let policy = Policy::sliding("p", MAX_LIMIT, Duration::from_secs(1)).buckets(7);
     Limiter::builder().policy(policy).max_keys(10_000).clock(ManualClock::new()).build()
 }
 
@@ -49,7 +49,7 @@ fn without_memory_nothing_is_over() {
     };
     assert!(check(0).is_allowed());
     EMPTY.store(true, Relaxed);
-    assert!(matches!(build(), Err(ConfigError::OutOfMemory { max_keys: 10_000, .. })));
+    assert!(matches!(build(), Err(ConfigError::OutOfMemory { .. })));
     // The array should be renewed, and goes on while its words can tell the time.
     assert!(check(unit * 55_000).is_allowed());
     assert_eq!(check(unit * 55_001).verdict, Verdict::Denied);

@@ -81,8 +81,8 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// be charged there then: it would be recorded too early.
     fn is_beyond(spec: &Self::Spec, base: Base, now: u64) -> bool;
 
-    /// How long to wait, in ticks, before the table looks for expired keys again.
-    fn patience(spec: &Self::Spec) -> u64;
+    /// How many ticks a charge counts.
+    fn window(spec: &Self::Spec) -> u64;
 
     /// Charges the cost if it has room; denials write nothing.
     fn charge(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;
@@ -109,14 +109,16 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// Whether the counter was ever charged in this array, or copied into it.
     fn is_open(&self) -> bool;
 
-    /// Whether nothing is live at `now`. A hint: it may be outdated when it returns.
-    fn is_idle(&self, spec: &Self::Spec, base: Base, now: u64) -> bool;
+    /// What dropping the counter at `cutoff` would forgive: what is live then. `u64::MAX` if it has
+    /// seen a later time: charges that had expired by that are forgotten, but could be live at the
+    /// cutoff. A hint: it may be outdated when it returns.
+    fn weight(&self, spec: &Self::Spec, base: Base, cutoff: u64) -> u64;
 
     /// After this nobody can change the counter, and everybody who freezes sees the same.
     fn freeze(&self) -> Self::Frozen;
 
-    /// Whether the frozen counter holds anything that is live at `cutoff`.
-    fn survives(frozen: &Self::Frozen, spec: &Self::Spec, base: Base, cutoff: u64) -> bool;
+    /// The [`weight`](Self::weight) of a frozen counter, for good.
+    fn frozen_weight(frozen: &Self::Frozen, spec: &Self::Spec, base: Base, cutoff: u64) -> u64;
 
     /// Copies a frozen counter into this fresh one of another array. All who do so copy the same,
     /// and a late copy changes nothing.

@@ -17,6 +17,7 @@
 use super::{Base, Counter, Moved, NEVER, Outcome, Receipt, Request};
 use crate::breakage::{Breakage, broken};
 use crate::sync::{AtomicU64, Ordering::*};
+use std::cmp::Ordering;
 
 const MOVED: u64 = 1;
 const USED_BITS: u32 = 42;
@@ -121,7 +122,7 @@ impl Counter for Quota {
         false
     }
 
-    fn patience(_: &Periods) -> u64 {
+    fn window(_: &Periods) -> u64 {
         1
     }
 
@@ -183,9 +184,9 @@ impl Counter for Quota {
         self.word.load(Acquire) != 0
     }
 
-    fn is_idle(&self, _: &Periods, base: Base, now: u64) -> bool {
+    fn weight(&self, spec: &Periods, base: Base, cutoff: u64) -> u64 {
         // Relaxed: a hint.
-        usage(self.word.load(Relaxed), base, now).1 == 0
+        Self::frozen_weight(&(self.word.load(Relaxed) & !MOVED), spec, base, cutoff)
     }
 
     fn freeze(&self) -> u64 {
@@ -196,8 +197,13 @@ impl Counter for Quota {
         self.word.fetch_or(MOVED, AcqRel) & !MOVED
     }
 
-    fn survives(frozen: &u64, _: &Periods, _: Base, cutoff: u64) -> bool {
-        used(*frozen) > 0 && period(*frozen) >= cutoff.min(PERIOD_MAX)
+    fn frozen_weight(frozen: &u64, _: &Periods, _: Base, cutoff: u64) -> u64 {
+        match period(*frozen).cmp(&cutoff.min(PERIOD_MAX)) {
+            _ if *frozen == 0 => 0,
+            Ordering::Less => 0,
+            Ordering::Equal => used(*frozen),
+            Ordering::Greater => u64::MAX,
+        }
     }
 
     fn install(&self, _: &Periods, frozen: &u64, _: Base, _: Base) {

@@ -249,8 +249,8 @@ impl<const R: usize> Counter for Ring<R> {
         now.saturating_sub(base.origin) > spec.format().max_time()
     }
 
-    fn patience(spec: &Scale) -> u64 {
-        (spec.window() / 64).max(1)
+    fn window(spec: &Scale) -> u64 {
+        spec.window()
     }
 
     #[inline]
@@ -331,10 +331,10 @@ impl<const R: usize> Counter for Ring<R> {
         self.words[0].load(Acquire) != 0
     }
 
-    fn is_idle(&self, spec: &Scale, base: Base, now: u64) -> bool {
-        let now = local(base, now);
+    fn weight(&self, spec: &Scale, base: Base, cutoff: u64) -> u64 {
         // Relaxed: a hint.
-        self.words.iter().all(|word| !live(spec, word.load(Relaxed), now))
+        let words = std::array::from_fn(|place| self.words[place].load(Relaxed));
+        Self::frozen_weight(&snapshot_of(words), spec, base, cutoff)
     }
 
     fn freeze(&self) -> Snapshot<R> {
@@ -352,8 +352,12 @@ impl<const R: usize> Counter for Ring<R> {
         }))
     }
 
-    fn survives(frozen: &Snapshot<R>, spec: &Scale, base: Base, cutoff: u64) -> bool {
-        live(spec, frozen.words[frozen.head], local(base, cutoff))
+    fn frozen_weight(frozen: &Snapshot<R>, spec: &Scale, base: Base, cutoff: u64) -> u64 {
+        let cutoff = local(base, cutoff);
+        let newest = spec.format().time(frozen.words[frozen.head]);
+        // Model: seen_later with DropsLater.
+        let later = newest > cutoff && !broken(Breakage::DropsLater);
+        if later { u64::MAX } else { frozen.used(spec, cutoff) }
     }
 
     fn install(&self, spec: &Scale, frozen: &Snapshot<R>, from: Base, to: Base) {

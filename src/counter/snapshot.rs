@@ -70,13 +70,13 @@ impl<const R: usize> Snapshot<R> {
         if sealed {
             return Plan::Write(opened, outcome);
         }
-        let head_used = if live(scale, head, at) { format.count(head) } else { 0 };
+        let head_used = counted(scale, head, at);
         if head_used == 0 {
             return Plan::Write(opened, outcome);
         }
         // A live word in the way is left by refunds or forced charges; merging only lets it
         // expire later.
-        let blocked = !broken(Breakage::NoMerge) && live(scale, next, at) && format.count(next) > 0;
+        let blocked = !broken(Breakage::NoMerge) && counted(scale, next, at) > 0;
         if blocked || scale.cell(at) == scale.cell(format.time(head)) {
             return Plan::Write(format.pack(at, head_used.saturating_add(cost)), outcome);
         }
@@ -105,12 +105,13 @@ impl<const R: usize> Snapshot<R> {
         at.clamp(1, format.max_time())
     }
 
-    fn used(&self, scale: &Scale, at: u64) -> u64 {
-        let mut used = 0;
+    /// The sum of what is live at `at`.
+    pub(crate) fn used(&self, scale: &Scale, at: u64) -> u64 {
+        let mut sum = 0;
         for &word in &self.words {
-            used += if live(scale, word, at) { scale.format().count(word) } else { 0 };
+            sum += counted(scale, word, at);
         }
-        used
+        sum
     }
 
     /// Lets the oldest buckets expire one by one until the cost fits.
@@ -123,8 +124,9 @@ impl<const R: usize> Snapshot<R> {
             if used.saturating_add(cost) <= limit {
                 break;
             }
-            if live(scale, word, at) && scale.format().count(word) > 0 {
-                used -= scale.format().count(word);
+            let count = counted(scale, word, at);
+            if count > 0 {
+                used -= count;
                 fits_at = scale.format().time(word) + scale.window();
             }
         }
@@ -135,7 +137,7 @@ impl<const R: usize> Snapshot<R> {
     pub(crate) fn clear_at(&self, scale: &Scale, at: u64) -> u64 {
         let mut clear_at = at;
         for &word in &self.words {
-            if live(scale, word, at) && scale.format().count(word) > 0 {
+            if counted(scale, word, at) > 0 {
                 clear_at = clear_at.max(scale.format().time(word) + scale.window());
             }
         }
@@ -170,4 +172,10 @@ impl<const R: usize> Snapshot<R> {
 #[inline(always)]
 pub(crate) fn live(scale: &Scale, word: u64, at: u64) -> bool {
     word & !MOVED != 0 && scale.format().time(word) + scale.window() > at
+}
+
+/// What a word counts for at `at`.
+#[inline(always)]
+fn counted(scale: &Scale, word: u64, at: u64) -> u64 {
+    if live(scale, word, at) { scale.format().count(word) } else { 0 }
 }

@@ -2,15 +2,19 @@
 //!
 //! # State
 //! A slot's id goes from `EMPTY` to a key's id, or to `FROZEN` when the array is being left, by one
-//! compare-exchange, and never changes again: no deletes, no tombstones, no key twice.
+//! compare-exchange, and never changes again: no deletes, no tombstones, no key twice. A probe
+//! begins at the key's home and goes on to the end of the array; [`Size`] sees to it that there is
+//! an end for every key.
 //!
 //! # Invariants
 //! - A1: every probe for a key meets the key's slot before any `EMPTY` or `FROZEN`.
 //! - A2: once a probe for an absent key ended at `FROZEN`, the key never enters this array.
+//! - A3: `claimed` is never less than the number of keys: a key is counted before it enters.
 //!
 //! # Progress
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
 
+use super::size::Size;
 use super::slot::{EMPTY, FROZEN, KeyId, Slot};
 use super::slots::{OutOfMemory, Slots};
 use crate::breakage::{Breakage, broken};
@@ -26,21 +30,25 @@ pub(crate) enum Found<'a, C> {
     Empty(&'a Slot<C>),
     /// At a place that no key can claim any more: the key will never be in this array.
     Frozen,
-    /// Nowhere: every slot holds another key.
-    Nowhere,
 }
+
+/// A new key found as many keys as are let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom;
 
 /// Slots, and the times that their counters live by.
 #[derive(Debug)]
 pub(crate) struct Array<C> {
     slots: Slots<C>,
+    homes: usize,
     base: Base,
     claimed: AtomicUsize,
 }
 
 impl<C: Counter> Array<C> {
-    pub(crate) fn new(len: usize, base: Base) -> Result<Self, OutOfMemory> {
-        Ok(Array { slots: Slots::new(len)?, base, claimed: AtomicUsize::new(0) })
+    pub(crate) fn new(size: Size, base: Base) -> Result<Self, OutOfMemory> {
+        let slots = Slots::new(size.slots, size.homes)?;
+        Ok(Array { slots, homes: size.homes, base, claimed: AtomicUsize::new(0) })
     }
 
     #[inline(always)]
@@ -48,24 +56,43 @@ impl<C: Counter> Array<C> {
         self.base
     }
 
-    #[inline(always)]
-    pub(crate) fn slots(&self) -> &[Slot<C>] {
-        &self.slots
+    /// The slots that hashes point to.
+    pub(crate) fn homes(&self) -> &[Slot<C>] {
+        &self.slots[..self.homes]
     }
 
-    /// How many slots hold a key. It lags behind by the inserts that are under way.
+    /// The slots behind the homes: used from the first on, as far as keys spilled over.
+    pub(crate) fn spill(&self) -> &[Slot<C>] {
+        &self.slots[self.homes..]
+    }
+
+    /// How many keys there are, with those that are just entering.
     pub(crate) fn claimed(&self) -> usize {
-        // Relaxed: a bound with slack, not a proof.
+        // Relaxed: a bound, not a proof.
         self.claimed.load(Relaxed)
     }
 
-    /// Walks from the key's home to its slot or to the place where it would be.
-    #[inline]
+    /// Bytes of the homes. What lies behind them is hardly ever touched.
+    pub(crate) fn homes_bytes(&self) -> usize {
+        self.homes * size_of::<Slot<C>>()
+    }
+
+    /// Gives a piece of the memory back, and returns whether any is left.
+    #[cfg(not(all(test, tollgate_model)))]
+    pub(crate) fn shed(&mut self) -> bool {
+        self.slots.shed()
+    }
+
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn poison(&self) {
+        self.slots.poison();
+    }
+
+    /// Walks from the key's home to its slot or to the end of its chain.
+    #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        let slots = self.slots();
-        let home = ((key.number() as u128 * slots.len() as u128) >> 64) as usize;
-        let (before, after) = slots.split_at(home.min(slots.len()));
-        for slot in after.iter().chain(before) {
+        let home = ((key.number() as u128 * self.homes as u128) >> 64) as usize;
+        for slot in self.slots.get(home..).unwrap_or_default() {
             // Acquire: whoever finds the id finds the slot as its claimer did. Pairs with the claim.
             let id = slot.id.load(Acquire);
             if id == key.number() {
@@ -78,28 +105,55 @@ impl<C: Counter> Array<C> {
                 return Found::Frozen;
             }
         }
-        Found::Nowhere
+        // Not reached: behind every home there are more slots than keys can enter (`Size`, A3).
+        debug_assert!(false, "an array without an end");
+        Found::Frozen
     }
 
-    /// The key's slot, claimed now if it was absent; else where the probe ended.
-    pub(crate) fn find_or_claim(&self, key: KeyId) -> Found<'_, C> {
-        loop {
+    /// The slot of a key that is moved here, claimed now if it was absent; `None` if the array is
+    /// being left already.
+    pub(crate) fn find_or_claim(&self, key: KeyId) -> Option<&Slot<C>> {
+        // Relaxed: a counter.
+        self.claimed.fetch_add(1, Relaxed);
+        self.enter(key)
+    }
+
+    /// As [`find_or_claim`](Self::find_or_claim) for a new key, unless there are `room` keys
+    /// already.
+    pub(crate) fn find_or_claim_within(
+        &self,
+        room: usize,
+        key: KeyId,
+    ) -> Result<Option<&Slot<C>>, NoRoom> {
+        // Relaxed: a counter, whose sum each thread sees alike.
+        if self.claimed.fetch_add(1, Relaxed) >= room {
+            self.claimed.fetch_sub(1, Relaxed);
+            return Err(NoRoom);
+        }
+        Ok(self.enter(key))
+    }
+
+    /// Claims a place for a key that has been counted.
+    fn enter(&self, key: KeyId) -> Option<&Slot<C>> {
+        let found = loop {
             let slot = match self.find(key) {
                 Found::Empty(slot) => slot,
-                found => return found,
+                Found::Slot(slot) => break Some(slot),
+                Found::Frozen => break None,
             };
             if broken(Breakage::ClaimStores) {
                 slot.id.store(key.number(), Release);
-                return Found::Slot(slot);
+                return Some(slot);
             }
             // AcqRel: a place is claimed once; the loser walks again and meets the winner's id.
             // Model: insert with ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), AcqRel, Relaxed).is_ok() {
-                // Relaxed: a counter.
-                self.claimed.fetch_add(1, Relaxed);
-                return Found::Slot(slot);
+                return Some(slot);
             }
-        }
+        };
+        // It did not enter after all.
+        self.claimed.fetch_sub(1, Relaxed);
+        found
     }
 
     /// Makes sure that an absent key never enters this array; its slot if it is here.
@@ -107,7 +161,7 @@ impl<C: Counter> Array<C> {
         loop {
             match self.find(key) {
                 Found::Slot(slot) => return Some(slot),
-                Found::Frozen | Found::Nowhere => return None,
+                Found::Frozen => return None,
                 Found::Empty(slot) => {
                     if broken(Breakage::NoFreezeEmpty) || slot.settled_id().is_none() {
                         return None;

@@ -10,121 +10,175 @@
 //! - M1: a key is charged in at most one place: in the old array until its slot is frozen, then in
 //!   the new one.
 //! - M2: when all chunks are done, every slot of the old array is frozen or was dropped for good.
+//!
+//! # Progress
+//! Wait-free: a chunk is a fixed number of slots.
 
-use super::array::{Array, Found};
+use super::array::Array;
 use super::slot::{KeyId, Slot};
 use super::slots::OutOfMemory;
 use crate::breakage::{Breakage, broken};
 use crate::counter::Counter;
-use crate::sync::{AtomicBool, AtomicUsize, Ordering::*};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
 
-/// Slots that one helper moves at a time.
-pub(crate) const CHUNK: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 16 };
-
-/// The new array has no place for a key of the old one. The old slot stays frozen and the key is
-/// refused, never charged twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Crowded;
-
-/// Which chunks of the old array are done.
+/// What is moved, and which chunks of it are done.
 #[derive(Debug)]
 pub(crate) struct Migration {
-    done: Box<[AtomicBool]>,
+    /// A bit for each chunk.
+    done: Box<[AtomicU64]>,
+    chunks: usize,
+    /// Slots in a chunk.
+    chunk: usize,
     /// The next chunk that nobody has taken yet.
     cursor: AtomicUsize,
     /// Keys in the chunks that are done.
     settled: AtomicUsize,
+    /// Keys that have used no more than this are dropped.
+    forgive: u64,
+}
+
+/// What happened to one chunk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    keys: usize,
+    evicted: Evicted,
+}
+
+/// What was dropped though it was live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evicted {
+    pub(crate) keys: u64,
+    pub(crate) units: u64,
 }
 
 impl Migration {
-    pub(crate) fn new(slots: usize) -> Result<Self, OutOfMemory> {
-        let chunks = slots.div_ceil(CHUNK);
+    /// Out of an array with so many homes, `chunk` at a time. Keys that have used no more than
+    /// `forgive` units are dropped.
+    pub(crate) fn new(homes: usize, chunk: usize, forgive: u64) -> Result<Self, OutOfMemory> {
+        let chunks = homes.div_ceil(chunk.max(1));
         let mut done = Vec::new();
-        done.try_reserve_exact(chunks).map_err(|_| OutOfMemory)?;
-        done.resize_with(chunks, || AtomicBool::new(false));
+        let flags = chunks.div_ceil(u64::BITS as usize);
+        done.try_reserve_exact(flags).map_err(|_| OutOfMemory)?;
+        done.resize_with(flags, || AtomicU64::new(0));
         let (cursor, settled) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Migration { done: done.into_boxed_slice(), cursor, settled })
+        Ok(Migration { done: done.into_boxed_slice(), chunks, chunk, cursor, settled, forgive })
     }
 
-    /// Moves one chunk. True when all are done.
-    pub(crate) fn help<C: Counter>(&self, step: &Step<'_, C>) -> Result<bool, Crowded> {
+    /// Moves one chunk, and tells what it dropped. True when all are done.
+    pub(crate) fn help<C: Counter>(&self, step: &Step<'_, C>) -> (bool, Evicted) {
         // Relaxed: only shares the work out; what is done is told by the flags.
         let taken = self.cursor.fetch_add(1, Relaxed);
-        let chunk = match taken < self.done.len() {
+        let chunk = match taken < self.chunks {
             true => taken,
             false => match self.first_undone() {
                 // Its helper has stalled, or is not quite through.
                 Some(chunk) => chunk,
-                None => return Ok(true),
+                None => return (true, Evicted::default()),
             },
         };
-        let start = chunk * CHUNK;
-        let end = step.old.slots().len().min(start + CHUNK);
-        let mut keys = 0;
-        for slot in &step.old.slots()[start..end] {
-            if let Some(key) = slot.settled_id() {
-                step.move_slot(slot, key)?;
-                keys += 1;
-            }
-        }
+        let told = self.move_chunk(chunk, step);
+        let (flags, flag) = self.flag(chunk);
         // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`.
-        if !self.done[chunk].swap(true, Release) {
-            // Relaxed: a bound with slack, not a proof.
-            self.settled.fetch_add(keys, Relaxed);
+        let first = flags.fetch_or(flag, Release) & flag == 0;
+        let told = if first { told } else { Told::default() };
+        // Relaxed: a bound with slack, not a proof.
+        self.settled.fetch_add(told.keys, Relaxed);
+        let last = taken + 1 >= self.chunks;
+        let done = last && (broken(Breakage::TakenIsDone) || self.first_undone().is_none());
+        (done, told.evicted)
+    }
+
+    fn move_chunk<C: Counter>(&self, chunk: usize, step: &Step<'_, C>) -> Told {
+        let start = chunk * self.chunk;
+        let homes = step.old.homes();
+        let end = homes.len().min(start + self.chunk);
+        let mut told = Told::default();
+        let mut settle = |slot: &Slot<C>| {
+            let key = slot.settled_id()?;
+            let units = step.move_slot(slot, key);
+            told.keys += 1;
+            told.evicted.keys += u64::from(units > 0);
+            told.evicted.units += units;
+            Some(())
+        };
+        for slot in &homes[start..end] {
+            settle(slot);
         }
-        Ok(taken + 1 >= self.done.len()
-            && (broken(Breakage::TakenIsDone) || self.first_undone().is_none()))
+        if chunk + 1 == self.chunks {
+            // What has spilled over goes with the last chunk: up to the first slot that is frozen
+            // empty, which ends every probe.
+            let _ = step.old.spill().iter().try_for_each(settle);
+        }
+        told
+    }
+
+    fn flag(&self, chunk: usize) -> (&AtomicU64, u64) {
+        let bits = u64::BITS as usize;
+        (&self.done[chunk / bits], 1 << (chunk % bits))
+    }
+
+    /// Keys that have used no more than this are dropped.
+    pub(crate) fn forgive(&self) -> u64 {
+        self.forgive
     }
 
     /// How many of the old array's keys have been moved or dropped, as far as chunks are done.
     pub(crate) fn settled(&self) -> usize {
-        // Relaxed: as above.
+        // Relaxed: as in `help`.
         self.settled.load(Relaxed)
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.done)
+    }
+
     fn first_undone(&self) -> Option<usize> {
-        // Acquire: pairs with the store in `help`. The end follows from the flags themselves, not
-        // from a counter beside them.
-        self.done.iter().position(|done| !done.load(Acquire))
+        let bits = u64::BITS as usize;
+        self.done.iter().enumerate().find_map(|(place, flags)| {
+            // Acquire: pairs with the exchange in `help`. The end follows from the flags
+            // themselves, not from a counter beside them.
+            let chunk = place * bits + flags.load(Acquire).trailing_ones() as usize;
+            (chunk < self.chunks.min(place * bits + bits)).then_some(chunk)
+        })
     }
 }
 
-/// Two arrays and the time of the thread that helps.
+/// Two arrays and what of the old one is needed in the new one.
 #[derive(Debug)]
 pub(crate) struct Step<'a, C: Counter> {
     pub(crate) old: &'a Array<C>,
     pub(crate) new: &'a Array<C>,
     pub(crate) spec: &'a C::Spec,
+    /// Keys that have used no more than this by the new array's cutoff are dropped.
+    pub(crate) forgive: u64,
+    /// The time of the thread that helps.
     pub(crate) now: u64,
 }
 
 impl<C: Counter> Step<'_, C> {
     /// After this the key can be charged in the new array: it was moved, or it was dropped, or it
     /// can never again enter the old one.
-    pub(crate) fn resolve(&self, key: KeyId) -> Result<(), Crowded> {
-        match self.old.find_or_freeze(key) {
-            Some(slot) => self.move_slot(slot, key),
-            None => Ok(()),
+    pub(crate) fn resolve(&self, key: KeyId) {
+        if let Some(slot) = self.old.find_or_freeze(key) {
+            self.move_slot(slot, key);
         }
     }
 
-    fn move_slot(&self, slot: &Slot<C>, key: KeyId) -> Result<(), Crowded> {
+    /// Moves or drops one key; returns what was forgiven to it.
+    fn move_slot(&self, slot: &Slot<C>, key: KeyId) -> u64 {
         let frozen = slot.counter.freeze();
         // One immutable cutoff, so that all helpers drop the same keys. Model:
         // same_cutoff with DropByOwnNow.
         let own = broken(Breakage::DropByOwnNow);
         let cutoff = if own { self.now } else { self.new.base().cutoff };
-        if !C::survives(&frozen, self.spec, self.old.base(), cutoff) {
-            return Ok(());
+        let weight = C::frozen_weight(&frozen, self.spec, self.old.base(), cutoff);
+        if weight <= self.forgive {
+            return weight;
         }
-        match self.new.find_or_claim(key) {
-            Found::Slot(slot) => {
-                slot.counter.install(self.spec, &frozen, self.old.base(), self.new.base());
-                Ok(())
-            }
-            // Whoever froze the new array had finished this move.
-            Found::Frozen => Ok(()),
-            Found::Empty(_) | Found::Nowhere => Err(Crowded),
+        // If the new array is being left already, whoever froze it had finished this move.
+        if let Some(slot) = self.new.find_or_claim(key) {
+            slot.counter.install(self.spec, &frozen, self.old.base(), self.new.base());
         }
+        0
     }
 }

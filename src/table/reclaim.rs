@@ -13,16 +13,27 @@ mod epoch {
         Guard(crossbeam_epoch::pin())
     }
 
+    /// What gives its memory back in pieces: the system takes milliseconds for a large array.
+    pub(crate) trait Shed {
+        /// Gives a piece back, and returns whether any is left.
+        fn shed(&mut self) -> bool;
+    }
+
     impl Guard {
-        /// Frees `value` when no guard of today is left.
+        /// Frees `value` when no guard of today is left, a piece at a time.
         ///
         /// # Safety
         /// `value` came from `Box::into_raw`, is no longer reachable for a thread that pins from
         /// now on, and is retired once.
-        pub(crate) unsafe fn retire<T: 'static>(&self, value: *mut T) {
+        pub(crate) unsafe fn retire<T: Shed + 'static>(&self, value: *mut T) {
             let free = move || {
                 // SAFETY: the caller's promise; the epoch has passed every thread that could read it.
-                drop(unsafe { Box::from_raw(value) });
+                let mut value = unsafe { Box::from_raw(value) };
+                if value.shed() {
+                    // The rest some pins later, by whoever pins then.
+                    // SAFETY: nobody else has known of it for an epoch.
+                    unsafe { pin().retire(Box::into_raw(value)) };
+                }
             };
             // SAFETY: the closure owns nothing of the caller's stack, and an array may be freed by any thread.
             unsafe { self.0.defer_unchecked(free) };
@@ -30,44 +41,123 @@ mod epoch {
             self.0.flush();
         }
     }
+
+    /// Frees what no guard holds any more, a few pieces.
+    pub(crate) fn collect(rounds: usize) {
+        for _ in 0..rounds {
+            crossbeam_epoch::pin().flush();
+        }
+    }
 }
 
 #[cfg(not(all(test, tollgate_model)))]
-pub(crate) use epoch::{Guard, pin};
+pub(crate) use epoch::{Guard, Shed, collect, pin};
 
 #[cfg(all(test, tollgate_model))]
 mod model {
+    use crate::breakage::{Breakage, broken};
+    use crate::sync::{Ordering::SeqCst, fence};
     use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    /// What a model marks as freed, so that every later access is an error. The memory itself stays
+    /// until the execution ends.
+    pub(crate) trait Poison {
+        fn poison(&self);
+    }
 
     type Free = Box<dyn FnOnce()>;
 
-    // A model's threads all run on one OS thread.
-    thread_local!(static RETIRED: RefCell<Vec<Free>> = const { RefCell::new(Vec::new()) });
-
-    #[derive(Debug)]
-    pub(crate) struct Guard;
-
-    pub(crate) fn pin() -> Guard {
-        Guard
+    /// Something that was retired, and the guards that may still read it.
+    struct Retired {
+        place: usize,
+        holders: BTreeSet<u64>,
+        poison: Box<dyn Fn()>,
+        free: Free,
     }
 
-    impl Guard {
-        /// Keeps `value` until [`free_all`].
-        pub(crate) unsafe fn retire<T: 'static>(&self, value: *mut T) {
-            let free = move || {
-                // SAFETY: `free_all` runs when no thread of the model is left.
-                drop(unsafe { Box::from_raw(value) });
-            };
-            RETIRED.with_borrow_mut(|retired| retired.push(Box::new(free)));
+    #[derive(Default)]
+    struct Epoch {
+        /// Whether readers and retirements are watched.
+        strict: bool,
+        guards: u64,
+        pinned: BTreeSet<u64>,
+        retired: Vec<Retired>,
+    }
+
+    // A model's threads all run on one OS thread.
+    thread_local!(static EPOCH: RefCell<Epoch> = RefCell::default());
+
+    #[derive(Debug)]
+    pub(crate) struct Guard(u64);
+
+    pub(crate) fn pin() -> Guard {
+        let (strict, id) = EPOCH.with_borrow_mut(|epoch| {
+            epoch.guards += 1;
+            if !broken(Breakage::NoPin) {
+                epoch.pinned.insert(epoch.guards);
+            }
+            (epoch.strict, epoch.guards)
+        });
+        if strict {
+            // As the epoch's own pin: later than every retirement that does not know of it.
+            fence(SeqCst);
+        }
+        Guard(id)
+    }
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            EPOCH.with_borrow_mut(|epoch| {
+                epoch.pinned.remove(&self.0);
+                for retired in &mut epoch.retired {
+                    retired.holders.remove(&self.0);
+                    if epoch.strict && retired.holders.is_empty() {
+                        (retired.poison)();
+                    }
+                }
+            });
         }
     }
 
+    impl Guard {
+        /// Keeps `value` until [`free_all`], and poisons it when no guard of today is left.
+        pub(crate) unsafe fn retire<T: Poison + 'static>(&self, value: *mut T) {
+            if EPOCH.with_borrow(|epoch| epoch.strict) {
+                fence(SeqCst);
+            }
+            let place = value as usize;
+            // SAFETY: freed by `free_all` only.
+            let poison = Box::new(move || unsafe { (*value).poison() });
+            let free = Box::new(move || {
+                // SAFETY: `free_all` runs when no thread of the model is left.
+                drop(unsafe { Box::from_raw(value) });
+            });
+            EPOCH.with_borrow_mut(|epoch| {
+                let known = epoch.retired.iter().any(|retired| retired.place == place);
+                assert!(!known, "retired twice");
+                let holders = epoch.pinned.clone();
+                epoch.retired.push(Retired { place, holders, poison, free });
+            });
+        }
+    }
+
+    /// From now on until [`free_all`] every access to what was retired and is held by no guard is
+    /// an error.
+    pub(crate) fn watch() {
+        EPOCH.with_borrow_mut(|epoch| epoch.strict = true);
+    }
+
+    pub(crate) fn collect(_: usize) {}
+
     /// Frees what was retired in this execution.
     pub(crate) fn free_all() {
-        let retired = RETIRED.with_borrow_mut(std::mem::take);
-        retired.into_iter().for_each(|free| free());
+        let epoch = EPOCH.with_borrow_mut(std::mem::take);
+        epoch.retired.into_iter().for_each(|retired| (retired.free)());
     }
 }
 
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+pub(crate) use model::watch;
 #[cfg(all(test, tollgate_model))]
-pub(crate) use model::{Guard, free_all, pin};
+pub(crate) use model::{Guard, Poison, collect, free_all, pin};

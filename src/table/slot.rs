@@ -55,6 +55,13 @@ impl<C> Slot<C> {
         (id != FROZEN).then_some(KeyId(id))
     }
 
+    /// The key that holds the slot.
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn id(&self) -> Option<KeyId> {
+        let id = self.id.load(Acquire);
+        (id > FROZEN).then_some(KeyId(id))
+    }
+
     /// Whether a key holds the slot. A hint.
     pub(crate) fn is_claimed(&self) -> bool {
         // Relaxed: a hint.

@@ -1,7 +1,9 @@
-//! The memory of an array: zeroed slots on cache-line boundaries.
+//! The slots of an array in zeroed memory.
 
 use super::slot::Slot;
 use crate::counter::Counter;
+#[cfg(all(test, tollgate_model))]
+use crate::sync::{Ordering::Relaxed, Statistic};
 
 /// No array could be allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,22 +11,16 @@ pub(crate) struct OutOfMemory;
 
 #[cfg(not(all(test, tollgate_model)))]
 mod zeroed {
+    use super::super::memory::{LINE, Memory};
     use super::*;
-    use std::alloc::{Layout, alloc_zeroed, dealloc};
     use std::ptr::NonNull;
-
-    const LINE: usize = 64;
-    /// Up to this alignment `alloc_zeroed` hands out pages that the system clears when they are
-    /// first touched; beyond, it clears by hand. So the line boundary is found inside the block.
-    const BLOCK_ALIGN: usize = 16;
 
     /// A fixed number of slots, zero when made.
     #[derive(Debug)]
     pub(crate) struct Slots<C> {
         first: NonNull<Slot<C>>,
         len: usize,
-        block: NonNull<u8>,
-        layout: Layout,
+        memory: Memory,
     }
 
     // SAFETY: the slots are reached by shared reference only, and `Slot` is Sync.
@@ -33,17 +29,19 @@ mod zeroed {
     unsafe impl<C: Counter> Sync for Slots<C> {}
 
     impl<C: Counter> Slots<C> {
-        pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
+        /// `len` slots, of which the first `dense` will be in use.
+        pub(crate) fn new(len: usize, dense: usize) -> Result<Self, OutOfMemory> {
             const { assert!(align_of::<Slot<C>>() <= LINE && align_of::<Slot<C>>() >= 8) };
-            let bytes = len.checked_mul(size_of::<Slot<C>>()).and_then(|b| b.checked_add(LINE));
-            let layout = bytes.and_then(|b| Layout::from_size_align(b, BLOCK_ALIGN).ok());
-            let layout = layout.ok_or(OutOfMemory)?;
-            // SAFETY: the layout is at least one line long, so not empty.
-            let block = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OutOfMemory)?;
-            let offset = block.as_ptr().align_offset(LINE);
-            // SAFETY: the block is one line longer than the slots, and `offset` is less than a line.
-            let first = unsafe { block.add(offset) }.cast();
-            Ok(Slots { first, len, block, layout })
+            let bytes = |slots: usize| slots.checked_mul(size_of::<Slot<C>>()).ok_or(OutOfMemory);
+            let memory = Memory::zeroed(bytes(len)?, bytes(dense)?)?;
+            Ok(Slots { first: memory.start().cast(), len, memory })
+        }
+
+        /// Gives a piece of the memory back, and returns whether any is left. No slot is left at
+        /// once.
+        pub(crate) fn shed(&mut self) -> bool {
+            self.len = 0;
+            self.memory.shed()
         }
     }
 
@@ -57,13 +55,6 @@ mod zeroed {
             unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
         }
     }
-
-    impl<C> Drop for Slots<C> {
-        fn drop(&mut self) {
-            // SAFETY: allocated in `new` with this layout; slots need no drop.
-            unsafe { dealloc(self.block.as_ptr(), self.layout) };
-        }
-    }
 }
 
 #[cfg(not(all(test, tollgate_model)))]
@@ -72,15 +63,24 @@ pub(crate) use zeroed::Slots;
 #[cfg(all(test, tollgate_model))]
 pub(crate) type Slots<C> = ModelSlots<C>;
 
-/// Loom's atomics cannot be made by zeroing memory.
+/// A checker's atomics cannot be made by zeroing memory.
 #[cfg(all(test, tollgate_model))]
 #[derive(Debug)]
-pub(crate) struct ModelSlots<C>(Box<[Slot<C>]>);
+pub(crate) struct ModelSlots<C> {
+    slots: Box<[Slot<C>]>,
+    freed: Statistic,
+}
 
 #[cfg(all(test, tollgate_model))]
 impl<C: Counter> ModelSlots<C> {
-    pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
-        Ok(ModelSlots((0..len).map(|_| Slot::zeroed()).collect()))
+    pub(crate) fn new(len: usize, _: usize) -> Result<Self, OutOfMemory> {
+        let slots = (0..len).map(|_| Slot::zeroed()).collect();
+        Ok(ModelSlots { slots, freed: Statistic::new(0) })
+    }
+
+    /// Every access from now on is one to freed memory.
+    pub(crate) fn poison(&self) {
+        self.freed.store(1, Relaxed);
     }
 }
 
@@ -89,6 +89,7 @@ impl<C> std::ops::Deref for ModelSlots<C> {
     type Target = [Slot<C>];
 
     fn deref(&self) -> &[Slot<C>] {
-        &self.0
+        assert_eq!(self.freed.load(Relaxed), 0, "read after it was freed");
+        &self.slots
     }
 }

@@ -1,0 +1,166 @@
+//! An array, what it is filled from, how far that is, and what is known of its keys.
+
+use super::array::Array;
+use super::census::Census;
+use super::forgiven::Forgiven;
+use super::migration::Migration;
+use super::reclaim::Guard;
+#[cfg(all(test, tollgate_model))]
+use super::reclaim::Poison;
+#[cfg(not(all(test, tollgate_model)))]
+use super::reclaim::Shed;
+use super::size::Size;
+use super::slots::OutOfMemory;
+use crate::breakage::{Breakage, broken};
+use crate::counter::Counter;
+use crate::sync::{AtomicPtr, AtomicU64, Ordering::*};
+use std::ptr;
+
+/// A table is said to be large when it has this many times the homes of the first array.
+const LARGE: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Generation<C: Counter> {
+    pub(crate) array: Array<C>,
+    pub(crate) size: Size,
+    pub(crate) migration: Migration,
+    /// How many generations there were before.
+    pub(crate) number: u64,
+    pub(crate) forgiven: Forgiven,
+    /// Written once, from non-null to null, when everything has been moved.
+    previous: AtomicPtr<Generation<C>>,
+    /// The tick from which on it may pay to take a census again.
+    census_at: AtomicU64,
+}
+
+/// What a generation is made for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aim {
+    pub(crate) size: Size,
+    /// The units that the move forgives a key at the most.
+    pub(crate) forgive: u64,
+    pub(crate) now: u64,
+}
+
+impl<C: Counter> Generation<C> {
+    /// The first of a table.
+    pub(crate) fn first(spec: &C::Spec, size: Size, now: u64) -> Result<Self, OutOfMemory> {
+        Ok(Generation {
+            array: Array::new(size, C::base(spec, now))?,
+            size,
+            migration: Migration::new(0, 1, 0)?,
+            number: 0,
+            forgiven: Forgiven::default(),
+            previous: AtomicPtr::new(ptr::null_mut()),
+            census_at: AtomicU64::new(0),
+        })
+    }
+
+    /// The one that is filled from this one. Its cutoff is the aim's time.
+    pub(crate) fn next(&self, spec: &C::Spec, aim: Aim) -> Result<Self, OutOfMemory> {
+        let Aim { size, forgive, now } = aim;
+        let cutoff = now.max(self.array.base().cutoff);
+        let window = C::window(spec);
+        Ok(Generation {
+            array: Array::new(size, C::base(spec, cutoff))?,
+            size,
+            migration: Migration::new(self.size.homes, size.chunk, forgive)?,
+            number: self.number + 1,
+            forgiven: self.forgiven.and(forgive, window, cutoff),
+            previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
+            // Not at once again, whatever this one leaves.
+            census_at: AtomicU64::new(cutoff.saturating_add(patience(window))),
+        })
+    }
+
+    /// The generation that is still being moved into this one.
+    #[inline(always)]
+    pub(crate) fn previous<'g>(&self, _guard: &'g Guard) -> Option<&'g Generation<C>> {
+        // Acquire: pairs with the exchange that published this generation, and with the unlinking.
+        // SAFETY: not freed while the guard is held: it is retired after it was unlinked.
+        unsafe { self.previous.load(Acquire).as_ref() }
+    }
+
+    /// Takes the old generation off, for the one caller who retires it.
+    pub(crate) fn unlink(&self) -> Option<*mut Generation<C>> {
+        // Acquire: to retire what is seen. Pairs with the exchange that published this generation.
+        let previous = self.previous.load(Acquire);
+        if previous.is_null() || broken(Breakage::RetireLinked) {
+            return (!previous.is_null()).then_some(previous);
+        }
+        if broken(Breakage::UnlinkStores) {
+            self.previous.store(ptr::null_mut(), Release);
+            return Some(previous);
+        }
+        // AcqRel: one thread unlinks, the others see it gone. Model: retire with UnlinkStores.
+        let unlinked = self.previous.compare_exchange(previous, ptr::null_mut(), AcqRel, Relaxed);
+        unlinked.ok()
+    }
+
+    /// As [`unlink`](Self::unlink), of a generation that no other thread knows.
+    pub(crate) fn into_previous(self) -> *mut Generation<C> {
+        // Relaxed: owned.
+        self.previous.load(Relaxed)
+    }
+
+    /// How many keys are in the old array and were not yet moved or dropped, at the most.
+    pub(crate) fn pending(&self, guard: &Guard) -> usize {
+        let keys = |previous: &Self| previous.array.claimed();
+        self.previous(guard).map_or(0, keys).saturating_sub(self.migration.settled())
+    }
+
+    pub(crate) fn is_large(&self, first: Size) -> bool {
+        self.size.homes > LARGE * first.homes
+    }
+
+    /// Whether a census may be taken: a flood of new keys must not pay for one each.
+    pub(crate) fn is_census_due(&self, now: u64) -> bool {
+        // Relaxed: only spreads the samples.
+        now >= self.census_at.load(Relaxed)
+    }
+
+    /// No census for a 64th of a window: the last one showed that it would not pay.
+    pub(crate) fn put_census_off(&self, spec: &C::Spec, now: u64) {
+        // Relaxed: as above.
+        self.census_at.store(now.saturating_add(patience(C::window(spec))), Relaxed);
+    }
+
+    /// Whether this array's keys have had two windows to expire.
+    pub(crate) fn has_rested(&self, spec: &C::Spec, now: u64) -> bool {
+        now.saturating_sub(self.array.base().cutoff) / 2 >= C::window(spec)
+    }
+
+    /// Looks at some slots, spread over the array; at others each time.
+    pub(crate) fn census(&self, spec: &C::Spec, now: u64) -> Census {
+        let homes = self.array.homes();
+        let every = homes.len() / Census::samples(homes.len()).max(1);
+        let start = (now % every.max(1) as u64) as usize;
+        let sample = homes[start..].iter().step_by(every.max(1));
+        let keys = sample.filter(|slot| slot.is_claimed());
+        let base = self.array.base();
+        Census::new(self.array.claimed(), keys.map(|slot| slot.counter.weight(spec, base, now)))
+    }
+
+    /// Bytes that may be resident.
+    pub(crate) fn bytes(&self) -> usize {
+        self.array.homes_bytes() + self.migration.bytes()
+    }
+}
+
+fn patience(window: u64) -> u64 {
+    (window / 64).max(1)
+}
+
+#[cfg(not(all(test, tollgate_model)))]
+impl<C: Counter> Shed for Generation<C> {
+    fn shed(&mut self) -> bool {
+        self.array.shed()
+    }
+}
+
+#[cfg(all(test, tollgate_model))]
+impl<C: Counter> Poison for Generation<C> {
+    fn poison(&self) {
+        self.array.poison();
+    }
+}

@@ -1,0 +1,322 @@
+//! The current generation and the one that is being left: when a new one is made, how large, and
+//! who moves the keys.
+//!
+//! # State
+//! `current` points to the newest generation; a generation's `previous` to the one that is being
+//! moved into it, or null. There are at most two: a new one is linked only when `previous` is null.
+//!
+//! A new one is made when the array is full, mostly idle, or so old that its words could no longer
+//! tell the time; its size follows the live keys. Every charge that meets a migration moves one
+//! small chunk, so that no request pays for the whole.
+
+use super::array::{Found, NoRoom};
+use super::generation::{Aim, Generation};
+use super::migration::Step;
+use super::reclaim::Guard;
+use super::size::Size;
+use super::slot::{KeyId, Slot};
+use super::slots::OutOfMemory;
+use super::stats::TableStats;
+use crate::counter::Counter;
+use crate::sync::{AtomicPtr, Ordering::*, Statistic};
+use std::ptr;
+
+/// Chunks that a new key moves at the most where there is no room for it.
+const CHUNKS_AT_BOUND: usize = 16;
+
+/// What a table may hold and forgive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) max_keys: usize,
+    /// Units that evictions may forgive a key within one window; 0 evicts no live key.
+    pub(crate) allowance: u64,
+}
+
+/// Why a key has no counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// A new key found `max_keys` keys, or no memory for more.
+    Full,
+    /// The array is past the end of its time, and there is no memory for another.
+    Outlived,
+}
+
+#[derive(Debug)]
+pub(super) struct Generations<C: Counter> {
+    current: AtomicPtr<Generation<C>>,
+    pub(super) spec: C::Spec,
+    bounds: Bounds,
+    evictions: Statistic,
+    forgiven: Statistic,
+}
+
+impl<C: Counter> Generations<C> {
+    pub(super) fn new(
+        spec: C::Spec,
+        bounds: Bounds,
+        size: Size,
+        now: u64,
+    ) -> Result<Self, OutOfMemory> {
+        let first = allocated(Generation::first(&spec, size, now)?)?;
+        let current = AtomicPtr::new(Box::into_raw(first));
+        let (evictions, forgiven) = (Statistic::new(0), Statistic::new(0));
+        Ok(Generations { current, spec, bounds, evictions, forgiven })
+    }
+
+    #[inline(always)]
+    pub(super) fn current<'g>(&self, _guard: &'g Guard) -> &'g Generation<C> {
+        // Acquire: pairs with `renew`.
+        // SAFETY: never null, and not freed while the guard is held: a generation is retired only
+        // after it was unlinked.
+        unsafe { &*self.current.load(Acquire) }
+    }
+
+    pub(super) fn is_current(&self, generation: &Generation<C>) -> bool {
+        // Acquire: the caller looks again through `current`.
+        ptr::eq(self.current.load(Acquire), generation)
+    }
+
+    /// The way of a charge that does not find everything in place: moves what is to be moved,
+    /// renews what is too old or too full, and claims a slot for the key. `None` to look again.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn claim<'g>(
+        &self,
+        current: &'g Generation<C>,
+        key: KeyId,
+        now: u64,
+        guard: &'g Guard,
+    ) -> Result<Option<&'g Slot<C>>, NoPlace> {
+        if let Some(previous) = current.previous(guard) {
+            let step = self.step(previous, current, now);
+            let found = current.array.find(key);
+            if !matches!(found, Found::Slot(slot) if slot.counter.is_open()) {
+                step.resolve(key);
+            }
+            // Paid before anything new is inserted, so that the move ends before the array fills.
+            self.help(current, &step, guard);
+        }
+        if C::outlived(&self.spec, current.array.base(), now) {
+            self.finish(current, now, guard);
+            if self.renew(current, self.aim(current, now, 0)) {
+                return Ok(None);
+            }
+            // Without memory for a new array the old one goes on to the end of its time.
+            if C::is_beyond(&self.spec, current.array.base(), now) {
+                return Err(NoPlace::Outlived);
+            }
+        }
+        match current.array.find(key) {
+            Found::Slot(slot) => return Ok(Some(slot)),
+            Found::Frozen => return Ok(None),
+            Found::Empty(_) => {}
+        }
+        if self.is_mostly_idle(current, now, guard) {
+            self.renew(current, self.aim(current, now, 0));
+        }
+        match self.enter(current, key, now, guard) {
+            Ok(found) => Ok(found),
+            Err(NoRoom) => self.make_room(current, now, guard).map(|()| None),
+        }
+    }
+
+    /// A place for a new key: with the keys that are still to be moved here there are fewer than
+    /// `max_keys`. Where there is none it moves more chunks, since they may hold expired keys; at
+    /// the bound a few, so that nobody pays for all.
+    fn enter<'g>(
+        &self,
+        current: &'g Generation<C>,
+        key: KeyId,
+        now: u64,
+        guard: &'g Guard,
+    ) -> Result<Option<&'g Slot<C>>, NoRoom> {
+        let mut chunks = 0;
+        loop {
+            let within = current.array.claimed() + current.pending(guard) < self.bounds.max_keys;
+            if within && let Ok(found) = current.array.find_or_claim_within(current.size.room, key)
+            {
+                return Ok(found);
+            }
+            let Some(previous) =
+                current.previous(guard).filter(|_| within || chunks < CHUNKS_AT_BOUND)
+            else {
+                return Err(NoRoom);
+            };
+            self.help(current, &self.step(previous, current, now), guard);
+            chunks += 1;
+        }
+    }
+
+    /// For a new key that met a full array: a renewal, or a refusal if that would drop too little.
+    fn make_room(&self, current: &Generation<C>, now: u64, guard: &Guard) -> Result<(), NoPlace> {
+        let renewed = current.previous(guard).is_none()
+            && self
+                .forgiveness(current, now)
+                .is_some_and(|forgive| self.renew(current, self.aim(current, now, forgive)));
+        if renewed || !self.is_current(current) { Ok(()) } else { Err(NoPlace::Full) }
+    }
+
+    /// What a renewal of a full array has to forgive so that an eighth of the keys is dropped:
+    /// nothing below the bound, nor where so many have expired, or any in two windows. `None` if it
+    /// would have to forgive too much.
+    fn forgiveness(&self, current: &Generation<C>, now: u64) -> Option<u64> {
+        if current.size.room < self.bounds.max_keys {
+            return Some(0);
+        }
+        if !current.is_census_due(now) {
+            return None;
+        }
+        let census = current.census(&self.spec, now);
+        if census.saw_idle() && current.has_rested(&self.spec, now) {
+            return Some(0);
+        }
+        let cutoff = now.max(current.array.base().cutoff);
+        let window = C::window(&self.spec);
+        let left = current.forgiven.left(self.bounds.allowance, window, cutoff);
+        let forgive = census.lightest_eighth(left);
+        if forgive.is_none() {
+            current.put_census_off(&self.spec, now);
+        }
+        forgive
+    }
+
+    /// Whether a large array holds so few live keys that the next one is a quarter of it at most.
+    fn is_mostly_idle(&self, current: &Generation<C>, now: u64, guard: &Guard) -> bool {
+        // A full array has a census of its own.
+        if current.array.claimed() >= current.size.room
+            || !current.is_large(Size::first(self.bounds.max_keys))
+            || !current.is_census_due(now)
+            || current.previous(guard).is_some()
+        {
+            return false;
+        }
+        let idle = self.aim(current, now, 0).size.homes <= current.size.homes / 4;
+        if !idle {
+            current.put_census_off(&self.spec, now);
+        }
+        idle
+    }
+
+    /// The generation to make now: its size follows the keys that are live, and heavier than what
+    /// is forgiven.
+    fn aim(&self, current: &Generation<C>, now: u64, forgive: u64) -> Aim {
+        let census = current.census(&self.spec, now);
+        let live = census.at_most_above(forgive);
+        let size = current.size.next(census.claimed(), live, self.bounds.max_keys);
+        Aim { size, forgive, now }
+    }
+
+    /// Links a new generation. False if there was no memory for it.
+    pub(super) fn renew(&self, current: &Generation<C>, aim: Aim) -> bool {
+        let Ok(next) = current.next(&self.spec, aim).and_then(allocated) else {
+            return false;
+        };
+        let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
+        // AcqRel: publishes the new generation; whoever finds a frozen word finds it as well.
+        if self.current.compare_exchange(old, next, AcqRel, Relaxed).is_err() {
+            // SAFETY: made above and never shared.
+            drop(unsafe { Box::from_raw(next) });
+        }
+        true
+    }
+
+    /// Moves one chunk and, when that was the last, lets the old generation go. True when nothing
+    /// is left to move.
+    pub(super) fn help(&self, current: &Generation<C>, step: &Step<'_, C>, guard: &Guard) -> bool {
+        let (done, evicted) = current.migration.help(step);
+        if evicted.keys > 0 {
+            self.evictions.fetch_add(evicted.keys, Relaxed);
+            self.forgiven.fetch_add(evicted.units, Relaxed);
+        }
+        if done && let Some(previous) = current.unlink() {
+            // SAFETY: T1, M2: nobody can reach it through the table any more, and only the thread
+            // that unlinked it retires it.
+            unsafe { guard.retire(previous) };
+        }
+        done
+    }
+
+    /// Completes the migration into `current`. Only a table that was hardly used for most of an
+    /// array's life comes here with much left to do.
+    fn finish(&self, current: &Generation<C>, now: u64, guard: &Guard) {
+        while let Some(previous) = current.previous(guard) {
+            if self.help(current, &self.step(previous, current, now), guard) {
+                break;
+            }
+        }
+    }
+
+    /// Moves up to `budget` slots, or makes a generation ahead of need. True when nothing is left
+    /// to do.
+    pub(super) fn maintain(&self, budget: usize, now: u64, guard: &Guard) -> bool {
+        let mut left = budget;
+        loop {
+            let current = self.current(guard);
+            if let Some(previous) = current.previous(guard) {
+                if left < current.size.chunk {
+                    return false;
+                }
+                left -= current.size.chunk;
+                self.help(current, &self.step(previous, current, now), guard);
+                continue;
+            }
+            let due = C::outlived(&self.spec, current.array.base(), now)
+                || self.is_mostly_idle(current, now, guard);
+            if !due || !self.renew(current, self.aim(current, now, 0)) {
+                return true;
+            }
+        }
+    }
+
+    pub(super) fn step<'a>(
+        &'a self,
+        old: &'a Generation<C>,
+        new: &'a Generation<C>,
+        now: u64,
+    ) -> Step<'a, C> {
+        let forgive = new.migration.forgive();
+        Step { old: &old.array, new: &new.array, spec: &self.spec, forgive, now }
+    }
+
+    pub(super) fn stats(&self, now: u64, guard: &Guard) -> TableStats {
+        let current = self.current(guard);
+        let pending = current.pending(guard);
+        let moving = current.previous(guard).map(|previous| {
+            let live = previous.census(&self.spec, now).live();
+            let share = pending as f64 / previous.array.claimed().max(1) as f64;
+            ((live as f64 * share) as usize, previous.bytes())
+        });
+        let (still, bytes) = moving.unwrap_or_default();
+        TableStats {
+            live_keys: current.census(&self.spec, now).live() + still,
+            used_slots: current.array.claimed() + pending,
+            slots: current.size.homes,
+            bytes: current.bytes() + bytes,
+            migrations: current.number,
+            evictions: self.evictions.load(Relaxed),
+            forgiven: self.forgiven.load(Relaxed),
+        }
+    }
+}
+
+impl<C: Counter> Drop for Generations<C> {
+    fn drop(&mut self) {
+        // Relaxed: the table is owned.
+        let mut generation = self.current.load(Relaxed);
+        while !generation.is_null() {
+            // SAFETY: every generation is reachable from one place, and no thread is left.
+            let owned = unsafe { Box::from_raw(generation) };
+            generation = owned.into_previous();
+        }
+    }
+}
+
+/// A box, or an error where `Box::new` would abort.
+fn allocated<T>(value: T) -> Result<Box<T>, OutOfMemory> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| OutOfMemory)?;
+    one.push(value);
+    let one = Box::into_raw(one.into_boxed_slice());
+    // SAFETY: a slice of one has the layout of the one.
+    Ok(unsafe { Box::from_raw(one.cast()) })
+}

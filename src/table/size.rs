@@ -1,0 +1,66 @@
+//! How large an array is, after the one before it: pure arithmetic.
+
+/// Keys of the smallest array.
+const LEAST_ROOM: usize = if MODEL { 1 } else { 192 };
+/// Slots moved at a time where most of them are in use.
+const FINE_CHUNK: usize = if MODEL { 1 } else { 16 };
+/// Slots moved at a time where few of them are: passing over them costs little.
+const COARSE_CHUNK: usize = if MODEL { 2 } else { 256 };
+/// No array is smaller than this part of the one before. Keys that come back to life between the
+/// census and the move are more than were counted: they still find short probes.
+const GREATEST_SHRINK: usize = 16;
+
+const MODEL: bool = cfg!(all(test, tollgate_model));
+
+/// The measures of one array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Slots that a key's hash points to.
+    pub(crate) homes: usize,
+    /// All slots. Those after the homes take what spills over the end, and every key if all hashes
+    /// pointed to the last home; their pages are hardly ever touched.
+    pub(crate) slots: usize,
+    /// New keys are let in while there are fewer keys than this: three quarters of the homes, so
+    /// that probes stay short.
+    pub(crate) room: usize,
+    /// Slots of the array before that one charge moves.
+    pub(crate) chunk: usize,
+}
+
+impl Size {
+    /// The first array: small whatever the bound, for memory follows the keys.
+    pub(crate) fn first(max_keys: usize) -> Self {
+        Self::for_room(max_keys.min(LEAST_ROOM), 0, FINE_CHUNK)
+    }
+
+    /// The array after this one of `claimed` keys, of which at most `live` are taken along.
+    ///
+    /// It has room for half as many keys again as are live, and for those that come before the move
+    /// has ended, one for each chunk.
+    pub(crate) fn next(self, claimed: usize, live: usize, max_keys: usize) -> Self {
+        let chunk = if live >= self.homes / 8 { FINE_CHUNK } else { COARSE_CHUNK };
+        let moves = self.homes.div_ceil(chunk);
+        let least = room_of(self.homes / GREATEST_SHRINK).max(LEAST_ROOM);
+        let room = (live + live / 2).max(live + 2 * moves).max(least).min(max_keys);
+        Self::for_room(room, claimed.max(self.room), chunk)
+    }
+
+    /// The array after one that is not known to hold a dead key, of the same room.
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn same(self) -> Self {
+        Self { chunk: FINE_CHUNK, ..self }
+    }
+
+    /// Slots for `room` keys and for `before` more that are moved there whatever the room: their
+    /// sum is the most that the array can ever hold, since new keys are counted before they enter.
+    fn for_room(room: usize, before: usize, chunk: usize) -> Self {
+        let homes = room.saturating_add(room / 3).saturating_add(1);
+        let slots = homes.saturating_add(room).saturating_add(before);
+        Size { homes, slots, room, chunk }
+    }
+}
+
+/// The room of an array with so many homes.
+fn room_of(homes: usize) -> usize {
+    homes / 4 * 3
+}

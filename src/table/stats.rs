@@ -1,0 +1,13 @@
+//! How a table stands.
+
+/// What a table tells of itself: hints, each true at some instant of the call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TableStats {
+    pub(crate) live_keys: usize,
+    pub(crate) used_slots: usize,
+    pub(crate) slots: usize,
+    pub(crate) bytes: usize,
+    pub(crate) migrations: u64,
+    pub(crate) evictions: u64,
+    pub(crate) forgiven: u64,
+}

@@ -1,0 +1,76 @@
+//! How often things have happened: counted by each thread in a cache line of its own.
+
+use crate::shard::{SHARDS, Shard};
+use crate::sync::{Ordering::Relaxed, Statistic};
+
+/// What can happen to a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Admitted,
+    Denied,
+    Refused,
+    Untracked,
+}
+
+const EVENTS: usize = 4;
+
+/// One thread's counts: alone on a line, with the one that the processor fetches beside it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Counts([Statistic; EVENTS]);
+
+#[derive(Debug)]
+pub(crate) struct Tally {
+    shards: Box<[Counts]>,
+}
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        Tally { shards: (0..SHARDS).map(|_| Counts::default()).collect() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self, event: Event, shard: Shard) {
+        let Some(counts) = self.shards.get(shard.index()) else {
+            return;
+        };
+        let count = &counts.0[event as usize];
+        if shard.is_owned() {
+            // Relaxed: nobody else writes here.
+            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+        } else {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn sum(&self, event: Event) -> u64 {
+        // Relaxed: exact for threads that were joined, and as good as any number for the others.
+        self.shards.iter().map(|counts| counts.0[event as usize].load(Relaxed)).sum()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.shards)
+    }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loses_nothing_among_more_threads_than_shards() {
+        let tally = Tally::new();
+        std::thread::scope(|scope| {
+            for _ in 0..100 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        tally.count(Event::Denied, Shard::mine());
+                    }
+                    tally.count(Event::Refused, Shard::mine());
+                });
+            }
+        });
+        let sums = [Event::Admitted, Event::Denied, Event::Refused, Event::Untracked];
+        assert_eq!(sums.map(|event| tally.sum(event)), [0, 1_000_000, 100, 0]);
+    }
+}
