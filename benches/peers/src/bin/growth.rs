@@ -8,12 +8,12 @@
 //! Every key is new, is asked for once, and must be admitted; keys come in random order. A table
 //! that is moved to a larger one at once shows in the worst call, one that is moved step by step
 //! does not. Every call is timed on its own, the clock included. All peers take turns, each run in
-//! a process of its own; reported are the medians over the rounds, and the worst call of each round.
+//! a process of its own; reported are the medians over the rounds, and each round's worst call.
 //!
 //! `max on cpu` is the worst call without the time for which its thread was set aside; see
-//! [`Stopwatch`]. The controls show what else is not the limiter's: `control-empty` the clock and the
-//! interruptions of this machine, `control-touch` what the system takes for handing out memory when
-//! each key touches one cache line of a table as large as the limiters have room for.
+//! [`Stopwatch`]. The controls show what else is not the limiter's: `control-empty` the clock and
+//! the interruptions of this machine, `control-touch` what the system takes for handing out memory
+//! when each key touches one cache line of a table as large as the limiters have room for.
 //!
 //! `governor`'s map has four shards a core, so its worst call gets shorter with more cores;
 //! `rate-net` keeps its shards below a fixed size, and tollgate has none.

@@ -57,7 +57,7 @@ impl Peer for TollgateExact {
 impl Peer for TollgateBuckets {
     const NAME: &'static str = "tollgate-buckets";
     const PROMISES: Promises = Promises {
-        counting: "sliding window in 7 buckets: may deny for up to one bucket's span longer than a log",
+        counting: "sliding window in 7 buckets: may deny up to a bucket's span longer than a log",
         most: "at most the limit",
         memory: "bounded by max_keys; expired keys make room, no live key is forgotten",
         waiting: "nothing: lock-free",
