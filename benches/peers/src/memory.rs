@@ -1,0 +1,48 @@
+//! What the system says about this process's memory.
+
+use std::fs;
+
+/// Memory of this process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// What is in memory now.
+    pub resident: u64,
+    /// The most that ever was.
+    pub peak: u64,
+}
+
+impl Memory {
+    /// The present figures; `None` where the system has no `/proc`.
+    pub fn now() -> Option<Memory> {
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        Some(Memory { resident: field(&status, "VmRSS:")?, peak: field(&status, "VmHWM:")? })
+    }
+}
+
+/// A line such as `VmRSS:     1234 kB`, in bytes.
+fn field(status: &str, name: &str) -> Option<u64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = rest.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Whether the system hands out pages of 2 MiB: `always`, `madvise` or `never`. It decides how many
+/// calls wait for a page, and how long.
+pub fn huge_pages() -> Option<String> {
+    let text = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
+    let (_, rest) = text.split_once('[')?;
+    rest.split_once(']').map(|(mode, _)| mode.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_in_bytes() {
+        let status = "VmHWM:\t    2048 kB\nVmRSS:\t       3 kB\n";
+        assert_eq!(field(status, "VmRSS:"), Some(3 * 1024));
+        assert_eq!(field(status, "VmHWM:"), Some(2 << 20));
+        assert_eq!(field(status, "VmSwap:"), None);
+    }
+}

@@ -1,0 +1,215 @@
+//! Times single calls, and tells the slow ones from the interrupted ones.
+
+use hdrhistogram::Histogram;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// The quantiles that are reported, with their names.
+pub const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("p99.999", 0.99999)];
+
+/// A call this long is looked at on its own.
+const SLOW: u64 = 20_000;
+/// The processor's time is read at least once in so many calls, since that takes a system call.
+const STRETCH: u32 = 256;
+/// Longer calls are counted as this long.
+const LONGEST: u64 = 600_000_000_000;
+
+/// Times calls one by one, in nanoseconds.
+///
+/// The clock is [`Instant`] and not the bare time stamp counter: on Linux it waits until all
+/// earlier loads have come back, where a bare counter could be read while the call's last cache
+/// miss is still under way.
+///
+/// A call may last long because the limiter worked, or because the thread was set aside for
+/// another. The difference between wall time and the thread's processor time tells. Reading the
+/// latter for each call would cost more than most calls, so it is read after each slow call and
+/// else once in a while; what the thread has been idle since the reading before is taken off the
+/// slow call. That is at least the idle time of the call, so [`worst_on_cpu`](Self::worst_on_cpu)
+/// errs in favour of the limiter, by no more than the idle time in and between the quick calls
+/// since that reading, 255 at most. A virtual machine that is set aside as a whole may not know it:
+/// for that there are the controls.
+#[derive(Debug)]
+pub struct Stopwatch {
+    calls: Histogram<u64>,
+    sum: u64,
+    worst: u64,
+    worst_quick: u64,
+    worst_slow_on_cpu: u64,
+    since_mark: u32,
+    mark: Option<Mark>,
+}
+
+/// Wall time and the thread's processor time, together.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    wall: Instant,
+    cpu: Duration,
+}
+
+impl Mark {
+    fn now() -> Option<Self> {
+        Some(Mark { wall: Instant::now(), cpu: thread_cpu_time()? })
+    }
+
+    /// How long the thread did not run since `earlier`.
+    fn idle_since(&self, earlier: &Mark) -> u64 {
+        nanos((self.wall - earlier.wall).saturating_sub(self.cpu.saturating_sub(earlier.cpu)))
+    }
+}
+
+impl Stopwatch {
+    /// With nothing timed yet. It belongs to the thread that made it.
+    pub fn new() -> Self {
+        let calls = Histogram::new_with_bounds(1, LONGEST, 3).expect("bounds in order");
+        Stopwatch {
+            calls,
+            sum: 0,
+            worst: 0,
+            worst_quick: 0,
+            worst_slow_on_cpu: 0,
+            since_mark: 0,
+            mark: Mark::now(),
+        }
+    }
+
+    /// Times one call.
+    #[inline]
+    pub fn time<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let answer = black_box(call());
+        let took = nanos(start.elapsed());
+        self.record(took);
+        answer
+    }
+
+    #[inline]
+    fn record(&mut self, took: u64) {
+        self.calls.saturating_record(took);
+        self.sum += took;
+        self.worst = self.worst.max(took);
+        self.since_mark += 1;
+        if took >= SLOW {
+            self.slow(took);
+        } else {
+            self.worst_quick = self.worst_quick.max(took);
+            if self.since_mark >= STRETCH {
+                self.renew_mark();
+            }
+        }
+    }
+
+    #[cold]
+    fn slow(&mut self, took: u64) {
+        let before = self.mark;
+        self.renew_mark();
+        if let (Some(before), Some(after)) = (before, self.mark) {
+            let on_cpu = took.saturating_sub(after.idle_since(&before));
+            self.worst_slow_on_cpu = self.worst_slow_on_cpu.max(on_cpu);
+        }
+    }
+
+    fn renew_mark(&mut self) {
+        self.mark = Mark::now();
+        self.since_mark = 0;
+    }
+
+    /// How many calls were timed.
+    pub fn count(&self) -> u64 {
+        self.calls.len()
+    }
+
+    /// The mean.
+    pub fn mean(&self) -> f64 {
+        self.sum as f64 / self.count() as f64
+    }
+
+    /// The time that this share of all calls took at most, to three digits.
+    pub fn quantile(&self, quantile: f64) -> u64 {
+        self.calls.value_at_quantile(quantile).min(self.worst)
+    }
+
+    /// The longest call.
+    pub fn worst(&self) -> u64 {
+        self.worst
+    }
+
+    /// The longest call without the time in which the thread was set aside; `None` where the system
+    /// does not tell. See [`Stopwatch`].
+    pub fn worst_on_cpu(&self) -> Option<u64> {
+        self.mark.map(|_| self.worst_slow_on_cpu.max(self.worst_quick))
+    }
+}
+
+impl Default for Stopwatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the two clock readings around a call cost together, in nanoseconds: the mean over a batch,
+/// of the batch that was interrupted least. Only about one reading of it falls between them.
+pub fn clock_pair_ns() -> f64 {
+    const BATCHES: usize = 20;
+    const PAIRS: u32 = 50_000;
+    let batch = || {
+        let start = Instant::now();
+        for _ in 0..PAIRS {
+            black_box(black_box(Instant::now()).elapsed());
+        }
+        start.elapsed().as_secs_f64() * 1e9 / f64::from(PAIRS)
+    };
+    (0..BATCHES).map(|_| batch()).fold(f64::INFINITY, f64::min)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(unix)]
+fn thread_cpu_time() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
+}
+
+#[cfg(not(unix))]
+fn thread_cpu_time() -> Option<Duration> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn idle_time_is_in_the_worst_call_but_not_in_the_worst_on_the_processor() {
+        let mut watch = Stopwatch::new();
+        for call in 0..1000 {
+            watch.time(|| {
+                if call == 700 {
+                    thread::sleep(Duration::from_millis(50));
+                }
+            });
+        }
+        assert_eq!(watch.count(), 1000);
+        assert!(watch.worst() >= 50_000_000);
+        assert_eq!(watch.quantile(1.0), watch.worst());
+        if let Some(on_cpu) = watch.worst_on_cpu() {
+            assert!(on_cpu < watch.worst() - 40_000_000, "{on_cpu}");
+        }
+    }
+
+    #[test]
+    fn work_counts_on_the_processor() {
+        let mut watch = Stopwatch::new();
+        watch.time(|| {
+            let start = thread_cpu_time().map(|time| time + Duration::from_millis(5));
+            while thread_cpu_time() < start {}
+        });
+        if let Some(on_cpu) = watch.worst_on_cpu() {
+            assert!(on_cpu >= 4_500_000, "{on_cpu}");
+        }
+    }
+}

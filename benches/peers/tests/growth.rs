@@ -1,0 +1,27 @@
+//! The program as it is run, on few keys.
+
+use std::process::Command;
+
+#[test]
+fn all_peers_are_reported() {
+    let program = env!("CARGO_BIN_EXE_growth");
+    let output = Command::new(program).args(["20_000", "2"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (name, _) in tollgate_peers::peers::ALL {
+        // In the table, and in both tables of worst calls.
+        let rows = text.lines().filter(|line| line.split_whitespace().next() == Some(name));
+        let cells: Vec<usize> = rows.map(|row| row.split_whitespace().count()).collect();
+        assert!(cells.starts_with(&[12, 5, 5]), "{name}: {cells:?}\n{text}");
+    }
+}
+
+#[test]
+fn a_wrong_argument_is_answered_with_the_usage() {
+    for arguments in [&["0"][..], &["many"], &["1", "2", "3", "4"], &["--one-peer", "nobody", "1"]]
+    {
+        let output = Command::new(env!("CARGO_BIN_EXE_growth")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("usage:"));
+    }
+}
