@@ -34,6 +34,8 @@ pub(crate) enum Breakage {
     LookUnvalidated,
     /// Ring: a charge whose bucket was merged is not looked for.
     NoRefundMerged,
+    /// Ring: a charge that has expired is looked for as if it had been merged.
+    RefundExpired,
     /// Ring: a refund writes to a word that was moved.
     RefundMoved,
     /// Ring: a live word in the way is opened all the same.

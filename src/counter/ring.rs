@@ -273,9 +273,11 @@ impl<const R: usize> Counter for Ring<R> {
             let time = format.time(word);
             time >= at && spec.cell(time) == spec.cell(at)
         };
+        let mut newest = local(base, 0);
         for place in 0..R {
             let mut given = None;
             self.change(place, |word| {
+                newest = newest.max(format.time(word));
                 given = None;
                 if word == 0 || !is_bucket(word) {
                     return word;
@@ -287,6 +289,10 @@ impl<const R: usize> Counter for Ring<R> {
             if let Some(given) = given {
                 return Ok(given);
             }
+        }
+        // Expired by now: it is nowhere, and others must not pay for it.
+        if newest.saturating_sub(at) >= spec.window() && !broken(Breakage::RefundExpired) {
+            return Ok(0);
         }
         self.refund_merged(spec, at, receipt.cost)
     }

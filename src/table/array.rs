@@ -47,7 +47,7 @@ pub(crate) struct Array<C> {
 
 impl<C: Counter> Array<C> {
     pub(crate) fn new(size: Size, base: Base) -> Result<Self, OutOfMemory> {
-        let slots = Slots::new(size.slots, size.homes)?;
+        let slots = Slots::new(size.slots)?;
         Ok(Array { slots, homes: size.homes, base, claimed: AtomicUsize::new(0) })
     }
 
@@ -75,6 +75,11 @@ impl<C: Counter> Array<C> {
     /// Bytes of the homes. What lies behind them is hardly ever touched.
     pub(crate) fn homes_bytes(&self) -> usize {
         self.homes * size_of::<Slot<C>>()
+    }
+
+    /// The array has been filled from the one before, and is here to stay.
+    pub(crate) fn settle(&self) {
+        self.slots.settle(self.homes);
     }
 
     /// Gives a piece of the memory back, and returns whether any is left.
@@ -113,9 +118,15 @@ impl<C: Counter> Array<C> {
     /// The slot of a key that is moved here, claimed now if it was absent; `None` if the array is
     /// being left already.
     pub(crate) fn find_or_claim(&self, key: KeyId) -> Option<&Slot<C>> {
-        // Relaxed: a counter.
-        self.claimed.fetch_add(1, Relaxed);
-        self.enter(key)
+        match self.find(key) {
+            Found::Slot(slot) => Some(slot),
+            Found::Frozen => None,
+            Found::Empty(_) => {
+                // Relaxed: a counter.
+                self.claimed.fetch_add(1, Relaxed);
+                self.enter(key)
+            }
+        }
     }
 
     /// As [`find_or_claim`](Self::find_or_claim) for a new key, unless there are `room` keys

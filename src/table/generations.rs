@@ -12,7 +12,7 @@
 use super::array::{Found, NoRoom};
 use super::generation::{Aim, Generation};
 use super::migration::Step;
-use super::reclaim::Guard;
+use super::reclaim::{self, Guard};
 use super::size::Size;
 use super::slot::{KeyId, Slot};
 use super::slots::OutOfMemory;
@@ -87,6 +87,7 @@ impl<C: Counter> Generations<C> {
         now: u64,
         guard: &'g Guard,
     ) -> Result<Option<&'g Slot<C>>, NoPlace> {
+        reclaim::collect_some();
         if let Some(previous) = current.previous(guard) {
             let step = self.step(previous, current, now);
             let found = current.array.find(key);
@@ -116,7 +117,11 @@ impl<C: Counter> Generations<C> {
         }
         match self.enter(current, key, now, guard) {
             Ok(found) => Ok(found),
-            Err(NoRoom) => self.make_room(current, now, guard).map(|()| None),
+            Err(NoRoom) => match current.array.find(key) {
+                // Another thread has let it in meanwhile.
+                Found::Slot(slot) => Ok(Some(slot)),
+                _ => self.make_room(current, now, guard).map(|()| None),
+            },
         }
     }
 
@@ -232,6 +237,7 @@ impl<C: Counter> Generations<C> {
             // SAFETY: T1, M2: nobody can reach it through the table any more, and only the thread
             // that unlinked it retires it.
             unsafe { guard.retire(previous) };
+            current.array.settle();
         }
         done
     }

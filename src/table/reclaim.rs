@@ -4,6 +4,11 @@
 
 #[cfg(not(all(test, tollgate_model)))]
 mod epoch {
+    use crate::sync::{Ordering::Relaxed, Statistic};
+
+    /// Values that were retired and are not yet gone: while there are any, new keys see to it.
+    static RETIRED: Statistic = Statistic::new(0);
+
     /// Keeps every array that is reachable now from being freed.
     #[derive(Debug)]
     pub(crate) struct Guard(crossbeam_epoch::Guard);
@@ -26,6 +31,7 @@ mod epoch {
         /// `value` came from `Box::into_raw`, is no longer reachable for a thread that pins from
         /// now on, and is retired once.
         pub(crate) unsafe fn retire<T: Shed + 'static>(&self, value: *mut T) {
+            RETIRED.fetch_add(1, Relaxed);
             let free = move || {
                 // SAFETY: the caller's promise; the epoch has passed every thread that could read it.
                 let mut value = unsafe { Box::from_raw(value) };
@@ -34,11 +40,21 @@ mod epoch {
                     // SAFETY: nobody else has known of it for an epoch.
                     unsafe { pin().retire(Box::into_raw(value)) };
                 }
+                RETIRED.fetch_sub(1, Relaxed);
             };
             // SAFETY: the closure owns nothing of the caller's stack, and an array may be freed by any thread.
             unsafe { self.0.defer_unchecked(free) };
             // An array is large and retired seldom: do not let it wait in a thread's own bag.
             self.0.flush();
+        }
+    }
+
+    /// Frees a piece of what no guard holds any more, if anything was retired.
+    #[inline]
+    pub(crate) fn collect_some() {
+        // Relaxed: a hint.
+        if RETIRED.load(Relaxed) > 0 {
+            collect(1);
         }
     }
 
@@ -51,7 +67,7 @@ mod epoch {
 }
 
 #[cfg(not(all(test, tollgate_model)))]
-pub(crate) use epoch::{Guard, Shed, collect, pin};
+pub(crate) use epoch::{Guard, Shed, collect, collect_some, pin};
 
 #[cfg(all(test, tollgate_model))]
 mod model {
@@ -150,6 +166,8 @@ mod model {
 
     pub(crate) fn collect(_: usize) {}
 
+    pub(crate) fn collect_some() {}
+
     /// Frees what was retired in this execution.
     pub(crate) fn free_all() {
         let epoch = EPOCH.with_borrow_mut(std::mem::take);
@@ -160,4 +178,4 @@ mod model {
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 pub(crate) use model::watch;
 #[cfg(all(test, tollgate_model))]
-pub(crate) use model::{Guard, Poison, collect, free_all, pin};
+pub(crate) use model::{Guard, Poison, collect, collect_some, free_all, pin};

@@ -29,12 +29,16 @@ mod zeroed {
     unsafe impl<C: Counter> Sync for Slots<C> {}
 
     impl<C: Counter> Slots<C> {
-        /// `len` slots, of which the first `dense` will be in use.
-        pub(crate) fn new(len: usize, dense: usize) -> Result<Self, OutOfMemory> {
+        pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
             const { assert!(align_of::<Slot<C>>() <= LINE && align_of::<Slot<C>>() >= 8) };
-            let bytes = |slots: usize| slots.checked_mul(size_of::<Slot<C>>()).ok_or(OutOfMemory);
-            let memory = Memory::zeroed(bytes(len)?, bytes(dense)?)?;
+            let bytes = len.checked_mul(size_of::<Slot<C>>()).ok_or(OutOfMemory)?;
+            let memory = Memory::zeroed(bytes)?;
             Ok(Slots { first: memory.start().cast(), len, memory })
+        }
+
+        /// The first `dense` slots have been filled, and are here to stay.
+        pub(crate) fn settle(&self, dense: usize) {
+            self.memory.settle(dense.saturating_mul(size_of::<Slot<C>>()));
         }
 
         /// Gives a piece of the memory back, and returns whether any is left. No slot is left at
@@ -73,10 +77,12 @@ pub(crate) struct ModelSlots<C> {
 
 #[cfg(all(test, tollgate_model))]
 impl<C: Counter> ModelSlots<C> {
-    pub(crate) fn new(len: usize, _: usize) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
         let slots = (0..len).map(|_| Slot::zeroed()).collect();
         Ok(ModelSlots { slots, freed: Statistic::new(0) })
     }
+
+    pub(crate) fn settle(&self, _: usize) {}
 
     /// Every access from now on is one to freed memory.
     pub(crate) fn poison(&self) {
