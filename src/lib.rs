@@ -98,6 +98,8 @@ mod meters;
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 mod models;
 mod policy;
+#[cfg(all(test, tollgate_shuttle))]
+mod schedules;
 mod session;
 mod sync;
 mod table;

@@ -1,0 +1,208 @@
+//! The whole limiter under schedules that are drawn at random, while its tables are renewed all the
+//! time.
+//!
+//! The models of loom explore one race each, to the end and with weak orderings. Here many races
+//! meet in one small limiter, and the answers are held to what a textbook says. The checker runs
+//! one thread at a time and lets each see all that was written before: it finds wrong orders of
+//! steps, never a wrong ordering of one access.
+//!
+//! `TOLLGATE_SCHEDULES` multiplies the number of executions, `TOLLGATE_SEED` draws others. A
+//! failure prints its schedule, which `shuttle::replay` repeats.
+
+mod history;
+mod linear;
+mod never_over;
+mod scene;
+mod spec;
+
+use crate::breakage::{self, Breakage};
+use crate::table::reclaim;
+use scene::Verb::*;
+use scene::Layout;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, FailurePersistence, Runner};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+thread_local! {
+    /// The contract that the last failure broke.
+    static FAULT: Cell<&'static str> = const { Cell::new("") };
+    /// Whether failures are wanted and need no report.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How threads are chosen.
+#[derive(Clone, Copy, Debug)]
+enum Scheduler {
+    /// Any of them at each step.
+    Random,
+    /// By priorities that change at a few steps: finds what needs few preemptions.
+    Priorities,
+}
+use Scheduler::*;
+
+/// How many changes of priority a schedule has.
+const DEPTH: usize = 3;
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Runs a layout so often and returns how often that was.
+fn explore(layout: &'static Layout, scheduler: Scheduler, iterations: usize) -> usize {
+    let mut config = Config::new();
+    config.stack_size = 1 << 17;
+    if QUIET.get() {
+        config.failure_persistence = FailurePersistence::None;
+    }
+    let body = move || {
+        scene::run(layout);
+        reclaim::free_all();
+    };
+    let seed = number("TOLLGATE_SEED", 1);
+    match scheduler {
+        Random => {
+            Runner::new(RandomScheduler::new_from_seed(seed, iterations), config).run(body)
+        }
+        Priorities => {
+            let scheduler = PctScheduler::new_from_seed(seed, DEPTH, iterations);
+            Runner::new(scheduler, config).run(body)
+        }
+    }
+}
+
+/// A layout that holds, under both schedulers.
+fn holds(layout: &'static Layout, iterations: usize) {
+    breakage::set(None);
+    let wanted = iterations * number("TOLLGATE_SCHEDULES", 1) as usize;
+    for scheduler in [Random, Priorities] {
+        let executions = explore(layout, scheduler, wanted);
+        println!("schedules {}: holds in {executions} executions, {scheduler:?}", layout.name);
+        assert!(executions >= iterations, "{} ran only {executions} times", layout.name);
+    }
+}
+
+/// The same layout with a step switched off: one of the schedulers must find it.
+fn catches(layout: &'static Layout, what: Breakage, iterations: usize) {
+    hush();
+    QUIET.set(true);
+    breakage::set(Some(what));
+    let mut caught = false;
+    for scheduler in [Random, Priorities] {
+        FAULT.set("a panic");
+        let once = AssertUnwindSafe(|| explore(layout, scheduler, iterations));
+        let failed = catch_unwind(once).is_err();
+        let how = if failed { FAULT.get() } else { "NOT CAUGHT" };
+        println!("schedules {}: {what:?}, {scheduler:?}: {how}", layout.name);
+        caught |= failed;
+        let _ = catch_unwind(reclaim::free_all);
+    }
+    breakage::set(None);
+    QUIET.set(false);
+    assert!(caught, "{} passes although {what:?} is on", layout.name);
+}
+
+/// Failures that are wanted print nothing.
+fn hush() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                loud(info);
+            }
+        }));
+    });
+}
+
+/// Charges and looks at keys that share an array of few slots.
+const WINDOWS: Layout = Layout {
+    name: "windows",
+    limits: &[2],
+    calendar: false,
+    keys: 2,
+    threads: 3,
+    movers: 1,
+    verbs: &[Check, Check, Check, Peek, Tick],
+    most_cost: 2,
+};
+
+/// One key that is charged by everybody.
+const ONE_KEY: Layout =
+    Layout { name: "one key", limits: &[4], keys: 1, verbs: &[Check, Check, Tick], ..WINDOWS };
+
+/// Two threads, and two that renew and move.
+const MOVERS: Layout = Layout { name: "movers", threads: 2, movers: 2, ..WINDOWS };
+
+const REFUNDS: Layout = Layout {
+    name: "refunds",
+    limits: &[3],
+    keys: 1,
+    verbs: &[Check, Check, Refund, Peek, Tick],
+    ..WINDOWS
+};
+
+const LAYERS: Layout = Layout {
+    name: "layers",
+    limits: &[3, 1],
+    keys: 2,
+    verbs: &[Both, Both, Both, Check, Peek, Tick],
+    ..WINDOWS
+};
+
+const LIMITS: Layout = Layout {
+    name: "limits",
+    limits: &[3],
+    keys: 1,
+    verbs: &[Check, Check, Peek, SetLimit, Tick],
+    ..WINDOWS
+};
+
+const RESETS: Layout = Layout {
+    name: "resets",
+    limits: &[3],
+    keys: 1,
+    verbs: &[Check, Check, Check, Peek, Reset, Tick],
+    ..WINDOWS
+};
+
+const BUDGETS: Layout = Layout {
+    name: "budgets",
+    limits: &[3],
+    calendar: true,
+    verbs: &[Check, Check, Refund, Peek, Tick],
+    ..WINDOWS
+};
+
+#[test]
+fn windows() {
+    holds(&WINDOWS, 2_000);
+    holds(&MOVERS, 2_000);
+    holds(&ONE_KEY, 2_000);
+}
+
+#[test]
+fn refunds() {
+    holds(&REFUNDS, 2_000);
+}
+
+#[test]
+fn layers() {
+    holds(&LAYERS, 2_000);
+}
+
+#[test]
+fn limits() {
+    holds(&LIMITS, 2_000);
+}
+
+#[test]
+fn resets() {
+    holds(&RESETS, 2_000);
+}
+
+#[test]
+fn budgets() {
+    holds(&BUDGETS, 2_000);
+}
