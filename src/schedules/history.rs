@@ -4,8 +4,9 @@
 //! One thread runs at a time and none is interrupted here, so a plain lock records without adding
 //! to what the checker may schedule.
 
+use super::limits::Limit;
 use super::linear::Event;
-use super::spec::{Limit, Span, Step};
+use super::spec::{Span, Step};
 use std::sync::{Mutex, MutexGuard};
 
 /// A part of a call that concerns one key.
@@ -47,7 +48,9 @@ pub(super) struct History {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     called: u64,
-    pub(super) now: u64,
+    now: u64,
+    /// How many charges had been completed.
+    pub(super) known: usize,
 }
 
 /// A call that has returned.
@@ -91,7 +94,7 @@ impl History {
     pub(super) fn call(&self, now: u64) -> Call {
         let mut state = self.state();
         state.instant += 1;
-        Call { called: state.instant, now }
+        Call { called: state.instant, now, known: state.charges }
     }
 
     pub(super) fn finish(&self, call: Call) -> Done {
@@ -176,6 +179,29 @@ impl History {
             let forget = |step| Event { step, called, returned, behind: None };
             events.extend(forgotten.into_iter().map(forget));
         }
+        drop(state);
+        count_given(&mut events);
         events
+    }
+}
+
+/// Tells each answer how many units were given back during its call.
+fn count_given(events: &mut [Event<Step>]) {
+    let gives =
+        |step: &Step| matches!(step, Step::Give(_) | Step::Undo { .. } | Step::Forget { .. });
+    let given: Vec<_> = events
+        .iter()
+        .filter(|event| gives(&event.step))
+        .map(|event| (event.called, event.returned))
+        .collect();
+    for event in events {
+        let (called, returned) = (event.called, event.returned);
+        if let Step::Admit { answer, .. }
+        | Step::Room { answer, .. }
+        | Step::Denied { answer, .. } = &mut event.step
+        {
+            let during = given.iter().filter(|give| give.0 < returned && called < give.1);
+            answer.given = during.count();
+        }
     }
 }

@@ -61,8 +61,13 @@ mod tests {
     fn admitted(at: u64, cost: u64) -> Event<Step> {
         let span = Span { now: at, latest: at };
         let answer =
-            Answer { cost, limit: 3, remaining: 0, fits_at: None, clear_at: at + LENGTH };
-        Event { step: Step::Admit { charge: 0, span, answer }, called: 0, returned: 1, behind: None }
+            Answer { cost, limit: 3, remaining: 0, fits_at: None, clear_at: at + LENGTH, given: 0 };
+        Event {
+            step: Step::Admit { charge: 0, span, answer },
+            called: 0,
+            returned: 1,
+            behind: None,
+        }
     }
 
     #[test]

@@ -4,12 +4,16 @@
 //! Everything that is chosen is drawn from the schedule's own source of numbers, so that a schedule
 //! replays with the same calls.
 
+use super::budget::Budget;
 use super::history::{Done, History};
+use super::limits::{Limit, Limits};
 use super::linear::{self, Event, Rules};
 use super::never_over::{self, Time};
-use super::spec::{Answer, Budget, Limit, Limits, Step, Window};
+use super::spec::{Answer, Step, Window};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
-use crate::{Charge, Decision, Layer, Limiter, ManualClock, Now, Period, Policy, PolicyId, Verdict};
+use crate::{
+    Charge, Decision, Layer, Limiter, ManualClock, Now, Period, Policy, PolicyId, Verdict,
+};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 use std::fmt::Debug;
@@ -21,6 +25,8 @@ use std::time::Duration;
 pub(super) enum Verb {
     /// A request of one layer.
     Check,
+    /// The same, just after the clock went on by the least step.
+    Turn,
     /// A request of two layers.
     Both,
     Peek,
@@ -40,6 +46,8 @@ pub(super) struct Layout {
     pub(super) limits: &'static [u64],
     pub(super) calendar: bool,
     pub(super) keys: usize,
+    /// Places beyond those of the keys, at the least.
+    pub(super) spare: usize,
     pub(super) threads: usize,
     /// Threads that renew and move, beside those.
     pub(super) movers: usize,
@@ -47,9 +55,6 @@ pub(super) struct Layout {
     pub(super) verbs: &'static [Verb],
     pub(super) most_cost: u64,
 }
-
-/// Places beyond the keys there are.
-const SPARE: usize = 4;
 
 const WINDOW: u64 = 1_000_000;
 const HOUR: u64 = 3_600_000_000_000;
@@ -113,8 +118,11 @@ pub(super) fn run(layout: &'static Layout) {
     let scene = Arc::new(Scene::new(layout));
     let plan = |calls: u64| (0..calls).map(|_| Call::random(layout, layout.verbs)).collect();
     let mut before = Memory::default();
+    let ticks = layout.verbs.contains(&Verb::Tick);
+    let verbs: &[Verb] =
+        if ticks { &[Verb::Check, Verb::Check, Verb::Tick] } else { &[Verb::Check] };
     for _ in 0..below(5) {
-        scene.call(Call::random(layout, &[Verb::Check, Verb::Check, Verb::Tick]), &mut before);
+        scene.call(Call::random(layout, verbs), &mut before);
     }
     let plans: Vec<Vec<Call>> = (0..layout.threads).map(|_| plan(2 + below(3))).collect();
     let callers = plans.into_iter().map(|calls| {
@@ -145,16 +153,18 @@ pub(super) fn run(layout: &'static Layout) {
 impl Scene {
     fn new(layout: &'static Layout) -> Self {
         let start = if layout.calendar { 100_000 * HOUR } else { 10 * WINDOW };
-        let max_keys = layout.keys + SPARE + below(3) as usize;
-        let builder = Limiter::builder()
-            .clock(ManualClock::new())
-            .max_keys(max_keys)
-            .seed([1 + below(16), 2, 3, 4]);
+        let max_keys = layout.keys + layout.spare + below(3) as usize;
+        let builder = Limiter::builder().clock(ManualClock::new()).max_keys(max_keys).seed([
+            1 + below(16),
+            2,
+            3,
+            4,
+        ]);
         let policies = layout.limits.iter().zip(NAMES).map(|(limit, name)| {
             if layout.calendar {
                 Policy::calendar(name, *limit, Period::Hour)
             } else {
-                Policy::sliding(name, *limit, Duration::from_nanos(WINDOW)).max_limit(4)
+                Policy::sliding(name, *limit, Duration::from_nanos(WINDOW)).max_limit(7)
             }
         });
         let limiter = policies.fold(builder, |builder, policy| builder.policy(policy));
@@ -198,12 +208,15 @@ impl Scene {
             let unit = if self.layout.calendar { HOUR } else { WINDOW };
             return self.history.tick([1, unit / 2, unit - 1, unit][call.choice as usize]);
         }
+        if call.verb == Verb::Turn {
+            self.history.tick(1);
+        }
         let now = self.reading(call.late, memory);
         let [key, other] = call.keys;
         let begun = self.history.call(now);
         let session = self.limiter.session_at(Now::from_unix_nanos(now));
         match call.verb {
-            Verb::Check => {
+            Verb::Check | Verb::Turn => {
                 let decision = session.check(&[self.charge(call.policy, key, call.cost)]);
                 let done = self.history.finish(begun);
                 if decision.is_allowed() {
@@ -229,7 +242,8 @@ impl Scene {
                 let given = session.refund(&self.charge(policy, key, cost));
                 let done = self.history.finish(begun);
                 let mut steps = vec![Step::Give(done.span); given as usize];
-                steps.extend((given < cost).then_some(Step::NothingLeft(done.span)));
+                let nothing_left = Step::NothingLeft { span: done.span, known: begun.known };
+                steps.extend((given < cost).then_some(nothing_left));
                 self.history.record(self.counter(policy, key), done, steps);
             }
             Verb::SetLimit => {
@@ -255,9 +269,10 @@ impl Scene {
             remaining: decision.remaining,
             fits_at: decision.retry_after.map(|wait| after(span.now, wait)),
             clear_at: after(span.now, decision.reset_after),
+            given: 0,
         };
         let step = match decision.verdict {
-            Verdict::Allowed if call.verb == Verb::Check => {
+            Verdict::Allowed if call.verb != Verb::Peek => {
                 Step::Admit { charge: self.history.charge(), span, answer }
             }
             Verdict::Allowed => Step::Room { span, answer },
@@ -288,6 +303,7 @@ impl Scene {
                 remaining: layer.remaining,
                 fits_at: layer.retry_after.map(|wait| after(span.now, wait)),
                 clear_at: after(span.now, layer.reset_after),
+                given: 0,
             };
             let charge = self.history.charge();
             let steps = if decision.is_allowed() {

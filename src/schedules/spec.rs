@@ -1,5 +1,4 @@
-//! What a limiter would answer if its verbs came one after the other: a textbook sliding log, a
-//! calendar budget, and the limit that `set_limit` changes.
+//! What a sliding window would answer if its verbs came one after the other: a textbook log.
 //!
 //! Which reading of the clock a call is decided at is left open, as the contract leaves it open:
 //! any from the call's own `now` to the latest that any thread had taken when the call returned,
@@ -17,6 +16,9 @@ pub(super) struct Answer {
     pub(super) fits_at: Option<u64>,
     /// From when on nothing is used; the call's own `now` if nothing is.
     pub(super) clear_at: u64,
+    /// How many units were given back during the call, one by one. An answer may count them still,
+    /// and one that was read word by word may count a later one and not an earlier one.
+    pub(super) given: usize,
 }
 
 /// The instants that a call may have been decided at.
@@ -38,8 +40,9 @@ pub(super) enum Step {
     Denied { span: Span, answer: Answer },
     /// One unit was given back.
     Give(Span),
-    /// A refund found no more to give back.
-    NothingLeft(Span),
+    /// A refund found no more to give back: nothing but charges that were made since its call, when
+    /// `known` charges had been completed.
+    NothingLeft { span: Span, known: usize },
     /// A denied request of several layers may have charged this one for an instant.
     Lend { charge: usize, span: Span, cost: u64, limit: u64 },
     /// And then has undone that.
@@ -93,10 +96,10 @@ impl Window {
     fn agrees(&self, log: &Log, at: u64, now: u64, answer: &Answer, room: bool) -> bool {
         let used = self.used(log, at);
         let clear_at = self.live(log, at).last().map_or(now, |(time, ..)| time + self.length);
-        (used + answer.cost <= answer.limit) == room
-            && answer.remaining == answer.limit.saturating_sub(used)
+        let told = answer.remaining == answer.limit.saturating_sub(used)
             && answer.clear_at == clear_at
-            && answer.fits_at == self.fits_at(log, at, answer)
+            && answer.fits_at == self.fits_at(log, at, answer);
+        (used + answer.cost <= answer.limit) == room && (told || answer.given > 1)
     }
 
     fn fits_at(&self, log: &Log, at: u64, answer: &Answer) -> Option<u64> {
@@ -144,7 +147,9 @@ impl Rules for Window {
                 // The newest charge is this one, so the answer tells when it was recorded.
                 let at = answer.clear_at - self.length;
                 let used = self.used(log, at.max(log.newest)) + answer.cost;
-                let told = answer.limit.checked_sub(used) == Some(answer.remaining);
+                let left = answer.limit.checked_sub(used);
+                let told = left == Some(answer.remaining)
+                    || answer.given > 0 && left > Some(answer.remaining);
                 if at >= span.now.max(log.newest) && at <= span.latest && told {
                     after.push(self.charged(log, at, answer.cost, *charge));
                 }
@@ -168,8 +173,9 @@ impl Rules for Window {
                     }
                 }
             }
-            Step::NothingLeft(span) => {
-                if self.instants(log, *span).iter().any(|at| self.used(log, *at) == 0) {
+            Step::NothingLeft { span, known } => {
+                let is_known = |at| self.live(log, at).any(|(.., charge)| charge <= known);
+                if self.instants(log, *span).into_iter().any(|at| !is_known(at)) {
                     after.push(log.clone());
                 }
             }
@@ -187,89 +193,119 @@ impl Rules for Window {
     }
 }
 
-/// The rules of a calendar budget: what is used, and in which period.
-pub(super) struct Budget {
-    /// Nanoseconds.
-    pub(super) period: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::linear::{Event, explain};
+    use super::*;
 
-impl Rules for Budget {
-    type Step = Step;
-    /// The period and the units used in it.
-    type State = (u64, u64);
+    const LENGTH: u64 = 10;
 
-    fn first(&self) -> (u64, u64) {
-        (0, 0)
+    fn event(called: u64, returned: u64, step: Step) -> Event<Step> {
+        Event { step, called, returned, behind: None }
     }
 
-    fn after(&self, state: &(u64, u64), step: &Step) -> Vec<(u64, u64)> {
-        let (period, used) = *state;
-        let choices = |span: &Span| {
-            let first = (span.now / self.period).max(period);
-            let last = span.latest / self.period;
-            (first..=last).map(|at| (at, if at == period { used } else { 0 })).collect::<Vec<_>>()
-        };
-        match step {
-            Step::Admit { span, answer, .. } => choices(span)
-                .into_iter()
-                .map(|(at, used)| (at, used + answer.cost))
-                .filter(|(at, used)| {
-                    answer.limit.checked_sub(*used) == Some(answer.remaining)
-                        && answer.clear_at == (at + 1) * self.period
-                })
-                .collect(),
-            Step::Room { span, answer } | Step::Denied { span, answer } => {
-                let room = matches!(step, Step::Room { .. });
-                let agrees = |&(at, used): &(u64, u64)| {
-                    let end = (at + 1) * self.period;
-                    let helps = !room && answer.cost <= answer.limit;
-                    (used + answer.cost <= answer.limit) == room
-                        && answer.remaining == answer.limit.saturating_sub(used)
-                        && answer.clear_at == if used > 0 { end } else { span.now }
-                        && answer.fits_at == helps.then_some(end)
-                };
-                if choices(span).iter().any(agrees) { vec![*state] } else { vec![] }
-            }
-            Step::Give(span) => {
-                let given = choices(span).into_iter().filter(|(at, used)| *at == period && *used > 0);
-                given.map(|(at, used)| (at, used - 1)).collect()
-            }
-            Step::NothingLeft(span) => {
-                let empty = choices(span).iter().any(|(_, used)| *used == 0);
-                if empty { vec![*state] } else { vec![] }
-            }
-            Step::Lend { .. } | Step::Undo { .. } | Step::Forget { .. } => {
-                unreachable!("budgets are not run in layers, nor reset")
-            }
-        }
-    }
-}
-
-/// What happened to a policy's limit.
-#[derive(Clone, Debug)]
-pub(super) enum Limit {
-    Set(u64),
-    Applied(u64),
-}
-
-/// The rules of a limit that may be changed: each request is held to one that stood during its call.
-pub(super) struct Limits {
-    pub(super) first: u64,
-}
-
-impl Rules for Limits {
-    type Step = Limit;
-    type State = u64;
-
-    fn first(&self) -> u64 {
-        self.first
+    /// Of three units; nothing was read from the clock after `now`.
+    fn answer(remaining: u64, fits_at: Option<u64>, clear_at: u64) -> Answer {
+        Answer { cost: 1, limit: 3, remaining, fits_at, clear_at, given: 0 }
     }
 
-    fn after(&self, state: &u64, step: &Limit) -> Vec<u64> {
-        match step {
-            Limit::Set(limit) => vec![*limit],
-            Limit::Applied(limit) if limit == state => vec![*state],
-            Limit::Applied(_) => vec![],
-        }
+    fn admit(charge: usize, at: u64, remaining: u64) -> Step {
+        let span = Span { now: at, latest: at };
+        Step::Admit { charge, span, answer: answer(remaining, None, at + LENGTH) }
+    }
+
+    fn room(now: u64, latest: u64, remaining: u64, clear_at: u64) -> Step {
+        Step::Room { span: Span { now, latest }, answer: answer(remaining, None, clear_at) }
+    }
+
+    fn denied(now: u64, latest: u64, fits_at: u64, clear_at: u64) -> Step {
+        Step::Denied { span: Span { now, latest }, answer: answer(0, Some(fits_at), clear_at) }
+    }
+
+    /// How many of the steps, one after the other, can be explained.
+    fn explained(steps: Vec<Step>) -> usize {
+        let number = steps.len();
+        let at = |(place, step)| event(2 * place as u64, 2 * place as u64 + 1, step);
+        let events: Vec<_> = steps.into_iter().enumerate().map(at).collect();
+        let rules = Window { length: LENGTH, readings: vec![] };
+        explain(&rules, &events).map_or_else(|placed| placed, |()| number)
+    }
+
+    fn full() -> Vec<Step> {
+        vec![admit(1, 20, 2), admit(2, 21, 1), admit(3, 22, 0)]
+    }
+
+    fn full_and(step: Step) -> usize {
+        explained([full(), vec![step]].concat())
+    }
+
+    #[test]
+    fn a_log_is_explained() {
+        assert_eq!(full_and(denied(29, 29, 30, 32)), 4);
+        assert_eq!(full_and(admit(4, 30, 0)), 4);
+        assert_eq!(full_and(room(31, 31, 2, 32)), 4);
+        assert_eq!(full_and(room(32, 32, 3, 32)), 4);
+    }
+
+    #[test]
+    fn one_too_many_is_not() {
+        assert_eq!(full_and(admit(4, 29, 0)), 3);
+    }
+
+    #[test]
+    fn a_needless_denial_is_not() {
+        assert_eq!(full_and(denied(30, 30, 31, 32)), 3);
+        assert_eq!(explained(vec![admit(1, 20, 2), denied(21, 21, 30, 30)]), 1);
+    }
+
+    #[test]
+    fn wrong_waits_are_not() {
+        assert_eq!(full_and(denied(29, 29, 31, 32)), 3);
+        assert_eq!(full_and(denied(29, 29, 30, 31)), 3);
+    }
+
+    #[test]
+    fn a_forgotten_charge_is_not() {
+        assert_eq!(explained(vec![admit(1, 20, 2), room(21, 21, 3, 21)]), 1);
+        assert_eq!(explained(vec![admit(1, 20, 2), admit(2, 21, 2)]), 1);
+    }
+
+    #[test]
+    fn time_does_not_go_back() {
+        assert_eq!(explained(vec![admit(1, 21, 2), admit(2, 20, 1)]), 1);
+        // A late look is answered as of the newest charge.
+        assert_eq!(explained(vec![admit(1, 21, 2), room(5, 21, 2, 31)]), 2);
+    }
+
+    #[test]
+    fn another_thread_s_clock_may_count_if_it_was_read_in_time() {
+        assert_eq!(full_and(room(29, 30, 1, 32)), 4);
+        assert_eq!(full_and(room(29, 29, 1, 32)), 3);
+    }
+
+    #[test]
+    fn refunds_take_the_oldest() {
+        let give = || Step::Give(Span { now: 22, latest: 22 });
+        assert_eq!(full_and(give()), 4);
+        let after = |step| explained([full(), vec![give(), step]].concat());
+        assert_eq!(after(room(22, 22, 1, 32)), 5);
+        assert_eq!(after(room(22, 22, 1, 31)), 4);
+        let span = Span { now: 22, latest: 22 };
+        assert_eq!(full_and(Step::NothingLeft { span, known: 3 }), 3);
+        assert_eq!(full_and(Step::NothingLeft { span, known: 0 }), 4);
+    }
+
+    #[test]
+    fn a_loan_explains_a_denial_only_until_it_is_undone() {
+        let span = Span { now: 22, latest: 22 };
+        let lend = Step::Lend { charge: 3, span, cost: 1, limit: 3 };
+        let two = vec![admit(1, 20, 2), admit(2, 21, 1)];
+        let undo = Step::Undo { charge: 3 };
+        let denial = denied(22, 22, 30, 32);
+        let held = [two.clone(), vec![lend.clone(), denial.clone(), undo.clone()]].concat();
+        assert_eq!(explained(held), 5);
+        let undone = [two.clone(), vec![lend, undo, denial.clone()]].concat();
+        assert_eq!(explained(undone), 4);
+        assert_eq!(explained([two, vec![denial]].concat()), 2);
     }
 }
