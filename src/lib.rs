@@ -99,6 +99,8 @@ mod meters;
 mod models;
 mod overflow;
 mod policy;
+#[cfg(all(test, tollgate_shuttle))]
+mod schedules;
 mod session;
 mod shard;
 mod stats;

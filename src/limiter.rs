@@ -168,6 +168,20 @@ impl Limiter {
     }
 }
 
+/// What the schedules do by hand and a table does by itself.
+#[cfg(all(test, tollgate_shuttle))]
+impl Limiter {
+    /// Starts a renewal of a policy's table, unless one is under way.
+    pub(crate) fn start_renewal(&self, policy: PolicyId, now: Now) {
+        self.meters.get(policy).expect("a policy of this limiter").start_renewal(now);
+    }
+
+    /// Moves one chunk of a policy's table; true when nothing is left to move.
+    pub(crate) fn help_once(&self, policy: PolicyId, now: Now) -> bool {
+        self.meters.get(policy).expect("a policy of this limiter").help_once(now)
+    }
+}
+
 /// Shared by reference between threads; a session stays on its own.
 const _: fn() = || {
     fn shared<T: Send + Sync>() {}

@@ -195,6 +195,19 @@ impl Meter {
     }
 }
 
+#[cfg(all(test, tollgate_shuttle))]
+impl Meter {
+    pub(crate) fn start_renewal(&self, now: Now) {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.start_renewal(tick));
+    }
+
+    pub(crate) fn help_once(&self, now: Now) -> bool {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.help_once(tick))
+    }
+}
+
 impl Time {
     #[inline(always)]
     fn tick(&self, now: Now) -> u64 {

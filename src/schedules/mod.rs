@@ -1,0 +1,272 @@
+//! The whole limiter under schedules that are drawn at random, while its tables are renewed all the
+//! time.
+//!
+//! The models of loom explore one race each, to the end and with weak orderings. Here many races
+//! meet in one small limiter, and the answers are held to what a textbook says. The checker runs
+//! one thread at a time and lets each see all that was written before: it finds wrong orders of
+//! steps, never a wrong ordering of one access.
+//!
+//! `TOLLGATE_SCHEDULES` multiplies the number of executions, `TOLLGATE_SEED` draws others. A
+//! failure prints its schedule, which `shuttle::replay` repeats.
+
+mod budget;
+mod history;
+mod limits;
+mod linear;
+mod never_over;
+mod scene;
+mod spec;
+
+use crate::breakage::{self, Breakage};
+use crate::table::reclaim;
+use scene::Layout;
+use scene::Verb::*;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, FailurePersistence, Runner};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+thread_local! {
+    /// The contract that the last failure broke.
+    static FAULT: Cell<&'static str> = const { Cell::new("") };
+    /// Executions of the run that is under way.
+    static RUNS: Cell<usize> = const { Cell::new(0) };
+    /// Whether failures are wanted and need no report.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How threads are chosen.
+#[derive(Clone, Copy, Debug)]
+enum Scheduler {
+    /// Any of them at each step.
+    Random,
+    /// By priorities that change at a few steps: finds what needs few preemptions.
+    Priorities,
+}
+use Scheduler::*;
+
+/// How many changes of priority a schedule has.
+const DEPTH: usize = 3;
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Runs a layout so often and returns how often that was.
+fn explore(layout: &'static Layout, scheduler: Scheduler, iterations: usize) -> usize {
+    let mut config = Config::new();
+    config.stack_size = 1 << 17;
+    if QUIET.get() {
+        config.failure_persistence = FailurePersistence::None;
+    }
+    RUNS.set(0);
+    let body = move || {
+        RUNS.set(RUNS.get() + 1);
+        scene::run(layout);
+        reclaim::free_all();
+    };
+    let seed = number("TOLLGATE_SEED", 1);
+    match scheduler {
+        Random => Runner::new(RandomScheduler::new_from_seed(seed, iterations), config).run(body),
+        Priorities => {
+            let scheduler = PctScheduler::new_from_seed(seed, DEPTH, iterations);
+            Runner::new(scheduler, config).run(body)
+        }
+    }
+}
+
+/// A layout that holds, under both schedulers.
+fn holds(layout: &'static Layout, iterations: usize) {
+    breakage::set(None);
+    let wanted = iterations * number("TOLLGATE_SCHEDULES", 1) as usize;
+    for scheduler in [Random, Priorities] {
+        let executions = explore(layout, scheduler, wanted);
+        println!("schedules {}: holds in {executions} executions, {scheduler:?}", layout.name);
+        assert!(executions >= iterations, "{} ran only {executions} times", layout.name);
+    }
+}
+
+/// The same layout with a step switched off: the scheduler must find it.
+fn catches(layout: &'static Layout, what: Breakage, scheduler: Scheduler, most: usize) {
+    hush();
+    QUIET.set(true);
+    FAULT.set("a panic");
+    // The threads of an execution share one thread of the system, and so this switch.
+    breakage::set(Some(what));
+    let caught = catch_unwind(AssertUnwindSafe(|| explore(layout, scheduler, most))).is_err();
+    breakage::set(None);
+    QUIET.set(false);
+    let _ = catch_unwind(reclaim::free_all);
+    let how = if caught { FAULT.get() } else { "NOT CAUGHT" };
+    println!("schedules {}: {what:?}, {scheduler:?}: {how} after {}", layout.name, RUNS.get());
+    assert!(caught, "{} passes although {what:?} is on", layout.name);
+}
+
+/// Failures that are wanted print nothing.
+fn hush() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                loud(info);
+            }
+        }));
+    });
+}
+
+/// Charges and looks at keys that share an array of few slots.
+const WINDOWS: Layout = Layout {
+    name: "windows",
+    limits: &[2],
+    calendar: false,
+    keys: 2,
+    spare: 1,
+    threads: 3,
+    movers: 1,
+    verbs: &[Check, Check, Check, Peek, Tick],
+    most_cost: 2,
+};
+
+/// One key that is charged by everybody.
+const ONE_KEY: Layout =
+    Layout { name: "one key", limits: &[4], keys: 1, verbs: &[Check, Check, Tick], ..WINDOWS };
+
+/// Two threads, and two that renew and move.
+const MOVERS: Layout = Layout { name: "movers", threads: 2, movers: 2, ..WINDOWS };
+
+/// The same without renewals, while the ring turns at nearly every charge.
+const TURNS: Layout =
+    Layout { name: "turns", limits: &[6], movers: 0, verbs: &[Turn, Turn, Turn, Check], ..ONE_KEY };
+
+const REFUNDS: Layout = Layout {
+    name: "refunds",
+    limits: &[3],
+    keys: 1,
+    verbs: &[Check, Check, Refund, Peek, Tick],
+    ..WINDOWS
+};
+
+const LAYERS: Layout = Layout {
+    name: "layers",
+    limits: &[3, 1],
+    keys: 2,
+    verbs: &[Both, Both, Both, Check, Peek],
+    ..WINDOWS
+};
+
+/// A request may be undone when its charges have expired.
+const LATE_UNDO: Layout =
+    Layout { name: "late undo", verbs: &[Both, Both, Both, Check, Peek, Tick], ..LAYERS };
+
+const LIMITS: Layout = Layout {
+    name: "limits",
+    limits: &[3],
+    keys: 1,
+    verbs: &[Check, Check, Peek, SetLimit, Tick],
+    ..WINDOWS
+};
+
+const RESETS: Layout = Layout {
+    name: "resets",
+    limits: &[3],
+    keys: 1,
+    verbs: &[Check, Check, Check, Peek, Reset, Tick],
+    ..WINDOWS
+};
+
+const BUDGETS: Layout = Layout {
+    name: "budgets",
+    limits: &[3],
+    calendar: true,
+    verbs: &[Check, Check, Peek, Tick],
+    ..WINDOWS
+};
+
+const GIVEN_BACK: Layout =
+    Layout { name: "given back", verbs: &[Check, Check, Refund, Peek, Tick], ..BUDGETS };
+
+/// As many keys as there are places for.
+const FULL: Layout = Layout { name: "full", spare: 0, ..WINDOWS };
+
+#[test]
+fn windows() {
+    holds(&WINDOWS, 4_000);
+    holds(&MOVERS, 4_000);
+    holds(&ONE_KEY, 4_000);
+    holds(&TURNS, 4_000);
+}
+
+#[test]
+fn refunds() {
+    holds(&REFUNDS, 4_000);
+}
+
+#[test]
+fn layers() {
+    holds(&LAYERS, 4_000);
+}
+
+#[test]
+fn limits() {
+    holds(&LIMITS, 4_000);
+}
+
+#[test]
+fn resets() {
+    holds(&RESETS, 4_000);
+}
+
+#[test]
+fn budgets() {
+    holds(&BUDGETS, 4_000);
+}
+
+#[test]
+#[ignore = "a budget that was given back whole is not moved, and its period may be opened again"]
+fn given_back() {
+    holds(&GIVEN_BACK, 4_000);
+}
+
+#[test]
+#[ignore = "the undoing of a charge that has expired and was not moved takes units of others"]
+fn late_undo() {
+    holds(&LATE_UNDO, 12_000);
+}
+
+#[test]
+#[ignore = "at the bound a key that another thread is inserting may be refused"]
+fn full() {
+    holds(&FULL, 4_000);
+}
+
+/// Each step that the protocols need is missed, by the layout that shows it soonest.
+#[test]
+fn broken_charges_are_caught() {
+    catches(&ONE_KEY, Breakage::NoSeal, Random, 5_000);
+    catches(&ONE_KEY, Breakage::OwnTime, Random, 5_000);
+    catches(&ONE_KEY, Breakage::NoValidate, Random, 5_000);
+    catches(&TURNS, Breakage::SumBeforeHead, Priorities, 50_000);
+    catches(&BUDGETS, Breakage::QuotaStores, Random, 5_000);
+    catches(&LAYERS, Breakage::NoUndo, Random, 5_000);
+    catches(&REFUNDS, Breakage::RefundStores, Random, 5_000);
+}
+
+/// It takes two preemptions at one step each.
+#[test]
+fn a_sum_from_before_the_seal_is_caught() {
+    catches(&TURNS, Breakage::SumBeforeSealed, Priorities, 200_000);
+}
+
+#[test]
+fn broken_moves_are_caught() {
+    catches(&WINDOWS, Breakage::NoFreeze, Random, 5_000);
+    catches(&WINDOWS, Breakage::NoFreezeEmpty, Random, 5_000);
+    catches(&WINDOWS, Breakage::ClaimStores, Random, 5_000);
+    catches(&WINDOWS, Breakage::NoCutoff, Random, 5_000);
+    catches(&WINDOWS, Breakage::DropByOwnNow, Priorities, 10_000);
+    catches(&ONE_KEY, Breakage::FreezeHeadOnly, Priorities, 20_000);
+    catches(&ONE_KEY, Breakage::PublishHeadFirst, Priorities, 20_000);
+    catches(&MOVERS, Breakage::TakenIsDone, Priorities, 10_000);
+}
