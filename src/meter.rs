@@ -199,7 +199,7 @@ impl Meter {
 impl Meter {
     pub(crate) fn start_renewal(&self, now: Now) {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.start_renewal(tick));
+        with_table!(&self.store, table => table.start_renewal(tick, 0));
     }
 
     pub(crate) fn help_once(&self, now: Now) -> bool {

@@ -318,24 +318,27 @@ fn seen_later() {
 /// An array is retired once, after it was unlinked, and freed when no reader holds it.
 #[test]
 fn retire_against_pinned_reader() {
-    let body = |swap: bool| {
-        let orders: [&[&[Op]]; 2] = [
-            &[&[Charge(A, 5, 1)], &[Renew(5), Finish(5)], &[Finish(5)]],
-            &[&[Renew(5), Finish(5)], &[Finish(5)], &[Charge(A, 5, 1)]],
-        ];
-        let threads = orders[usize::from(swap)];
-        let race = Race { limit: 4, slots: 1, before: &[(A, 4, 2)], threads, admitted: Some(2) };
+    let watched = |threads: &'static [&'static [Op]], admitted| {
+        let race = Race { limit: 4, slots: 1, before: &[(A, 4, 2)], threads, admitted };
         let body = race.body();
         move || {
             reclaim::watch();
             body();
         }
     };
+    let reader = move |swap: bool| {
+        let orders: [&[&[Op]]; 2] = [
+            &[&[Charge(A, 5, 1)], &[Renew(5), Finish(5)]],
+            &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1)]],
+        ];
+        watched(orders[usize::from(swap)], Some(2))
+    };
     for swap in [false, true] {
-        holds("retire_against_pinned_reader", Some(2), 100, body(swap));
+        holds("retire_against_pinned_reader", Some(3), 100, reader(swap));
     }
-    let twins = [Breakage::NoPin, Breakage::UnlinkStores, Breakage::RetireLinked];
-    for twin in twins {
-        super::caught_in_one("retire_against_pinned_reader", Some(2), twin, body);
-    }
+    super::caught_in_one("retire_against_pinned_reader", Some(3), Breakage::NoPin, reader);
+    super::caught_in_one("retire_against_pinned_reader", Some(3), Breakage::RetireLinked, reader);
+    let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
+    holds("retire, two helpers", Some(3), 100, watched(helpers, None));
+    catches("retire, two helpers", Some(3), Breakage::UnlinkStores, watched(helpers, None));
 }

@@ -9,7 +9,7 @@
 //! # Invariants
 //! - A1: every probe for a key meets the key's slot before any `EMPTY` or `FROZEN`.
 //! - A2: once a probe for an absent key ended at `FROZEN`, the key never enters this array.
-//! - A3: `claimed` is never less than the number of keys: a key is counted before it enters.
+//! - A3: `claimed` is the number of keys, but for one that each thread has just let in.
 //!
 //! # Progress
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
@@ -31,10 +31,6 @@ pub(crate) enum Found<'a, C> {
     /// At a place that no key can claim any more: the key will never be in this array.
     Frozen,
 }
-
-/// A new key found as many keys as are let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoRoom;
 
 /// Slots, and the times that their counters live by.
 #[derive(Debug)]
@@ -66,7 +62,7 @@ impl<C: Counter> Array<C> {
         &self.slots[self.homes..]
     }
 
-    /// How many keys there are, with those that are just entering.
+    /// How many keys there are. It lags behind by those that are just entering.
     pub(crate) fn claimed(&self) -> usize {
         // Relaxed: a bound, not a proof.
         self.claimed.load(Relaxed)
@@ -115,42 +111,13 @@ impl<C: Counter> Array<C> {
         Found::Frozen
     }
 
-    /// The slot of a key that is moved here, claimed now if it was absent; `None` if the array is
-    /// being left already.
+    /// The key's slot, claimed now if it was absent; `None` if the array is being left already.
     pub(crate) fn find_or_claim(&self, key: KeyId) -> Option<&Slot<C>> {
-        match self.find(key) {
-            Found::Slot(slot) => Some(slot),
-            Found::Frozen => None,
-            Found::Empty(_) => {
-                // Relaxed: a counter.
-                self.claimed.fetch_add(1, Relaxed);
-                self.enter(key)
-            }
-        }
-    }
-
-    /// As [`find_or_claim`](Self::find_or_claim) for a new key, unless there are `room` keys
-    /// already.
-    pub(crate) fn find_or_claim_within(
-        &self,
-        room: usize,
-        key: KeyId,
-    ) -> Result<Option<&Slot<C>>, NoRoom> {
-        // Relaxed: a counter, whose sum each thread sees alike.
-        if self.claimed.fetch_add(1, Relaxed) >= room {
-            self.claimed.fetch_sub(1, Relaxed);
-            return Err(NoRoom);
-        }
-        Ok(self.enter(key))
-    }
-
-    /// Claims a place for a key that has been counted.
-    fn enter(&self, key: KeyId) -> Option<&Slot<C>> {
-        let found = loop {
+        loop {
             let slot = match self.find(key) {
                 Found::Empty(slot) => slot,
-                Found::Slot(slot) => break Some(slot),
-                Found::Frozen => break None,
+                Found::Slot(slot) => return Some(slot),
+                Found::Frozen => return None,
             };
             if broken(Breakage::ClaimStores) {
                 slot.id.store(key.number(), Release);
@@ -159,12 +126,11 @@ impl<C: Counter> Array<C> {
             // AcqRel: a place is claimed once; the loser walks again and meets the winner's id.
             // Model: insert with ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), AcqRel, Relaxed).is_ok() {
+                // Relaxed: a counter.
+                self.claimed.fetch_add(1, Relaxed);
                 return Some(slot);
             }
-        };
-        // It did not enter after all.
-        self.claimed.fetch_sub(1, Relaxed);
-        found
+        }
     }
 
     /// Makes sure that an absent key never enters this array; its slot if it is here.

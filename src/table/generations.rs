@@ -9,7 +9,7 @@
 //! tell the time; its size follows the live keys. Every charge that meets a migration moves one
 //! small chunk, so that no request pays for the whole.
 
-use super::array::{Found, NoRoom};
+use super::array::Found;
 use super::generation::{Aim, Generation};
 use super::migration::Step;
 use super::reclaim::{self, Guard};
@@ -115,37 +115,30 @@ impl<C: Counter> Generations<C> {
         if self.is_mostly_idle(current, now, guard) {
             self.renew(current, self.aim(current, now, 0));
         }
-        match self.enter(current, key, now, guard) {
-            Ok(found) => Ok(found),
-            Err(NoRoom) => match current.array.find(key) {
-                // Another thread has let it in meanwhile.
-                Found::Slot(slot) => Ok(Some(slot)),
-                _ => self.make_room(current, now, guard).map(|()| None),
-            },
+        if self.has_room(current, now, guard) {
+            return Ok(current.array.find_or_claim(key));
+        }
+        match current.array.find(key) {
+            // Another thread has let it in meanwhile.
+            Found::Slot(slot) => Ok(Some(slot)),
+            _ => self.make_room(current, now, guard).map(|()| None),
         }
     }
 
-    /// A place for a new key: with the keys that are still to be moved here there are fewer than
-    /// `max_keys`. Where there is none it moves more chunks, since they may hold expired keys; at
-    /// the bound a few, so that nobody pays for all.
-    fn enter<'g>(
-        &self,
-        current: &'g Generation<C>,
-        key: KeyId,
-        now: u64,
-        guard: &'g Guard,
-    ) -> Result<Option<&'g Slot<C>>, NoRoom> {
+    /// Whether a new key may enter: with the keys that are still to be moved here there are fewer
+    /// than `max_keys`. Where there is no room it moves more chunks, since they may hold expired
+    /// keys; at the bound a few, so that nobody pays for all.
+    fn has_room(&self, current: &Generation<C>, now: u64, guard: &Guard) -> bool {
         let mut chunks = 0;
         loop {
-            let within = current.array.claimed() + current.pending(guard) < self.bounds.max_keys;
-            if within && let Ok(found) = current.array.find_or_claim_within(current.size.room, key)
-            {
-                return Ok(found);
+            let claimed = current.array.claimed();
+            let within = claimed + current.pending(guard) < self.bounds.max_keys;
+            if within && claimed < current.size.room {
+                return true;
             }
-            let Some(previous) =
-                current.previous(guard).filter(|_| within || chunks < CHUNKS_AT_BOUND)
-            else {
-                return Err(NoRoom);
+            let previous = current.previous(guard);
+            let Some(previous) = previous.filter(|_| within || chunks < CHUNKS_AT_BOUND) else {
+                return false;
             };
             self.help(current, &self.step(previous, current, now), guard);
             chunks += 1;
@@ -204,7 +197,7 @@ impl<C: Counter> Generations<C> {
 
     /// The generation to make now: its size follows the keys that are live, and heavier than what
     /// is forgiven.
-    fn aim(&self, current: &Generation<C>, now: u64, forgive: u64) -> Aim {
+    pub(super) fn aim(&self, current: &Generation<C>, now: u64, forgive: u64) -> Aim {
         let census = current.census(&self.spec, now);
         let live = census.at_most_above(forgive);
         let size = current.size.next(census.claimed(), live, self.bounds.max_keys);

@@ -160,13 +160,18 @@ impl<C: Counter> Table<C> {
         Table { generations: Generations::new(spec, bounds, size, now).expect("a few slots") }
     }
 
-    /// Starts a renewal that forgives so much, unless one is under way.
+    /// Starts a renewal that forgives so much, unless one is under way. Under loom it keeps its
+    /// size: a census would load every word, and hide other threads' loads from the checker.
     pub(crate) fn start_renewal(&self, now: u64, forgive: u64) {
         let guard = reclaim::pin();
         let current = self.generations.current(&guard);
         if current.previous(&guard).is_none() {
-            let size = current.size.same();
-            self.generations.renew(current, generation::Aim { size, forgive, now });
+            let aim = if cfg!(tollgate_shuttle) {
+                self.generations.aim(current, now, forgive)
+            } else {
+                generation::Aim { size: current.size.same(), forgive, now }
+            };
+            self.generations.renew(current, aim);
         }
     }
 

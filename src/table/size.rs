@@ -6,6 +6,8 @@ const LEAST_ROOM: usize = if MODEL { 1 } else { 192 };
 const FINE_CHUNK: usize = if MODEL { 1 } else { 16 };
 /// Slots moved at a time where few of them are: passing over them costs little.
 const COARSE_CHUNK: usize = if MODEL { 2 } else { 256 };
+/// Threads that insert at the same moment.
+const THREADS: usize = if MODEL { 8 } else { 256 };
 /// No array is smaller than this part of the one before. Keys that come back to life between the
 /// census and the move are more than were counted: they still find short probes.
 const GREATEST_SHRINK: usize = 16;
@@ -51,11 +53,12 @@ impl Size {
         Self { chunk: FINE_CHUNK, ..self }
     }
 
-    /// Slots for `room` keys and for `before` more that are moved there whatever the room: their
-    /// sum is the most that the array can ever hold, since new keys are counted before they enter.
+    /// Slots for `room` keys, for one more that each thread may let in at the same moment, and for
+    /// `before` that are moved there whatever the room.
     fn for_room(room: usize, before: usize, chunk: usize) -> Self {
         let homes = room.saturating_add(room / 3).saturating_add(1);
-        let slots = homes.saturating_add(room).saturating_add(before);
+        let most = room.saturating_add(before).saturating_add(THREADS);
+        let slots = homes.saturating_add(most);
         Size { homes, slots, room, chunk }
     }
 }
