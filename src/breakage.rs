@@ -67,8 +67,6 @@ pub(crate) enum Breakage {
     NoPin,
     /// Reclaim: two threads may both think that they unlinked the old array.
     UnlinkStores,
-    /// Reclaim: the old array is retired while it is still linked.
-    RetireLinked,
     /// Table: a time before the array's cutoff is used as it is.
     NoCutoff,
     /// Table: an id is claimed with a store in place of an exchange.

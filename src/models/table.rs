@@ -324,6 +324,7 @@ fn retire_against_pinned_reader() {
         move || {
             reclaim::watch();
             body();
+            reclaim::assert_sound();
         }
     };
     let reader = move |swap: bool| {
@@ -337,7 +338,6 @@ fn retire_against_pinned_reader() {
         holds("retire_against_pinned_reader", Some(3), 100, reader(swap));
     }
     super::caught_in_one("retire_against_pinned_reader", Some(3), Breakage::NoPin, reader);
-    super::caught_in_one("retire_against_pinned_reader", Some(3), Breakage::RetireLinked, reader);
     let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
     holds("retire, two helpers", Some(3), 100, watched(helpers, None));
     catches("retire, two helpers", Some(3), Breakage::UnlinkStores, watched(helpers, None));

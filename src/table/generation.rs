@@ -85,8 +85,8 @@ impl<C: Counter> Generation<C> {
     pub(crate) fn unlink(&self) -> Option<*mut Generation<C>> {
         // Acquire: to retire what is seen. Pairs with the exchange that published this generation.
         let previous = self.previous.load(Acquire);
-        if previous.is_null() || broken(Breakage::RetireLinked) {
-            return (!previous.is_null()).then_some(previous);
+        if previous.is_null() {
+            return None;
         }
         if broken(Breakage::UnlinkStores) {
             self.previous.store(ptr::null_mut(), Release);

@@ -99,6 +99,7 @@ mod model {
         guards: u64,
         pinned: BTreeSet<u64>,
         retired: Vec<Retired>,
+        fault: Option<&'static str>,
     }
 
     // A model's threads all run on one OS thread.
@@ -150,8 +151,10 @@ mod model {
                 drop(unsafe { Box::from_raw(value) });
             });
             EPOCH.with_borrow_mut(|epoch| {
-                let known = epoch.retired.iter().any(|retired| retired.place == place);
-                assert!(!known, "retired twice");
+                if epoch.retired.iter().any(|retired| retired.place == place) {
+                    epoch.fault = Some("retired twice");
+                    return;
+                }
                 let holders = epoch.pinned.clone();
                 epoch.retired.push(Retired { place, holders, poison, free });
             });
@@ -162,6 +165,18 @@ mod model {
     /// an error.
     pub(crate) fn watch() {
         EPOCH.with_borrow_mut(|epoch| epoch.strict = true);
+    }
+
+    /// Notes an access to what was freed. It is told at the end, by [`assert_sound`]: a panic here
+    /// would unwind through the checker's threads.
+    pub(crate) fn read_after_free() {
+        EPOCH.with_borrow_mut(|epoch| epoch.fault = Some("read after it was freed"));
+    }
+
+    /// Panics if anything was wrong in this execution.
+    pub(crate) fn assert_sound() {
+        let fault = EPOCH.with_borrow(|epoch| epoch.fault);
+        assert!(fault.is_none(), "{fault:?}");
     }
 
     pub(crate) fn collect(_: usize) {}
@@ -178,4 +193,6 @@ mod model {
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 pub(crate) use model::watch;
 #[cfg(all(test, tollgate_model))]
-pub(crate) use model::{Guard, Poison, collect, collect_some, free_all, pin};
+pub(crate) use model::{
+    Guard, Poison, assert_sound, collect, collect_some, free_all, pin, read_after_free,
+};
