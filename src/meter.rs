@@ -6,7 +6,7 @@ use crate::clock::Now;
 use crate::counter::quota::{Periods, Quota};
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
-use crate::counter::{NEVER, Outcome, Receipt, Request};
+use crate::counter::{NEVER, Outcome, Request};
 use crate::error::ConfigError;
 use crate::overflow::Overflow;
 use crate::policy::{Plan, Policy};
@@ -134,13 +134,17 @@ impl Meter {
         with_table!(&self.store, table => table.look(key, &request, guard))
     }
 
-    pub(crate) fn refund(&self, key: KeyId, receipt: &Receipt, guard: &Guard) -> u64 {
-        with_table!(&self.store, table => table.refund(key, receipt, guard))
-    }
-
-    pub(crate) fn refund_oldest(&self, key: KeyId, amount: u64, now: Now, guard: &Guard) -> u64 {
+    /// Gives up to `amount` back of what was charged at the tick `from` or later, or of all.
+    pub(crate) fn give_back(
+        &self,
+        key: KeyId,
+        now: Now,
+        from: Option<u64>,
+        amount: u64,
+        guard: &Guard,
+    ) -> u64 {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.refund_oldest(key, tick, amount, guard))
+        with_table!(&self.store, table => table.give_back(key, tick, from, amount, guard))
     }
 
     pub(crate) fn reset(&self, key: KeyId, now: Now, guard: &Guard) {

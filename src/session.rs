@@ -3,7 +3,7 @@
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
 use crate::clock::Now;
-use crate::counter::{NEVER, Outcome, Receipt};
+use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, Layer, Verdict};
 use crate::key::Key;
 use crate::meter::Meter;
@@ -139,7 +139,7 @@ impl<'l> Session<'l> {
         match self.meters.get(charge.policy) {
             Some(meter) => {
                 let key = self.meters.key_id(charge.key);
-                meter.refund_oldest(key, charge.cost, self.now, &self.guard)
+                meter.give_back(key, self.now, None, charge.cost, &self.guard)
             }
             None => 0,
         }
@@ -312,8 +312,8 @@ impl<'l> Session<'l> {
         if broken(Breakage::NoUndo) || line.table_full {
             return;
         }
-        let receipt = Receipt { at: line.outcome.at, cost: line.cost };
-        let given = line.meter.refund(line.key, &receipt, &self.guard);
+        let from = Some(line.outcome.at);
+        let given = line.meter.give_back(line.key, self.now, from, line.cost, &self.guard);
         line.outcome.used = line.outcome.used.saturating_sub(given);
     }
 

@@ -38,13 +38,6 @@ pub(crate) struct Outcome {
     pub(crate) clear_at: u64,
 }
 
-/// Proof of a charge, for giving it back: good for one refund.
-#[derive(Debug)]
-pub(crate) struct Receipt {
-    pub(crate) at: u64,
-    pub(crate) cost: u64,
-}
-
 /// The two times that an array of counters lives by, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Base {
@@ -90,16 +83,18 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// What [`charge`](Self::charge) would answer; writes nothing. `used` excludes the cost.
     fn look(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;
 
-    /// Gives a charge back to the bucket that it was recorded in; nothing if that has expired.
-    fn refund(&self, spec: &Self::Spec, base: Base, receipt: &Receipt) -> Result<u64, Moved>;
-
-    /// Gives up to `amount` back, from the oldest live charges on, and returns how much it was.
-    /// `amount` is lowered by what was given, so that the caller can go on after a move.
-    fn refund_oldest(
+    /// Gives up to `amount` units back, from the oldest live charges on that were made at `from` or
+    /// later, or from all live ones; nothing if what was charged at `from` has expired. `amount` is
+    /// lowered by what was given, so that the caller can go on after a move.
+    ///
+    /// Whoever gives back what was charged at `from` or later, and no more of it than that, takes
+    /// units of his own or older ones: what is left expires no earlier than if they were his own.
+    fn give_back(
         &self,
         spec: &Self::Spec,
         base: Base,
         now: u64,
+        from: Option<u64>,
         amount: &mut u64,
     ) -> Result<(), Moved>;
 

@@ -14,7 +14,7 @@
 //! # Progress
 //! Lock-free: an exchange fails only when another one succeeded.
 
-use super::{Base, Counter, Moved, NEVER, Outcome, Receipt, Request};
+use super::{Base, Counter, Moved, NEVER, Outcome, Request};
 use crate::breakage::{Breakage, broken};
 use crate::sync::{AtomicU64, Ordering::*};
 use std::cmp::Ordering;
@@ -149,29 +149,26 @@ impl Counter for Quota {
         Ok(Quota::decide(word, base, request))
     }
 
-    fn refund(&self, _: &Periods, _: Base, receipt: &Receipt) -> Result<u64, Moved> {
+    fn give_back(
+        &self,
+        _: &Periods,
+        base: Base,
+        now: u64,
+        from: Option<u64>,
+        amount: &mut u64,
+    ) -> Result<(), Moved> {
         let mut given = 0;
         self.change(|word| {
             given = 0;
-            if word == 0 || period(word) != receipt.at || used(word) == USED_MAX {
+            let from = from.unwrap_or_else(|| usage(word, base, now).0);
+            // Usage that is held at its greatest number may stand for more than it says.
+            if word == 0 || period(word) != from || used(word) == USED_MAX || used(word) == 0 {
                 return None;
             }
-            given = receipt.cost.min(used(word));
+            given = (*amount).min(used(word));
             Some(pack(period(word), used(word) - given))
         })?;
-        Ok(given)
-    }
-
-    fn refund_oldest(
-        &self,
-        spec: &Periods,
-        base: Base,
-        now: u64,
-        amount: &mut u64,
-    ) -> Result<(), Moved> {
-        // Acquire: as in `change`.
-        let (at, _) = usage(self.word.load(Acquire), base, now);
-        *amount -= self.refund(spec, base, &Receipt { at, cost: *amount })?;
+        *amount -= given;
         Ok(())
     }
 

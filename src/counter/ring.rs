@@ -20,7 +20,7 @@
 use super::scale::Scale;
 use super::snapshot::{Plan, Snapshot, live};
 use super::word::{MOVED, SEALED};
-use super::{Base, Counter, Moved, NEVER, Outcome, Receipt, Request};
+use super::{Base, Counter, Moved, NEVER, Outcome, Request};
 use crate::breakage::{Breakage, broken, ordering};
 use crate::sync::{AtomicU64, Ordering::*, fence};
 
@@ -168,31 +168,6 @@ impl<const R: usize> Ring<R> {
         }
     }
 
-    /// Gives back a charge of `at` whose bucket was merged into a later one: from the oldest bucket
-    /// that may hold it, which expires no later than the one that does.
-    fn refund_merged(&self, spec: &Scale, at: u64, cost: u64) -> Result<u64, Moved> {
-        let format = spec.format();
-        let may_hold = |word| {
-            let time = format.time(word);
-            time > at && time - at < spec.window() && format.count(word) > 0
-        };
-        // Relaxed: only finds the place; `change` looks at the word again.
-        let words = self.words.iter().map(|word| word.load(Relaxed)).enumerate();
-        let oldest =
-            words.filter(|(_, word)| may_hold(*word)).min_by_key(|(_, word)| format.time(*word));
-        let Some((place, _)) = oldest.filter(|_| !broken(Breakage::NoRefundMerged)) else {
-            return Ok(0);
-        };
-        let mut given = 0;
-        self.change(place, |word| {
-            let (after, amount) =
-                if may_hold(word) { format.give_back(word, cost) } else { (word, 0) };
-            given = amount;
-            after
-        })?;
-        Ok(given)
-    }
-
     /// Panics unless R1 holds and at most one word is unsealed.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn assert_ordered(&self, spec: &Scale) {
@@ -263,62 +238,45 @@ impl<const R: usize> Counter for Ring<R> {
         self.attempt(spec, base, request, false)
     }
 
-    fn refund(&self, spec: &Scale, base: Base, receipt: &Receipt) -> Result<u64, Moved> {
-        let Some(at) = receipt.at.checked_sub(base.origin) else {
-            return Ok(0);
-        };
-        let format = spec.format();
-        // The bucket's newest charge is this one or a later one of its cell.
-        let is_bucket = |word| {
-            let time = format.time(word);
-            time >= at && spec.cell(time) == spec.cell(at)
-        };
-        let mut newest = local(base, 0);
-        for place in 0..R {
-            let mut given = None;
-            self.change(place, |word| {
-                newest = newest.max(format.time(word));
-                given = None;
-                if word == 0 || !is_bucket(word) {
-                    return word;
-                }
-                let (after, amount) = format.give_back(word, receipt.cost);
-                given = Some(amount);
-                after
-            })?;
-            if let Some(given) = given {
-                return Ok(given);
-            }
-        }
-        // Expired by now: it is nowhere, and others must not pay for it.
-        if newest.saturating_sub(at) >= spec.window() && !broken(Breakage::RefundExpired) {
-            return Ok(0);
-        }
-        self.refund_merged(spec, at, receipt.cost)
-    }
-
-    fn refund_oldest(
+    fn give_back(
         &self,
         spec: &Scale,
         base: Base,
         now: u64,
+        from: Option<u64>,
         amount: &mut u64,
     ) -> Result<(), Moved> {
+        let format = spec.format();
         let snapshot = self.read()?;
-        let newest = spec.format().time(snapshot.words[snapshot.head]);
+        let newest = format.time(snapshot.words[snapshot.head]);
         let now = local(base, now).max(newest);
+        let oldest = match from {
+            None => 0,
+            // What has expired is nowhere, and others must not pay for it. Model:
+            // expired_charge with RefundExpired.
+            Some(from) => match from.checked_sub(base.origin) {
+                Some(from) if now - from.min(now) < spec.window() => from,
+                Some(from) if broken(Breakage::RefundExpired) => from,
+                _ => return Ok(()),
+            },
+        };
+        // A merged bucket stands in a later cell. Model: merge with NoRefundMerged.
+        let is_other = |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
         for step in 1..=R {
             let mut given = 0;
             self.change((snapshot.head + step) % R, |word| {
+                let (time, cell) = (format.time(word), spec.cell(format.time(word)));
                 // A bucket that was opened since is newer than the charge that is given back.
-                let older = spec.cell(spec.format().time(word)) <= spec.cell(newest);
-                let ours = older && live(spec, word, now);
-                let (after, taken) =
-                    if ours { spec.format().give_back(word, *amount) } else { (word, 0) };
+                let newer = cell > spec.cell(newest) || is_other(cell);
+                let ours = time >= oldest && !newer && live(spec, word, now);
+                let (after, taken) = if ours { format.give_back(word, *amount) } else { (word, 0) };
                 given = taken;
                 after
             })?;
             *amount -= given;
+            if *amount == 0 {
+                break;
+            }
         }
         Ok(())
     }

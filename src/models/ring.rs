@@ -4,7 +4,7 @@ use super::{catches, caught_in_one, holds, holds_in_both};
 use crate::breakage::Breakage;
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
-use crate::counter::{Base, Counter, Moved, Receipt, Request};
+use crate::counter::{Base, Counter, Moved, Request};
 use loom::thread;
 use std::sync::{Arc, Mutex};
 
@@ -52,7 +52,14 @@ fn prepared(limit: u64, before: &[(u64, u64)]) -> (Arc<TinyRing>, Log) {
 /// Gives one charge back, which from then on no longer counts as admitted.
 fn give_back(ring: &TinyRing, limit: u64, log: &Log, (at, cost): (u64, u64)) {
     log.lock().unwrap().retain(|charge| *charge != (at, cost));
-    assert_eq!(ring.refund(&scale(limit), FIRST, &Receipt { at, cost }), Ok(cost));
+    assert_eq!(refund(ring, limit, at, cost), Ok(cost));
+}
+
+/// Gives a charge back and returns how much of it was still there.
+fn refund(ring: &TinyRing, limit: u64, at: u64, cost: u64) -> Result<u64, Moved> {
+    let mut rest = cost;
+    ring.give_back(&scale(limit), FIRST, at, Some(at), &mut rest)?;
+    Ok(cost - rest)
 }
 
 /// No window of recorded times exceeds the limit, and the ring remembers what is still live.
@@ -176,7 +183,7 @@ fn refund_race(
         let (at, cost) = before[refunded];
         // From here on it no longer counts as admitted.
         log.lock().unwrap().retain(|charge| *charge != (at, cost));
-        ring.refund(&scale(limit), FIRST, &Receipt { at, cost }).expect("nobody moves it");
+        refund(&ring, limit, at, cost).expect("nobody moves it");
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_lawful(&ring, FIRST, limit, &log);
     }
@@ -322,13 +329,46 @@ fn merge() {
             assert!(mine != theirs, "one of the two has room, not both");
             assert_lawful(&ring, FIRST, limit, &log);
             // A charge whose bucket was merged into a later one can still be undone.
-            let given = ring.refund(&scale(limit), FIRST, &Receipt { at: 4, cost: 1 });
-            assert_eq!(given, Ok(1), "an undo was lost");
+            assert_eq!(refund(&ring, limit, 4, 1), Ok(1), "an undo was lost");
         }
     };
     holds("merge", None, 5, body());
     catches("merge", None, Breakage::NoMerge, body());
     catches("merge", None, Breakage::NoRefundMerged, body());
+}
+
+/// What has expired is not given back at the cost of others, also if nothing of it is left.
+#[test]
+fn expired_charge() {
+    let body = |swap: bool| {
+        move || {
+            let limit = 3;
+            let (ring, log) = prepared(limit, &[(2, 1)]);
+            let undo = {
+                let (ring, log) = (ring.clone(), log.clone());
+                move || {
+                    if refund(&ring, limit, 2, 1).unwrap() > 0 {
+                        log.lock().unwrap().retain(|charge| *charge != (2, 1));
+                    }
+                }
+            };
+            let later = {
+                let (ring, log) = (ring.clone(), log.clone());
+                move || assert_eq!(charge(&ring, limit, &log, 6, 3), Ok(true), "all had expired")
+            };
+            let other =
+                if swap { thread::spawn(undo.clone()) } else { thread::spawn(later.clone()) };
+            if swap {
+                later()
+            } else {
+                undo()
+            }
+            other.join().unwrap();
+            assert_lawful(&ring, FIRST, limit, &log);
+        }
+    };
+    holds_in_both("expired_charge", 10, body);
+    caught_in_one("expired_charge", None, Breakage::RefundExpired, body);
 }
 
 /// What a charging thread does when it meets a move: it finishes the move, then charges there.

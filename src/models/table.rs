@@ -2,9 +2,9 @@
 
 use super::{catches, holds};
 use crate::breakage::Breakage;
+use crate::counter::Request;
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
-use crate::counter::{Receipt, Request};
 use crate::table::reclaim::{self, pin};
 use crate::table::{KeyId, Table};
 use loom::thread;
@@ -61,8 +61,8 @@ impl Race {
                 Refund(number) => {
                     let charge = self.before[number];
                     log.lock().unwrap().retain(|other| *other != charge);
-                    let receipt = Receipt { at: charge.1, cost: charge.2 };
-                    let given = table.refund(KeyId::new(charge.0), &receipt, &pin());
+                    let (key, at, cost) = charge;
+                    let given = table.give_back(KeyId::new(key), at, Some(at), cost, &pin());
                     assert_eq!(given, charge.2, "a refund was lost");
                 }
                 Renew(now) => table.start_renewal(now, 0),

@@ -23,7 +23,7 @@ mod slot;
 mod slots;
 mod stats;
 
-use crate::counter::{Base, Counter, Moved, Outcome, Receipt, Request};
+use crate::counter::{Base, Counter, Moved, Outcome, Request};
 use array::Found;
 use generations::Generations;
 use reclaim::Guard;
@@ -87,19 +87,19 @@ impl<C: Counter> Table<C> {
         .unwrap_or_else(|| absent(request))
     }
 
-    /// Gives a charge back; returns how much of it was still there.
-    pub(crate) fn refund(&self, key: KeyId, receipt: &Receipt, guard: &Guard) -> u64 {
-        self.visit(key, receipt.at, guard, |counter, base| {
-            counter.refund(self.spec(), base, receipt)
-        })
-        .unwrap_or(0)
-    }
-
-    /// Gives up to `amount` back from the oldest live charges on; returns how much it was.
-    pub(crate) fn refund_oldest(&self, key: KeyId, now: u64, amount: u64, guard: &Guard) -> u64 {
+    /// Gives up to `amount` back of what was charged at `from` or later, or of all; returns how
+    /// much it was.
+    pub(crate) fn give_back(
+        &self,
+        key: KeyId,
+        now: u64,
+        from: Option<u64>,
+        amount: u64,
+        guard: &Guard,
+    ) -> u64 {
         let mut rest = amount;
         self.visit(key, now, guard, |counter, base| {
-            counter.refund_oldest(self.spec(), base, now, &mut rest)
+            counter.give_back(self.spec(), base, now, from, &mut rest)
         });
         amount - rest
     }
