@@ -103,6 +103,9 @@ mod meters;
 mod models;
 mod overflow;
 mod policy;
+mod price;
+mod request;
+mod reservation;
 #[cfg(all(test, tollgate_shuttle))]
 mod schedules;
 mod session;
@@ -122,6 +125,8 @@ pub use key::Key;
 pub use limiter::Limiter;
 pub use overflow::Overflow;
 pub use policy::{MAX_WINDOW, MIN_WINDOW, Policy};
+pub use price::TokenPrice;
+pub use reservation::{MAX_RESERVED, Reservation, ReservationError};
 pub use session::Session;
 pub use stats::Stats;
 

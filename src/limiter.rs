@@ -8,6 +8,7 @@ use crate::http;
 use crate::key::Key;
 use crate::meters::Meters;
 use crate::policy::Policy;
+use crate::reservation::{Reservation, ReservationError};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::table::reclaim;
@@ -77,6 +78,46 @@ impl Limiter {
     /// Gives units back. See [`Session::refund`].
     pub fn refund(&self, charge: &Charge<'_>) -> u64 {
         self.session().refund(charge)
+    }
+
+    /// Charges a request whose cost is known only afterwards. See [`Reservation`].
+    ///
+    /// # Errors
+    /// The decision, if the request is not allowed; then nothing was charged.
+    pub fn reserve(&self, charges: &[Charge<'_>]) -> Result<Reservation, Decision> {
+        self.session().reserve(charges)
+    }
+
+    /// Charges so much more to each layer of a reservation, or to none. See [`Reservation`].
+    ///
+    /// # Errors
+    /// If the reservation is closed or of another limiter, or there is not one amount a layer.
+    pub fn extend(
+        &self,
+        reservation: &mut Reservation,
+        more: &[u64],
+    ) -> Result<Decision, ReservationError> {
+        self.session().extend(reservation, more)
+    }
+
+    /// Closes a reservation with what each layer has really cost. See [`Reservation`].
+    ///
+    /// # Errors
+    /// As [`extend`](Self::extend).
+    pub fn settle(
+        &self,
+        reservation: &mut Reservation,
+        actual: &[u64],
+    ) -> Result<Decision, ReservationError> {
+        self.session().settle(reservation, actual)
+    }
+
+    /// Closes a reservation that has cost nothing. See [`Reservation`].
+    ///
+    /// # Errors
+    /// If the reservation is closed or of another limiter.
+    pub fn cancel(&self, reservation: &mut Reservation) -> Result<Decision, ReservationError> {
+        self.session().cancel(reservation)
     }
 
     /// Forgets what a key has used. See [`Session::reset_key`].

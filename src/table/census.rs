@@ -2,7 +2,6 @@
 
 /// Slots of the largest sample.
 pub(crate) const MOST_SAMPLES: usize = 1024;
-const LEAST_SAMPLES: usize = 64;
 
 /// How many keys there are and what those of a sample have used.
 #[derive(Clone, Debug)]
@@ -16,7 +15,7 @@ pub(crate) struct Census {
 impl Census {
     /// Slots to look at in an array with so many homes.
     pub(crate) fn samples(homes: usize) -> usize {
-        (homes / 8).clamp(LEAST_SAMPLES, MOST_SAMPLES).min(homes)
+        homes.min(MOST_SAMPLES)
     }
 
     /// Of an array of `claimed` keys, in which a sample met keys with these uses.

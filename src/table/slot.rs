@@ -14,6 +14,9 @@ pub(super) const EMPTY: u64 = 0;
 pub(super) const FROZEN: u64 = 1;
 
 impl KeyId {
+    /// The id of no key that anybody asks for.
+    pub(crate) const NONE: KeyId = KeyId(u64::MAX);
+
     #[inline(always)]
     pub(crate) fn new(hash: u64) -> Self {
         KeyId(if hash <= FROZEN { hash + 2 } else { hash })

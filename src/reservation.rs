@@ -1,0 +1,267 @@
+//! A charge whose cost is known only afterwards: reserved, extended, settled.
+
+use crate::charge::{Charge, PolicyId};
+use crate::counter::Outcome;
+use crate::decision::Decision;
+use crate::request::{Context, Line, Mode, invalid, refused};
+use crate::table::KeyId;
+use std::fmt;
+
+/// The most charges of one reservation.
+pub const MAX_RESERVED: usize = 8;
+
+/// A request that has been charged an estimate, and may cost more or less.
+///
+/// ```text
+/// reserve(estimate) -> extend(more)* -> settle(actual) | cancel()
+/// ```
+///
+/// The estimate is charged at once, under all policies of the request or under none, so that
+/// requests that run at the same time cannot spend the same units. What was charged never is less
+/// than what was reserved, and stays charged until it is settled.
+///
+/// - **extend** charges more to each layer, or to none: then the answer is 'stop now', with the
+///   layer and the wait.
+/// - **settle** with less gives the difference back to the window or the period that was charged:
+///   nothing if that has passed. With more it charges the difference whatever the usage is, so that a
+///   debt blocks later requests until it has passed.
+/// - **cancel** settles with nothing.
+///
+/// A reservation is plain data: it can be kept as long as a response streams, and sent between
+/// threads. *Dropped unsettled it stays charged* until its window or period has passed; nothing
+/// sweeps and nothing leaks.
+///
+/// Amounts are given for each charge, in their order, in the units of its policy. A reservation that
+/// is extended for longer than a window gives back no more than its last extension, since what came
+/// before has expired in part.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Limiter, Period, Policy};
+///
+/// let minute = Duration::from_secs(60);
+/// let limiter = Limiter::builder()
+///     .policy(Policy::sliding("requests", 10, minute))
+///     .policy(Policy::sliding("tokens", 100_000, minute))
+///     .build()?;
+/// let [requests, tokens] = ["requests", "tokens"].map(|name| limiter.policy(name).unwrap());
+///
+/// // The prompt is known, the answer is not: reserve room for 500 tokens of it.
+/// let charges = [requests.charge("alice", 1), tokens.charge("alice", 1_200 + 500)];
+/// let mut reservation = limiter.reserve(&charges).expect("there is room");
+/// // The answer is getting longer.
+/// let decision = limiter.extend(&mut reservation, &[0, 500])?;
+/// if !decision.is_allowed() {
+///     // Stop the stream here.
+/// }
+/// // One request, and so many tokens in the end.
+/// let decision = limiter.settle(&mut reservation, &[1, 1_200 + 640])?;
+/// assert_eq!(limiter.peek(&[tokens.charge("alice", 0)]).remaining, 100_000 - 1_840);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "an unsettled reservation stays charged until its window has passed"]
+pub struct Reservation {
+    held: [Held; MAX_RESERVED],
+    len: usize,
+    open: bool,
+    decision: Decision,
+}
+
+/// What is charged to one layer.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    policy: PolicyId,
+    key: KeyId,
+    limit: Option<u64>,
+    /// All that was charged.
+    charged: u64,
+    /// The tick of the first charge; all others came later.
+    first_at: u64,
+    /// The newest charge and its tick.
+    last: u64,
+    last_at: u64,
+}
+
+/// Why a reservation was not touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReservationError {
+    /// It has been settled or cancelled already.
+    Closed,
+    /// It was made by another limiter.
+    Foreign,
+    /// There must be one amount for each charge.
+    Amounts {
+        /// The number of charges.
+        expected: usize,
+        /// The number of amounts.
+        value: usize,
+    },
+}
+
+impl fmt::Display for ReservationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReservationError::Closed => write!(f, "the reservation is settled already"),
+            ReservationError::Foreign => write!(f, "the reservation is one of another limiter"),
+            ReservationError::Amounts { expected, value } => {
+                write!(f, "{value} amounts for a reservation of {expected} charges")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReservationError {}
+
+impl Reservation {
+    /// The decision that allowed it.
+    pub fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// What is charged now to the layer of this place, in its units; after settling what it has
+    /// cost. `None` beyond the last layer.
+    pub fn charged(&self, layer: usize) -> Option<u64> {
+        self.held().get(layer).map(|held| held.charged)
+    }
+
+    /// Whether it can still be extended and settled.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    fn held(&self) -> &[Held] {
+        &self.held[..self.len]
+    }
+
+    /// Whether it is open, of this limiter, and has so many layers.
+    fn expect(&self, context: &Context<'_>, amounts: usize) -> Result<(), ReservationError> {
+        if self.held().iter().any(|held| context.meters.get(held.policy).is_none()) {
+            return Err(ReservationError::Foreign);
+        }
+        if amounts != self.len {
+            return Err(ReservationError::Amounts { expected: self.len, value: amounts });
+        }
+        if self.open { Ok(()) } else { Err(ReservationError::Closed) }
+    }
+}
+
+impl Held {
+    const NOTHING: Held = Held {
+        policy: PolicyId::NONE,
+        key: KeyId::NONE,
+        limit: None,
+        charged: 0,
+        first_at: 0,
+        last: 0,
+        last_at: 0,
+    };
+
+    /// Notes a charge that was made.
+    fn add(&mut self, line: &Line<'_>) {
+        if line.cost == 0 || line.table_full {
+            return;
+        }
+        let Outcome { at, .. } = line.outcome;
+        if self.charged == 0 {
+            self.first_at = at;
+        }
+        self.charged = self.charged.saturating_add(line.cost);
+        (self.last, self.last_at) = (line.cost, at);
+    }
+
+    /// Gives `amount` of what was charged back.
+    fn give_back(&self, context: &Context<'_>, line: &Line<'_>, amount: u64) {
+        let give_back = |from: u64, amount: u64| {
+            line.meter.give_back(self.key, context.now, Some(from), amount, &context.guard)
+        };
+        // As long as the first charge counts, so do all.
+        let given = give_back(self.first_at, amount);
+        if given < amount && self.last_at > self.first_at {
+            give_back(self.last_at, (amount - given).min(self.last));
+        }
+    }
+
+    fn line<'l>(&self, context: &Context<'l>, cost: u64) -> Option<Line<'l>> {
+        context.line_for(self.policy, || self.key, cost, self.limit)
+    }
+}
+
+pub(crate) fn reserve(
+    context: &Context<'_>,
+    charges: &[Charge<'_>],
+) -> Result<Reservation, Decision> {
+    let mut lines = [None; MAX_RESERVED];
+    let lines = context.lines(charges, &mut lines).map_err(invalid)?;
+    let decision = context.decide_lines(lines, Mode::Check, &mut []);
+    if !decision.is_allowed() {
+        return Err(decision);
+    }
+    let mut held = [Held::NOTHING; MAX_RESERVED];
+    for ((held, line), charge) in held.iter_mut().zip(lines.iter().flatten()).zip(charges) {
+        *held = Held { policy: line.policy, key: line.key, limit: charge.limit, ..Held::NOTHING };
+        held.add(line);
+    }
+    Ok(Reservation { held, len: charges.len(), open: true, decision })
+}
+
+pub(crate) fn extend(
+    context: &Context<'_>,
+    reservation: &mut Reservation,
+    more: &[u64],
+) -> Result<Decision, ReservationError> {
+    reservation.expect(context, more.len())?;
+    let mut lines = [None; MAX_RESERVED];
+    for ((line, held), more) in lines.iter_mut().zip(reservation.held()).zip(more) {
+        *line = held.line(context, *more);
+    }
+    let lines = &mut lines[..more.len()];
+    let decision = context.decide_lines(lines, Mode::Check, &mut []);
+    if decision.is_allowed() {
+        for (held, line) in reservation.held.iter_mut().zip(lines.iter().flatten()) {
+            held.add(line);
+        }
+    }
+    Ok(decision)
+}
+
+pub(crate) fn settle(
+    context: &Context<'_>,
+    reservation: &mut Reservation,
+    actual: &[u64],
+) -> Result<Decision, ReservationError> {
+    reservation.expect(context, actual.len())?;
+    reservation.open = false;
+    let mut lines = [None; MAX_RESERVED];
+    let mut full = None;
+    for ((line, held), actual) in lines.iter_mut().zip(&mut reservation.held).zip(actual) {
+        *line = held.line(context, actual.saturating_sub(held.charged));
+        let Some(line) = line else { continue };
+        if *actual < held.charged {
+            held.give_back(context, line, held.charged - actual);
+        }
+        // Each layer by itself: what was spent is charged wherever it can be.
+        if context.charge_line(line, Mode::Force).is_err() {
+            full = Some(line.policy);
+        }
+        held.charged = *actual;
+    }
+    Ok(match full {
+        Some(policy) => refused(policy),
+        None => context.report(lines.iter().flatten()),
+    })
+}
+
+pub(crate) fn cancel(
+    context: &Context<'_>,
+    reservation: &mut Reservation,
+) -> Result<Decision, ReservationError> {
+    settle(context, reservation, &[0; MAX_RESERVED][..reservation.len])
+}
+
+/// Sent between threads and kept for as long as a response streams.
+const _: fn() = || {
+    fn sent<T: Send + Sync + 'static>() {}
+    sent::<Reservation>();
+};
