@@ -71,6 +71,8 @@ pub(crate) enum Breakage {
     NoCutoff,
     /// Table: an id is claimed with a store in place of an exchange.
     ClaimStores,
+    /// Limits: a request is held to the limit that the policy was built with.
+    OldLimit,
     /// Layers: a lost race leaves the earlier layers charged.
     NoUndo,
 }

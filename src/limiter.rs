@@ -210,7 +210,7 @@ impl Limiter {
 }
 
 /// What the schedules do by hand and a table does by itself.
-#[cfg(all(test, tollgate_shuttle))]
+#[cfg(all(test, tollgate_model))]
 impl Limiter {
     /// Starts a renewal of a policy's table, unless one is under way.
     pub(crate) fn start_renewal(&self, policy: PolicyId, now: Now) {

@@ -1,5 +1,6 @@
 //! One policy at work: its present limit, its time, and the table of the right shape.
 
+use crate::breakage::{Breakage, broken};
 use crate::calendar::Calendar;
 use crate::charge::PolicyId;
 use crate::clock::Now;
@@ -91,7 +92,9 @@ impl Meter {
     pub(crate) fn limit(&self, wanted: Option<u64>) -> u64 {
         match wanted {
             Some(wanted) => wanted.min(self.policy.greatest_limit()),
-            // Relaxed: a limit publishes nothing but itself.
+            None if broken(Breakage::OldLimit) => self.policy.limit(),
+            // Relaxed: a limit publishes nothing but itself. Model: extended_against_set_limit with
+            // OldLimit.
             None => self.limit.load(Relaxed),
         }
     }
@@ -199,7 +202,7 @@ impl Meter {
     }
 }
 
-#[cfg(all(test, tollgate_shuttle))]
+#[cfg(all(test, tollgate_model))]
 impl Meter {
     pub(crate) fn start_renewal(&self, now: Now) {
         let tick = self.time.tick(now);

@@ -7,6 +7,7 @@
 
 mod layers;
 mod quota;
+mod reservation;
 mod ring;
 mod table;
 
