@@ -14,9 +14,10 @@
 //! # Progress
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
 
+use super::error::OutOfMemory;
 use super::size::Size;
 use super::slot::{EMPTY, FROZEN, KeyId, Slot};
-use super::slots::{OutOfMemory, Slots};
+use super::slots::Slots;
 use crate::breakage::{Breakage, broken};
 use crate::counter::{Base, Counter};
 use crate::sync::{AtomicUsize, Ordering::*};

@@ -2,6 +2,7 @@
 
 use super::array::Array;
 use super::census::Census;
+use super::error::OutOfMemory;
 use super::forgiven::Forgiven;
 use super::migration::Migration;
 use super::reclaim::Guard;
@@ -10,7 +11,6 @@ use super::reclaim::Poison;
 #[cfg(not(all(test, tollgate_model)))]
 use super::reclaim::Shed;
 use super::size::Size;
-use super::slots::OutOfMemory;
 use crate::breakage::{Breakage, broken};
 use crate::counter::Counter;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*};

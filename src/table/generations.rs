@@ -10,12 +10,12 @@
 //! small chunk, so that no request pays for the whole.
 
 use super::array::Found;
+use super::error::{NoPlace, OutOfMemory};
 use super::generation::{Aim, Generation};
 use super::migration::Step;
 use super::reclaim::{self, Guard};
 use super::size::Size;
 use super::slot::{KeyId, Slot};
-use super::slots::OutOfMemory;
 use super::stats::TableStats;
 use crate::counter::Counter;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic};
@@ -30,15 +30,6 @@ pub(crate) struct Bounds {
     pub(crate) max_keys: usize,
     /// Units that evictions may forgive a key within one window; 0 evicts no live key.
     pub(crate) allowance: u64,
-}
-
-/// Why a key has no counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoPlace {
-    /// A new key found `max_keys` keys, or no memory for more.
-    Full,
-    /// The array is past the end of its time, and there is no memory for another.
-    Outlived,
 }
 
 #[derive(Debug)]

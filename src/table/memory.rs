@@ -1,7 +1,7 @@
 //! Zeroed memory for an array: mapped from the system where it is large, so that pages cost nothing
 //! until they are touched and go back when the array goes; from the allocator elsewhere.
 
-use super::slots::OutOfMemory;
+use super::error::OutOfMemory;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 

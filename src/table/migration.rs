@@ -15,8 +15,8 @@
 //! Wait-free: a chunk is a fixed number of slots.
 
 use super::array::Array;
+use super::error::OutOfMemory;
 use super::slot::{KeyId, Slot};
-use super::slots::OutOfMemory;
 use crate::breakage::{Breakage, broken};
 use crate::counter::Counter;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};

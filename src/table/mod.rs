@@ -11,6 +11,7 @@
 
 mod array;
 mod census;
+mod error;
 mod forgiven;
 mod generation;
 mod generations;
@@ -29,9 +30,9 @@ use generations::Generations;
 use reclaim::Guard;
 use size::Size;
 
-pub(crate) use generations::{Bounds, NoPlace};
+pub(crate) use error::{NoPlace, OutOfMemory};
+pub(crate) use generations::Bounds;
 pub(crate) use slot::KeyId;
-pub(crate) use slots::OutOfMemory;
 pub(crate) use stats::TableStats;
 
 /// The counters of one policy's keys.

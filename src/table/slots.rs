@@ -1,13 +1,10 @@
 //! The slots of an array in zeroed memory.
 
+use super::error::OutOfMemory;
 use super::slot::Slot;
 use crate::counter::Counter;
 #[cfg(all(test, tollgate_model))]
 use crate::sync::{Ordering::Relaxed, Statistic};
-
-/// No array could be allocated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OutOfMemory;
 
 #[cfg(not(all(test, tollgate_model)))]
 mod zeroed {
