@@ -42,7 +42,9 @@
 //!   [`refund`](Session::refund), a forced [`charge`](Session::charge) or a layered request that
 //!   lost a race an exact policy may hold a charge longer than the log would, never shorter.
 //! - **C. All or nothing.** A request is charged under all its policies or under none. A denial
-//!   names the first policy without room and the longest wait over all of them.
+//!   names the first policy without room and the longest wait over all of them. A
+//!   [`Reservation`] is never charged less than what was reserved until it is settled, and exactly
+//!   what it has cost then, as far as its windows and periods have not passed.
 //! - **D. Lock-free.** No thread waits for another. A thread that is stopped or killed anywhere
 //!   leaves nothing to repair.
 //! - **E. No allocation per request** about a known key. New keys make a table grow: now and then one
@@ -80,7 +82,7 @@
 //!
 //! # The way of a request
 //!
-//! [`Limiter`] -> [`Session`] -> meter (one policy at work) -> table (from a key to its slot) ->
+//! [`Limiter`] -> [`Session`] -> request (its lines) -> meter (one policy at work) -> table (from a key to its slot) ->
 //! counter (ring or quota) -> word. Each knows only those behind it.
 
 // The hooks of loom's models have no use under shuttle.
