@@ -107,6 +107,28 @@ fn what_has_passed_is_not_given_back() {
     assert_eq!(both(START + 61 * MINUTE + BLUR), [0, 250], "it expires when its charge does");
 }
 
+/// A stream that outlives the window gives back what of its last extension it did not need, and
+/// nothing of what has expired in part.
+#[test]
+fn a_stream_longer_than_the_window() {
+    let (limiter, ids) = limiter([tokens(1_000)]);
+    let stream = |actual| {
+        let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 100)]).unwrap();
+        for (second, more) in [(20, 200), (50, 300)] {
+            let session = at(&limiter, START + second * SECOND);
+            assert!(session.extend(&mut reservation, &[more]).unwrap().is_allowed());
+        }
+        let end = START + 70 * SECOND;
+        at(&limiter, end).settle(&mut reservation, &[actual]).unwrap();
+        let used = used(&limiter, ids[0], end);
+        at(&limiter, end).reset_key(ids[0], "k");
+        used
+    };
+    assert_eq!(stream(600), 500);
+    assert_eq!(stream(450), 350);
+    assert_eq!(stream(10), 200, "the first extension stays until its window has passed");
+}
+
 /// An extension that has no room charges nothing, in no layer, and the stream can be settled.
 #[test]
 fn an_extension_stops_at_the_limit() {
