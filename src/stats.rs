@@ -23,7 +23,7 @@ pub struct Stats {
     /// Keys that have used anything that still counts: estimated from a sample of 1,024
     /// slots, and exact in a table that has no more.
     pub live_keys: usize,
-    /// Slots that hold a key, live or not.
+    /// Slots that hold a key, live or not; a key that is just moving may be counted twice.
     pub used_slots: usize,
     /// Slots of the present array.
     pub slots: usize,

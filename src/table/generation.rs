@@ -68,8 +68,11 @@ impl<C: Counter> Generation<C> {
             number: self.number + 1,
             forgiven: self.forgiven.and(forgive, window, cutoff),
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
-            // Not at once again, whatever this one leaves.
-            census_at: AtomicU64::new(cutoff.saturating_add(patience(window))),
+            // Where this one has no more room than the last, not at once again, whatever it leaves.
+            census_at: AtomicU64::new(match size.room > self.size.room {
+                true => 0,
+                false => cutoff.saturating_add(patience(window)),
+            }),
         })
     }
 
