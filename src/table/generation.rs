@@ -29,8 +29,17 @@ pub(crate) struct Generation<C: Counter> {
     pub(crate) forgiven: Forgiven,
     /// Written once, from non-null to null, when everything has been moved.
     previous: AtomicPtr<Generation<C>>,
-    /// The tick from which on it may pay to take a census again.
-    census_at: AtomicU64,
+    /// The ticks from which on it may pay to take a census again, for each of its uses.
+    census_at: [AtomicU64; 2],
+}
+
+/// What a census is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To see whether the array is mostly idle.
+    Shrink,
+    /// To see whether a full array has keys to drop.
+    Drop,
 }
 
 /// What a generation is made for.
@@ -52,7 +61,7 @@ impl<C: Counter> Generation<C> {
             number: 0,
             forgiven: Forgiven::default(),
             previous: AtomicPtr::new(ptr::null_mut()),
-            census_at: AtomicU64::new(0),
+            census_at: [AtomicU64::new(0), AtomicU64::new(0)],
         })
     }
 
@@ -61,6 +70,8 @@ impl<C: Counter> Generation<C> {
         let Aim { size, forgive, now } = aim;
         let cutoff = now.max(self.array.base().cutoff);
         let window = C::window(spec);
+        let later = cutoff.saturating_add(patience(window));
+        let grown = size.room > self.size.room;
         Ok(Generation {
             array: Array::new(size, C::base(spec, cutoff))?,
             size,
@@ -68,11 +79,9 @@ impl<C: Counter> Generation<C> {
             number: self.number + 1,
             forgiven: self.forgiven.and(forgive, window, cutoff),
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
-            // Where this one has no more room than the last, not at once again, whatever it leaves.
-            census_at: AtomicU64::new(match size.room > self.size.room {
-                true => 0,
-                false => cutoff.saturating_add(patience(window)),
-            }),
+            // Not at once again, whatever this one leaves; but one that has grown to the bound is
+            // looked at when it is full.
+            census_at: [AtomicU64::new(later), AtomicU64::new(if grown { 0 } else { later })],
         })
     }
 
@@ -117,15 +126,16 @@ impl<C: Counter> Generation<C> {
     }
 
     /// Whether a census may be taken: a flood of new keys must not pay for one each.
-    pub(crate) fn is_census_due(&self, now: u64) -> bool {
+    pub(crate) fn is_census_due(&self, purpose: Purpose, now: u64) -> bool {
         // Relaxed: only spreads the samples.
-        now >= self.census_at.load(Relaxed)
+        now >= self.census_at[purpose as usize].load(Relaxed)
     }
 
     /// No census for a 64th of a window: the last one showed that it would not pay.
-    pub(crate) fn put_census_off(&self, spec: &C::Spec, now: u64) {
+    pub(crate) fn put_census_off(&self, purpose: Purpose, spec: &C::Spec, now: u64) {
+        let later = now.saturating_add(patience(C::window(spec)));
         // Relaxed: as above.
-        self.census_at.store(now.saturating_add(patience(C::window(spec))), Relaxed);
+        self.census_at[purpose as usize].store(later, Relaxed);
     }
 
     /// Whether this array's keys have had two windows to expire.

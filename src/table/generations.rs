@@ -11,7 +11,7 @@
 
 use super::array::Found;
 use super::error::{NoPlace, OutOfMemory};
-use super::generation::{Aim, Generation};
+use super::generation::{Aim, Generation, Purpose};
 use super::migration::Step;
 use super::reclaim::{self, Guard};
 use super::size::Size;
@@ -152,7 +152,7 @@ impl<C: Counter> Generations<C> {
         if current.size.room < self.bounds.max_keys {
             return Some(0);
         }
-        if !current.is_census_due(now) {
+        if !current.is_census_due(Purpose::Drop, now) {
             return None;
         }
         let census = current.census(&self.spec, now);
@@ -164,7 +164,7 @@ impl<C: Counter> Generations<C> {
         let left = current.forgiven.left(self.bounds.allowance, window, cutoff);
         let forgive = census.lightest_eighth(left);
         if forgive.is_none() {
-            current.put_census_off(&self.spec, now);
+            current.put_census_off(Purpose::Drop, &self.spec, now);
         }
         forgive
     }
@@ -174,14 +174,14 @@ impl<C: Counter> Generations<C> {
         // A full array has a census of its own.
         if current.array.claimed() >= current.size.room
             || !current.is_large(Size::first(self.bounds.max_keys))
-            || !current.is_census_due(now)
+            || !current.is_census_due(Purpose::Shrink, now)
             || current.previous(guard).is_some()
         {
             return false;
         }
         let idle = self.aim(current, now, 0).size.homes <= current.size.homes / 4;
         if !idle {
-            current.put_census_off(&self.spec, now);
+            current.put_census_off(Purpose::Shrink, &self.spec, now);
         }
         idle
     }
