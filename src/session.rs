@@ -91,8 +91,9 @@ impl<'l> Session<'l> {
     /// exceed the limit, and later requests are denied until it has passed. A bucket remembers up to
     /// 32 times the greatest limit, a calendar period up to 2⁴² units.
     ///
-    /// The verdict is [`Verdict::Allowed`] unless a key found no place
-    /// ([`Verdict::TableFull`]) or a charge is [`Verdict::Invalid`]; then nothing was charged, but
+    /// The verdict is [`Verdict::Allowed`](crate::Verdict::Allowed) unless a key found no place
+    /// ([`Verdict::TableFull`](crate::Verdict::TableFull)) or a charge is
+    /// [`Verdict::Invalid`](crate::Verdict::Invalid); then nothing was charged, but
     /// for a debt beyond what its bucket remembers, which cannot be told from more and stays.
     pub fn charge(&self, charges: &[Charge<'_>]) -> Decision {
         self.context.decide(charges, Mode::Force, &mut [])

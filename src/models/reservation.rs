@@ -42,44 +42,47 @@ fn together(
     one: impl FnOnce() + Send + 'static,
     other: impl FnOnce() + Send + 'static,
 ) {
-    let (here, there): (Box<dyn FnOnce() + Send>, Box<dyn FnOnce() + Send>) =
-        if swap { (Box::new(other), Box::new(one)) } else { (Box::new(one), Box::new(other)) };
-    let there = thread::spawn(there);
-    here();
+    let there = if swap {
+        let there = thread::spawn(one);
+        other();
+        there
+    } else {
+        let there = thread::spawn(other);
+        one();
+        there
+    };
     there.join().unwrap();
 }
 
 /// One is settled while another is reserved: later, so that the bucket is sealed meanwhile, or at
 /// the same instant.
-fn settle_against_reserve(later: u64) -> impl Fn(bool) -> Box<dyn Fn() + Send + Sync> {
-    move |swap| {
-        Box::new(move || {
-            let (limiter, policy) = prepared(4);
-            let first = reserve(&limiter, policy, START, 3).expect("room");
-            let admitted = Arc::new(Mutex::new(0));
-            let settling = {
-                let limiter = limiter.clone();
-                move || settle(&limiter, first, START, 1)
-            };
-            let reserving = {
-                let (limiter, admitted) = (limiter.clone(), admitted.clone());
-                move || {
-                    if reserve(&limiter, policy, START + later, 1).is_some() {
-                        *admitted.lock().unwrap() += 1;
-                    }
+fn settle_against_reserve(later: u64, swap: bool) -> impl Fn() + Send + Sync {
+    move || {
+        let (limiter, policy) = prepared(4);
+        let first = reserve(&limiter, policy, START, 3).expect("room");
+        let admitted = Arc::new(Mutex::new(0));
+        let settling = {
+            let limiter = limiter.clone();
+            move || settle(&limiter, first, START, 1)
+        };
+        let reserving = {
+            let (limiter, admitted) = (limiter.clone(), admitted.clone());
+            move || {
+                if reserve(&limiter, policy, START + later, 1).is_some() {
+                    *admitted.lock().unwrap() += 1;
                 }
-            };
-            together(swap, settling, reserving);
-            let admitted = *admitted.lock().unwrap();
-            assert_eq!(admitted, 1, "there was room before and after");
-            assert_eq!(used(&limiter, policy, START + later), 2, "charged is what was used");
-        })
+            }
+        };
+        together(swap, settling, reserving);
+        let admitted = *admitted.lock().unwrap();
+        assert_eq!(admitted, 1, "there was room before and after");
+        assert_eq!(used(&limiter, policy, START + later), 2, "charged is what was used");
     }
 }
 
 #[test]
 fn settled_against_reserve() {
-    let body = settle_against_reserve(0);
+    let body = |swap| settle_against_reserve(0, swap);
     for swap in [false, true] {
         holds("settled_against_reserve", Some(3), 10, body(swap));
     }
@@ -88,7 +91,7 @@ fn settled_against_reserve() {
 
 #[test]
 fn settled_against_seal() {
-    let body = settle_against_reserve(1);
+    let body = |swap| settle_against_reserve(1, swap);
     for swap in [false, true] {
         holds("settled_against_seal", Some(3), 10, body(swap));
     }
