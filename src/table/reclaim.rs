@@ -190,8 +190,6 @@ mod model {
     }
 }
 
-#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
-pub(crate) use model::watch;
 #[cfg(all(test, tollgate_model))]
 pub(crate) use model::{Guard, Poison, collect, collect_some, free_all, pin, read_after_free};
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
