@@ -25,8 +25,12 @@ pub enum Verb {
 /// with a header line (its fields are the columns), plain or gzip. Lines are taken in order of time.
 /// Every request is charged under all policies, in the order of the file, or under none.
 ///
-/// Memory: 16 + 4 k + 8 c bytes per line, for k fields that policies have for their key and c costs
-/// that come from the log; and each distinct key once.
+/// A policy with an estimate is for costs that are known only afterwards: a request reserves the
+/// estimate, and settles to its cost when it is over.
+///
+/// Memory: 16 + 4 k + 8 c bytes per line, for k fields that policies have for their key and c costs,
+/// estimates and durations that come from the log; each distinct key once; and about 1 KiB for each
+/// request that is reserved and not over.
 #[derive(Debug, Parser)]
 pub struct Replay {
     /// The policies (TOML)

@@ -82,11 +82,12 @@ impl From<WriteError> for Failure {
 /// Replays a log.
 pub fn replay(args: args::Replay) -> Result<(), Failure> {
     check_options(&args)?;
-    let policies = policy_file::read(&args.policy).map_err(Failure::Policy)?;
+    let file = policy_file::read(&args.policy).map_err(Failure::Policy)?;
+    let policies = &file.policies[..];
     let bar = progress_bar();
     let input = Input::open(source(&args)?, &bar)?;
     let name = input.name.clone();
-    let mut recorder = Recorder::new(&args.policy, &policies);
+    let mut recorder = Recorder::new(&args.policy, &file);
     let unparsable =
         log::read::<_, Failure>(input, args.format, args.time.as_deref(), &mut recorder);
     bar.finish_and_clear();
@@ -96,10 +97,10 @@ pub fn replay(args: args::Replay) -> Result<(), Failure> {
     };
     let mut tally = Tally::new(&recording);
     let mut decisions = match &args.decisions {
-        Some(path) => Some(Decisions::create(path, &policies)?),
+        Some(path) => Some(Decisions::create(path, policies)?),
         None => None,
     };
-    let speed = replay::run(&recording, &policies, |outcome| {
+    let speed = replay::run(&recording, policies, |outcome| {
         tally.count(outcome);
         decisions.as_mut().map_or(Ok(()), |decisions| decisions.write(outcome))
     })
@@ -107,7 +108,7 @@ pub fn replay(args: args::Replay) -> Result<(), Failure> {
     if let Some(decisions) = decisions {
         decisions.finish()?;
     }
-    let (policies, recording, tally) = (&policies[..], &recording, &tally);
+    let (recording, tally) = (&recording, &tally);
     let findings =
         Findings { log: &name, policies, recording, tally, unparsable: &unparsable, speed };
     if let Some(path) = &args.report {

@@ -3,17 +3,19 @@
 //! # Memory
 //!
 //! A line takes `16 + 4 k + 8 c` bytes: 8 for its time, 4 for its number, 4 for its place, 4 for each
-//! of the `k` fields that some policy has for its key, and 8 for each of the `c` costs that come from
-//! the log. Policies with the same key or cost share them. A distinct key's text is kept once per
-//! field, and beside it what the limiter and the counts take for a key. Lines are not kept.
+//! of the `k` fields that some policy has for its key, and 8 for each of the `c` costs and estimates
+//! that come from the log, and for the duration if there is one. Policies with the same key or cost
+//! share them. A distinct key's text is kept once per field, and beside it what the limiter and the
+//! counts take for a key. Lines are not kept.
 
-use crate::log::{Reason, Request, Sink};
-use crate::policy_file::{CostSpec, KeySpec, PolicyFileError, PolicySpec, Problem};
+use crate::log::{Reason, Request, Sink, time};
+use crate::policy_file::{CostSpec, KeySpec, PolicyFile, PolicyFileError, PolicySpec, Problem};
 use crate::text;
 use indexmap::IndexSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 use tollgate::Key;
 
 /// When a line's request came.
@@ -33,12 +35,20 @@ pub struct Binding {
     /// Which key column; none for the shared key.
     pub key: Option<usize>,
     cost: Cost,
+    estimate: Option<Cost>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Cost {
     Fixed(u64),
     Column(usize),
+}
+
+impl Binding {
+    /// Whether requests reserve an estimate under this policy.
+    pub fn is_estimated(&self) -> bool {
+        self.estimate.is_some()
+    }
 }
 
 /// One field that policies have for their key.
@@ -50,10 +60,20 @@ pub struct KeyColumn {
     texts: IndexSet<Box<str>>,
 }
 
-/// The sum of these fields.
-#[derive(Debug, PartialEq, Eq)]
+/// A number and the sum of these fields.
+#[derive(Debug)]
 struct CostColumn {
+    fixed: u64,
     fields: Vec<usize>,
+    /// What the first policy that has it calls it.
+    entry: &'static str,
+}
+
+/// The field that tells how long a request took, and what a one of it means.
+#[derive(Clone, Copy, Debug)]
+struct DurationColumn {
+    field: usize,
+    unit: Duration,
 }
 
 /// The columns that the policies need, known once the log's fields are.
@@ -61,6 +81,7 @@ struct CostColumn {
 struct Columns {
     keys: Vec<KeyColumn>,
     costs: Vec<CostColumn>,
+    duration: Option<DurationColumn>,
     bindings: Vec<Binding>,
 }
 
@@ -72,6 +93,8 @@ pub struct Recording {
     keys: Vec<u32>,
     /// For each row, its cost in each cost column.
     costs: Vec<u64>,
+    /// For each row, how long it took; empty where that is not known.
+    durations_ns: Vec<u64>,
     columns: Columns,
 }
 
@@ -79,7 +102,7 @@ pub struct Recording {
 #[derive(Debug)]
 pub struct Recorder<'p> {
     path: &'p Path,
-    policies: &'p [PolicySpec],
+    file: &'p PolicyFile,
     recording: Option<Recording>,
     scratch: String,
 }
@@ -94,9 +117,9 @@ pub enum RecordError {
 }
 
 impl<'p> Recorder<'p> {
-    /// Records what these policies need; `path` is their file.
-    pub fn new(path: &'p Path, policies: &'p [PolicySpec]) -> Self {
-        Recorder { path, policies, recording: None, scratch: String::new() }
+    /// Records what these policies need; `path` is where they come from.
+    pub fn new(path: &'p Path, file: &'p PolicyFile) -> Self {
+        Recorder { path, file, recording: None, scratch: String::new() }
     }
 
     /// The recording in time order; lines of one time stay in the order of the log.
@@ -114,7 +137,7 @@ impl Sink for Recorder<'_> {
         let recording = match &mut self.recording {
             Some(recording) => recording,
             None => {
-                let columns = Columns::bind(self.path, self.policies, request.names)
+                let columns = Columns::bind(self.path, self.file, request.names)
                     .map_err(RecordError::Policy)?;
                 self.recording.insert(Recording::new(columns))
             }
@@ -124,7 +147,7 @@ impl Sink for Recorder<'_> {
         else {
             return Err(RecordError::TooManyLines);
         };
-        if let Err(reason) = recording.push_costs(request) {
+        if let Err(reason) = recording.push_numbers(request) {
             return Ok(Err(reason));
         }
         for column in &mut recording.columns.keys {
@@ -137,38 +160,42 @@ impl Sink for Recorder<'_> {
 }
 
 impl Columns {
-    fn bind(
-        path: &Path,
-        policies: &[PolicySpec],
-        names: &[String],
-    ) -> Result<Self, PolicyFileError> {
-        let mut columns = Columns { keys: Vec::new(), costs: Vec::new(), bindings: Vec::new() };
-        for spec in policies {
-            let find = |entry, field: &str| {
-                let mut places = (0..names.len()).filter(|index| names[*index] == field);
-                let line = if entry == "key" { spec.key_line } else { spec.cost_line };
-                let problem = match (places.next(), places.next()) {
-                    (Some(index), None) => return Ok(index),
-                    (Some(_), Some(_)) => Problem::TwoFields { entry, field: field.to_owned() },
-                    (None, _) => {
-                        Problem::NoField { entry, field: field.to_owned(), fields: names.to_vec() }
-                    }
-                };
-                let (path, policy) = (PathBuf::from(path), Some(spec.name.clone()));
-                Err(PolicyFileError { path, line: Some(line), policy, problem: Box::new(problem) })
-            };
-            let key = match &spec.key {
-                KeySpec::Shared => None,
-                KeySpec::Field(field) => Some(columns.key(find("key", field)?, field == "ip")),
-            };
-            let cost = match &spec.cost {
-                CostSpec::Fixed(cost) => Cost::Fixed(*cost),
-                CostSpec::Fields(fields) => {
-                    let fields = fields.iter().map(|field| find("cost", field));
-                    Cost::Column(columns.cost(fields.collect::<Result<_, _>>()?))
+    fn bind(path: &Path, file: &PolicyFile, names: &[String]) -> Result<Self, PolicyFileError> {
+        let find = |spec: Option<&PolicySpec>, line, entry, field: &str| {
+            let mut places = (0..names.len()).filter(|index| names[*index] == field);
+            let problem = match (places.next(), places.next()) {
+                (Some(index), None) => return Ok(index),
+                (Some(_), Some(_)) => Problem::TwoFields { entry, field: field.to_owned() },
+                (None, _) => {
+                    Problem::NoField { entry, field: field.to_owned(), fields: names.to_vec() }
                 }
             };
-            columns.bindings.push(Binding { key, cost });
+            let (path, policy) = (path.to_owned(), spec.map(|spec| spec.name.clone()));
+            Err(PolicyFileError { path, line: Some(line), policy, problem: Box::new(problem) })
+        };
+        let mut columns =
+            Columns { keys: Vec::new(), costs: Vec::new(), duration: None, bindings: Vec::new() };
+        if let Some(duration) = &file.duration {
+            let field = find(None, duration.line, "duration", &duration.field)?;
+            columns.duration = Some(DurationColumn { field, unit: duration.unit });
+        }
+        for spec in &file.policies {
+            let key = match &spec.key {
+                KeySpec::Shared => None,
+                KeySpec::Field(field) => {
+                    let index = find(Some(spec), spec.key_line, "key", field)?;
+                    Some(columns.key(index, field == "ip"))
+                }
+            };
+            let mut bind = |cost: &CostSpec, line, entry| {
+                let fields = cost.fields.iter().map(|field| find(Some(spec), line, entry, field));
+                let fields = fields.collect::<Result<_, _>>()?;
+                Ok(columns.cost(CostColumn { fixed: cost.fixed, fields, entry }))
+            };
+            let cost = bind(&spec.cost, spec.cost_line, "cost")?;
+            let estimate = spec.estimate.as_ref();
+            let estimate = estimate.map(|cost| bind(cost, spec.estimate_line, "estimate"));
+            columns.bindings.push(Binding { key, cost, estimate: estimate.transpose()? });
         }
         Ok(columns)
     }
@@ -181,13 +208,17 @@ impl Columns {
         })
     }
 
-    fn cost(&mut self, fields: Vec<usize>) -> usize {
-        let column = CostColumn { fields };
-        let known = self.costs.iter().position(|other| *other == column);
-        known.unwrap_or_else(|| {
+    fn cost(&mut self, column: CostColumn) -> Cost {
+        if column.fields.is_empty() {
+            return Cost::Fixed(column.fixed);
+        }
+        let same =
+            |other: &CostColumn| (other.fixed, &other.fields) == (column.fixed, &column.fields);
+        let known = self.costs.iter().position(same);
+        Cost::Column(known.unwrap_or_else(|| {
             self.costs.push(column);
             self.costs.len() - 1
-        })
+        }))
     }
 }
 
@@ -241,11 +272,14 @@ fn network(address: Ipv6Addr) -> Ipv6Addr {
 
 impl Recording {
     fn new(columns: Columns) -> Self {
-        Recording { stamps: Vec::new(), keys: Vec::new(), costs: Vec::new(), columns }
+        let (keys, costs, durations_ns) = (Vec::new(), Vec::new(), Vec::new());
+        Recording { stamps: Vec::new(), keys, costs, durations_ns, columns }
     }
 
-    /// Adds all costs of a request, or none.
-    fn push_costs(&mut self, request: &Request<'_>) -> Result<(), Reason> {
+    /// Adds all costs and the duration of a request, or nothing.
+    fn push_numbers(&mut self, request: &Request<'_>) -> Result<(), Reason> {
+        let duration_ns =
+            self.columns.duration.map(|column| column.duration_ns(request)).transpose()?;
         let before = self.costs.len();
         for column in &self.columns.costs {
             match column.sum(request) {
@@ -256,6 +290,7 @@ impl Recording {
                 }
             }
         }
+        self.durations_ns.extend(duration_ns);
         Ok(())
     }
 
@@ -281,7 +316,27 @@ impl Recording {
 
     /// What a row costs under a policy.
     pub fn cost(&self, row: u32, binding: Binding) -> u64 {
-        match binding.cost {
+        self.amount(row, binding.cost)
+    }
+
+    /// What a row reserves under a policy before its cost is known; none where that is not said.
+    pub fn estimate(&self, row: u32, binding: Binding) -> Option<u64> {
+        binding.estimate.map(|estimate| self.amount(row, estimate))
+    }
+
+    /// Whether any policy has an estimate, so that every request is reserved.
+    pub fn is_reserved(&self) -> bool {
+        self.columns.bindings.iter().any(Binding::is_estimated)
+    }
+
+    /// When a request is over and its cost known: at once where no duration is known.
+    pub fn end_ns(&self, stamp: Stamp) -> u64 {
+        let duration_ns = self.durations_ns.get(stamp.row as usize).copied().unwrap_or(0);
+        stamp.unix_ns.saturating_add(duration_ns)
+    }
+
+    fn amount(&self, row: u32, cost: Cost) -> u64 {
+        match cost {
             Cost::Fixed(cost) => cost,
             Cost::Column(column) => self.costs[row as usize * self.columns.costs.len() + column],
         }
@@ -292,12 +347,14 @@ impl Recording {
         size_of::<Stamp>()
             + size_of::<u32>() * self.columns.keys.len()
             + size_of::<u64>() * self.columns.costs.len()
+            + size_of::<u64>() * usize::from(self.columns.duration.is_some())
     }
 }
 
 impl CostColumn {
     fn sum(&self, request: &Request<'_>) -> Result<u64, Reason> {
-        self.fields.iter().try_fold(0_u64, |sum, field| {
+        let entry = self.entry;
+        self.fields.iter().try_fold(self.fixed, |sum, field| {
             let value = request.values.get(*field).trim_ascii();
             let cost = match value {
                 b"-" => 0,
@@ -305,14 +362,32 @@ impl CostColumn {
                     .ok()
                     .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
                     .and_then(|digits| digits.parse().ok())
-                    .ok_or_else(|| Reason::Cost {
-                        field: request.names.get(*field).cloned().unwrap_or_default(),
-                        value: text::excerpt(value),
+                    .ok_or_else(|| {
+                        let (field, value) = quoted(request, *field);
+                        Reason::Cost { entry, field, value }
                     })?,
             };
-            sum.checked_add(cost).ok_or(Reason::CostSum)
+            sum.checked_add(cost).ok_or(Reason::CostSum { entry })
         })
     }
+}
+
+impl DurationColumn {
+    /// How long the request took; as long as can be told where it is longer than that.
+    fn duration_ns(self, request: &Request<'_>) -> Result<u64, Reason> {
+        let value = request.values.get(self.field).trim_ascii();
+        let length = if value == b"-" { Some(0) } else { time::length_ns(value, self.unit) };
+        length.ok_or_else(|| {
+            let (field, value) = quoted(request, self.field);
+            Reason::Duration { field, value }
+        })
+    }
+}
+
+/// A field's name and its value, for a message.
+fn quoted(request: &Request<'_>, field: usize) -> (String, String) {
+    let name = request.names.get(field).cloned().unwrap_or_default();
+    (name, text::excerpt(request.values.get(field).trim_ascii()))
 }
 
 impl std::fmt::Display for RecordError {

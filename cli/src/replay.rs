@@ -1,10 +1,18 @@
 //! Decides every request of a recording, in time order.
+//!
+//! Where a policy has an estimate, a request reserves it, and settles to its cost when it is over. A
+//! request sees every settlement that is due by its own time, each made at its due time: so it finds
+//! what it would have found in the server, and the replay stays in time order.
 
 use crate::policy_file::PolicySpec;
 use crate::recording::{Binding, Recording, Stamp};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
-use tollgate::{Charge, ConfigError, Key, Limiter, ManualClock, Now, PolicyId, Verdict};
+use tollgate::{
+    Charge, ConfigError, Decision, Key, Limiter, MAX_RESERVED, ManualClock, Now, PolicyId,
+    Reservation, ReservationError, Verdict,
+};
 
 /// How many requests are decided between two looks at the clock.
 const BATCH: usize = 4096;
@@ -50,8 +58,25 @@ pub enum ReplayError<E> {
     Config(ConfigError),
     /// The limiter could not decide, although it was made for all keys of the log.
     Undecided(Verdict),
+    /// The limiter could not settle what it had reserved.
+    Unsettled(ReservationError),
     /// The observer failed.
     Observer(E),
+}
+
+/// Why the limiter could not go on.
+enum Stuck {
+    Undecided(Verdict),
+    Unsettled(ReservationError),
+}
+
+impl<E> From<Stuck> for ReplayError<E> {
+    fn from(stuck: Stuck) -> Self {
+        match stuck {
+            Stuck::Undecided(verdict) => ReplayError::Undecided(verdict),
+            Stuck::Unsettled(error) => ReplayError::Unsettled(error),
+        }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for ReplayError<E> {
@@ -61,6 +86,7 @@ impl<E: fmt::Display> fmt::Display for ReplayError<E> {
             ReplayError::Undecided(verdict) => {
                 write!(f, "the limiter could not decide a request: {verdict:?}")
             }
+            ReplayError::Unsettled(error) => write!(f, "a request could not be settled: {error}"),
             ReplayError::Observer(error) => error.fmt(f),
         }
     }
@@ -72,7 +98,7 @@ pub fn run<E>(
     policies: &[PolicySpec],
     mut observe: impl FnMut(&Outcome) -> Result<(), E>,
 ) -> Result<Speed, ReplayError<E>> {
-    let decider = Decider::new(recording, policies).map_err(ReplayError::Config)?;
+    let mut decider = Decider::new(recording, policies).map_err(ReplayError::Config)?;
     let mut charges = Vec::with_capacity(policies.len());
     let mut outcomes = Vec::with_capacity(BATCH);
     let mut speed = Speed::default();
@@ -80,13 +106,15 @@ pub fn run<E>(
         outcomes.clear();
         let start = Instant::now();
         for stamp in batch {
-            let outcome = decider.decide(*stamp, &mut charges).map_err(ReplayError::Undecided)?;
-            outcomes.push(outcome);
+            outcomes.push(decider.decide(*stamp, &mut charges)?);
         }
         speed.elapsed += start.elapsed();
         speed.requests += batch.len() as u64;
         outcomes.iter().try_for_each(&mut observe).map_err(ReplayError::Observer)?;
     }
+    let start = Instant::now();
+    decider.settle_until(u64::MAX)?;
+    speed.elapsed += start.elapsed();
     Ok(speed)
 }
 
@@ -97,6 +125,8 @@ struct Decider<'r> {
     policies: Vec<(PolicyId, Binding)>,
     /// The keys of each key column.
     keys: Vec<Vec<Key<'r>>>,
+    /// The requests that are reserved and not over, by the time of their end and then by row.
+    open: BTreeMap<(u64, u32), Reservation>,
 }
 
 impl<'r> Decider<'r> {
@@ -116,20 +146,22 @@ impl<'r> Decider<'r> {
         let ids = policies.iter().filter_map(|spec| limiter.policy(&spec.name));
         let policies = ids.zip(bindings.iter().copied()).collect();
         let keys = recording.key_columns().iter().map(|column| column.keys()).collect();
-        Ok(Decider { limiter, recording, policies, keys })
+        Ok(Decider { limiter, recording, policies, keys, open: BTreeMap::new() })
     }
 
-    fn decide(&self, stamp: Stamp, charges: &mut Vec<Charge<'r>>) -> Result<Outcome, Verdict> {
+    fn decide(&mut self, stamp: Stamp, charges: &mut Vec<Charge<'r>>) -> Result<Outcome, Stuck> {
+        self.settle_until(stamp.unix_ns)?;
         charges.clear();
         charges.extend(self.policies.iter().map(|(policy, binding)| {
             let key = match binding.key {
                 None => Key::SHARED,
                 Some(column) => self.keys[column][self.recording.key(stamp.row, column) as usize],
             };
-            policy.charge(key, self.recording.cost(stamp.row, *binding))
+            let estimate = self.recording.estimate(stamp.row, *binding);
+            let cost = || self.recording.cost(stamp.row, *binding);
+            policy.charge(key, estimate.unwrap_or_else(cost))
         }));
-        let session = self.limiter.session_at(Now::from_unix_nanos(stamp.unix_ns));
-        let decision = session.check(charges);
+        let decision = self.charge(stamp, charges);
         let denied = |retry_after| {
             let policy = decision.policy.index();
             Outcome { stamp, denial: Some(Denial { policy, retry_after }) }
@@ -138,7 +170,41 @@ impl<'r> Decider<'r> {
             Verdict::Allowed => Ok(Outcome { stamp, denial: None }),
             Verdict::Denied => Ok(denied(decision.retry_after)),
             Verdict::Impossible => Ok(denied(None)),
-            other => Err(other),
+            other => Err(Stuck::Undecided(other)),
         }
+    }
+
+    /// Charges a request, for good or, where its cost is not known yet, until it is over.
+    fn charge(&mut self, stamp: Stamp, charges: &[Charge<'r>]) -> Decision {
+        let session = self.limiter.session_at(Now::from_unix_nanos(stamp.unix_ns));
+        if !self.recording.is_reserved() {
+            return session.check(charges);
+        }
+        match session.reserve(charges) {
+            Ok(reservation) => {
+                let decision = reservation.decision();
+                self.open.insert((self.recording.end_ns(stamp), stamp.row), reservation);
+                decision
+            }
+            Err(decision) => decision,
+        }
+    }
+
+    /// Settles all requests that are over by this time, each at the time of its end.
+    fn settle_until(&mut self, unix_ns: u64) -> Result<(), Stuck> {
+        while let Some(first) = self.open.first_entry().filter(|first| first.key().0 <= unix_ns) {
+            let ((end_ns, row), mut reservation) = first.remove_entry();
+            let mut costs = [0; MAX_RESERVED];
+            for (cost, (_, binding)) in costs.iter_mut().zip(&self.policies) {
+                *cost = self.recording.cost(row, *binding);
+            }
+            let costs = &costs[..self.policies.len().min(MAX_RESERVED)];
+            let session = self.limiter.session_at(Now::from_unix_nanos(end_ns));
+            let settled = session.settle(&mut reservation, costs).map_err(Stuck::Unsettled)?;
+            if settled.verdict != Verdict::Allowed {
+                return Err(Stuck::Undecided(settled.verdict));
+            }
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use crate::log::{Unparsable, time};
 use crate::policy_file::PolicySpec;
 use crate::recording::Recording;
 use crate::replay::Speed;
-use crate::tally::Tally;
+use crate::tally::{Reserved, Tally};
 use crate::text::{percent, printable, thousands};
 use std::io::{self, Write};
 
@@ -76,6 +76,10 @@ impl Findings<'_> {
     pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
         self.policies_table().print(out)?;
         writeln!(out)?;
+        if let Some(table) = self.reserved_table() {
+            table.print(out)?;
+            writeln!(out)?;
+        }
         if let Some(table) = self.keys_table() {
             table.print(out)?;
             writeln!(out)?;
@@ -101,6 +105,19 @@ impl Findings<'_> {
         }
         row("all", String::new(), tally.requests(), tally.requests() - tally.admitted);
         table
+    }
+
+    fn reserved_table(&self) -> Option<Table> {
+        let header = ["reserved under", "held", "used", "in vain", "share", "excess"];
+        let mut table = Table::new(1, &header);
+        for (policy, reserved) in self.policies.iter().zip(&self.tally.reserved) {
+            let Some(Reserved { held, used, in_vain, excess }) = *reserved else { continue };
+            let mut cells = vec![printable(&policy.name)];
+            cells.extend([held, used, in_vain].map(thousands));
+            cells.extend([percent(in_vain, held), thousands(excess)]);
+            table.rows.push(cells);
+        }
+        (table.rows.len() > 1).then_some(table)
     }
 
     fn keys_table(&self) -> Option<Table> {

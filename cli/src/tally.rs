@@ -1,6 +1,6 @@
 //! What became of the requests: by policy, by key, and over time.
 
-use crate::recording::Recording;
+use crate::recording::{Binding, Recording};
 use crate::replay::Outcome;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -49,8 +49,34 @@ pub struct Tally<'r> {
     key_requests: Vec<Vec<u64>>,
     /// How many of each key's requests each policy denied.
     key_denied: Vec<Vec<u64>>,
+    /// What the admitted requests reserved, by policy.
+    pub reserved: Vec<Option<Reserved>>,
     /// The same over time.
     pub timeline: Timeline,
+}
+
+/// What was reserved under a policy, and what became of it: `held - in_vain + excess == used`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// The estimates.
+    pub held: u64,
+    /// The costs.
+    pub used: u64,
+    /// What was estimated and not spent, over the requests that cost less than their estimate.
+    pub in_vain: u64,
+    /// What was spent beyond the estimate, over the requests that cost more.
+    pub excess: u64,
+}
+
+impl Reserved {
+    fn add(&mut self, estimate: u64, cost: u64) {
+        // A log can ask for more than fits; then the greatest number has to do.
+        let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
+        add(&mut self.held, estimate);
+        add(&mut self.used, cost);
+        add(&mut self.in_vain, estimate.saturating_sub(cost));
+        add(&mut self.excess, cost.saturating_sub(estimate));
+    }
 }
 
 /// Outcomes by time bucket.
@@ -84,12 +110,14 @@ impl<'r> Tally<'r> {
         let columns = recording.key_columns();
         let bindings = recording.bindings();
         let keys = |column: Option<usize>| column.map_or(1, |column| columns[column].len());
+        let reserved = |binding: &Binding| binding.is_estimated().then(Reserved::default);
         Tally {
             recording,
             admitted: 0,
             denied: vec![0; bindings.len()],
             key_requests: columns.iter().map(|column| vec![0; column.len()]).collect(),
             key_denied: bindings.iter().map(|binding| vec![0; keys(binding.key)]).collect(),
+            reserved: bindings.iter().map(reserved).collect(),
             timeline: Timeline::new(recording),
         }
     }
@@ -103,6 +131,7 @@ impl<'r> Tally<'r> {
         let kind = match outcome.denial {
             None => {
                 self.admitted += 1;
+                self.count_reserved(row);
                 0
             }
             Some(denial) => {
@@ -114,6 +143,16 @@ impl<'r> Tally<'r> {
             }
         };
         self.timeline.count(outcome.stamp.unix_ns, kind);
+    }
+
+    /// Counts what an admitted request held and used.
+    fn count_reserved(&mut self, row: u32) {
+        for (reserved, binding) in self.reserved.iter_mut().zip(self.recording.bindings()) {
+            let estimate = self.recording.estimate(row, *binding);
+            if let (Some(reserved), Some(estimate)) = (reserved, estimate) {
+                reserved.add(estimate, self.recording.cost(row, *binding));
+            }
+        }
     }
 
     /// How many requests there were.
@@ -175,5 +214,22 @@ impl Timeline {
     /// Each bucket's counts: the admitted, and then those that each policy denied.
     pub fn buckets(&self) -> impl ExactSizeIterator<Item = &[u64]> {
         self.counts.chunks(self.per_bucket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_held_is_used_or_in_vain() {
+        let mut reserved = Reserved::default();
+        for (estimate, cost) in [(100, 30), (100, 100), (100, 250), (0, 7)] {
+            reserved.add(estimate, cost);
+        }
+        assert_eq!(reserved, Reserved { held: 300, used: 387, in_vain: 70, excess: 157 });
+        assert_eq!(reserved.held - reserved.in_vain + reserved.excess, reserved.used);
+        reserved.add(u64::MAX, 0);
+        assert_eq!(reserved.held, u64::MAX);
     }
 }

@@ -140,7 +140,7 @@ fn policy_files() {
             &[":6: ", "\"cost\" is empty"],
         ),
         (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncost = [1]\n"),
+            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncost = [true]\n"),
             &[":6: ", "\"cost\" must be"],
         ),
         (
@@ -174,6 +174,65 @@ fn policy_files() {
         println!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
         refused(&output, &["p.toml"]);
         refused(&output, wanted);
+    }
+}
+
+#[test]
+fn policy_files_that_reserve() {
+    let base = "name = 'p'\nkey = 'ip'\nlimit = 5\nwindow = '1m'\n";
+    let estimate = |value: &str| format!("[[policy]]\n{base}estimate = {value}\n");
+    let duration = |value: &str| format!("duration = {value}\n{}", estimate("2"));
+    let numbered = |number| POLICY.replacen("\"ip\"", &format!("'p{number}'"), 1);
+    let nine = |reserved: &str| format!("{}{reserved}", (0..8).map(numbered).collect::<String>());
+    let cases: Vec<(String, &[&str])> = vec![
+        (estimate("0"), &["p.toml:6: policy \"p\": \"estimate\" is 0"]),
+        (estimate("-1"), &[":6: ", "\"estimate\" is -1"]),
+        (estimate("1.5"), &[":6: ", "\"estimate\" must be a whole number, a field, or a list"]),
+        (estimate("true"), &[":6: ", "\"estimate\" must be", "boolean"]),
+        (estimate("''"), &[":6: ", "\"estimate\" is empty"]),
+        (estimate("[]"), &[":6: ", "\"estimate\" is empty"]),
+        (estimate("['bytes', 0]"), &[":6: ", "\"estimate\" is 0"]),
+        (estimate("['bytes', ['bytes']]"), &[":6: ", "\"estimate\" must be", "array"]),
+        (
+            estimate("[18446744073709551615, 1]"),
+            &[":6: ", "\"estimate\" adds up to more than 64 bits hold"],
+        ),
+        (
+            estimate("['bytes', 'tokens', 7]"),
+            &[":6: policy \"p\": \"estimate\" is \"tokens\"", "ip, user, path, status, bytes"],
+        ),
+        (nine(&estimate("2")), &[":46: policy \"p\": \"estimate\" is for files of at most 8 "]),
+        (duration("'took'"), &[":1: \"duration\" is \"took\"", "ip, user, path, status, bytes"]),
+        (duration("''"), &[":1: \"duration\" is empty"]),
+        (duration("3"), &[":1: \"duration\" must be a field, or a table", "integer"]),
+        (duration("['bytes']"), &[":1: \"duration\" must be a field, or a table", "array"]),
+        (duration("{ unit = '1s' }"), &[":1: \"field\" is missing"]),
+        (duration("{ field = 'bytes' }"), &[":1: \"unit\" is missing"]),
+        (duration("{ field = 'bytes', unit = 5 }"), &[":1: \"unit\" must be a text"]),
+        (duration("{ field = 'bytes', unit = '0ms' }"), &[":1: \"unit\" is \"0ms\"", "20ms"]),
+        (duration("{ field = 'bytes', unit = '1.5s' }"), &[":1: \"unit\" is \"1.5s\""]),
+        (duration("{ field = 'bytes', ms = 5 }"), &[":1: unknown entry \"ms\"", "field, unit"]),
+        (duration("{ field = 'took', unit = '1s' }"), &[":1: \"duration\" is \"took\""]),
+        (format!("[duration]\nunit = '1s'\n\n{}", estimate("2")), &["\"field\" is missing"]),
+        (
+            format!("\nduration = 'bytes'\n{POLICY}"),
+            &[":2: \"duration\" is for policies with \"estimate\", and there is none"],
+        ),
+    ];
+    let folder = Folder::new();
+    let log = folder.file("access.log", GOOD);
+    for (text, wanted) in cases {
+        let policy = folder.file("p.toml", &text);
+        let output = replay(&policy, &log, &[]);
+        println!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        refused(&output, &["p.toml"]);
+        refused(&output, wanted);
+    }
+    // Eight layers can be reserved, and nine without an estimate charged.
+    let eight = (1..8).map(numbered).collect::<String>() + &estimate("2");
+    for text in [eight, nine(POLICY)] {
+        let output = replay(&folder.file("p.toml", text), &log, &[]);
+        printed(&output, &["\nall "]);
     }
 }
 
@@ -344,6 +403,22 @@ fn bad_records_are_counted_and_shown() {
     for (line, wanted) in cases {
         let log = folder.file("log.csv", format!("{head}{line}"));
         printed(&replay(&policy, &log, &[]), &["skipped   1 of 2 lines could not be read", wanted]);
+    }
+    let text = "duration = 'took'\n[[policy]]\nname = 'p'\nkey = '*'\ncost = 'a'\nestimate = ['b', 2]\nlimit = 5\nwindow = '1m'\n";
+    let reserving = folder.file("reserving.toml", text);
+    let head = "time,a,b,took\n2020-01-01 00:00:00,1,-,-\n";
+    let cases = [
+        ("1,x,1", "line 3: the estimate \"b\" is not a whole number: \"x\""),
+        ("x,1,1", "line 3: the cost \"a\" is not a whole number: \"x\""),
+        ("1,18446744073709551614,1", "line 3: the estimates add up to more"),
+        ("1,1,soon", "line 3: the duration \"took\" is not a decimal number: \"soon\""),
+        ("1,1,-1", "line 3: the duration \"took\" is not a decimal number: \"-1\""),
+        ("1,1,", "line 3: the duration \"took\" is not a decimal number: \"\""),
+    ];
+    for (fields, wanted) in cases {
+        let log = folder.file("log.csv", format!("{head}2020-01-01 00:00:00,{fields}\n"));
+        let skipped = "skipped   1 of 2 lines could not be read";
+        printed(&replay(&reserving, &log, &[]), &[skipped, wanted]);
     }
     // Not numbers at all: nothing can be decided.
     let log = folder.file("log.csv", "time,a,b\n2020-01-01 00:00:00,x,y\n");

@@ -215,6 +215,7 @@ fn the_examples_deny_some_of_the_samples() {
     for (policy, format, names) in [
         ("site.toml", "clf", ["ip", "site", "bytes"]),
         ("llm.toml", "csv", ["tenant", "service", "budget"]),
+        ("llm_reserved.toml", "csv", ["tenant", "service", "budget"]),
     ] {
         let out = Folder::new();
         let (policy, decided) = (folder.join(policy), out.path("d.csv"));

@@ -58,10 +58,12 @@ pub enum Reason {
     FieldCount { found: usize, header: usize },
     /// A quote that is open at the end of the log.
     OpenQuote,
-    /// A cost that is not a whole number.
-    Cost { field: String, value: String },
-    /// Costs whose sum is too great.
-    CostSum,
+    /// A cost or an estimate that is not a whole number.
+    Cost { entry: &'static str, field: String, value: String },
+    /// Costs or estimates whose sum is too great.
+    CostSum { entry: &'static str },
+    /// A duration that is not a decimal number.
+    Duration { field: String, value: String },
 }
 
 /// How many lines are shown.
@@ -146,10 +148,15 @@ impl fmt::Display for Reason {
                 write!(f, "{found} fields, where the header has {header}")
             }
             Reason::OpenQuote => write!(f, "a quote is open at the end of the log"),
-            Reason::Cost { field, value } => {
-                write!(f, "the cost {field:?} is not a whole number: {value:?}")
+            Reason::Cost { entry, field, value } => {
+                write!(f, "the {entry} {field:?} is not a whole number: {value:?}")
             }
-            Reason::CostSum => write!(f, "the costs add up to more than 64 bits hold"),
+            Reason::CostSum { entry } => {
+                write!(f, "the {entry}s add up to more than 64 bits hold")
+            }
+            Reason::Duration { field, value } => {
+                write!(f, "the duration {field:?} is not a decimal number: {value:?}")
+            }
         }
     }
 }

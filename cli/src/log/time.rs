@@ -6,6 +6,7 @@ use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 use std::fmt;
+use std::time::Duration;
 
 /// The time of Common Log Format: `10/Oct/2000:13:55:36 -0700`.
 const CLF_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
@@ -96,6 +97,25 @@ pub fn span(length_ns: u64) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
+/// The nanoseconds of so many units, written as a decimal number; all that fit where it is more.
+/// Digits beyond the ninth after the point are cut off.
+pub fn length_ns(number: &[u8], unit: Duration) -> Option<u64> {
+    const DIGITS: usize = 9;
+    let number = str::from_utf8(number).ok()?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) {
+        return None;
+    }
+    let billionths = format!("{:0<DIGITS$}", &part[..part.len().min(DIGITS)]);
+    // Digits that do not fit are more than any clock counts.
+    let whole: u128 = whole.parse().unwrap_or(u128::MAX);
+    let number = whole.saturating_mul(10_u128.pow(DIGITS as u32));
+    let number = number.saturating_add(billionths.parse().unwrap_or(0));
+    let length_ns = number.saturating_mul(unit.as_nanos()) / 10_u128.pow(DIGITS as u32);
+    Some(u64::try_from(length_ns).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +173,21 @@ mod tests {
         assert_eq!(shown(1_700_158_623_979_960_000), "2023-11-16T18:17:03.979960Z");
         assert_eq!(shown(1_700_158_623_979_960_100), "2023-11-16T18:17:03.979960100Z");
         assert_eq!(iso(shown(u64::MAX).as_bytes()), Err(TimeError::Late));
+    }
+
+    #[test]
+    fn lengths_are_decimal_numbers_of_units() {
+        let (second, token) = (Duration::from_secs(1), Duration::from_millis(20));
+        assert_eq!(length_ns(b"0.2500000009", second), Some(250_000_000));
+        assert_eq!(length_ns(b"3", second), Some(3_000_000_000));
+        assert_eq!(length_ns(b"0", second), Some(0));
+        assert_eq!(length_ns(b"150", token), Some(3_000_000_000));
+        assert_eq!(length_ns(b"1.5", token), Some(30_000_000));
+        assert_eq!(length_ns(b"5845540492540", token), Some(u64::MAX));
+        assert_eq!(length_ns(&[b'9'; 60], second), Some(u64::MAX));
+        for wrong in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1,5", "1.2.3", "0x1", "NaN"] {
+            assert_eq!(length_ns(wrong.as_bytes(), second), None, "{wrong}");
+        }
     }
 
     #[test]

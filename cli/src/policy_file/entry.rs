@@ -1,6 +1,6 @@
-//! The typed values of one `[[policy]]` table, each with its line.
+//! The typed values of one table of the file, each with its line.
 
-use super::{CostSpec, PolicyFileError, Problem, Rate, Stretch, line_of};
+use super::{CostSpec, DurationSpec, PolicyFileError, Problem, Rate, Stretch, line_of};
 use std::path::Path;
 use std::time::Duration;
 use tollgate::Period;
@@ -25,7 +25,7 @@ impl Place<'_> {
     }
 }
 
-/// The entries of one policy.
+/// The entries of one table: of a policy, of the file itself, or of its duration.
 pub struct Entries<'t> {
     place: &'t Place<'t>,
     start: usize,
@@ -112,22 +112,51 @@ impl<'t> Entries<'t> {
         }
     }
 
-    pub fn cost(&self, entry: &'static str) -> Read<CostSpec> {
-        const WANTED: &str = "a whole number, a field, or a list of fields";
+    /// A number, a field, or a list of them to be added, if it is there.
+    pub fn cost(&self, entry: &'static str) -> Read<Option<CostSpec>> {
+        let mut cost = CostSpec { fixed: 0, fields: Vec::new() };
         match self.table.get(entry).map(Spanned::get_ref) {
-            None => Ok(CostSpec::Fixed(1)),
-            Some(DeValue::Integer(number)) => {
-                self.in_range(entry, number, u64::MAX).map(CostSpec::Fixed)
+            None => return Ok(None),
+            Some(DeValue::Array(terms)) if terms.is_empty() => {
+                return Err(self.error(entry, Problem::EmptyText { entry }));
             }
-            Some(DeValue::Array(fields)) if fields.is_empty() => {
-                Err(self.error(entry, Problem::EmptyText { entry }))
+            Some(DeValue::Array(terms)) => {
+                terms
+                    .iter()
+                    .try_for_each(|term| self.add_term(entry, term.get_ref(), &mut cost))?;
             }
-            Some(DeValue::Array(fields)) => {
-                let fields =
-                    fields.iter().map(|field| self.text_in(entry, field.get_ref(), WANTED));
-                fields.collect::<Read<Vec<_>>>().map(CostSpec::Fields)
-            }
-            Some(field) => Ok(CostSpec::Fields(vec![self.text_in(entry, field, WANTED)?])),
+            Some(term) => self.add_term(entry, term, &mut cost)?,
+        }
+        Ok(Some(cost))
+    }
+
+    fn add_term(&self, entry: &'static str, term: &DeValue<'_>, cost: &mut CostSpec) -> Read<()> {
+        const WANTED: &str = "a whole number, a field, or a list of them";
+        if let DeValue::Integer(number) = term {
+            let number = self.in_range(entry, number, u64::MAX)?;
+            let sum = cost.fixed.checked_add(number);
+            cost.fixed = sum.ok_or_else(|| self.error(entry, Problem::Sum { entry }))?;
+        } else {
+            cost.fields.push(self.text_in(entry, term, WANTED)?);
+        }
+        Ok(())
+    }
+
+    /// How long a request takes, if it is there: a field in seconds, or a field and its unit.
+    pub fn duration(&self, entry: &'static str) -> Read<Option<DurationSpec>> {
+        const WANTED: &str = "a field, or a table of field and unit";
+        let Some(value) = self.table.get(entry) else { return Ok(None) };
+        let line = self.line(entry);
+        let DeValue::Table(table) = value.get_ref() else {
+            let field = self.text_in(entry, value.get_ref(), WANTED)?;
+            return Ok(Some(DurationSpec { field, unit: Duration::from_secs(1), line }));
+        };
+        let parts = Entries::new(self.place, self.offset(entry), table);
+        parts.only(&["field", "unit"])?;
+        let (field, text) = (parts.text("field")?, parts.text("unit")?);
+        match unit(&text) {
+            Some(unit) => Ok(Some(DurationSpec { field, unit, line })),
+            None => Err(parts.error("unit", Problem::Unit { value: text })),
         }
     }
 
@@ -185,9 +214,17 @@ fn length(text: &str) -> Option<Duration> {
     (length_ms > 0).then(|| Duration::from_millis(length_ms))
 }
 
+/// As [`length`], and microseconds, which some servers log.
+fn unit(text: &str) -> Option<Duration> {
+    let Some(number) = text.strip_suffix("us") else { return length(text) };
+    let micros =
+        number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok())??;
+    (micros > 0).then(|| Duration::from_micros(micros))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::length;
+    use super::{length, unit};
     use std::time::Duration;
 
     #[test]
@@ -208,6 +245,16 @@ mod tests {
             "300000000000000d",
         ] {
             assert_eq!(length(wrong), None, "{wrong}");
+            assert_eq!(unit(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn units_of_durations_may_be_microseconds() {
+        assert_eq!(unit("1us"), Some(Duration::from_micros(1)));
+        assert_eq!(unit("20ms"), Some(Duration::from_millis(20)));
+        for wrong in ["us", "0us", "+1us", "1.5us", "1 us"] {
+            assert_eq!(unit(wrong), None, "{wrong}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use tollgate::{ConfigError, MAX_CHARGES};
+use tollgate::{ConfigError, MAX_CHARGES, MAX_RESERVED};
 
 /// A policy file that cannot be used.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub enum Problem {
     NotText,
     /// The file is not TOML.
     Syntax(String),
-    /// Something else than policies at the top.
+    /// Something else than policies and their duration at the top.
     UnknownTop { entry: String },
     /// `policy` is not a list of tables.
     NotList,
@@ -45,6 +45,14 @@ pub enum Problem {
     EmptyText { entry: &'static str },
     /// A number out of range.
     Number { entry: &'static str, value: String, most: u64 },
+    /// Numbers whose sum is too great.
+    Sum { entry: &'static str },
+    /// A duration's unit that is not a length of time.
+    Unit { value: String },
+    /// A duration where nothing is reserved, so that nothing is settled after it.
+    NothingReserved,
+    /// An estimate in a file of more policies than one reservation can be charged under.
+    TooManyReserved { policies: usize },
     /// A window that is not a length of time.
     Window { value: String },
     /// A calendar period that does not exist.
@@ -86,7 +94,10 @@ impl fmt::Display for Problem {
             NotText => write!(f, "is not UTF-8 text"),
             Syntax(message) => write!(f, "{}", message.replace('\n', "; ")),
             UnknownTop { entry } => {
-                write!(f, "unknown entry {entry:?}; a policy file holds [[policy]] tables only")
+                write!(
+                    f,
+                    "unknown entry {entry:?}; a policy file holds [[policy]] tables and \"duration\""
+                )
             }
             NotList => write!(f, "\"policy\" must be a list of tables: head each with [[policy]]"),
             NoPolicy => write!(f, "has no [[policy]]"),
@@ -102,6 +113,18 @@ impl fmt::Display for Problem {
             Number { entry, value, most } => {
                 write!(f, "{entry:?} is {value} and must be from 1 to {most}")
             }
+            Sum { entry } => write!(f, "{entry:?} adds up to more than 64 bits hold"),
+            Unit { value } => write!(
+                f,
+                "\"unit\" is {value:?} and must be a whole number with a unit (us, ms, s, m, h or d), such as \"20ms\""
+            ),
+            NothingReserved => {
+                write!(f, "\"duration\" is for policies with \"estimate\", and there is none")
+            }
+            TooManyReserved { policies } => write!(
+                f,
+                "\"estimate\" is for files of at most {MAX_RESERVED} policies, and this one has {policies}"
+            ),
             Window { value } => write!(
                 f,
                 "\"window\" is {value:?} and must be a whole number with a unit (ms, s, m, h or d), such as \"90s\""

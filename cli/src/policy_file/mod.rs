@@ -4,10 +4,19 @@
 //! [[policy]]
 //! name = "ip"          # shown in the tables and in the decisions
 //! key = "ip"           # a field of the log, or "*" for one key that everybody shares
-//! cost = 1             # a number, a field, or a list of fields that are added; 1 by default
+//! cost = 1             # a number, a field, or a list of them to be added; 1 by default
+//! estimate = 1         # optional, as cost: what is reserved until the cost is known
 //! limit = 100
 //! window = "1m"        # or calendar = "hour", "day" or "month"
 //! buckets = 31         # optional, for limits above 127
+//! ```
+//!
+//! Where any policy has an estimate, requests are reserved, and settle to their cost when they end:
+//! at once, or after the `duration` that stands above the policies.
+//!
+//! ```toml
+//! duration = "seconds"                               # a field, in seconds
+//! duration = { field = "tokens", unit = "20ms" }     # or a field, and what one of it takes
 //! ```
 //!
 //! Every error names the entry and its line.
@@ -20,8 +29,28 @@ pub use error::{PolicyFileError, Problem};
 use entry::{Entries, Place};
 use std::path::Path;
 use std::time::Duration;
-use tollgate::{Limiter, MAX_CHARGES, ManualClock, Period, Policy};
+use tollgate::{Limiter, MAX_CHARGES, MAX_RESERVED, ManualClock, Period, Policy};
 use toml::de::{DeTable, DeValue};
+
+/// A policy file, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyFile {
+    /// In the order of the file; at least one.
+    pub policies: Vec<PolicySpec>,
+    /// How long requests take, so when they settle; at once where it is not said.
+    pub duration: Option<DurationSpec>,
+}
+
+/// How long a request takes: so many units, which the log tells as a decimal number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DurationSpec {
+    /// The field that holds the number.
+    pub field: String,
+    /// What a one of it means.
+    pub unit: Duration,
+    /// The line of the duration.
+    pub line: usize,
+}
 
 /// One `[[policy]]`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +67,10 @@ pub struct PolicySpec {
     pub cost: CostSpec,
     /// The line of the cost, or of the heading where there is none.
     pub cost_line: usize,
+    /// What a request reserves until its cost is known; nothing but the cost where it is not said.
+    pub estimate: Option<CostSpec>,
+    /// The line of the estimate, or of the heading where there is none.
+    pub estimate_line: usize,
     /// The most that one key may spend.
     pub limit: u64,
     /// In what stretch of time.
@@ -55,13 +88,13 @@ pub enum KeySpec {
     Field(String),
 }
 
-/// How much a request costs.
+/// How much a request costs: all of this together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CostSpec {
+pub struct CostSpec {
     /// The same for every request.
-    Fixed(u64),
-    /// The sum of these fields.
-    Fields(Vec<String>),
+    pub fixed: u64,
+    /// What these fields hold.
+    pub fields: Vec<String>,
 }
 
 /// The stretch of time that a limit is for.
@@ -97,7 +130,7 @@ impl PolicySpec {
 }
 
 /// Reads and checks a policy file.
-pub fn read(path: &Path) -> Result<Vec<PolicySpec>, PolicyFileError> {
+pub fn read(path: &Path) -> Result<PolicyFile, PolicyFileError> {
     let at = |line, problem| PolicyFileError {
         path: path.to_owned(),
         line,
@@ -112,7 +145,7 @@ pub fn read(path: &Path) -> Result<Vec<PolicySpec>, PolicyFileError> {
     parse(path, text.strip_prefix('\u{feff}').unwrap_or(&text))
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<PolicySpec>, PolicyFileError> {
+fn parse(path: &Path, text: &str) -> Result<PolicyFile, PolicyFileError> {
     let place = Place { path, text };
     let document = DeTable::parse(text).map_err(|error| {
         let problem = Problem::Syntax(error.message().to_owned());
@@ -121,6 +154,9 @@ fn parse(path: &Path, text: &str) -> Result<Vec<PolicySpec>, PolicyFileError> {
     let mut specs: Vec<PolicySpec> = Vec::new();
     for (entry, value) in document.get_ref() {
         let offset = Some(entry.span().start);
+        if entry.get_ref() == "duration" {
+            continue;
+        }
         if entry.get_ref() != "policy" {
             let entry = entry.get_ref().to_string();
             return Err(place.error(offset, None, Problem::UnknownTop { entry }));
@@ -139,7 +175,18 @@ fn parse(path: &Path, text: &str) -> Result<Vec<PolicySpec>, PolicyFileError> {
     if specs.is_empty() {
         return Err(place.error(None, None, Problem::NoPolicy));
     }
-    Ok(specs)
+    let top = Entries::new(&place, 0, document.get_ref());
+    let file = PolicyFile { policies: specs, duration: top.duration("duration")? };
+    let policies = file.policies.len();
+    match file.policies.iter().find(|spec| spec.estimate.is_some()) {
+        None if file.duration.is_some() => Err(top.error("duration", Problem::NothingReserved)),
+        Some(spec) if policies > MAX_RESERVED => {
+            let (line, policy) = (Some(spec.estimate_line), Some(spec.name.clone()));
+            let problem = Box::new(Problem::TooManyReserved { policies });
+            Err(PolicyFileError { path: path.to_owned(), line, policy, problem })
+        }
+        _ => Ok(file),
+    }
 }
 
 /// Reads one policy; `earlier` are those above it.
@@ -150,7 +197,7 @@ fn one(
     earlier: &[PolicySpec],
 ) -> Result<PolicySpec, PolicyFileError> {
     let entries = Entries::new(place, start, table);
-    entries.only(&["name", "key", "cost", "limit", "window", "calendar", "buckets"])?;
+    entries.only(&["name", "key", "cost", "estimate", "limit", "window", "calendar", "buckets"])?;
     let name = entries.text("name")?;
     if let Some(other) = earlier.iter().find(|spec| spec.name == name) {
         let problem = Problem::DuplicateName { first: other.line };
@@ -166,8 +213,10 @@ fn one(
             field => KeySpec::Field(field),
         },
         key_line: entries.line("key"),
-        cost: entries.cost("cost")?,
+        cost: entries.cost("cost")?.unwrap_or(CostSpec { fixed: 1, fields: Vec::new() }),
         cost_line: entries.line("cost"),
+        estimate: entries.cost("estimate")?,
+        estimate_line: entries.line("estimate"),
         limit: entries.number("limit")?.ok_or_else(|| entries.missing("limit"))?,
         rate: entries.rate("window", "calendar")?,
         buckets: entries.buckets("buckets")?,
@@ -189,26 +238,48 @@ fn line_of(text: &[u8], offset: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Result<Vec<PolicySpec>, String> {
+    fn parsed(text: &str) -> Result<PolicyFile, String> {
         parse(Path::new("p.toml"), text).map_err(|error| error.to_string())
     }
 
     #[test]
     fn reads_every_entry() {
-        let specs = parsed(
-            "[[policy]]\nname = 'a'\nkey = '*'\ncost = ['x', 'y']\nlimit = 1_000\nwindow = '90s'\nbuckets = 31\n\
+        let file = parsed(
+            "duration = 'took'\n\
+             [[policy]]\nname = 'a'\nkey = '*'\ncost = ['x', 'y']\nestimate = ['x', 500, 7]\nlimit = 1_000\nwindow = '90s'\nbuckets = 31\n\
              [[policy]]\nname = 'b'\nkey = 'ip'\ncost = 0x10\nlimit = 20\ncalendar = 'month'\n",
         )
         .unwrap();
-        assert_eq!(specs[0].cost, CostSpec::Fields(vec!["x".into(), "y".into()]));
+        let (specs, second) = (file.policies, Duration::from_secs(1));
+        assert_eq!(
+            file.duration,
+            Some(DurationSpec { field: "took".into(), unit: second, line: 1 })
+        );
+        assert_eq!(specs[0].cost, CostSpec { fixed: 0, fields: vec!["x".into(), "y".into()] });
+        assert_eq!(specs[0].estimate, Some(CostSpec { fixed: 507, fields: vec!["x".into()] }));
         assert_eq!(specs[0].limit, 1000);
         assert_eq!(specs[0].buckets, Some(31));
         assert_eq!(specs[0].rate.text, "90s");
         assert_eq!(specs[0].rate.stretch, Stretch::Sliding(Duration::from_secs(90)));
-        assert_eq!((specs[0].key.clone(), specs[0].cost_line), (KeySpec::Shared, 4));
-        assert_eq!(specs[1].cost, CostSpec::Fixed(16));
-        assert_eq!((specs[1].line, specs[1].key_line), (8, 10));
+        assert_eq!((specs[0].key.clone(), specs[0].cost_line), (KeySpec::Shared, 5));
+        assert_eq!(specs[0].estimate_line, 6);
+        assert_eq!(specs[1].cost, CostSpec { fixed: 16, fields: Vec::new() });
+        assert_eq!((specs[1].line, specs[1].key_line), (10, 12));
+        assert_eq!(specs[1].estimate, None);
         assert_eq!(specs[1].rate.stretch, Stretch::Calendar(Period::Month));
+    }
+
+    #[test]
+    fn a_duration_may_have_a_unit_of_its_own() {
+        let policy =
+            "\n[[policy]]\nname = 'a'\nkey = '*'\nestimate = 'x'\nlimit = 5\nwindow = '1m'\n";
+        for (text, unit) in [
+            ("duration = { field = 'took', unit = '20ms' }", Duration::from_millis(20)),
+            ("[duration]\nunit = '1us'\nfield = 'took'", Duration::from_micros(1)),
+        ] {
+            let spec = parsed(&format!("{text}{policy}")).unwrap().duration;
+            assert_eq!(spec, Some(DurationSpec { field: "took".into(), unit, line: 1 }));
+        }
     }
 
     #[test]

@@ -125,6 +125,17 @@ impl Page<'_, '_> {
                 thousands(reached),
                 percent(denied, reached)
             )?;
+            if let Some(reserved) = tally.reserved[index] {
+                let [held, used, in_vain, excess] =
+                    [reserved.held, reserved.used, reserved.in_vain, reserved.excess]
+                        .map(thousands);
+                writeln!(
+                    f,
+                    "<p>The admitted requests held {held} and used {used}. Held in vain: {in_vain}, {} of it. \
+                     Used beyond the estimates: {excess}.</p>",
+                    percent(reserved.in_vain, reserved.held)
+                )?;
+            }
             let split = |counts: &[u64]| {
                 let here = counts[index + 1];
                 vec![counts[0], here, counts[1..].iter().sum::<u64>() - here]

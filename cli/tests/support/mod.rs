@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod civil;
+pub mod reservations;
 pub mod textbook;
 
 use std::collections::hash_map::RandomState;
@@ -83,6 +84,11 @@ pub struct Row {
 
 /// Replays a log and reads the decisions.
 pub fn decisions(policies: &str, log: &Path, more: &[&str]) -> Vec<Row> {
+    replayed(policies, log, more).0
+}
+
+/// Replays a log and reads the decisions and the summary.
+pub fn replayed(policies: &str, log: &Path, more: &[&str]) -> (Vec<Row>, String) {
     let folder = Folder::new();
     let policies = folder.file("policies.toml", policies);
     let out = folder.path("decisions.csv");
@@ -98,7 +104,8 @@ pub fn decisions(policies: &str, log: &Path, more: &[&str]) -> Vec<Row> {
     arguments.extend(more.iter().map(Path::new));
     let output = tool(&arguments, b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    rows(&std::fs::read_to_string(&out).unwrap())
+    let rows = rows(&std::fs::read_to_string(&out).unwrap());
+    (rows, String::from_utf8(output.stdout).unwrap())
 }
 
 /// The rows of a decisions file whose policies have plain names.
