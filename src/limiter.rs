@@ -88,6 +88,19 @@ impl Limiter {
         self.session().reserve(charges)
     }
 
+    /// As [`reserve`](Self::reserve), and tells how each policy stands. See
+    /// [`Session::reserve_layers`].
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub fn reserve_layers(
+        &self,
+        charges: &[Charge<'_>],
+        layers: &mut [Layer],
+    ) -> Result<Reservation, Decision> {
+        self.session().reserve_layers(charges, layers)
+    }
+
     /// Charges so much more to each layer of a reservation, or to none. See [`Reservation`].
     ///
     /// # Errors

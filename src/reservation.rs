@@ -2,7 +2,7 @@
 
 use crate::charge::{Charge, PolicyId};
 use crate::counter::Outcome;
-use crate::decision::Decision;
+use crate::decision::{Decision, Layer};
 use crate::request::{Context, Line, Mode, invalid, refused};
 use crate::table::KeyId;
 use std::fmt;
@@ -191,10 +191,11 @@ impl Held {
 pub(crate) fn reserve(
     context: &Context<'_>,
     charges: &[Charge<'_>],
+    layers: &mut [Layer],
 ) -> Result<Reservation, Decision> {
     let mut lines = [None; MAX_RESERVED];
     let lines = context.lines(charges, &mut lines).map_err(invalid)?;
-    let decision = context.decide_lines(lines, Mode::Check, &mut []);
+    let decision = context.decide_lines(lines, Mode::Check, layers);
     if !decision.is_allowed() {
         return Err(decision);
     }

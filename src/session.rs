@@ -119,7 +119,20 @@ impl<'l> Session<'l> {
     /// # Errors
     /// The decision, if the request is not allowed; then nothing was charged.
     pub fn reserve(&self, charges: &[Charge<'_>]) -> Result<Reservation, Decision> {
-        reservation::reserve(&self.context, charges)
+        reservation::reserve(&self.context, charges, &mut [])
+    }
+
+    /// As [`reserve`](Self::reserve), and tells how each policy stands after it, allowed or denied:
+    /// `layers[i]` is that of `charges[i]`, as far as both go.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub fn reserve_layers(
+        &self,
+        charges: &[Charge<'_>],
+        layers: &mut [Layer],
+    ) -> Result<Reservation, Decision> {
+        reservation::reserve(&self.context, charges, layers)
     }
 
     /// Charges so much more to each layer of a reservation, or to none: see [`Reservation`].

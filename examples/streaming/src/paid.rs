@@ -4,7 +4,7 @@ use crate::gate::Gate;
 use crate::refusal::Refusal;
 use serde::Serialize;
 use std::sync::Arc;
-use tollgate::{Reservation, http};
+use tollgate::{Layer, Reservation, http};
 
 /// How many tokens are reserved at a time.
 ///
@@ -58,14 +58,13 @@ impl Paid {
     ) -> Result<Self, Box<Refusal>> {
         let reserved = max_tokens.min(STEP);
         let charges = gate.charges(user, gate.amounts(prompt_tokens, reserved));
-        // One session is one instant: what a refusal tells belongs to the time when it was decided.
-        let session = gate.limiter.session();
-        match session.reserve(&charges) {
+        let mut layers = [Layer::default(); 3];
+        match gate.limiter.reserve_layers(&charges, &mut layers) {
             Ok(reservation) => {
                 let gate = Arc::clone(gate);
                 Ok(Paid { gate, reservation, prompt_tokens, reserved, sent: 0, max_tokens })
             }
-            Err(decision) => Err(Box::new(Refusal::new(gate, &session, &charges, decision))),
+            Err(decision) => Err(Box::new(Refusal::new(gate, decision, &layers))),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::gate::Gate;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use tollgate::{Charge, Decision, Layer, Session, Verdict, http};
+use tollgate::{Decision, Layer, Verdict, http};
 
 /// A request that was refused before it began: nothing was charged.
 #[derive(Debug)]
@@ -16,26 +16,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(
-        gate: &Gate,
-        session: &Session<'_>,
-        charges: &[Charge<'_>; 3],
-        refused: Decision,
-    ) -> Self {
-        // The decision names one policy, the fields tell of all: a second look at the same instant.
-        let mut layers = [Layer::default(); 3];
-        let mut decision = session.peek_layers(charges, &mut layers);
-        if decision.is_allowed() {
-            // Another stream gave units back between the two looks. The refusal stands as it was.
-            decision = refused;
-            for layer in layers.iter_mut().filter(|layer| layer.policy == refused.policy) {
-                (layer.violated, layer.retry_after) = (true, refused.retry_after);
-            }
-        }
+    /// What the client of a denied request is told: by the decision, and of all layers.
+    pub(crate) fn new(gate: &Gate, decision: Decision, layers: &[Layer]) -> Self {
         let seconds = |wait| [(http::RETRY_AFTER, http::retry_after_seconds(wait).to_string())];
         let retry_after = decision.retry_after.map(seconds);
-        let body = http::QuotaExceeded::new(gate.limiter.http_items(&layers)).to_string();
-        Refusal { verdict: decision.verdict, fields: gate.fields(&layers), retry_after, body }
+        let body = http::QuotaExceeded::new(gate.limiter.http_items(layers)).to_string();
+        Refusal { verdict: decision.verdict, fields: gate.fields(layers), retry_after, body }
     }
 }
 
