@@ -74,7 +74,7 @@ impl<C: Counter> Array<C> {
         self.homes * size_of::<Slot<C>>()
     }
 
-    /// The array has been filled from the one before, and is here to stay.
+    /// The array is here to stay.
     pub(crate) fn settle(&self) {
         self.slots.settle(self.homes);
     }

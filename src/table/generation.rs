@@ -13,7 +13,7 @@ use super::reclaim::Shed;
 use super::size::Size;
 use crate::breakage::{Breakage, broken};
 use crate::counter::Counter;
-use crate::sync::{AtomicPtr, AtomicU64, Ordering::*};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic};
 use std::ptr;
 
 /// A table is said to be large when it has this many times the homes of the first array.
@@ -29,6 +29,8 @@ pub(crate) struct Generation<C: Counter> {
     pub(crate) forgiven: Forgiven,
     /// Written once, from non-null to null, when everything has been moved.
     previous: AtomicPtr<Generation<C>>,
+    /// Not 0 once huge pages were asked for.
+    settled: Statistic,
     /// The ticks from which on it may pay to take a census again, for each of its uses.
     census_at: [AtomicU64; 2],
 }
@@ -61,6 +63,7 @@ impl<C: Counter> Generation<C> {
             number: 0,
             forgiven: Forgiven::default(),
             previous: AtomicPtr::new(ptr::null_mut()),
+            settled: Statistic::new(0),
             census_at: [AtomicU64::new(0), AtomicU64::new(0)],
         })
     }
@@ -79,6 +82,7 @@ impl<C: Counter> Generation<C> {
             number: self.number + 1,
             forgiven: self.forgiven.and(forgive, window, cutoff),
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
+            settled: Statistic::new(0),
             // Not at once again, whatever this one leaves; but one that has grown to the bound is
             // looked at when it is full.
             census_at: [AtomicU64::new(later), AtomicU64::new(if grown { 0 } else { later })],
@@ -136,6 +140,19 @@ impl<C: Counter> Generation<C> {
         let later = now.saturating_add(patience(C::window(spec)));
         // Relaxed: as above.
         self.census_at[purpose as usize].store(later, Relaxed);
+    }
+
+    /// Whether this array has been in use for a window: it may stay.
+    pub(crate) fn has_lasted(&self, spec: &C::Spec, now: u64) -> bool {
+        now.saturating_sub(self.array.base().cutoff) >= C::window(spec)
+    }
+
+    /// Asks for huge pages, once.
+    pub(crate) fn settle(&self) {
+        // Relaxed: asking twice is harmless.
+        if self.settled.swap(1, Relaxed) == 0 {
+            self.array.settle();
+        }
     }
 
     /// Whether this array's keys have had two windows to expire.

@@ -181,6 +181,9 @@ impl<C: Counter> Generations<C> {
         }
         let idle = self.aim(current, now, 0).size.homes <= current.size.homes / 4;
         if !idle {
+            if current.has_lasted(&self.spec, now) {
+                current.settle();
+            }
             current.put_census_off(Purpose::Shrink, &self.spec, now);
         }
         idle
@@ -221,7 +224,6 @@ impl<C: Counter> Generations<C> {
             // SAFETY: T1, M2: nobody can reach it through the table any more, and only the thread
             // that unlinked it retires it.
             unsafe { guard.retire(previous) };
-            current.array.settle();
         }
         done
     }
@@ -253,6 +255,7 @@ impl<C: Counter> Generations<C> {
             let due = C::outlived(&self.spec, current.array.base(), now)
                 || self.is_mostly_idle(current, now, guard);
             if !due || !self.renew(current, self.aim(current, now, 0)) {
+                current.settle();
                 return true;
             }
         }

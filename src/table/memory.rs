@@ -42,9 +42,10 @@ impl Memory {
     /// Asks for huge pages under the first `dense` bytes, where the system has them: a random key
     /// then costs one cache miss and a shorter walk to its page.
     ///
-    /// Asked only when the bytes have been touched: the system then makes huge pages of small ones
-    /// beside the program. Before, whoever touches the first byte of a huge page would have to wait
-    /// until all of it is cleared: 0.2 ms, and 4 ms in a virtual machine without memory at hand.
+    /// Asked only of an array that is here to stay: the system then makes huge pages of small ones
+    /// beside the program. If it were asked at once, whoever touches the first byte of a huge page
+    /// would wait until all of it is cleared, 0.2 ms, and 4 ms in a virtual machine without memory at
+    /// hand; and while small ones are copied, page faults of other threads wait.
     pub(crate) fn settle(&self, dense: usize) {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self

@@ -33,7 +33,7 @@ mod zeroed {
             Ok(Slots { first: memory.start().cast(), len, memory })
         }
 
-        /// The first `dense` slots have been filled, and are here to stay.
+        /// The first `dense` slots are here to stay.
         pub(crate) fn settle(&self, dense: usize) {
             self.memory.settle(dense.saturating_mul(size_of::<Slot<C>>()));
         }
