@@ -36,6 +36,8 @@ pub(crate) enum Breakage {
     NoRefundMerged,
     /// Ring: a charge that has expired is looked for as if it had been merged.
     RefundExpired,
+    /// Table: what an eviction has forgiven is given back once more.
+    RefundForgiven,
     /// Ring: a refund writes to a word that was moved.
     RefundMoved,
     /// Ring: a live word in the way is opened all the same.

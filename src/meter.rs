@@ -137,12 +137,13 @@ impl Meter {
         with_table!(&self.store, table => table.look(key, &request, guard))
     }
 
-    /// Gives up to `amount` back of what was charged at the tick `from` or later, or of all.
+    /// Gives up to `amount` back: of what was charged from a tick on, so much then and more later;
+    /// or of all.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
         now: Now,
-        from: Option<u64>,
+        from: Option<(u64, u64)>,
         amount: u64,
         guard: &Guard,
     ) -> u64 {

@@ -242,7 +242,7 @@ impl<'l> Context<'l> {
         if broken(Breakage::NoUndo) || line.table_full {
             return;
         }
-        let from = Some(line.outcome.at);
+        let from = Some((line.outcome.at, line.cost));
         let given = line.meter.give_back(line.key, self.now, from, line.cost, &self.guard);
         line.outcome.used = line.outcome.used.saturating_sub(given);
     }

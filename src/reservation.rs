@@ -76,7 +76,8 @@ struct Held {
     limit: Option<u64>,
     /// All that was charged.
     charged: u64,
-    /// The tick of the first charge; all others came later.
+    /// The first charge and its tick; all others came later.
+    first: u64,
     first_at: u64,
     /// The newest charge and its tick.
     last: u64,
@@ -153,6 +154,7 @@ impl Held {
         key: KeyId::NONE,
         limit: None,
         charged: 0,
+        first: 0,
         first_at: 0,
         last: 0,
         last_at: 0,
@@ -165,7 +167,7 @@ impl Held {
         }
         let Outcome { at, .. } = line.outcome;
         if self.charged == 0 {
-            self.first_at = at;
+            (self.first, self.first_at) = (line.cost, at);
         }
         self.charged = self.charged.saturating_add(line.cost);
         (self.last, self.last_at) = (line.cost, at);
@@ -173,13 +175,13 @@ impl Held {
 
     /// Gives `amount` of what was charged back.
     fn give_back(&self, context: &Context<'_>, line: &Line<'_>, amount: u64) {
-        let give_back = |from: u64, amount: u64| {
+        let give_back = |from: (u64, u64), amount: u64| {
             line.meter.give_back(self.key, context.now, Some(from), amount, &context.guard)
         };
         // As long as the first charge counts, so do all.
-        let given = give_back(self.first_at, amount);
+        let given = give_back((self.first_at, self.first), amount);
         if given < amount && self.last_at > self.first_at {
-            give_back(self.last_at, (amount - given).min(self.last));
+            give_back((self.last_at, self.last), (amount - given).min(self.last));
         }
     }
 

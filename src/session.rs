@@ -168,7 +168,8 @@ impl<'l> Session<'l> {
     }
 
     /// Forgets everything that a key has used under a policy. Charges of other threads that are
-    /// made meanwhile may be forgotten or kept.
+    /// made meanwhile may be forgotten or kept. Close the key's open reservations first: what they
+    /// give back afterwards may be units that were charged since.
     pub fn reset_key<'k>(&self, policy: PolicyId, key: impl Into<Key<'k>>) {
         if let Some(meter) = self.context.meters.get(policy) {
             meter.reset(

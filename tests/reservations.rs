@@ -7,8 +7,8 @@ use reference::cases;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tollgate::{
-    Layer, Limiter, MAX_RESERVED, ManualClock, Now, Period, Policy, PolicyId, Reservation,
-    ReservationError, Session, Verdict,
+    Layer, Limiter, MAX_RESERVED, ManualClock, Now, Overflow, Period, Policy, PolicyId,
+    Reservation, ReservationError, Session, Verdict,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -251,6 +251,31 @@ fn the_greatest_and_the_least_amounts() {
     assert_eq!(used(&limiter, ids[0], START + 61 * SECOND), 0);
     assert_eq!(used(&limiter, ids[1], START + 61 * SECOND), 1_000);
     assert_eq!(used(&limiter, ids[1], START + HOUR), 0);
+}
+
+/// What an eviction has forgiven is not given back once more, at the cost of what the key has spent
+/// since; what was too heavy to be evicted is.
+#[test]
+fn an_evicted_reservation_gives_nothing_back() {
+    for (estimate, evicted) in [(4, true), (9, false)] {
+        let policy = Policy::sliding("p", 10, Duration::from_nanos(MINUTE))
+            .max_keys(8)
+            .overflow(Overflow::EvictLightest { allowance: 4 });
+        let (limiter, ids) = limiter([policy]);
+        let charge = |now: u64, key: u64, cost: u64| {
+            at(&limiter, now).check(&[ids[0].charge(key, cost)]).is_allowed()
+        };
+        let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", estimate)]).unwrap();
+        (1..8).for_each(|key| assert!(charge(START, key, 4)));
+        assert!(charge(START + SECOND, 100, 10), "the lightest make room");
+        assert!(limiter.stats(ids[0]).unwrap().evictions > 0);
+        let used_before = used(&limiter, ids[0], START + SECOND);
+        assert_eq!(used_before, if evicted { 0 } else { 9 });
+        let more = if evicted { 10 } else { 1 };
+        assert!(at(&limiter, START + 2 * SECOND).check(&[ids[0].charge("k", more)]).is_allowed());
+        at(&limiter, START + 3 * SECOND).cancel(&mut reservation).unwrap();
+        assert_eq!(used(&limiter, ids[0], START + 3 * SECOND), more);
+    }
 }
 
 /// Keys move to other arrays while requests stream: what is settled comes back all the same.

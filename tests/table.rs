@@ -200,3 +200,52 @@ fn renewals_under_threads_lose_nothing() {
         (0..4_u64).for_each(|thread| drop(scope.spawn(move || worker(thread))));
     });
 }
+
+/// A session that is held for long, while tables are renewed two thousand times: what was retired
+/// meanwhile goes in the end, without a stack as deep as it is much.
+#[test]
+fn what_a_session_held_goes_in_the_end() {
+    let policy = Policy::sliding("p", 127, Duration::from_secs(1)).max_keys(300);
+    let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
+    let id = limiter.policy("p").unwrap();
+    let (held, release) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let session = limiter.session_at(Now::from_unix_nanos(SECOND));
+            held.wait();
+            release.wait();
+            drop(session);
+        });
+        held.wait();
+        let (mut now, mut key) = (SECOND, 0);
+        while limiter.stats(id).unwrap().migrations < 2_000 {
+            for _ in 0..400 {
+                verdict(&limiter, id, now, key);
+                key += 1;
+            }
+            now += 3 * SECOND;
+        }
+        release.wait();
+        for _ in 0..2_000 {
+            limiter.maintain(4_096);
+        }
+    });
+}
+
+/// A table that is full to its bound shrinks as well when its keys are idle.
+#[test]
+fn a_full_table_is_shrunk_by_maintenance() {
+    let (limiter, id) = limiter(20, 100_000);
+    let session = |now| limiter.session_at(Now::from_unix_nanos(now));
+    for key in 0..100_000 {
+        verdict(&limiter, id, SECOND, key);
+    }
+    while !session(SECOND).maintain(1 << 20) {}
+    let before = session(SECOND).stats(id).unwrap();
+    assert_eq!(before.used_slots, 100_000);
+    for step in 0..50 {
+        session((10 + step) * SECOND).maintain(1 << 20);
+    }
+    let after = session(100 * SECOND).stats(id).unwrap();
+    assert!(after.bytes * 10 < before.bytes, "{} of {}", after.bytes, before.bytes);
+}

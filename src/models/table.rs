@@ -62,7 +62,8 @@ impl Race {
                     let charge = self.before[number];
                     log.lock().unwrap().retain(|other| *other != charge);
                     let (key, at, cost) = charge;
-                    let given = table.give_back(KeyId::new(key), at, Some(at), cost, &pin());
+                    let given =
+                        table.give_back(KeyId::new(key), at, Some((at, cost)), cost, &pin());
                     assert_eq!(given, charge.2, "a refund was lost");
                 }
                 Renew(now) => table.start_renewal(now, 0),
@@ -300,6 +301,35 @@ fn evict_against_charge() {
     ];
     both("evict_against_charge", Some(2), 100, race, orders);
     caught_in_one("evict_against_charge", Some(3), Breakage::NoFreeze, race, orders);
+}
+
+/// What an eviction has forgiven is not given back once more.
+#[test]
+fn refund_after_eviction() {
+    let body = || {
+        move || {
+            let limit = 3;
+            let table =
+                Arc::new(TinyTable::tiny(Scale::tiny(WINDOW, limit, WORDS as u64), 2, 1, 1));
+            let charge = move |table: &TinyTable, now: u64, cost: u64| {
+                let request = Request { now, cost, limit };
+                table.charge(KeyId::new(A), &request, &pin()).expect("room").admitted
+            };
+            assert!(charge(&table, 3, 1));
+            let other = {
+                let table = table.clone();
+                thread::spawn(move || {
+                    table.start_renewal(5, 1);
+                    while !table.help_once(5) {}
+                })
+            };
+            other.join().unwrap();
+            assert!(charge(&table, 5, 3), "the one was forgiven");
+            assert_eq!(table.give_back(KeyId::new(A), 5, Some((3, 1)), 1, &pin()), 0);
+        }
+    };
+    holds("refund_after_eviction", None, 1, body());
+    catches("refund_after_eviction", None, Breakage::RefundForgiven, body());
 }
 
 /// A key that has seen a later time than the cutoff has forgotten what is live at the cutoff: it is

@@ -24,6 +24,11 @@ impl Forgiven {
         live.fold(allowance, |left, (_, units)| left.saturating_sub(*units))
     }
 
+    /// Whether a key that had used `units` at `at` may have been dropped since.
+    pub(crate) fn may_include(&self, at: u64, units: u64) -> bool {
+        self.copies.iter().any(|(cutoff, most)| *cutoff >= at && *most >= units.max(1))
+    }
+
     /// With one more copy. There is place for it if [`left`](Self::left) was not 0.
     pub(crate) fn and(mut self, units: u64, window: u64, now: u64) -> Self {
         if units > 0

@@ -103,7 +103,8 @@ impl<C: Counter> Generations<C> {
             Found::Frozen => return Ok(None),
             Found::Empty(_) => {}
         }
-        if self.is_mostly_idle(current, now, guard) {
+        // A full array has a census of its own.
+        if current.array.claimed() < current.size.room && self.is_mostly_idle(current, now, guard) {
             self.renew(current, self.aim(current, now, 0));
         }
         if self.has_room(current, now, guard) {
@@ -171,9 +172,7 @@ impl<C: Counter> Generations<C> {
 
     /// Whether a large array holds so few live keys that the next one is a quarter of it at most.
     fn is_mostly_idle(&self, current: &Generation<C>, now: u64, guard: &Guard) -> bool {
-        // A full array has a census of its own.
-        if current.array.claimed() >= current.size.room
-            || !current.is_large(Size::first(self.bounds.max_keys))
+        if !current.is_large(Size::first(self.bounds.max_keys))
             || !current.is_census_due(Purpose::Shrink, now)
             || current.previous(guard).is_some()
         {

@@ -24,8 +24,10 @@ mod slot;
 mod slots;
 mod stats;
 
-use crate::counter::{Base, Counter, Moved, Outcome, Request};
+use crate::breakage::{Breakage, broken};
+use crate::counter::{Counter, Moved, Outcome, Request};
 use array::Found;
+use generation::Generation;
 use generations::Generations;
 use reclaim::Guard;
 use size::Size;
@@ -82,24 +84,31 @@ impl<C: Counter> Table<C> {
 
     /// What [`charge`](Self::charge) would answer. An absent key is not inserted.
     pub(crate) fn look(&self, key: KeyId, request: &Request, guard: &Guard) -> Outcome {
-        self.visit(key, request.now, guard, |counter, base| {
-            counter.look(self.spec(), base, request)
+        self.visit(key, request.now, guard, |generation, counter| {
+            counter.look(self.spec(), generation.array.base(), request)
         })
         .unwrap_or_else(|| absent(request))
     }
 
-    /// Gives up to `amount` back of what was charged at `from` or later, or of all; returns how
-    /// much it was.
+    /// Gives up to `amount` back of `own` and more units that were charged at `from` or later, or
+    /// of all; returns how much it was. Nothing if the key may have been evicted since: those units
+    /// were forgiven then, and what is there now are others.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
         now: u64,
-        from: Option<u64>,
+        from: Option<(u64, u64)>,
         amount: u64,
         guard: &Guard,
     ) -> u64 {
         let mut rest = amount;
-        self.visit(key, now, guard, |counter, base| {
+        self.visit(key, now, guard, |generation, counter| {
+            // Model: refund_after_eviction with RefundForgiven.
+            let forgiven = from.filter(|_| !broken(Breakage::RefundForgiven));
+            if forgiven.is_some_and(|(at, own)| generation.forgiven.may_include(at, own)) {
+                return Ok(());
+            }
+            let (base, from) = (generation.array.base(), from.map(|(at, _)| at));
             counter.give_back(self.spec(), base, now, from, &mut rest)
         });
         amount - rest
@@ -107,7 +116,9 @@ impl<C: Counter> Table<C> {
 
     /// Forgets what the key has used.
     pub(crate) fn reset(&self, key: KeyId, now: u64, guard: &Guard) {
-        self.visit(key, now, guard, |counter, base| counter.reset(self.spec(), base));
+        self.visit(key, now, guard, |generation, counter| {
+            counter.reset(self.spec(), generation.array.base())
+        });
     }
 
     /// Runs `verb` on the key's counter, again whenever it was moved meanwhile; `None` if the key
@@ -117,7 +128,7 @@ impl<C: Counter> Table<C> {
         key: KeyId,
         now: u64,
         guard: &Guard,
-        mut verb: impl FnMut(&C, Base) -> Result<T, Moved>,
+        mut verb: impl FnMut(&Generation<C>, &C) -> Result<T, Moved>,
     ) -> Option<T> {
         loop {
             let current = self.generations.current(guard);
@@ -134,7 +145,7 @@ impl<C: Counter> Table<C> {
                     }
                 }
             };
-            if let Ok(value) = verb(&slot.counter, current.array.base()) {
+            if let Ok(value) = verb(current, &slot.counter) {
                 return Some(value);
             }
         }

@@ -5,6 +5,7 @@
 #[cfg(not(all(test, tollgate_model)))]
 mod epoch {
     use crate::sync::{Ordering::Relaxed, Statistic};
+    use std::cell::Cell;
 
     /// Values that were retired and are not yet gone: while there are any, new keys see to it.
     static RETIRED: Statistic = Statistic::new(0);
@@ -45,9 +46,22 @@ mod epoch {
             // SAFETY: the closure owns nothing of the caller's stack, and an array may be freed by any thread.
             unsafe { self.0.defer_unchecked(free) };
             // An array is large and retired seldom: do not let it wait in a thread's own bag.
-            self.0.flush();
+            self.flush();
+        }
+
+        /// Hands on what this thread has retired, and frees what is due. What is freed meanwhile
+        /// and retires a rest does not come here again: many arrays may be due at once, and each
+        /// would be freed one level deeper on the stack.
+        fn flush(&self) {
+            let outermost = FLUSHING.try_with(|flushing| !flushing.replace(true)) == Ok(true);
+            if outermost {
+                self.0.flush();
+                let _ = FLUSHING.try_with(|flushing| flushing.set(false));
+            }
         }
     }
+
+    thread_local!(static FLUSHING: Cell<bool> = const { Cell::new(false) });
 
     /// Frees a piece of what no guard holds any more, if anything was retired.
     #[inline]
@@ -61,7 +75,7 @@ mod epoch {
     /// Frees what no guard holds any more, a few pieces.
     pub(crate) fn collect(rounds: usize) {
         for _ in 0..rounds {
-            crossbeam_epoch::pin().flush();
+            pin().flush();
         }
     }
 }
