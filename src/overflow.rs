@@ -18,10 +18,9 @@ pub enum Overflow {
     /// more, and start anew if they come back.
     ///
     /// That forgives no key more than `allowance` units in any window or period: what is admitted
-    /// to it there is at most the limit plus the allowance. New keys are refused once that much has
-    /// been forgiven, or keys have been evicted eight times in one window, until the window has
-    /// passed; and for a 64th of a window after each eviction, if they come faster than it made room.
-    /// A key that has used more than the allowance is never evicted.
+    /// to it there is at most the limit plus the allowance. Once that much has been forgiven, or
+    /// keys have been evicted eight times in one window, new keys are refused until the window has
+    /// passed. A key that has used more than the allowance is never evicted.
     EvictLightest {
         /// From 1 to the policy's greatest limit, in units of cost.
         allowance: u64,

@@ -217,7 +217,7 @@ impl<'l> Context<'l> {
 
     /// Counts how a charge went, for the statistics.
     #[inline]
-    fn count(&self, line: &Line<'l>, charged: Result<(), NoPlace>) {
+    pub(crate) fn count(&self, line: &Line<'_>, charged: Result<(), NoPlace>) {
         let event = match charged {
             Err(_) => Event::Refused,
             Ok(()) if !line.outcome.admitted => Event::Denied,

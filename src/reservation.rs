@@ -245,8 +245,10 @@ pub(crate) fn settle(
             held.give_back(context, line, held.charged - actual);
         }
         // Each layer by itself: what was spent is charged wherever it can be.
-        if context.charge_line(line, Mode::Force).is_err() {
+        if let Err(refused) = context.charge_line(line, Mode::Force) {
+            context.count(line, Err(refused));
             full = Some(line.policy);
+            continue;
         }
         held.charged = *actual;
     }

@@ -20,8 +20,8 @@ pub struct Stats {
     pub refused: u64,
     /// Charges that were let through uncounted because the table was full.
     pub untracked: u64,
-    /// Keys that have used anything that still counts: estimated from a sample of 1,024
-    /// slots, and exact in a table that has no more.
+    /// Keys that have used anything that still counts: estimated from a sample of up to 1,024
+    /// slots, roughly while keys are moving.
     pub live_keys: usize,
     /// Slots that hold a key, live or not; a key that is just moving may be counted twice.
     pub used_slots: usize,

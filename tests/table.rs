@@ -249,3 +249,36 @@ fn a_full_table_is_shrunk_by_maintenance() {
     let after = session(100 * SECOND).stats(id).unwrap();
     assert!(after.bytes * 10 < before.bytes, "{} of {}", after.bytes, before.bytes);
 }
+
+/// A small budget gets there as well.
+#[test]
+fn maintenance_ends_with_any_budget() {
+    for budget in [1, 100, 1_000] {
+        let (limiter, id) = limiter(20, 100_000);
+        let session = |now| limiter.session_at(Now::from_unix_nanos(now));
+        for key in 0..50_000 {
+            verdict(&limiter, id, SECOND, key);
+        }
+        let mut calls = 0;
+        while !session(100 * SECOND + calls * 1_000_000).maintain(budget) {
+            calls += 1;
+            assert!(calls < 300_000, "maintain({budget}) does not end");
+        }
+        assert!(session(1_000 * SECOND).stats(id).unwrap().slots < 50_000);
+    }
+}
+
+/// Evictions in a calendar budget do not wait for the next period.
+#[test]
+fn evictions_within_a_period() {
+    let policy = Policy::calendar("p", 100, tollgate::Period::Day)
+        .max_keys(1_000)
+        .overflow(tollgate::Overflow::EvictLightest { allowance: 5 });
+    let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
+    let id = limiter.policy("p").unwrap();
+    let admitted =
+        (0..20_000).filter(|key| verdict(&limiter, id, SECOND, *key) == Verdict::Allowed);
+    // Each of five units of the allowance drops all that have used one.
+    assert!(admitted.count() >= 5_000);
+    assert!(limiter.stats(id).unwrap().evictions >= 4_000);
+}

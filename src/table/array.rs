@@ -82,7 +82,7 @@ impl<C: Counter> Array<C> {
     /// Gives a piece of the memory back, and returns whether any is left.
     #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn shed(&mut self) -> bool {
-        self.slots.shed()
+        self.slots.shed(self.homes)
     }
 
     #[cfg(all(test, tollgate_model))]

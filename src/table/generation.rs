@@ -32,7 +32,7 @@ pub(crate) struct Generation<C: Counter> {
     /// Not 0 once huge pages were asked for.
     settled: Statistic,
     /// The ticks from which on it may pay to take a census again, for each of its uses.
-    census_at: [AtomicU64; 2],
+    census_at: [AtomicU64; 3],
 }
 
 /// What a census is taken for.
@@ -42,6 +42,8 @@ pub(crate) enum Purpose {
     Shrink,
     /// To see whether a full array has keys to drop.
     Drop,
+    /// To make a larger array.
+    Grow,
 }
 
 /// What a generation is made for.
@@ -64,7 +66,7 @@ impl<C: Counter> Generation<C> {
             forgiven: Forgiven::default(),
             previous: AtomicPtr::new(ptr::null_mut()),
             settled: Statistic::new(0),
-            census_at: [AtomicU64::new(0), AtomicU64::new(0)],
+            census_at: [0, 0, 0].map(AtomicU64::new),
         })
     }
 
@@ -84,8 +86,8 @@ impl<C: Counter> Generation<C> {
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
             settled: Statistic::new(0),
             // Not at once again, whatever this one leaves; but one that has grown to the bound is
-            // looked at when it is full.
-            census_at: [AtomicU64::new(later), AtomicU64::new(if grown { 0 } else { later })],
+            // looked at when it is full, and evictions have a bound of their own.
+            census_at: [later, if grown || forgive > 0 { 0 } else { later }, 0].map(AtomicU64::new),
         })
     }
 

@@ -32,6 +32,9 @@ pub(crate) struct Bounds {
     pub(crate) allowance: u64,
 }
 
+/// What is given back of retired arrays when their table ends; others go on with the rest.
+const ROUNDS_AT_END: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Generations<C: Counter> {
     current: AtomicPtr<Generation<C>>,
@@ -139,10 +142,16 @@ impl<C: Counter> Generations<C> {
 
     /// For a new key that met a full array: a renewal, or a refusal if that would drop too little.
     fn make_room(&self, current: &Generation<C>, now: u64, guard: &Guard) -> Result<(), NoPlace> {
-        let renewed = current.previous(guard).is_none()
-            && self
-                .forgiveness(current, now)
-                .is_some_and(|forgive| self.renew(current, self.aim(current, now, forgive)));
+        let forgiveness = match current.previous(guard) {
+            None => self.forgiveness(current, now),
+            Some(_) => None,
+        };
+        let renewed =
+            forgiveness.is_some_and(|forgive| self.renew(current, self.aim(current, now, forgive)));
+        if forgiveness.is_some() && !renewed {
+            // Without memory the next ones need not try at once.
+            current.put_census_off(Purpose::Grow, &self.spec, now);
+        }
         if renewed || !self.is_current(current) { Ok(()) } else { Err(NoPlace::Full) }
     }
 
@@ -151,7 +160,7 @@ impl<C: Counter> Generations<C> {
     /// would have to forgive too much.
     fn forgiveness(&self, current: &Generation<C>, now: u64) -> Option<u64> {
         if current.size.room < self.bounds.max_keys {
-            return Some(0);
+            return current.is_census_due(Purpose::Grow, now).then_some(0);
         }
         if !current.is_census_due(Purpose::Drop, now) {
             return None;
@@ -244,10 +253,10 @@ impl<C: Counter> Generations<C> {
         loop {
             let current = self.current(guard);
             if let Some(previous) = current.previous(guard) {
-                if left < current.size.chunk {
+                if left == 0 {
                     return false;
                 }
-                left -= current.size.chunk;
+                left = left.saturating_sub(current.size.chunk);
                 self.help(current, &self.step(previous, current, now), guard);
                 continue;
             }
@@ -300,6 +309,7 @@ impl<C: Counter> Drop for Generations<C> {
             let owned = unsafe { Box::from_raw(generation) };
             generation = owned.into_previous();
         }
+        reclaim::collect(ROUNDS_AT_END);
     }
 }
 

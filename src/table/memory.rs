@@ -84,15 +84,16 @@ impl Memory {
         }
     }
 
-    /// Gives a piece back to the system, from the end on, and returns whether any is left. What it
-    /// held is gone; the block must not be read any more.
-    pub(crate) fn shed(&mut self) -> bool {
+    /// Gives a piece back to the system, from the end on, and returns whether any is left. What lies
+    /// beyond the `dense` bytes was hardly touched and goes at once. What it held is gone; the block
+    /// must not be read any more.
+    pub(crate) fn shed(&mut self, dense: usize) -> bool {
         match self {
             Memory::Heap { .. } => false,
             #[cfg(unix)]
             Memory::Map { map, kept } => {
                 let end = *kept;
-                *kept = end.saturating_sub(1) / PIECE * PIECE;
+                *kept = end.min(dense.saturating_add(PIECE)).saturating_sub(1) / PIECE * PIECE;
                 // SAFETY: the block is owned, and its owner reads it no more.
                 let shed = unsafe {
                     map.unchecked_advise_range(
@@ -137,7 +138,7 @@ mod tests {
                 unsafe { byte.write(7) };
             }
             let mut pieces = 0;
-            while memory.shed() {
+            while memory.shed(bytes) {
                 pieces += 1;
             }
             assert!(pieces <= bytes / PIECE);

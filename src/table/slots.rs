@@ -38,11 +38,11 @@ mod zeroed {
             self.memory.settle(dense.saturating_mul(size_of::<Slot<C>>()));
         }
 
-        /// Gives a piece of the memory back, and returns whether any is left. No slot is left at
-        /// once.
-        pub(crate) fn shed(&mut self) -> bool {
+        /// Gives a piece of the memory back, of which the first `dense` slots were in use, and
+        /// returns whether any is left. No slot is left at once.
+        pub(crate) fn shed(&mut self, dense: usize) -> bool {
             self.len = 0;
-            self.memory.shed()
+            self.memory.shed(dense.saturating_mul(size_of::<Slot<C>>()))
         }
     }
 
