@@ -54,7 +54,7 @@ fn four_layers_in_one_call() {
         Policy::sliding("requests", 10, minute),
         Policy::sliding("tokens", 100_000, minute),
         Policy::calendar("hour", 1_000_000, Period::Hour),
-        Policy::calendar("dollars", 5_000_000, Period::Day),
+        Policy::calendar("dollars", 5_000_000, Period::Day).offset_seconds(5 * 3_600 + 1_800),
     ]);
     let used = |now| ids.iter().map(|id| used(&limiter, *id, now)).collect::<Vec<_>>();
     let charges: Vec<_> = ids
@@ -108,6 +108,23 @@ fn what_has_passed_is_not_given_back() {
     at(&limiter, START + 61 * MINUTE - SECOND).settle(&mut second, &[250, 250]).unwrap();
     assert_eq!(both(START + 61 * MINUTE - SECOND), [250, 250]);
     assert_eq!(both(START + 61 * MINUTE + BLUR), [0, 250], "it expires when its charge does");
+}
+
+/// Nobody settles: the estimate stays charged until its window and its hour have passed, to the
+/// instant, and nothing sweeps.
+#[test]
+fn what_is_dropped_stays_until_it_has_passed() {
+    let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
+    let charges = [ids[0].charge("k", 1_000), ids[1].charge("k", 1_000)];
+    drop(at(&limiter, START + 10 * MINUTE).reserve(&charges).unwrap());
+    let denied = at(&limiter, START + 10 * MINUTE).reserve(&charges).unwrap_err();
+    assert_eq!(denied.retry_after, Some(Duration::from_nanos(50 * MINUTE)));
+    let both = |now| [used(&limiter, ids[0], now), used(&limiter, ids[1], now)];
+    assert_eq!(both(START + 11 * MINUTE), [1_000, 1_000]);
+    assert_eq!(both(START + 11 * MINUTE + BLUR), [0, 1_000]);
+    assert_eq!(both(START + HOUR - 1), [0, 1_000]);
+    let again = at(&limiter, START + HOUR).reserve(&charges);
+    assert!(again.is_ok());
 }
 
 /// A stream that outlives the window gives back what of its last extension it did not need, and
