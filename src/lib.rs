@@ -50,8 +50,8 @@
 //! - **E. No allocation per request** about a known key. New keys make a table grow: now and then one
 //!   of them allocates the next array, and each of the following moves a small chunk into it.
 //! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) a
-//!   policy: at most two arrays, of 4/3 of a slot for each key that they have room for, and those that a
-//!   [`Session`] of before still holds. It goes back to the system when keys go idle, as new ones
+//!   policy: at most two arrays, of 4/3 of a slot for each key that they have room for, and those that
+//!   a [`Session`] of before still holds or that are on their way back to the system. It goes back to the system when keys go idle, as new ones
 //!   come, or by [`Limiter::maintain`]. At the bound expired keys make room for new ones once they
 //!   are an eighth of all, or when two windows have passed since they last did; a sample tells, at
 //!   most every 64th of a window, or once in a calendar period. Until then new keys meet the policy's
@@ -82,8 +82,8 @@
 //!
 //! # The way of a request
 //!
-//! [`Limiter`] -> [`Session`] -> request (its lines) -> meter (one policy at work) -> table (from a key to its slot) ->
-//! counter (ring or quota) -> word. Each knows only those behind it.
+//! [`Limiter`] -> [`Session`] -> request (its lines) -> meter (one policy at work) -> table (from a
+//! key to its slot) -> counter (ring or quota) -> word. Each knows only those behind it.
 
 // The hooks of loom's models have no use under shuttle.
 #![cfg_attr(tollgate_shuttle, allow(dead_code))]

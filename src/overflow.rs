@@ -20,7 +20,8 @@ pub enum Overflow {
     /// That forgives no key more than `allowance` units in any window or period: what is admitted
     /// to it there is at most the limit plus the allowance. Once that much has been forgiven, or
     /// keys have been evicted eight times in one window, new keys are refused until the window has
-    /// passed. A key that has used more than the allowance is never evicted.
+    /// passed; and as long as fewer than an eighth of the keys have used so little. A key that has
+    /// used more than the allowance is never evicted.
     EvictLightest {
         /// From 1 to the policy's greatest limit, in units of cost.
         allowance: u64,

@@ -108,7 +108,11 @@ impl<C: Counter> Generations<C> {
         }
         // A full array has a census of its own.
         if current.array.claimed() < current.size.room && self.is_mostly_idle(current, now, guard) {
-            self.renew(current, self.aim(current, now, 0));
+            if self.renew(current, self.aim(current, now, 0)) {
+                return Ok(None);
+            }
+            // Without memory the next ones need not try at once.
+            current.put_census_off(Purpose::Shrink, &self.spec, now);
         }
         if self.has_room(current, now, guard) {
             return Ok(current.array.find_or_claim(key));
