@@ -108,6 +108,7 @@ mod policy;
 mod price;
 mod request;
 mod reservation;
+mod retries;
 #[cfg(all(test, tollgate_shuttle))]
 mod schedules;
 mod session;

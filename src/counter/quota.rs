@@ -15,7 +15,8 @@
 //! Lock-free: an exchange fails only when another one succeeded.
 
 use super::{Base, Counter, Moved, NEVER, Outcome, Request};
-use crate::breakage::{Breakage, broken};
+use crate::breakage::{Breakage, broken, ordering};
+use crate::retries::Retries;
 use crate::sync::{AtomicU64, Ordering::*};
 use std::cmp::Ordering;
 
@@ -54,7 +55,8 @@ fn pack(period: u64, used: u64) -> u64 {
 
 /// Usage of `word` in the period that a request at `now` falls in, and that period.
 fn usage(word: u64, base: Base, now: u64) -> (u64, u64) {
-    let now = now.max(base.cutoff).min(PERIOD_MAX);
+    // Model: budget_dropped with NoCutoff.
+    let now = if broken(Breakage::NoCutoff) { now } else { now.max(base.cutoff) }.min(PERIOD_MAX);
     let open = word & !MOVED != 0;
     if open && (now <= period(word) && !(broken(Breakage::QuotaReopens) && now < period(word))) {
         (period(word), used(word))
@@ -79,9 +81,12 @@ impl Quota {
 
     /// Exchanges the word for `change(word)`; `None` leaves it as it is.
     fn change(&self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<(), Moved> {
+        let mut retries = Retries::new();
         loop {
-            // Acquire: a MOVED word sends the caller to the table's current array.
-            let word = self.word.load(Acquire);
+            retries.count();
+            // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
+            // `freeze`. Model: budget_move_against_charge with QuotaLoadRelaxed.
+            let word = self.word.load(ordering(Breakage::QuotaLoadRelaxed, Acquire));
             if word & MOVED != 0 {
                 return Err(Moved);
             }
@@ -92,9 +97,8 @@ impl Quota {
                 self.word.store(after, Release);
                 return Ok(());
             }
-            // AcqRel: the word is all there is, so nothing hangs on it but the mark of the freeze.
-            // Model: rollover with QuotaStores.
-            if self.word.compare_exchange(word, after, AcqRel, Relaxed).is_ok() {
+            // Relaxed: the word is all there is. Model: rollover with QuotaStores.
+            if self.word.compare_exchange(word, after, Relaxed, Relaxed).is_ok() {
                 return Ok(());
             }
         }
@@ -141,8 +145,8 @@ impl Counter for Quota {
     }
 
     fn look(&self, _: &Periods, base: Base, request: &Request) -> Result<Outcome, Moved> {
-        // Acquire: as in `change`.
-        let word = self.word.load(Acquire);
+        // Acquire: as in `change`. Model: budget_look_against_move with QuotaLookRelaxed.
+        let word = self.word.load(ordering(Breakage::QuotaLookRelaxed, Acquire));
         if word & MOVED != 0 {
             return Err(Moved);
         }
@@ -177,8 +181,8 @@ impl Counter for Quota {
     }
 
     fn is_open(&self) -> bool {
-        // Acquire: as in `change`.
-        self.word.load(Acquire) != 0
+        // Relaxed: whoever goes on loads the word with Acquire.
+        self.word.load(Relaxed) != 0
     }
 
     fn weight(&self, spec: &Periods, base: Base, cutoff: u64) -> u64 {
@@ -190,8 +194,10 @@ impl Counter for Quota {
         if broken(Breakage::NoFreeze) {
             return self.word.load(Acquire);
         }
-        // AcqRel: no exchange can succeed after this.
-        self.word.fetch_or(MOVED, AcqRel) & !MOVED
+        // Release: no exchange can succeed after this, and whoever meets the mark sees the array that
+        // the word is moved for. Model: budget_move_against_charge with NoFreeze and
+        // QuotaFreezeRelaxed.
+        self.word.fetch_or(MOVED, ordering(Breakage::QuotaFreezeRelaxed, Release)) & !MOVED
     }
 
     fn frozen_weight(frozen: &u64, _: &Periods, _: Base, cutoff: u64) -> u64 {
@@ -199,12 +205,14 @@ impl Counter for Quota {
             _ if *frozen == 0 => 0,
             Ordering::Less => 0,
             Ordering::Equal => used(*frozen),
+            // Model: budget_seen_later with DropsLater.
+            Ordering::Greater if broken(Breakage::DropsLater) => 0,
             Ordering::Greater => u64::MAX,
         }
     }
 
     fn install(&self, _: &Periods, frozen: &u64, _: Base, _: Base) {
-        // AcqRel: pairs with `is_open`; a late copy finds the word already there.
-        let _ = self.word.compare_exchange(0, *frozen, AcqRel, Relaxed);
+        // Relaxed: the word is all there is; a late copy finds it already there.
+        let _ = self.word.compare_exchange(0, *frozen, Relaxed, Relaxed);
     }
 }

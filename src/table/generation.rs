@@ -11,7 +11,7 @@ use super::reclaim::Poison;
 #[cfg(not(all(test, tollgate_model)))]
 use super::reclaim::Shed;
 use super::size::Size;
-use crate::breakage::{Breakage, broken};
+use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic};
 use std::ptr;
@@ -94,15 +94,17 @@ impl<C: Counter> Generation<C> {
     /// The generation that is still being moved into this one.
     #[inline(always)]
     pub(crate) fn previous<'g>(&self, _guard: &'g Guard) -> Option<&'g Generation<C>> {
-        // Acquire: pairs with the exchange that published this generation, and with the unlinking.
+        // Acquire: whoever finds it unlinked sees all that was moved. Pairs with `unlink`. Model:
+        // look_against_move with PreviousRelaxed.
+        let previous = self.previous.load(ordering(Breakage::PreviousRelaxed, Acquire));
         // SAFETY: not freed while the guard is held: it is retired after it was unlinked.
-        unsafe { self.previous.load(Acquire).as_ref() }
+        unsafe { previous.as_ref() }
     }
 
     /// Takes the old generation off, for the one caller who retires it.
     pub(crate) fn unlink(&self) -> Option<*mut Generation<C>> {
-        // Acquire: to retire what is seen. Pairs with the exchange that published this generation.
-        let previous = self.previous.load(Acquire);
+        // Relaxed: only compared.
+        let previous = self.previous.load(Relaxed);
         if previous.is_null() {
             return None;
         }
@@ -110,9 +112,10 @@ impl<C: Counter> Generation<C> {
             self.previous.store(ptr::null_mut(), Release);
             return Some(previous);
         }
-        // AcqRel: one thread unlinks, the others see it gone. Model: retire with UnlinkStores.
-        let unlinked = self.previous.compare_exchange(previous, ptr::null_mut(), AcqRel, Relaxed);
-        unlinked.ok()
+        // Release: one thread unlinks, and whoever finds it gone sees what was moved. Pairs with
+        // `previous`. Models: retire with UnlinkStores, look_against_move with UnlinkRelaxed.
+        let release = ordering(Breakage::UnlinkRelaxed, Release);
+        self.previous.compare_exchange(previous, ptr::null_mut(), release, Relaxed).ok()
     }
 
     /// As [`unlink`](Self::unlink), of a generation that no other thread knows.

@@ -17,6 +17,7 @@ use super::reclaim::{self, Guard};
 use super::size::Size;
 use super::slot::{KeyId, Slot};
 use super::stats::TableStats;
+use crate::breakage::{Breakage, ordering};
 use crate::counter::Counter;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic};
 use std::ptr;
@@ -59,15 +60,17 @@ impl<C: Counter> Generations<C> {
 
     #[inline(always)]
     pub(super) fn current<'g>(&self, _guard: &'g Guard) -> &'g Generation<C> {
-        // Acquire: pairs with `renew`.
+        // Acquire: whoever finds a generation finds what is in it. Pairs with `renew`. Model:
+        // move_against_charge with CurrentRelaxed.
+        let current = self.current.load(ordering(Breakage::CurrentRelaxed, Acquire));
         // SAFETY: never null, and not freed while the guard is held: a generation is retired only
         // after it was unlinked.
-        unsafe { &*self.current.load(Acquire) }
+        unsafe { &*current }
     }
 
     pub(super) fn is_current(&self, generation: &Generation<C>) -> bool {
-        // Acquire: the caller looks again through `current`.
-        ptr::eq(self.current.load(Acquire), generation)
+        // Relaxed: the caller looks again through `current`, and finds no older one.
+        ptr::eq(self.current.load(Relaxed), generation)
     }
 
     /// The way of a charge that does not find everything in place: moves what is to be moved,
@@ -216,8 +219,10 @@ impl<C: Counter> Generations<C> {
             return false;
         };
         let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
-        // AcqRel: publishes the new generation; whoever finds a frozen word finds it as well.
-        if self.current.compare_exchange(old, next, AcqRel, Relaxed).is_err() {
+        // Release: publishes the new generation. Pairs with `current`. Model: move_against_charge
+        // with PublishRelaxed.
+        let release = ordering(Breakage::PublishRelaxed, Release);
+        if self.current.compare_exchange(old, next, release, Relaxed).is_err() {
             // SAFETY: made above and never shared.
             drop(unsafe { Box::from_raw(next) });
         }
@@ -306,6 +311,10 @@ impl<C: Counter> Generations<C> {
 
 impl<C: Counter> Drop for Generations<C> {
     fn drop(&mut self) {
+        if cfg!(all(test, tollgate_model)) && std::thread::panicking() {
+            // A model has failed: to touch its atomics now would end the process.
+            return;
+        }
         // Relaxed: the table is owned.
         let mut generation = self.current.load(Relaxed);
         while !generation.is_null() {

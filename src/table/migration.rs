@@ -17,7 +17,7 @@
 use super::array::Array;
 use super::error::OutOfMemory;
 use super::slot::{KeyId, Slot};
-use crate::breakage::{Breakage, broken};
+use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
 
@@ -78,8 +78,9 @@ impl Migration {
         };
         let told = self.move_chunk(chunk, step);
         let (flags, flag) = self.flag(chunk);
-        // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`.
-        let first = flags.fetch_or(flag, Release) & flag == 0;
+        // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`. Model:
+        // told_done with DoneRelaxed.
+        let first = flags.fetch_or(flag, ordering(Breakage::DoneRelaxed, Release)) & flag == 0;
         let told = if first { told } else { Told::default() };
         // Relaxed: a bound with slack, not a proof.
         self.settled.fetch_add(told.keys, Relaxed);
@@ -135,9 +136,10 @@ impl Migration {
     fn first_undone(&self) -> Option<usize> {
         let bits = u64::BITS as usize;
         self.done.iter().enumerate().find_map(|(place, flags)| {
-            // Acquire: pairs with the exchange in `help`. The end follows from the flags
-            // themselves, not from a counter beside them.
-            let chunk = place * bits + flags.load(Acquire).trailing_ones() as usize;
+            // Acquire: pairs with `help`. The end follows from the flags themselves, not from a
+            // counter beside them. Model: told_done with AllDoneRelaxed.
+            let chunk = place * bits
+                + flags.load(ordering(Breakage::AllDoneRelaxed, Acquire)).trailing_ones() as usize;
             (chunk < self.chunks.min(place * bits + bits)).then_some(chunk)
         })
     }

@@ -26,6 +26,7 @@ mod stats;
 
 use crate::breakage::{Breakage, broken};
 use crate::counter::{Counter, Moved, Outcome, Request};
+use crate::retries::Retries;
 use array::Found;
 use generation::Generation;
 use generations::Generations;
@@ -63,7 +64,9 @@ impl<C: Counter> Table<C> {
         request: &Request,
         guard: &Guard,
     ) -> Result<Outcome, NoPlace> {
+        let mut retries = Retries::new();
         loop {
+            retries.count();
             let current = self.generations.current(guard);
             let previous = current.previous(guard);
             let settled =
@@ -130,7 +133,9 @@ impl<C: Counter> Table<C> {
         guard: &Guard,
         mut verb: impl FnMut(&Generation<C>, &C) -> Result<T, Moved>,
     ) -> Option<T> {
+        let mut retries = Retries::new();
         loop {
+            retries.count();
             let current = self.generations.current(guard);
             let slot = match current.array.find(key) {
                 Found::Slot(slot) if slot.counter.is_open() => slot,
