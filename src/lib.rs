@@ -88,6 +88,7 @@
 // The hooks of loom's models have no use under shuttle.
 #![cfg_attr(tollgate_shuttle, allow(dead_code))]
 
+mod batch;
 mod breakage;
 mod builder;
 mod calendar;
