@@ -6,6 +6,10 @@
 //! A call goes the same way everywhere: [`guard`] stops panics, [`argument`] checks pointers,
 //! [`handle`] knows live handles from others, and then the limiter decides.
 #![allow(non_camel_case_types, reason = "these are C's names")]
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "one promise, the caller's, covers every pointer of a call"
+)]
 
 mod argument;
 pub mod charge;
