@@ -147,7 +147,7 @@ impl Run {
         let layers = self.laws.len();
         for turn in 0..ROUND {
             let random = mix(round << 32 | turn << 2 | thread);
-            let key = if round % 2 == 0 { round / 2 } else { random } % KEYS;
+            let key = if round.is_multiple_of(2) { round / 2 } else { random } % KEYS;
             let cost = 1 + key % 2;
             // A second layer is everybody's.
             let charges = [self.ids[0].charge(key, cost), self.ids[layers - 1].charge(0, cost)];
