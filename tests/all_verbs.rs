@@ -13,7 +13,7 @@ mod stress;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::time::Duration;
-use stress::{by_size, mix};
+use stress::mix;
 use tollgate::{Layer, Limiter, MAX_LIMIT, ManualClock, Now, Overflow, Period, Policy, PolicyId};
 
 const THREADS: u64 = 4;
@@ -141,7 +141,7 @@ fn mine(thread: u64) -> u64 {
 
 fn main() {
     let turns = std::env::var("TOLLGATE_TURNS").ok().map(|turns| turns.parse().expect("a number"));
-    let turns = turns.unwrap_or(by_size(50_000, 2_000_000));
+    let turns = turns.unwrap_or(50_000);
     let shared = Arc::new(Shared::new());
     // The epoch's own global is made here, not by two threads at once: it is guarded by the standard
     // library's `OnceLock`, which a thread sanitizer does not see.
@@ -187,5 +187,5 @@ fn planted_use_after_free() {
 
 #[inline(never)]
 fn planted_leak() {
-    std::mem::forget(std::hint::black_box(vec![7_u8; 4_321]));
+    std::mem::forget(std::hint::black_box(Box::new([7_u64; 500])));
 }

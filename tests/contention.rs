@@ -265,9 +265,9 @@ fn all_kinds(name: &str, clock: impl Fn() -> Clock) {
     let (start, failed_before) = (Instant::now(), failed_exchanges());
     let million = 1_000_000;
     let kinds = [
-        ("exact", exact(), by_size(4 * million, 150 * million)),
-        ("bucketed", bucketed(), by_size(8 * million, 250 * million)),
-        ("layered", layered(), by_size(4 * million, 100 * million)),
+        ("exact", exact(), by_size(2 * million, 150 * million)),
+        ("bucketed", bucketed(), by_size(4 * million, 250 * million)),
+        ("layered", layered(), by_size(2 * million, 100 * million)),
     ];
     for (kind, rules, decisions) in kinds {
         let run = Run::new(&format!("{name}, {kind}"), &rules, clock(), untouched);
