@@ -133,6 +133,9 @@ pub use price::TokenPrice;
 pub use reservation::{MAX_RESERVED, Reservation, ReservationError};
 pub use session::Session;
 pub use stats::Stats;
+#[cfg(tollgate_contention)]
+#[doc(hidden)]
+pub use sync::failed_exchanges;
 
 /// Compiles and runs the README's program.
 #[cfg(doctest)]
