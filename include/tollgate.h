@@ -21,11 +21,12 @@
  * - Misuse. A handle of another kind, or one that was freed, is an error (TOLLGATE_E_HANDLE) as far
  *   as it can be told: always in builds of this library with debug assertions, and otherwise as long
  *   as the memory was not used for something else.
- * - Fork. A child may go on with a limiter that it has inherited, if at the fork no other thread was
- *   in a call about a new key. From then on the two count apart. A coarse clock with a thread of its
- *   own stands still in the child: make one there, or refresh it by tollgate_clock_tick.
- * - Signals. Verbs with an instant of the caller's take no lock and make no system call for a known
- *   key, and may be called from a signal handler that has not interrupted one of them.
+ * - Fork. A child may go on with a limiter that it has inherited, whatever other threads were doing:
+ *   nothing waits for them. From then on the two count apart. If another thread was in the middle of
+ *   a call or a session at the fork, the child no longer gives the memory of replaced tables back. A
+ *   coarse clock with a thread of its own stands still in the child: make a limiter there with
+ *   another one, or pass instants of your own.
+ * - Signals. Not for signal handlers: the first call of a thread allocates what it needs to be known.
  * - Time. Instants come from the caller or from the limiter's clock. Waits are in nanoseconds.
  */
 
