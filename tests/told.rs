@@ -1,5 +1,5 @@
-//! What is told is what is done, and what is counted: of each request, whether its keys have a place
-//! in the tables or not.
+//! What is told is what is done and what is counted, of each request, whether its keys have a place in
+//! the tables or not.
 
 mod reference;
 
@@ -137,7 +137,7 @@ impl Request<'_> {
         assert_eq!(counted, due, "{decision:?}");
     }
 
-    /// A refusal names a policy whose new keys do not pass, and a charge of one; nothing is charged.
+    /// A refusal names a policy that refuses new keys and has one here; nothing is charged.
     fn assert_refused(&self, decision: &Decision, used: &[u64]) {
         let refused = decision.policy.index();
         assert!(refused % 2 == 0 && decision.table_full);

@@ -52,6 +52,17 @@ fn steps(limit: u64) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..90)
 }
 
+/// So close together that every word of an exact ring is live, with holes where some were undone.
+fn dense() -> impl Strategy<Value = Vec<Step>> {
+    let time = || prop_oneof![6 => 1i64..3, 1 => Just(0), 2 => -6i64..0];
+    let step = prop_oneof![
+        8 => (time(), 1u64..3).prop_map(|(t, cost)| Step::Charge(t, cost, WORDS as u64)),
+        2 => (1i64..9).prop_map(|t| Step::Die(t, 1)),
+        4 => (0..WORDS).prop_map(Step::Undo),
+    ];
+    prop::collection::vec(step, 1..90)
+}
+
 impl Bench {
     /// An array whose first time is `cutoff` ticks after the clock's zero.
     fn new(window: u64, limit: u64, cutoff: u64) -> Self {
@@ -96,6 +107,7 @@ impl Bench {
     }
 
     fn take(&mut self, step: Step) {
+        let before = words(&self.ring);
         match step {
             Step::Charge(by, cost, limit) => {
                 let request = Request { now: self.go(by), cost, limit };
@@ -120,6 +132,21 @@ impl Bench {
             Step::Undo(which) => self.undo(which),
         }
         self.ring.assert_ordered(&self.scale);
+        self.assert_sealed(before);
+    }
+
+    /// A sealed bucket is only lowered, until nothing of it counts and it is opened anew.
+    fn assert_sealed(&self, before: [u64; WORDS]) {
+        let format = self.scale.format();
+        for (old, new) in
+            before.into_iter().zip(words(&self.ring)).filter(|(old, _)| old & SEALED != 0)
+        {
+            if format.time(old) == format.time(new) {
+                assert!(new & SEALED != 0 && format.count(new) <= format.count(old));
+            } else {
+                assert!(!live(&self.scale, old, format.time(new)) || format.count(old) == 0);
+            }
+        }
     }
 
     /// Gives one charge back: all of it as long as it counts, nothing afterwards.
@@ -196,6 +223,14 @@ proptest! {
         bench.assert_never_over(limit);
     }
 
+    /// The same where refunds leave holes in a ring that is all in use.
+    #[test]
+    fn holes_lose_nothing(steps in dense(), window in 7u64..16) {
+        let mut bench = Bench::new(window, WORDS as u64, 100);
+        steps.into_iter().for_each(|step| bench.take(step));
+        bench.assert_never_over(WORDS as u64);
+    }
+
     /// An exact ring without refunds answers as a log does, in every number.
     #[test]
     fn an_exact_ring_is_a_log(
@@ -235,11 +270,12 @@ proptest! {
     #[test]
     fn a_move_changes_no_answer(
         (limit, steps) in prop_oneof![1u64..=7, 8u64..200].prop_flat_map(|l| (Just(l), steps(l))),
-        more in steps(8), window in 6u64..60, later in 0u64..100, far in prop::bool::ANY,
+        more in steps(8), window in 6u64..60, later in prop_oneof![Just(0), 0u64..100], since in 0usize..3,
     ) {
         let mut old = Bench::new(window, limit, 0);
         steps.into_iter().for_each(|step| old.take(step));
-        let cutoff = if far { old.reached + later } else { old.base.cutoff + later };
+        // From the first, the newest or the last time on that it knows.
+        let cutoff = later + [old.base.cutoff, old.newest.max(old.base.cutoff), old.reached][since];
         let same = Bench { ring: ring(words(&old.ring)), log: vec![], ..old };
         let weight = same.ring.weight(&old.scale, old.base, cutoff);
         let new = old.moved(cutoff);
@@ -322,6 +358,26 @@ impl Bench {
             assert_eq!(ring.give_back(scale, base, self.reached, from, &mut 1), Err(Moved));
         }
         assert_eq!(words(ring), before);
+    }
+}
+
+/// All words are in use but for a hole; one thread ends after it has sealed the head, and a late one
+/// comes: for each hole and each two times.
+#[test]
+fn a_late_thread_behind_one_that_ended() {
+    let limit = WORDS as u64;
+    for hole in 0..WORDS {
+        for (later, earlier) in
+            (1..24).flat_map(|later| (0..24).map(move |earlier| (later, earlier)))
+        {
+            let mut bench = Bench::new(16, limit, 100);
+            (0..WORDS).for_each(|_| bench.take(Step::Charge(1, 1, limit)));
+            bench.take(Step::Undo(hole));
+            bench.take(Step::Die(later, 1));
+            bench.take(Step::Charge(-earlier, 1, limit));
+            bench.take(Step::Charge(0, 1, limit));
+            bench.assert_never_over(limit);
+        }
     }
 }
 
