@@ -140,7 +140,7 @@ impl Request<'_> {
     /// A refusal names a policy that refuses new keys and has one here; nothing is charged.
     fn assert_refused(&self, decision: &Decision, used: &[u64]) {
         let refused = decision.policy.index();
-        assert!(refused % 2 == 0 && decision.table_full);
+        assert!(refused.is_multiple_of(2) && decision.table_full);
         assert_eq!((decision.limit, decision.remaining), (0, 0));
         let mut new = self.lines.iter().zip(used).filter(|(line, used)| line.2 > 0 && **used == 0);
         assert!(new.any(|(line, _)| line.0 == refused));
