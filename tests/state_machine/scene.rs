@@ -163,6 +163,9 @@ pub enum Call {
     /// So often, each time a unit later, one is charged to a key and mostly given back: more times
     /// than a ring has words.
     Flap(usize, u64, u64),
+    /// A key reserves one unit, strangers fill the table and may evict it, it is charged again, and the
+    /// reservation is cancelled: so many rounds, each with other strangers.
+    Squeeze(usize, u64, u64, usize),
     /// So many keys from one on are charged, each so much.
     Crowd(usize, u64, u64, u64),
     /// Maintains until nothing is left to do, and looks at every key.
@@ -201,6 +204,7 @@ impl ReferenceStateMachine for Scene {
         match call {
             Call::Clock(to) => scene.clocks[*thread] = *to,
             Call::Clocks(to) => scene.clocks.fill(*to),
+            Call::Squeeze(.., rounds) => scene.reserved += rounds,
             Call::Flap(rule, _, times) => {
                 scene.clocks[*thread] += scene.config.shapes[*rule].unit * times;
             }
@@ -231,6 +235,7 @@ impl ReferenceStateMachine for Scene {
             Call::Refund(rule, ..)
             | Call::Reset(rule, _)
             | Call::Flap(rule, ..)
+            | Call::Squeeze(rule, ..)
             | Call::Crowd(rule, ..) => *rule < shapes.len(),
             Call::SetLimit(rule, limit) => {
                 shapes.get(*rule).is_some_and(|shape| *limit <= shape.greatest)

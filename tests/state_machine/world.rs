@@ -1,5 +1,6 @@
 //! The limiter and the books beside it: each call is made, judged, and written down.
 
+use super::aim::{SMALL, STRANGERS};
 use super::books::Books;
 use super::reference::gate::{Desk, Gate};
 use super::reference::{Line, Part, Reserved, Stand, answer, conclude, ns, stand};
@@ -124,6 +125,9 @@ impl World {
             }
             Call::Maintain(budget) => drop(self.at(now).session().maintain(budget)),
             Call::Flap(rule, key, times) => self.flap(now, rule, key, times),
+            Call::Squeeze(rule, key, cost, rounds) => {
+                (0..rounds).for_each(|round| self.squeeze(now, (rule, key, cost, None), round));
+            }
             Call::Crowd(rule, first, count, cost) => self.crowd(now, rule, first, count, cost),
             Call::Audit => self.audit(now),
             Call::Clock(_) | Call::Clocks(_) => {}
@@ -524,6 +528,18 @@ impl World {
             }
             self.look_at_tables(at);
         }
+    }
+
+    fn squeeze(&mut self, now: u64, line: Line, round: usize) {
+        let (which, rule) = (self.held.len(), line.0);
+        self.reserve(now, &[(rule, line.1, 1, None)]);
+        self.look_at_tables(now);
+        let strangers = self.config.shapes[rule].max_keys.min(SMALL) as u64 + 1;
+        let (first, cost) = (STRANGERS + round as u64 * strangers, 1 + line.2 % 2);
+        self.crowd(now, rule, first, strangers, cost);
+        self.check(now, &[line]);
+        self.look_at_tables(now);
+        self.settle(now, which, None);
     }
 
     fn crowd(&mut self, now: u64, rule: usize, first: u64, count: u64, cost: u64) {
