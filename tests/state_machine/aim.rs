@@ -3,6 +3,7 @@
 
 use super::reference::{Kind, Line};
 use super::scene::{Call, Config, Cost, END, HOUR, Scene, Shape, Transition};
+use super::stories::MANY;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
@@ -225,7 +226,9 @@ fn ruled(scene: &Scene) -> BoxedStrategy<Call> {
             squeeze => (regular(), again, 1..4usize).prop_map(move |(key, cost, rounds)| {
                 Call::Squeeze(rule, key, cost, rounds)
             }),
-            2 => (first, count, few)
+            1 => Just(Call::Turnover(rule)),
+            1 => Just(if shape.max_keys < MANY { Call::Audit } else { Call::Exodus(rule) }),
+            1 => (first, count, few)
                 .prop_map(move |(first, count, cost)| Call::Crowd(rule, first, count, cost)),
         ]
         .boxed()

@@ -6,6 +6,8 @@
 use super::aim;
 use super::reference::gate::Fault;
 use super::reference::{Kind, Line};
+use super::stories::REST;
+use super::world::World;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 use std::time::Duration;
@@ -168,6 +170,10 @@ pub enum Call {
     Squeeze(usize, u64, u64, usize),
     /// So many keys from one on are charged, each so much.
     Crowd(usize, u64, u64, u64),
+    /// A full table, of which a quarter expires before others come.
+    Turnover(usize),
+    /// A large table whose keys all go idle.
+    Exodus(usize),
     /// Maintains until nothing is left to do, and looks at every key.
     Audit,
     /// The thread's clock shows this.
@@ -204,6 +210,14 @@ impl ReferenceStateMachine for Scene {
         match call {
             Call::Clock(to) => scene.clocks[*thread] = *to,
             Call::Clocks(to) => scene.clocks.fill(*to),
+            Call::Turnover(rule) => {
+                scene.clocks[*thread] += World::lead(scene.config.shapes[*rule].kind.length());
+            }
+            Call::Exodus(rule) => {
+                let rest = REST * scene.config.shapes[*rule].kind.length();
+                let now = scene.clocks[*thread] + rest;
+                scene.clocks.fill(now);
+            }
             Call::Squeeze(.., rounds) => scene.reserved += rounds,
             Call::Flap(rule, _, times) => {
                 scene.clocks[*thread] += scene.config.shapes[*rule].unit * times;
@@ -237,6 +251,11 @@ impl ReferenceStateMachine for Scene {
             | Call::Flap(rule, ..)
             | Call::Squeeze(rule, ..)
             | Call::Crowd(rule, ..) => *rule < shapes.len(),
+            Call::Turnover(rule) | Call::Exodus(rule) => {
+                let rest = |shape: &Shape| REST * shape.kind.length();
+                let time = scene.clocks.get(*thread).zip(shapes.get(*rule).map(rest));
+                time.is_some_and(|(now, rest)| now + rest <= END)
+            }
             Call::SetLimit(rule, limit) => {
                 shapes.get(*rule).is_some_and(|shape| *limit <= shape.greatest)
             }
