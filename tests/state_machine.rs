@@ -10,6 +10,7 @@ mod state_machine {
     mod aim;
     mod books;
     pub mod scene;
+    mod stories;
     mod table;
     pub mod world;
 }

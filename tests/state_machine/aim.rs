@@ -3,6 +3,7 @@
 
 use super::reference::{Kind, Line};
 use super::scene::{Call, Config, Cost, END, HOUR, Scene, Shape, Transition};
+use super::stories::MANY;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
@@ -14,10 +15,12 @@ const WINDOWS: [u64; 6] = [1_000_000, 10_000_000, 1_000_000_007, 60_000_000_000,
 const BEGINNING: u64 = 30 * HOUR;
 /// A table with so much room is never full.
 pub const ROOMY: usize = 10_000;
+/// Up to so many keys one call looks at all when it wants room.
+pub const SMALL: usize = 190;
 /// Keys that are asked for one by one.
 pub const REGULARS: u64 = 4;
 /// The first of those that come in crowds.
-const STRANGERS: u64 = 1_000;
+pub const STRANGERS: u64 = 1_000;
 
 fn shape(limit: u64, more: u64, kind: Kind, buckets: Option<u32>) -> Shape {
     let greatest = limit.saturating_mul(more).min(MAX_LIMIT);
@@ -211,6 +214,8 @@ fn ruled(scene: &Scene) -> BoxedStrategy<Call> {
         let count = prop_oneof![6 => 1..20u64, 2 => 20..250u64, 1 => 250..1_500u64];
         let first = (0..4u64).prop_map(|block| STRANGERS + block * 400);
         let few = cost(shape.limit / 4 + 1);
+        let again = cost(shape.limit / 2 + 1);
+        let squeeze = if shape.max_keys <= SMALL { 3 } else { 1 };
         prop_oneof![
             8 => (regular(), cost(shape.limit))
                 .prop_map(move |(key, cost)| Call::Refund(rule, key, cost)),
@@ -218,7 +223,12 @@ fn ruled(scene: &Scene) -> BoxedStrategy<Call> {
             1 => (regular(), 2..24u64).prop_map(move |(key, times)| Call::Flap(rule, key, times)),
             2 => (1..=shape.greatest).prop_map(move |limit| Call::SetLimit(rule, limit)),
             1 => Just(Call::SetLimit(rule, shape.limit)),
-            2 => (first, count, few)
+            squeeze => (regular(), again, 1..4usize).prop_map(move |(key, cost, rounds)| {
+                Call::Squeeze(rule, key, cost, rounds)
+            }),
+            1 => Just(Call::Turnover(rule)),
+            1 => Just(if shape.max_keys < MANY { Call::Audit } else { Call::Exodus(rule) }),
+            1 => (first, count, few)
                 .prop_map(move |(first, count, cost)| Call::Crowd(rule, first, count, cost)),
         ]
         .boxed()

@@ -6,6 +6,8 @@
 use super::aim;
 use super::reference::gate::Fault;
 use super::reference::{Kind, Line};
+use super::stories::REST;
+use super::world::World;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 use std::time::Duration;
@@ -163,8 +165,15 @@ pub enum Call {
     /// So often, each time a unit later, one is charged to a key and mostly given back: more times
     /// than a ring has words.
     Flap(usize, u64, u64),
+    /// A key reserves one unit, strangers fill the table and may evict it, it is charged again, and the
+    /// reservation is cancelled: so many rounds, each with other strangers.
+    Squeeze(usize, u64, u64, usize),
     /// So many keys from one on are charged, each so much.
     Crowd(usize, u64, u64, u64),
+    /// A full table, of which a quarter expires before others come.
+    Turnover(usize),
+    /// A large table whose keys all go idle.
+    Exodus(usize),
     /// Maintains until nothing is left to do, and looks at every key.
     Audit,
     /// The thread's clock shows this.
@@ -201,6 +210,15 @@ impl ReferenceStateMachine for Scene {
         match call {
             Call::Clock(to) => scene.clocks[*thread] = *to,
             Call::Clocks(to) => scene.clocks.fill(*to),
+            Call::Turnover(rule) => {
+                scene.clocks[*thread] += World::lead(scene.config.shapes[*rule].kind.length());
+            }
+            Call::Exodus(rule) => {
+                let rest = REST * scene.config.shapes[*rule].kind.length();
+                let now = scene.clocks[*thread] + rest;
+                scene.clocks.fill(now);
+            }
+            Call::Squeeze(.., rounds) => scene.reserved += rounds,
             Call::Flap(rule, _, times) => {
                 scene.clocks[*thread] += scene.config.shapes[*rule].unit * times;
             }
@@ -231,7 +249,13 @@ impl ReferenceStateMachine for Scene {
             Call::Refund(rule, ..)
             | Call::Reset(rule, _)
             | Call::Flap(rule, ..)
+            | Call::Squeeze(rule, ..)
             | Call::Crowd(rule, ..) => *rule < shapes.len(),
+            Call::Turnover(rule) | Call::Exodus(rule) => {
+                let rest = |shape: &Shape| REST * shape.kind.length();
+                let time = scene.clocks.get(*thread).zip(shapes.get(*rule).map(rest));
+                time.is_some_and(|(now, rest)| now + rest <= END)
+            }
             Call::SetLimit(rule, limit) => {
                 shapes.get(*rule).is_some_and(|shape| *limit <= shape.greatest)
             }

@@ -1,14 +1,12 @@
 //! The tables: what is counted, when an array is renewed, who is evicted, and who is refused.
 
-use super::aim::{REGULARS, ROOMY};
+use super::aim::{REGULARS, ROOMY, SMALL};
 use super::reference::{Kind, assert_never_over};
 use super::scene::{Config, Scene};
 use super::world::{World, saw};
 use std::collections::BTreeMap;
 use tollgate::{Overflow, Stats};
 
-/// Up to so many keys one call looks at all when it wants room.
-const SMALL: usize = 190;
 /// An array with so many slots is not made smaller.
 const LEAST: usize = 1_028;
 

@@ -14,7 +14,7 @@ const LAYERS: usize = 3;
 
 /// A reservation, and the textbook's.
 #[derive(Debug)]
-struct Held {
+pub(super) struct Held {
     reservation: Reservation,
     book: Reserved,
 }
@@ -26,7 +26,7 @@ pub struct World {
     pub(super) ids: Vec<PolicyId>,
     pub(super) books: Books,
     pub(super) tables: Tables,
-    held: Vec<Option<Held>>,
+    pub(super) held: Vec<Option<Held>>,
 }
 
 thread_local! {
@@ -124,7 +124,12 @@ impl World {
             }
             Call::Maintain(budget) => drop(self.at(now).session().maintain(budget)),
             Call::Flap(rule, key, times) => self.flap(now, rule, key, times),
+            Call::Squeeze(rule, key, cost, rounds) => {
+                (0..rounds).for_each(|round| self.squeeze(now, (rule, key, cost, None), round));
+            }
             Call::Crowd(rule, first, count, cost) => self.crowd(now, rule, first, count, cost),
+            Call::Turnover(rule) => self.turnover(now, rule),
+            Call::Exodus(rule) => self.exodus(now, rule),
             Call::Audit => self.audit(now),
             Call::Clock(_) | Call::Clocks(_) => {}
         }
@@ -269,7 +274,7 @@ impl World {
         }
     }
 
-    fn check(&mut self, now: u64, lines: &[Line]) -> Decision {
+    pub(super) fn check(&mut self, now: u64, lines: &[Line]) -> Decision {
         let before = self.uses_before(now, lines);
         let mut layers = [Layer::default(); LAYERS];
         let layers = &mut layers[..lines.len()];
@@ -331,7 +336,7 @@ impl World {
         }
     }
 
-    fn refund(&mut self, now: u64, rule: usize, key: u64, cost: u64) {
+    pub(super) fn refund(&mut self, now: u64, rule: usize, key: u64, cost: u64) {
         let used = self.used(now, rule, key);
         let given = self.at(now).session().refund(&self.ids[rule].charge(key, cost));
         assert_eq!(given, used.min(cost));
@@ -339,7 +344,7 @@ impl World {
         assert!(due == given || !self.books.is_sharp(now, (rule, key)), "{due} of {given}");
     }
 
-    fn reserve(&mut self, now: u64, lines: &[Line]) {
+    pub(super) fn reserve(&mut self, now: u64, lines: &[Line]) {
         let before = self.uses_before(now, lines);
         let mut layers = [Layer::default(); LAYERS];
         let layers = &mut layers[..lines.len()];
@@ -430,7 +435,7 @@ impl World {
         parts.zip(&excess).map(cost).collect()
     }
 
-    fn settle(&mut self, now: u64, which: usize, costs: Option<&[Cost]>) {
+    pub(super) fn settle(&mut self, now: u64, which: usize, costs: Option<&[Cost]>) {
         let Some(mut held) = self.take(which) else { return };
         let actual = self.costs(now, &held, costs);
         let before = self.uses_of(now, &held.book);
@@ -512,27 +517,6 @@ impl World {
         drop(desk);
         assert_eq!(self.uses_of(now, &held.book), before);
         self.held[which] = Some(held);
-    }
-
-    /// Up to `now`.
-    fn flap(&mut self, now: u64, rule: usize, key: u64, times: u64) {
-        for step in (0..times).rev() {
-            let at = now - step * self.config.shapes[rule].unit;
-            self.check(at, &[(rule, key, 1, None)]);
-            if step % 3 > 0 {
-                self.refund(at, rule, key, 1);
-            }
-            self.look_at_tables(at);
-        }
-    }
-
-    fn crowd(&mut self, now: u64, rule: usize, first: u64, count: u64, cost: u64) {
-        for key in first..first + count {
-            self.check(now, &[(rule, key, cost, None)]);
-            if self.tables.evicts(rule) {
-                self.look_at_tables(now);
-            }
-        }
     }
 }
 
