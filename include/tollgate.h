@@ -413,9 +413,10 @@ tollgate_status tollgate_clock_set(const tollgate_clock *clock, const tollgate_n
 // `tollgate_clock_set`.
 tollgate_status tollgate_clock_advance(const tollgate_clock *clock, uint64_t by_ns);
 
-// The present reading of a limiter's clock; `unix_ns` is 0 if no policy follows the calendar. Any
-// thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
-tollgate_status tollgate_read_clock(const tollgate_limiter *limiter, tollgate_now *now);
+// The present reading of a limiter's clock. The processor's clock shows a `unix_ns` of 0 if no policy
+// follows the calendar. Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
+tollgate_status tollgate_read_clock(const tollgate_limiter *limiter,
+                                    tollgate_now *now);
 
 // Makes a limiter of `count` policies, 1 to 16. Their order is that of `tollgate_policy_at`.
 //

@@ -10,13 +10,14 @@ pub const WARNINGS: [&str; 6] =
     ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"];
 
 /// What the static library needs from the system.
-const SYSTEM: [&str; 3] = ["-lm", "-lpthread", "-ldl"];
+pub const SYSTEM: [&str; 3] = ["-lm", "-lpthread", "-ldl"];
 
 pub fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The static library of the profile that this test was built with. Cargo makes it for nobody who
+/// The static library of the profile that this test was built with, with a function that panics.
+/// Beside it is the shared one. Cargo makes it for nobody who
 /// tests alone, so this asks for it; the second time there is nothing to do.
 pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
@@ -29,7 +30,9 @@ pub fn library() -> &'static Path {
         };
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(here()).args(["build", "--quiet", "--package", "tollgate-ffi"]);
-        cargo.args(["--profile", profile]).env_remove("CARGO_BUILD_TARGET");
+        cargo
+            .args(["--features", "test-panic", "--profile", profile])
+            .env_remove("CARGO_BUILD_TARGET");
         cargo.arg("--target-dir").arg(built.parent().expect("a target folder"));
         run(&mut cargo);
         built.join("libtollgate.a")
