@@ -42,7 +42,7 @@ struct Charged {
 }
 
 /// When something happened, as a policy tells time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Span {
     pub earliest: u64,
     pub latest: u64,
@@ -93,6 +93,16 @@ impl Measure {
         match self {
             Measure::Window { window_ns, unit_ns } => {
                 now.saturating_sub(then) < window_ns.next_multiple_of(unit_ns)
+            }
+            Measure::Calendar { .. } => now <= then,
+        }
+    }
+
+    /// Whether it may count in a bucket that lasts longer, by less than two of its units.
+    fn may_be_held(self, then: u64, now: u64) -> bool {
+        match self {
+            Measure::Window { window_ns, unit_ns } => {
+                now.saturating_sub(then) < window_ns.saturating_add(2 * unit_ns)
             }
             Measure::Calendar { .. } => now <= then,
         }
@@ -154,6 +164,11 @@ impl Account {
         log.charges.push(Charged { earliest: span.earliest, latest: span.latest, cost });
     }
 
+    /// Whether any of what was charged at `then` may still be there to be given back.
+    pub fn may_be_held(&self, then: Span, now: Span) -> bool {
+        self.measure.may_be_held(then.latest, now.earliest)
+    }
+
     /// Up to so much was given back.
     pub fn give_back(&mut self, key: u32, amount: u64) {
         let log = self.log(key);
@@ -175,9 +190,17 @@ impl Account {
         self.give_back(key, given);
     }
 
-    /// Something was forced or undone.
-    pub fn doubt(&mut self, key: u32) {
+    /// So much was charged whatever the usage was.
+    pub fn force(&mut self, key: u32, cost: u64, span: Span) {
         self.log(key).exact = false;
+        self.charge(key, cost, span);
+    }
+
+    /// So much may have been charged, or was and is undone as far as it was found.
+    pub fn doubt(&mut self, key: u32, cost: u64) {
+        let log = self.log(key);
+        log.exact = false;
+        log.balance += u128::from(cost);
     }
 
     pub fn reset(&mut self, key: u32) {

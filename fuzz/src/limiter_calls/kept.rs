@@ -1,5 +1,6 @@
 //! Reservations that are kept from call to call, and every misuse of them.
 
+use super::account::Span;
 use super::request::{Answer, Asked};
 use super::side::{Entry, Side};
 use crate::Reached;
@@ -13,6 +14,8 @@ pub struct Kept {
     pub entries: Vec<Entry>,
     /// What each layer should be charged.
     pub charged: Vec<u64>,
+    /// When each was charged last.
+    pub last: Vec<Span>,
     pub open: bool,
 }
 
@@ -75,7 +78,7 @@ impl Kept {
                 let answer = Answer { decision, layers: None };
                 side.judge(&asked, &before, &answer, reached);
                 if decision.is_allowed() {
-                    self.extended(side, &lines, decision.table_full);
+                    self.extended((side, now), &lines, decision.table_full);
                     reached.insert("extended");
                 }
             }
@@ -89,8 +92,11 @@ impl Kept {
     }
 
     /// What an uncounted extension has charged only the reservation can tell.
-    fn extended(&mut self, side: &Side<'_>, lines: &[Entry], table_full: bool) {
+    fn extended(&mut self, (side, now): (&Side<'_>, Now), lines: &[Entry], table_full: bool) {
         for (layer, line) in lines.iter().enumerate() {
+            if line.cost > 0 {
+                self.last[layer] = side.span(line, now);
+            }
             if !table_full || !side.lets_overflow(line) {
                 self.charged[layer] = self.charged[layer].saturating_add(line.cost);
             } else {
@@ -116,12 +122,12 @@ impl Kept {
         drop(session);
         match (outcome, self.misuse(other, actual.len())) {
             (Ok(decision), None) => {
+                self.open = false;
+                self.closed(side, now, actual, decision.table_full);
                 match decision.verdict {
                     Verdict::TableFull => side.check_full(decision.policy.index()),
                     verdict => assert_eq!(verdict, Verdict::Allowed),
                 }
-                self.open = false;
-                self.closed(side, now, actual, decision.table_full);
                 reached.insert("closed in time");
             }
             (Err(error), Some(misuse)) => {
@@ -137,19 +143,18 @@ impl Kept {
         for (layer, (entry, actual)) in self.entries.iter().zip(actual).enumerate() {
             let charged = self.charged[layer];
             let (back, more) = (charged.saturating_sub(*actual), actual.saturating_sub(charged));
-            if back > 0 {
+            let span = side.span(entry, now);
+            // What has passed is not given back, least of all from what others have charged since.
+            if back > 0 && side.account(entry).may_be_held(self.last[layer], span) {
                 side.account(entry).give_back(entry.key, back);
-            }
-            if more > 0 {
-                side.account(entry).know(entry.key);
-                side.account(entry).doubt(entry.key);
             }
             let told = self.reservation.charged(layer).expect("a layer");
             assert!(told == *actual || table_full && told == charged, "{told} of {actual}");
             self.charged[layer] = told;
             if more > 0 && told == *actual && !(table_full && side.lets_overflow(entry)) {
-                let span = side.span(entry, now);
-                side.account(entry).charge(entry.key, more, span);
+                side.account(entry).force(entry.key, more, span);
+            } else if more > 0 {
+                side.account(entry).doubt(entry.key, more);
             }
         }
     }

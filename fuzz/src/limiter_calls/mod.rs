@@ -187,7 +187,7 @@ impl<'l> Scene<'l> {
         if let (Some(reservation), Some(entries)) = (reservation, entries)
             && self.kept.len() < MOST_KEPT
         {
-            let kept = keep(reservation, by.other, entries, side);
+            let kept = keep(reservation, by.other, entries, (side, now));
             kept.check();
             self.kept.push(kept);
         }
@@ -324,7 +324,12 @@ fn call(
     }
 }
 
-fn keep(reservation: Reservation, other: bool, entries: Vec<Entry>, side: &Side<'_>) -> Kept {
+fn keep(
+    reservation: Reservation,
+    other: bool,
+    entries: Vec<Entry>,
+    (side, now): (&Side<'_>, Now),
+) -> Kept {
     // What a policy let through uncounted is not charged, and only the reservation knows which.
     let full = reservation.decision().table_full;
     let charged = entries.iter().enumerate().map(|(layer, entry)| {
@@ -332,7 +337,8 @@ fn keep(reservation: Reservation, other: bool, entries: Vec<Entry>, side: &Side<
         if uncounted { reservation.charged(layer).expect("a layer") } else { entry.cost }
     });
     let charged = charged.collect();
-    Kept { reservation, other, entries, charged, open: true }
+    let last = entries.iter().map(|entry| side.span(entry, now)).collect();
+    Kept { reservation, other, entries, charged, last, open: true }
 }
 
 /// The line's policy, of whichever limiter.

@@ -81,7 +81,7 @@ impl Side<'_> {
             Verdict::TableFull => {
                 assert_eq!(before.verdict, Verdict::Allowed);
                 self.check_full(decision.policy.index());
-                entries.iter().for_each(|entry| self.account(entry).doubt(entry.key));
+                entries.iter().for_each(|entry| self.account(entry).doubt(entry.key, entry.cost));
                 reached.insert("table full");
             }
             Verdict::Invalid => panic!("{decision:?} of a valid request"),
@@ -129,13 +129,17 @@ impl Side<'_> {
 
     /// Enters what was admitted, which must not be over.
     fn admit(&mut self, now: Now, entries: &[Entry], answer: &Answer<'_>, reached: &mut Reached) {
+        if answer.decision.table_full {
+            let overflows = |entry: &&Entry| self.lets_overflow(entry);
+            let any = entries.iter().filter(overflows).any(|entry| self.may_be_full(entry.policy));
+            assert!(any, "a full table where there is none: {entries:?}");
+        }
         for (place, entry) in entries.iter().enumerate() {
             self.known[entry.policy].passed += 1;
             let full = answer.decision.table_full && self.lets_overflow(entry);
             let uncounted = answer.layers.map_or(full, |layers| layers[place].table_full);
             if uncounted {
-                self.check_full(entry.policy);
-                self.account(entry).doubt(entry.key);
+                self.account(entry).doubt(entry.key, entry.cost);
                 reached.insert("uncounted");
                 continue;
             }
@@ -181,10 +185,13 @@ impl Side<'_> {
     }
 
     /// A table is full only where there were more keys than it is to have.
+    fn may_be_full(&self, policy: usize) -> bool {
+        self.known[policy].account.known() > self.known[policy].setting.max_keys
+    }
+
     pub fn check_full(&self, policy: usize) {
         let known = &self.known[policy];
-        let (keys, most) = (known.account.known(), known.setting.max_keys);
-        assert!(keys > most, "full with {keys} keys of {most}");
+        assert!(self.may_be_full(policy), "full with {} keys", known.account.known());
     }
 
     /// Checks the answer to a charge that is made whatever the usage is, and enters it.
@@ -193,19 +200,21 @@ impl Side<'_> {
             assert_eq!(decision.verdict, Verdict::Invalid);
             return;
         };
-        for entry in entries.iter().filter(|entry| entry.cost > 0) {
-            self.account(entry).doubt(entry.key);
-        }
+        let costs = || entries.iter().filter(|entry| entry.cost > 0);
+        costs().for_each(|entry| self.account(entry).know(entry.key));
         if decision.verdict == Verdict::TableFull {
             self.check_full(decision.policy.index());
+            costs().for_each(|entry| self.account(entry).doubt(entry.key, entry.cost));
             return;
         }
         assert_eq!(decision.verdict, Verdict::Allowed);
-        for entry in entries {
-            self.known[entry.policy].passed += 1;
-            if !decision.table_full || !self.lets_overflow(entry) {
-                let span = self.span(entry, asked.now);
-                self.account(entry).charge(entry.key, entry.cost, span);
+        entries.iter().for_each(|entry| self.known[entry.policy].passed += 1);
+        for entry in costs() {
+            let span = self.span(entry, asked.now);
+            if decision.table_full && self.lets_overflow(entry) {
+                self.account(entry).doubt(entry.key, entry.cost);
+            } else {
+                self.account(entry).force(entry.key, entry.cost, span);
             }
         }
         reached.insert("forced");
