@@ -6,7 +6,7 @@ mod toolchain;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use toolchain::{compile, compilers, here, program, run, takes, text};
+use toolchain::{compile, compilers, here, links, program, run, takes, text};
 
 const COMPILERS: [&str; 2] = ["g++", "clang++"];
 const BARE: [&str; 2] = ["-fno-exceptions", "-fno-rtti"];
