@@ -6,7 +6,7 @@ use crate::error::{status_of, tell, tell_status, tollgate_error};
 use crate::guard::guard;
 use crate::handle::{self, Kind};
 use crate::status::tollgate_status::{self, *};
-use limiter::{Limiter, Overflow, Period, Policy};
+use limiter::{ConfigError, Limiter, Overflow, Period, Policy};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::time::Duration;
@@ -171,7 +171,9 @@ unsafe fn build(
     }
     let mut names = Vec::new();
     if count > limiter::MAX_CHARGES {
-        return Err(refuse(TOLLGATE_E_POLICIES));
+        let why = ConfigError::TooManyPolicies { value: count };
+        // SAFETY: the caller's promise.
+        return Err(unsafe { tell(error, status_of(&why), why) });
     }
     if count > 0 {
         aligned(policies).map_err(refuse)?;

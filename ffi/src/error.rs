@@ -40,12 +40,17 @@ struct Text<'m> {
 
 impl Write for Text<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
+        for c in text.chars() {
             if self.place + 1 >= TOLLGATE_MESSAGE_SIZE {
                 return Err(fmt::Error);
             }
-            let printable = (b' '..=b'~').contains(&byte);
-            self.message[self.place] = if printable { byte } else { b'?' } as c_char;
+            let byte = match c {
+                ' '..='~' => c as u8,
+                // In windows: "999µs".
+                'µ' => b'u',
+                _ => b'?',
+            };
+            self.message[self.place] = byte as c_char;
             self.place += 1;
         }
         Ok(())
@@ -111,5 +116,13 @@ mod tests {
         // SAFETY: ended within the array.
         let text = unsafe { CStr::from_ptr(error.message.as_ptr()) };
         assert_eq!(text.to_bytes(), "?".repeat(TOLLGATE_MESSAGE_SIZE - 1).as_bytes());
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_one_character_still() {
+        let error = tollgate_error::new(TOLLGATE_E_WINDOW, "é: 999.5µs");
+        // SAFETY: ended within the array.
+        let text = unsafe { CStr::from_ptr(error.message.as_ptr()) };
+        assert_eq!(text, c"?: 999.5us");
     }
 }

@@ -1,0 +1,337 @@
+//! What a scene of the vectors is: a limiter, calls at times, and what each must answer; as JSON, and
+//! as the plain lines that programs in other languages read and print.
+#![allow(dead_code, reason = "each language takes what it needs")]
+
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Write};
+use std::path::Path;
+
+/// One limiter and the calls that are made to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    pub name: String,
+    pub limiter: Setup,
+    /// Why it cannot be built. Then there are no calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Refusal>,
+    pub calls: Vec<Call>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_keys: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<Overflow>,
+    pub policies: Vec<Policy>,
+}
+
+/// A window or a period, never both.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    pub name: String,
+    pub limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_seconds: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_keys: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<Overflow>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Period {
+    Hour = 1,
+    Day = 2,
+    Month = 3,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    Deny,
+    Allow,
+    EvictLightest(u64),
+}
+
+/// A status of the C functions below 0, and the text of the error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub status: i32,
+    pub message: String,
+}
+
+/// A verb at one instant, and its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    pub monotonic_ns: u64,
+    pub unix_ns: u64,
+    #[serde(flatten)]
+    pub verb: Verb,
+    pub expect: Expect,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    Check(Vec<Charge>),
+    CheckLayers(Vec<Charge>),
+    CheckMany(Vec<Charge>),
+    Peek(Vec<Charge>),
+    PeekLayers(Vec<Charge>),
+    Charge(Vec<Charge>),
+    Refund(Charge),
+    ResetKey(Charge),
+    SetLimit(usize, u64),
+    /// The number of the reservation, and what it reserves.
+    Reserve(usize, Vec<Charge>),
+    Extend(usize, Vec<u64>),
+    Settle(usize, Vec<u64>),
+    Cancel(usize),
+}
+
+/// The policy's place, its key, a cost, a limit of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Charge {
+    pub policy: usize,
+    pub key: Key,
+    pub cost: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Key {
+    Text(String),
+    Number(u64),
+    /// An address in network order: 4 or 16 bytes; and the bits that IPv6 counts by.
+    Ip(Vec<u8>, u8),
+    Shared,
+}
+
+/// What a call answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    Decision(Decision),
+    /// One for each charge.
+    Decisions(Vec<Decision>),
+    /// How many were given back.
+    Units(u64),
+    /// A status of the C functions, of what decides nothing.
+    Status(i32),
+}
+
+/// An answer that is no error: a status of the C functions from 0 on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub status: i32,
+    #[serde(flatten)]
+    pub stand: Stand,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Stand>,
+}
+
+/// How the policy that decided, or one layer, stands.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stand {
+    pub policy: usize,
+    pub limit: u64,
+    pub remaining: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ns: Option<u64>,
+    pub reset_after_ns: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub violated: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub table_full: bool,
+}
+
+/// All scenes of a file; a call a line, so that a change is seen where it is.
+pub fn to_json(scenes: &[Scene]) -> String {
+    let scene = |scene: &Scene| {
+        let head = json(&Scene { calls: Vec::new(), ..scene.clone() });
+        let head = head.strip_suffix("]}").expect("the calls come last");
+        let calls: Vec<_> = scene.calls.iter().map(|call| format!("\n  {}", json(call))).collect();
+        format!("{head}{}]}}", calls.join(","))
+    };
+    format!("[\n{}\n]\n", scenes.iter().map(scene).collect::<Vec<_>>().join(",\n"))
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data")
+}
+
+pub fn from_json(path: &Path) -> Vec<Scene> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{path:?}: {why}"));
+    serde_json::from_str(&text).unwrap_or_else(|why| panic!("{path:?}: {why}"))
+}
+
+impl Scene {
+    /// What a program reads: the limiter, then its calls. Texts are in hexadecimal digits after an x.
+    pub fn script(&self) -> String {
+        let Setup { max_keys, overflow, policies } = &self.limiter;
+        let mut script = format!("limiter {} {}\n", max_keys.unwrap_or_default(), Mode(*overflow));
+        for policy in policies {
+            writeln!(script, "policy {policy}").expect("a string");
+        }
+        script.push_str("build\n");
+        for Call { monotonic_ns, unix_ns, verb, .. } in &self.calls {
+            writeln!(script, "at {monotonic_ns} {unix_ns} {verb}").expect("a string");
+        }
+        script
+    }
+
+    /// What it must print: a line for the limiter and for each call.
+    pub fn lines(&self) -> Vec<String> {
+        let built = match &self.error {
+            Some(Refusal { status, message }) => format!("{status} {message}"),
+            None => "0".into(),
+        };
+        let calls = self.calls.iter().map(|call| call.expect.to_string());
+        std::iter::once(built).chain(calls).collect()
+    }
+
+    /// Panics where what was printed is not what was expected.
+    pub fn compare(&self, printed: &[&str]) {
+        let expected = self.lines();
+        for (place, expected) in expected.iter().enumerate() {
+            let what = place.checked_sub(1).map(|call| &self.calls[call]);
+            let printed = printed.get(place).copied().unwrap_or("nothing");
+            assert_eq!(printed, expected, "{}, call {place}: {what:?}", self.name);
+        }
+        assert_eq!(printed.len(), expected.len(), "{}", self.name);
+    }
+}
+
+/// Hexadecimal digits after an x.
+struct Hex<'t>(&'t [u8]);
+
+impl Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('x')?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A number of C's, and the allowance.
+struct Mode(Option<Overflow>);
+
+impl Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("0 0"),
+            Some(Overflow::Deny) => f.write_str("1 0"),
+            Some(Overflow::Allow) => f.write_str("2 0"),
+            Some(Overflow::EvictLightest(allowance)) => write!(f, "3 {allowance}"),
+        }
+    }
+}
+
+/// 0 for what is not set, as in C.
+impl Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = u8::from(self.period.is_some());
+        write!(f, "{kind} {} {}", Hex(self.name.as_bytes()), self.limit)?;
+        write!(f, " {}", self.window_ns.unwrap_or_default())?;
+        write!(f, " {}", self.period.map_or(0, |period| period as u8))?;
+        write!(f, " {}", self.offset_seconds.unwrap_or_default())?;
+        write!(f, " {}", self.max_limit.unwrap_or_default())?;
+        write!(f, " {}", self.max_keys.unwrap_or_default())?;
+        write!(f, " {} {}", self.buckets.unwrap_or_default(), Mode(self.overflow))
+    }
+}
+
+impl Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verb::Check(charges) => write!(f, "check{}", List(charges)),
+            Verb::CheckLayers(charges) => write!(f, "check_layers{}", List(charges)),
+            Verb::CheckMany(charges) => write!(f, "check_many{}", List(charges)),
+            Verb::Peek(charges) => write!(f, "peek{}", List(charges)),
+            Verb::PeekLayers(charges) => write!(f, "peek_layers{}", List(charges)),
+            Verb::Charge(charges) => write!(f, "charge{}", List(charges)),
+            Verb::Refund(charge) => write!(f, "refund {charge}"),
+            Verb::ResetKey(charge) => write!(f, "reset_key {charge}"),
+            Verb::SetLimit(policy, limit) => write!(f, "set_limit {policy} {limit}"),
+            Verb::Reserve(number, charges) => write!(f, "reserve {number}{}", List(charges)),
+            Verb::Extend(number, amounts) => write!(f, "extend {number}{}", List(amounts)),
+            Verb::Settle(number, amounts) => write!(f, "settle {number}{}", List(amounts)),
+            Verb::Cancel(number) => write!(f, "cancel {number}"),
+        }
+    }
+}
+
+/// How many there are, and each of them.
+struct List<'t, T>(&'t [T]);
+
+impl<T: Display> Display for List<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " {}", self.0.len())?;
+        self.0.iter().try_for_each(|item| write!(f, " {item}"))
+    }
+}
+
+impl Display for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.policy)?;
+        match &self.key {
+            Key::Text(text) => write!(f, "text {} 0", Hex(text.as_bytes()))?,
+            Key::Number(number) => write!(f, "number x {number}")?,
+            Key::Ip(bytes, prefix) => write!(f, "ip {} {prefix}", Hex(bytes))?,
+            Key::Shared => f.write_str("shared x 0")?,
+        }
+        write!(f, " {} {}", self.cost, self.limit.unwrap_or_default())
+    }
+}
+
+impl Expect {
+    /// Whether it is a decision of this status.
+    pub fn has_status(&self, status: i32) -> bool {
+        matches!(self, Expect::Decision(decision) if decision.status == status)
+    }
+}
+
+impl Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expect::Decision(decision) => write!(f, "{decision}"),
+            Expect::Decisions(decisions) => {
+                let allowed = decisions.iter().filter(|decision| decision.status == 0).count();
+                write!(f, "{allowed}")?;
+                decisions.iter().try_for_each(|decision| write!(f, "; {decision}"))
+            }
+            Expect::Units(units) => write!(f, "0 {units}"),
+            Expect::Status(status) => write!(f, "{status}"),
+        }
+    }
+}
+
+impl Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wait = if self.status == 0 { 0 } else { u64::MAX };
+        write!(f, "{} {}", self.status, self.stand.numbers(wait))?;
+        let wait = |layer: &Stand| if layer.violated { u64::MAX } else { 0 };
+        self.layers.iter().try_for_each(|layer| write!(f, "; {}", layer.numbers(wait(layer))))
+    }
+}
+
+impl Stand {
+    /// All its numbers; `wait` in place of a wait that there is not.
+    fn numbers(&self, wait: u64) -> String {
+        let Stand { policy, limit, remaining, reset_after_ns, .. } = self;
+        let wait = self.retry_after_ns.unwrap_or(wait);
+        let flags = u8::from(self.table_full) | u8::from(self.violated) << 1;
+        format!("{policy} {limit} {remaining} {wait} {reset_after_ns} {flags}")
+    }
+}

@@ -1,0 +1,234 @@
+//! A scene in Rust: the limiter itself.
+
+use super::format::*;
+use std::net::IpAddr;
+use std::time::Duration;
+use tollgate::{ConfigError, Limiter, ManualClock, Now, PolicyId, Reservation, ReservationError};
+
+/// A limiter, and the reservations that are open or were.
+pub struct Host {
+    limiter: Limiter,
+    ids: Vec<PolicyId>,
+    reservations: Vec<Option<Reservation>>,
+}
+
+/// What a program would print for a scene.
+pub fn run(scene: &Scene) -> Vec<String> {
+    let mut host = match Host::new(&scene.limiter) {
+        Ok(host) => host,
+        Err(why) => return vec![format!("{} {why}", status_of(&why)).replace('µ', "u")],
+    };
+    let calls = scene.calls.iter().map(|call| {
+        let now = Now::new(call.monotonic_ns, call.unix_ns);
+        host.call(now, &call.verb).to_string()
+    });
+    let calls: Vec<_> = calls.collect();
+    std::iter::once("0".to_owned()).chain(calls).collect()
+}
+
+impl Host {
+    pub fn new(setup: &Setup) -> Result<Self, ConfigError> {
+        let mut builder = Limiter::builder().clock(ManualClock::new());
+        for policy in &setup.policies {
+            builder = builder.policy(policy_of(policy));
+        }
+        if let Some(keys) = setup.max_keys {
+            builder = builder.max_keys(keys as usize);
+        }
+        if let Some(overflow) = setup.overflow {
+            builder = builder.overflow(overflow_of(overflow));
+        }
+        let limiter = builder.build()?;
+        let id = |policy: &Policy| limiter.policy(&policy.name).expect("just added");
+        let ids = setup.policies.iter().map(id).collect();
+        Ok(Host { limiter, ids, reservations: Vec::new() })
+    }
+
+    pub fn call(&mut self, now: Now, verb: &Verb) -> Expect {
+        let session = self.limiter.session_at(now);
+        match verb {
+            Verb::Check(charges) => self.told(session.check(&self.charges(charges)), &[]),
+            Verb::Peek(charges) => self.told(session.peek(&self.charges(charges)), &[]),
+            Verb::Charge(charges) => self.told(session.charge(&self.charges(charges)), &[]),
+            Verb::CheckLayers(charges) => {
+                let mut layers = vec![tollgate::Layer::default(); charges.len()];
+                self.told(session.check_layers(&self.charges(charges), &mut layers), &layers)
+            }
+            Verb::PeekLayers(charges) => {
+                let mut layers = vec![tollgate::Layer::default(); charges.len()];
+                self.told(session.peek_layers(&self.charges(charges), &mut layers), &layers)
+            }
+            Verb::CheckMany(charges) => {
+                let mut decisions = vec![tollgate::Decision::default(); charges.len()];
+                session.check_many(&self.charges(charges), &mut decisions);
+                let told = |decision| self.decision(decision, &[]).expect("a good request");
+                Expect::Decisions(decisions.into_iter().map(told).collect())
+            }
+            Verb::Refund(charge) => Expect::Units(session.refund(&self.charge(charge))),
+            Verb::ResetKey(charge) => {
+                session.reset_key(self.id(charge), key_of(&charge.key));
+                Expect::Status(0)
+            }
+            Verb::SetLimit(policy, limit) => {
+                let set = self.limiter.set_limit(self.ids[*policy], *limit);
+                Expect::Status(set.map_or_else(|why| status_of(&why), |()| 0))
+            }
+            Verb::Reserve(..) | Verb::Extend(..) | Verb::Settle(..) | Verb::Cancel(_) => {
+                drop(session);
+                self.reservation(now, verb)
+            }
+        }
+    }
+
+    fn reservation(&mut self, now: Now, verb: &Verb) -> Expect {
+        if let Verb::Reserve(number, charges) = verb {
+            let mut layers = vec![tollgate::Layer::default(); charges.len()];
+            let session = self.limiter.session_at(now);
+            let made = session.reserve_layers(&self.charges(charges), &mut layers);
+            let decision = made.as_ref().map_or_else(|denied| *denied, Reservation::decision);
+            drop(session);
+            self.reservations.resize_with(self.reservations.len().max(number + 1), || None);
+            self.reservations[*number] = made.ok();
+            return self.told(decision, &layers);
+        }
+        let (Verb::Extend(number, _) | Verb::Settle(number, _) | Verb::Cancel(number)) = verb
+        else {
+            unreachable!("{verb:?} has no reservation");
+        };
+        let held = self.reservations[*number].as_mut().expect("a reservation that was made");
+        let session = self.limiter.session_at(now);
+        let decided = match verb {
+            Verb::Extend(_, more) => session.extend(held, more),
+            Verb::Settle(_, actual) => session.settle(held, actual),
+            _ => session.cancel(held),
+        };
+        match decided {
+            Ok(decision) => self.told(decision, &[]),
+            Err(ReservationError::Closed) => Expect::Status(-6),
+            Err(ReservationError::Amounts { .. }) => Expect::Status(-8),
+            Err(other) => panic!("{other:?} is not in the vectors"),
+        }
+    }
+
+    fn told(&self, decision: tollgate::Decision, layers: &[tollgate::Layer]) -> Expect {
+        self.decision(decision, layers).map_or(Expect::Status(-4), Expect::Decision)
+    }
+
+    /// The decision in the vectors' words; none for an invalid request.
+    fn decision(
+        &self,
+        decision: tollgate::Decision,
+        layers: &[tollgate::Layer],
+    ) -> Option<Decision> {
+        use tollgate::Verdict::*;
+        let status = match decision.verdict {
+            Allowed => 0,
+            Denied => 1,
+            Impossible => 2,
+            TableFull => 3,
+            Invalid => return None,
+        };
+        let stand = Stand {
+            policy: decision.policy.index(),
+            limit: decision.limit,
+            remaining: decision.remaining,
+            retry_after_ns: decision.retry_after.map(ns),
+            reset_after_ns: ns(decision.reset_after),
+            violated: false,
+            table_full: decision.table_full,
+        };
+        let layer = |layer: &tollgate::Layer| Stand {
+            policy: layer.policy.index(),
+            limit: layer.limit,
+            remaining: layer.remaining,
+            retry_after_ns: layer.retry_after.map(ns),
+            reset_after_ns: ns(layer.reset_after),
+            violated: layer.violated,
+            table_full: layer.table_full,
+        };
+        Some(Decision { status, stand, layers: layers.iter().map(layer).collect() })
+    }
+
+    fn id(&self, charge: &Charge) -> PolicyId {
+        self.ids.get(charge.policy).copied().unwrap_or(PolicyId::from_bits(0))
+    }
+
+    fn charge<'c>(&self, charge: &'c Charge) -> tollgate::Charge<'c> {
+        let made = self.id(charge).charge(key_of(&charge.key), charge.cost);
+        charge.limit.map_or(made, |limit| made.limit(limit))
+    }
+
+    fn charges<'c>(&self, charges: &'c [Charge]) -> Vec<tollgate::Charge<'c>> {
+        charges.iter().map(|charge| self.charge(charge)).collect()
+    }
+}
+
+fn ns(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos()).expect("a wait within a century")
+}
+
+fn key_of(key: &Key) -> tollgate::Key<'_> {
+    match key {
+        Key::Text(text) => text.into(),
+        Key::Number(number) => (*number).into(),
+        Key::Ip(bytes, prefix) => {
+            let v4 = <[u8; 4]>::try_from(&bytes[..]).map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(&bytes[..]).map(IpAddr::from);
+            tollgate::Key::ip(v4.or_else(|_| v6()).expect("4 or 16 bytes"), *prefix)
+        }
+        Key::Shared => tollgate::Key::SHARED,
+    }
+}
+
+fn policy_of(policy: &Policy) -> tollgate::Policy {
+    let Policy { name, limit, .. } = policy;
+    let mut made = match policy.period {
+        None => {
+            let window = Duration::from_nanos(policy.window_ns.unwrap_or_default());
+            tollgate::Policy::sliding(name, *limit, window)
+        }
+        Some(Period::Hour) => tollgate::Policy::calendar(name, *limit, tollgate::Period::Hour),
+        Some(Period::Day) => tollgate::Policy::calendar(name, *limit, tollgate::Period::Day),
+        Some(Period::Month) => tollgate::Policy::calendar(name, *limit, tollgate::Period::Month),
+    };
+    if let Some(offset) = policy.offset_seconds {
+        made = made.offset_seconds(offset);
+    }
+    if let Some(greatest) = policy.max_limit {
+        made = made.max_limit(greatest);
+    }
+    if let Some(keys) = policy.max_keys {
+        made = made.max_keys(keys as usize);
+    }
+    if let Some(buckets) = policy.buckets {
+        made = made.buckets(buckets);
+    }
+    match policy.overflow {
+        Some(overflow) => made.overflow(overflow_of(overflow)),
+        None => made,
+    }
+}
+
+fn overflow_of(overflow: Overflow) -> tollgate::Overflow {
+    match overflow {
+        Overflow::Deny => tollgate::Overflow::Deny,
+        Overflow::Allow => tollgate::Overflow::Allow,
+        Overflow::EvictLightest(allowance) => tollgate::Overflow::EvictLightest { allowance },
+    }
+}
+
+/// The number that C has for it.
+pub fn status_of(error: &ConfigError) -> i32 {
+    match error {
+        ConfigError::NoPolicy | ConfigError::TooManyPolicies { .. } => -20,
+        ConfigError::Name { .. } => -21,
+        ConfigError::DuplicateName { .. } => -22,
+        ConfigError::Limit { .. } => -23,
+        ConfigError::MaxLimit { .. } => -24,
+        ConfigError::Window { .. } => -25,
+        ConfigError::Buckets { .. } => -26,
+        ConfigError::Offset { .. } => -27,
+        ConfigError::Allowance { .. } => -29,
+        other => panic!("{other:?} is not in the vectors"),
+    }
+}
