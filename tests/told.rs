@@ -211,3 +211,23 @@ fn a_forced_charge_is_never_denied() {
         assert!(session.charge(&[id.charge("k", 1), id.charge("k", 0)]).is_allowed());
     }
 }
+
+/// All is free again when it is told, and not before.
+#[test]
+fn the_reset_is_when_it_is_told() {
+    let (limiter, ids) = limiter();
+    for id in ids {
+        let at = |now: u64| limiter.session_at(Now::from_unix_nanos(now));
+        let used =
+            |now: u64| GREATEST - at(now).peek(&[id.charge("k", 0).limit(GREATEST)]).remaining;
+        assert_eq!(at(START).peek(&[id.charge("k", 1)]).reset_after, Duration::ZERO);
+        for (now, cost) in [(START, 2), (START + SECOND / 3, 3), (START + SECOND / 2, 20)] {
+            let mut layers = [Layer::default()];
+            let decision = at(now).check_layers(&[id.charge("k", cost)], &mut layers);
+            assert_eq!(decision.is_allowed(), cost < 7);
+            assert_eq!(layers[0].reset_after, decision.reset_after);
+            let reset = now + u64::try_from(decision.reset_after.as_nanos()).unwrap();
+            assert!(used(reset) == 0 && used(reset - 1) > 0, "told {:?}", decision.reset_after);
+        }
+    }
+}

@@ -379,6 +379,19 @@ mod tests {
         }
     }
 
+    /// What was charged in the last period that can be told counts for as long as the clock runs.
+    #[test]
+    fn the_last_period_never_passes() {
+        let (quota, base) = (quota(0), Quota::base(&Periods, 0));
+        let charge =
+            |now, cost| quota.charge(&Periods, base, &Request { now, cost, limit: 5 }).unwrap();
+        assert!(charge(PERIOD_MAX + 2, 5).admitted);
+        for now in [PERIOD_MAX, PERIOD_MAX + 9, u64::MAX] {
+            assert!(!charge(now, 1).admitted);
+            assert_eq!(quota.weight(&Periods, base, now), 5);
+        }
+    }
+
     /// Periods do not end an array: what has passed is told by each word.
     #[test]
     fn no_array_outlives_its_periods() {

@@ -178,10 +178,13 @@ mod tests {
     proptest! {
         #[test]
         fn every_policy_fits_its_field(
-            window_ns in MIN_WINDOW.as_nanos() as u64..=MAX_WINDOW.as_nanos() as u64,
+            window_ns in prop_oneof![
+                MIN_WINDOW.as_nanos() as u64..=MAX_WINDOW.as_nanos() as u64,
+                MIN_WINDOW.as_nanos() as u64..2 * MIN_WINDOW.as_nanos() as u64,
+            ],
             limit in 1..=MAX_LIMIT, shift in 0u32..40,
             words in prop::sample::select(vec![7u64, 15, 31, 63, 127]),
-            now: u64,
+            now in prop_oneof![0u64..3, any::<u64>()],
         ) {
             let limit = (limit >> shift).max(1);
             let scale = Scale::new(window_ns, limit, words);
@@ -191,6 +194,16 @@ mod tests {
             prop_assert!(window * unit >= window_ns as u128);
             prop_assert!(window * unit < window_ns as u128 + 2 * unit);
             prop_assert!(window * unit <= window_ns as u128 * 101 / 100, "unit {unit} of {window_ns}");
+            // Nothing is added where nothing is cut off; and what is cut off is never given away.
+            prop_assert!(unit > 1 || window == window_ns as u128);
+            let exact = limit <= words;
+            let last = now.saturating_add(window_ns - 1);
+            let apart = scale.tick(last) - scale.tick(now);
+            prop_assert!(apart < scale.window() || exact && apart == scale.window());
+            // The cells beside the head's span a window, and none of them in vain.
+            let (cells, span) = (words - 1, scale.next_cell(0));
+            prop_assert!(exact && span == 1 || cells * span >= scale.window());
+            prop_assert!(cells * (span - 1) < scale.window());
             // An array is renewed at least two windows after its birth.
             let cutoff = scale.tick(now);
             let origin = scale.origin(cutoff);

@@ -199,6 +199,39 @@ fn refund_against_seal() {
     catches("refund_against_seal, three", Some(3), Breakage::RefundUnseals, three());
 }
 
+/// A bucket that is opened meanwhile keeps its units: they still count when what was given back would
+/// be gone anyway.
+#[test]
+fn refund_against_opening() {
+    let body = |swap: bool| {
+        move || {
+            let limit = 5;
+            let (ring, log) = prepared(limit, &[(2, 1), (4, 2)]);
+            let undo = {
+                let (ring, log) = (ring.clone(), log.clone());
+                move || {
+                    give_back(&ring, limit, &log, (4, 2));
+                    charge_all(&ring, limit, &log, &[(8, 5)]);
+                }
+            };
+            let open = {
+                let (ring, log) = (ring.clone(), log.clone());
+                move || charge_all(&ring, limit, &log, &[(6, 2)])
+            };
+            let other =
+                if swap { thread::spawn(undo.clone()) } else { thread::spawn(open.clone()) };
+            if swap {
+                open()
+            } else {
+                undo()
+            }
+            other.join().unwrap();
+            assert_lawful(&ring, FIRST, limit, &log);
+        }
+    };
+    holds_in_both("refund_against_opening", 10, body);
+}
+
 /// A denial that mixes a high and a later reading: 5 are given back, then 5 are charged in a new
 /// cell; at no instant are more than 6 used, so 5 more always have room in 11.
 #[test]

@@ -280,6 +280,7 @@ proptest! {
         let weight = same.ring.weight(&old.scale, old.base, cutoff);
         let new = old.moved(cutoff);
         new.ring.assert_ordered(&new.scale);
+        prop_assert!(words(&new.ring)[0] & SEALED == 0, "nobody is about to open the next");
         prop_assert_eq!(weight, Small::frozen_weight(&old.ring.freeze(), &old.scale, old.base, cutoff));
         let newest = old.scale.format().time(old.ring.freeze().words[old.ring.freeze().head]);
         if old.base.origin + newest > cutoff {
@@ -404,7 +405,9 @@ fn only_a_charge_opens() {
 fn an_unknown_debt_stays() {
     let mut bench = Bench::new(20, 5, 100);
     let now = bench.now;
-    bench.charge(Request { now, cost: u64::MAX, limit: u64::MAX });
+    for cost in [3, u64::MAX, u64::MAX] {
+        assert!(bench.charge(Request { now, cost, limit: u64::MAX }).admitted);
+    }
     let mut rest = u64::MAX;
     bench.ring.give_back(&bench.scale, bench.base, now, None, &mut rest).unwrap();
     assert_eq!(rest, u64::MAX);
