@@ -5,9 +5,26 @@
 
 use crate::sync::Ordering;
 
-/// One step or ordering that can be switched off, named after what goes missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Breakage {
+/// Declares [`Breakage`] and the list of all of them.
+macro_rules! breakages {
+    ($($(#[doc = $what:literal])+ $name:ident,)*) => {
+        /// One step or ordering that can be switched off, named after what goes missing.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(dead_code, reason = "some concern what exists in models only")]
+        pub(crate) enum Breakage {
+            $($(#[doc = $what])+ $name,)*
+        }
+
+        #[cfg(all(test, tollgate_model))]
+        impl Breakage {
+            /// Each with what it does.
+            pub(crate) const ALL: &[(Breakage, &str)] =
+                &[$((Breakage::$name, concat!($($what),+))),*];
+        }
+    };
+}
+
+breakages! {
     /// Ring: the words beside an unsealed head are those of the scan that found it.
     SumBeforeHead,
     /// Ring: the words beside a sealed head are those of the scan that found it.
@@ -65,7 +82,6 @@ pub(crate) enum Breakage {
     /// Move: a counter is dropped though it has seen a time after the cutoff.
     DropsLater,
     /// Reclaim: readers are not known. Part of the model of the epoch itself.
-    #[cfg(all(test, tollgate_model))]
     NoPin,
     /// Reclaim: two threads may both think that they unlinked the old array.
     UnlinkStores,
@@ -75,8 +91,42 @@ pub(crate) enum Breakage {
     ClaimStores,
     /// Limits: a request is held to the limit that the policy was built with.
     OldLimit,
+    /// Move: times in the new array begin at its cutoff, not before all that is live then.
+    OriginAtCutoff,
     /// Layers: a lost race leaves the earlier layers charged.
     NoUndo,
+    /// Ring: a refund or a reset loads its word relaxed.
+    RefundLoadRelaxed,
+    /// Ring: a word is frozen relaxed.
+    FreezeRelaxed,
+    /// Ring: a copied head is published relaxed.
+    InstallRelaxed,
+    /// Quota: the word is loaded relaxed before it is changed.
+    QuotaLoadRelaxed,
+    /// Quota: a look loads relaxed.
+    QuotaLookRelaxed,
+    /// Quota: the word is frozen relaxed.
+    QuotaFreezeRelaxed,
+    /// Table: a probe loads ids relaxed.
+    FindRelaxed,
+    /// Table: an empty slot is frozen relaxed.
+    FreezeEmptyRelaxed,
+    /// Table: the current array is found with a relaxed load.
+    CurrentRelaxed,
+    /// Table: a new array is published relaxed.
+    PublishRelaxed,
+    /// Table: the array that is being left is found with a relaxed load.
+    PreviousRelaxed,
+    /// Table: an array is unlinked relaxed.
+    UnlinkRelaxed,
+    /// Move: a chunk is told done relaxed.
+    DoneRelaxed,
+    /// Move: whether all chunks are done is told by relaxed loads.
+    AllDoneRelaxed,
+    /// Statistics: a thread's number is taken relaxed.
+    TakeRelaxed,
+    /// Statistics: a thread's number is handed on relaxed.
+    HandOnRelaxed,
 }
 
 #[cfg(all(test, tollgate_model))]

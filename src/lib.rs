@@ -78,7 +78,10 @@
 //! - A request that loses a race is undone charge by charge. Where refunds had left holes and others
 //!   have charged the key since, part of a charge may not be found, and counts until it expires.
 //! - Without memory for a new array a table goes on with the old one: it refuses new keys when that is
-//!   full, and all at the end of its time field, with [`Verdict::TableFull`].
+//!   full, and all at the end of its time field, with [`Verdict::TableFull`]; every 256th new key tries
+//!   again. Two kinds of small allocations are `crossbeam-epoch`'s, and the process ends, as everywhere
+//!   in the standard library, where they fail: a record at a thread's first session (2 KiB, and as much
+//!   again once in a process), and a bag when a replaced array, or a piece of it, is retired (2 KiB).
 //!
 //! # The way of a request
 //!
@@ -88,6 +91,7 @@
 // The hooks of loom's models have no use under shuttle.
 #![cfg_attr(tollgate_shuttle, allow(dead_code))]
 
+mod batch;
 mod breakage;
 mod builder;
 mod calendar;
@@ -96,6 +100,7 @@ mod clock;
 mod counter;
 mod decision;
 mod error;
+mod fallible;
 pub mod http;
 mod key;
 mod limiter;
@@ -108,6 +113,7 @@ mod policy;
 mod price;
 mod request;
 mod reservation;
+mod retries;
 #[cfg(all(test, tollgate_shuttle))]
 mod schedules;
 mod session;
@@ -131,6 +137,9 @@ pub use price::TokenPrice;
 pub use reservation::{MAX_RESERVED, Reservation, ReservationError};
 pub use session::Session;
 pub use stats::Stats;
+#[cfg(tollgate_contention)]
+#[doc(hidden)]
+pub use sync::failed_exchanges;
 
 /// Compiles and runs the README's program.
 #[cfg(doctest)]

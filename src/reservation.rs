@@ -238,7 +238,9 @@ pub(crate) fn settle(
     reservation.open = false;
     let mut lines = [None; MAX_RESERVED];
     let mut full = None;
-    for ((line, held), actual) in lines.iter_mut().zip(&mut reservation.held).zip(actual) {
+    for (place, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
+        let (before, rest) = lines.split_at_mut(place);
+        let Some(line) = rest.first_mut() else { break };
         *line = held.line(context, actual.saturating_sub(held.charged));
         let Some(line) = line else { continue };
         if *actual < held.charged {
@@ -251,6 +253,7 @@ pub(crate) fn settle(
             continue;
         }
         held.charged = *actual;
+        line.correct(before);
     }
     Ok(match full {
         Some(policy) => refused(policy),

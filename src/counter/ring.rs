@@ -22,6 +22,7 @@ use super::snapshot::{Plan, Snapshot, live};
 use super::word::{MOVED, SEALED};
 use super::{Base, Counter, Moved, NEVER, Outcome, Request};
 use crate::breakage::{Breakage, broken, ordering};
+use crate::retries::Retries;
 use crate::sync::{AtomicU64, Ordering::*, fence};
 
 /// `R` buckets. Zeroed memory is a fresh ring.
@@ -94,7 +95,9 @@ impl<const R: usize> Ring<R> {
         commit: bool,
     ) -> Result<Outcome, Moved> {
         let now = local(base, request.now);
+        let mut retries = Retries::new();
         loop {
+            retries.count();
             let snapshot = self.read()?;
             let outcome = match snapshot.plan(spec, now, request.cost, request.limit) {
                 Plan::Stale => continue,
@@ -115,13 +118,13 @@ impl<const R: usize> Ring<R> {
 
     fn write(&self, snapshot: &Snapshot<R>, word: u64) -> bool {
         let target = snapshot.target();
-        // AcqRel: releases the seal that this opening may rest on, and continues the chain that
-        // the Acquire in `read` relies on. Models: wrap with OpenRelaxed, denial_in_the_head with
-        // WriteRelaxed.
+        // Release: whoever acquires this word as the head sees all that this thread's sum rests on,
+        // the seal included. Pairs with the Acquire in `read`. Models: wrap with OpenRelaxed,
+        // denial_in_the_head with WriteRelaxed.
         let sealed = snapshot.head_is_sealed();
         let twin = if sealed { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
-        let acq_rel = ordering(twin, AcqRel);
-        self.words[target].compare_exchange(snapshot.words[target], word, acq_rel, Relaxed).is_ok()
+        let release = ordering(twin, Release);
+        self.words[target].compare_exchange(snapshot.words[target], word, release, Relaxed).is_ok()
     }
 
     /// Seals the head, then opens the next word. If this thread stops in between, anyone opens.
@@ -129,23 +132,27 @@ impl<const R: usize> Ring<R> {
         let (head, next) = (snapshot.head, snapshot.next());
         let newest = snapshot.words[head];
         if !broken(Breakage::NoSeal) {
-            // AcqRel: from here on no charge can enter the head. Pairs with the Acquire in `read`.
+            // Relaxed: it goes on with the release of the charge that it seals, so who acquires the
+            // sealed head sees that charge; and it stands before the opening that follows.
             let sealed =
-                self.words[head].compare_exchange(newest, newest | SEALED, AcqRel, Relaxed);
+                self.words[head].compare_exchange(newest, newest | SEALED, Relaxed, Relaxed);
             if sealed.is_err() {
                 return false;
             }
         }
-        // AcqRel: as in `write`.
-        let acq_rel = ordering(Breakage::OpenRelaxed, AcqRel);
-        self.words[next].compare_exchange(snapshot.words[next], word, acq_rel, Relaxed).is_ok()
+        // Release: as in `write`.
+        let release = ordering(Breakage::OpenRelaxed, Release);
+        self.words[next].compare_exchange(snapshot.words[next], word, release, Relaxed).is_ok()
     }
 
     /// Replaces each word by `change(word)` until that gives the word itself or stops.
     fn change(&self, place: usize, mut change: impl FnMut(u64) -> u64) -> Result<(), Moved> {
+        let mut retries = Retries::new();
         loop {
-            // Acquire: a MOVED word sends the caller to the table's current array.
-            let word = self.words[place].load(Acquire);
+            retries.count();
+            // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
+            // `freeze`. Model: reset_lasts with RefundLoadRelaxed.
+            let word = self.words[place].load(ordering(Breakage::RefundLoadRelaxed, Acquire));
             if word & MOVED != 0 && !broken(Breakage::RefundMoved) {
                 return Err(Moved);
             }
@@ -160,16 +167,16 @@ impl<const R: usize> Ring<R> {
             if broken(Breakage::RefundUnseals) {
                 after &= !SEALED;
             }
-            // AcqRel: keeps the chain of `read` unbroken. Model: refund_against_seal
-            // with RefundStores and RefundUnseals.
-            if self.words[place].compare_exchange(word, after, AcqRel, Relaxed).is_ok() {
+            // Relaxed: it goes on with the release of the charge that it lowers. Model:
+            // refund_against_seal with RefundStores and RefundUnseals.
+            if self.words[place].compare_exchange(word, after, Relaxed, Relaxed).is_ok() {
                 return Ok(());
             }
         }
     }
 
     /// Panics unless R1 holds and at most one word is unsealed.
-    #[cfg(all(test, tollgate_model))]
+    #[cfg(test)]
     pub(crate) fn assert_ordered(&self, spec: &Scale) {
         let words = std::array::from_fn(|place| self.words[place].load(Acquire));
         let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
@@ -290,9 +297,9 @@ impl<const R: usize> Counter for Ring<R> {
 
     #[inline(always)]
     fn is_open(&self) -> bool {
-        // Acquire: a copied ring's head is published last; whoever sees it sees the older words.
+        // Relaxed: whoever goes on finds the head with Acquire. A copy's head is published last.
         // Model: two_movers with PublishHeadFirst.
-        self.words[0].load(Acquire) != 0
+        self.words[0].load(Relaxed) != 0
     }
 
     fn weight(&self, spec: &Scale, base: Base, cutoff: u64) -> u64 {
@@ -309,10 +316,11 @@ impl<const R: usize> Counter for Ring<R> {
             if broken(Breakage::NoFreeze) {
                 return self.words[place].load(Acquire);
             }
-            // AcqRel: no exchange can succeed after this; whoever meets the mark sees the array
-            // that the word is moved for. Models: move_against_charge
-            // with NoFreeze, move_against_seal with FreezeHeadOnly.
-            self.words[place].fetch_or(MOVED, AcqRel)
+            // Release: no exchange can succeed after this, and whoever meets the mark sees the array
+            // that the word is moved for. Pairs with `read` and `change`. Models:
+            // move_against_charge with NoFreeze and FreezeRelaxed, move_against_seal with
+            // FreezeHeadOnly.
+            self.words[place].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release))
         }))
     }
 
@@ -327,18 +335,23 @@ impl<const R: usize> Counter for Ring<R> {
     fn install(&self, spec: &Scale, frozen: &Snapshot<R>, from: Base, to: Base) {
         let words =
             frozen.rebased(spec, local(from, to.cutoff), to.origin.saturating_sub(from.origin));
-        let publish = |place: usize| {
+        let publish = |place: usize, order| {
             if words[place] != 0 {
-                // AcqRel: pairs with `is_open`. A late copy finds the word already there and
-                // changes nothing, since no word of an open ring is 0 again.
-                let _ = self.words[place].compare_exchange(0, words[place], AcqRel, Relaxed);
+                // A late copy finds the word already there and changes nothing, since no word of an
+                // open ring is 0 again.
+                let _ = self.words[place].compare_exchange(0, words[place], order, Relaxed);
             }
         };
+        // Release: whoever finds the head finds the older words as well. Pairs with the Acquire in
+        // `read`. Models: two_movers with PublishHeadFirst and InstallRelaxed.
+        let release = ordering(Breakage::InstallRelaxed, Release);
         if broken(Breakage::PublishHeadFirst) {
-            publish(0);
+            publish(0, release);
         }
-        (1..R).for_each(publish);
-        publish(0);
+        // Relaxed: what another copy has published this thread has seen, and so will who finds the
+        // head.
+        (1..R).for_each(|place| publish(place, Relaxed));
+        publish(0, release);
     }
 }
 
@@ -369,3 +382,6 @@ fn global(base: Base, outcome: Outcome) -> Outcome {
     let fits_at = if outcome.fits_at == NEVER { NEVER } else { tick(outcome.fits_at) };
     Outcome { at: tick(outcome.at), fits_at, clear_at: tick(outcome.clear_at), ..outcome }
 }
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests;

@@ -424,4 +424,5 @@ fn two_movers() {
     let two = || move_race(&[(2, 1), (4, 1), (5, 1)], 2, &[(5, 2)]);
     holds("two_movers", Some(2), 500, two());
     catches("two_movers", Some(2), Breakage::PublishHeadFirst, two());
+    catches("two_movers", Some(2), Breakage::InstallRelaxed, two());
 }

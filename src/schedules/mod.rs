@@ -18,6 +18,7 @@ mod scene;
 mod spec;
 
 use crate::breakage::{self, Breakage};
+use crate::retries;
 use crate::table::reclaim;
 use scene::Layout;
 use scene::Verb::*;
@@ -64,6 +65,7 @@ fn explore(layout: &'static Layout, scheduler: Scheduler, iterations: usize) -> 
     let body = move || {
         RUNS.set(RUNS.get() + 1);
         scene::run(layout);
+        retries::assert_progress();
         reclaim::free_all();
     };
     let seed = number("TOLLGATE_SEED", 1);

@@ -15,11 +15,13 @@
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
 
 use super::error::OutOfMemory;
+use super::prefetch::prefetch;
 use super::size::Size;
 use super::slot::{EMPTY, FROZEN, KeyId, Slot};
 use super::slots::Slots;
-use crate::breakage::{Breakage, broken};
+use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::{Base, Counter};
+use crate::retries::Retries;
 use crate::sync::{AtomicUsize, Ordering::*};
 
 /// Where a probe for a key ended.
@@ -90,13 +92,26 @@ impl<C: Counter> Array<C> {
         self.slots.poison();
     }
 
+    #[inline(always)]
+    fn home(&self, key: KeyId) -> usize {
+        ((key.number() as u128 * self.homes as u128) >> 64) as usize
+    }
+
+    /// Asks for the key's home ahead of time.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, key: KeyId) {
+        if let Some(slot) = self.slots.get(self.home(key)) {
+            prefetch(slot);
+        }
+    }
+
     /// Walks from the key's home to its slot or to the end of its chain.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        let home = ((key.number() as u128 * self.homes as u128) >> 64) as usize;
-        for slot in self.slots.get(home..).unwrap_or_default() {
-            // Acquire: whoever finds the id finds the slot as its claimer did. Pairs with the claim.
-            let id = slot.id.load(Acquire);
+        for slot in self.slots.get(self.home(key)..).unwrap_or_default() {
+            // Acquire: whoever ends at a frozen place sees the array that took this one's place.
+            // Pairs with `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
+            let id = slot.id.load(ordering(Breakage::FindRelaxed, Acquire));
             if id == key.number() {
                 return Found::Slot(slot);
             }
@@ -114,7 +129,9 @@ impl<C: Counter> Array<C> {
 
     /// The key's slot, claimed now if it was absent; `None` if the array is being left already.
     pub(crate) fn find_or_claim(&self, key: KeyId) -> Option<&Slot<C>> {
+        let mut retries = Retries::new();
         loop {
+            retries.count();
             let slot = match self.find(key) {
                 Found::Empty(slot) => slot,
                 Found::Slot(slot) => return Some(slot),
@@ -124,9 +141,9 @@ impl<C: Counter> Array<C> {
                 slot.id.store(key.number(), Release);
                 return Some(slot);
             }
-            // AcqRel: a place is claimed once; the loser walks again and meets the winner's id.
-            // Model: insert with ClaimStores.
-            if slot.id.compare_exchange(EMPTY, key.number(), AcqRel, Relaxed).is_ok() {
+            // Relaxed: a place is claimed once, and what the key uses is told by its counter; the
+            // loser walks again and meets the winner's id. Model: insert with ClaimStores.
+            if slot.id.compare_exchange(EMPTY, key.number(), Relaxed, Relaxed).is_ok() {
                 // Relaxed: a counter.
                 self.claimed.fetch_add(1, Relaxed);
                 return Some(slot);
@@ -136,7 +153,9 @@ impl<C: Counter> Array<C> {
 
     /// Makes sure that an absent key never enters this array; its slot if it is here.
     pub(crate) fn find_or_freeze(&self, key: KeyId) -> Option<&Slot<C>> {
+        let mut retries = Retries::new();
         loop {
+            retries.count();
             match self.find(key) {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,

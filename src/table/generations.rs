@@ -17,7 +17,9 @@ use super::reclaim::{self, Guard};
 use super::size::Size;
 use super::slot::{KeyId, Slot};
 use super::stats::TableStats;
+use crate::breakage::{Breakage, ordering};
 use crate::counter::Counter;
+use crate::fallible::boxed;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic};
 use std::ptr;
 
@@ -51,7 +53,7 @@ impl<C: Counter> Generations<C> {
         size: Size,
         now: u64,
     ) -> Result<Self, OutOfMemory> {
-        let first = allocated(Generation::first(&spec, size, now)?)?;
+        let first = boxed(Generation::first(&spec, size, now)?)?;
         let current = AtomicPtr::new(Box::into_raw(first));
         let (evictions, forgiven) = (Statistic::new(0), Statistic::new(0));
         Ok(Generations { current, spec, bounds, evictions, forgiven })
@@ -59,15 +61,17 @@ impl<C: Counter> Generations<C> {
 
     #[inline(always)]
     pub(super) fn current<'g>(&self, _guard: &'g Guard) -> &'g Generation<C> {
-        // Acquire: pairs with `renew`.
+        // Acquire: whoever finds a generation finds what is in it. Pairs with `renew`. Model:
+        // move_against_charge with CurrentRelaxed.
+        let current = self.current.load(ordering(Breakage::CurrentRelaxed, Acquire));
         // SAFETY: never null, and not freed while the guard is held: a generation is retired only
         // after it was unlinked.
-        unsafe { &*self.current.load(Acquire) }
+        unsafe { &*current }
     }
 
     pub(super) fn is_current(&self, generation: &Generation<C>) -> bool {
-        // Acquire: the caller looks again through `current`.
-        ptr::eq(self.current.load(Acquire), generation)
+        // Relaxed: the caller looks again through `current`, and finds no older one.
+        ptr::eq(self.current.load(Relaxed), generation)
     }
 
     /// The way of a charge that does not find everything in place: moves what is to be moved,
@@ -154,7 +158,7 @@ impl<C: Counter> Generations<C> {
             forgiveness.is_some_and(|forgive| self.renew(current, self.aim(current, now, forgive)));
         if forgiveness.is_some() && !renewed {
             // Without memory the next ones need not try at once.
-            current.put_census_off(Purpose::Grow, &self.spec, now);
+            current.put_renewal_off();
         }
         if renewed || !self.is_current(current) { Ok(()) } else { Err(NoPlace::Full) }
     }
@@ -163,8 +167,11 @@ impl<C: Counter> Generations<C> {
     /// nothing below the bound, nor where so many have expired, or any in two windows. `None` if it
     /// would have to forgive too much.
     fn forgiveness(&self, current: &Generation<C>, now: u64) -> Option<u64> {
+        if !current.is_renewal_due() {
+            return None;
+        }
         if current.size.room < self.bounds.max_keys {
-            return current.is_census_due(Purpose::Grow, now).then_some(0);
+            return Some(0);
         }
         if !current.is_census_due(Purpose::Drop, now) {
             return None;
@@ -212,12 +219,14 @@ impl<C: Counter> Generations<C> {
 
     /// Links a new generation. False if there was no memory for it.
     pub(super) fn renew(&self, current: &Generation<C>, aim: Aim) -> bool {
-        let Ok(next) = current.next(&self.spec, aim).and_then(allocated) else {
+        let Ok(next) = current.next(&self.spec, aim).and_then(boxed) else {
             return false;
         };
         let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
-        // AcqRel: publishes the new generation; whoever finds a frozen word finds it as well.
-        if self.current.compare_exchange(old, next, AcqRel, Relaxed).is_err() {
+        // Release: publishes the new generation. Pairs with `current`. Model: move_against_charge
+        // with PublishRelaxed.
+        let release = ordering(Breakage::PublishRelaxed, Release);
+        if self.current.compare_exchange(old, next, release, Relaxed).is_err() {
             // SAFETY: made above and never shared.
             drop(unsafe { Box::from_raw(next) });
         }
@@ -306,6 +315,10 @@ impl<C: Counter> Generations<C> {
 
 impl<C: Counter> Drop for Generations<C> {
     fn drop(&mut self) {
+        if cfg!(all(test, tollgate_model)) && std::thread::panicking() {
+            // A model has failed: to touch its atomics now would end the process.
+            return;
+        }
         // Relaxed: the table is owned.
         let mut generation = self.current.load(Relaxed);
         while !generation.is_null() {
@@ -315,14 +328,4 @@ impl<C: Counter> Drop for Generations<C> {
         }
         reclaim::collect(ROUNDS_AT_END);
     }
-}
-
-/// A box, or an error where `Box::new` would abort.
-fn allocated<T>(value: T) -> Result<Box<T>, OutOfMemory> {
-    let mut one = Vec::new();
-    one.try_reserve_exact(1).map_err(|_| OutOfMemory)?;
-    one.push(value);
-    let one = Box::into_raw(one.into_boxed_slice());
-    // SAFETY: a slice of one has the layout of the one.
-    Ok(unsafe { Box::from_raw(one.cast()) })
 }

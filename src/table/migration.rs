@@ -17,8 +17,9 @@
 use super::array::Array;
 use super::error::OutOfMemory;
 use super::slot::{KeyId, Slot};
-use crate::breakage::{Breakage, broken};
+use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
+use crate::fallible::vector;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
 
 /// What is moved, and which chunks of it are done.
@@ -56,9 +57,8 @@ impl Migration {
     /// `forgive` units are dropped.
     pub(crate) fn new(homes: usize, chunk: usize, forgive: u64) -> Result<Self, OutOfMemory> {
         let chunks = homes.div_ceil(chunk.max(1));
-        let mut done = Vec::new();
         let flags = chunks.div_ceil(u64::BITS as usize);
-        done.try_reserve_exact(flags).map_err(|_| OutOfMemory)?;
+        let mut done = vector(flags)?;
         done.resize_with(flags, || AtomicU64::new(0));
         let (cursor, settled) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Ok(Migration { done: done.into_boxed_slice(), chunks, chunk, cursor, settled, forgive })
@@ -78,8 +78,9 @@ impl Migration {
         };
         let told = self.move_chunk(chunk, step);
         let (flags, flag) = self.flag(chunk);
-        // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`.
-        let first = flags.fetch_or(flag, Release) & flag == 0;
+        // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`. Model:
+        // told_done with DoneRelaxed.
+        let first = flags.fetch_or(flag, ordering(Breakage::DoneRelaxed, Release)) & flag == 0;
         let told = if first { told } else { Told::default() };
         // Relaxed: a bound with slack, not a proof.
         self.settled.fetch_add(told.keys, Relaxed);
@@ -135,9 +136,10 @@ impl Migration {
     fn first_undone(&self) -> Option<usize> {
         let bits = u64::BITS as usize;
         self.done.iter().enumerate().find_map(|(place, flags)| {
-            // Acquire: pairs with the exchange in `help`. The end follows from the flags
-            // themselves, not from a counter beside them.
-            let chunk = place * bits + flags.load(Acquire).trailing_ones() as usize;
+            // Acquire: pairs with `help`. The end follows from the flags themselves, not from a
+            // counter beside them. Model: told_done with AllDoneRelaxed.
+            let chunk = place * bits
+                + flags.load(ordering(Breakage::AllDoneRelaxed, Acquire)).trailing_ones() as usize;
             (chunk < self.chunks.min(place * bits + bits)).then_some(chunk)
         })
     }

@@ -18,6 +18,7 @@ mod generations;
 #[cfg(not(all(test, tollgate_model)))]
 mod memory;
 mod migration;
+mod prefetch;
 pub(crate) mod reclaim;
 mod size;
 mod slot;
@@ -26,6 +27,7 @@ mod stats;
 
 use crate::breakage::{Breakage, broken};
 use crate::counter::{Counter, Moved, Outcome, Request};
+use crate::retries::Retries;
 use array::Found;
 use generation::Generation;
 use generations::Generations;
@@ -63,7 +65,9 @@ impl<C: Counter> Table<C> {
         request: &Request,
         guard: &Guard,
     ) -> Result<Outcome, NoPlace> {
+        let mut retries = Retries::new();
         loop {
+            retries.count();
             let current = self.generations.current(guard);
             let previous = current.previous(guard);
             let settled =
@@ -80,6 +84,12 @@ impl<C: Counter> Table<C> {
                 Err(Moved) => continue,
             }
         }
+    }
+
+    /// Asks for the key's place ahead of time.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
+        self.generations.current(guard).array.prefetch(key);
     }
 
     /// What [`charge`](Self::charge) would answer. An absent key is not inserted.
@@ -130,7 +140,9 @@ impl<C: Counter> Table<C> {
         guard: &Guard,
         mut verb: impl FnMut(&Generation<C>, &C) -> Result<T, Moved>,
     ) -> Option<T> {
+        let mut retries = Retries::new();
         loop {
+            retries.count();
             let current = self.generations.current(guard);
             let slot = match current.array.find(key) {
                 Found::Slot(slot) if slot.counter.is_open() => slot,

@@ -1,5 +1,6 @@
 //! One key's place in an array: its id and its counter.
 
+use crate::breakage::{Breakage, ordering};
 #[cfg(all(test, tollgate_model))]
 use crate::counter::Counter;
 use crate::sync::{AtomicU64, Ordering::*};
@@ -46,11 +47,14 @@ impl<C: Counter> Slot<C> {
 impl<C> Slot<C> {
     /// The id for good: an empty slot is frozen first, so that nobody can claim it afterwards.
     pub(crate) fn settled_id(&self) -> Option<KeyId> {
-        // Acquire: pairs with the claim.
-        let mut id = self.id.load(Acquire);
+        // Relaxed: a slot's id is all that is asked for.
+        let mut id = self.id.load(Relaxed);
         if id == EMPTY {
-            // AcqRel: from here on this place ends every probe that passes through it.
-            match self.id.compare_exchange(EMPTY, FROZEN, AcqRel, Acquire) {
+            // Release: from here on this place ends every probe that passes through it, and whoever
+            // meets it sees the array that took this one's place. Pairs with `Array::find`. Model:
+            // absent_against_move with FreezeEmptyRelaxed.
+            let release = ordering(Breakage::FreezeEmptyRelaxed, Release);
+            match self.id.compare_exchange(EMPTY, FROZEN, release, Relaxed) {
                 Ok(_) => return None,
                 Err(claimed) => id = claimed,
             }
