@@ -111,6 +111,8 @@ impl fmt::Display for Problem {
             }
             EmptyText { entry } => write!(f, "{entry:?} is empty"),
             Number { entry, value, most } => {
+                // As it stands in the file, which may hold anything.
+                let value = value.escape_debug();
                 write!(f, "{entry:?} is {value} and must be from 1 to {most}")
             }
             Sum { entry } => write!(f, "{entry:?} adds up to more than 64 bits hold"),

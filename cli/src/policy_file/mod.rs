@@ -286,6 +286,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_of_a_number_is_harmless() {
+        let text =
+            "[[policy]]\nname = \"p\"\nkey = \"ip\"\nlimit = 15_00\u{10}0_000\nwindow = \"1m\"\n";
+        let message = parse(Path::new("p.toml"), text).unwrap_err().to_string();
+        assert!(!message.contains(char::is_control), "{message:?}");
+        assert!(message.contains("limit"), "{message}");
+    }
+
+    #[test]
     fn an_error_names_the_file_the_line_the_policy_and_the_entry() {
         let text = "# site\n[[policy]]\nname = 'ip'\nkey = 'ip'\nlimt = 5\nwindow = '1m'\n";
         let message = parsed(text).unwrap_err();

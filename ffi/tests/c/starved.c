@@ -65,7 +65,8 @@ static void a_limiter_needs_memory(void) {
     }
     feed();
     EQUAL(TOLLGATE_E_NO_MEMORY, error.status);
-    CHECK(strstr(error.message, "\"large\"") != NULL);
+    /* Which of them depends on what the allocator has at hand. */
+    CHECK(strstr(error.message, "\"small\"") || strstr(error.message, "\"large\""));
     ANSWER(TOLLGATE_OK, tollgate_new(NULL, policies, 2, &limiter, &error));
     ANSWER(TOLLGATE_OK, tollgate_free(limiter));
 }
@@ -116,10 +117,12 @@ static void known_keys_go_on(void) {
     }
     feed();
     give_back(taken);
-    /* It is tried again a little later, for the next new key. */
-    now = at(SECOND / 2);
-    charge.number = 10000;
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, &decision));
+    /* One new key in 256 tries again. */
+    refused = 0;
+    for (charge.number = 10000; refused <= 256; charge.number++, refused++) {
+        if (tollgate_check(limiter, &now, &charge, 1, &decision) == TOLLGATE_OK) break;
+    }
+    CHECK(refused <= 256);
     EQUAL(0, decision.flags);
     ANSWER(TOLLGATE_OK, tollgate_free(limiter));
 }

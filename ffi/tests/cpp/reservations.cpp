@@ -57,7 +57,7 @@ TEST(cancelled_it_has_cost_nothing) {
 
 TEST(a_refusal_is_the_decision) {
     const bench it;
-    const auto kept = it.reserve(90);
+    [[maybe_unused]] const auto kept = it.reserve(90);
     std::array<layer, 2> layers;
     const auto refused =
         it.gate.reserve_layers({it.requests.charge("a", 1), it.tokens.charge("a", 20)}, layers);
@@ -96,7 +96,7 @@ TEST(it_moves_and_what_was_moved_from_is_none) {
 
 TEST(destroyed_unsettled_it_stays_charged_until_its_window_has_passed) {
     const bench it;
-    { const auto dropped = it.reserve(30); }
+    { [[maybe_unused]] const auto dropped = it.reserve(30); }
     CHECK(it.left() == 70);
     it.clock.advance(1min - 1ns);
     CHECK(it.left() == 70);

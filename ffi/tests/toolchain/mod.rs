@@ -56,6 +56,14 @@ pub fn takes(compiler: &str, flag: &str) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
+/// Whether the compiler can make a program of this source: clang's sanitizers may not be installed.
+pub fn links(compiler: &str, flags: &[&str], source: &Path) -> bool {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("links-{compiler}"));
+    let mut command = Command::new(compiler);
+    command.args(flags).arg(source).arg("-o").arg(program);
+    command.output().is_ok_and(|output| output.status.success())
+}
+
 /// A compiler's call with all warnings and our headers.
 pub fn compile(compiler: &str, flags: &[&str]) -> Command {
     let mut command = Command::new(compiler);
