@@ -1,7 +1,7 @@
 //! Reservations that are kept from call to call, and every misuse of them.
 
 use super::account::Span;
-use super::request::{Answer, Asked};
+use super::request::{Answer, Asked, Looked};
 use super::side::{Entry, Side};
 use crate::Reached;
 use tollgate::{Charge, Now, Reservation, ReservationError, Verdict};
@@ -69,14 +69,14 @@ impl Kept {
             None => lines.iter().map(|entry| side.charge(entry)).collect(),
         };
         let session = side.limiter.session_at(now);
-        let before = session.peek(&charges);
+        let looked = Looked::new(&session, &charges);
         let outcome = session.extend(&mut self.reservation, more);
         drop(session);
         match (outcome, misuse) {
             (Ok(decision), None) => {
                 let asked = Asked { now, charges: &charges, entries: Some(&lines) };
                 let answer = Answer { decision, layers: None };
-                side.judge(&asked, &before, &answer, reached);
+                side.judge(&asked, &looked, &answer, reached);
                 if decision.is_allowed() {
                     self.extended((side, now), &lines, decision.table_full);
                     reached.insert("extended");

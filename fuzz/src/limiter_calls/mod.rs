@@ -13,7 +13,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use config::{Setting, Stretch};
 use kept::{Close, Kept};
 use plan::{Act, Amounts, By, Line, Plan, Step, Turn, Verb, Whose};
-use request::{Answer, Asked};
+use request::{Answer, Asked, Looked};
 use side::{Entry, Side};
 use tollgate::{
     Charge, ConfigError, Decision, Layer, MAX_CHARGES, MAX_RESERVED, ManualClock, Now, PolicyId,
@@ -170,19 +170,19 @@ impl<'l> Scene<'l> {
         let asked = Asked { now, charges: &charges, entries: entries.as_deref() };
         // Longer and shorter than the request in turn, as callers may have it.
         let mut layers = vec![Layer::default(); lines.len() + lines.len() % 2];
-        let (before, decision, reservation) = call(side, by, verb, &asked, &mut layers);
+        let (looked, decision, reservation) = call(side, by, verb, &asked, &mut layers);
         let shown = matches!(verb, Verb::CheckLayers | Verb::PeekLayers | Verb::ReserveLayers);
         let answer = Answer { decision, layers: shown.then_some(&layers) };
         match verb {
             Verb::Charge => side.judge_forced(&asked, &decision, &mut self.reached),
             Verb::Peek | Verb::PeekLayers => {
-                assert_eq!(before, decision);
+                assert_eq!(looked.decision, decision);
                 if let Some(entries) = asked.entries {
                     side.check_possible(entries, &decision);
                     side.check_layers(entries, &answer);
                 }
             }
-            _ => side.judge(&asked, &before, &answer, &mut self.reached),
+            _ => side.judge(&asked, &looked, &answer, &mut self.reached),
         }
         if let (Some(reservation), Some(entries)) = (reservation, entries)
             && self.kept.len() < MOST_KEPT
@@ -270,10 +270,11 @@ impl<'l> Scene<'l> {
             let charges = [side.charge(&entries[0])];
             let asked = Asked { now: self.now, charges: &charges, entries: Some(&entries) };
             let session = side.limiter.session_at(self.now);
-            let (before, decision) = (session.peek(&charges), session.check(&charges));
+            let looked = Looked::new(&session, &charges);
+            let decision = session.check(&charges);
             drop(session);
             let answer = Answer { decision, layers: None };
-            side.judge(&asked, &before, &answer, &mut self.reached);
+            side.judge(&asked, &looked, &answer, &mut self.reached);
         }
     }
 
@@ -299,11 +300,11 @@ fn call(
     verb: Verb,
     asked: &Asked<'_>,
     layers: &mut [Layer],
-) -> (Decision, Decision, Option<Reservation>) {
+) -> (Looked, Decision, Option<Reservation>) {
     let (limiter, charges) = (side.limiter, asked.charges);
     side.clock.set(asked.now);
     let session = limiter.session_at(asked.now);
-    let before = session.peek(charges);
+    let looked = Looked::new(&session, charges);
     macro_rules! by_either {
         ($verb:ident($($argument:expr),*)) => {
             if by.own_clock { limiter.$verb($($argument),*) } else { session.$verb($($argument),*) }
@@ -319,8 +320,8 @@ fn call(
         Verb::ReserveLayers => by_either!(reserve_layers(charges, layers)),
     };
     match reserved {
-        Ok(reservation) => (before, reservation.decision(), Some(reservation)),
-        Err(decision) => (before, decision, None),
+        Ok(reservation) => (looked, reservation.decision(), Some(reservation)),
+        Err(decision) => (looked, decision, None),
     }
 }
 

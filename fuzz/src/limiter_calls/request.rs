@@ -4,7 +4,7 @@ use super::side::{Entry, Side};
 use crate::{Reached, fields};
 use std::time::Duration;
 use tollgate::http::Item;
-use tollgate::{Charge, Decision, Layer, Now, Verdict};
+use tollgate::{Charge, Decision, Layer, Now, Session, Verdict};
 
 /// Times beyond this are too near the end of all clocks for a wait to be told exactly.
 const LATE_NS: u64 = 1 << 63;
@@ -21,6 +21,21 @@ pub struct Asked<'a> {
 pub struct Answer<'a> {
     pub decision: Decision,
     pub layers: Option<&'a [Layer]>,
+}
+
+/// What a peek says of a request.
+pub struct Looked {
+    pub decision: Decision,
+    /// What each line's policy has left, without the request.
+    left: Vec<u64>,
+}
+
+impl Looked {
+    pub fn new(session: &Session<'_>, charges: &[Charge<'_>]) -> Self {
+        let mut layers = vec![Layer::default(); charges.len()];
+        let decision = session.peek_layers(charges, &mut layers);
+        Looked { decision, left: layers.iter().map(|layer| layer.remaining).collect() }
+    }
 }
 
 impl Asked<'_> {
@@ -40,15 +55,15 @@ impl Asked<'_> {
 }
 
 impl Side<'_> {
-    /// Checks the answer to a request that charges if it has room; `before` is what a peek answered.
+    /// Checks the answer to a request that charges if it has room; `looked` is what a peek said.
     pub fn judge(
         &mut self,
         asked: &Asked<'_>,
-        before: &Decision,
+        looked: &Looked,
         answer: &Answer<'_>,
         reached: &mut Reached,
     ) {
-        let decision = &answer.decision;
+        let (decision, before) = (&answer.decision, &looked.decision);
         assert_eq!(decision.retry_after.is_some(), decision.verdict == Verdict::Denied);
         let Some(entries) = asked.entries else {
             assert_eq!(decision.verdict, Verdict::Invalid);
@@ -62,6 +77,9 @@ impl Side<'_> {
                 self.account(entry).know(entry.key);
             }
         });
+        if !decision.is_allowed() {
+            self.check_uncharged(asked, entries, looked);
+        }
         match decision.verdict {
             Verdict::Allowed => {
                 assert_eq!(before.verdict, Verdict::Allowed);
@@ -125,6 +143,16 @@ impl Side<'_> {
         let items: Vec<Item<'_>> = self.limiter.http_items(layers).collect();
         assert_eq!(items.len(), layers.len());
         fields::check(&items, None);
+    }
+
+    /// What was refused has cost nothing. A policy that evicts does not undo a charge that its last
+    /// eviction might have dropped.
+    fn check_uncharged(&self, asked: &Asked<'_>, entries: &[Entry], looked: &Looked) {
+        let now = Looked::new(&self.limiter.session_at(asked.now), asked.charges);
+        for (entry, (before, left)) in entries.iter().zip(looked.left.iter().zip(&now.left)) {
+            let evicts = self.known[entry.policy].setting.allowance() > 0;
+            assert!(left >= before || evicts, "{entry:?} was charged though refused");
+        }
     }
 
     /// Enters what was admitted, which must not be over.
