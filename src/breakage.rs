@@ -121,6 +121,28 @@ breakages! {
     DoneRelaxed,
     /// Move: whether all chunks are done is told by relaxed loads.
     AllDoneRelaxed,
+    /// Layers: what a look has found room for is charged, whatever has come since.
+    LookIsEnough,
+    /// Layers: a lost race is undone by taking what is oldest, not what was charged.
+    UndoOldest,
+    /// Reservation: all layers but the first stay charged with the estimate.
+    SettleFirstLayer,
+    /// Reservation: what comes back is taken from the present window or period.
+    SettlePresent,
+    /// Reservation: when the first charge has passed, the last extension does not come back either.
+    LastExtensionStays,
+    /// Reservation: when the first charge has passed, more than the last extension comes back.
+    LastExtensionUncut,
+    /// Reservation: more than was reserved is charged only where there is room.
+    DebtRefused,
+    /// Reservation: more than was reserved is not charged at all.
+    DebtForgiven,
+    /// Reservation: all that was used is charged once more where that is more than was reserved.
+    DebtWhole,
+    /// Reservation: a stop is noted as if it had been charged.
+    StopNoted,
+    /// Reservation: what was closed can be closed again.
+    CloseTwice,
 }
 
 #[cfg(all(test, tollgate_model))]

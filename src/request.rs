@@ -178,6 +178,8 @@ impl<'l> Context<'l> {
             let Some(Some(line)) = rest.first_mut() else {
                 continue;
             };
+            // Model: layers with LookIsEnough.
+            let mode = if broken(Breakage::LookIsEnough) { Mode::Force } else { mode };
             let full = self.charge_line(line, mode);
             if full.is_ok() && line.outcome.admitted {
                 // What is left to a key is what is left after the whole request.
@@ -242,7 +244,9 @@ impl<'l> Context<'l> {
         if broken(Breakage::NoUndo) || line.table_full {
             return;
         }
-        let from = Some((line.outcome.at, line.cost));
+        // By receipt: it may have expired. Model: late undo with UndoOldest.
+        let receipt = (line.outcome.at, line.cost);
+        let from = if broken(Breakage::UndoOldest) { None } else { Some(receipt) };
         let given = line.meter.give_back(line.key, self.now, from, line.cost, &self.guard);
         line.outcome.used = line.outcome.used.saturating_sub(given);
     }

@@ -11,16 +11,27 @@
 
 mod budget;
 mod history;
+mod holds;
+mod judge;
+mod layout;
 mod limits;
 mod linear;
+mod log;
 mod never_over;
+mod plan;
+mod record;
+mod reserve;
+mod reserved;
 mod scene;
-mod spec;
+mod step;
+mod window;
 
 use crate::breakage::{self, Breakage};
+use crate::retries;
 use crate::table::reclaim;
-use scene::Layout;
-use scene::Verb::*;
+use layout::Kind::*;
+use layout::Layout;
+use layout::Verb::*;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 use std::cell::Cell;
@@ -64,6 +75,7 @@ fn explore(layout: &'static Layout, scheduler: Scheduler, iterations: usize) -> 
     let body = move || {
         RUNS.set(RUNS.get() + 1);
         scene::run(layout);
+        retries::assert_progress();
         reclaim::free_all();
     };
     let seed = number("TOLLGATE_SEED", 1);
@@ -119,30 +131,42 @@ fn hush() {
 /// Charges and looks at keys that share an array of few slots.
 const WINDOWS: Layout = Layout {
     name: "windows",
-    limits: &[2],
-    calendar: false,
+    policies: &[Window(2)],
     keys: 2,
     spare: 1,
     threads: 3,
     movers: 1,
     verbs: &[Check, Check, Check, Peek, Tick],
     most_cost: 2,
+    before: 4,
+    turns: false,
 };
 
 /// One key that is charged by everybody.
-const ONE_KEY: Layout =
-    Layout { name: "one key", limits: &[4], keys: 1, verbs: &[Check, Check, Tick], ..WINDOWS };
+const ONE_KEY: Layout = Layout {
+    name: "one key",
+    policies: &[Window(4)],
+    keys: 1,
+    verbs: &[Check, Check, Tick],
+    ..WINDOWS
+};
 
 /// Two threads, and two that renew and move.
 const MOVERS: Layout = Layout { name: "movers", threads: 2, movers: 2, ..WINDOWS };
 
 /// The same without renewals, while the ring turns at nearly every charge.
-const TURNS: Layout =
-    Layout { name: "turns", limits: &[6], movers: 0, verbs: &[Turn, Turn, Turn, Check], ..ONE_KEY };
+const TURNS: Layout = Layout {
+    name: "turns",
+    policies: &[Window(6)],
+    movers: 0,
+    verbs: &[Check],
+    turns: true,
+    ..ONE_KEY
+};
 
 const REFUNDS: Layout = Layout {
     name: "refunds",
-    limits: &[3],
+    policies: &[Window(3)],
     keys: 1,
     verbs: &[Check, Check, Refund, Peek, Tick],
     ..WINDOWS
@@ -150,19 +174,19 @@ const REFUNDS: Layout = Layout {
 
 const LAYERS: Layout = Layout {
     name: "layers",
-    limits: &[3, 1],
+    policies: &[Window(3), Window(1)],
     keys: 2,
-    verbs: &[Both, Both, Both, Check, Peek],
+    verbs: &[Layered, Layered, Layered, Check, Peek],
     ..WINDOWS
 };
 
 /// A request may be undone when its charges have expired.
 const LATE_UNDO: Layout =
-    Layout { name: "late undo", verbs: &[Both, Both, Both, Check, Peek, Tick], ..LAYERS };
+    Layout { name: "late undo", verbs: &[Layered, Layered, Layered, Check, Peek, Tick], ..LAYERS };
 
 const LIMITS: Layout = Layout {
     name: "limits",
-    limits: &[3],
+    policies: &[Window(3)],
     keys: 1,
     verbs: &[Check, Check, Peek, SetLimit, Tick],
     ..WINDOWS
@@ -170,19 +194,14 @@ const LIMITS: Layout = Layout {
 
 const RESETS: Layout = Layout {
     name: "resets",
-    limits: &[3],
+    policies: &[Window(3)],
     keys: 1,
     verbs: &[Check, Check, Check, Peek, Reset, Tick],
     ..WINDOWS
 };
 
-const BUDGETS: Layout = Layout {
-    name: "budgets",
-    limits: &[3],
-    calendar: true,
-    verbs: &[Check, Check, Peek, Tick],
-    ..WINDOWS
-};
+const BUDGETS: Layout =
+    Layout { name: "budgets", policies: &[Hour(3)], verbs: &[Check, Check, Peek, Tick], ..WINDOWS };
 
 const GIVEN_BACK: Layout =
     Layout { name: "given back", verbs: &[Check, Check, Refund, Peek, Tick], ..BUDGETS };
