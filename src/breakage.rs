@@ -91,6 +91,8 @@ breakages! {
     ClaimStores,
     /// Limits: a request is held to the limit that the policy was built with.
     OldLimit,
+    /// Move: times in the new array begin at its cutoff, not before all that is live then.
+    OriginAtCutoff,
     /// Layers: a lost race leaves the earlier layers charged.
     NoUndo,
     /// Ring: a refund or a reset loads its word relaxed.
@@ -121,6 +123,10 @@ breakages! {
     DoneRelaxed,
     /// Move: whether all chunks are done is told by relaxed loads.
     AllDoneRelaxed,
+    /// Statistics: a thread's number is taken relaxed.
+    TakeRelaxed,
+    /// Statistics: a thread's number is handed on relaxed.
+    HandOnRelaxed,
     /// Layers: what a look has found room for is charged, whatever has come since.
     LookIsEnough,
     /// Layers: a lost race is undone by taking what is oldest, not what was charged.
@@ -143,6 +149,8 @@ breakages! {
     StopNoted,
     /// Reservation: what was closed can be closed again.
     CloseTwice,
+    /// Ring: a charge that is merged while it is given back is taken for a newer one.
+    MergedIsNewer,
 }
 
 #[cfg(all(test, tollgate_model))]

@@ -105,7 +105,7 @@ impl Builder {
         let [a, b, c, d] = self.seed.unwrap_or_else(random_seed);
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
         // Random, so that ids of another limiter are told apart whatever their seeds.
-        let owner = random_seed()[0] as u32;
+        let owner = (random_seed()[0] as u32).max(1);
         Ok(Limiter::new(Meters::new(meters?, hasher, owner), clock))
     }
 }

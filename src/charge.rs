@@ -32,6 +32,17 @@ impl PolicyId {
         self.index as usize
     }
 
+    /// The policy as a number, for hosts that keep it outside of Rust.
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.owner) << 32 | u64::from(self.index)
+    }
+
+    /// The policy that [`to_bits`](Self::to_bits) made a number of. Any other number names, most
+    /// likely, no policy of any limiter.
+    pub fn from_bits(bits: u64) -> Self {
+        PolicyId { index: bits as u32, owner: (bits >> 32) as u32 }
+    }
+
     /// A charge of `cost` units to `key` under this policy. A cost of 0 asks whether the usage is
     /// within the limit, and writes nothing.
     #[inline]

@@ -47,7 +47,28 @@ pub struct Decision {
     pub table_full: bool,
 }
 
+/// The answer to no charges at all: allowed.
+impl Default for Decision {
+    fn default() -> Self {
+        Decision::of_none(Verdict::Allowed, PolicyId::default())
+    }
+}
+
 impl Decision {
+    /// A decision that no counter had a part in.
+    pub(crate) fn of_none(verdict: Verdict, policy: PolicyId) -> Self {
+        let remaining = if verdict == Verdict::Allowed { u64::MAX } else { 0 };
+        Decision {
+            verdict,
+            policy,
+            limit: remaining,
+            remaining,
+            retry_after: None,
+            reset_after: Duration::ZERO,
+            table_full: false,
+        }
+    }
+
     /// Whether the request may go on.
     #[inline]
     pub fn is_allowed(&self) -> bool {

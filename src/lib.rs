@@ -88,6 +88,7 @@
 // The hooks of loom's models have no use under shuttle.
 #![cfg_attr(tollgate_shuttle, allow(dead_code))]
 
+mod batch;
 mod breakage;
 mod builder;
 mod calendar;
@@ -132,6 +133,9 @@ pub use price::TokenPrice;
 pub use reservation::{MAX_RESERVED, Reservation, ReservationError};
 pub use session::Session;
 pub use stats::Stats;
+#[cfg(tollgate_contention)]
+#[doc(hidden)]
+pub use sync::failed_exchanges;
 
 /// Compiles and runs the README's program.
 #[cfg(doctest)]

@@ -32,11 +32,17 @@ impl Limiter {
         Limiter { meters, clock, wants_wall }
     }
 
+    /// The present reading of the limiter's clock. The wall clock is read only if a policy follows
+    /// the calendar.
+    pub fn now(&self) -> Now {
+        self.clock.now(self.wants_wall)
+    }
+
     /// Verbs at the clock's present instant. A server that decides many requests in a turn of its
     /// event loop makes one session for all of them.
     #[inline]
     pub fn session(&self) -> Session<'_> {
-        self.session_at(self.clock.now(self.wants_wall))
+        self.session_at(self.now())
     }
 
     /// Verbs at an instant that the caller has read already.
@@ -58,6 +64,11 @@ impl Limiter {
     /// As [`check`](Self::check), and tells how each policy stands. See [`Session::check_layers`].
     pub fn check_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
         self.session().check_layers(charges, layers)
+    }
+
+    /// Checks many requests of one charge each, at one instant. See [`Session::check_many`].
+    pub fn check_many(&self, charges: &[Charge<'_>], decisions: &mut [Decision]) -> usize {
+        self.session().check_many(charges, decisions)
     }
 
     /// What [`check`](Self::check) would decide now. See [`Session::peek`].

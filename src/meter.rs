@@ -125,6 +125,12 @@ impl Meter {
         with_table!(&self.store, table => table.charge(key, &request, guard))
     }
 
+    /// Asks for a key's place ahead of time.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
+        with_table!(&self.store, table => table.prefetch(key, guard));
+    }
+
     pub(crate) fn look(
         &self,
         key: KeyId,

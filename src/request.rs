@@ -60,7 +60,7 @@ impl<'l> Context<'l> {
         layers: &mut [Layer],
     ) -> Decision {
         match charges {
-            [] => decision(Verdict::Allowed, PolicyId::default()),
+            [] => Decision::default(),
             [charge] => self.decide_one(charge, mode, layers),
             _ => self.decide_all(charges, mode, layers),
         }
@@ -88,16 +88,29 @@ impl<'l> Context<'l> {
 
     #[inline]
     fn decide_one(&self, charge: &Charge<'_>, mode: Mode, layers: &mut [Layer]) -> Decision {
-        let Some(mut line) = self.line(charge) else {
-            return invalid(charge.policy);
-        };
+        match self.line(charge) {
+            Some(line) => self.decide_line(line, mode, layers),
+            None => invalid(charge.policy),
+        }
+    }
+
+    /// A request of one charge to a key that was hashed already.
+    pub(crate) fn decide_keyed(&self, charge: &Charge<'_>, key: KeyId) -> Decision {
+        match self.line_for(charge.policy, || key, charge.cost, charge.limit) {
+            Some(line) => self.decide_line(line, Mode::Check, &mut []),
+            None => invalid(charge.policy),
+        }
+    }
+
+    #[inline(always)]
+    fn decide_line(&self, mut line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
         match mode {
             Mode::Peek => line.outcome = self.look(&line, line.cost),
             Mode::Check | Mode::Force => {
                 let charged = self.charge_line(&mut line, mode);
                 self.count(&line, charged);
                 if charged.is_err() {
-                    return refused(charge.policy);
+                    return refused(line.policy);
                 }
             }
         }
@@ -261,7 +274,7 @@ impl<'l> Context<'l> {
         let Some(first) = lacking.clone().next() else {
             let table_full = lines.clone().any(|line| line.table_full);
             let least = lines.min_by_key(|line| line.remaining());
-            let least = least.map_or(decision(Verdict::Allowed, PolicyId::default()), |line| {
+            let least = least.map_or(Decision::default(), |line| {
                 line.decision(Verdict::Allowed, None, self.now)
             });
             return Decision { table_full, ..least };
@@ -323,24 +336,10 @@ impl Line<'_> {
 
 /// The decision about a policy of another limiter, or too many charges.
 pub(crate) fn invalid(policy: PolicyId) -> Decision {
-    decision(Verdict::Invalid, policy)
+    Decision::of_none(Verdict::Invalid, policy)
 }
 
 /// The decision about a new key that found no place.
 pub(crate) fn refused(policy: PolicyId) -> Decision {
-    Decision { table_full: true, ..decision(Verdict::TableFull, policy) }
-}
-
-/// A decision that no counter had a part in.
-fn decision(verdict: Verdict, policy: PolicyId) -> Decision {
-    let remaining = if verdict == Verdict::Allowed { u64::MAX } else { 0 };
-    Decision {
-        verdict,
-        policy,
-        limit: remaining,
-        remaining,
-        retry_after: None,
-        reset_after: Duration::ZERO,
-        table_full: false,
-    }
+    Decision { table_full: true, ..Decision::of_none(Verdict::TableFull, policy) }
 }

@@ -3,7 +3,8 @@
 //! A number is held by one thread at a time and given back when that thread ends. A thread that is
 //! killed keeps its number for good. Threads that find none left share one.
 
-use crate::sync::{Ordering::*, Statistic};
+use crate::breakage::{Breakage, ordering};
+use crate::sync::{AtomicU64, Ordering::*};
 use std::cell::Cell;
 
 /// Numbers that a thread can have for itself.
@@ -14,25 +15,39 @@ pub(crate) const SHARDS: usize = OWNED as usize + 1;
 const UNKNOWN: u8 = u8::MAX;
 
 /// The numbers that are taken, a bit for each.
-static TAKEN: Statistic = Statistic::new(0);
+#[derive(Debug)]
+pub(crate) struct Numbers(AtomicU64);
+
+impl Numbers {
+    #[cfg(not(all(test, tollgate_model)))]
+    const fn new() -> Self {
+        Numbers(AtomicU64::new(0))
+    }
+
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn new() -> Self {
+        Numbers(AtomicU64::new(0))
+    }
+
+    /// The lowest that is free.
+    pub(crate) fn take(&self) -> Option<u8> {
+        // Acquire: this owner goes on from the counts of the one before. Pairs with `give_back`.
+        // Model: handed_on with TakeRelaxed.
+        let acquire = ordering(Breakage::TakeRelaxed, Acquire);
+        let free = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));
+        let before = self.0.fetch_update(acquire, Relaxed, free).ok()?;
+        Some(before.trailing_ones() as u8)
+    }
+
+    pub(crate) fn give_back(&self, number: u8) {
+        // Release: pairs with `take`. Model: handed_on with HandOnRelaxed.
+        let release = ordering(Breakage::HandOnRelaxed, Release);
+        self.0.fetch_and(!(1 << number), release);
+    }
+}
 
 thread_local! {
     static NUMBER: Cell<u8> = const { Cell::new(UNKNOWN) };
-    /// Gives the number back when the thread ends.
-    static HOLD: Hold = const { Hold };
-}
-
-struct Hold;
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        // What else this thread counts while it ends goes to the shared one.
-        let number = NUMBER.replace(OWNED);
-        if number < OWNED {
-            // Release: the next owner goes on from this one's counts. Pairs with `take`.
-            TAKEN.fetch_and(!(1 << number), Release);
-        }
-    }
 }
 
 /// The shard of a thread.
@@ -58,16 +73,45 @@ impl Shard {
     }
 }
 
-#[cold]
+#[cfg(not(all(test, tollgate_model)))]
+mod hold {
+    use super::{NUMBER, Numbers, OWNED};
+
+    static TAKEN: Numbers = Numbers::new();
+
+    thread_local! {
+        /// Gives the number back when the thread ends.
+        static HOLD: Hold = const { Hold };
+    }
+
+    struct Hold;
+
+    impl Drop for Hold {
+        fn drop(&mut self) {
+            // What else this thread counts while it ends goes to the shared one.
+            let number = NUMBER.replace(OWNED);
+            if number < OWNED {
+                TAKEN.give_back(number);
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn take() -> u8 {
+        // Without its end in sight a thread must not own a number.
+        let number = HOLD.try_with(|_| TAKEN.take()).ok().flatten().unwrap_or(OWNED);
+        NUMBER.set(number);
+        number
+    }
+}
+
+#[cfg(not(all(test, tollgate_model)))]
+use hold::take;
+
+/// A checker's threads have no end of their own.
+#[cfg(all(test, tollgate_model))]
 fn take() -> u8 {
-    let free = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));
-    // Without its end in sight a thread must not own a number.
-    let number = match HOLD.try_with(|_| TAKEN.fetch_update(Acquire, Relaxed, free)) {
-        Ok(Ok(before)) => before.trailing_ones() as u8,
-        _ => OWNED,
-    };
-    NUMBER.set(number);
-    number
+    OWNED
 }
 
 #[cfg(all(test, not(tollgate_model)))]

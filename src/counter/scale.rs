@@ -8,6 +8,7 @@
 
 use super::reciprocal::Reciprocal;
 use super::word::WordFormat;
+use crate::breakage::{Breakage, broken};
 
 /// How many windows the time field must span at the least. An array is renewed before its field
 /// ends, and after a renewal the field starts one window before the present.
@@ -91,7 +92,9 @@ impl Scale {
     /// The tick from which an array born at `cutoff` counts: a whole cell, and before everything
     /// that is live at the cutoff.
     pub(crate) fn origin(&self, cutoff: u64) -> u64 {
-        let oldest = cutoff.saturating_sub(self.window + 1);
+        // Model: publish with OriginAtCutoff.
+        let back = if broken(Breakage::OriginAtCutoff) { 0 } else { self.window + 1 };
+        let oldest = cutoff.saturating_sub(back);
         oldest - oldest % self.cell.divisor()
     }
 

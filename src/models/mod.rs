@@ -11,6 +11,7 @@ mod quota;
 mod race;
 mod reservation;
 mod ring;
+mod shard;
 mod table;
 
 use crate::breakage::{self, Breakage};
@@ -25,11 +26,8 @@ fn explore(bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) -> usi
     let executions = Arc::new(AtomicUsize::new(0));
     let count = executions.clone();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = match std::env::var("TOLLGATE_LOOM_BOUND").ok().as_deref() {
-        Some("none") => None,
-        Some(bound) => bound.parse().ok(),
-        None => bound,
-    };
+    let more = std::env::var("TOLLGATE_LOOM_MORE").ok().and_then(|more| more.parse().ok());
+    builder.preemption_bound = bound.map(|bound| bound + more.unwrap_or(0));
     builder.max_branches = 100_000;
     builder.max_duration = None;
     builder.max_permutations = None;
@@ -48,6 +46,15 @@ fn chosen() -> Option<Breakage> {
     let named = |(what, _): &&(Breakage, &str)| format!("{what:?}") == name;
     let found = Breakage::ALL.iter().find(named);
     Some(found.unwrap_or_else(|| panic!("no breakage is called {name}")).0)
+}
+
+/// The list that every broken twin must be caught from.
+#[test]
+fn twins() {
+    for (what, description) in Breakage::ALL {
+        println!("twin {what:?}:{description}");
+    }
+    assert!(!Breakage::ALL.is_empty());
 }
 
 /// A model that holds, with a floor under the number of executions.

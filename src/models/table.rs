@@ -56,6 +56,7 @@ fn publish() {
     ];
     both("publish", Some(3), 50, race, orders);
     caught_in_one("publish", Some(3), Breakage::PublishHeadFirst, race, orders);
+    caught_in_one("publish", Some(3), Breakage::OriginAtCutoff, race, orders);
 }
 
 /// The key's home is not in the chunk that is moved first.

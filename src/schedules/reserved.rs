@@ -175,6 +175,6 @@ fn broken_extensions_are_caught() {
     catches(&RESERVED_BUDGETS, Breakage::QuotaStores, Random, 5_000);
     catches(&RESERVED_BUDGETS, Breakage::QuotaReopens, Random, 5_000);
     catches(&RESERVED_BUDGETS, Breakage::DropsLater, Random, 5_000);
-    catches(&DEBTS, Breakage::NoMerge, Random, 50_000);
-    catches(&DEBTS, Breakage::NoMerge, Priorities, 50_000);
+    catches(&DEBTS, Breakage::NoMerge, Random, 5_000);
+    catches(&DEBTS, Breakage::MergedIsNewer, Random, 50_000);
 }

@@ -15,6 +15,7 @@
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
 
 use super::error::OutOfMemory;
+use super::prefetch::prefetch;
 use super::size::Size;
 use super::slot::{EMPTY, FROZEN, KeyId, Slot};
 use super::slots::Slots;
@@ -91,11 +92,23 @@ impl<C: Counter> Array<C> {
         self.slots.poison();
     }
 
+    #[inline(always)]
+    fn home(&self, key: KeyId) -> usize {
+        ((key.number() as u128 * self.homes as u128) >> 64) as usize
+    }
+
+    /// Asks for the key's home ahead of time.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, key: KeyId) {
+        if let Some(slot) = self.slots.get(self.home(key)) {
+            prefetch(slot);
+        }
+    }
+
     /// Walks from the key's home to its slot or to the end of its chain.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        let home = ((key.number() as u128 * self.homes as u128) >> 64) as usize;
-        for slot in self.slots.get(home..).unwrap_or_default() {
+        for slot in self.slots.get(self.home(key)..).unwrap_or_default() {
             // Acquire: whoever ends at a frozen place sees the array that took this one's place.
             // Pairs with `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
             let id = slot.id.load(ordering(Breakage::FindRelaxed, Acquire));

@@ -18,6 +18,7 @@ mod generations;
 #[cfg(not(all(test, tollgate_model)))]
 mod memory;
 mod migration;
+mod prefetch;
 pub(crate) mod reclaim;
 mod size;
 mod slot;
@@ -83,6 +84,12 @@ impl<C: Counter> Table<C> {
                 Err(Moved) => continue,
             }
         }
+    }
+
+    /// Asks for the key's place ahead of time.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
+        self.generations.current(guard).array.prefetch(key);
     }
 
     /// What [`charge`](Self::charge) would answer. An absent key is not inserted.

@@ -1,0 +1,11 @@
+//! The name under which programs look for the shared library: a number of its own, changed only when
+//! programs must be built anew.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let on_elf =
+        std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux" || os == "freebsd");
+    if on_elf {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libtollgate.so.0");
+    }
+}

@@ -1,0 +1,164 @@
+//! What a function answers, as a number.
+
+use std::ffi::{CStr, c_char};
+
+/// What a function answers: 0 is yes, above 0 a plain no, below 0 an error after which nothing has
+/// been charged. Numbers are never given another meaning; new ones may be added.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the texts say it")]
+pub enum tollgate_status {
+    /// Done; of a decision: allowed, and charged.
+    TOLLGATE_OK = 0,
+    /// A policy has no room now: HTTP 429, with the decision's wait.
+    TOLLGATE_DENIED = 1,
+    /// A charge costs more than its limit: no wait will help.
+    TOLLGATE_IMPOSSIBLE = 2,
+    /// A new key found no place in a table that holds its most keys, or no memory.
+    TOLLGATE_TABLE_FULL = 3,
+    /// A pointer that is needed is NULL.
+    TOLLGATE_E_NULL = -1,
+    /// A handle is not one of the right kind, was freed, or is not aligned.
+    TOLLGATE_E_HANDLE = -2,
+    /// A number that says which, or the size of a struct, is not one that this version knows.
+    TOLLGATE_E_ARGUMENT = -3,
+    /// A policy is not one of this limiter.
+    TOLLGATE_E_POLICY = -4,
+    /// There are more charges than a request (16) or a reservation (8) can have.
+    TOLLGATE_E_TOO_MANY = -5,
+    /// The reservation is settled or cancelled already.
+    TOLLGATE_E_CLOSED = -6,
+    /// The reservation was made by another limiter.
+    TOLLGATE_E_FOREIGN = -7,
+    /// There is not one amount for each charge of the reservation.
+    TOLLGATE_E_AMOUNTS = -8,
+    /// The buffer is too small; how much is needed was told.
+    TOLLGATE_E_BUFFER = -9,
+    /// The session was begun by another thread.
+    TOLLGATE_E_THREAD = -10,
+    /// There is no memory.
+    TOLLGATE_E_NO_MEMORY = -11,
+    /// The system could not start a thread.
+    TOLLGATE_E_SYSTEM = -12,
+    /// A limiter needs at least one policy, and has room for 16.
+    TOLLGATE_E_POLICIES = -20,
+    /// A name must be 1 to 64 printable ASCII characters.
+    TOLLGATE_E_NAME = -21,
+    /// Two policies have one name.
+    TOLLGATE_E_DUPLICATE_NAME = -22,
+    /// A limit must be from 1 to 2^40.
+    TOLLGATE_E_LIMIT = -23,
+    /// A greatest limit must be from the limit to 2^40, and a new limit not above the greatest.
+    TOLLGATE_E_MAX_LIMIT = -24,
+    /// A window must be from 1 millisecond to 400 days.
+    TOLLGATE_E_WINDOW = -25,
+    /// The number of buckets must be from 2 to 127.
+    TOLLGATE_E_BUCKETS = -26,
+    /// An offset must be within 18 hours of UTC.
+    TOLLGATE_E_OFFSET = -27,
+    /// There must be room for at least one key.
+    TOLLGATE_E_MAX_KEYS = -28,
+    /// An allowance must be from 1 to the greatest limit.
+    TOLLGATE_E_ALLOWANCE = -29,
+    /// Another fault of the configuration; the error's text names it.
+    TOLLGATE_E_CONFIG = -30,
+    /// A fault of this library; it went no further than here.
+    TOLLGATE_E_PANIC = -100,
+}
+
+use tollgate_status::*;
+
+impl tollgate_status {
+    /// All of them.
+    pub(crate) const ALL: [tollgate_status; 28] = [
+        TOLLGATE_OK,
+        TOLLGATE_DENIED,
+        TOLLGATE_IMPOSSIBLE,
+        TOLLGATE_TABLE_FULL,
+        TOLLGATE_E_NULL,
+        TOLLGATE_E_HANDLE,
+        TOLLGATE_E_ARGUMENT,
+        TOLLGATE_E_POLICY,
+        TOLLGATE_E_TOO_MANY,
+        TOLLGATE_E_CLOSED,
+        TOLLGATE_E_FOREIGN,
+        TOLLGATE_E_AMOUNTS,
+        TOLLGATE_E_BUFFER,
+        TOLLGATE_E_THREAD,
+        TOLLGATE_E_NO_MEMORY,
+        TOLLGATE_E_SYSTEM,
+        TOLLGATE_E_POLICIES,
+        TOLLGATE_E_NAME,
+        TOLLGATE_E_DUPLICATE_NAME,
+        TOLLGATE_E_LIMIT,
+        TOLLGATE_E_MAX_LIMIT,
+        TOLLGATE_E_WINDOW,
+        TOLLGATE_E_BUCKETS,
+        TOLLGATE_E_OFFSET,
+        TOLLGATE_E_MAX_KEYS,
+        TOLLGATE_E_ALLOWANCE,
+        TOLLGATE_E_CONFIG,
+        TOLLGATE_E_PANIC,
+    ];
+
+    pub(crate) fn text(self) -> &'static CStr {
+        match self {
+            TOLLGATE_OK => c"ok",
+            TOLLGATE_DENIED => c"denied: a policy has no room now",
+            TOLLGATE_IMPOSSIBLE => c"impossible: the charge costs more than its limit",
+            TOLLGATE_TABLE_FULL => c"the table has no place for a new key",
+            TOLLGATE_E_NULL => c"a pointer that is needed is NULL",
+            TOLLGATE_E_HANDLE => c"not a live handle of this kind",
+            TOLLGATE_E_ARGUMENT => c"an argument has a value that this version does not know",
+            TOLLGATE_E_POLICY => c"not a policy of this limiter",
+            TOLLGATE_E_TOO_MANY => c"too many charges",
+            TOLLGATE_E_CLOSED => c"the reservation is settled already",
+            TOLLGATE_E_FOREIGN => c"the reservation is one of another limiter",
+            TOLLGATE_E_AMOUNTS => c"there must be one amount for each charge of the reservation",
+            TOLLGATE_E_BUFFER => c"the buffer is too small",
+            TOLLGATE_E_THREAD => c"the session was begun by another thread",
+            TOLLGATE_E_NO_MEMORY => c"out of memory",
+            TOLLGATE_E_SYSTEM => c"the system could not start a thread",
+            TOLLGATE_E_POLICIES => c"a limiter needs 1 to 16 policies",
+            TOLLGATE_E_NAME => c"a name must be 1 to 64 printable ASCII characters",
+            TOLLGATE_E_DUPLICATE_NAME => c"two policies have one name",
+            TOLLGATE_E_LIMIT => c"a limit must be from 1 to 2^40",
+            TOLLGATE_E_MAX_LIMIT => c"a greatest limit must be from the limit to 2^40",
+            TOLLGATE_E_WINDOW => c"a window must be from 1 ms to 400 days",
+            TOLLGATE_E_BUCKETS => c"buckets must be from 2 to 127",
+            TOLLGATE_E_OFFSET => c"an offset must be within 18 hours of UTC",
+            TOLLGATE_E_MAX_KEYS => c"max_keys must be at least 1",
+            TOLLGATE_E_ALLOWANCE => c"an allowance must be from 1 to the greatest limit",
+            TOLLGATE_E_CONFIG => c"the configuration is not valid",
+            TOLLGATE_E_PANIC => c"a fault of the library",
+        }
+    }
+}
+
+/// What a status means, as text that lives as long as the program. Never NULL: numbers that no
+/// status has get a text as well.
+#[unsafe(no_mangle)]
+pub extern "C" fn tollgate_strerror(status: i32) -> *const c_char {
+    let found = tollgate_status::ALL.into_iter().find(|known| *known as i32 == status);
+    found.map_or(c"an unknown status", tollgate_status::text).as_ptr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_text_of_its_own() {
+        for status in tollgate_status::ALL {
+            // SAFETY: the text is static and ends in NUL.
+            let text = unsafe { CStr::from_ptr(tollgate_strerror(status as i32)) };
+            assert_eq!(text, status.text());
+            let others = tollgate_status::ALL.into_iter().filter(|other| *other != status);
+            assert!(
+                others.clone().all(|other| other.text() != text && other as i32 != status as i32)
+            );
+        }
+        // SAFETY: as above.
+        assert_eq!(unsafe { CStr::from_ptr(tollgate_strerror(12_345)) }, c"an unknown status");
+    }
+}

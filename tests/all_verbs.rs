@@ -1,0 +1,191 @@
+//! All verbs from four threads while tables grow, shrink, evict and are renewed by age, and in the
+//! end every unit that a thread has spent under its own key is still charged.
+//!
+//! A plain program without the test harness, for tools that watch the whole process: the standard
+//! library is not built for a thread sanitizer, which would take the harness, scoped threads and
+//! barriers for races. So threads are spawned and joined, and share atomics alone.
+//!
+//! `TOLLGATE_TURNS` says how many turns each thread has. `TOLLGATE_FAULT` plants a fault among them
+//! (`race`, `use-after-free` or `leak`) that shows whether the tool is awake.
+
+mod stress;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::time::Duration;
+use stress::mix;
+use tollgate::{Layer, Limiter, MAX_LIMIT, ManualClock, Now, Overflow, Period, Policy, PolicyId};
+
+const THREADS: u64 = 4;
+/// What the clock moves on by in each turn: a window has some hundred turns.
+const STEP: u64 = 4_000;
+
+struct Shared {
+    limiter: Limiter,
+    exact: PolicyId,
+    aged: PolicyId,
+    tokens: PolicyId,
+    day: PolicyId,
+    clock: AtomicU64,
+    started: AtomicUsize,
+    fault: Option<String>,
+}
+
+impl Shared {
+    fn new() -> Self {
+        let (milli, hour) = (Duration::from_millis(1), Duration::from_secs(3600));
+        // Keys of the first two come and go; the time field of the second is as short as can be.
+        let limiter = Limiter::builder()
+            .policy(Policy::sliding("exact", 5, milli).max_keys(60))
+            .policy(Policy::sliding("aged", 9, milli).buckets(7).max_limit(MAX_LIMIT))
+            .policy(Policy::sliding("tokens", MAX_LIMIT, hour).buckets(7))
+            .policy(Policy::calendar("day", MAX_LIMIT, Period::Day))
+            .overflow(Overflow::EvictLightest { allowance: 1 })
+            .max_keys(1_000_000)
+            .clock(ManualClock::new())
+            .seed([1, 2, 3, 4])
+            .build()
+            .unwrap();
+        let id = |name| limiter.policy(name).unwrap();
+        let [exact, aged, tokens, day] = ["exact", "aged", "tokens", "day"].map(id);
+        let fault = std::env::var("TOLLGATE_FAULT").ok();
+        let (clock, started) = (AtomicU64::new(STEP), AtomicUsize::new(0));
+        Shared { limiter, exact, aged, tokens, day, clock, started, fault }
+    }
+
+    /// One thread's turns; what it has spent of its tokens and of its day.
+    fn work(&self, thread: u64, turns: u64) -> [u64; 2] {
+        self.started.fetch_add(1, AcqRel);
+        while self.started.load(Acquire) < THREADS as usize {
+            std::thread::yield_now();
+        }
+        let mut spent = [0, 0];
+        for turn in 0..turns {
+            let random = mix(turn << 2 | thread);
+            let now = self.clock.fetch_add(STEP, Relaxed);
+            self.turn(thread, random, Now::from_unix_nanos(now), &mut spent);
+            self.plant(turn);
+        }
+        spent
+    }
+
+    fn turn(&self, thread: u64, random: u64, now: Now, spent: &mut [u64; 2]) {
+        let session = self.limiter.session_at(now);
+        // A crowd that drifts, and every eighth time a key that all threads ask for.
+        let crowd = if random % 8 == 0 { 7 } else { now.unix_ns / STEP / 4 + (random >> 8) % 512 };
+        let charges = [
+            self.exact.charge(crowd, 1),
+            self.aged.charge(crowd, 1),
+            self.tokens.charge(mine(thread), 3),
+            self.day.charge(mine(thread), 3),
+        ];
+        match random >> 32 & 15 {
+            0..6 => {
+                let mut layers = [Layer::default(); 4];
+                if session.check_layers(&charges, &mut layers).is_allowed() {
+                    *spent = spent.map(|sum| sum + 3);
+                }
+            }
+            6 => drop(session.peek(&charges)),
+            7 => {
+                session.charge(&charges[1..]);
+                *spent = spent.map(|sum| sum + 3);
+            }
+            8 => {
+                spent[0] -= session.refund(&self.tokens.charge(mine(thread), 2));
+                spent[1] -= session.refund(&self.day.charge(mine(thread), 1));
+            }
+            9 | 10 => drop(session.check(&[self.day.charge(crowd, 1)])),
+            11 => drop(session.check(&[self.tokens.charge(crowd, 1)])),
+            12 => session.reset_key(self.aged, crowd),
+            13 => self.keep_house(random, now),
+            _ => {
+                if let Ok(mut reservation) = session.reserve(&charges) {
+                    let more = session.extend(&mut reservation, &[0, 0, 4, 0]);
+                    assert!(more.is_ok());
+                    let actual = [1, 0, random >> 40 & 15, random >> 44 & 15];
+                    session.settle(&mut reservation, &actual).expect("it is open");
+                    *spent = [spent[0] + actual[2], spent[1] + actual[3]];
+                }
+            }
+        }
+    }
+
+    fn keep_house(&self, random: u64, now: Now) {
+        let session = self.limiter.session_at(now);
+        assert!(session.stats(self.exact).is_some());
+        session.maintain(64);
+        drop(session);
+        self.limiter.set_limit(self.aged, 5 + random % 5).expect("a legal limit");
+        // At the limiter's own clock, which stands at zero; it gives memory back.
+        self.limiter.maintain(1);
+    }
+
+    fn plant(&self, turn: u64) {
+        match self.fault.as_deref() {
+            None => {}
+            // Often: each charge of a key orders what its threads did before.
+            Some("race") => planted_race(turn),
+            Some("use-after-free") if turn == 500 => planted_use_after_free(),
+            Some("leak") if turn == 500 => planted_leak(),
+            Some("use-after-free" | "leak") => {}
+            Some(other) => panic!("no fault is called {other:?}"),
+        }
+    }
+}
+
+/// The key of a thread that nobody else asks for.
+fn mine(thread: u64) -> u64 {
+    1 << 40 | thread
+}
+
+fn main() {
+    let turns = std::env::var("TOLLGATE_TURNS").ok().map(|turns| turns.parse().expect("a number"));
+    let turns = turns.unwrap_or(50_000);
+    let shared = Arc::new(Shared::new());
+    // The epoch's own global is made here, not by two threads at once: it is guarded by the standard
+    // library's `OnceLock`, which a thread sanitizer does not see.
+    drop(shared.limiter.session());
+    let spawn = |thread| {
+        let shared = shared.clone();
+        std::thread::spawn(move || shared.work(thread, turns))
+    };
+    let threads: Vec<_> = (0..THREADS).map(spawn).collect();
+    let spent: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let session = shared.limiter.session_at(Now::from_unix_nanos(shared.clock.load(Relaxed)));
+    for (thread, spent) in spent.into_iter().enumerate() {
+        let used = [shared.tokens, shared.day]
+            .map(|id| MAX_LIMIT - session.peek(&[id.charge(mine(thread as u64), 0)]).remaining);
+        assert_eq!(used, spent, "what thread {thread} has spent");
+    }
+    for id in [shared.exact, shared.aged, shared.tokens, shared.day] {
+        let stats = session.stats(id).unwrap();
+        println!("{stats:?}");
+        assert!(stats.migrations > 0, "a table that was never moved");
+        assert_eq!(stats.evictions > 0, id == shared.exact, "a table of few places");
+    }
+}
+
+#[inline(never)]
+fn planted_race(number: u64) {
+    struct Racy(std::cell::UnsafeCell<u64>);
+    // SAFETY: none. This is the fault.
+    unsafe impl Sync for Racy {}
+    static RACY: Racy = Racy(std::cell::UnsafeCell::new(0));
+    // SAFETY: none. All threads write here at once.
+    unsafe { RACY.0.get().write_volatile(number) };
+}
+
+#[inline(never)]
+fn planted_use_after_free() {
+    let number = Box::into_raw(Box::new(7_u64));
+    // SAFETY: made above.
+    drop(unsafe { Box::from_raw(number) });
+    // SAFETY: none. This is the fault.
+    std::hint::black_box(unsafe { number.read_volatile() });
+}
+
+#[inline(never)]
+fn planted_leak() {
+    std::mem::forget(std::hint::black_box(Box::new([7_u64; 500])));
+}

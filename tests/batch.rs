@@ -1,0 +1,82 @@
+//! A batch decides as its requests would one by one.
+
+mod reference;
+
+use proptest::prelude::*;
+use std::time::Duration;
+use tollgate::{Charge, Decision, Limiter, ManualClock, Now, Period, Policy, PolicyId};
+
+const MILLI: u64 = 1_000_000;
+
+fn limiter() -> (Limiter, Vec<PolicyId>) {
+    let policies = [
+        Policy::sliding("exact", 3, Duration::from_millis(4)),
+        Policy::sliding("bucketed", 500, Duration::from_millis(4)).buckets(7),
+        Policy::calendar("hour", 40, Period::Hour),
+    ];
+    let builder = Limiter::builder().clock(ManualClock::new()).seed([1, 2, 3, 4]).max_keys(600);
+    let builder = policies.iter().cloned().fold(builder, |builder, policy| builder.policy(policy));
+    let limiter = builder.build().unwrap();
+    let ids = policies.iter().map(|policy| limiter.policy(policy.name()).unwrap()).collect();
+    (limiter, ids)
+}
+
+/// Policy, key and cost of a charge; a policy beyond the last is one of another limiter.
+fn charge(ids: &[PolicyId], line: (usize, u64, u64)) -> Charge<'static> {
+    ids.get(line.0).copied().unwrap_or_default().charge(line.1, line.2)
+}
+
+/// All that a decision says, without the tag that tells one limiter's policies from another's.
+fn told(decision: &Decision) -> (tollgate::Verdict, usize, [u64; 2], [Option<Duration>; 2], bool) {
+    let Decision {
+        verdict, policy, limit, remaining, retry_after, reset_after, table_full, ..
+    } = *decision;
+    (verdict, policy.index(), [limit, remaining], [retry_after, Some(reset_after)], table_full)
+}
+
+proptest! {
+    #![proptest_config(reference::cases(64))]
+
+    /// Few keys and many: tables grow and fill within a batch.
+    #[test]
+    fn equals_one_by_one(
+        batches in prop::collection::vec(
+            (0..5 * MILLI, prop::collection::vec((0..4_usize, 0..1_000_u64, 0..5_u64), 0..150)),
+            1..12,
+        ),
+        keys in prop::sample::select(vec![1_u64, 3, 40, 1_000]),
+    ) {
+        let ((one, one_ids), (many, many_ids)) = (limiter(), limiter());
+        let mut now = MILLI;
+        for (step, lines) in batches {
+            now += step;
+            let at = Now::from_unix_nanos(now);
+            let lines = lines.iter().map(|line| (line.0, line.1 % keys, line.2));
+            let charges: Vec<_> = lines.clone().map(|line| charge(&many_ids, line)).collect();
+            let mut decisions = vec![Decision::default(); charges.len()];
+            let allowed = many.session_at(at).check_many(&charges, &mut decisions);
+            let session = one.session_at(at);
+            let singly: Vec<_> =
+                lines.map(|line| session.check(&[charge(&one_ids, line)])).collect();
+            let (batch, singly): (Vec<_>, Vec<_>) =
+                (decisions.iter().map(told).collect(), singly.iter().map(told).collect());
+            prop_assert_eq!(&batch, &singly);
+            let is_allowed = |decision: &&Decision| decision.is_allowed();
+            prop_assert_eq!(allowed, decisions.iter().filter(is_allowed).count());
+        }
+    }
+}
+
+#[test]
+fn goes_as_far_as_both_go() {
+    let (limiter, ids) = limiter();
+    let session = limiter.session_at(Now::from_unix_nanos(MILLI));
+    let charges = vec![ids[1].charge("k", 1); 100];
+    let mut decisions = vec![Decision::default(); 70];
+    assert_eq!(session.check_many(&charges, &mut decisions), 70);
+    assert_eq!(session.peek(&charges[..1]).remaining, 430);
+    let mut more = vec![Decision::default(); 40];
+    assert_eq!(session.check_many(&charges[..33], &mut more), 33);
+    assert_eq!(more[33..], vec![Decision::default(); 7]);
+    assert_eq!(session.check_many(&[], &mut more), 0);
+}
