@@ -135,22 +135,24 @@ breakages! {
     SettleFirstLayer,
     /// Reservation: what comes back is taken from the present window or period.
     SettlePresent,
-    /// Reservation: when the first charge has passed, the last extension does not come back either.
+    /// Reservation: when the first charge has passed, the last extension stays charged.
     LastExtensionStays,
-    /// Reservation: when the first charge has passed, more than the last extension comes back.
+    /// Reservation: when the first charge has passed, more than the extension returns.
     LastExtensionUncut,
     /// Reservation: more than was reserved is charged only where there is room.
     DebtRefused,
     /// Reservation: more than was reserved is not charged at all.
     DebtForgiven,
-    /// Reservation: all that was used is charged once more where that is more than was reserved.
+    /// Reservation: all that was used is charged where that is more than reserved.
     DebtWhole,
     /// Reservation: a stop is noted as if it had been charged.
     StopNoted,
     /// Reservation: what was closed can be closed again.
     CloseTwice,
-    /// Ring: a charge that is merged while it is given back is taken for a newer one.
+    /// Ring: a charge merged while it is given back is taken for a newer one.
     MergedIsNewer,
+    /// Table: keys are pending though their array was unlinked since, so that a new one is refused.
+    UnlinkedSince,
 }
 
 #[cfg(all(test, tollgate_model))]

@@ -178,13 +178,13 @@ impl Held {
     /// Gives `amount` of what was charged back.
     fn give_back(&self, context: &Context<'_>, line: &Line<'_>, amount: u64) {
         let give_back = |from: (u64, u64), amount: u64| {
-            // By receipt: it may have expired. Model: reserved with SettlePresent.
+            // By receipt: it may have expired. Schedules: reserved with SettlePresent.
             let from = if broken(Breakage::SettlePresent) { None } else { Some(from) };
             line.meter.give_back(self.key, context.now, from, amount, &context.guard)
         };
         // As long as the first charge counts, so do all.
         let given = give_back((self.first_at, self.first), amount);
-        // Models: streams with LastExtensionStays and LastExtensionUncut.
+        // Schedules: streams with LastExtensionStays and LastExtensionUncut.
         let extended = self.last_at > self.first_at && !broken(Breakage::LastExtensionStays);
         if given < amount && extended {
             let uncut = broken(Breakage::LastExtensionUncut);
@@ -249,12 +249,12 @@ pub(crate) fn settle(
     for ((line, held), actual) in lines.iter_mut().zip(&mut reservation.held).zip(actual) {
         *line = held.line(context, excess(*actual, held.charged));
         let Some(line) = line else { continue };
-        // Model: reserved layers with SettleFirstLayer.
+        // Schedules: reserved, layers with SettleFirstLayer.
         let forgotten = broken(Breakage::SettleFirstLayer) && line.policy.index() > 0;
         if *actual < held.charged && !forgotten {
             held.give_back(context, line, held.charged - actual);
         }
-        // Each layer by itself: what was spent is charged wherever it can be. Model: reserved with
+        // Each layer by itself: what was spent is charged wherever it can be. Schedules: reserved with
         // DebtRefused.
         let mode = if broken(Breakage::DebtRefused) { Mode::Check } else { Mode::Force };
         if let Err(refused) = context.charge_line(line, mode) {
@@ -270,7 +270,7 @@ pub(crate) fn settle(
     })
 }
 
-/// What is still to be charged. Models: reserved with DebtForgiven and DebtWhole.
+/// What is still to be charged. Schedules: reserved with DebtForgiven and DebtWhole.
 fn excess(actual: u64, charged: u64) -> u64 {
     match actual.saturating_sub(charged) {
         0 => 0,

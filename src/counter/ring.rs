@@ -284,7 +284,7 @@ impl<const R: usize> Counter for Ring<R> {
                 }
             }
             // Last came the head. If it stands in a later cell now, the charge may have been merged
-            // into that. Schedules: debts with MergedIsNewer.
+            // into that. Schedules: cancelled against merge with MergedIsNewer.
             if !newer || broken(Breakage::MergedIsNewer) {
                 return Ok(());
             }

@@ -145,3 +145,110 @@ impl Rules for Budget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::*;
+    use super::*;
+
+    const BUDGET: Budget = Budget { period: LENGTH };
+
+    fn holds(steps: Vec<Vec<Step>>) -> bool {
+        let events = in_turn(steps.concat());
+        explained(&BUDGET, &events) == events.len()
+    }
+
+    /// One unit of three, charged by a thread that had read `now` while others had read 30.
+    fn charge(now: u64, remaining: u64, clear_at: u64) -> Step {
+        let span = Span { now, latest: 30 };
+        let told = Some(told(remaining, None, clear_at));
+        Step::Charge(Charge { span, told, ..one(1, now, remaining) })
+    }
+
+    /// The same, as told at the clock's own time.
+    fn hold(hold: usize, now: u64, cost: u64, remaining: u64) -> Step {
+        let end = (now / LENGTH + 1) * LENGTH;
+        match held(1, hold, now, cost, remaining) {
+            Step::Charge(charge) => {
+                let told = Some(told(remaining, None, end));
+                Step::Charge(Charge { told, ..charge })
+            }
+            step => step,
+        }
+    }
+
+    #[test]
+    fn a_budget_does_not_go_back_to_a_period() {
+        // Charges tell their period by its end.
+        assert!(holds(vec![vec![charge(25, 2, 30), charge(30, 2, 40), charge(25, 1, 40)]]));
+        assert!(!holds(vec![vec![charge(25, 2, 30), charge(30, 2, 40), charge(25, 1, 30)]]));
+    }
+
+    #[test]
+    fn a_lost_charge_is_not_explained() {
+        assert!(!holds(vec![vec![charge(25, 2, 30), charge(25, 2, 30)]]));
+    }
+
+    #[test]
+    fn a_settlement_gives_back_to_the_period_that_was_charged() {
+        let after = |amount: u64, seen: Step| {
+            holds(vec![vec![hold(50, 21, 3, 0)], returned(back(50, at(25), amount)), vec![seen]])
+        };
+        assert!(after(2, room(at(25), 2, 30)));
+        assert!(!after(2, room(at(25), 1, 30)));
+        assert!(!after(2, room(at(25), 3, 25)));
+    }
+
+    #[test]
+    fn nothing_comes_back_to_another_period() {
+        let after = |remaining, clear_at| {
+            let charged = vec![hold(50, 21, 3, 0), hold(60, 31, 2, 1)];
+            let back = returned(back(50, at(31), 3));
+            holds(vec![charged, back, vec![room(at(31), remaining, clear_at)]])
+        };
+        assert!(after(1, 40));
+        assert!(!after(3, 31));
+        // Of a stream over the turn of the period the last extension does.
+        let stream = |remaining, clear_at| {
+            let charged = vec![hold(50, 21, 3, 0), hold(50, 31, 1, 2), hold(60, 31, 1, 1)];
+            let back = returned(back(50, at(31), 4));
+            holds(vec![charged, back, vec![room(at(31), remaining, clear_at)]])
+        };
+        assert!(stream(2, 40));
+        assert!(!stream(1, 40));
+        assert!(!stream(3, 31));
+    }
+
+    #[test]
+    fn a_refund_gives_what_there_is() {
+        let charged = || vec![hold(50, 21, 2, 1)];
+        assert!(holds(vec![charged(), refund(25, 1, false), refund(25, 1, true)]));
+        assert!(!holds(vec![charged(), refund(25, 1, true)]));
+        assert!(!holds(vec![charged(), refund(25, 3, false)]));
+        assert!(!holds(vec![charged(), refund(30, 1, false)]));
+    }
+
+    #[test]
+    fn a_debt_is_charged_without_room() {
+        let debt = |cost| match forced(2, 22, cost, 0) {
+            Step::Charge(charge) => {
+                Step::Charge(Charge { told: Some(told(0, None, 30)), ..charge })
+            }
+            step => step,
+        };
+        let after = |seen: Step| holds(vec![vec![hold(50, 21, 2, 1), debt(3), seen]]);
+        assert!(after(denied(at(25), 30, 30)));
+        assert!(!after(room(at(25), 1, 30)));
+    }
+
+    #[test]
+    fn a_reset_is_at_once() {
+        let seen = |remaining, clear_at| {
+            let mut events = in_turn(vec![hold(50, 21, 2, 1), Step::Reset]);
+            events.push(event(4, 5, room(at(22), remaining, clear_at)));
+            explained(&BUDGET, &events) == 3
+        };
+        assert!(seen(3, 22));
+        assert!(!seen(2, 30));
+    }
+}

@@ -1,6 +1,7 @@
 //! When all is over: each contract for itself, key by key. An order that explains each key explains
 //! them all.
 
+use super::back::charge_by_charge;
 use super::budget::Budget;
 use super::layout::{HOUR, Kind, WINDOW, WORDS};
 use super::limits::Limits;
@@ -9,7 +10,7 @@ use super::log::Measure;
 use super::never_over::{self, Time};
 use super::plan::{Line, Memory};
 use super::scene::{Scene, fault};
-use super::window::{Window, charge_by_charge};
+use super::window::Window;
 use crate::Now;
 use std::fmt::Debug;
 

@@ -150,3 +150,87 @@ impl Time {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::*;
+    use super::super::step::{Charge, Span};
+    use super::*;
+
+    fn is_over(time: Time, steps: Vec<Vec<Step>>) -> bool {
+        excess(time, &in_turn(steps.concat())).is_some()
+    }
+
+    fn window(steps: Vec<Vec<Step>>) -> bool {
+        is_over(Time::Window(LENGTH), steps)
+    }
+
+    /// So many units, each a charge of its own.
+    fn units(number: usize, now: u64) -> Vec<Step> {
+        (0..number).map(|place| charge(place, now, 0)).collect()
+    }
+
+    #[test]
+    fn a_window_does_not_count_its_end() {
+        assert!(!window(vec![units(2, 20), units(1, 29)]));
+        assert!(window(vec![units(2, 20), units(2, 29)]));
+        assert!(!window(vec![units(2, 20), units(2, 30)]));
+    }
+
+    #[test]
+    fn a_period_ends_at_its_end() {
+        let period = |steps| is_over(Time::Period(LENGTH), steps);
+        assert!(period(vec![units(2, 20), units(2, 20)]));
+        assert!(!period(vec![units(2, 20), units(2, 30)]));
+    }
+
+    #[test]
+    fn a_charge_is_not_recorded_outside_of_its_call() {
+        let early = Charge { span: at(21), ..one(1, 20, 0) };
+        assert!(window(vec![vec![Step::Charge(early)]]));
+    }
+
+    #[test]
+    fn a_debt_counts_against_what_comes_after() {
+        // Whatever is used, it may be charged.
+        assert!(!window(vec![units(3, 20), vec![forced(4, 21, 2, 0)]]));
+        assert!(!window(vec![vec![forced(4, 20, 2, 0)], units(1, 20)]));
+        assert!(window(vec![vec![forced(4, 20, 2, 0)], units(2, 20)]));
+        assert!(window(vec![vec![forced(4, 20, 3, 0)], units(1, 29)]));
+        assert!(!window(vec![vec![forced(4, 20, 3, 0)], units(1, 30)]));
+    }
+
+    #[test]
+    fn what_comes_back_makes_room_once() {
+        let hold = |now| vec![held(1, 50, now, 2, 1)];
+        let rest = |now| returned(back(50, at(now), 1));
+        assert!(window(vec![hold(20), units(2, 21)]));
+        assert!(!window(vec![hold(20), rest(21), units(2, 21)]));
+        assert!(window(vec![hold(20), rest(21), units(3, 21)]));
+        // What was held in another window makes none.
+        assert!(window(vec![hold(20), units(3, 30), rest(30), units(1, 30)]));
+        // What came back only afterwards has made none either.
+        assert!(window(vec![hold(20), units(2, 21), rest(21)]));
+        // A refund makes room wherever it came from.
+        assert!(!window(vec![units(3, 20), refund(20, 2, false), units(2, 21)]));
+        assert!(window(vec![units(3, 20), refund(20, 2, false), units(3, 21)]));
+    }
+
+    /// A later limit does not allow what an earlier one had no room for.
+    #[test]
+    fn each_charge_is_within_its_own_limit() {
+        let lowered = Charge { limit: Some(2), told: Some(told(0, None, 31)), ..one(9, 21, 0) };
+        assert!(window(vec![units(2, 20), vec![Step::Charge(lowered)]]));
+        assert!(!window(vec![units(1, 20), vec![Step::Charge(lowered)]]));
+    }
+
+    #[test]
+    fn what_was_not_told_counts_where_it_is_certain() {
+        let untold = |latest| {
+            let span = Span { now: 20, latest };
+            Step::Charge(Charge { told: None, span, cost: 3, ..one(1, 20, 0) })
+        };
+        assert!(window(vec![vec![untold(22)], units(1, 29)]));
+        assert!(!window(vec![vec![untold(22)], units(1, 31)]));
+    }
+}

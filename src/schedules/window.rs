@@ -7,10 +7,10 @@
 //! An answer reads the key word by word. No unit is added meanwhile, but some may come back: those
 //! it may count still, if they came back after its call.
 
-use super::holds::{Hold, Holds};
+use super::holds::Holds;
 use super::linear::Rules;
 use super::log::{Entry, Log, Measure};
-use super::step::{Back, Charge, Event, From, Span, Step, Told};
+use super::step::{Charge, Event, Span, Step, Told};
 
 /// Units that have come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,19 +24,19 @@ struct Gone {
 /// One key between two steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct State {
-    log: Log,
+    pub(super) log: Log,
     /// The time of the newest charge ever.
     newest: u64,
     /// When charges were made within the last window.
     made: Vec<u64>,
-    holds: Holds,
+    pub(super) holds: Holds,
     gone: Vec<Gone>,
 }
 
 /// The rules of a sliding window.
 #[derive(Debug)]
 pub(super) struct Window {
-    measure: Measure,
+    pub(super) measure: Measure,
     /// What the clock has shown.
     readings: Vec<u64>,
     /// The calls and returns of those who read.
@@ -52,7 +52,7 @@ impl Window {
 
     /// The instants in `span` at which the answer could differ. An opener that finds a sealed
     /// bucket goes on to the next cell, and one that finds a live word waits until that expires.
-    fn instants(&self, state: &State, span: Span) -> Vec<u64> {
+    pub(super) fn instants(&self, state: &State, span: Span) -> Vec<u64> {
         let Measure { length, cell, .. } = self.measure;
         let expiries = state.log.entries().iter().map(|entry| entry.time + length);
         let earliest = span.now.max(state.newest);
@@ -170,96 +170,13 @@ impl Window {
         }
     }
 
-    /// From which time on units are taken at `at`, and how many of them.
-    fn reach(&self, hold: &Hold, at: u64) -> Option<(u64, u64)> {
-        let Some(charged) = hold.charged else { return Some((0, u64::MAX)) };
-        let counts = |time: u64| at - time < self.measure.length;
-        let last = || counts(charged.last_at).then_some((charged.last_at, charged.last));
-        if counts(charged.first_at) { Some((charged.first_at, u64::MAX)) } else { last() }
-    }
-
-    fn reached<'s>(
-        &self,
-        state: &'s State,
-        at: u64,
-        from: u64,
-    ) -> impl Iterator<Item = &'s Entry> + use<'s> {
-        let live = state.log.live(self.measure.length, at);
-        live.filter(move |entry| entry.time >= from)
-    }
-
-    /// Takes at `at` as much as it may of the oldest within reach, all of one time at once.
-    fn take(&self, state: &State, back: &Back, event: &Event, at: u64) -> Vec<State> {
-        let hold = match state.holds.get(back.hold) {
-            Some(hold) => hold,
-            None if back.from == From::Hold => return vec![state.clone()],
-            None => Hold::refund(back.hold),
-        };
-        let rest = hold.rest.unwrap_or(back.amount);
-        let mut waits = state.clone();
-        waits.holds.put(hold.owing(rest));
-        let reach = self.reach(&hold, at).filter(|_| rest > 0);
-        let Some((from, most)) = reach else { return vec![waits] };
-        let Some(oldest) = self.reached(state, at, from).next() else { return vec![waits] };
-        let mut takes = state.clone();
-        let wanted = rest.min(most);
-        let taken = takes.log.take(oldest.time, wanted);
-        takes.holds.put(hold.owing(wanted - taken));
-        self.note_gone(&mut takes, oldest.time, taken, event);
-        let must = self.reached(state, at, from).any(|entry| entry.number <= back.known);
-        if must { vec![takes] } else { vec![takes, waits] }
-    }
-
-    /// Whether it may end so: all came back, or nothing more was there to take.
-    fn ends(&self, state: &State, back: &Back) -> bool {
-        let Some(hold) = state.holds.get(back.hold) else { return true };
-        let done = hold.rest.unwrap_or(back.amount) == 0;
-        let nothing_left = || {
-            self.instants(state, back.span).into_iter().any(|at| {
-                let known = |entry: &Entry| entry.number <= back.known;
-                let reach = self.reach(&hold, at);
-                reach.is_none_or(|(from, _)| !self.reached(state, at, from).any(known))
-            })
-        };
-        match back.from {
-            From::Hold => done || nothing_left(),
-            From::All { short } => done && (!short || nothing_left()),
-        }
-    }
-
-    fn give(&self, state: &State, back: &Back, event: &Event, last: bool) -> Vec<State> {
-        let mut after: Vec<State> = Vec::new();
-        for at in self.instants(state, back.span) {
-            for mut next in self.take(state, back, event, at) {
-                if last {
-                    if !self.ends(&next, back) {
-                        continue;
-                    }
-                    next.holds.end(back.hold);
-                }
-                if !after.contains(&next) {
-                    after.push(next);
-                }
-            }
-        }
-        after
-    }
-
     /// Remembers what a reader may not have missed yet.
-    fn note_gone(&self, state: &mut State, time: u64, units: u64, event: &Event) {
+    pub(super) fn note_gone(&self, state: &mut State, time: u64, units: u64, event: &Event) {
         let watched =
             |(called, returned): &(u64, u64)| *called < event.returned && event.called < *returned;
         if units > 0 && self.answers.iter().any(watched) {
             state.gone.push(Gone { time, units, by: event.returned });
         }
-    }
-
-    fn forget(&self, state: &State, number: usize, event: &Event) -> State {
-        let mut state = state.clone();
-        for Entry { time, units, .. } in state.log.forget(number) {
-            self.note_gone(&mut state, time, units, event);
-        }
-        state
     }
 
     /// All that came before a step that has returned did so by then.
@@ -322,29 +239,149 @@ impl Rules for Window {
     }
 }
 
-/// A window is reset word by word: each charge that may have come before is forgotten for itself,
-/// those that were completed before for certain, the others or not.
-pub(super) fn charge_by_charge(events: Vec<Event>) -> Vec<Event> {
-    let number = |event: &Event| match &event.step {
-        Step::Charge(charge) | Step::Lend(charge) => Some((charge.number, event.called)),
-        _ => None,
-    };
-    let charges: Vec<_> = events.iter().filter_map(number).collect();
-    let is_reset = |event: &Event| matches!(event.step, Step::Reset);
-    let forget = |reset: &Event| {
-        let Event { called, returned, .. } = *reset;
-        let before = charges.iter().filter(move |(_, charged)| *charged < returned);
-        before
-            .map(move |(number, _)| Event {
-                step: Step::Forget { number: *number },
+#[cfg(test)]
+mod tests {
+    use super::super::samples::*;
+    use super::*;
+
+    const MEASURE: Measure = Measure { length: LENGTH, cell: 1, words: 7 };
+
+    fn window(events: &[Event]) -> usize {
+        explained(&Window::new(MEASURE, vec![], events), events)
+    }
+
+    fn full() -> Vec<Step> {
+        vec![charge(1, 20, 2), charge(2, 21, 1), charge(3, 22, 0)]
+    }
+
+    fn full_and(step: Step) -> usize {
+        window(&in_turn([full(), vec![step]].concat()))
+    }
+
+    #[test]
+    fn a_log_is_explained() {
+        assert_eq!(full_and(denied(at(29), 30, 32)), 4);
+        assert_eq!(full_and(charge(4, 30, 0)), 4);
+        assert_eq!(full_and(room(at(31), 2, 32)), 4);
+        assert_eq!(full_and(room(at(32), 3, 32)), 4);
+    }
+
+    #[test]
+    fn one_too_many_is_not() {
+        assert_eq!(full_and(charge(4, 29, 0)), 3);
+    }
+
+    #[test]
+    fn a_needless_denial_is_not() {
+        assert_eq!(full_and(denied(at(30), 31, 32)), 3);
+        assert_eq!(window(&in_turn(vec![charge(1, 20, 2), denied(at(21), 30, 30)])), 1);
+    }
+
+    #[test]
+    fn wrong_waits_are_not() {
+        assert_eq!(full_and(denied(at(29), 31, 32)), 3);
+        assert_eq!(full_and(denied(at(29), 30, 31)), 3);
+    }
+
+    #[test]
+    fn a_wait_for_several_keys_is_not_shorter_than_for_one() {
+        let shared = |fits_at| Step::Denied {
+            span: at(29),
+            cost: 1,
+            told: told(0, fits_at, 32),
+            shared: true,
+        };
+        assert_eq!([Some(30), Some(50), None].map(|fits_at| full_and(shared(fits_at))), [4; 3]);
+        assert_eq!(full_and(shared(Some(29))), 3);
+    }
+
+    #[test]
+    fn a_forgotten_charge_is_not() {
+        assert_eq!(window(&in_turn(vec![charge(1, 20, 2), room(at(21), 3, 21)])), 1);
+        assert_eq!(window(&in_turn(vec![charge(1, 20, 2), charge(2, 21, 2)])), 1);
+    }
+
+    #[test]
+    fn time_does_not_go_back() {
+        assert_eq!(window(&in_turn(vec![charge(1, 21, 2), charge(2, 20, 1)])), 1);
+        // A late look is answered as of the newest charge.
+        let late = room(Span { now: 5, latest: 21 }, 2, 31);
+        assert_eq!(window(&in_turn(vec![charge(1, 21, 2), late])), 2);
+    }
+
+    #[test]
+    fn another_thread_s_clock_may_count_if_it_was_read_in_time() {
+        assert_eq!(full_and(room(Span { now: 29, latest: 30 }, 1, 32)), 4);
+        assert_eq!(full_and(room(at(29), 1, 32)), 3);
+    }
+
+    #[test]
+    fn a_debt_needs_no_room_and_is_remembered() {
+        assert_eq!(full_and(forced(4, 23, 2, 0)), 4);
+        let after = |step| window(&in_turn([full(), vec![forced(4, 23, 2, 0), step]].concat()));
+        // Five are used: the three oldest have to pass.
+        assert_eq!(after(denied(at(23), 32, 33)), 5);
+        assert_eq!(after(denied(at(23), 30, 33)), 4);
+        assert_eq!(after(charge(5, 31, 0)), 4);
+        assert_eq!(after(charge(5, 32, 0)), 5);
+    }
+
+    #[test]
+    fn a_charge_that_was_not_told_is_made_at_some_instant() {
+        let untold = |latest| {
+            let span = Span { now: 20, latest };
+            Step::Charge(Charge { told: None, span, ..one(1, 20, 0) })
+        };
+        let seen = |latest| window(&in_turn(vec![untold(latest), room(at(23), 2, 33)]));
+        let window = |latest| {
+            let events = in_turn(vec![untold(latest), room(at(23), 2, 33)]);
+            explained(&Window::new(MEASURE, vec![23], &events), &events)
+        };
+        assert_eq!((seen(20), window(22), window(23)), (1, 1, 2));
+    }
+
+    /// Of the units that come back during a look it may miss any, but none from before its call.
+    #[test]
+    fn a_look_may_miss_what_comes_back_meanwhile() {
+        let look = |called, remaining, clear_at| {
+            let mut events = in_turn([full(), refund(22, 1, false)].concat());
+            // Called at 6, returned at 7; then a look that sees it gone.
+            events.push(event(8, 9, room(at(22), 1, 32)));
+            events.push(event(
                 called,
-                returned,
-                behind: None,
-            })
-            .collect::<Vec<_>>()
-    };
-    let forgotten: Vec<_> =
-        events.iter().filter(|event| is_reset(event)).flat_map(forget).collect();
-    // Resets come last, so that the places of all others stay.
-    events.into_iter().filter(|event| !is_reset(event)).chain(forgotten).collect()
+                11,
+                Step::Seen { span: at(22), told: told(remaining, None, clear_at) },
+            ));
+            window(&events)
+        };
+        assert_eq!(look(6, 0, 32), 6);
+        assert_eq!(look(6, 1, 32), 6);
+        assert_eq!(look(8, 1, 32), 6);
+        assert_eq!(look(8, 0, 32), 5);
+        assert_eq!(look(6, 2, 32), 5);
+    }
+
+    #[test]
+    fn the_charges_of_a_cell_count_as_its_last() {
+        let measure = Measure { cell: 5, ..MEASURE };
+        let explained = |last: Step| {
+            let events = in_turn(vec![charge(1, 20, 2), charge(2, 24, 1), last]);
+            explained(&Window::new(measure, vec![], &events), &events)
+        };
+        assert_eq!(explained(room(at(33), 1, 34)), 3);
+        assert_eq!(explained(room(at(33), 2, 34)), 2);
+        assert_eq!(explained(charge(3, 33, 0)), 3);
+        assert_eq!(explained(charge(3, 34, 2)), 3);
+    }
+
+    #[test]
+    fn only_where_all_words_are_in_use_a_charge_may_join_the_last() {
+        let joined = |words| {
+            let [first, second] = [charge(1, 20, 2), charge(2, 21, 1)];
+            let events = in_turn(vec![first, second, charge(3, 22, 0), room(at(31), 1, 32)]);
+            let measure = Measure { words, ..MEASURE };
+            explained(&Window::new(measure, vec![], &events), &events)
+        };
+        assert_eq!((joined(2), joined(3)), (4, 3));
+    }
 }
