@@ -30,9 +30,9 @@
  * - Time. Instants come from the caller or from the limiter's clock. Waits are in nanoseconds.
  */
 
-
 #ifndef TOLLGATE_H
 #define TOLLGATE_H
+
 
 #include <stddef.h>
 #include <stdint.h>
@@ -413,9 +413,10 @@ tollgate_status tollgate_clock_set(const tollgate_clock *clock, const tollgate_n
 // `tollgate_clock_set`.
 tollgate_status tollgate_clock_advance(const tollgate_clock *clock, uint64_t by_ns);
 
-// The present reading of a limiter's clock; `unix_ns` is 0 if no policy follows the calendar. Any
-// thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
-tollgate_status tollgate_read_clock(const tollgate_limiter *limiter, tollgate_now *now);
+// The present reading of a limiter's clock. The processor's clock shows a `unix_ns` of 0 if no policy
+// follows the calendar. Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
+tollgate_status tollgate_read_clock(const tollgate_limiter *limiter,
+                                    tollgate_now *now);
 
 // Makes a limiter of `count` policies, 1 to 16. Their order is that of `tollgate_policy_at`.
 //
@@ -436,8 +437,10 @@ tollgate_status tollgate_new(const tollgate_options *options,
 // may be open. Errors: `TOLLGATE_E_HANDLE`.
 tollgate_status tollgate_free(tollgate_limiter *limiter);
 
+#if defined(TOLLGATE_TEST_PANIC)
 // Panics, and answers `TOLLGATE_E_PANIC`. Only in builds with the feature `test-panic`.
 tollgate_status tollgate_test_panic(void);
+#endif
 
 // The value of `Retry-After` for a wait: whole seconds, rounded up, at least 1. The wait of a denial
 // holds: who comes back after it has room, if nobody else has spent meanwhile.
@@ -711,8 +714,6 @@ uint32_t tollgate_abi_version(void);
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* TOLLGATE_H */
-
 /* All that is not named is 0. */
 #define TOLLGATE_POLICY_INIT {(uint32_t)sizeof(tollgate_policy), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
 #define TOLLGATE_OPTIONS_INIT {(uint32_t)sizeof(tollgate_options), 0, 0, 0, NULL, {0, 0, 0, 0}}
@@ -750,3 +751,5 @@ static inline tollgate_charge tollgate_charge_shared(uint64_t policy, uint64_t c
     tollgate_charge charge = {policy, NULL, 0, 0, cost, 0, TOLLGATE_KEY_SHARED, 0};
     return charge;
 }
+
+#endif /* TOLLGATE_H */

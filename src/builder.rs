@@ -3,6 +3,7 @@
 use crate::charge::MAX_CHARGES;
 use crate::clock::Clock;
 use crate::error::ConfigError;
+use crate::fallible::vector;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::meters::Meters;
@@ -91,7 +92,7 @@ impl Builder {
             return Err(ConfigError::MaxKeys { value: 0 });
         }
         let or = |policy: Policy| policy.or(self.max_keys, self.overflow);
-        let policies: Vec<Policy> = self.policies.into_iter().map(or).collect();
+        let mut policies: Vec<Policy> = self.policies.into_iter().map(or).collect();
         for (place, policy) in policies.iter().enumerate() {
             policy.plan()?;
             if policies[..place].iter().any(|other| other.name() == policy.name()) {
@@ -100,13 +101,17 @@ impl Builder {
         }
         let clock = self.clock.unwrap_or_default();
         let now = clock.now(true);
-        let meters: Result<Box<[Meter]>, ConfigError> =
-            policies.into_iter().map(|policy| Meter::new(policy, now)).collect();
+        let Ok(mut meters) = vector(policies.len()) else {
+            return Err(ConfigError::OutOfMemory { policy: policies.swap_remove(0).into_name() });
+        };
+        for policy in policies {
+            meters.push(Meter::new(policy, now)?);
+        }
         let [a, b, c, d] = self.seed.unwrap_or_else(random_seed);
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
         // Random, so that ids of another limiter are told apart whatever their seeds.
         let owner = (random_seed()[0] as u32).max(1);
-        Ok(Limiter::new(Meters::new(meters?, hasher, owner), clock))
+        Ok(Limiter::new(Meters::new(meters.into_boxed_slice(), hasher, owner), clock))
     }
 }
 

@@ -200,6 +200,8 @@ impl Default for CoarseClock {
 struct Upkeep {
     thread: Option<JoinHandle<()>>,
     alive: Option<Arc<()>>,
+    /// The process that has the thread: a child after a fork does not.
+    process: u32,
 }
 
 impl Upkeep {
@@ -210,7 +212,7 @@ impl Upkeep {
         let thread = std::thread::Builder::new()
             .name("tollgate-clock".into())
             .spawn(move || Self::run(&clock, interval, &watched))?;
-        Ok(Upkeep { thread: Some(thread), alive: Some(alive) })
+        Ok(Upkeep { thread: Some(thread), alive: Some(alive), process: std::process::id() })
     }
 
     fn run(clock: &CoarseClock, interval: Duration, alive: &Weak<()>) {
@@ -225,6 +227,11 @@ impl Drop for Upkeep {
     fn drop(&mut self) {
         self.alive = None;
         if let Some(thread) = self.thread.take() {
+            if self.process != std::process::id() {
+                // There is nothing to wait for, and nothing to be let go.
+                std::mem::forget(thread);
+                return;
+            }
             Thread::unpark(thread.thread());
             // It can only have ended by itself if it panicked, which no caller can mend.
             let _ = thread.join();

@@ -78,7 +78,10 @@
 //! - A request that loses a race is undone charge by charge. Where refunds had left holes and others
 //!   have charged the key since, part of a charge may not be found, and counts until it expires.
 //! - Without memory for a new array a table goes on with the old one: it refuses new keys when that is
-//!   full, and all at the end of its time field, with [`Verdict::TableFull`].
+//!   full, and all at the end of its time field, with [`Verdict::TableFull`]; every 256th new key tries
+//!   again. Two kinds of small allocations are `crossbeam-epoch`'s, and the process ends, as everywhere
+//!   in the standard library, where they fail: a record at a thread's first session (2 KiB, and as much
+//!   again once in a process), and a bag when a replaced array, or a piece of it, is retired (2 KiB).
 //!
 //! # The way of a request
 //!
@@ -97,6 +100,7 @@ mod clock;
 mod counter;
 mod decision;
 mod error;
+mod fallible;
 pub mod http;
 mod key;
 mod limiter;

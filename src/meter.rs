@@ -70,10 +70,13 @@ impl Meter {
             }
             Plan::Quota { period, offset_s } => Time::Calendar(Calendar::new(period, offset_s)),
         };
-        let store = Store::new(&time, plan, bounds, time.tick(now))
-            .map_err(|OutOfMemory| ConfigError::OutOfMemory { policy: policy.name().into() })?;
+        let store = Store::new(&time, plan, bounds, time.tick(now));
+        let (store, tally) = match (store, Tally::new()) {
+            (Ok(store), Ok(tally)) => (store, tally),
+            _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
+        };
         let limit = AtomicU64::new(policy.limit());
-        Ok(Meter { policy, limit, time, store, tally: Tally::new() })
+        Ok(Meter { policy, limit, time, store, tally })
     }
 
     pub(crate) fn policy(&self) -> &Policy {

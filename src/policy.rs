@@ -152,6 +152,10 @@ impl Policy {
         }
     }
 
+    pub(crate) fn into_name(self) -> String {
+        self.name
+    }
+
     pub(crate) fn unit_name(&self) -> Option<&str> {
         self.unit.as_deref()
     }

@@ -195,12 +195,7 @@ impl<'l> Context<'l> {
             let mode = if broken(Breakage::LookIsEnough) { Mode::Force } else { mode };
             let full = self.charge_line(line, mode);
             if full.is_ok() && line.outcome.admitted {
-                // What is left to a key is what is left after the whole request.
-                let same = charged.iter_mut().flatten().filter(|other| line.is_same_counter(other));
-                same.for_each(|other| {
-                    other.outcome.used = line.outcome.used;
-                    other.outcome.clear_at = line.outcome.clear_at;
-                });
+                line.correct(charged);
                 continue;
             }
             charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
@@ -292,6 +287,16 @@ impl<'l> Context<'l> {
 impl Line<'_> {
     fn is_same_counter(&self, other: &Line<'_>) -> bool {
         self.policy == other.policy && self.key == other.key
+    }
+
+    /// Tells the lines before of the same counter what is left after this one: what is left to a
+    /// key is what is left after the whole request.
+    pub(crate) fn correct(&self, before: &mut [Option<Line<'_>>]) {
+        let same = before.iter_mut().flatten().filter(|other| self.is_same_counter(other));
+        same.for_each(|other| {
+            other.outcome.used = self.outcome.used;
+            other.outcome.clear_at = self.outcome.clear_at;
+        });
     }
 
     #[inline]

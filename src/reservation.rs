@@ -246,11 +246,13 @@ pub(crate) fn settle(
     reservation.open = false;
     let mut lines = [None; MAX_RESERVED];
     let mut full = None;
-    for ((line, held), actual) in lines.iter_mut().zip(&mut reservation.held).zip(actual) {
+    for (place, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
+        let (before, rest) = lines.split_at_mut(place);
+        let Some(line) = rest.first_mut() else { break };
         *line = held.line(context, excess(*actual, held.charged));
         let Some(line) = line else { continue };
         // Schedules: reserved, layers with SettleFirstLayer.
-        let forgotten = broken(Breakage::SettleFirstLayer) && line.policy.index() > 0;
+        let forgotten = broken(Breakage::SettleFirstLayer) && place > 0;
         if *actual < held.charged && !forgotten {
             held.give_back(context, line, held.charged - actual);
         }
@@ -263,6 +265,7 @@ pub(crate) fn settle(
             continue;
         }
         held.charged = *actual;
+        line.correct(before);
     }
     Ok(match full {
         Some(policy) => refused(policy),

@@ -1,5 +1,6 @@
 //! How often things have happened: counted by each thread in a cache line of its own.
 
+use crate::fallible::{OutOfMemory, vector};
 use crate::shard::{SHARDS, Shard};
 use crate::sync::{Ordering::Relaxed, Statistic};
 
@@ -25,8 +26,10 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new() -> Self {
-        Tally { shards: (0..SHARDS).map(|_| Counts::default()).collect() }
+    pub(crate) fn new() -> Result<Self, OutOfMemory> {
+        let mut shards = vector(SHARDS)?;
+        shards.resize_with(SHARDS, Counts::default);
+        Ok(Tally { shards: shards.into_boxed_slice() })
     }
 
     #[inline(always)]
@@ -59,7 +62,7 @@ mod tests {
 
     #[test]
     fn loses_nothing_among_more_threads_than_shards() {
-        let tally = Tally::new();
+        let tally = Tally::new().unwrap();
         std::thread::scope(|scope| {
             for _ in 0..100 {
                 scope.spawn(|| {

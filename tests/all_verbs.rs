@@ -72,7 +72,8 @@ impl Shared {
     fn turn(&self, thread: u64, random: u64, now: Now, spent: &mut [u64; 2]) {
         let session = self.limiter.session_at(now);
         // A crowd that drifts, and every eighth time a key that all threads ask for.
-        let crowd = if random % 8 == 0 { 7 } else { now.unix_ns / STEP / 4 + (random >> 8) % 512 };
+        let crowd =
+            if random.is_multiple_of(8) { 7 } else { now.unix_ns / STEP / 4 + (random >> 8) % 512 };
         let charges = [
             self.exact.charge(crowd, 1),
             self.aged.charge(crowd, 1),

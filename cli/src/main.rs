@@ -1,22 +1,10 @@
 //! Replays a log against rate-limit policies and shows what they would have done to it.
 
-mod args;
-mod command;
-mod decisions;
-mod log;
-mod policy_file;
-mod recording;
-mod replay;
-mod report;
-mod sample;
-mod summary;
-mod tally;
-mod text;
-
-use args::{Args, Verb};
 use clap::Parser as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use tollgate_cli::args::{Args, Verb};
+use tollgate_cli::command;
 
 /// The exit code of every error.
 const FAILED: u8 = 2;
@@ -46,4 +34,15 @@ fn failed(message: &str) -> ExitCode {
     // Where standard error is closed, the exit code has to do.
     let _ = writeln!(io::stderr(), "tollgate: {message}");
     ExitCode::from(FAILED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Args::command().debug_assert();
+    }
 }

@@ -197,8 +197,8 @@ pub unsafe extern "C" fn tollgate_clock_advance(
     })
 }
 
-/// The present reading of a limiter's clock; `unix_ns` is 0 if no policy follows the calendar. Any
-/// thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
+/// The present reading of a limiter's clock. The processor's clock shows a `unix_ns` of 0 if no policy
+/// follows the calendar. Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
 ///
 /// # Safety
 /// See the introduction.

@@ -2,7 +2,7 @@
 
 use crate::argument::{aligned, read_sized, text, write_optional};
 use crate::clock::tollgate_clock;
-use crate::error::{status_of, tell, tollgate_error};
+use crate::error::{status_of, tell, tell_status, tollgate_error};
 use crate::guard::guard;
 use crate::handle::{self, Kind};
 use crate::status::tollgate_status::{self, *};
@@ -128,13 +128,16 @@ pub unsafe extern "C" fn tollgate_new(
     error: *mut tollgate_error,
 ) -> tollgate_status {
     guard(|| {
-        aligned(limiter)?;
+        // SAFETY: the caller's promise.
+        let refuse = |status| unsafe { tell_status(error, status) };
+        aligned(limiter).map_err(refuse)?;
         // SAFETY: the caller's promise.
         unsafe { write_optional(limiter, ptr::null_mut()) }?;
         // SAFETY: as above.
         let made = unsafe { build(options, policies, count, error) }?;
+        let made = handle::make(made).map_err(refuse)?;
         // SAFETY: as above.
-        unsafe { write_optional(limiter, handle::make(made)?) }?;
+        unsafe { write_optional(limiter, made) }?;
         Ok(TOLLGATE_OK)
     })
 }
@@ -159,8 +162,7 @@ unsafe fn build(
     error: *mut tollgate_error,
 ) -> Result<Server, tollgate_status> {
     // SAFETY: the caller's promise, here and below.
-    let refuse =
-        |status: tollgate_status| unsafe { tell(error, status, status.text().to_string_lossy()) };
+    let refuse = |status| unsafe { tell_status(error, status) };
     let mut builder = Limiter::builder();
     if !options.is_null() {
         // SAFETY: all-zero is a value of the options.

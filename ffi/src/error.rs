@@ -68,6 +68,18 @@ pub(crate) unsafe fn tell(
     }
 }
 
+/// As [`tell`], in the status's own words.
+///
+/// # Safety
+/// As [`tell`].
+pub(crate) unsafe fn tell_status(
+    place: *mut tollgate_error,
+    status: tollgate_status,
+) -> tollgate_status {
+    // SAFETY: the caller's promise.
+    unsafe { tell(place, status, status.text().to_string_lossy()) }
+}
+
 /// The number of a fault of the configuration.
 pub(crate) fn status_of(error: &ConfigError) -> tollgate_status {
     match error {

@@ -79,28 +79,57 @@ pub(crate) unsafe fn free<K: Kind>(place: *mut K) -> Result<(), tollgate_status>
     Ok(())
 }
 
-/// The addresses of all live handles, in builds that check them.
+/// The addresses of all live handles, in builds that check them. Without a lock: another thread could
+/// hold it at a fork, and the child would wait for ever.
 #[cfg(debug_assertions)]
 mod live {
-    use std::collections::BTreeSet;
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::iter::successors;
+    use std::ptr;
+    use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
-    static LIVE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
-
-    fn all() -> MutexGuard<'static, BTreeSet<usize>> {
-        LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+    /// There are as many as handles ever lived at once. They are never freed.
+    struct Place {
+        /// 0 if it is free.
+        handle: AtomicUsize,
+        next: Option<&'static Place>,
     }
 
-    pub(super) fn add(place: usize) {
-        all().insert(place);
+    static FIRST: AtomicPtr<Place> = AtomicPtr::new(ptr::null_mut());
+
+    fn places() -> impl Iterator<Item = &'static Place> {
+        // Acquire: pairs with the release in `add`.
+        let first = FIRST.load(Acquire);
+        // SAFETY: NULL, or a place that is never freed.
+        successors(unsafe { first.as_ref() }, |place| place.next)
     }
 
-    pub(super) fn remove(place: usize) {
-        all().remove(&place);
+    // Relaxed for the addresses: whoever may use a handle was given it after it was added.
+    fn change(from: usize, to: usize) -> bool {
+        places().any(|place| place.handle.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
     }
 
-    pub(super) fn has(place: usize) -> bool {
-        all().contains(&place)
+    pub(super) fn add(handle: usize) {
+        if change(0, handle) {
+            return;
+        }
+        let place = Box::leak(Box::new(Place { handle: AtomicUsize::new(handle), next: None }));
+        let mut first = FIRST.load(Acquire);
+        loop {
+            // SAFETY: as in `places`.
+            place.next = unsafe { first.as_ref() };
+            match FIRST.compare_exchange(first, place, AcqRel, Acquire) {
+                Ok(_) => return,
+                Err(other) => first = other,
+            }
+        }
+    }
+
+    pub(super) fn remove(handle: usize) {
+        change(handle, 0);
+    }
+
+    pub(super) fn has(handle: usize) -> bool {
+        places().any(|place| place.handle.load(Relaxed) == handle)
     }
 }
 

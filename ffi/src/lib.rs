@@ -29,5 +29,7 @@ pub mod stats;
 pub mod status;
 pub mod version;
 
+#[cfg(all(test, target_pointer_width = "64"))]
+mod abi;
 #[cfg(test)]
 mod header;

@@ -2,7 +2,7 @@
 
 use crate::argument::{aligned, text, write_optional};
 use crate::config::tollgate_limiter;
-use crate::error::{status_of, tell, tollgate_error};
+use crate::error::{status_of, tell, tell_status, tollgate_error};
 use crate::guard::guard;
 use crate::handle;
 use crate::status::tollgate_status::{self, *};
@@ -99,7 +99,8 @@ pub unsafe extern "C" fn tollgate_set_limit(
 ) -> tollgate_status {
     guard(|| {
         // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
+        let server =
+            unsafe { handle::value(limiter).map_err(|status| tell_status(error, status)) }?;
         match server.limiter.set_limit(PolicyId::from_bits(policy), limit) {
             Ok(()) => Ok(TOLLGATE_OK),
             // SAFETY: as above.

@@ -8,7 +8,7 @@ use crate::decision::{status_of, tollgate_decision, tollgate_layer};
 use crate::guard::guard;
 use crate::handle;
 use crate::status::tollgate_status::{self, *};
-use limiter::{Charge, Decision, Key, Layer, MAX_CHARGES, PolicyId, Session};
+use limiter::{Charge, Decision, Key, Layer, MAX_CHARGES, PolicyId, Session, Verdict};
 
 /// A charge that stands for none in an array on the stack.
 pub(crate) fn none<'k>() -> Charge<'k> {
@@ -113,12 +113,24 @@ unsafe fn decide_layers(
         let decided = verb(&session, &charges[..count], &mut told[..count]);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
-        for (place, layer) in told[..count].iter().enumerate() {
-            // SAFETY: as above; there is one for each charge.
-            unsafe { layers.add(place).write(layer.into()) };
-        }
+        // SAFETY: as above; there is one for each charge.
+        unsafe { write_layers(layers, &told[..count], decided.verdict) };
         Ok(status_of(decided.verdict))
     })
+}
+
+/// Tells how each layer stands; after an error nothing.
+///
+/// # Safety
+/// As many can be written, and the place is aligned.
+pub(crate) unsafe fn write_layers(place: *mut tollgate_layer, told: &[Layer], verdict: Verdict) {
+    if verdict == Verdict::Invalid {
+        return;
+    }
+    for (index, layer) in told.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { place.add(index).write(layer.into()) };
+    }
 }
 
 /// Charges a request under all its policies, or under none.

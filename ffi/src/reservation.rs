@@ -7,7 +7,7 @@ use crate::config::{Server, tollgate_limiter};
 use crate::decision::{status_of, tollgate_decision, tollgate_layer};
 use crate::guard::guard;
 use crate::handle;
-use crate::request::{charges_of, session_at};
+use crate::request::{charges_of, session_at, write_layers};
 use crate::status::tollgate_status::{self, *};
 use limiter::{Decision, Layer, MAX_RESERVED, Reservation, ReservationError, Session};
 use std::mem::ManuallyDrop;
@@ -114,10 +114,8 @@ pub unsafe extern "C" fn tollgate_reserve(
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         if !layers.is_null() {
-            for (place, layer) in told[..count].iter().enumerate() {
-                // SAFETY: as above; there is one for each charge.
-                unsafe { layers.add(place).write(layer.into()) };
-            }
+            // SAFETY: as above; there is one for each charge.
+            unsafe { write_layers(layers, &told[..count], decided.verdict) };
         }
         Ok(status_of(decided.verdict))
     })

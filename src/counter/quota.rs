@@ -216,3 +216,178 @@ impl Counter for Quota {
         let _ = self.word.compare_exchange(0, *frozen, Relaxed, Relaxed);
     }
 }
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn quota(word: u64) -> Quota {
+        Quota { word: AtomicU64::new(word) }
+    }
+
+    fn word(quota: &Quota) -> u64 {
+        quota.word.load(Acquire)
+    }
+
+    /// The same budget as two numbers.
+    #[derive(Clone, Copy, Debug)]
+    struct Book {
+        cutoff: u64,
+        /// The newest period that was charged, and what is used of it.
+        charged: Option<(u64, u64)>,
+    }
+
+    impl Book {
+        fn used(&self, now: u64) -> (u64, u64) {
+            let now = now.max(self.cutoff).min(PERIOD_MAX);
+            match self.charged {
+                Some((period, used)) if period >= now => (period, used),
+                _ => (now, 0),
+            }
+        }
+
+        fn look(&self, request: &Request) -> Outcome {
+            let (at, used) = self.used(request.now);
+            let forced = request.limit == u64::MAX;
+            let admitted = forced || used as u128 + request.cost as u128 <= request.limit as u128;
+            let next = if at == PERIOD_MAX { NEVER - 1 } else { at + 1 };
+            let fits_at = if request.cost > request.limit { NEVER } else { next };
+            let clear_at = if used > 0 { at + 1 } else { at };
+            Outcome { admitted, used, at, fits_at: if admitted { at } else { fits_at }, clear_at }
+        }
+
+        fn charge(&mut self, request: &Request) -> Outcome {
+            let seen = self.look(request);
+            if !seen.admitted || request.cost == 0 {
+                return seen;
+            }
+            let used = seen.used.saturating_add(request.cost);
+            self.charged = Some((seen.at, used.min(USED_MAX)));
+            Outcome { used, clear_at: seen.at + 1, ..seen }
+        }
+
+        fn give_back(&mut self, now: u64, from: Option<u64>, amount: u64) -> u64 {
+            let from = from.unwrap_or(self.used(now).0);
+            match &mut self.charged {
+                // Beyond what can be told nothing is known to be one's own.
+                Some((period, used)) if *period == from && *used < USED_MAX => {
+                    let given = amount.min(*used);
+                    *used -= given;
+                    given
+                }
+                _ => 0,
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Charge(Request),
+        GiveBack(u64, Option<u64>, u64),
+        Reset,
+        /// To another array, so much later.
+        Move(u64),
+    }
+
+    fn step(first: u64) -> impl Strategy<Value = Step> {
+        let now =
+            move || prop_oneof![9 => first..first + 6, 1 => 0..first + 1, 1 => Just(u64::MAX)];
+        let units =
+            || prop_oneof![8 => 0u64..20, 1 => USED_MAX - 9..=USED_MAX + 9, 1 => Just(u64::MAX)];
+        let limit = prop_oneof![6 => 1u64..30, 1 => Just(0), 2 => Just(u64::MAX)];
+        let charge =
+            (now(), units(), limit).prop_map(|(now, cost, limit)| Request { now, cost, limit });
+        prop_oneof![
+            9 => charge.prop_map(Step::Charge),
+            3 => (now(), prop::option::of(now()), units()).prop_map(|(n, f, u)| Step::GiveBack(n, f, u)),
+            1 => Just(Step::Reset),
+            1 => (0u64..3).prop_map(Step::Move),
+        ]
+    }
+
+    /// The quota in another array, after every verb was sent on from this one without a change.
+    fn moved(old: &Quota, from: Base, to: Base) -> Quota {
+        let weight = old.weight(&Periods, from, to.cutoff);
+        let frozen = old.freeze();
+        assert_eq!(old.freeze(), frozen, "who freezes later sees the same");
+        assert_eq!(Quota::frozen_weight(&frozen, &Periods, from, to.cutoff), weight);
+        assert_eq!(old.weight(&Periods, from, to.cutoff), weight);
+        let (before, base) = (word(old), from);
+        let request = Request { now: 5, cost: 1, limit: u64::MAX };
+        assert_eq!(old.charge(&Periods, base, &request), Err(Moved));
+        assert_eq!(old.look(&Periods, base, &request), Err(Moved));
+        assert_eq!(old.reset(&Periods, base), Err(Moved));
+        assert_eq!(old.give_back(&Periods, base, 5, None, &mut 1), Err(Moved));
+        assert_eq!(word(old), before);
+        let new = quota(0);
+        new.install(&Periods, &frozen, from, to);
+        new
+    }
+
+    proptest! {
+        /// From the first period to the last, whatever the clock does: as a book of two numbers,
+        /// also from one array to the next.
+        #[test]
+        fn a_budget_is_a_book(
+            (cutoff, steps) in prop_oneof![Just(0), Just(5), Just(480_000), Just(PERIOD_MAX - 3)]
+                .prop_flat_map(|first| (Just(first), prop::collection::vec(step(first), 1..60))),
+        ) {
+            let mut base = Quota::base(&Periods, cutoff);
+            let (mut quota, mut book) = (quota(0), Book { cutoff, charged: None });
+            for step in steps {
+                match step {
+                    Step::Charge(request) => {
+                        let before = word(&quota);
+                        prop_assert_eq!(quota.look(&Periods, base, &request), Ok(book.look(&request)));
+                        prop_assert_eq!(word(&quota), before);
+                        let outcome = quota.charge(&Periods, base, &request);
+                        prop_assert_eq!(outcome, Ok(book.charge(&request)));
+                    }
+                    Step::GiveBack(now, from, amount) => {
+                        let mut rest = amount;
+                        quota.give_back(&Periods, base, now, from, &mut rest).unwrap();
+                        prop_assert_eq!(amount - rest, book.give_back(now, from, amount));
+                    }
+                    Step::Reset => {
+                        quota.reset(&Periods, base).unwrap();
+                        book.charged = book.charged.map(|(period, _)| (period, 0));
+                    }
+                    Step::Move(later) => {
+                        let to = Quota::base(&Periods, base.cutoff + later);
+                        prop_assert!(to.cutoff <= PERIOD_MAX);
+                        let due = match book.charged {
+                            Some((period, _)) if period > to.cutoff => u64::MAX,
+                            Some((period, used)) if period == to.cutoff => used,
+                            _ => 0,
+                        };
+                        prop_assert_eq!(quota.weight(&Periods, base, to.cutoff), due);
+                        let new = moved(&quota, base, to);
+                        // A late copy finds the word already there, or another one by now.
+                        if new.is_open() {
+                            new.reset(&Periods, to).unwrap();
+                            let before = word(&new);
+                            new.install(&Periods, &quota.freeze(), base, to);
+                            prop_assert_eq!(word(&new), before);
+                            book.charged = book.charged.map(|(period, _)| (period, 0));
+                        }
+                        (quota, base, book.cutoff) = (new, to, to.cutoff);
+                    }
+                }
+                prop_assert_eq!(quota.is_open(), book.charged.is_some(), "only a charge opens");
+            }
+        }
+    }
+
+    /// Periods do not end an array: what has passed is told by each word.
+    #[test]
+    fn no_array_outlives_its_periods() {
+        let base = Quota::base(&Periods, 7);
+        for now in [0, 7, PERIOD_MAX, u64::MAX] {
+            assert!(
+                !Quota::outlived(&Periods, base, now) && !Quota::is_beyond(&Periods, base, now)
+            );
+        }
+        assert_eq!(Quota::window(&Periods), 1);
+    }
+}

@@ -176,7 +176,7 @@ impl<const R: usize> Ring<R> {
     }
 
     /// Panics unless R1 holds and at most one word is unsealed.
-    #[cfg(all(test, tollgate_model))]
+    #[cfg(test)]
     pub(crate) fn assert_ordered(&self, spec: &Scale) {
         let words = std::array::from_fn(|place| self.words[place].load(Acquire));
         let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
@@ -394,3 +394,6 @@ fn global(base: Base, outcome: Outcome) -> Outcome {
     let fits_at = if outcome.fits_at == NEVER { NEVER } else { tick(outcome.fits_at) };
     Outcome { at: tick(outcome.at), fits_at, clear_at: tick(outcome.clear_at), ..outcome }
 }
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests;

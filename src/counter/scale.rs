@@ -136,6 +136,45 @@ mod tests {
         assert_eq!(Scale::new(MINUTE, 100_000, 15).unit_ns(), 1_000_000);
     }
 
+    /// Whether the windows that the time field must span fit into it, with a unit of so many ns.
+    fn fits(scale: &Scale, window_ns: u64, unit: u64) -> bool {
+        let windows = WINDOWS_PER_FIELD as u128 * (window_ns.div_ceil(unit) as u128 + 1);
+        windows <= scale.format().max_time() as u128
+    }
+
+    /// The finest unit that fits, and for buckets no finer than they need.
+    fn assert_as_fine_as_it_fits(window_ns: u64, limit: u64, words: u64) {
+        let scale = Scale::new(window_ns, limit, words);
+        let (unit, wanted) = (scale.unit_ns(), UNITS_PER_SPAN * (words - 1));
+        let exact = limit <= words;
+        assert!(fits(&scale, window_ns, unit));
+        assert!(exact || window_ns / unit / 10 < wanted, "finer than buckets need");
+        let needed = !exact && window_ns / unit >= wanted;
+        assert!(
+            unit == 1 || needed || !fits(&scale, window_ns, unit / 10),
+            "coarser than it must be"
+        );
+    }
+
+    #[test]
+    fn time_is_as_fine_as_it_fits() {
+        for words in [7, 15, 31, 63, 127] {
+            for limit in (0..=40).map(|bits| MAX_LIMIT >> bits) {
+                let field = WordFormat::for_limit(limit).max_time() / WINDOWS_PER_FIELD;
+                let spans = [UNITS_PER_SPAN * (words - 1), UNITS_PER_SPAN * words];
+                for edge in [field, spans[0], spans[1]] {
+                    for window_ns in (0..9).map(|tens| edge.saturating_mul(10_u64.pow(tens))) {
+                        for window_ns in (0..9).map(|little| window_ns.saturating_add(little) - 4) {
+                            if window_ns <= MAX_WINDOW.as_nanos() as u64 {
+                                assert_as_fine_as_it_fits(window_ns, limit, words);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn every_policy_fits_its_field(
@@ -146,6 +185,7 @@ mod tests {
         ) {
             let limit = (limit >> shift).max(1);
             let scale = Scale::new(window_ns, limit, words);
+            assert_as_fine_as_it_fits(window_ns, limit, words);
             let (window, unit) = (scale.window() as u128, scale.unit_ns() as u128);
             // Never shorter than asked for, and late by less than two units.
             prop_assert!(window * unit >= window_ns as u128);

@@ -94,6 +94,10 @@ mod tests {
             prop_assert_eq!(word & (SEALED | MOVED), 0);
             prop_assert!(word != 0);
             prop_assert!(format.max_count() >= limit * 32 - 1);
+            // No bit of the count is in vain, and none of the word is left over.
+            prop_assert!(format.max_count() < limit * 64);
+            let values = (format.max_time() as u128 + 1) * (format.max_count() as u128 + 1);
+            prop_assert_eq!(values << 2, 1 << 64);
             for flags in [SEALED, MOVED, SEALED | MOVED] {
                 prop_assert_eq!(format.time(word | flags), time);
                 prop_assert_eq!(format.count(word | flags), format.count(word));
@@ -105,7 +109,8 @@ mod tests {
         fn words_compare_by_time(limit in 1..=MAX_LIMIT, a: u64, b: u64, m: u64, n: u64) {
             let format = WordFormat::for_limit(limit);
             let (a, b) = (a % format.max_time() + 1, b % format.max_time() + 1);
-            prop_assume!(a < b);
+            prop_assume!(a != b);
+            let (a, b) = (a.min(b), a.max(b));
             prop_assert!(format.pack(a, m) | SEALED | MOVED < format.pack(b, n));
         }
 

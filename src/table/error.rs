@@ -1,8 +1,6 @@
 //! What can be wanting: memory for an array, or a place for a key.
 
-/// No array could be allocated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OutOfMemory;
+pub(crate) use crate::fallible::OutOfMemory;
 
 /// Why a key has no counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

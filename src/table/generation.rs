@@ -18,6 +18,9 @@ use std::ptr;
 
 /// A table is said to be large when it has this many times the homes of the first array.
 const LARGE: usize = 4;
+/// Without memory so many new keys are refused for one that tries to renew a full array, which takes
+/// a census.
+const RENEWAL_EVERY: u64 = 256;
 
 #[derive(Debug)]
 pub(crate) struct Generation<C: Counter> {
@@ -31,8 +34,10 @@ pub(crate) struct Generation<C: Counter> {
     previous: AtomicPtr<Generation<C>>,
     /// Not 0 once huge pages were asked for.
     settled: Statistic,
+    /// New keys to refuse before one tries again to renew the array: not 0 once that has failed.
+    refusals: Statistic,
     /// The ticks from which on it may pay to take a census again, for each of its uses.
-    census_at: [AtomicU64; 3],
+    census_at: [AtomicU64; 2],
 }
 
 /// What a census is taken for.
@@ -42,8 +47,6 @@ pub(crate) enum Purpose {
     Shrink,
     /// To see whether a full array has keys to drop.
     Drop,
-    /// To make a larger array.
-    Grow,
 }
 
 /// What a generation is made for.
@@ -66,7 +69,8 @@ impl<C: Counter> Generation<C> {
             forgiven: Forgiven::default(),
             previous: AtomicPtr::new(ptr::null_mut()),
             settled: Statistic::new(0),
-            census_at: [0, 0, 0].map(AtomicU64::new),
+            refusals: Statistic::new(0),
+            census_at: [0, 0].map(AtomicU64::new),
         })
     }
 
@@ -85,9 +89,10 @@ impl<C: Counter> Generation<C> {
             forgiven: self.forgiven.and(forgive, window, cutoff),
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
             settled: Statistic::new(0),
+            refusals: Statistic::new(0),
             // Not at once again, whatever this one leaves; but one that has grown to the bound is
             // looked at when it is full, and evictions have a bound of their own.
-            census_at: [later, if grown || forgive > 0 { 0 } else { later }, 0].map(AtomicU64::new),
+            census_at: [later, if grown || forgive > 0 { 0 } else { later }].map(AtomicU64::new),
         })
     }
 
@@ -145,6 +150,23 @@ impl<C: Counter> Generation<C> {
         let later = now.saturating_add(patience(C::window(spec)));
         // Relaxed: as above.
         self.census_at[purpose as usize].store(later, Relaxed);
+    }
+
+    /// Whether a new key may try to renew a full array, after it had failed for want of memory.
+    pub(crate) fn is_renewal_due(&self) -> bool {
+        // Relaxed: only spreads the tries; two threads may count one refusal.
+        let refusals = self.refusals.load(Relaxed);
+        if refusals > 0 {
+            self.refusals.store(refusals - 1, Relaxed);
+        }
+        refusals == 0
+    }
+
+    /// There was no memory for a renewal. Counted in requests: memory may be back long before a
+    /// calendar period is over.
+    pub(crate) fn put_renewal_off(&self) {
+        // Relaxed: as above.
+        self.refusals.store(RENEWAL_EVERY, Relaxed);
     }
 
     /// Whether this array has been in use for a window: it may stay.

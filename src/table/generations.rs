@@ -19,6 +19,7 @@ use super::slot::{KeyId, Slot};
 use super::stats::TableStats;
 use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
+use crate::fallible::boxed;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic};
 use std::ptr;
 
@@ -52,7 +53,7 @@ impl<C: Counter> Generations<C> {
         size: Size,
         now: u64,
     ) -> Result<Self, OutOfMemory> {
-        let first = allocated(Generation::first(&spec, size, now)?)?;
+        let first = boxed(Generation::first(&spec, size, now)?)?;
         let current = AtomicPtr::new(Box::into_raw(first));
         let (evictions, forgiven) = (Statistic::new(0), Statistic::new(0));
         Ok(Generations { current, spec, bounds, evictions, forgiven })
@@ -162,7 +163,7 @@ impl<C: Counter> Generations<C> {
             forgiveness.is_some_and(|forgive| self.renew(current, self.aim(current, now, forgive)));
         if forgiveness.is_some() && !renewed {
             // Without memory the next ones need not try at once.
-            current.put_census_off(Purpose::Grow, &self.spec, now);
+            current.put_renewal_off();
         }
         if renewed || !self.is_current(current) { Ok(()) } else { Err(NoPlace::Full) }
     }
@@ -171,8 +172,11 @@ impl<C: Counter> Generations<C> {
     /// nothing below the bound, nor where so many have expired, or any in two windows. `None` if it
     /// would have to forgive too much.
     fn forgiveness(&self, current: &Generation<C>, now: u64) -> Option<u64> {
+        if !current.is_renewal_due() {
+            return None;
+        }
         if current.size.room < self.bounds.max_keys {
-            return current.is_census_due(Purpose::Grow, now).then_some(0);
+            return Some(0);
         }
         if !current.is_census_due(Purpose::Drop, now) {
             return None;
@@ -220,7 +224,7 @@ impl<C: Counter> Generations<C> {
 
     /// Links a new generation. False if there was no memory for it.
     pub(super) fn renew(&self, current: &Generation<C>, aim: Aim) -> bool {
-        let Ok(next) = current.next(&self.spec, aim).and_then(allocated) else {
+        let Ok(next) = current.next(&self.spec, aim).and_then(boxed) else {
             return false;
         };
         let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
@@ -329,14 +333,4 @@ impl<C: Counter> Drop for Generations<C> {
         }
         reclaim::collect(ROUNDS_AT_END);
     }
-}
-
-/// A box, or an error where `Box::new` would abort.
-fn allocated<T>(value: T) -> Result<Box<T>, OutOfMemory> {
-    let mut one = Vec::new();
-    one.try_reserve_exact(1).map_err(|_| OutOfMemory)?;
-    one.push(value);
-    let one = Box::into_raw(one.into_boxed_slice());
-    // SAFETY: a slice of one has the layout of the one.
-    Ok(unsafe { Box::from_raw(one.cast()) })
 }

@@ -19,6 +19,7 @@ use super::error::OutOfMemory;
 use super::slot::{KeyId, Slot};
 use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
+use crate::fallible::vector;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
 
 /// What is moved, and which chunks of it are done.
@@ -56,9 +57,8 @@ impl Migration {
     /// `forgive` units are dropped.
     pub(crate) fn new(homes: usize, chunk: usize, forgive: u64) -> Result<Self, OutOfMemory> {
         let chunks = homes.div_ceil(chunk.max(1));
-        let mut done = Vec::new();
         let flags = chunks.div_ceil(u64::BITS as usize);
-        done.try_reserve_exact(flags).map_err(|_| OutOfMemory)?;
+        let mut done = vector(flags)?;
         done.resize_with(flags, || AtomicU64::new(0));
         let (cursor, settled) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Ok(Migration { done: done.into_boxed_slice(), chunks, chunk, cursor, settled, forgive })

@@ -66,15 +66,17 @@ mod epoch {
     /// Frees a piece of what no guard holds any more, if anything was retired.
     #[inline]
     pub(crate) fn collect_some() {
-        // Relaxed: a hint.
-        if RETIRED.load(Relaxed) > 0 {
-            collect(1);
-        }
+        collect(1);
     }
 
-    /// Frees what no guard holds any more, a few pieces.
+    /// Frees what no guard holds any more, a few pieces, as long as anything is retired. Else it does
+    /// not even pin, which allocates in a thread that has not done so before.
     pub(crate) fn collect(rounds: usize) {
         for _ in 0..rounds {
+            // Relaxed: a hint.
+            if RETIRED.load(Relaxed) == 0 {
+                return;
+            }
             pin().flush();
         }
     }

@@ -131,18 +131,21 @@ impl PolicySpec {
 
 /// Reads and checks a policy file.
 pub fn read(path: &Path) -> Result<PolicyFile, PolicyFileError> {
-    let at = |line, problem| PolicyFileError {
-        path: path.to_owned(),
-        line,
-        policy: None,
-        problem: Box::new(problem),
-    };
-    let bytes = std::fs::read(path).map_err(|error| at(None, Problem::Read(error)))?;
+    let bytes = std::fs::read(path).map_err(|error| at(path, None, Problem::Read(error)))?;
+    from_bytes(path, bytes)
+}
+
+/// Checks the content of a policy file; `path` is what messages call it.
+pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<PolicyFile, PolicyFileError> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        at(Some(line_of(error.as_bytes(), valid)), Problem::NotText)
+        at(path, Some(line_of(error.as_bytes(), valid)), Problem::NotText)
     })?;
     parse(path, text.strip_prefix('\u{feff}').unwrap_or(&text))
+}
+
+fn at(path: &Path, line: Option<usize>, problem: Problem) -> PolicyFileError {
+    PolicyFileError { path: path.to_owned(), line, policy: None, problem: Box::new(problem) }
 }
 
 fn parse(path: &Path, text: &str) -> Result<PolicyFile, PolicyFileError> {

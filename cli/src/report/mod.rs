@@ -19,8 +19,13 @@ const DENIED_ELSEWHERE: Series = Series { class: "elsewhere", label: "denied by 
 
 /// Writes the report to a file.
 pub fn write(path: &Path, findings: &Findings<'_>) -> Result<(), WriteError> {
-    let page = Page(findings).to_string();
-    std::fs::write(path, page).map_err(|error| WriteError { path: path.to_owned(), error })
+    std::fs::write(path, page(findings))
+        .map_err(|error| WriteError { path: path.to_owned(), error })
+}
+
+/// The report as HTML.
+pub fn page(findings: &Findings<'_>) -> String {
+    Page(findings).to_string()
 }
 
 /// Text from a log, made harmless inside HTML.

@@ -1,0 +1,170 @@
+// An HTTP server with cpp-httplib, protected by three layers: every request counts for its address,
+// for its user if it has an x-user field, and under /ai for the tokens that an answer costs.
+//
+//   c++ -std=c++17 -O2 httplib.cpp $(pkg-config --cflags --libs tollgate cpp-httplib) -o server
+//   ./server [PORT [REQUESTS-PER-ADDRESS [REQUESTS-PER-USER [TOKENS-PER-DAY [WINDOW-MS]]]]]
+//
+// It prints where it listens; port 0, which is the default, is any free one.
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <httplib.h>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <tollgate.hpp>
+
+namespace {
+
+using tollgate::key, tollgate::period, tollgate::policy, tollgate::verdict;
+namespace http = tollgate::http;
+
+constexpr std::uint64_t tokens_of_an_answer = 512;
+
+struct settings {
+    std::uint64_t port = 0, per_address = 100, per_user = 20, tokens = 10'000, window_ms = 60'000;
+};
+
+// An address as a key has it: its bytes in network order.
+struct address {
+    std::array<unsigned char, sizeof(in6_addr)> bytes{};
+    std::size_t size = 0;
+
+    explicit address(const std::string& text) {
+        if (inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) size = sizeof(in_addr);
+        else if (inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) size = sizeof(in6_addr);
+    }
+    key as_key() const {
+        return key::ip(std::string_view(reinterpret_cast<const char*>(bytes.data()), size));
+    }
+};
+
+class gate {
+  public:
+    explicit gate(const settings& limits)
+        : limiter_(tollgate::limiter::builder()
+                       .policy(policy::sliding("ip", limits.per_address, window(limits)))
+                       .policy(policy::sliding("user", limits.per_user, window(limits)))
+                       .policy(policy::calendar("tokens", limits.tokens, period::day).unit("tokens"))
+                       .build()),
+          ip_(limiter_.policy("ip")), user_(limiter_.policy("user")),
+          tokens_(limiter_.policy("tokens")) {}
+
+    // Lets a request pass, or answers it.
+    bool lets_pass(const httplib::Request& request, httplib::Response& response) const {
+        const address from(request.remote_addr);
+        const std::string user = request.get_header_value("x-user");
+        const bool has_user = request.has_header("x-user");
+
+        std::array<tollgate::charge, 3> charges;
+        std::size_t count = 0;
+        charges[count++] = ip_.charge(from.as_key(), 1);
+        if (has_user) charges[count++] = user_.charge(user, 1);
+        if (request.path == "/ai") {
+            charges[count++] = tokens_.charge(has_user ? key(user) : from.as_key(), tokens_of_an_answer);
+        }
+        std::array<tollgate::layer, 3> layers;
+        const tollgate::view<const tollgate::layer> told(layers.data(), count);
+        const auto decision = limiter_.check_layers({charges.data(), count}, layers);
+        switch (decision.verdict()) {
+            case verdict::allowed: break;
+            case verdict::denied:
+            case verdict::impossible: refuse(response, decision, told); break;
+            default:
+                // There is no room for a new key, or a fault of this server: no quota was exceeded.
+                response.status = 503;
+                response.set_content("not now\n", "text/plain");
+                return false;
+        }
+        set(response, http::policy_name, http::policy(limiter_, told));
+        set(response, http::limit_name, http::limit(limiter_, told));
+        return decision.is_allowed();
+    }
+
+  private:
+    static std::chrono::milliseconds window(const settings& limits) {
+        return std::chrono::milliseconds(limits.window_ms);
+    }
+
+    void refuse(httplib::Response& response, const tollgate::decision& decision,
+                tollgate::view<const tollgate::layer> layers) const {
+        response.status = http::too_many_requests;
+        response.set_content(http::problem(limiter_, layers), std::string(http::problem_type));
+        if (const auto wait = decision.retry_after()) {
+            set(response, http::retry_after_name, std::to_string(http::retry_after_seconds(*wait)));
+        }
+    }
+
+    static void set(httplib::Response& response, std::string_view name, const std::string& value) {
+        response.set_header(std::string(name), value);
+    }
+
+    tollgate::limiter limiter_;
+    tollgate::policy_id ip_, user_, tokens_;
+};
+
+settings read(int count, char** arguments) {
+    settings read;
+    const std::array fields = {&read.port, &read.per_address, &read.per_user, &read.tokens,
+                               &read.window_ms};
+    for (int place = 1; place < count; ++place) {
+        const std::string_view text = arguments[place];
+        const auto end = text.data() + text.size();
+        if (static_cast<std::size_t>(place) > fields.size()) throw std::invalid_argument("too many");
+        const auto [stop, fault] = std::from_chars(text.data(), end, *fields[place - 1]);
+        if (fault != std::errc() || stop != end) throw std::invalid_argument(std::string(text));
+    }
+    if (read.port > 65'535) throw std::invalid_argument("the port");
+    return read;
+}
+
+void serve(const settings& settings) {
+    const gate gate(settings);
+    // Signals are waited for by one thread, and not by the server's.
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+
+    httplib::Server server;
+    server.set_tcp_nodelay(true);
+    server.set_keep_alive_max_count(10'000);
+    // A connection has a thread to itself as long as it lasts.
+    server.new_task_queue = [] { return new httplib::ThreadPool(16); };
+    server.set_pre_routing_handler([&](const auto& request, auto& response) {
+        return gate.lets_pass(request, response) ? httplib::Server::HandlerResponse::Unhandled
+                                                 : httplib::Server::HandlerResponse::Handled;
+    });
+    server.Get(".*", [](const httplib::Request&, httplib::Response& response) {
+        response.set_content("welcome\n", "text/plain");
+    });
+
+    int port = static_cast<int>(settings.port);
+    if (port == 0) port = server.bind_to_any_port("127.0.0.1");
+    else if (!server.bind_to_port("127.0.0.1", port)) port = -1;
+    if (port < 0) throw std::runtime_error("cannot listen");
+    std::cout << "http://127.0.0.1:" << port << std::endl;
+
+    std::thread stopper([&] {
+        int signal = 0;
+        sigwait(&stop, &signal);
+        server.stop();
+    });
+    server.listen_after_bind();
+    stopper.join();
+}
+
+} // namespace
+
+int main(int count, char** arguments) try {
+    serve(read(count, arguments));
+    return EXIT_SUCCESS;
+} catch (const std::exception& why) {
+    std::cerr << why.what() << "\n";
+    return EXIT_FAILURE;
+}

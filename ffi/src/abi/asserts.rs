@@ -1,0 +1,62 @@
+//! The ABI as a C program that compiles only where the header says the same.
+
+use super::header::{Field, Item};
+use super::layout;
+use std::fmt::Write;
+
+const HEAD: &str = "\
+/* What programs have compiled into themselves, on 64-bit systems: a header that does not say the same
+ * does not compile here. Made from the code: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
+#include <assert.h>
+#include <stddef.h>
+#include <tollgate.h>
+#include <tollgate.h> /* may be included twice */
+#ifndef __cplusplus
+#include <stdalign.h>
+#endif
+";
+
+/// The program.
+pub(super) fn program(items: &[Item]) -> String {
+    let (mut facts, mut functions) = (String::from(HEAD), String::new());
+    for item in items {
+        let _ = match item {
+            // What a struct begins with is no number, and is tested by its use.
+            Item::Constant { value, .. } if value.starts_with('{') => Ok(()),
+            Item::Constant { name, value } => assert(&mut facts, name, value),
+            Item::Status { name, value } => assert(&mut facts, name, value),
+            Item::Opaque { name } => writeln!(facts, "typedef struct {name} {name};"),
+            Item::Struct { name, fields } => layout_of(&mut facts, name, fields),
+            Item::Function { name, prototype, .. } => {
+                let pointer = prototype.replacen(name, &format!("(*{name}_)"), 1);
+                writeln!(functions, "    {pointer} = {name};\n    (void){name}_;")
+            }
+        };
+    }
+    let _ = assert(&mut facts, "sizeof(tollgate_status)", &4);
+    format!("{facts}\nstatic inline void functions(void) {{\n{functions}}}\n")
+}
+
+fn assert(text: &mut String, what: &str, value: &dyn std::fmt::Display) -> std::fmt::Result {
+    writeln!(text, "static_assert({what} == {value}, \"{what}\");")
+}
+
+fn layout_of(text: &mut String, name: &str, fields: &[Field]) -> std::fmt::Result {
+    let layout = layout::of(name);
+    writeln!(text)?;
+    assert(text, &format!("sizeof({name})"), &layout.size)?;
+    assert(text, &format!("alignof({name})"), &layout.align)?;
+    for (field, placed) in fields.iter().zip(&layout.fields) {
+        assert(text, &format!("offsetof({name}, {})", field.name), &placed.offset)?;
+    }
+    // The types, since a pointer converts to no other one.
+    writeln!(text, "static inline void types_of_{name}({name} *it) {{")?;
+    for Field { kind, name, length } in fields {
+        match length {
+            Some(length) => writeln!(text, "    {kind} (*{name})[{length}] = &it->{name};")?,
+            None => writeln!(text, "    {kind} *{name} = &it->{name};")?,
+        }
+        writeln!(text, "    (void){name};")?;
+    }
+    writeln!(text, "}}")
+}

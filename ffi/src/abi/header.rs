@@ -1,0 +1,132 @@
+//! Reads `include/tollgate.h`: not C, but what cbindgen writes of it.
+
+use std::fmt::{self, Display, Formatter};
+
+/// One thing that a program may use.
+pub(super) enum Item {
+    Constant { name: String, value: String },
+    Status { name: String, value: i32 },
+    Opaque { name: String },
+    Struct { name: String, fields: Vec<Field> },
+    Function { name: String, prototype: String, inline: bool },
+}
+
+/// `const char *name`, or `uint64_t seed[4]`.
+pub(super) struct Field {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) length: Option<usize>,
+}
+
+impl Display for Field {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let space = if self.kind.ends_with('*') { "" } else { " " };
+        write!(f, "{}{space}{}", self.kind, self.name)?;
+        self.length.map_or(Ok(()), |length| write!(f, "[{length}]"))
+    }
+}
+
+/// All of them, in their order.
+pub(super) fn items(header: &str) -> Vec<Item> {
+    let mut items = Vec::new();
+    let (constants, code) = split(header);
+    for (name, value) in &constants {
+        // The release's own numbers are no part of the ABI.
+        if !name.starts_with("TOLLGATE_VERSION_") {
+            items.push(Item::Constant { name: name.clone(), value: value.clone() });
+        }
+    }
+    for statement in statements(&code) {
+        read(&statement, &constants, &mut items);
+    }
+    items
+}
+
+/// The macros, and the rest without comments, macros, and what stands under a condition: the other
+/// spelling of the status, C++'s linkage, and what only tests have.
+fn split(header: &str) -> (Vec<(String, String)>, String) {
+    let (mut constants, mut code) = (Vec::new(), String::new());
+    let (mut comment, mut conditions) = (false, 0);
+    for line in header.lines() {
+        let line = line.split("//").next().unwrap_or("").trim();
+        if comment || line.starts_with("/*") {
+            comment = !line.ends_with("*/");
+        } else if line.starts_with("#if") && line != "#ifndef TOLLGATE_H" {
+            conditions += 1;
+        } else if conditions > 0 {
+            conditions -= usize::from(line.starts_with("#endif"));
+        } else if let Some(constant) = line.strip_prefix("#define ") {
+            if let Some((name, value)) = constant.split_once(' ') {
+                constants.push((name.to_owned(), value.to_owned()));
+            }
+        } else if !line.starts_with('#') {
+            code.push_str(line);
+            code.push(' ');
+        }
+    }
+    (constants, code)
+}
+
+/// What ends in a semicolon outside of braces, or is a function's body.
+fn statements(code: &str) -> Vec<String> {
+    let (mut all, mut one, mut depth) = (Vec::new(), String::new(), 0);
+    for letter in code.chars() {
+        one.push(letter);
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        let body = letter == '}' && one.trim_start().starts_with("static inline");
+        if depth == 0 && (letter == ';' || body) {
+            all.push(one.split_whitespace().collect::<Vec<_>>().join(" "));
+            one.clear();
+        }
+    }
+    assert_eq!(one.trim(), "", "what is not understood");
+    all
+}
+
+fn read(statement: &str, constants: &[(String, String)], items: &mut Vec<Item>) {
+    let body = || {
+        let from = statement.find('{').expect("a body") + 1;
+        let to = statement.rfind('}').expect("its end");
+        &statement[from..to]
+    };
+    let last = || statement.trim_end_matches(';').rsplit(' ').next().expect("a name").to_owned();
+    if statement.starts_with("enum tollgate_status ") {
+        let values = body().split(',').map(str::trim).filter(|value| !value.is_empty());
+        items.extend(values.map(|value| {
+            let (name, value) = value.split_once(" = ").expect("a number");
+            Item::Status { name: name.to_owned(), value: value.parse().expect("a number") }
+        }));
+    } else if statement.starts_with("typedef struct {") {
+        let fields = body().split(';').map(str::trim).filter(|field| !field.is_empty());
+        let fields = fields.map(|text| field(text, constants)).collect();
+        items.push(Item::Struct { name: last(), fields });
+    } else if statement.starts_with("typedef struct ") {
+        items.push(Item::Opaque { name: last() });
+    } else {
+        let inline = statement.starts_with("static inline ");
+        let prototype = statement.trim_start_matches("static inline ");
+        let prototype = prototype.split([';', '{']).next().expect("a prototype").trim().to_owned();
+        let before = prototype.split('(').next().expect("a name");
+        let name = before.rsplit([' ', '*']).next().expect("a name").to_owned();
+        items.push(Item::Function { name, prototype, inline });
+    }
+}
+
+fn field(text: &str, constants: &[(String, String)]) -> Field {
+    let (text, length) = match text.split_once('[') {
+        None => (text, None),
+        Some((text, length)) => {
+            let length = length.trim_end_matches(']');
+            let known = constants.iter().find(|(name, _)| name == length);
+            let number = known.map_or(length, |(_, value)| value).parse().expect("a number");
+            (text, Some(number))
+        }
+    };
+    let name = text.rsplit([' ', '*']).next().expect("a name");
+    let kind = text[..text.len() - name.len()].trim();
+    Field { kind: kind.to_owned(), name: name.to_owned(), length }
+}

@@ -1,0 +1,112 @@
+//! The structs as Rust has them.
+
+use crate::charge::tollgate_charge;
+use crate::clock::{tollgate_clock, tollgate_now};
+use crate::config::{tollgate_options, tollgate_policy};
+use crate::decision::{tollgate_decision, tollgate_layer};
+use crate::error::tollgate_error;
+use crate::reservation::tollgate_reservation;
+use crate::session::tollgate_session;
+use crate::stats::tollgate_stats;
+use crate::status::tollgate_status;
+use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
+
+/// A struct: how much room it takes, and where its fields are.
+pub(super) struct Layout {
+    pub(super) size: usize,
+    pub(super) align: usize,
+    pub(super) fields: Vec<Placed>,
+}
+
+/// A field, with the name of its type in C.
+pub(super) struct Placed {
+    pub(super) name: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) length: Option<usize>,
+    pub(super) offset: usize,
+}
+
+/// How C calls a type.
+trait Named {
+    const KIND: &'static str;
+    const LENGTH: Option<usize> = None;
+}
+
+macro_rules! named {
+    ($($rust:ty: $c:literal),* $(,)?) => {
+        $(impl Named for $rust {
+            const KIND: &'static str = $c;
+        })*
+    };
+}
+
+named! {
+    u32: "uint32_t",
+    u64: "uint64_t",
+    i32: "int32_t",
+    usize: "size_t",
+    c_char: "char",
+    *const c_char: "const char *",
+    *const c_void: "const void *",
+    *const tollgate_clock: "const tollgate_clock *",
+    tollgate_now: "tollgate_now",
+    tollgate_status: "tollgate_status",
+}
+
+impl<T: Named, const N: usize> Named for [T; N] {
+    const KIND: &'static str = T::KIND;
+    const LENGTH: Option<usize> = Some(N);
+}
+
+fn placed<S, F: Named>(name: &'static str, offset: usize, _: fn(&S) -> &F) -> Placed {
+    Placed { name, kind: F::KIND, length: F::LENGTH, offset }
+}
+
+macro_rules! layouts {
+    ($asked:expr, $($name:ident { $($field:ident),* $(,)? })*) => {
+        match $asked {
+            $(stringify!($name) => {
+                // All of its fields, or this does not compile.
+                let _ = |$name { $($field: _),* }: $name| ();
+                Layout {
+                    size: size_of::<$name>(),
+                    align: align_of::<$name>(),
+                    fields: vec![$(placed(
+                        stringify!($field),
+                        offset_of!($name, $field),
+                        |it: &$name| &it.$field,
+                    )),*],
+                }
+            })*
+            other => panic!("{other} is not listed here"),
+        }
+    };
+}
+
+/// A struct of this name.
+pub(super) fn of(name: &str) -> Layout {
+    layouts! {
+        name,
+        tollgate_now { monotonic_ns, unix_ns }
+        tollgate_options { struct_size, overflow, allowance, max_keys, clock, seed }
+        tollgate_policy {
+            struct_size, kind, name, limit, window_ns, period, offset_seconds, max_limit, max_keys,
+            buckets, overflow, allowance, unit,
+        }
+        tollgate_error { status, reserved, message }
+        tollgate_layer {
+            policy, limit, remaining, retry_after_ns, reset_after_ns, flags, reserved,
+        }
+        tollgate_charge { policy, key, key_size, number, cost, limit, key_kind, reserved }
+        tollgate_decision {
+            status, flags, policy, limit, remaining, retry_after_ns, reset_after_ns, reserved,
+        }
+        tollgate_reservation { opaque }
+        tollgate_session { now, opaque }
+        tollgate_stats {
+            struct_size, reserved, admitted, denied, refused, untracked, live_keys, used_slots,
+            slots, bytes, migrations, evictions, forgiven,
+        }
+    }
+}

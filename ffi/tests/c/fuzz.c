@@ -1,0 +1,528 @@
+/* Random calls of every function, right ones and wrong ones, from one thread and from several. After
+ * each its answer is held to what was passed; and what a policy admits to its limit in every window.
+ *
+ * TOLLGATE_CALLS says how many (ten million), TOLLGATE_SEED repeats a run, but for what depends on
+ * how the threads meet. */
+#include <pthread.h>
+
+#include "inputs.h"
+
+#define WINDOW (4000 * UINT64_C(1000))
+
+/* What is held against what was admitted; a planted fault shows that it is. */
+#ifdef PLANTED
+#define ALLOWED (LAW_LIMIT - 1)
+#else
+#define ALLOWED LAW_LIMIT
+#endif
+
+/* Memory that ends with so many layers. */
+static tollgate_layer *room_for(size_t count) {
+    tollgate_layer *layers = malloc((count > 0 ? count : 1) * sizeof *layers);
+    CHECK(layers != NULL);
+    return layers;
+}
+
+/* Right arguments lead to a decision, wrong ones to one of their errors. */
+static int right(fuzzer *f, tollgate_status status) {
+    uint64_t wrong = f->wrong;
+    f->wrong = 0;
+    f->calls++;
+    if (wrong == 0 ? status < TOLLGATE_OK || status > TOLLGATE_TABLE_FULL
+                   : status >= 0 || status < -63 || (wrong >> -status & 1) == 0) {
+        fprintf(stderr, "after %lu calls status %d, where bits %#" PRIx64 " are right\n", f->calls,
+                (int)status, wrong);
+        exit(1);
+    }
+    return wrong == 0;
+}
+
+/* Never over: the unit that was admitted LAW_LIMIT units ago is out of the window. With threads, all
+ * of a key were admitted at one instant. */
+static void admitted(fuzzer *f) {
+    world *w = f->world;
+    for (; f->law_cost > 0; f->law_cost--) {
+        uint64_t *last = &w->admitted[f->law_key], units;
+        units = __atomic_fetch_add(last, 1, __ATOMIC_RELAXED);
+        if (w->threads) {
+            CHECK(units < ALLOWED);
+        } else {
+            uint64_t *place = &w->admitted_at[f->law_key][units % ALLOWED];
+            CHECK(units < ALLOWED || w->now - *place >= WINDOW);
+            *place = w->now;
+        }
+    }
+}
+
+static void decided(fuzzer *f, tollgate_status status, const tollgate_decision *decision) {
+    if (!right(f, status)) {
+        return;
+    }
+    if (status == TOLLGATE_OK) {
+        admitted(f);
+    }
+    if (decision != NULL) {
+        EQUAL(status, decision->status);
+        CHECK((decision->retry_after_ns == 0) == (status == TOLLGATE_OK));
+        CHECK(decision->remaining <= decision->limit);
+        CHECK(decision->reserved[0] == 0 && decision->reserved[1] == 0);
+    }
+}
+
+static void check(fuzzer *f) {
+    tollgate_decision decision, *place = maybe(f, &decision);
+    size_t count = some_count(f, 16);
+    const tollgate_charge *charges = some_charges(f, count, 16, 1);
+    decided(f, tollgate_check(some_limiter(f), some_now(f, 0), charges, count, place), place);
+}
+
+static void check_layers(fuzzer *f) {
+    tollgate_decision decision, *place = maybe(f, &decision);
+    size_t count = some_count(f, 16);
+    const tollgate_charge *charges = some_charges(f, count, 16, 1);
+    tollgate_layer *layers = room_for(count), *told = count > 0 ? needed(f, layers) : layers;
+    decided(f, tollgate_check_layers(some_limiter(f), some_now(f, 0), charges, count, place, told), place);
+    free(layers);
+}
+
+static void check_key(fuzzer *f) {
+    tollgate_decision decision, *place = maybe(f, &decision);
+    tollgate_charge charge;
+    memset(&charge, 0, sizeof charge);
+    bytes_key(f, &charge, below(f, KEY_ROOM + 1));
+    f->law_cost = 0;
+    decided(f,
+            tollgate_check_key(some_limiter(f), some_now(f, 1), some_policy(f, EXACT), charge.key,
+                               charge.key_size, some_units(f), place),
+            place);
+}
+
+/* A batch, of which each charge is under LAW or none is: a stranger among the policies is no error. */
+static void check_many(fuzzer *f) {
+    tollgate_decision *decisions = malloc(MOST * sizeof *decisions), *place;
+    size_t count = below(f, MOST), i, allowed = 0, told = 0;
+    size_t *sum = maybe(f, &allowed);
+    const tollgate_charge *charges = some_charges(f, count, MOST, 1);
+    uint64_t policies = f->wrong & UINT64_C(1) << -TOLLGATE_E_POLICY;
+    tollgate_status status;
+    CHECK(decisions != NULL);
+    place = decisions + MOST - count;
+    f->wrong &= ~policies;
+    status = tollgate_check_many(some_limiter(f), some_now(f, 0), charges, count, place, sum);
+    if (right(f, status)) {
+        ANSWER(TOLLGATE_OK, status);
+        for (i = 0; i < count; i++) {
+            told += place[i].status == TOLLGATE_OK;
+            if (charges[i].policy == f->world->ids[LAW] && place[i].status == TOLLGATE_OK) {
+                admitted(f);
+            }
+        }
+        CHECK(sum == NULL || allowed == told);
+    }
+    free(decisions);
+}
+
+static void peek_or_charge(fuzzer *f) {
+    tollgate_decision decision, *place = maybe(f, &decision);
+    size_t count = some_count(f, 16);
+    const tollgate_charge *charges = some_charges(f, count, 16, 0);
+    const tollgate_limiter *limiter = some_limiter(f);
+    const tollgate_now *now = some_now(f, 1);
+    if (below(f, 3) == 0) {
+        (void)right(f, tollgate_charge_always(limiter, now, charges, count, place));
+    } else if (below(f, 2) == 0) {
+        decided(f, tollgate_peek(limiter, now, charges, count, place), place);
+    } else {
+        tollgate_layer *layers = room_for(count), *told = count > 0 ? needed(f, layers) : NULL;
+        decided(f, tollgate_peek_layers(limiter, now, charges, count, place, told), place);
+        free(layers);
+    }
+}
+
+static void refund_or_reset(fuzzer *f) {
+    uint64_t units = 0;
+    tollgate_charge charge = some_charge(f), *place = needed(f, &charge);
+    if (below(f, 2) == 0) {
+        uint64_t *given = maybe(f, &units);
+        if (right(f, tollgate_refund(some_limiter(f), some_now(f, 1), place, given))) {
+            CHECK(units <= charge.cost);
+        }
+    } else {
+        (void)right(f, tollgate_reset_key(some_limiter(f), some_now(f, 1), place));
+    }
+}
+
+static void reserve(fuzzer *f) {
+    size_t slot = below(f, 4), count = some_count(f, 8);
+    tollgate_decision decision, *place = maybe(f, &decision);
+    const tollgate_charge *charges = some_charges(f, count, 8, 0);
+    tollgate_reservation *reservation = needed(f, &f->reserved[slot]);
+    tollgate_layer *layers = room_for(count), *told = below(f, 2) == 0 ? NULL : maybe(f, layers);
+    const tollgate_limiter *limiter = some_limiter(f);
+    tollgate_status status;
+    status = tollgate_reserve(limiter, some_now(f, 1), charges, count, reservation, place, told);
+    if (reservation == &f->reserved[slot]) {
+        f->state[slot] = status == TOLLGATE_OK ? OPEN : NONE;
+        f->layers[slot] = count;
+        f->owner[slot] = f->world->number;
+    }
+    decided(f, status, place);
+    free(layers);
+}
+
+/* What is wrong with a reservation for a verb of so many amounts. */
+static void note_reservation(fuzzer *f, size_t slot, size_t amounts) {
+    if (f->state[slot] == NONE) {
+        wrong(f, TOLLGATE_E_HANDLE);
+        return;
+    }
+    if (f->state[slot] == CLOSED) {
+        wrong(f, TOLLGATE_E_CLOSED);
+    }
+    if (f->layers[slot] != amounts) {
+        wrong(f, TOLLGATE_E_AMOUNTS);
+    }
+    if (f->owner[slot] != f->world->number && f->layers[slot] > 0) {
+        wrong(f, TOLLGATE_E_FOREIGN);
+    }
+}
+
+static void change_reservation(fuzzer *f) {
+    size_t slot = below(f, 4), count = once_in(f, 20) ? below(f, 9) : f->layers[slot], i;
+    tollgate_decision decision, *place = maybe(f, &decision);
+    tollgate_reservation *reservation = needed(f, &f->reserved[slot]);
+    const tollgate_limiter *limiter = some_limiter(f);
+    const tollgate_now *now = some_now(f, 1);
+    uint64_t *amounts = malloc((count > 0 ? count : 1) * sizeof *amounts), verb = below(f, 3);
+    tollgate_status status;
+    CHECK(amounts != NULL);
+    for (i = 0; i < count; i++) {
+        amounts[i] = some_units(f);
+    }
+    note_reservation(f, slot, verb == 0 ? f->layers[slot] : count);
+    if (verb == 0) {
+        status = tollgate_cancel(limiter, now, reservation, place);
+    } else {
+        const uint64_t *passed = count > 0 ? needed(f, amounts) : NULL;
+        status = verb == 1 ? tollgate_settle(limiter, now, reservation, passed, count, place)
+                           : tollgate_extend(limiter, now, reservation, passed, count, place);
+    }
+    if (right(f, status) && verb < 2) {
+        f->state[slot] = CLOSED;
+    }
+    free(amounts);
+}
+
+static void look_at_reservation(fuzzer *f) {
+    size_t slot = below(f, 4), layer = below(f, 9);
+    uint64_t units = 0;
+    uint64_t *place = needed(f, &units);
+    if (f->state[slot] == NONE) {
+        wrong(f, TOLLGATE_E_HANDLE);
+    } else if (layer >= f->layers[slot]) {
+        wrong(f, TOLLGATE_E_ARGUMENT);
+    }
+    (void)right(f, tollgate_reserved(&f->reserved[slot], layer, place));
+}
+
+static void begin_or_end_session(fuzzer *f) {
+    if (!f->session_is_open && below(f, 10) > 0) {
+        tollgate_session *place = needed(f, &f->session);
+        f->session_is_open = right(f, tollgate_session_begin(some_limiter(f), some_now(f, 1), place));
+        return;
+    }
+    if (!f->session_is_open) {
+        wrong(f, TOLLGATE_E_HANDLE);
+    }
+    (void)right(f, tollgate_session_end(&f->session));
+    f->session_is_open = 0;
+}
+
+static void ask_policy(fuzzer *f) {
+    static const char *const names[] = {"law", "exact", "bucketed", "day"};
+    const tollgate_limiter *limiter = some_limiter(f);
+    uint64_t number = 0, place = below(f, POLICIES), verb = below(f, 4);
+    uint64_t *output = verb == 0 ? maybe(f, &number) : needed(f, &number);
+    const char *name = NULL;
+    switch (verb) {
+    case 0:
+        if (right(f, tollgate_policy_at(limiter, place, output, &name))) {
+            TEXT(names[place], name);
+        }
+        break;
+    case 1:
+        if (right(f, tollgate_policy_find(limiter, names[place], output))) {
+            EQUAL(f->world->ids[place], number);
+        }
+        break;
+    case 2: (void)right(f, tollgate_get_limit(limiter, some_policy(f, 0), output)); break;
+    default: (void)right(f, tollgate_resolution(limiter, some_policy(f, 0), output)); break;
+    }
+}
+
+static void set_limit(fuzzer *f) {
+    uint64_t limit = some_units(f), policy = f->world->ids[BUCKETED];
+    tollgate_error error;
+    if (limit == 0) {
+        wrong(f, TOLLGATE_E_LIMIT);
+    } else if (limit > 1000) {
+        wrong(f, TOLLGATE_E_MAX_LIMIT);
+    }
+    (void)right(f, tollgate_set_limit(some_limiter(f), policy, limit, once_in(f, 2) ? NULL : &error));
+}
+
+static void get_stats(fuzzer *f) {
+    size_t size = below(f, 200);
+    unsigned char *place = malloc(size < 8 ? 8 : size);
+    uint32_t told = (uint32_t)size;
+    CHECK(place != NULL);
+    memcpy(place, &told, sizeof told);
+    if (size < 8) {
+        wrong(f, TOLLGATE_E_ARGUMENT);
+    }
+    (void)right(f, tollgate_get_stats(some_limiter(f), some_policy(f, 0), (void *)place));
+    free(place);
+}
+
+/* Layers of any numbers, into a buffer of any size. */
+static void write_http(fuzzer *f) {
+    size_t count = some_count(f, 16), size = below(f, 300), length = 0, i;
+    tollgate_layer *layers = room_for(count), *passed = count > 0 ? needed(f, layers) : NULL;
+    char *buffer = malloc(size > 0 ? size : 1);
+    size_t *told = maybe(f, &length);
+    uint64_t kind = below(f, 3);
+    const tollgate_limiter *limiter = some_limiter(f);
+    int was_right;
+    tollgate_status status;
+    CHECK(buffer != NULL);
+    for (i = 0; i < count; i++) {
+        layers[i].policy = some_policy(f, 0);
+        layers[i].limit = some_units(f);
+        layers[i].remaining = some_units(f);
+        layers[i].retry_after_ns = some_units(f);
+        layers[i].reset_after_ns = some_units(f);
+        layers[i].flags = (uint32_t)below(f, 5);
+        layers[i].reserved = 0;
+    }
+    if (count > 16) {
+        wrong(f, TOLLGATE_E_TOO_MANY);
+    }
+    was_right = f->wrong == 0;
+    status = kind == 0   ? tollgate_http_policy(limiter, passed, count, buffer, size, told)
+             : kind == 1 ? tollgate_http_limit(limiter, passed, count, buffer, size, told)
+                         : tollgate_http_problem(limiter, passed, count, below(f, 2) == 0 ? NULL : "why \xff\n",
+                                                 buffer, size, told);
+    if (was_right) {
+        CHECK(status == TOLLGATE_OK || status == TOLLGATE_E_BUFFER);
+        CHECK(told == NULL || (status == TOLLGATE_OK) == (length < size));
+        CHECK(status == TOLLGATE_OK || size == 0 || buffer[0] == 0);
+        CHECK(status != TOLLGATE_OK || told == NULL || strlen(buffer) == length);
+        f->calls++;
+    } else {
+        (void)right(f, status);
+    }
+    free(buffer);
+    free(layers);
+}
+
+static void keep_house(fuzzer *f) {
+    int32_t done = 0;
+    (void)right(f, tollgate_maintain(some_limiter(f), below(f, 100), maybe(f, &done)));
+    CHECK(done == 0 || done == 1);
+}
+
+/* Time goes on, but while threads run. The clock shows what the world says. */
+static void move_clock(fuzzer *f) {
+    world *w = f->world;
+    tollgate_now now, *place;
+    uint64_t step = w->threads ? 0 : below(f, 2) == 0 ? below(f, 5) : below(f, WINDOW);
+    if (once_in(f, 50)) {
+        wrong(f, TOLLGATE_E_ARGUMENT);
+        (void)right(f, tollgate_clock_tick(w->clock));
+    }
+    if (right(f, tollgate_clock_advance(w->clock, step))) {
+        w->now += step;
+    }
+    now = at(w->now);
+    place = needed(f, &now);
+    (void)right(f, tollgate_clock_set(w->clock, place));
+    if (right(f, tollgate_read_clock(some_limiter(f), &now))) {
+        EQUAL(w->now, now.monotonic_ns);
+    }
+}
+
+static void ask_nobody(fuzzer *f) {
+    CHECK(strlen(tollgate_strerror((int32_t)next_random(&f->random))) > 0);
+    CHECK(tollgate_retry_after_seconds(next_random(&f->random)) > 0);
+    (void)tollgate_reset_seconds(next_random(&f->random));
+    (void)tollgate_token_cost(some_units(f), some_units(f), some_units(f), some_units(f));
+    ANSWER(TOLLGATE_OK, tollgate_free(NULL));
+    ANSWER(TOLLGATE_OK, tollgate_clock_free(NULL));
+    f->calls += 6;
+}
+
+typedef void verb(fuzzer *);
+
+/* The more often a verb is here, the more often it is called. */
+static verb *const verbs[] = {
+    check, check, check, check_layers, check_layers, check_key, check_key, check_many, peek_or_charge,
+    peek_or_charge, refund_or_reset, reserve, reserve, change_reservation, change_reservation,
+    look_at_reservation, begin_or_end_session, ask_policy, set_limit, get_stats, write_http, keep_house,
+    move_clock, move_clock, ask_nobody,
+};
+
+static void some_calls(fuzzer *f, unsigned long calls) {
+    while (f->calls < calls) {
+        verbs[below(f, sizeof verbs / sizeof verbs[0])](f);
+    }
+    if (f->session_is_open) {
+        ANSWER(TOLLGATE_OK, tollgate_session_end(&f->session));
+        f->session_is_open = 0;
+    }
+}
+
+static void begin_fuzzer(fuzzer *f, world *w, uint64_t seed) {
+    memset(f, 0, sizeof *f);
+    f->random = seed;
+    f->world = w;
+    f->keys = calloc(KEY_ROOM, 1);
+    f->charges = malloc(MOST * sizeof *f->charges);
+    CHECK(f->keys != NULL && f->charges != NULL);
+}
+
+static void end_fuzzer(fuzzer *f) {
+    free(f->keys);
+    free(f->charges);
+}
+
+static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {
+    policies[LAW] = sliding("law", LAW_LIMIT, WINDOW);
+    policies[EXACT] = sliding("exact", 1 + below(f, 127), MILLI + below(f, WINDOW));
+    policies[EXACT].max_keys = below(f, 1000);
+    policies[EXACT].overflow = (uint32_t)below(f, 4);
+    policies[EXACT].allowance = 1;
+    policies[BUCKETED] = sliding("bucketed", 128 + below(f, 800), WINDOW);
+    policies[BUCKETED].max_limit = 1000;
+    policies[BUCKETED].buckets = once_in(f, 2) ? 0 : 2 + (uint32_t)below(f, 126);
+    policies[BUCKETED].unit = "tokens";
+    policies[DAY] = calendar("day", 1 + below(f, 5000), 1 + (uint32_t)below(f, 3));
+    policies[DAY].offset_seconds = (int32_t)below(f, 3600);
+}
+
+/* A configuration with some bytes of anything: made or refused, and told why. */
+static void some_fault(fuzzer *f, const tollgate_options *options, tollgate_policy *policies) {
+    static const char *const names[] = {NULL, "", "exact", "\x7f", "fine"};
+    tollgate_policy *one = &policies[below(f, POLICIES)];
+    uint64_t value = next_random(&f->random) >> below(f, 64);
+    tollgate_limiter *limiter;
+    tollgate_error error;
+    tollgate_status status;
+    switch (below(f, 9)) {
+    case 0: one->kind = (uint32_t)value; break;
+    case 1: one->name = names[below(f, 5)]; break;
+    case 2: one->limit = value; break;
+    case 3: one->window_ns = value; break;
+    case 4: one->period = (uint32_t)value; break;
+    case 5: one->offset_seconds = (int32_t)(uint32_t)value; break;
+    case 6: one->max_limit = value; break;
+    case 7: one->buckets = (uint32_t)value; break;
+    default: one->overflow = (uint32_t)value; break;
+    }
+    status = tollgate_new(options, policies, POLICIES, &limiter, &error);
+    CHECK(status == TOLLGATE_OK || (status < 0 && status > TOLLGATE_E_PANIC));
+    CHECK((status == TOLLGATE_OK) == (limiter != NULL));
+    CHECK(status == TOLLGATE_OK || (error.status == status && error.message[0] != 0));
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    f->calls += 2;
+}
+
+static void begin_world(fuzzer *f) {
+    world *w = f->world;
+    tollgate_options options = TOLLGATE_OPTIONS_INIT;
+    tollgate_policy policies[POLICIES];
+    size_t i;
+    uint64_t number = w->number + 1;
+    memset(w, 0, sizeof *w);
+    w->number = number;
+    ANSWER(TOLLGATE_OK, tollgate_clock_manual(&w->clock));
+    options.clock = w->clock;
+    options.seed[0] = 1 + below(f, 1000);
+    some_policies(f, policies);
+    some_fault(f, &options, policies);
+    some_policies(f, policies);
+    ANSWER(TOLLGATE_OK, tollgate_new(&options, policies, POLICIES, &w->limiter, NULL));
+    for (i = 0; i < POLICIES; i++) {
+        ANSWER(TOLLGATE_OK, tollgate_policy_at(w->limiter, i, &w->ids[i], NULL));
+    }
+    f->calls += 2 + POLICIES;
+}
+
+static void end_world(fuzzer *f) {
+    world *w = f->world;
+    int clock_first = once_in(f, 2);
+    if (clock_first) {
+        ANSWER(TOLLGATE_OK, tollgate_clock_free(w->clock));
+    }
+    ANSWER(TOLLGATE_OK, tollgate_free(w->limiter));
+    if (!clock_first) {
+        ANSWER(TOLLGATE_OK, tollgate_clock_free(w->clock));
+    }
+    f->calls += 2;
+}
+
+enum { THREADS = 4, ROUND = 400000 };
+
+typedef struct {
+    fuzzer fuzzer;
+    unsigned long calls;
+} worker;
+
+static void *work(void *argument) {
+    worker *me = argument;
+    some_calls(&me->fuzzer, me->calls);
+    return NULL;
+}
+
+/* So many calls of each thread at one instant, after all that was admitted before has passed. */
+static unsigned long round_of_threads(fuzzer *f, unsigned long calls) {
+    worker workers[THREADS];
+    pthread_t threads[THREADS];
+    unsigned long made = 0;
+    size_t i;
+    begin_world(f);
+    f->world->threads = 1;
+    for (i = 0; i < THREADS; i++) {
+        begin_fuzzer(&workers[i].fuzzer, f->world, next_random(&f->random));
+        workers[i].calls = calls;
+        CHECK(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
+    }
+    for (i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+        made += workers[i].fuzzer.calls;
+        end_fuzzer(&workers[i].fuzzer);
+    }
+    end_world(f);
+    return made;
+}
+
+/* Half of the calls from one thread, on one limiter after the other; half from several. */
+int main(void) {
+    const char *given = getenv("TOLLGATE_CALLS");
+    unsigned long calls = given != NULL ? strtoul(given, NULL, 0) : 10000000, alone, made = 0;
+    static world one;
+    fuzzer f;
+    begin_fuzzer(&f, &one, seed_or(1));
+    while (f.calls < calls / 2) {
+        begin_world(&f);
+        some_calls(&f, f.calls + 1 + below(&f, calls / 20 + 1));
+        end_world(&f);
+    }
+    alone = f.calls;
+    while (made < calls - calls / 2) {
+        unsigned long rest = (calls - calls / 2 - made) / THREADS + 1;
+        made += round_of_threads(&f, rest < ROUND ? rest : ROUND);
+    }
+    fprintf(stderr, "%lu calls of one thread, %lu of %d\n", alone, made, (int)THREADS);
+    end_fuzzer(&f);
+    return passed();
+}

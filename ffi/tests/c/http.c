@@ -1,0 +1,124 @@
+/* HTTP fields and bodies, into buffers that are just large enough, too small, or none. */
+#include "scene.h"
+
+typedef tollgate_status writer(const tollgate_limiter *, const tollgate_layer *, size_t, char *,
+                               size_t, size_t *);
+
+/* A problem with a detail and one without, as the fields are written. */
+static const char *detail;
+
+static tollgate_status problem(const tollgate_limiter *limiter, const tollgate_layer *layers,
+                               size_t count, char *buffer, size_t size, size_t *length) {
+    return tollgate_http_problem(limiter, layers, count, detail, buffer, size, length);
+}
+
+static tollgate_limiter *limiter;
+static tollgate_layer layers[17];
+
+/* A denied request under two policies, seen a quarter of a second into their windows. */
+static void begin(void) {
+    tollgate_policy policies[2];
+    tollgate_charge charges[2];
+    tollgate_now now = at(0);
+    policies[0] = sliding("user \"a\"", 2, 10 * SECOND);
+    policies[1] = calendar("day", 1000, TOLLGATE_DAY);
+    policies[1].unit = "tokens";
+    limiter = limiter_of(policies, 2);
+    charges[0] = tollgate_charge_shared(id_of(limiter, "user \"a\""), 2);
+    charges[1] = tollgate_charge_shared(id_of(limiter, "day"), 10);
+    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
+    now = at(SECOND / 4);
+    ANSWER(TOLLGATE_DENIED, tollgate_check_layers(limiter, &now, charges, 2, NULL, layers));
+    EQUAL(2, layers[0].flags);
+}
+
+/* Each size from none to more than enough: the whole text, or an empty one and what is needed. */
+static void any_buffer(writer *write, const char *expected) {
+    size_t needed = strlen(expected), size, length;
+    ANSWER(TOLLGATE_E_BUFFER, write(limiter, layers, 2, NULL, 0, &length));
+    EQUAL(needed, length);
+    ANSWER(TOLLGATE_E_BUFFER, write(limiter, layers, 2, NULL, 1000, &length));
+    ANSWER(TOLLGATE_E_BUFFER, write(limiter, layers, 2, NULL, 0, NULL));
+    for (size = 0; size < needed + 3; size++) {
+        /* One byte more, which must stay. */
+        char *buffer = malloc(size + 1);
+        CHECK(buffer != NULL);
+        memset(buffer, 'x', size + 1);
+        length = 0;
+        ANSWER(size > needed ? TOLLGATE_OK : TOLLGATE_E_BUFFER,
+               write(limiter, layers, 2, buffer, size, &length));
+        EQUAL(needed, length);
+        EQUAL('x', buffer[size]);
+        if (size > 0) {
+            TEXT(size > needed ? expected : "", buffer);
+        }
+        free(buffer);
+        /* And without that byte, for tools that watch where memory ends. */
+        buffer = malloc(size > 0 ? size : 1);
+        CHECK(buffer != NULL);
+        (void)write(limiter, layers, 2, buffer, size, NULL);
+        free(buffer);
+    }
+}
+
+#define KIND "\"type\":\"https://iana.org/assignments/http-problem-types#quota-exceeded\","
+#define TITLE "\"title\":\"Request cannot be satisfied as assigned quota has been exceeded\","
+#define VIOLATED "\"violated-policies\":[\"user \\\"a\\\"\"]}"
+
+static void texts(void) {
+    any_buffer(tollgate_http_policy,
+               "\"user \\\"a\\\"\";q=2;w=10, \"day\";q=1000;w=86400;tollgate-unit=\"tokens\"");
+    any_buffer(tollgate_http_limit, "\"user \\\"a\\\"\";r=0;t=10, \"day\";r=990;t=86400");
+    detail = NULL;
+    any_buffer(problem, "{" KIND TITLE "\"status\":429," VIOLATED);
+    detail = "Come \"back\" later";
+    any_buffer(problem, "{" KIND TITLE
+                        "\"status\":429,\"detail\":\"Come \\\"back\\\" later\"," VIOLATED);
+    detail = "not UTF-8: \xff";
+    any_buffer(problem, "{" KIND TITLE
+                        "\"status\":429,\"detail\":\"not UTF-8: \xef\xbf\xbd\"," VIOLATED);
+}
+
+static void wrong_layers(writer *write) {
+    char buffer[1000];
+    size_t length = 7, i;
+    tollgate_layer stranger[2];
+    stranger[0] = stranger[1] = layers[0];
+    ANSWER(TOLLGATE_E_NULL, write(NULL, layers, 2, buffer, sizeof buffer, &length));
+    ANSWER(TOLLGATE_E_NULL, write(limiter, NULL, 2, buffer, sizeof buffer, &length));
+    stranger[1].policy = 0;
+    ANSWER(TOLLGATE_E_POLICY, write(limiter, stranger, 2, buffer, sizeof buffer, &length));
+    for (i = 2; i < 17; i++) {
+        layers[i] = layers[0];
+    }
+    ANSWER(TOLLGATE_E_TOO_MANY, write(limiter, layers, 17, buffer, sizeof buffer, &length));
+    ANSWER(TOLLGATE_E_BUFFER, write(limiter, layers, 16, NULL, 0, &length));
+    CHECK(length > 16);
+    ANSWER(TOLLGATE_OK, write(limiter, NULL, 0, buffer, sizeof buffer, &length));
+    EQUAL(strlen(buffer), length);
+    ANSWER(TOLLGATE_E_ARGUMENT, write(limiter, layers, 2, buffer, SIZE_MAX, &length));
+}
+
+/* Rounded up: who comes back after so many seconds is not too early. */
+static void whole_seconds(void) {
+    EQUAL(1, tollgate_retry_after_seconds(0));
+    EQUAL(1, tollgate_retry_after_seconds(1));
+    EQUAL(1, tollgate_retry_after_seconds(SECOND));
+    EQUAL(2, tollgate_retry_after_seconds(SECOND + 1));
+    EQUAL(UINT64_MAX / SECOND + 1, tollgate_retry_after_seconds(UINT64_MAX));
+    EQUAL(0, tollgate_reset_seconds(0));
+    EQUAL(1, tollgate_reset_seconds(1));
+    EQUAL(1, tollgate_reset_seconds(SECOND));
+    EQUAL(UINT64_MAX / SECOND + 1, tollgate_reset_seconds(UINT64_MAX));
+}
+
+int main(void) {
+    begin();
+    texts();
+    wrong_layers(tollgate_http_policy);
+    wrong_layers(tollgate_http_limit);
+    wrong_layers(problem);
+    whole_seconds();
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    return passed();
+}

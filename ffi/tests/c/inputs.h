@@ -1,0 +1,191 @@
+/* Random arguments, right ones and wrong ones. Each wrong one is noted with the status that it must
+ * lead to, so that what a call answers is known: one of these errors, or none if all was right. */
+#ifndef INPUTS_H
+#define INPUTS_H
+
+#include "scene.h"
+
+enum { POLICIES = 4, LAW = 0, EXACT = 1, BUCKETED = 2, DAY = 3 };
+enum { LAW_LIMIT = 5, LAW_KEYS = 1024, KEY_ROOM = 64, MOST = 20 };
+
+/* A limiter that is fuzzed. Under the policy LAW nothing but checks is done, at instants that never
+ * step back, so that what was admitted can be held to the limit. */
+typedef struct {
+    tollgate_limiter *limiter;
+    tollgate_clock *clock;
+    /* How many limiters there were here before. */
+    uint64_t number;
+    uint64_t ids[POLICIES];
+    /* The instant of both clocks; stands still while threads run. */
+    uint64_t now;
+    int threads;
+    /* When the last units of each key were admitted, as a ring; with threads, how many were. */
+    uint64_t admitted_at[LAW_KEYS][LAW_LIMIT];
+    uint64_t admitted[LAW_KEYS];
+} world;
+
+/* One thread's state. */
+typedef struct {
+    uint64_t random;
+    world *world;
+    /* A bit for each error that the next call may answer. */
+    uint64_t wrong;
+    /* Keys end where this ends, for tools that watch the ends of memory. */
+    unsigned char *keys;
+    tollgate_charge *charges;
+    /* The units under LAW of the request, for its key; at most one charge is. */
+    uint64_t law_key, law_cost;
+    tollgate_now now;
+    /* What this thread has reserved. */
+    tollgate_reservation reserved[4];
+    size_t layers[4];
+    enum { NONE, OPEN, CLOSED } state[4];
+    uint64_t owner[4];
+    tollgate_session session;
+    int session_is_open;
+    unsigned long calls;
+} fuzzer;
+
+/* Below `end`, at random. */
+static inline uint64_t below(fuzzer *f, uint64_t end) { return next_random(&f->random) % end; }
+
+static inline int once_in(fuzzer *f, uint64_t turns) { return below(f, turns) == 0; }
+
+static inline void wrong(fuzzer *f, tollgate_status status) { f->wrong |= UINT64_C(1) << -status; }
+
+/* Not aligned, and never used, since that is told first. */
+static inline void *odd(fuzzer *f, tollgate_status status) {
+    wrong(f, status);
+    return (char *)f->charges + 1;
+}
+
+static inline const tollgate_limiter *some_limiter(fuzzer *f) {
+    switch (below(f, 400)) {
+    case 0: wrong(f, TOLLGATE_E_NULL); return NULL;
+    case 1: wrong(f, TOLLGATE_E_HANDLE); return (const void *)f->world->clock;
+    case 2: return odd(f, TOLLGATE_E_HANDLE);
+    default: return f->world->limiter;
+    }
+}
+
+/* An output that may be NULL. */
+static inline void *maybe(fuzzer *f, void *place) {
+    switch (below(f, 100)) {
+    case 0: return odd(f, TOLLGATE_E_ARGUMENT);
+    case 1: case 2: case 3: return NULL;
+    default: return place;
+    }
+}
+
+/* An output, or an input, that must be there. */
+static inline void *needed(fuzzer *f, void *place) {
+    switch (below(f, 200)) {
+    case 0: wrong(f, TOLLGATE_E_NULL); return NULL;
+    case 1: return odd(f, TOLLGATE_E_ARGUMENT);
+    default: return place;
+    }
+}
+
+/* The present, from the caller or from the clock; or for requests that LAW has no part in any
+ * instant at all. */
+static inline const tollgate_now *some_now(fuzzer *f, int any) {
+    uint64_t kind = below(f, 100);
+    f->now = at(f->world->now);
+    if (any && kind < 5) {
+        f->now.monotonic_ns = next_random(&f->random) >> below(f, 64);
+        f->now.unix_ns = next_random(&f->random) >> below(f, 64);
+    } else if (kind < 25) {
+        return NULL;
+    } else if (kind == 99) {
+        return odd(f, TOLLGATE_E_ARGUMENT);
+    }
+    return &f->now;
+}
+
+static inline uint64_t some_units(fuzzer *f) {
+    return once_in(f, 50) ? next_random(&f->random) >> below(f, 64) : below(f, 8);
+}
+
+static inline uint64_t some_policy(fuzzer *f, uint64_t first) {
+    if (once_in(f, 200)) {
+        wrong(f, TOLLGATE_E_POLICY);
+        return below(f, 2) == 0 ? 0 : next_random(&f->random) | UINT64_C(1) << 63;
+    }
+    return f->world->ids[first + below(f, POLICIES - first)];
+}
+
+static inline void bytes_key(fuzzer *f, tollgate_charge *charge, size_t size) {
+    f->keys[below(f, KEY_ROOM)] = (unsigned char)below(f, 3);
+    charge->key_size = size;
+    charge->key = f->keys + KEY_ROOM - size;
+    if (size > 0 && once_in(f, 300)) {
+        wrong(f, TOLLGATE_E_NULL);
+        charge->key = NULL;
+    } else if (size == 0 && once_in(f, 2)) {
+        charge->key = NULL;
+    }
+}
+
+static inline void some_key(fuzzer *f, tollgate_charge *charge) {
+    charge->key_kind = (uint32_t)below(f, 4);
+    charge->number = next_random(&f->random) >> below(f, 64);
+    switch (charge->key_kind) {
+    case TOLLGATE_KEY_BYTES: bytes_key(f, charge, below(f, KEY_ROOM + 1)); break;
+    case TOLLGATE_KEY_IP:
+        bytes_key(f, charge, below(f, 2) == 0 ? 4 : 16);
+        charge->number = below(f, 130);
+        if (charge->number > 128) {
+            wrong(f, TOLLGATE_E_ARGUMENT);
+        }
+        if (once_in(f, 100)) {
+            charge->key_size--;
+            wrong(f, TOLLGATE_E_ARGUMENT);
+        }
+        break;
+    default: break;
+    }
+    if (once_in(f, 500)) {
+        charge->key_kind = 4 + (uint32_t)below(f, 1000);
+        wrong(f, TOLLGATE_E_ARGUMENT);
+    }
+}
+
+/* A charge that LAW has no part in. */
+static inline tollgate_charge some_charge(fuzzer *f) {
+    tollgate_charge charge;
+    memset(&charge, 0, sizeof charge);
+    charge.policy = some_policy(f, EXACT);
+    charge.cost = some_units(f);
+    charge.limit = once_in(f, 4) ? some_units(f) : 0;
+    some_key(f, &charge);
+    return charge;
+}
+
+/* A charge under LAW, which is noted. All threads ask for the same few keys at a time. */
+static inline tollgate_charge law_charge(fuzzer *f) {
+    uint64_t crowd = f->world->threads ? f->calls / 2000 * 4 : 0;
+    f->law_key = (crowd + below(f, 4)) % LAW_KEYS;
+    f->law_cost = below(f, LAW_LIMIT + 2);
+    return tollgate_charge_number(f->world->ids[LAW], f->law_key, f->law_cost);
+}
+
+/* So many charges, in memory that ends with them. With `law`, one of them may be under LAW. */
+static inline const tollgate_charge *some_charges(fuzzer *f, size_t count, size_t most, int law) {
+    tollgate_charge *charges = f->charges + MOST - count;
+    size_t i, under_law = law && count > 0 && below(f, 2) == 0 ? below(f, count) : count;
+    f->law_cost = 0;
+    for (i = 0; i < count; i++) {
+        charges[i] = i == under_law ? law_charge(f) : some_charge(f);
+    }
+    if (count > most) {
+        wrong(f, TOLLGATE_E_TOO_MANY);
+    }
+    return count == 0 ? NULL : needed(f, charges);
+}
+
+/* Mostly few. */
+static inline size_t some_count(fuzzer *f, size_t most) {
+    return once_in(f, 30) ? below(f, most + 2) : below(f, 4);
+}
+
+#endif

@@ -1,0 +1,304 @@
+/* Requests of several charges: all or none, what each layer is told, batches, refunds, resets. */
+#include "scene.h"
+
+enum { NARROW, WIDE, DAY, POLICIES };
+
+static const uint64_t limits[POLICIES] = {3, 1000, 50};
+
+static tollgate_limiter *three(uint64_t ids[POLICIES]) {
+    tollgate_policy policies[POLICIES];
+    tollgate_limiter *limiter;
+    policies[NARROW] = sliding("narrow", limits[NARROW], SECOND);
+    policies[WIDE] = sliding("wide", limits[WIDE], 10 * SECOND);
+    policies[DAY] = calendar("day", limits[DAY], TOLLGATE_DAY);
+    limiter = limiter_of(policies, POLICIES);
+    ids[NARROW] = id_of(limiter, "narrow");
+    ids[WIDE] = id_of(limiter, "wide");
+    ids[DAY] = id_of(limiter, "day");
+    return limiter;
+}
+
+static void request_of(const uint64_t ids[POLICIES], uint64_t key, tollgate_charge charges[POLICIES]) {
+    charges[NARROW] = tollgate_charge_number(ids[NARROW], key, 1);
+    charges[WIDE] = tollgate_charge_bytes(ids[WIDE], &key, 0, 10);
+    charges[DAY] = tollgate_charge_shared(ids[DAY], 2);
+}
+
+/* Random costs: whatever is decided, every layer is charged the whole of it or nothing, and what
+ * the layers are told is what a look afterwards finds. */
+static void all_layers_or_none(void) {
+    uint64_t ids[POLICIES], seed = seed_or(3), now_ns = 0;
+    tollgate_limiter *limiter = three(ids);
+    unsigned turn, outcomes[3] = {0, 0, 0};
+    for (turn = 0; turn < 4000; turn++) {
+        tollgate_charge charges[POLICIES];
+        tollgate_layer layers[POLICIES];
+        tollgate_decision decision;
+        tollgate_now now;
+        tollgate_status status;
+        uint64_t before[POLICIES], wait = 0;
+        size_t i, first = POLICIES;
+        now_ns += next_random(&seed) % (SECOND / 4);
+        now = at(now_ns);
+        request_of(ids, turn % 2, charges);
+        for (i = 0; i < POLICIES; i++) {
+            charges[i].cost = next_random(&seed) % (limits[i] / 2 + 2);
+            before[i] = left(limiter, now_ns, charges[i]);
+        }
+        if (turn % 100 == 0) {
+            charges[turn / 100 % POLICIES].cost = limits[turn / 100 % POLICIES] + 1;
+        }
+        status = tollgate_check_layers(limiter, &now, charges, POLICIES, &decision, layers);
+        CHECK(status >= TOLLGATE_OK && status <= TOLLGATE_IMPOSSIBLE);
+        EQUAL(status, decision.status);
+        outcomes[status]++;
+        for (i = 0; i < POLICIES; i++) {
+            uint64_t charged = status == TOLLGATE_OK ? charges[i].cost : 0;
+            EQUAL(before[i] - charged, left(limiter, now_ns, charges[i]));
+            EQUAL(before[i] - charged, layers[i].remaining);
+            EQUAL(ids[i], layers[i].policy);
+            EQUAL(limits[i], layers[i].limit);
+            EQUAL(0, layers[i].reserved);
+            EQUAL(before[i] < charges[i].cost ? TOLLGATE_VIOLATED : 0, layers[i].flags);
+            CHECK((layers[i].retry_after_ns > 0) == (layers[i].flags != 0));
+            CHECK((layers[i].retry_after_ns == TOLLGATE_NEVER) == (charges[i].cost > limits[i]));
+            first = first == POLICIES && layers[i].flags != 0 ? i : first;
+            wait = layers[i].retry_after_ns > wait ? layers[i].retry_after_ns : wait;
+        }
+        EQUAL(first == POLICIES, status == TOLLGATE_OK);
+        EQUAL(wait, decision.retry_after_ns);
+        if (first < POLICIES) {
+            EQUAL(ids[first], decision.policy);
+            EQUAL(layers[first].remaining, decision.remaining);
+        }
+    }
+    CHECK(outcomes[TOLLGATE_OK] > 100 && outcomes[TOLLGATE_DENIED] > 100);
+    CHECK(outcomes[TOLLGATE_IMPOSSIBLE] > 0);
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+/* The longest wait over all layers is the request's: denied one nanosecond before, allowed at it. */
+static void the_longest_wait_holds(void) {
+    tollgate_policy policies[2];
+    tollgate_limiter *limiter;
+    tollgate_charge charges[2];
+    tollgate_decision decision;
+    tollgate_now now = at(0);
+    policies[0] = sliding("short", 1, SECOND);
+    policies[1] = sliding("long", 1, 5 * SECOND);
+    limiter = limiter_of(policies, 2);
+    charges[0] = tollgate_charge_shared(id_of(limiter, "short"), 1);
+    charges[1] = tollgate_charge_shared(id_of(limiter, "long"), 1);
+    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
+    ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, charges, 2, &decision));
+    EQUAL(charges[0].policy, decision.policy);
+    EQUAL(5 * SECOND, decision.retry_after_ns);
+    now = at(decision.retry_after_ns - 1);
+    ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, charges, 2, &decision));
+    EQUAL(charges[1].policy, decision.policy);
+    now = at(5 * SECOND);
+    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+/* No charges at all are allowed, 16 can be, 17 cannot. Two to one key add up. */
+static void as_many_charges_as_a_request_has(void) {
+    uint64_t ids[POLICIES];
+    tollgate_limiter *limiter = three(ids);
+    tollgate_charge charges[17];
+    tollgate_layer layers[17];
+    tollgate_decision decision;
+    tollgate_now now = at(0);
+    size_t i;
+    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, NULL, 0, &decision));
+    EQUAL(0, decision.retry_after_ns);
+    ANSWER(TOLLGATE_OK, tollgate_check_layers(limiter, &now, NULL, 0, NULL, NULL));
+    ANSWER(TOLLGATE_OK, tollgate_peek_layers(limiter, &now, charges, 0, NULL, NULL));
+    for (i = 0; i < 17; i++) {
+        charges[i] = tollgate_charge_shared(ids[DAY], 3);
+    }
+    ANSWER(TOLLGATE_OK, tollgate_check_layers(limiter, &now, charges, 16, &decision, layers));
+    EQUAL(50 - 48, left(limiter, 0, charges[0]));
+    ANSWER(TOLLGATE_E_TOO_MANY, tollgate_check(limiter, &now, charges, 17, &decision));
+    ANSWER(TOLLGATE_E_TOO_MANY, tollgate_peek(limiter, &now, charges, SIZE_MAX, &decision));
+    ANSWER(TOLLGATE_E_TOO_MANY, tollgate_charge_always(limiter, &now, charges, 17, &decision));
+    ANSWER(TOLLGATE_E_TOO_MANY,
+           tollgate_check_layers(limiter, &now, charges, 17, &decision, layers));
+    EQUAL(50 - 48, left(limiter, 0, charges[0]));
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+/* An error in any charge charges none, and leaves what the caller had. */
+static void an_error_charges_nothing(void) {
+    uint64_t ids[POLICIES];
+    tollgate_limiter *limiter = three(ids);
+    tollgate_charge charges[POLICIES];
+    tollgate_layer layers[POLICIES], same[POLICIES];
+    tollgate_decision decision;
+    tollgate_now now = at(0);
+    request_of(ids, 1, charges);
+    memset(layers, 'x', sizeof layers);
+    memcpy(same, layers, sizeof layers);
+    charges[DAY].key_kind = TOLLGATE_KEY_SHARED + 1;
+    ANSWER(TOLLGATE_E_ARGUMENT,
+           tollgate_check_layers(limiter, &now, charges, POLICIES, NULL, layers));
+    charges[DAY].key_kind = TOLLGATE_KEY_SHARED;
+    charges[DAY].policy = 0;
+    ANSWER(TOLLGATE_E_POLICY,
+           tollgate_check_layers(limiter, &now, charges, POLICIES, &decision, layers));
+    CHECK(memcmp(same, layers, sizeof layers) == 0);
+    EQUAL(limits[NARROW], left(limiter, 0, charges[NARROW]));
+    EQUAL(limits[WIDE], left(limiter, 0, charges[WIDE]));
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+/* A batch decides as one by one; a policy of nobody is told by its own decision. */
+static void a_batch_is_one_by_one(void) {
+    uint64_t a[POLICIES], b[POLICIES], seed = seed_or(4);
+    tollgate_limiter *batch = three(a), *single = three(b);
+    unsigned turn;
+    for (turn = 0; turn < 300; turn++) {
+        tollgate_charge charges[100];
+        tollgate_decision many[100], one;
+        tollgate_now now = at(turn * (SECOND / 10));
+        size_t count = next_random(&seed) % 101, i, allowed = SIZE_MAX, expected = 0;
+        uint64_t policies[100];
+        for (i = 0; i < count; i++) {
+            uint64_t random = next_random(&seed);
+            policies[i] = random % 50 == 0 ? POLICIES : random % POLICIES;
+            charges[i] = tollgate_charge_number(policies[i] == POLICIES ? 0 : a[policies[i]],
+                                                (random >> 8) % 40, (random >> 16) % 4);
+        }
+        ANSWER(TOLLGATE_OK, tollgate_check_many(batch, &now, charges, count, many, &allowed));
+        for (i = 0; i < count; i++) {
+            charges[i].policy = policies[i] == POLICIES ? 0 : b[policies[i]];
+            expected += tollgate_check(single, &now, &charges[i], 1, &one) == TOLLGATE_OK;
+            EQUAL(one.status, many[i].status);
+            EQUAL(one.remaining, many[i].remaining);
+            EQUAL(one.retry_after_ns, many[i].retry_after_ns);
+            EQUAL(one.reset_after_ns, many[i].reset_after_ns);
+        }
+        EQUAL(expected, allowed);
+    }
+    ANSWER(TOLLGATE_OK, tollgate_free(batch));
+    ANSWER(TOLLGATE_OK, tollgate_free(single));
+}
+
+/* A charge whose key is none stops a batch: the groups of 32 before it are decided and told. */
+static void a_bad_key_stops_a_batch(void) {
+    uint64_t ids[POLICIES];
+    tollgate_limiter *limiter = three(ids);
+    tollgate_charge charges[80];
+    tollgate_decision decisions[80];
+    tollgate_now now = at(0);
+    size_t i, allowed = SIZE_MAX;
+    ANSWER(TOLLGATE_OK, tollgate_check_many(limiter, &now, NULL, 0, NULL, NULL));
+    ANSWER(TOLLGATE_OK, tollgate_check_many(limiter, &now, NULL, 0, decisions, &allowed));
+    EQUAL(0, allowed);
+    for (i = 0; i < 80; i++) {
+        charges[i] = tollgate_charge_shared(ids[WIDE], 1);
+    }
+    memset(decisions, 'x', sizeof decisions);
+    charges[70].key_kind = 77;
+    ANSWER(TOLLGATE_E_ARGUMENT,
+           tollgate_check_many(limiter, &now, charges, 80, decisions, &allowed));
+    EQUAL(64, allowed);
+    EQUAL(limits[WIDE] - 64, left(limiter, 0, charges[0]));
+    EQUAL(limits[WIDE] - 64, decisions[63].remaining);
+    CHECK(decisions[64].status != TOLLGATE_OK);
+    charges[70] = tollgate_charge_bytes(ids[WIDE], NULL, 1, 1);
+    ANSWER(TOLLGATE_E_NULL, tollgate_check_many(limiter, &now, charges, 80, NULL, NULL));
+    EQUAL(limits[WIDE] - 128, left(limiter, 0, charges[0]));
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+/* What is charged always may exceed the limit; the debt has to pass before anything is admitted. */
+static void a_debt_blocks(void) {
+    uint64_t ids[POLICIES];
+    tollgate_limiter *limiter = three(ids);
+    tollgate_charge charge = tollgate_charge_shared(ids[NARROW], 10);
+    tollgate_decision decision;
+    tollgate_now now = at(0);
+    ANSWER(TOLLGATE_IMPOSSIBLE, tollgate_check(limiter, &now, &charge, 1, &decision));
+    EQUAL(TOLLGATE_NEVER, decision.retry_after_ns);
+    ANSWER(TOLLGATE_OK, tollgate_charge_always(limiter, &now, &charge, 1, &decision));
+    EQUAL(0, decision.remaining);
+    charge.cost = 1;
+    now = at(SECOND - 1);
+    ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, &decision));
+    EQUAL(1, decision.retry_after_ns);
+    now = at(SECOND);
+    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+/* A refund gives back what there is, up to the cost; a reset forgets one key and no other. */
+static void refunds_and_resets(void) {
+    uint64_t ids[POLICIES], given = 77;
+    tollgate_limiter *limiter = three(ids);
+    tollgate_charge mine = tollgate_charge_number(ids[WIDE], 1, 30), other = mine;
+    tollgate_now now = at(0);
+    other.number = 2;
+    ANSWER(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, &given));
+    EQUAL(0, given);
+    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &mine, 1, NULL));
+    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &other, 1, NULL));
+    mine.cost = 10;
+    ANSWER(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, &given));
+    EQUAL(10, given);
+    mine.cost = 1000;
+    ANSWER(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, NULL));
+    EQUAL(limits[WIDE], left(limiter, 0, mine));
+    EQUAL(limits[WIDE] - 30, left(limiter, 0, other));
+    mine.cost = 500;
+    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &mine, 1, NULL));
+    ANSWER(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &mine));
+    EQUAL(limits[WIDE], left(limiter, 0, mine));
+    EQUAL(limits[WIDE] - 30, left(limiter, 0, other));
+    mine.key_kind = 9;
+    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, &mine, &given));
+    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reset_key(limiter, &now, &mine));
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+/* A period holds up to its end, and the next one begins empty; the offset moves where it begins. */
+static void a_period_begins_anew(void) {
+    tollgate_policy policies[3];
+    static const char *const names[] = {"hour", "day east", "month"};
+    static const uint64_t ends[] = {1, 22, 31 * 24};
+    tollgate_limiter *limiter;
+    size_t i;
+    policies[0] = calendar(names[0], 5, TOLLGATE_HOUR);
+    policies[1] = calendar(names[1], 5, TOLLGATE_DAY);
+    policies[1].offset_seconds = 2 * 3600;
+    policies[2] = calendar(names[2], 5, TOLLGATE_MONTH);
+    limiter = limiter_of(policies, 3);
+    for (i = 0; i < 3; i++) {
+        tollgate_charge charge = tollgate_charge_shared(id_of(limiter, names[i]), 5);
+        tollgate_now now = at(0);
+        tollgate_decision decision;
+        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+        now = at(ends[i] * HOUR_NS - 1);
+        ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, &decision));
+        EQUAL(1, decision.retry_after_ns);
+        now = at(ends[i] * HOUR_NS);
+        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+        /* A clock that steps back opens nothing. */
+        now = at(0);
+        ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, NULL));
+    }
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+int main(void) {
+    all_layers_or_none();
+    the_longest_wait_holds();
+    as_many_charges_as_a_request_has();
+    an_error_charges_nothing();
+    a_batch_is_one_by_one();
+    a_bad_key_stops_a_batch();
+    a_debt_blocks();
+    refunds_and_resets();
+    a_period_begins_anew();
+    return passed();
+}

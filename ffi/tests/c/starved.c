@@ -1,0 +1,135 @@
+/* A process that the system gives no more memory: what is needed of the system is an error, what is
+ * there goes on, and once there is memory again so does everything. (Where not even the few bytes of
+ * a name can be had, making a limiter ends the process; requests need none.) */
+#include <sys/resource.h>
+
+#include "scene.h"
+
+static struct rlimit plenty;
+static void *behind;
+
+/* From now on no new page can be mapped. The allocator has small memory left, which it cannot give
+ * back to the system, since a block that is in use lies behind it. */
+static void starve(void) {
+    struct rlimit little;
+    void *spare = malloc(100000), *more = malloc(100000);
+    behind = malloc(64);
+    CHECK(spare != NULL && more != NULL && behind != NULL);
+    free(spare);
+    free(more);
+    CHECK(getrlimit(RLIMIT_AS, &plenty) == 0);
+    little = plenty;
+    little.rlim_cur = 1 << 20;
+    CHECK(setrlimit(RLIMIT_AS, &little) == 0);
+}
+
+/* Takes what is left as well, down to the last few bytes; a list of what was taken. */
+static void **take_all(void) {
+    void **taken = NULL, **block;
+    size_t size;
+    for (size = 1 << 16; size >= sizeof *block; size /= 2) {
+        while ((block = malloc(size)) != NULL) {
+            *block = taken;
+            taken = block;
+        }
+    }
+    return taken;
+}
+
+static void give_back(void **taken) {
+    while (taken != NULL) {
+        void **next = *taken;
+        free(taken);
+        taken = next;
+    }
+}
+
+static void feed(void) {
+    CHECK(setrlimit(RLIMIT_AS, &plenty) == 0);
+    free(behind);
+}
+
+/* Its keys take a kilobyte each: the first table is a map of its own. */
+static void a_limiter_needs_memory(void) {
+    tollgate_policy policies[2];
+    tollgate_limiter *limiter = NULL;
+    tollgate_error error;
+    int turn;
+    policies[0] = sliding("small", 5, SECOND);
+    policies[1] = sliding("large", 127, SECOND);
+    starve();
+    for (turn = 0; turn < 1000; turn++) {
+        limiter = (tollgate_limiter *)&limiter;
+        ANSWER(TOLLGATE_E_NO_MEMORY, tollgate_new(NULL, policies, 2, &limiter, &error));
+        CHECK(limiter == NULL);
+    }
+    feed();
+    EQUAL(TOLLGATE_E_NO_MEMORY, error.status);
+    /* Which of them depends on what the allocator has at hand. */
+    CHECK(strstr(error.message, "\"small\"") || strstr(error.message, "\"large\""));
+    ANSWER(TOLLGATE_OK, tollgate_new(NULL, policies, 2, &limiter, &error));
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+/* A clock's thread needs a stack. */
+static void a_thread_needs_a_stack(void) {
+    tollgate_clock *clock = (tollgate_clock *)&plenty;
+    starve();
+    ANSWER(TOLLGATE_E_SYSTEM, tollgate_clock_coarse(SECOND, &clock));
+    feed();
+    CHECK(clock == NULL);
+    ANSWER(TOLLGATE_OK, tollgate_clock_coarse(SECOND, &clock));
+    ANSWER(TOLLGATE_OK, tollgate_clock_free(clock));
+}
+
+/* Known keys go on exactly as before; new ones are refused as soon as they need a larger table. */
+static void known_keys_go_on(void) {
+    tollgate_policy policy = sliding("p", 100, SECOND);
+    tollgate_limiter *limiter = limiter_of(&policy, 1);
+    tollgate_charge charge = tollgate_charge_number(id_of(limiter, "p"), 0, 1);
+    tollgate_now now = at(0);
+    tollgate_decision decision;
+    uint64_t key, refused = 0;
+    void **taken;
+    for (key = 0; key < 100; key++) {
+        charge.number = key;
+        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+    }
+    starve();
+    taken = take_all();
+    for (key = 100; key < 3000; key++) {
+        tollgate_status status;
+        charge.number = key;
+        status = tollgate_check(limiter, &now, &charge, 1, &decision);
+        if (status != TOLLGATE_OK) {
+            ANSWER(TOLLGATE_TABLE_FULL, status);
+            EQUAL(TOLLGATE_TABLE_WAS_FULL, decision.flags);
+            refused++;
+        }
+    }
+    CHECK(refused > 1000);
+    for (key = 0; key < 100; key++) {
+        charge.number = key;
+        charge.cost = 99;
+        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+        charge.cost = 1;
+        ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, NULL));
+    }
+    feed();
+    give_back(taken);
+    /* One new key in 256 tries again. */
+    refused = 0;
+    for (charge.number = 10000; refused <= 256; charge.number++, refused++) {
+        if (tollgate_check(limiter, &now, &charge, 1, &decision) == TOLLGATE_OK) break;
+    }
+    CHECK(refused <= 256);
+    EQUAL(0, decision.flags);
+    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+}
+
+int main(void) {
+    a_limiter_needs_memory();
+    a_thread_needs_a_stack();
+    known_keys_go_on();
+    return passed();
+}

@@ -1,0 +1,164 @@
+/// Policies, builders, and every fault that a configuration can have.
+#include "check.hpp"
+
+using namespace tollgate;
+using namespace std::chrono_literals;
+
+static_assert(sizeof(limiter) == sizeof(void*));
+static_assert(std::is_nothrow_move_constructible_v<limiter> && std::is_nothrow_move_assignable_v<limiter>);
+static_assert(!std::is_copy_constructible_v<limiter> && !std::is_copy_assignable_v<limiter>);
+static_assert(!std::is_copy_constructible_v<manual_clock> && std::is_nothrow_move_constructible_v<manual_clock>);
+static_assert(!std::is_copy_constructible_v<session> && !std::is_move_constructible_v<session>);
+static_assert(!std::is_copy_constructible_v<reservation> && std::is_nothrow_move_constructible_v<reservation>);
+static_assert(!std::is_constructible_v<key, std::nullptr_t> && !std::is_constructible_v<key, bool>);
+static_assert(!std::is_constructible_v<key, char> && !std::is_constructible_v<key, double>);
+
+static policy user() { return policy::sliding("user", 20, 1min); }
+
+static std::error_code fault(policy policy) {
+    const auto built = limiter::builder().policy(std::move(policy)).try_build();
+    return built ? std::error_code() : built.error().code();
+}
+
+TEST(every_fault_of_a_policy_is_named) {
+    CHECK(!fault(user()));
+    CHECK(fault(policy::sliding("", 1, 1s)) == errc::name);
+    CHECK(fault(policy::sliding(std::string(65, 'x'), 1, 1s)) == errc::name);
+    CHECK(fault(policy::sliding("tab\t", 1, 1s)) == errc::name);
+    CHECK(fault(policy::sliding(std::string("us\0er", 5), 1, 1s)) == errc::name);
+    CHECK(fault(user().unit(std::string("a\0b", 3))) == errc::name);
+    CHECK(fault(policy::sliding("a", 0, 1s)) == errc::limit);
+    CHECK(fault(policy::sliding("a", (1ull << 40) + 1, 1s)) == errc::limit);
+    CHECK(!fault(policy::sliding("a", 1ull << 40, 1s)));
+    CHECK(fault(user().max_limit(19)) == errc::max_limit);
+    CHECK(fault(user().max_limit(0)) == errc::max_limit);
+    CHECK(!fault(user().max_limit(20)));
+    CHECK(fault(policy::sliding("a", 1, 999us)) == errc::window);
+    CHECK(fault(policy::sliding("a", 1, -1s)) == errc::window);
+    CHECK(fault(policy::sliding("a", 1, 0s)) == errc::window);
+    CHECK(fault(policy::sliding("a", 1, 24h * 400 + 1ns)) == errc::window);
+    CHECK(fault(policy::sliding("a", 1, std::chrono::hours::max())) == errc::window);
+    CHECK(!fault(policy::sliding("a", 1, 24h * 400)));
+    CHECK(!fault(policy::sliding("a", 1, std::chrono::duration<double>(0.25))));
+    CHECK(fault(user().buckets(1)) == errc::buckets);
+    CHECK(fault(user().buckets(0)) == errc::buckets);
+    CHECK(fault(user().buckets(128)) == errc::buckets);
+    CHECK(!fault(user().buckets(127)));
+    CHECK(fault(user().max_keys(0)) == errc::max_keys);
+    CHECK(fault(user().overflow(overflow::evict_lightest(0))) == errc::allowance);
+    CHECK(fault(user().overflow(overflow::evict_lightest(21))) == errc::allowance);
+    CHECK(!fault(user().overflow(overflow::evict_lightest(20))));
+    const auto day = [] { return policy::calendar("day", 5, period::day); };
+    CHECK(fault(day().offset(18h + 1s)) == errc::offset);
+    CHECK(fault(day().offset(-18h - 1s)) == errc::offset);
+    CHECK(fault(day().offset(std::chrono::seconds::max())) == errc::offset);
+    CHECK(fault(day().offset(std::chrono::seconds::min())) == errc::offset);
+    CHECK(!fault(day().offset(-18h)));
+    CHECK(!fault(policy::calendar("hour", 5, period::hour)));
+    CHECK(!fault(policy::calendar("month", 5, period::month).offset(18h)));
+}
+
+TEST(every_fault_of_a_builder_is_named) {
+    const auto fault = [](const builder& builder) {
+        const auto built = builder.try_build();
+        return built ? std::error_code() : built.error().code();
+    };
+    CHECK(fault(builder()) == errc::policies);
+    CHECK(fault(builder().policy(user()).policy(user())) == errc::duplicate_name);
+    CHECK(fault(builder().policy(user()).max_keys(0)) == errc::max_keys);
+    CHECK(fault(builder().policy(user()).seed({0, 0, 0, 0})) == errc::argument);
+    CHECK(fault(builder().policy(user()).overflow(overflow::evict_lightest(0))) == errc::allowance);
+    builder many;
+    for (int place = 0; place < 16; ++place) {
+        many.policy(policy::sliding("p" + std::to_string(place), 1, 1s));
+    }
+    CHECK(!fault(many));
+    CHECK(fault(many.policy(user())) == errc::policies);
+    auto clock = check::must(manual_clock::try_create());
+    const auto kept = std::move(clock);
+    CHECK(fault(builder().policy(user()).clock(clock)) == errc::handle);
+    CHECK(!fault(builder().policy(user()).clock(kept)));
+}
+
+TEST(a_builder_and_a_policy_work_as_values) {
+    auto policy = user();
+    policy.buckets(31).max_limit(1'000).max_keys(10).overflow(overflow::allow()).unit("tokens").offset(1h);
+    auto clock = check::must(manual_clock::try_create());
+    auto builder = limiter::builder();
+    builder.policy(policy).max_keys(100).overflow(overflow::deny()).clock(clock).seed({1, 2, 3, 4});
+    const auto first = check::must(builder.try_build());
+    const auto second = check::must(std::move(builder).policy(policy::sliding("b", 1, 1s)).max_keys(7)
+                                        .overflow(overflow::allow()).seed({9, 9, 9, 9}).try_build());
+    CHECK(!first.policy_at(1) && second.policy_at(1));
+}
+
+TEST(policies_are_found_by_name_and_by_place) {
+    const auto gate = check::must(
+        limiter::builder().policy(user().max_limit(100)).policy(policy::calendar("day", 5, period::day)).try_build());
+    const auto id = check::find(gate, "user");
+    CHECK(gate.policy_at(0) == id && gate.policy_at(1) == check::find(gate, "day") && !gate.policy_at(2));
+    CHECK(gate.policy_name(id) == "user" && gate.policy_name(*gate.policy_at(1)) == "day");
+    CHECK(gate.policy_name(policy_id()).empty());
+    for (const auto name : {std::string_view("nobody"), std::string_view("user\0", 5), std::string_view()}) {
+        const auto found = gate.try_policy(name);
+        CHECK(!found && found.error().code() == errc::policy);
+    }
+    CHECK(gate.try_policy(std::string(65, 'x')).error().code() == errc::policy);
+    // A part of a longer text, without a NUL behind it.
+    CHECK(*gate.try_policy(std::string_view("username", 4)) == id);
+    CHECK(policy_id::from_bits(id.to_bits()) == id && policy_id() != id);
+
+    CHECK(gate.limit(id) == 20);
+    CHECK(gate.try_set_limit(id, 100).has_value() && gate.limit(id) == 100);
+    CHECK(gate.try_set_limit(id, 101).error().code() == errc::max_limit);
+    CHECK(std::string(gate.try_set_limit(id, 101).error().what()).find("101") != std::string::npos);
+    CHECK(gate.try_set_limit(id, 0).error().code() == errc::limit);
+    CHECK(gate.try_set_limit(policy_id(), 1).error().code() == errc::policy);
+    CHECK(gate.resolution(id) == 1ns);
+    CHECK(!gate.limit(policy_id()) && !gate.resolution(policy_id()) && !gate.stats(policy_id()));
+}
+
+TEST(the_bound_and_the_overflow_are_the_builder_s_or_the_policy_s) {
+    const auto gate = check::must(limiter::builder()
+                                      .policy(user())
+                                      .policy(policy::sliding("open", 20, 1min).overflow(overflow::allow()))
+                                      .policy(policy::sliding("wide", 20, 1min).max_keys(1'000))
+                                      .max_keys(1)
+                                      .try_build());
+    const auto id = check::find(gate, "user"), open = check::find(gate, "open"), wide = check::find(gate, "wide");
+    const auto full = [&](policy_id policy) {
+        for (std::uint64_t number = 0; number < 500; ++number) {
+            const auto decision = gate.check({policy.charge(number, 1)});
+            if (decision.table_full()) return decision.verdict();
+        }
+        return verdict::invalid;
+    };
+    CHECK(full(id) == verdict::table_full);
+    CHECK(full(open) == verdict::allowed);
+    CHECK(full(wide) == verdict::invalid);
+    CHECK(gate.stats(id)->refused == 1 && gate.stats(open)->untracked == 1);
+    CHECK(gate.stats(wide)->admitted == 500);
+}
+
+TEST(handles_pass_to_c_and_back) {
+    auto gate = check::must(limiter::builder().policy(user()).try_build());
+    tollgate_limiter* raw = gate.release();
+    CHECK(gate.c() == nullptr && raw != nullptr);
+    const auto back = limiter::from_c(raw);
+    CHECK(back.c() == raw && back.limit(check::find(back, "user")) == 20);
+    // What was moved from is told, not used.
+    CHECK(gate.check({charge()}).code() == errc::null);
+    CHECK(gate.try_policy("user").error().code() == errc::null);
+    CHECK(gate.session().check({}).code() == errc::null);
+    CHECK(gate.at(now()).check({}).code() == errc::null);
+    CHECK(gate.maintain(10) && gate.now().monotonic() == 0ns);
+    gate = check::must(limiter::builder().policy(user()).try_build());
+    CHECK(gate.check({}).is_allowed());
+}
+
+TEST(the_rest_of_the_library) {
+    CHECK(version() == "0.1.0" && abi_matches());
+    const auto price = token_price::per_million(3'000'000, 15'000'000);
+    CHECK(price.cost(1'200, 640) == 13'200);
+    CHECK(token_price::per_million(1, 1).cost(1, 0) == 1);
+}

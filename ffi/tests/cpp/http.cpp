@@ -1,0 +1,86 @@
+/// The values of fields, and the body of a refusal.
+#include "check.hpp"
+
+using namespace tollgate;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct bench {
+    manual_clock clock = check::must(manual_clock::try_create());
+    limiter gate = check::must(limiter::builder()
+                                   .policy(policy::sliding("user", 2, 1min))
+                                   .policy(policy::calendar("tokens", 10'000, period::day).unit("tokens"))
+                                   .clock(clock)
+                                   .try_build());
+    std::array<layer, 2> layers;
+
+    bench() {
+        const auto user = check::find(gate, "user"), tokens = check::find(gate, "tokens");
+        const auto request = {user.charge("a", 2), tokens.charge("a", 512)};
+        CHECK(gate.check_layers(request, layers).is_allowed());
+        CHECK(!gate.check_layers(request, layers).is_allowed());
+    }
+};
+
+constexpr std::string_view policies = R"("user";q=2;w=60, "tokens";q=10000;w=86400;tollgate-unit="tokens")";
+constexpr std::string_view limits = R"("user";r=0;t=60, "tokens";r=9488;t=86400)";
+
+} // namespace
+
+TEST(waits_are_rounded_up_to_seconds) {
+    CHECK(http::retry_after_seconds(36'001ms) == 37 && http::retry_after_seconds(0s) == 1);
+    CHECK(http::reset_seconds(1ns) == 1 && http::reset_seconds(0s) == 0 && http::reset_seconds(1min) == 60);
+    CHECK(http::too_many_requests == 429 && http::retry_after_name == "retry-after");
+    CHECK(http::policy_name == "ratelimit-policy" && http::limit_name == "ratelimit");
+    CHECK(http::problem_type == "application/problem+json");
+}
+
+TEST(fields_as_strings) {
+    const bench it;
+    CHECK(check::must(http::try_policy(it.gate, it.layers)) == policies);
+    CHECK(check::must(http::try_limit(it.gate, it.layers)) == limits);
+    const auto body = check::must(http::try_problem(it.gate, it.layers));
+    CHECK(body.find(R"("violated-policies":["user"])") != body.npos && body.find("detail") == body.npos);
+    CHECK(check::must(http::try_problem(it.gate, it.layers, "slow down")).find(R"("detail":"slow down")") != body.npos);
+    // Longer than what is tried first.
+    const std::string speech(5'000, 's');
+    CHECK(check::must(http::try_problem(it.gate, it.layers, speech.c_str())).find(speech) != body.npos);
+    CHECK(check::must(http::try_policy(it.gate, {})).empty());
+    const layer foreign[1];
+    CHECK(http::try_limit(it.gate, foreign).error().code() == errc::policy);
+}
+
+TEST(fields_into_a_buffer_of_the_caller_s) {
+    const bench it;
+    char buffer[256];
+    const auto policy = http::write_policy(it.gate, it.layers, buffer);
+    CHECK(!policy.code && std::string_view(buffer, policy.size) == policies && buffer[policy.size] == '\0');
+    const auto limit = http::write_limit(it.gate, it.layers, buffer);
+    CHECK(!limit.code && std::string_view(buffer, limit.size) == limits);
+    const auto problem = http::write_problem(it.gate, it.layers, nullptr, buffer);
+    CHECK(!problem.code && problem.size < sizeof buffer && buffer[0] == '{');
+    // Too small: what is needed is told, and the text is empty. The NUL needs a place as well.
+    const auto small = http::write_limit(it.gate, it.layers, view<char>(buffer, limits.size()));
+    CHECK(small.code == errc::buffer && small.size == limits.size() && buffer[0] == '\0');
+    CHECK(http::write_limit(it.gate, it.layers, {}).size == limits.size());
+    CHECK(!http::write_limit(it.gate, it.layers, view<char>(buffer, limits.size() + 1)).code);
+    const std::vector<layer> many(17);
+    CHECK(http::write_policy(it.gate, many, buffer).code == errc::too_many);
+}
+
+#if TOLLGATE_EXCEPTIONS
+TEST(fields_by_what_throws) {
+    const bench it;
+    CHECK(http::policy(it.gate, it.layers) == policies && http::limit(it.gate, it.layers) == limits);
+    CHECK(http::problem(it.gate, it.layers, "why").size() > 100);
+    const layer foreign[1];
+    std::error_code code;
+    try {
+        (void)http::limit(it.gate, foreign);
+    } catch (const exception& why) {
+        code = why.code();
+    }
+    CHECK(code == errc::policy);
+}
+#endif

@@ -1,0 +1,135 @@
+/// Costs that are known only afterwards.
+#include "check.hpp"
+
+#include <thread>
+
+using namespace tollgate;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct bench {
+    manual_clock clock = check::must(manual_clock::try_create());
+    limiter gate = check::must(limiter::builder()
+                                   .policy(policy::sliding("requests", 10, 1min))
+                                   .policy(policy::sliding("tokens", 100, 1min))
+                                   .clock(clock)
+                                   .try_build());
+    policy_id requests = check::find(gate, "requests");
+    policy_id tokens = check::find(gate, "tokens");
+
+    [[nodiscard]] std::uint64_t left() const { return gate.peek({tokens.charge("a", 0)}).remaining(); }
+    [[nodiscard]] reservation reserve(std::uint64_t estimate) const {
+        return check::must(gate.reserve({requests.charge("a", 1), tokens.charge("a", estimate)}));
+    }
+};
+
+} // namespace
+
+TEST(a_reservation_is_extended_and_settled) {
+    const bench it;
+    auto held = it.reserve(30);
+    CHECK(held.is_open() && held.decision().is_allowed() && held.decision().policy() == it.requests);
+    CHECK(it.left() == 70 && held.charged(1) == 30 && held.charged(0) == 1 && !held.charged(2));
+    CHECK(it.gate.extend(held, {0, 20}).is_allowed() && held.charged(1) == 50);
+    const auto stop = it.gate.extend(held, {0, 51});
+    CHECK(stop.verdict() == verdict::denied && stop.policy() == it.tokens && stop.retry_after() == 1min);
+    CHECK(held.is_open() && it.left() == 50);
+    CHECK(it.gate.settle(held, {1, 42}).is_allowed());
+    CHECK(!held.is_open() && it.left() == 58 && held.charged(1) == 42);
+}
+
+TEST(more_than_was_reserved_is_a_debt) {
+    const bench it;
+    auto held = it.reserve(90);
+    const std::vector<std::uint64_t> actual = {1, 120};
+    CHECK(it.gate.settle(held, actual).is_allowed() && it.left() == 0);
+    CHECK(it.gate.check({it.tokens.charge("a", 1)}).verdict() == verdict::denied);
+}
+
+TEST(cancelled_it_has_cost_nothing) {
+    const bench it;
+    auto held = it.reserve(30);
+    CHECK(it.gate.cancel(held).is_allowed() && it.left() == 100 && !held.is_open());
+    CHECK(it.gate.cancel(held).code() == errc::closed);
+    CHECK(it.gate.extend(held, {0, 1}).code() == errc::closed);
+}
+
+TEST(a_refusal_is_the_decision) {
+    const bench it;
+    [[maybe_unused]] const auto kept = it.reserve(90);
+    std::array<layer, 2> layers;
+    const auto refused =
+        it.gate.reserve_layers({it.requests.charge("a", 1), it.tokens.charge("a", 20)}, layers);
+    CHECK(!refused && refused.error().verdict() == verdict::denied && refused.error().policy() == it.tokens);
+    CHECK(layers[1].violated() && !layers[0].violated() && it.left() == 10);
+    const std::vector<charge> many(9, it.tokens.charge("a", 1));
+    CHECK(it.gate.reserve(many).error().code() == errc::too_many && max_reserved == 8);
+}
+
+TEST(mistakes_are_told_and_leave_it_open) {
+    const bench it, other;
+    auto held = it.reserve(30);
+    CHECK(it.gate.extend(held, {1}).code() == errc::amounts);
+    CHECK(it.gate.settle(held, {1, 2, 3}).code() == errc::amounts);
+    CHECK(other.gate.settle(held, {1, 2}).code() == errc::foreign);
+    CHECK(other.gate.cancel(held).code() == errc::foreign);
+    CHECK(held.is_open() && it.left() == 70);
+    reservation none;
+    CHECK(!none.is_open() && !none.charged(0) && !none.decision().is_allowed());
+    CHECK(it.gate.settle(none, {1, 2}).code() == errc::handle);
+    CHECK(it.gate.cancel(none).code() == errc::handle);
+}
+
+TEST(it_moves_and_what_was_moved_from_is_none) {
+    const bench it;
+    auto first = it.reserve(30);
+    auto second = std::move(first);
+    CHECK(!first.is_open() && second.is_open() && !first.charged(0) && second.charged(1) == 30);
+    CHECK(it.gate.settle(first, {1, 0}).code() == errc::handle);
+    first = std::move(second);
+    CHECK(first.is_open() && !second.is_open());
+    // It may be settled on another thread than the one that made it.
+    std::thread([&] { CHECK(it.gate.settle(first, {1, 0}).is_allowed()); }).join();
+    CHECK(it.left() == 100);
+}
+
+TEST(destroyed_unsettled_it_stays_charged_until_its_window_has_passed) {
+    const bench it;
+    { [[maybe_unused]] const auto dropped = it.reserve(30); }
+    CHECK(it.left() == 70);
+    it.clock.advance(1min - 1ns);
+    CHECK(it.left() == 70);
+    it.clock.advance(1ns);
+    CHECK(it.left() == 100);
+}
+
+TEST(a_guard_cancels_what_nobody_has_settled) {
+    const bench it;
+    {
+        auto held = it.reserve(30);
+        const cancel_guard guard(it.gate, held);
+        CHECK(it.left() == 70);
+    }
+    CHECK(it.left() == 100);
+    {
+        auto held = it.reserve(30);
+        const cancel_guard guard(it.gate, held);
+        CHECK(it.gate.settle(held, {1, 25}).is_allowed());
+    }
+    CHECK(it.left() == 75);
+    static_assert(!std::is_copy_constructible_v<cancel_guard> && !std::is_move_constructible_v<cancel_guard>);
+}
+
+#if TOLLGATE_EXCEPTIONS
+TEST(a_guard_cancels_when_the_work_throws) {
+    const bench it;
+    try {
+        auto held = it.reserve(30);
+        const cancel_guard guard(it.gate, held);
+        throw 1;
+    } catch (int) {
+    }
+    CHECK(it.left() == 100);
+}
+#endif

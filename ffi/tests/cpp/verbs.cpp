@@ -1,0 +1,243 @@
+/// Every verb about requests, of limiters, instants and sessions.
+#include "check.hpp"
+
+#include <thread>
+
+using namespace tollgate;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A limiter whose clock stands.
+struct bench {
+    manual_clock clock = check::must(manual_clock::try_create());
+    limiter gate = check::must(limiter::builder()
+                                   .policy(policy::sliding("ip", 100, 1min))
+                                   .policy(policy::sliding("user", 2, 1min).max_limit(5))
+                                   .policy(policy::calendar("tokens", 10'000, period::day))
+                                   .clock(clock)
+                                   .try_build());
+    policy_id ip = check::find(gate, "ip");
+    policy_id user = check::find(gate, "user");
+    policy_id tokens = check::find(gate, "tokens");
+};
+
+} // namespace
+
+TEST(a_request_passes_all_layers_or_none) {
+    const bench it;
+    const std::array<std::uint8_t, 4> address = {192, 0, 2, 1};
+    const auto request = {it.ip.charge(key::ip(address), 1), it.user.charge("alice", 1),
+                          it.tokens.charge("alice", 512)};
+    CHECK(it.gate.check(request).is_allowed());
+    const auto allowed = it.gate.check(request);
+    CHECK(allowed.verdict() == verdict::allowed && !allowed.code() && !allowed.retry_after());
+    CHECK(allowed.policy() == it.user && allowed.limit() == 2 && allowed.remaining() == 0);
+    CHECK(allowed.reset_after() == 1min && !allowed.table_full());
+    it.clock.advance(20s);
+    const auto denied = it.gate.check(request);
+    CHECK(denied.verdict() == verdict::denied && !denied.is_allowed() && denied.code() == errc::denied);
+    CHECK(denied.policy() == it.user && denied.retry_after() == 40s && denied.reset_after() == 40s);
+    // The denial has cost nothing.
+    CHECK(it.gate.peek({it.ip.charge(key::ip(address), 1)}).remaining() == 98);
+    const auto never = it.gate.check({it.user.charge("alice", 3)});
+    CHECK(never.verdict() == verdict::impossible && !never.retry_after() && never.code() == errc::impossible);
+    it.clock.advance(40s - 1ns);
+    CHECK(!it.gate.check(request).is_allowed());
+    it.clock.advance(1ns);
+    CHECK(it.gate.check(request).is_allowed());
+}
+
+TEST(charges_come_in_any_container) {
+    const bench it;
+    const charge one = it.ip.charge("a", 1);
+    const charge array[] = {one, one};
+    std::array<charge, 3> standard;
+    standard.fill(one);
+    const std::vector<charge> vector(4, one);
+    CHECK(it.gate.check({one}).remaining() == 99);
+    CHECK(it.gate.check({one, one}).remaining() == 97);
+    CHECK(it.gate.check(array).remaining() == 95);
+    CHECK(it.gate.check(standard).remaining() == 92);
+    CHECK(it.gate.check(vector).remaining() == 88);
+    CHECK(it.gate.check({vector.data(), 2}).remaining() == 86);
+    CHECK(it.gate.check(view<const charge>(&one, 1)).remaining() == 85);
+    CHECK(it.gate.check({}).is_allowed());
+    static_assert(!std::is_constructible_v<view<layer>, const std::array<layer, 2>&>);
+    static_assert(!std::is_constructible_v<view<const charge>, std::vector<layer>>);
+    static_assert(!std::is_constructible_v<view<layer>, std::initializer_list<layer>>);
+}
+
+TEST(keys_of_every_kind_stand_apart) {
+    const bench it;
+    const auto left = [&](const key& key) { return it.gate.peek({it.ip.charge(key, 0)}).remaining(); };
+    const auto spend = [&](const key& key, std::uint64_t cost) {
+        CHECK(it.gate.check({it.ip.charge(key, cost)}).is_allowed());
+    };
+    const std::string text = "alice";
+    spend(text, 1);
+    CHECK(left("alice") == 99 && left(std::string_view("alice!", 5)) == 99 && left("bob") == 100);
+    const std::vector<unsigned char> bytes = {'a', 'l', 'i', 'c', 'e'};
+    const std::array<std::byte, 2> other = {std::byte{0}, std::byte{1}};
+    CHECK(left(key::bytes(bytes)) == 99 && left(key::bytes(other)) == 100);
+    CHECK(it.gate.check_key(it.ip, "alice", 2).remaining() == 97);
+    spend(std::string_view(), 3);
+    CHECK(left("") == 97);
+    spend(42, 4);
+    CHECK(left(42u) == 96 && left(std::int64_t{42}) == 96 && left(std::uint64_t{42}) == 96 && left("42") == 100);
+    spend(-1, 5);
+    CHECK(left(~std::uint64_t{0}) == 95);
+    spend(key::shared(), 6);
+    CHECK(left(key::shared()) == 94 && left(0) == 100);
+
+    const unsigned char v4[4] = {192, 0, 2, 1};
+    const std::array<std::uint8_t, 16> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1};
+    spend(key::ip(v4), 7);
+    CHECK(left(key::ip(mapped)) == 93 && left(key::bytes(v4)) == 100);
+    std::array<std::uint8_t, 16> v6 = {0x20, 0x01, 0x0d, 0xb8};
+    spend(key::ip(v6), 8);
+    spend(key::ip(v6, 128), 9);
+    v6[15] = 1;
+    CHECK(left(key::ip(v6)) == 92 && left(key::ip(v6, 64)) == 92 && left(key::ip(v6, 128)) == 100);
+    v6[7] = 1;
+    CHECK(left(key::ip(v6)) == 100);
+}
+
+TEST(what_is_no_request_is_invalid_and_charges_nothing) {
+    const bench it;
+    const std::array<std::uint8_t, 5> no_address = {};
+    const std::array<std::uint8_t, 16> v6 = {};
+    const auto good = it.ip.charge("a", 1);
+    const auto code = [&](const charge& bad) {
+        const auto decision = it.gate.check({good, bad});
+        CHECK(decision.verdict() == verdict::invalid && !decision.is_allowed() && !decision.retry_after());
+        return decision.code();
+    };
+    CHECK(code(charge()) == errc::policy);
+    CHECK(code(policy_id::from_bits(77).charge("a", 1)) == errc::policy);
+    CHECK(code(it.ip.charge(key::ip(no_address), 1)) == errc::argument);
+    CHECK(code(it.ip.charge(key::ip(v6, 0), 1)) == errc::argument);
+    CHECK(code(it.ip.charge(key::ip(v6, 129), 1)) == errc::argument);
+    CHECK(code(it.ip.charge("a", 1).limit(0)) == errc::argument);
+    const std::vector<charge> many(17, good);
+    CHECK(it.gate.check(many).code() == errc::too_many && max_charges == 16);
+    layer layers[1];
+    CHECK(it.gate.check_layers({good, good}, layers).code() == errc::buffer);
+    CHECK(it.gate.peek_layers({good, good}, layers).code() == errc::buffer);
+    CHECK(it.gate.reserve_layers({good, good}, layers).error().code() == errc::buffer);
+    CHECK(it.gate.peek({good}).remaining() == 100);
+    CHECK(decision().verdict() == verdict::invalid && decision().code() == errc::argument);
+}
+
+TEST(a_charge_may_have_a_limit_of_its_own) {
+    const bench it;
+    for (int turn = 0; turn < 5; ++turn) CHECK(it.gate.check({it.user.charge("paid", 1).limit(9)}).is_allowed());
+    const auto denied = it.gate.check({it.user.charge("paid", 1).limit(9)});
+    CHECK(denied.verdict() == verdict::denied && denied.limit() == 5);
+    const auto free = it.gate.check({it.user.charge("free", 2).limit(1)});
+    CHECK(free.verdict() == verdict::impossible && free.limit() == 1);
+    CHECK(it.user.charge("free", 2).limit(1).c().limit == 1);
+}
+
+TEST(layers_tell_how_each_policy_stands) {
+    const bench it;
+    std::array<layer, 3> layers;
+    const auto request = {it.ip.charge("a", 1), it.user.charge("alice", 2), it.tokens.charge("alice", 99'999)};
+    const auto decision = it.gate.check_layers(request, layers);
+    CHECK(decision.verdict() == verdict::impossible && decision.policy() == it.tokens);
+    CHECK(!layers[0].violated() && layers[0].policy() == it.ip && layers[0].remaining() == 100);
+    CHECK(layers[2].violated() && !layers[2].retry_after() && layers[2].limit() == 10'000);
+    CHECK(it.gate.check_layers({it.user.charge("alice", 2)}, layers).is_allowed());
+    CHECK(layers[0].remaining() == 0 && layers[0].reset_after() == 1min && !layers[0].retry_after());
+    CHECK(it.gate.peek_layers({it.user.charge("alice", 1)}, layers).verdict() == verdict::denied);
+    CHECK(layers[0].violated() && layers[0].retry_after() == 1min && !layers[0].table_full());
+    CHECK(layers[0].c().policy == it.user.to_bits() && layer().limit() == 0);
+}
+
+TEST(many_are_decided_in_their_order) {
+    const bench it;
+    const auto alice = it.user.charge("alice", 1);
+    const std::vector<charge> charges = {alice, it.user.charge("bob", 1), alice, charge(), alice};
+    std::vector<decision> decisions(charges.size());
+    CHECK(it.gate.check_many(charges, decisions) == 3);
+    CHECK(decisions[2].remaining() == 0 && decisions[2].is_allowed());
+    CHECK(decisions[3].code() == errc::policy && decisions[4].verdict() == verdict::denied);
+    // As far as both go.
+    decision one[1];
+    CHECK(it.gate.check_many({it.ip.charge(1, 1), it.ip.charge(1, 1)}, one) == 1);
+    CHECK(it.gate.peek({it.ip.charge(1, 0)}).remaining() == 99);
+    // A key that is none stops the batch, and what comes after is not charged.
+    std::vector<charge> stopped(40, it.ip.charge(2, 1));
+    stopped[35] = it.ip.charge(key::ip(std::string_view("?")), 1);
+    std::vector<decision> told(stopped.size());
+    CHECK(it.gate.check_many(stopped, told) == 32);
+    CHECK(told[31].is_allowed() && told[32].code() == errc::argument && told[39].code() == errc::argument);
+    CHECK(it.gate.peek({it.ip.charge(2, 0)}).remaining() == 68);
+}
+
+TEST(charges_are_forced_refunded_and_forgotten) {
+    const bench it;
+    CHECK(it.gate.charge({it.user.charge("alice", 4)}).is_allowed());
+    CHECK(it.gate.check({it.user.charge("alice", 1)}).verdict() == verdict::denied);
+    CHECK(*it.gate.try_refund(it.user.charge("alice", 3)) == 3);
+    CHECK(it.gate.check({it.user.charge("alice", 1)}).is_allowed());
+    CHECK(it.gate.try_refund(charge()).error().code() == errc::policy);
+    CHECK(it.gate.try_reset_key(it.user, "alice").has_value());
+    CHECK(it.gate.peek({it.user.charge("alice", 0)}).remaining() == 2);
+    CHECK(it.gate.try_reset_key(policy_id(), "alice").error().code() == errc::policy);
+    CHECK(*it.gate.try_refund(it.user.charge("alice", 1)) == 0);
+}
+
+TEST(instants_and_sessions_have_the_same_verbs) {
+    const bench it;
+    const now first(1h, 24h), later(1h + 1min, 24h);
+    CHECK(it.gate.at(first).check({it.user.charge("a", 2)}).is_allowed());
+    CHECK(it.gate.at(first).now().monotonic() == 1h);
+    CHECK(!it.gate.at(first).check({it.user.charge("a", 1)}).is_allowed());
+    CHECK(it.gate.at(later).peek({it.user.charge("a", 1)}).is_allowed());
+    {
+        const auto session = it.gate.session_at(later);
+        CHECK(session.now().monotonic() == 1h + 1min && session.now().since_1970() == 24h);
+        CHECK(session.check({it.user.charge("a", 1)}).is_allowed());
+        CHECK(session.check_key(it.user, "a", 1).remaining() == 0);
+        const auto nested = it.gate.session_at(first);
+        CHECK(nested.peek({it.user.charge("a", 1)}).verdict() == verdict::denied);
+        layer layers[1];
+        CHECK(session.check_layers({it.ip.charge("a", 1)}, layers).is_allowed());
+        CHECK(session.peek_layers({it.ip.charge("a", 0)}, layers).remaining() == 99);
+        CHECK(session.charge({it.ip.charge("a", 200)}).is_allowed());
+        CHECK(*session.try_refund(it.ip.charge("a", 1)) == 1);
+        CHECK(session.try_reset_key(it.ip, "a").has_value());
+        decision decided[1];
+        CHECK(session.check_many({it.ip.charge("a", 1)}, decided) == 1);
+        auto held = check::must(session.reserve({it.ip.charge("a", 1)}));
+        CHECK(session.extend(held, {1}).is_allowed() && session.settle(held, {1}).is_allowed());
+        auto other = check::must(session.reserve_layers({it.ip.charge("a", 1)}, layers));
+        CHECK(session.cancel(other).is_allowed() && layers[0].remaining() == 97);
+    }
+    it.clock.set(later);
+    const auto session = it.gate.session();
+    CHECK(session.now().monotonic() == later.monotonic());
+}
+
+TEST(stats_and_housekeeping) {
+    const bench it;
+    for (const auto* name : {"alice", "bob", "alice", "alice"}) (void)it.gate.check({it.user.charge(name, 1)});
+    const stats stats = *it.gate.stats(it.user);
+    CHECK(stats.admitted == 3 && stats.denied == 1 && stats.live_keys == 2 && stats.bytes > 0);
+    CHECK(stats.struct_size == sizeof stats && stats.used_slots == 2 && stats.slots >= 2);
+    CHECK(it.gate.maintain(1'000));
+}
+
+TEST(threads_share_a_limiter_and_spend_no_more_than_it) {
+    const bench it;
+    std::vector<std::thread> threads;
+    std::array<int, 4> allowed = {};
+    for (auto& mine : allowed) {
+        threads.emplace_back([&it, &mine] {
+            for (int turn = 0; turn < 1'000; ++turn) mine += it.gate.check({it.ip.charge("all", 1)}).is_allowed();
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(allowed[0] + allowed[1] + allowed[2] + allowed[3] == 100);
+}

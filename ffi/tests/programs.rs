@@ -1,0 +1,273 @@
+//! The C ABI from C: every program of `ffi/tests/c`, in each standard, by each compiler that is there,
+//! with the static library and with the shared one. And every name of the header is tested by one.
+
+mod toolchain;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use toolchain::{SYSTEM, compile, compilers, here, library, run, text};
+
+const COMPILERS: [&str; 2] = ["gcc", "clang"];
+const STANDARDS: [&str; 2] = ["-std=c99", "-std=c11"];
+
+/// Threads, processes and limits of memory, in strict standards as well; and a function that panics.
+const POSIX: [&str; 3] = ["-O1", "-D_XOPEN_SOURCE=700", "-DTOLLGATE_TEST_PANIC"];
+
+/// For every day; `.ci/ffi` calls for more.
+const FUZZED_CALLS: &str = "200000";
+
+/// No call answers these: room for no key is what 0 would say, which is the default; and no fault of
+/// a configuration is without a number of its own.
+const NEVER_ANSWERED: [&str; 2] = ["TOLLGATE_E_MAX_KEYS", "TOLLGATE_E_CONFIG"];
+
+fn sources() -> Vec<PathBuf> {
+    let folder = fs::read_dir(here().join("tests/c")).expect("a folder");
+    let mut sources: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    sources.retain(|path| path.extension().is_some_and(|kind| kind == "c"));
+    sources.sort();
+    sources
+}
+
+/// The shared library, under the name by which programs look for it.
+fn shared() -> &'static Path {
+    static SHARED: OnceLock<PathBuf> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared");
+        fs::create_dir_all(&folder).expect("a folder to write to");
+        let named = folder.join("libtollgate.so.0");
+        fs::copy(library().with_extension("so"), &named).expect("one beside the static library");
+        named
+    })
+}
+
+/// Compiles a program of one source, linked with this library.
+fn program(compiler: &str, flags: &[&str], source: &Path, library: &Path) -> PathBuf {
+    let stem = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let name =
+        [&stem(source), compiler, &flags.concat().replace('/', "_"), &stem(library)].join("-");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let checked: &[&str] = if cfg!(debug_assertions) { &["-DTOLLGATE_CHECKED"] } else { &[] };
+    let mut command = compile(compiler, &[flags, &POSIX, checked].concat());
+    run(command.arg(source).arg(library).args(SYSTEM).arg("-o").arg(&program));
+    program
+}
+
+fn started(program: &Path, library: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("LD_LIBRARY_PATH", library.parent().expect("a folder"));
+    command.env("TOLLGATE_CALLS", FUZZED_CALLS);
+    command
+}
+
+/// How many checks a program says that it has passed.
+fn checks(output: &Output) -> Option<u64> {
+    text(&output.stdout).lines().last()?.strip_suffix(" checks")?.parse().ok()
+}
+
+fn all_pass(library: &Path) {
+    for compiler in compilers(&COMPILERS) {
+        for standard in STANDARDS {
+            for source in sources() {
+                let output =
+                    run(&mut started(&program(compiler, &[standard], &source, library), library));
+                let count = checks(&output).unwrap_or_default();
+                println!("{compiler} {standard} {}: {count} checks", source.display());
+                assert!(count > 0, "{} has checked nothing", source.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn with_the_static_library() {
+    all_pass(library());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn with_the_shared_library() {
+    all_pass(shared());
+}
+
+/// What the header declares.
+#[derive(Debug, Default)]
+struct Names {
+    functions: BTreeSet<String>,
+    inline: BTreeSet<String>,
+    statuses: BTreeSet<String>,
+    constants: BTreeSet<String>,
+}
+
+/// The code without comments.
+fn code(text: &str) -> String {
+    let mut code = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("/*") {
+        let length = rest[start..].find("*/").map_or(rest.len() - start, |length| length + 2);
+        code.push_str(&rest[..start]);
+        rest = &rest[start + length..];
+    }
+    code.push_str(rest);
+    code.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The words of a text, each with what comes before and after it, spaces left out.
+fn words(code: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    let part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let starts = code
+        .char_indices()
+        .filter(move |(place, letter)| part(*letter) && !code[..*place].ends_with(part));
+    starts.map(move |(place, _)| {
+        let rest = &code[place..];
+        let length = rest.find(|letter| !part(letter)).unwrap_or(rest.len());
+        (code[..place].trim_end(), &rest[..length], rest[length..].trim_start())
+    })
+}
+
+impl Names {
+    fn of(header: &str) -> Self {
+        let (mut names, header) = (Names::default(), code(header));
+        for (before, word, after) in words(&header) {
+            let of = match word {
+                _ if before.ends_with("#define") && word != "TOLLGATE_H" => &mut names.constants,
+                _ if word.starts_with("TOLLGATE_") && after.starts_with("= ") => {
+                    &mut names.statuses
+                }
+                _ if !word.starts_with("tollgate_") || !after.starts_with('(') => continue,
+                _ if before.lines().last().is_some_and(inline) => &mut names.inline,
+                _ => &mut names.functions,
+            };
+            of.insert(word.to_owned());
+        }
+        names
+    }
+
+    /// Those that no test is about: a function that is not called, a status that no call is held to.
+    fn untested(&self, sources: &[String]) -> Vec<&str> {
+        let (mut named, mut called, mut answered) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for source in sources {
+            for (before, word, after) in words(source) {
+                named.insert(word);
+                if after.starts_with('(') {
+                    called.insert(word);
+                }
+                if before.ends_with("ANSWER(") || before.ends_with("FAULT(") {
+                    answered.insert(word);
+                }
+            }
+        }
+        answered.extend(NEVER_ANSWERED.into_iter().filter(|name| named.contains(name)));
+        let kinds = [
+            (&self.functions, &called),
+            (&self.inline, &called),
+            (&self.statuses, &answered),
+            (&self.constants, &named),
+        ];
+        kinds
+            .into_iter()
+            .flat_map(|(all, tested)| {
+                all.iter().map(String::as_str).filter(|name| !tested.contains(name))
+            })
+            .collect()
+    }
+}
+
+fn inline(line: &str) -> bool {
+    line.starts_with("static inline")
+}
+
+fn header() -> String {
+    fs::read_to_string(here().join("../include/tollgate.h")).expect("a header")
+}
+
+/// Every function is called, every status is what some call must answer, every constant is used, by a
+/// program that knows why: the fuzzer does not count.
+#[test]
+fn every_name_is_tested() {
+    let mut tests = sources();
+    tests.retain(|path| !path.ends_with("fuzz.c"));
+    tests.push(here().join("tests/c/scene.h"));
+    let tests: Vec<_> =
+        tests.iter().map(|path| code(&fs::read_to_string(path).expect("text"))).collect();
+    let names = Names::of(&header());
+    let counts =
+        [&names.functions, &names.inline, &names.statuses, &names.constants].map(|of| of.len());
+    println!("functions, inline ones, statuses, constants: {counts:?}");
+    assert!(
+        counts.into_iter().zip([30, 5, 28, 20]).all(|(count, least)| count >= least),
+        "{names:?}"
+    );
+    assert_eq!(names.untested(&tests), Vec::<&str>::new());
+}
+
+/// A name that is not tested is found, though a comment speaks of it.
+#[test]
+fn an_untested_name_is_found() {
+    let header = "#define TOLLGATE_NEW 1\nenum { TOLLGATE_E_NEW = -40, };\nint tollgate_new_one(int a);\n\
+                  static inline int tollgate_new_two(int a) { return a; }\n";
+    let names = Names::of(header);
+    let all = ["tollgate_new_one", "tollgate_new_two", "TOLLGATE_E_NEW", "TOLLGATE_NEW"];
+    let spoken = code("/* tollgate_new_one(1) TOLLGATE_NEW */ // ANSWER(TOLLGATE_E_NEW, 1)");
+    assert_eq!(names.untested(&[spoken]), all);
+    let named =
+        code("f = tollgate_new_one; tollgate_new_two (1); x = TOLLGATE_E_NEW; TOLLGATE_NEW_ER");
+    assert_eq!(names.untested(&[named]), ["tollgate_new_one", "TOLLGATE_E_NEW", "TOLLGATE_NEW"]);
+    let tested =
+        code("ANSWER(\nTOLLGATE_E_NEW, tollgate_new_one(TOLLGATE_NEW) + tollgate_new_two(1));");
+    assert_eq!(names.untested(&[tested]), Vec::<&str>::new());
+}
+
+/// The shared library offers what the header declares, and nothing else.
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_else_is_exported() {
+    let output = run(Command::new("nm").args(["-D", "--defined-only", "-P"]).arg(shared()));
+    let symbols = text(&output.stdout);
+    let exported: BTreeSet<_> =
+        symbols.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    assert_eq!(exported, Names::of(&header()).functions);
+}
+
+/// A check that fails fails its program, which says where; and so does a program without checks.
+#[test]
+fn a_failure_is_seen() {
+    let cases = [
+        ("EQUAL(0, tollgate_abi_version() + 1);", "expected 0, not 1"),
+        ("ANSWER(TOLLGATE_OK, tollgate_clock_manual(NULL));", "status 0, not -1"),
+        ("TEXT(\"no\", tollgate_version());", "failing.c:2: tollgate_version()"),
+        ("CHECK(tollgate_strerror(0) == NULL);", "failing.c:2: tollgate_strerror(0) == NULL"),
+        ("", ""),
+    ];
+    for compiler in compilers(&COMPILERS) {
+        for (statement, said) in cases {
+            let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing.c");
+            let program_text =
+                format!("#include <check.h>\nint main(void) {{ {statement} return passed(); }}\n");
+            fs::write(&source, program_text).expect("a folder to write to");
+            let folder = format!("-I{}", here().join("tests/c").display());
+            let program = program(compiler, &["-std=c11", &folder], &source, library());
+            let output = started(&program, library()).output().expect("a program");
+            assert_eq!(output.status.code(), Some(1), "{statement}");
+            assert!(text(&output.stderr).contains(said), "{statement}: {}", text(&output.stderr));
+        }
+    }
+}
+
+/// One unit too many is noticed by the fuzzer.
+#[test]
+fn a_fuzzer_that_allows_less_fails() {
+    let source = here().join("tests/c/fuzz.c");
+    for compiler in compilers(&COMPILERS) {
+        let program = program(compiler, &["-std=c11", "-DPLANTED"], &source, library());
+        let output = started(&program, library()).output().expect("a program");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("units < ALLOWED"), "{}", text(&output.stderr));
+    }
+}

@@ -1,0 +1,231 @@
+//! The servers of `examples/servers`, asked from outside over real connections: what they let through
+//! is what their limits allow, and who obeys `Retry-After` is let in. `.ci/servers` builds them and
+//! runs this; their paths are in `TOLLGATE_SERVERS`.
+
+mod client;
+mod load;
+mod server;
+
+use client::Client;
+use load::{Group, Tally};
+use server::{Limits, Server, TOKENS_OF_AN_ANSWER};
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const MINUTE_MS: u64 = 60_000;
+
+fn programs() -> Vec<PathBuf> {
+    let programs = std::env::var_os("TOLLGATE_SERVERS").expect("TOLLGATE_SERVERS: their paths");
+    std::env::split_paths(&programs).collect()
+}
+
+fn loopback(net: u8, host: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, net, host)
+}
+
+/// In a window of an hour, which no run outlasts, each key gets exactly its limit.
+const LIMITS: Limits = Limits {
+    address: 5_000,
+    user: 1_500,
+    tokens: ANSWERS * TOKENS_OF_AN_ANSWER,
+    window_ms: 60 * MINUTE_MS,
+};
+const ANSWERS: u64 = 600;
+
+/// Addresses without a user, two connections each.
+fn by_address() -> Vec<Group> {
+    let group = |host| Group {
+        user: None,
+        path: "/",
+        from: vec![loopback(1, host); 2],
+        requests: 3_000,
+        room: LIMITS.address,
+        denied_by: "ip",
+    };
+    (1..=4).map(group).collect()
+}
+
+/// Users who come from two addresses at once.
+fn by_user() -> Vec<Group> {
+    let group = |(host, user)| Group {
+        user: Some(user),
+        path: "/",
+        from: vec![loopback(2, host), loopback(2, host + 100)],
+        requests: 1_250,
+        room: LIMITS.user,
+        denied_by: "user",
+    };
+    (1..).zip(["ada", "ann", "amy", "abe"]).map(group).collect()
+}
+
+/// Users who ask for answers until their tokens are spent.
+fn by_tokens() -> Vec<Group> {
+    let group = |(host, user)| Group {
+        user: Some(user),
+        path: "/ai",
+        from: vec![loopback(3, host); 2],
+        requests: 2_000,
+        room: ANSWERS,
+        denied_by: "tokens",
+    };
+    (1..).zip(["eve", "fay", "guy", "hal"]).map(group).collect()
+}
+
+/// What was denied for its tokens was charged nowhere: the address and the user of it have the rest.
+fn all_or_nothing() -> Vec<Group> {
+    let address = Group {
+        user: None,
+        path: "/",
+        from: vec![loopback(3, 1); 3],
+        requests: 1_700,
+        room: LIMITS.address - ANSWERS,
+        denied_by: "ip",
+    };
+    let user = Group {
+        user: Some("eve"),
+        path: "/",
+        from: vec![loopback(4, 1), loopback(4, 2)],
+        requests: 800,
+        room: LIMITS.user - ANSWERS,
+        denied_by: "user",
+    };
+    vec![address, user]
+}
+
+/// The sum of all responses, each group held to its room.
+fn counted(server: &Server) -> Result<Tally, String> {
+    let mut sum = Tally::default();
+    for groups in [by_address(), by_user(), by_tokens(), all_or_nothing()] {
+        let tallies = load::run(server.address, LIMITS, &groups)?;
+        for (group, tally) in groups.iter().zip(tallies) {
+            group.hold(&tally)?;
+            sum.allowed += tally.allowed;
+            sum.denied += tally.denied;
+        }
+    }
+    Ok(sum)
+}
+
+fn day() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() / 86_400)
+}
+
+#[test]
+#[ignore = ".ci/servers builds the servers and runs this"]
+fn each_key_gets_its_limit() {
+    let mut all = 0;
+    for program in programs() {
+        let name = program.display();
+        let begun = Instant::now();
+        let sum = loop {
+            let today = day();
+            let sum = counted(&Server::start(&program, LIMITS));
+            // At midnight the tokens begin anew: then once more.
+            if day() == today {
+                break sum.unwrap_or_else(|why| panic!("{name}: {why}"));
+            }
+        };
+        let requests = sum.allowed + sum.denied;
+        let rate = requests as f64 / begun.elapsed().as_secs_f64();
+        println!(
+            "{name}: {requests} requests, {} times 200, {} times 429: as the limits allow; {rate:.0}/s",
+            sum.allowed, sum.denied
+        );
+        all += requests;
+    }
+    assert!(all >= 50_000 * programs().len() as u64, "{all} requests are too few");
+}
+
+/// Users of a short window, each on a connection of their own, until three times refused.
+const SHORT: Limits = Limits { address: 1_000_000, user: 5, tokens: 1_000_000, window_ms: 1_500 };
+
+/// Asks until there is no room, waits as `patience` makes of the wait that was told, and asks again;
+/// three times. Meanwhile no window has more than the limit.
+fn comes_back(
+    client: &mut Client,
+    limits: Limits,
+    user: &str,
+    patience: fn(Duration) -> Duration,
+) -> Result<(), String> {
+    let mut sent: VecDeque<Instant> = VecDeque::new();
+    let window = Duration::from_millis(limits.window_ms);
+    for round in 0..3 {
+        let mut wait = Duration::ZERO;
+        for ask in 0.. {
+            let response = client.get("/", Some(user)).map_err(|why| why.to_string())?;
+            match response.status {
+                200 => {}
+                429 if ask == 0 && round > 0 => return Err(format!("denied after {wait:?}")),
+                429 => {
+                    wait = response.retry_after()?;
+                    break;
+                }
+                status => return Err(format!("status {status}")),
+            }
+            // This one was decided before it was received, the one so many before after it was sent.
+            sent.push_back(response.sent);
+            if sent.len() as u64 > limits.user {
+                let first = sent.pop_front().unwrap_or(response.sent);
+                if response.received - first < window {
+                    return Err("more than the limit in a window".into());
+                }
+            }
+        }
+        std::thread::sleep(patience(wait));
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = ".ci/servers builds the servers and runs this"]
+fn who_obeys_is_let_in() {
+    for program in programs() {
+        let server = Server::start(&program, SHORT);
+        let users = ["ida", "jan", "kim", "lea", "max", "nan"];
+        std::thread::scope(|scope| {
+            let running = users.map(|user| {
+                let mut client = Client::new(server.address, loopback(5, 1));
+                scope.spawn(move || comes_back(&mut client, SHORT, user, |wait| wait))
+            });
+            for (user, running) in users.into_iter().zip(running) {
+                assert_eq!(running.join().expect("no panic"), Ok(()), "{user}");
+            }
+        });
+        println!("{}: {} users obeyed and were let in", program.display(), users.len());
+    }
+}
+
+/// The checks see a server that lets one more through, and a client that does not wait.
+#[test]
+#[ignore = ".ci/servers builds the servers and runs this"]
+fn a_fault_is_noticed() {
+    for program in programs() {
+        let limits = Limits { address: 21, user: 5, tokens: 1_000_000, window_ms: 60 * MINUTE_MS };
+        let server = Server::start(&program, limits);
+        let asked = Group {
+            user: None,
+            path: "/",
+            from: vec![loopback(6, 1); 2],
+            requests: 20,
+            room: 20,
+            denied_by: "ip",
+        };
+        let tallies = load::run(server.address, limits, std::slice::from_ref(&asked));
+        let tallies = tallies.expect("answers as they should be");
+        assert_eq!(tallies, [Tally { allowed: 21, denied: 19 }]);
+        assert!(asked.hold(&tallies[0]).is_err(), "one too many is not seen");
+        let wrong = Limits { address: 20, ..limits };
+        assert!(load::run(server.address, wrong, &[asked]).is_err(), "a wrong field is not seen");
+
+        let mut client = Client::new(server.address, loopback(6, 2));
+        let impatient = comes_back(&mut client, limits, "eve", |_| Duration::ZERO);
+        assert_eq!(impatient, Err("denied after 0ns".to_owned()));
+        // Five are let through in every window of an hour: were the window shorter, it would be seen.
+        let shorter = Server::start(&program, SHORT);
+        let mut client = Client::new(shorter.address, loopback(6, 3));
+        let over = comes_back(&mut client, limits, "eve", |wait| wait);
+        assert_eq!(over, Err("more than the limit in a window".to_owned()));
+    }
+}

@@ -1,0 +1,4 @@
+//! See [`tollgate_fuzz::policy_file`].
+#![cfg_attr(fuzzing, no_main)]
+
+tollgate_fuzz::target!(policy_file);

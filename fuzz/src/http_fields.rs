@@ -1,0 +1,75 @@
+//! HTTP fields and bodies of items that nobody would make: hostile names, units, numbers and times.
+
+use crate::{Reached, fields};
+use arbitrary::{Arbitrary, Unstructured};
+use std::time::Duration;
+use tollgate::Layer;
+use tollgate::http::Item;
+
+pub const WANTED: [&str; 6] =
+    ["detail", "no items", "several items", "not ASCII", "unit", "violated"];
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    wait: Duration,
+    detail: Option<&'a str>,
+    items: Vec<Sample<'a>>,
+}
+
+/// What an [`Item`] is made of.
+#[derive(Arbitrary, Debug)]
+struct Sample<'a> {
+    name: &'a str,
+    unit: Option<Unit<'a>>,
+    window: Duration,
+    limit: u64,
+    remaining: u64,
+    violated: bool,
+    retry_after: Option<Duration>,
+    reset_after: Duration,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Unit<'a> {
+    Any(&'a str),
+    Requests,
+    ContentBytes,
+    ConcurrentRequests,
+}
+
+impl<'a> Sample<'a> {
+    fn item(&self) -> Item<'a> {
+        let mut layer = Layer::default();
+        (layer.limit, layer.remaining, layer.violated) =
+            (self.limit, self.remaining, self.violated);
+        (layer.retry_after, layer.reset_after) = (self.retry_after, self.reset_after);
+        let item = Item::new(self.name, self.window, layer);
+        match self.unit {
+            None => item,
+            Some(Unit::Any(unit)) => item.with_unit(unit),
+            Some(Unit::Requests) => item.with_unit("requests"),
+            Some(Unit::ContentBytes) => item.with_unit("content-bytes"),
+            Some(Unit::ConcurrentRequests) => item.with_unit("concurrent-requests"),
+        }
+    }
+}
+
+/// # Panics
+/// If a field or a body cannot be read back.
+pub fn run(data: &[u8]) -> Reached {
+    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else {
+        return Reached::new();
+    };
+    let items: Vec<Item<'_>> = input.items.iter().map(Sample::item).collect();
+    fields::check(&items, input.detail);
+    fields::check_wait(input.wait);
+    let reached = [
+        ("detail", input.detail.is_some_and(|detail| !detail.is_empty())),
+        ("no items", items.is_empty()),
+        ("several items", items.len() > 2),
+        ("not ASCII", items.iter().any(|item| !item.name.is_ascii())),
+        ("unit", items.iter().any(|item| item.unit.is_some())),
+        ("violated", items.iter().any(|item| item.layer.violated)),
+    ];
+    reached.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,173 @@
+//! The limiter as it is, or with a fault planted in front of it: a checker that finds none of these
+//! proves nothing.
+
+use std::cell::Cell;
+use std::time::Duration;
+use tollgate::{
+    Charge, Decision, Layer, Limiter, MAX_CHARGES, MAX_RESERVED, Now, PolicyId, Reservation,
+    ReservationError, Session,
+};
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One admitted request in so many is not charged.
+    ForgetsOneIn(u32),
+    /// `retry_after` is a nanosecond too short.
+    HastyWait,
+    /// `retry_after` is a nanosecond too long.
+    LazyWait,
+    /// A denied request is charged to the layers that had room.
+    ChargesTheDenied,
+    /// What was reserved in vain is not given back.
+    KeepsTheRest,
+    /// What a reservation has cost beyond its estimate is not charged.
+    ForgivesTheExcess,
+    /// An extension is granted and not charged.
+    ForgetsExtensions,
+    /// A budget or window is not cleared.
+    IgnoresReset,
+}
+
+impl Fault {
+    pub const ALL: [Fault; 8] = [
+        Fault::ForgetsOneIn(7),
+        Fault::HastyWait,
+        Fault::LazyWait,
+        Fault::ChargesTheDenied,
+        Fault::KeepsTheRest,
+        Fault::ForgivesTheExcess,
+        Fault::ForgetsExtensions,
+        Fault::IgnoresReset,
+    ];
+}
+
+/// A limiter, and what is wrong with it.
+#[derive(Debug)]
+pub struct Gate {
+    pub limiter: Limiter,
+    fault: Option<Fault>,
+    admitted: Cell<u32>,
+}
+
+impl Gate {
+    pub fn new(limiter: Limiter, fault: Option<Fault>) -> Self {
+        Gate { limiter, fault, admitted: Cell::new(0) }
+    }
+
+    pub fn at(&self, now: Now) -> Desk<'_> {
+        Desk { session: self.limiter.session_at(now), gate: self }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// Whether this is the admitted request that is forgotten.
+    fn forgets(&self) -> bool {
+        let Some(Fault::ForgetsOneIn(number)) = self.fault else { return false };
+        self.admitted.set(self.admitted.get() + 1);
+        self.admitted.get().is_multiple_of(number)
+    }
+}
+
+/// A session behind the fault.
+#[derive(Debug)]
+pub struct Desk<'l> {
+    session: Session<'l>,
+    gate: &'l Gate,
+}
+
+impl Desk<'_> {
+    pub fn session(&self) -> &Session<'_> {
+        &self.session
+    }
+
+    pub fn check(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
+        let mut own = [Layer::default(); MAX_CHARGES];
+        let mut decision = self.session.check_layers(charges, &mut own);
+        if decision.is_allowed() && self.gate.forgets() {
+            self.give_back(charges);
+        }
+        if decision.retry_after.is_some() {
+            self.denied(charges, &own);
+        }
+        own.iter_mut().for_each(|layer| self.tell(&mut layer.retry_after));
+        self.tell(&mut decision.retry_after);
+        layers.iter_mut().zip(own).for_each(|(layer, own)| *layer = own);
+        decision
+    }
+
+    pub fn reserve(
+        &self,
+        charges: &[Charge<'_>],
+        layers: &mut [Layer],
+    ) -> Result<Reservation, Decision> {
+        let reserved = self.session.reserve_layers(charges, layers);
+        if reserved.is_ok() && self.gate.forgets() {
+            self.give_back(charges);
+        }
+        reserved
+    }
+
+    pub fn extend(
+        &self,
+        reservation: &mut Reservation,
+        charges: &[Charge<'_>],
+        more: &[u64],
+    ) -> Result<Decision, ReservationError> {
+        let decision = self.session.extend(reservation, more)?;
+        if decision.is_allowed() && self.gate.has(Fault::ForgetsExtensions) {
+            self.give_back(charges);
+        }
+        Ok(decision)
+    }
+
+    pub fn settle(
+        &self,
+        reservation: &mut Reservation,
+        actual: &[u64],
+    ) -> Result<Decision, ReservationError> {
+        let mut settled = [0; MAX_RESERVED];
+        for (layer, (settled, actual)) in settled.iter_mut().zip(actual).enumerate() {
+            let charged = reservation.charged(layer).unwrap_or_default();
+            *settled = match self.gate.fault {
+                Some(Fault::KeepsTheRest) => charged.max(*actual),
+                Some(Fault::ForgivesTheExcess) => charged.min(*actual),
+                _ => *actual,
+            };
+        }
+        self.session.settle(reservation, settled.get(..actual.len()).unwrap_or(actual))
+    }
+
+    pub fn reset_key(&self, policy: PolicyId, key: u64) {
+        if !self.gate.has(Fault::IgnoresReset) {
+            self.session.reset_key(policy, key);
+        }
+    }
+
+    fn give_back(&self, charges: &[Charge<'_>]) {
+        for charge in charges {
+            self.session.refund(charge);
+        }
+    }
+
+    fn denied(&self, charges: &[Charge<'_>], layers: &[Layer]) {
+        if self.gate.has(Fault::ChargesTheDenied) {
+            for (charge, _) in charges.iter().zip(layers).filter(|(_, layer)| !layer.violated) {
+                self.session.check(&[*charge]);
+            }
+        }
+    }
+
+    fn tell(&self, wait: &mut Option<Duration>) {
+        let least = Duration::from_nanos(1);
+        if let Some(wait) = wait {
+            match self.gate.fault {
+                Some(Fault::HastyWait) => *wait -= least,
+                Some(Fault::LazyWait) => *wait += least,
+                _ => {}
+            }
+        }
+    }
+}
