@@ -127,6 +127,32 @@ breakages! {
     TakeRelaxed,
     /// Statistics: a thread's number is handed on relaxed.
     HandOnRelaxed,
+    /// Layers: what a look has found room for is charged, whatever has come since.
+    LookIsEnough,
+    /// Layers: a lost race is undone by taking what is oldest, not what was charged.
+    UndoOldest,
+    /// Reservation: all layers but the first stay charged with the estimate.
+    SettleFirstLayer,
+    /// Reservation: what comes back is taken from the present window or period.
+    SettlePresent,
+    /// Reservation: when the first charge has passed, the last extension stays charged.
+    LastExtensionStays,
+    /// Reservation: when the first charge has passed, more than the extension returns.
+    LastExtensionUncut,
+    /// Reservation: more than was reserved is charged only where there is room.
+    DebtRefused,
+    /// Reservation: more than was reserved is not charged at all.
+    DebtForgiven,
+    /// Reservation: all that was used is charged where that is more than reserved.
+    DebtWhole,
+    /// Reservation: a stop is noted as if it had been charged.
+    StopNoted,
+    /// Reservation: what was closed can be closed again.
+    CloseTwice,
+    /// Ring: a charge merged while it is given back is taken for a newer one.
+    MergedIsNewer,
+    /// Table: keys are pending though their array was unlinked since, so that a new one is refused.
+    UnlinkedSince,
 }
 
 #[cfg(all(test, tollgate_model))]

@@ -191,6 +191,8 @@ impl<'l> Context<'l> {
             let Some(Some(line)) = rest.first_mut() else {
                 continue;
             };
+            // Schedules: layers with LookIsEnough.
+            let mode = if broken(Breakage::LookIsEnough) { Mode::Force } else { mode };
             let full = self.charge_line(line, mode);
             if full.is_ok() && line.outcome.admitted {
                 line.correct(charged);
@@ -250,7 +252,9 @@ impl<'l> Context<'l> {
         if broken(Breakage::NoUndo) || line.table_full {
             return;
         }
-        let from = Some((line.outcome.at, line.cost));
+        // By receipt: it may have expired. Schedules: late undo with UndoOldest.
+        let receipt = (line.outcome.at, line.cost);
+        let from = if broken(Breakage::UndoOldest) { None } else { Some(receipt) };
         let given = line.meter.give_back(line.key, self.now, from, line.cost, &self.guard);
         line.outcome.used = line.outcome.used.saturating_sub(given);
     }

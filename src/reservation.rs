@@ -1,5 +1,6 @@
 //! A charge whose cost is known only afterwards: reserved, extended, settled.
 
+use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
 use crate::counter::Outcome;
 use crate::decision::{Decision, Layer};
@@ -144,7 +145,8 @@ impl Reservation {
         if amounts != self.len {
             return Err(ReservationError::Amounts { expected: self.len, value: amounts });
         }
-        if self.open { Ok(()) } else { Err(ReservationError::Closed) }
+        let open = self.open || broken(Breakage::CloseTwice);
+        if open { Ok(()) } else { Err(ReservationError::Closed) }
     }
 }
 
@@ -176,12 +178,18 @@ impl Held {
     /// Gives `amount` of what was charged back.
     fn give_back(&self, context: &Context<'_>, line: &Line<'_>, amount: u64) {
         let give_back = |from: (u64, u64), amount: u64| {
-            line.meter.give_back(self.key, context.now, Some(from), amount, &context.guard)
+            // By receipt: it may have expired. Schedules: reserved with SettlePresent.
+            let from = if broken(Breakage::SettlePresent) { None } else { Some(from) };
+            line.meter.give_back(self.key, context.now, from, amount, &context.guard)
         };
         // As long as the first charge counts, so do all.
         let given = give_back((self.first_at, self.first), amount);
-        if given < amount && self.last_at > self.first_at {
-            give_back((self.last_at, self.last), (amount - given).min(self.last));
+        // Schedules: streams with LastExtensionStays and LastExtensionUncut.
+        let extended = self.last_at > self.first_at && !broken(Breakage::LastExtensionStays);
+        if given < amount && extended {
+            let uncut = broken(Breakage::LastExtensionUncut);
+            let most = if uncut { amount } else { self.last };
+            give_back((self.last_at, self.last), (amount - given).min(most));
         }
     }
 
@@ -221,7 +229,7 @@ pub(crate) fn extend(
     }
     let lines = &mut lines[..more.len()];
     let decision = context.decide_lines(lines, Mode::Check, &mut []);
-    if decision.is_allowed() {
+    if decision.is_allowed() || broken(Breakage::StopNoted) {
         for (held, line) in reservation.held.iter_mut().zip(lines.iter().flatten()) {
             held.add(line);
         }
@@ -241,13 +249,17 @@ pub(crate) fn settle(
     for (place, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
         let (before, rest) = lines.split_at_mut(place);
         let Some(line) = rest.first_mut() else { break };
-        *line = held.line(context, actual.saturating_sub(held.charged));
+        *line = held.line(context, excess(*actual, held.charged));
         let Some(line) = line else { continue };
-        if *actual < held.charged {
+        // Schedules: reserved, layers with SettleFirstLayer.
+        let forgotten = broken(Breakage::SettleFirstLayer) && place > 0;
+        if *actual < held.charged && !forgotten {
             held.give_back(context, line, held.charged - actual);
         }
-        // Each layer by itself: what was spent is charged wherever it can be.
-        if let Err(refused) = context.charge_line(line, Mode::Force) {
+        // Each layer by itself: what was spent is charged wherever it can be. Schedules: reserved with
+        // DebtRefused.
+        let mode = if broken(Breakage::DebtRefused) { Mode::Check } else { Mode::Force };
+        if let Err(refused) = context.charge_line(line, mode) {
             context.count(line, Err(refused));
             full = Some(line.policy);
             continue;
@@ -259,6 +271,16 @@ pub(crate) fn settle(
         Some(policy) => refused(policy),
         None => context.report(lines.iter().flatten()),
     })
+}
+
+/// What is still to be charged. Schedules: reserved with DebtForgiven and DebtWhole.
+fn excess(actual: u64, charged: u64) -> u64 {
+    match actual.saturating_sub(charged) {
+        0 => 0,
+        _ if broken(Breakage::DebtForgiven) => 0,
+        _ if broken(Breakage::DebtWhole) => actual,
+        excess => excess,
+    }
 }
 
 pub(crate) fn cancel(

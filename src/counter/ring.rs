@@ -254,38 +254,41 @@ impl<const R: usize> Counter for Ring<R> {
         amount: &mut u64,
     ) -> Result<(), Moved> {
         let format = spec.format();
-        let snapshot = self.read()?;
-        let newest = format.time(snapshot.words[snapshot.head]);
-        let now = local(base, now).max(newest);
-        let oldest = match from {
-            None => 0,
-            // What has expired is nowhere, and others must not pay for it. Model:
-            // expired_charge with RefundExpired.
-            Some(from) => match from.checked_sub(base.origin) {
-                Some(from) if now - from.min(now) < spec.window() => from,
-                Some(from) if broken(Breakage::RefundExpired) => from,
-                _ => return Ok(()),
-            },
-        };
-        // A merged bucket stands in a later cell. Model: merge with NoRefundMerged.
-        let is_other = |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
-        for step in 1..=R {
-            let mut given = 0;
-            self.change((snapshot.head + step) % R, |word| {
-                let (time, cell) = (format.time(word), spec.cell(format.time(word)));
-                // A bucket that was opened since is newer than the charge that is given back.
-                let newer = cell > spec.cell(newest) || is_other(cell);
-                let ours = time >= oldest && !newer && live(spec, word, now);
-                let (after, taken) = if ours { format.give_back(word, *amount) } else { (word, 0) };
-                given = taken;
-                after
-            })?;
-            *amount -= given;
-            if *amount == 0 {
-                break;
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let snapshot = self.read()?;
+            let newest = format.time(snapshot.words[snapshot.head]);
+            let now = local(base, now).max(newest);
+            let Some(oldest) = oldest_live(spec, base, from, now) else {
+                return Ok(());
+            };
+            // A merged bucket stands in a later cell. Model: merge with NoRefundMerged.
+            let is_other = |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
+            let mut newer = false;
+            for step in 1..=R {
+                let mut given = 0;
+                self.change((snapshot.head + step) % R, |word| {
+                    let (time, cell) = (format.time(word), spec.cell(format.time(word)));
+                    // A bucket that was opened since is newer than the charge that is given back.
+                    newer = cell > spec.cell(newest);
+                    let ours = time >= oldest && !newer && !is_other(cell) && live(spec, word, now);
+                    let (after, taken) =
+                        if ours { format.give_back(word, *amount) } else { (word, 0) };
+                    given = taken;
+                    after
+                })?;
+                *amount -= given;
+                if *amount == 0 {
+                    return Ok(());
+                }
+            }
+            // Last came the head. If it stands in a later cell now, the charge may have been merged
+            // into that. Schedules: cancelled against merge with MergedIsNewer.
+            if !newer || broken(Breakage::MergedIsNewer) {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     fn reset(&self, spec: &Scale, _: Base) -> Result<(), Moved> {
@@ -365,6 +368,15 @@ fn snapshot_of<const R: usize>(mut words: [u64; R]) -> Snapshot<R> {
         }
     }
     Snapshot { words, head }
+}
+
+/// From when on units are given back at `now`; `None` if what was charged at `from` has expired: it
+/// is nowhere, and others must not pay for it. Model: expired_charge with RefundExpired.
+fn oldest_live(spec: &Scale, base: Base, from: Option<u64>, now: u64) -> Option<u64> {
+    let Some(from) = from else { return Some(0) };
+    let from = from.checked_sub(base.origin)?;
+    let counts = now - from.min(now) < spec.window() || broken(Breakage::RefundExpired);
+    counts.then_some(from)
 }
 
 /// A tick as the words count it. No time before the cutoff is used in an array: a late thread

@@ -5,20 +5,20 @@
 //! to what the checker may schedule.
 
 use super::limits::Limit;
-use super::linear::Event;
-use super::spec::{Span, Step};
+use super::linear;
+use super::step::{Event, Span, Step};
 use std::sync::{Mutex, MutexGuard};
 
 /// A part of a call that concerns one key.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+struct Part {
     /// Which key of which policy.
-    pub(super) counter: usize,
-    pub(super) step: Step,
-    pub(super) called: u64,
-    pub(super) returned: u64,
+    counter: usize,
+    step: Step,
+    called: u64,
+    returned: u64,
     /// The part of the same call that comes before this one.
-    pub(super) behind: Option<usize>,
+    behind: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -33,9 +33,9 @@ struct State {
     /// Resets, as (counter, called, returned).
     resets: Vec<(usize, u64, u64)>,
     /// Changes of a limit, as (policy, event).
-    limits: Vec<(usize, Event<Limit>)>,
-    /// How many charges were given a number.
-    charges: usize,
+    limits: Vec<(usize, linear::Event<Limit>)>,
+    /// How many numbers were given.
+    numbers: usize,
 }
 
 /// The clock and the record of one execution.
@@ -49,16 +49,18 @@ pub(super) struct History {
 pub(super) struct Call {
     called: u64,
     now: u64,
-    /// How many charges had been completed.
-    pub(super) known: usize,
+    known: usize,
 }
 
 /// A call that has returned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Done {
-    pub(super) called: u64,
-    pub(super) returned: u64,
+    called: u64,
+    returned: u64,
+    /// In nanoseconds.
     pub(super) span: Span,
+    /// Charges up to this number had been completed at the call.
+    pub(super) known: usize,
 }
 
 impl History {
@@ -94,21 +96,21 @@ impl History {
     pub(super) fn call(&self, now: u64) -> Call {
         let mut state = self.state();
         state.instant += 1;
-        Call { called: state.instant, now, known: state.charges }
+        Call { called: state.instant, now, known: state.numbers }
     }
 
     pub(super) fn finish(&self, call: Call) -> Done {
         let mut state = self.state();
         state.instant += 1;
         let span = Span { now: call.now, latest: state.latest };
-        Done { called: call.called, returned: state.instant, span }
+        Done { called: call.called, returned: state.instant, span, known: call.known }
     }
 
-    /// A number for a charge.
-    pub(super) fn charge(&self) -> usize {
+    /// A number for a charge or a hold, in the order of returns.
+    pub(super) fn number(&self) -> usize {
         let mut state = self.state();
-        state.charges += 1;
-        state.charges
+        state.numbers += 1;
+        state.numbers
     }
 
     /// Records what a call did to one key. The steps take effect in their order.
@@ -128,23 +130,19 @@ impl History {
 
     pub(super) fn record_limit(&self, policy: usize, limit: u64, done: Done) {
         let (called, returned) = (done.called, done.returned);
-        let event = Event { step: Limit::Set(limit), called, returned, behind: None };
+        let event = linear::Event { step: Limit::Set(limit), called, returned, behind: None };
         self.state().limits.push((policy, event));
     }
 
     /// How the limit of a policy was changed, and which limits its requests were held to.
-    pub(super) fn limits_of(&self, policy: usize, keys: usize) -> Vec<Event<Limit>> {
+    pub(super) fn limits_of(&self, policy: usize, keys: usize) -> Vec<linear::Event<Limit>> {
         let state = self.state();
         let set = state.limits.iter().filter(|(other, _)| *other == policy);
         let parts = state.parts.iter().filter(|part| part.counter / keys == policy);
         let applied = parts.filter_map(|part| {
-            let limit = match &part.step {
-                Step::Admit { answer, .. } => answer.limit,
-                Step::Room { answer, .. } | Step::Denied { answer, .. } => answer.limit,
-                _ => return None,
-            };
             let (called, returned) = (part.called, part.returned);
-            Some(Event { step: Limit::Applied(limit), called, returned, behind: None })
+            let step = Limit::Applied(part.step.told()?.limit);
+            Some(linear::Event { step, called, returned, behind: None })
         });
         set.map(|(_, event)| event.clone()).chain(applied).collect()
     }
@@ -153,55 +151,23 @@ impl History {
         self.state().resets.iter().any(|(other, ..)| *other == counter)
     }
 
-    /// What happened to one key. A reset forgets each charge that may have come before it, one by
-    /// one: those that were completed before it for certain, the others or not.
-    pub(super) fn of(&self, counter: usize) -> Vec<Event<Step>> {
+    /// What happened to one key; resets come last.
+    pub(super) fn of(&self, counter: usize) -> Vec<Event> {
         let state = self.state();
         let mine: Vec<_> =
             (0..state.parts.len()).filter(|place| state.parts[*place].counter == counter).collect();
         let place_of = |before| mine.iter().position(|place| *place == before);
-        let mut events: Vec<_> = mine
-            .iter()
-            .map(|place| {
-                let Part { step, called, returned, behind, .. } = state.parts[*place].clone();
-                Event { step, called, returned, behind: behind.and_then(place_of) }
-            })
-            .collect();
-        for &(_, called, returned) in state.resets.iter().filter(|(other, ..)| *other == counter) {
-            let forgotten: Vec<_> = events
-                .iter()
-                .filter(|event| event.called < returned)
-                .filter_map(|event| match event.step {
-                    Step::Admit { charge, .. } => Some(Step::Forget { charge }),
-                    _ => None,
-                })
-                .collect();
-            let forget = |step| Event { step, called, returned, behind: None };
-            events.extend(forgotten.into_iter().map(forget));
-        }
-        drop(state);
-        count_given(&mut events);
-        events
-    }
-}
-
-/// Tells each answer how many units were given back during its call.
-fn count_given(events: &mut [Event<Step>]) {
-    let gives =
-        |step: &Step| matches!(step, Step::Give(_) | Step::Undo { .. } | Step::Forget { .. });
-    let given: Vec<_> = events
-        .iter()
-        .filter(|event| gives(&event.step))
-        .map(|event| (event.called, event.returned))
-        .collect();
-    for event in events {
-        let (called, returned) = (event.called, event.returned);
-        if let Step::Admit { answer, .. }
-        | Step::Room { answer, .. }
-        | Step::Denied { answer, .. } = &mut event.step
-        {
-            let during = given.iter().filter(|give| give.0 < returned && called < give.1);
-            answer.given = during.count();
-        }
+        let parts = mine.iter().map(|place| {
+            let Part { step, called, returned, behind, .. } = state.parts[*place].clone();
+            Event { step, called, returned, behind: behind.and_then(place_of) }
+        });
+        let resets = state.resets.iter().filter(|(other, ..)| *other == counter);
+        let resets = resets.map(|&(_, called, returned)| Event {
+            step: Step::Reset,
+            called,
+            returned,
+            behind: None,
+        });
+        parts.chain(resets).collect()
     }
 }

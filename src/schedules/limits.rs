@@ -1,6 +1,6 @@
 //! Which limit a request is held to while `set_limit` changes it: one that stood during its call.
 
-use super::linear::Rules;
+use super::linear::{Event, Rules};
 
 /// What happened to a policy's limit.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ impl Rules for Limits {
         self.first
     }
 
-    fn after(&self, state: &u64, step: &Limit) -> Vec<u64> {
-        match step {
+    fn after(&self, state: &u64, event: &Event<Limit>) -> Vec<u64> {
+        match &event.step {
             Limit::Set(limit) => vec![*limit],
             Limit::Applied(limit) if limit == state => vec![*state],
             Limit::Applied(_) => vec![],

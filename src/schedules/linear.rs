@@ -15,8 +15,8 @@ pub(super) trait Rules {
 
     fn first(&self) -> Self::State;
 
-    /// All states that `step` may lead to, answered as it was; none if that answer is wrong there.
-    fn after(&self, state: &Self::State, step: &Self::Step) -> Vec<Self::State>;
+    /// All states that `event` may lead to, answered as it was; none if that answer is wrong there.
+    fn after(&self, state: &Self::State, event: &Event<Self::Step>) -> Vec<Self::State>;
 }
 
 /// One step with the instants between which it took effect.
@@ -30,15 +30,15 @@ pub(super) struct Event<S> {
 }
 
 /// No more events than this fit one search.
-const MOST: usize = u64::BITS as usize;
+const MOST: usize = u128::BITS as usize;
 
 /// Searches for an order that explains every answer. `Err` is the greatest number of events that
 /// any order could explain.
 pub(super) fn explain<R: Rules>(rules: &R, events: &[Event<R::Step>]) -> Result<(), usize> {
     assert!(events.len() <= MOST, "{} events are too many for one search", events.len());
-    let all = if events.len() == MOST { u64::MAX } else { (1 << events.len()) - 1 };
+    let all = if events.len() == MOST { u128::MAX } else { (1 << events.len()) - 1 };
     let mut seen = HashSet::new();
-    let mut open = vec![(0_u64, rules.first())];
+    let mut open = vec![(0_u128, rules.first())];
     let mut furthest = 0;
     while let Some((placed, state)) = open.pop() {
         if placed == all {
@@ -52,7 +52,7 @@ pub(super) fn explain<R: Rules>(rules: &R, events: &[Event<R::Step>]) -> Result<
             if event.called > horizon || event.behind.is_some_and(|before| !is_placed(before)) {
                 continue;
             }
-            for next in rules.after(&state, &event.step) {
+            for next in rules.after(&state, event) {
                 let next = (placed | 1 << place, next);
                 if seen.insert(next.clone()) {
                     open.push(next);
@@ -84,8 +84,8 @@ mod tests {
             0
         }
 
-        fn after(&self, state: &u32, step: &Access) -> Vec<u32> {
-            match *step {
+        fn after(&self, state: &u32, event: &Event<Access>) -> Vec<u32> {
+            match event.step {
                 Write(value) => vec![value],
                 Read(value) if value == *state => vec![value],
                 Read(_) => vec![],

@@ -1,64 +1,18 @@
 //! One execution: a small limiter whose tables are renewed all the time, some threads with a few
 //! calls each, and the judgement of what they were told.
-//!
-//! Everything that is chosen is drawn from the schedule's own source of numbers, so that a schedule
-//! replays with the same calls.
 
-use super::budget::Budget;
 use super::history::{Done, History};
-use super::limits::{Limit, Limits};
-use super::linear::{self, Event, Rules};
-use super::never_over::{self, Time};
-use super::spec::{Answer, Step, Window};
+use super::layout::{HOUR, Kind, Layout, MOST_LAYERS, MOST_SET, Verb, WINDOW};
+use super::plan::{Call, Line, Memory, below};
+use super::step::{Back, From, Step};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
-use crate::{
-    Charge, Decision, Layer, Limiter, ManualClock, Now, Period, Policy, PolicyId, Verdict,
-};
-use shuttle::rand::{Rng, thread_rng};
+use crate::{Charge, Layer, Limiter, ManualClock, Now, Period, Policy, PolicyId, Session};
 use shuttle::thread;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a thread may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
-    /// A request of one layer.
-    Check,
-    /// The same, just after the clock went on by the least step.
-    Turn,
-    /// A request of two layers.
-    Both,
-    Peek,
-    /// Gives back the whole of the newest charge that this thread still has.
-    Refund,
-    SetLimit,
-    Reset,
-    /// The clock goes on.
-    Tick,
-}
-
-/// What an execution is made of.
-#[derive(Debug)]
-pub(super) struct Layout {
-    pub(super) name: &'static str,
-    /// The limit of each policy.
-    pub(super) limits: &'static [u64],
-    pub(super) calendar: bool,
-    pub(super) keys: usize,
-    /// Places beyond those of the keys, at the least.
-    pub(super) spare: usize,
-    pub(super) threads: usize,
-    /// Threads that renew and move, beside those.
-    pub(super) movers: usize,
-    /// Each equally likely.
-    pub(super) verbs: &'static [Verb],
-    pub(super) most_cost: u64,
-}
-
-const WINDOW: u64 = 1_000_000;
-const HOUR: u64 = 3_600_000_000_000;
-const NAMES: [&str; 2] = ["first", "second"];
+const NAMES: [&str; MOST_LAYERS] = ["first", "second", "third"];
 
 /// The contract that was broken, and how.
 pub(super) fn fault(contract: &'static str, how: impl Debug) -> ! {
@@ -66,73 +20,43 @@ pub(super) fn fault(contract: &'static str, how: impl Debug) -> ! {
     panic!("{contract}: {how:#?}");
 }
 
-fn below(bound: u64) -> u64 {
-    thread_rng().gen_range(0..bound)
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    verb: Verb,
-    policy: usize,
-    keys: [usize; 2],
-    cost: u64,
-    /// At the reading of the thread's call before, not at a new one.
-    late: bool,
-    /// Which amount: the clock's step, or the limit that is set.
-    choice: u64,
-}
-
-impl Call {
-    fn random(layout: &Layout, verbs: &[Verb]) -> Self {
-        let key = || below(layout.keys as u64) as usize;
-        Call {
-            verb: verbs[below(verbs.len() as u64) as usize],
-            policy: below(layout.limits.len() as u64) as usize,
-            keys: [key(), key()],
-            cost: 1 + below(layout.most_cost),
-            late: below(4) == 0,
-            choice: below(4),
-        }
-    }
-}
-
-/// What a thread remembers from call to call.
-#[derive(Debug, Default)]
-struct Memory {
-    now: Option<u64>,
-    /// Charges that were admitted and not given back, as (policy, key, cost).
-    paid: Vec<(usize, usize, u64)>,
-}
-
-struct Scene {
-    layout: &'static Layout,
-    limiter: Limiter,
-    ids: Vec<PolicyId>,
-    history: History,
+/// The limiter, and the record of what it answered.
+pub(super) struct Scene {
+    pub(super) layout: &'static Layout,
+    pub(super) limiter: Limiter,
+    pub(super) ids: Vec<PolicyId>,
+    pub(super) history: History,
     /// A step that the schedule sees, between one call and the next.
     between: AtomicU64,
+    /// Answers that are wrong in themselves. The contracts speak first: what comes of such an answer
+    /// shows them broken as well.
+    complaints: Mutex<Vec<(&'static str, String)>>,
 }
 
 /// One execution of a layout.
 pub(super) fn run(layout: &'static Layout) {
     let scene = Arc::new(Scene::new(layout));
-    let plan = |calls: u64| (0..calls).map(|_| Call::random(layout, layout.verbs)).collect();
     let mut before = Memory::default();
-    let ticks = layout.verbs.contains(&Verb::Tick);
-    let verbs: &[Verb] =
-        if ticks { &[Verb::Check, Verb::Check, Verb::Tick] } else { &[Verb::Check] };
-    for _ in 0..below(5) {
-        scene.call(Call::random(layout, verbs), &mut before);
+    let first: Vec<_> = [Verb::Check, Verb::Reserve, Verb::Tick]
+        .into_iter()
+        .filter(|verb| *verb == Verb::Check || layout.verbs.contains(verb))
+        .collect();
+    for _ in 0..below(1 + layout.before) {
+        scene.call(Call::random(layout, &first), &mut before);
     }
+    let plan = |calls: u64| (0..calls).map(|_| Call::random(layout, layout.verbs)).collect();
     let plans: Vec<Vec<Call>> = (0..layout.threads).map(|_| plan(2 + below(3))).collect();
-    let callers = plans.into_iter().map(|calls| {
-        let (scene, mut memory) = (scene.clone(), Memory { now: before.now, paid: vec![] });
-        thread::spawn(move || calls.into_iter().for_each(|call| scene.call(call, &mut memory)))
-    });
-    let mut threads: Vec<_> = callers.collect();
+    let mut threads = Vec::new();
+    for calls in plans {
+        let (scene, mut memory) = (scene.clone(), Memory::at(before.now));
+        // A reservation may be extended and closed by any thread.
+        memory.open.extend(before.open.pop());
+        let calls = move || calls.into_iter().for_each(|call| scene.call(call, &mut memory));
+        threads.push(thread::spawn(calls));
+    }
     for _ in 0..layout.movers {
-        let rounds: Vec<_> = (0..1 + below(3)).map(|_| (below(2), below(9), below(4))).collect();
-        let (scene, mut memory) = (scene.clone(), Memory { now: before.now, paid: vec![] });
+        let rounds: Vec<_> = (0..1 + below(3)).map(|_| (below(6), below(9), below(4))).collect();
+        let (scene, mut memory) = (scene.clone(), Memory::at(before.now));
         threads.push(thread::spawn(move || {
             for (policy, chunks, late) in rounds {
                 scene.renew(policy as usize, chunks, late == 0, &mut memory);
@@ -140,52 +64,75 @@ pub(super) fn run(layout: &'static Layout) {
         }));
     }
     threads.into_iter().for_each(|thread| thread.join().expect("a thread has failed"));
-    for policy in 0..layout.limits.len() {
-        for key in 0..layout.keys {
-            let (verb, keys) = (Verb::Peek, [key, key]);
-            let peek = Call { verb, policy, keys, cost: 1, late: false, choice: 0 };
-            scene.call(peek, &mut before);
-        }
+    scene.judge(&mut before);
+}
+
+impl Kind {
+    fn policy(self, name: &str) -> Policy {
+        let window = Duration::from_nanos(WINDOW);
+        let policy = match self {
+            Kind::Window(limit) => Policy::sliding(name, limit, window),
+            Kind::Buckets(limit) => Policy::sliding(name, limit, window).buckets(7),
+            Kind::Hour(limit) => Policy::calendar(name, limit, Period::Hour),
+        };
+        policy.max_limit(self.max_limit())
     }
-    scene.judge();
 }
 
 impl Scene {
     fn new(layout: &'static Layout) -> Self {
-        let start = if layout.calendar { 100_000 * HOUR } else { 10 * WINDOW };
+        let calendar = layout.policies.iter().any(|policy| policy.is_calendar());
+        let start = if calendar { 100_000 * HOUR } else { 10 * WINDOW };
+        let clock = ManualClock::new();
+        if calendar {
+            clock.set(Now::from_unix_nanos(start));
+        }
         let max_keys = layout.keys + layout.spare + below(3) as usize;
-        let builder = Limiter::builder().clock(ManualClock::new()).max_keys(max_keys).seed([
-            1 + below(16),
-            2,
-            3,
-            4,
-        ]);
-        let policies = layout.limits.iter().zip(NAMES).map(|(limit, name)| {
-            if layout.calendar {
-                Policy::calendar(name, *limit, Period::Hour)
-            } else {
-                Policy::sliding(name, *limit, Duration::from_nanos(WINDOW)).max_limit(7)
-            }
-        });
+        let seed = [1 + below(16), 2, 3, 4];
+        let builder = Limiter::builder().clock(clock).max_keys(max_keys).seed(seed);
+        let policies = layout.policies.iter().zip(NAMES).map(|(kind, name)| kind.policy(name));
         let limiter = policies.fold(builder, |builder, policy| builder.policy(policy));
         let limiter = limiter.build().expect("a small limiter");
-        let ids = NAMES[..layout.limits.len()]
+        let ids = NAMES[..layout.policies.len()]
             .iter()
             .map(|name| limiter.policy(name).expect("one of its policies"))
             .collect();
         let (history, between) = (History::new(start), AtomicU64::new(0));
-        Scene { layout, limiter, ids, history, between }
+        Scene { layout, limiter, ids, history, between, complaints: Mutex::default() }
     }
 
-    fn counter(&self, policy: usize, key: usize) -> usize {
+    /// Notes an answer that is wrong in itself.
+    pub(super) fn complain(&self, contract: &'static str, how: impl Debug) {
+        let mut complaints = self.complaints.lock().expect("no thread panics in here");
+        complaints.push((contract, format!("{how:#?}")));
+    }
+
+    pub(super) fn assert_no_complaint(&self) {
+        let complaints = self.complaints.lock().expect("no thread panics in here");
+        if let Some((contract, how)) = complaints.first() {
+            fault(contract, how);
+        }
+    }
+
+    pub(super) fn counter(&self, policy: usize, key: usize) -> usize {
         policy * self.layout.keys + key
     }
 
-    fn charge(&self, policy: usize, key: usize, cost: u64) -> Charge<'static> {
-        self.ids[policy].charge(key as u64, cost)
+    /// Nanoseconds of a policy's unit of time.
+    pub(super) fn unit(&self, policy: usize) -> u64 {
+        let resolution = self.limiter.resolution(self.ids[policy]).expect("one of its policies");
+        resolution.as_nanos() as u64
     }
 
-    fn reading(&self, late: bool, memory: &mut Memory) -> u64 {
+    fn charge(&self, line: &Line) -> Charge<'static> {
+        self.ids[line.policy].charge(line.key as u64, line.cost)
+    }
+
+    pub(super) fn charges(&self, lines: &[Line]) -> Vec<Charge<'static>> {
+        lines.iter().map(|line| self.charge(line)).collect()
+    }
+
+    pub(super) fn reading(&self, late: bool, memory: &mut Memory) -> u64 {
         // Relaxed: only a place to switch threads.
         self.between.load(Relaxed);
         let now = memory.now.filter(|_| late).unwrap_or_else(|| self.history.now());
@@ -203,164 +150,100 @@ impl Scene {
         }
     }
 
-    fn call(&self, call: Call, memory: &mut Memory) {
+    /// The charges of a request, of one policy or of all.
+    pub(super) fn lines(&self, call: &Call, all: bool) -> Vec<Line> {
+        let wanted = |policy: &usize| all || *policy == call.policy;
+        let line = |policy| Line { policy, key: call.keys[policy], cost: call.costs[policy] };
+        (0..self.ids.len()).filter(wanted).map(line).collect()
+    }
+
+    pub(super) fn call(&self, call: Call, memory: &mut Memory) {
         if call.verb == Verb::Tick {
-            let unit = if self.layout.calendar { HOUR } else { WINDOW };
-            return self.history.tick([1, unit / 2, unit - 1, unit][call.choice as usize]);
+            let step = self.layout.policies[call.policy].steps()[call.choice as usize];
+            return self.history.tick(step);
         }
-        if call.verb == Verb::Turn {
+        if self.layout.turns {
             self.history.tick(1);
         }
         let now = self.reading(call.late, memory);
-        let [key, other] = call.keys;
-        let begun = self.history.call(now);
         let session = self.limiter.session_at(Now::from_unix_nanos(now));
         match call.verb {
-            Verb::Check | Verb::Turn => {
-                let decision = session.check(&[self.charge(call.policy, key, call.cost)]);
-                let done = self.history.finish(begun);
-                if decision.is_allowed() {
-                    memory.paid.push((call.policy, key, call.cost));
-                }
-                self.told(call, done, &decision);
+            Verb::Check => self.check(&session, &self.lines(&call, false), memory),
+            Verb::Layered => self.check(&session, &self.lines(&call, true), memory),
+            Verb::Peek => self.peek(&session, self.lines(&call, false)[0], None),
+            Verb::Refund => self.refund(&session, memory),
+            Verb::Reserve => self.reserve(&session, &call, memory),
+            Verb::Extend | Verb::Settle | Verb::Cancel if memory.open.is_empty() => {
+                self.reserve(&session, &call, memory);
             }
-            Verb::Peek => {
-                let decision = session.peek(&[self.charge(call.policy, key, call.cost)]);
-                let done = self.history.finish(begun);
-                self.told(call, done, &decision);
-            }
-            Verb::Both => {
-                let cost = [call.cost, 1];
-                let charges = [self.charge(0, key, cost[0]), self.charge(1, other, cost[1])];
-                let mut layers = [Layer::default(); 2];
-                let decision = session.check_layers(&charges, &mut layers);
-                let done = self.history.finish(begun);
-                self.told_both(call.keys, cost, done, &decision, &layers);
-            }
-            Verb::Refund => {
-                let Some((policy, key, cost)) = memory.paid.pop() else { return };
-                let given = session.refund(&self.charge(policy, key, cost));
-                let done = self.history.finish(begun);
-                let mut steps = vec![Step::Give(done.span); given as usize];
-                let nothing_left = Step::NothingLeft { span: done.span, known: begun.known };
-                steps.extend((given < cost).then_some(nothing_left));
-                self.history.record(self.counter(policy, key), done, steps);
-            }
-            Verb::SetLimit => {
-                let limit = 1 + call.choice;
-                self.limiter.set_limit(self.ids[call.policy], limit).expect("not too much");
-                self.history.record_limit(call.policy, limit, self.history.finish(begun));
-            }
-            Verb::Reset => {
-                session.reset_key(self.ids[call.policy], key as u64);
-                let done = self.history.finish(begun);
-                self.history.record_reset(self.counter(call.policy, key), done);
-            }
+            Verb::Extend => self.extend(&session, &call, memory),
+            Verb::Settle | Verb::Cancel => self.close(&session, &call, memory),
+            Verb::SetLimit => self.set_limit(call.policy, 1 + call.choice % MOST_SET, now),
+            Verb::Reset => self.reset(&session, call.policy, call.keys[call.policy]),
             Verb::Tick => {}
         }
     }
 
-    /// Records the answer to a request of one layer.
-    fn told(&self, call: Call, done: Done, decision: &Decision) {
-        let span = done.span;
-        let answer = Answer {
-            cost: call.cost,
-            limit: decision.limit,
-            remaining: decision.remaining,
-            fits_at: decision.retry_after.map(|wait| after(span.now, wait)),
-            clear_at: after(span.now, decision.reset_after),
-            given: 0,
-        };
-        let step = match decision.verdict {
-            Verdict::Allowed if call.verb != Verb::Peek => {
-                Step::Admit { charge: self.history.charge(), span, answer }
-            }
-            Verdict::Allowed => Step::Room { span, answer },
-            Verdict::Denied | Verdict::Impossible => Step::Denied { span, answer },
-            Verdict::TableFull | Verdict::Invalid => fault("no place for a key", (call, decision)),
-        };
-        self.history.record(self.counter(call.policy, call.keys[0]), done, [step]);
+    pub(super) fn begin(&self, session: &Session<'_>) -> super::history::Call {
+        self.history.call(session.now().unix_ns)
     }
 
-    /// Records the answer to a request of two layers.
-    fn told_both(
+    fn check(&self, session: &Session<'_>, lines: &[Line], memory: &mut Memory) {
+        let begun = self.begin(session);
+        let mut layers = [Layer::default(); MOST_LAYERS];
+        let decision = session.check_layers(&self.charges(lines), &mut layers);
+        let done = self.history.finish(begun);
+        if decision.is_allowed() {
+            memory.paid.extend(lines.iter().map(|line| (line.policy, line.key, line.cost)));
+        }
+        self.answered(done, lines, &decision, &layers, None);
+    }
+
+    /// At a limit of its own, if any.
+    pub(super) fn peek(&self, session: &Session<'_>, line: Line, limit: Option<u64>) {
+        let begun = self.begin(session);
+        let charge = self.charge(&line);
+        let charge = limit.map_or(charge, |limit| charge.limit(limit));
+        let decision = session.peek(&[charge]);
+        self.peeked(self.history.finish(begun), line, &decision);
+    }
+
+    fn refund(&self, session: &Session<'_>, memory: &mut Memory) {
+        let Some((policy, key, cost)) = memory.paid.pop() else { return };
+        let line = Line { policy, key, cost };
+        let begun = self.begin(session);
+        let amount = session.refund(&self.charge(&line));
+        let done = self.history.finish(begun);
+        let from = From::All { short: amount < cost };
+        self.gave(done, line, self.history.number(), from, amount, None);
+    }
+
+    fn set_limit(&self, policy: usize, limit: u64, now: u64) {
+        let begun = self.history.call(now);
+        self.limiter.set_limit(self.ids[policy], limit).expect("not too much");
+        self.history.record_limit(policy, limit, self.history.finish(begun));
+    }
+
+    fn reset(&self, session: &Session<'_>, policy: usize, key: usize) {
+        let begun = self.begin(session);
+        session.reset_key(self.ids[policy], key as u64);
+        self.history.record_reset(self.counter(policy, key), self.history.finish(begun));
+    }
+
+    /// Records that units came back, and what was seen then.
+    pub(super) fn gave(
         &self,
-        keys: [usize; 2],
-        cost: [u64; 2],
         done: Done,
-        decision: &Decision,
-        layers: &[Layer; 2],
+        line: Line,
+        hold: usize,
+        from: From,
+        amount: u64,
+        seen: Option<Step>,
     ) {
-        let span = done.span;
-        if !matches!(decision.verdict, Verdict::Allowed | Verdict::Denied) {
-            fault("no place for a key", decision);
-        }
-        for place in 0..2 {
-            let layer = layers[place];
-            let answer = Answer {
-                cost: cost[place],
-                limit: layer.limit,
-                remaining: layer.remaining,
-                fits_at: layer.retry_after.map(|wait| after(span.now, wait)),
-                clear_at: after(span.now, layer.reset_after),
-                given: 0,
-            };
-            let charge = self.history.charge();
-            let steps = if decision.is_allowed() {
-                vec![Step::Admit { charge, span, answer }]
-            } else if layer.violated {
-                vec![Step::Denied { span, answer }]
-            } else if place == 1 {
-                vec![Step::Room { span, answer }]
-            } else {
-                let Answer { cost, limit, .. } = answer;
-                vec![Step::Lend { charge, span, cost, limit }, Step::Undo { charge }]
-            };
-            self.history.record(self.counter(place, keys[place]), done, steps);
-        }
+        let span = done.span.in_units(self.unit(line.policy));
+        let back = Back { hold, from, amount, span, known: done.known };
+        let takes = (1..amount).map(|_| Step::Take(back));
+        let steps = takes.chain([Step::End(back)]).chain(seen);
+        self.history.record(self.counter(line.policy, line.key), done, steps);
     }
-
-    /// Each contract for itself, key by key: an order that explains each key explains them all.
-    fn judge(&self) {
-        for (policy, first) in self.layout.limits.iter().enumerate() {
-            for key in 0..self.layout.keys {
-                let counter = self.counter(policy, key);
-                let events = self.history.of(counter);
-                let (time, length) = match self.layout.calendar {
-                    true => (Time::Period(HOUR), HOUR),
-                    false => (Time::Window(WINDOW), WINDOW),
-                };
-                let excess = never_over::excess(time, &events);
-                if let Some(excess) = excess.filter(|_| !self.history.was_reset(counter)) {
-                    fault("over the limit", (excess, ordered(events)));
-                }
-                if self.layout.calendar {
-                    explain(&Budget { period: length }, events);
-                } else {
-                    explain(&Window { length, readings: self.history.readings() }, events);
-                }
-            }
-            let limits: Vec<Event<Limit>> = self.history.limits_of(policy, self.layout.keys);
-            explain(&Limits { first: *first }, limits);
-        }
-    }
-}
-
-fn after(now: u64, wait: Duration) -> u64 {
-    now + wait.as_nanos() as u64
-}
-
-fn explain<R: Rules>(rules: &R, events: Vec<Event<R::Step>>)
-where
-    R::Step: Debug,
-{
-    if let Err(placed) = linear::explain(rules, &events) {
-        let most = format!("{placed} of {} events at the most", events.len());
-        fault("no order explains the answers", (most, ordered(events)));
-    }
-}
-
-fn ordered<S>(mut events: Vec<Event<S>>) -> Vec<Event<S>> {
-    events.sort_by_key(|event| event.called);
-    events
 }

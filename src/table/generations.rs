@@ -17,7 +17,7 @@ use super::reclaim::{self, Guard};
 use super::size::Size;
 use super::slot::{KeyId, Slot};
 use super::stats::TableStats;
-use crate::breakage::{Breakage, ordering};
+use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
 use crate::fallible::boxed;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic};
@@ -134,12 +134,17 @@ impl<C: Counter> Generations<C> {
     fn has_room(&self, current: &Generation<C>, now: u64, guard: &Guard) -> bool {
         let mut chunks = 0;
         loop {
+            // Taken first: what another thread unlinks from here on may still count as pending, so
+            // look again. Schedules: claimed against move with UnlinkedSince.
+            let mut previous = current.previous(guard);
             let claimed = current.array.claimed();
             let within = claimed + current.pending(guard) < self.bounds.max_keys;
             if within && claimed < current.size.room {
                 return true;
             }
-            let previous = current.previous(guard);
+            if broken(Breakage::UnlinkedSince) {
+                previous = current.previous(guard);
+            }
             let Some(previous) = previous.filter(|_| within || chunks < CHUNKS_AT_BOUND) else {
                 return false;
             };
