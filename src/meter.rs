@@ -15,7 +15,7 @@ use crate::shard::Shard;
 use crate::stats::Stats;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::table::reclaim::Guard;
-use crate::table::{Bounds, KeyId, NoPlace, OutOfMemory, Table, TableStats};
+use crate::table::{Bounds, Charged, KeyId, NoPlace, OutOfMemory, Receipt, Table, TableStats};
 use crate::tally::{Event, Tally};
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ impl Meter {
         limit: u64,
         now: Now,
         guard: &Guard,
-    ) -> Result<Outcome, NoPlace> {
+    ) -> Result<Charged, NoPlace> {
         let request = Request { now: self.time.tick(now), cost, limit };
         with_table!(&self.store, table => table.charge(key, &request, guard))
     }
@@ -146,13 +146,12 @@ impl Meter {
         with_table!(&self.store, table => table.look(key, &request, guard))
     }
 
-    /// Gives up to `amount` back: of what was charged from a tick on, so much then and more later;
-    /// or of all.
+    /// Gives up to `amount` back: of a charge and later ones of its maker, or of all.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
         now: Now,
-        from: Option<(u64, u64)>,
+        from: Option<Receipt>,
         amount: u64,
         guard: &Guard,
     ) -> u64 {

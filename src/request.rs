@@ -9,7 +9,7 @@ use crate::meter::Meter;
 use crate::meters::Meters;
 use crate::shard::Shard;
 use crate::table::reclaim::{self, Guard};
-use crate::table::{KeyId, NoPlace};
+use crate::table::{KeyId, NoPlace, Receipt};
 use crate::tally::Event;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(crate) struct Line<'l> {
     pub(crate) cost: u64,
     limit: u64,
     pub(crate) outcome: Outcome,
+    /// The table's generation that was charged.
+    generation: u64,
     /// The table had no place for the key.
     pub(crate) table_full: bool,
 }
@@ -83,7 +85,8 @@ impl<'l> Context<'l> {
         let meter = self.meters.get(policy)?;
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
         let limit = meter.limit(limit);
-        Some(Line { policy, meter, key: key(), cost, limit, outcome, table_full: false })
+        let key = key();
+        Some(Line { policy, meter, key, cost, limit, outcome, generation: 0, table_full: false })
     }
 
     #[inline]
@@ -214,7 +217,9 @@ impl<'l> Context<'l> {
             return Ok(());
         }
         match line.meter.charge(line.key, line.cost, limit, self.now, &self.guard) {
-            Ok(outcome) => line.outcome = outcome,
+            Ok(charged) => {
+                (line.outcome, line.generation) = (charged.outcome, charged.generation);
+            }
             Err(NoPlace::Full) if line.meter.lets_overflow() => {
                 line.outcome = self.look(line, line.cost);
                 line.outcome.admitted |= mode == Mode::Force;
@@ -253,8 +258,7 @@ impl<'l> Context<'l> {
             return;
         }
         // By receipt: it may have expired. Schedules: late undo with UndoOldest.
-        let receipt = (line.outcome.at, line.cost);
-        let from = if broken(Breakage::UndoOldest) { None } else { Some(receipt) };
+        let from = if broken(Breakage::UndoOldest) { None } else { Some(line.receipt()) };
         let given = line.meter.give_back(line.key, self.now, from, line.cost, &self.guard);
         line.outcome.used = line.outcome.used.saturating_sub(given);
     }
@@ -297,6 +301,11 @@ impl Line<'_> {
             other.outcome.used = self.outcome.used;
             other.outcome.clear_at = self.outcome.clear_at;
         });
+    }
+
+    /// Of a charge that was made.
+    pub(crate) fn receipt(&self) -> Receipt {
+        Receipt { at: self.outcome.at, units: self.cost, generation: self.generation }
     }
 
     #[inline]

@@ -19,6 +19,7 @@ mod generations;
 mod memory;
 mod migration;
 mod prefetch;
+mod receipt;
 pub(crate) mod reclaim;
 mod size;
 mod slot;
@@ -36,6 +37,7 @@ use size::Size;
 
 pub(crate) use error::{NoPlace, OutOfMemory};
 pub(crate) use generations::Bounds;
+pub(crate) use receipt::{Charged, Receipt};
 pub(crate) use slot::KeyId;
 pub(crate) use stats::TableStats;
 
@@ -64,7 +66,7 @@ impl<C: Counter> Table<C> {
         key: KeyId,
         request: &Request,
         guard: &Guard,
-    ) -> Result<Outcome, NoPlace> {
+    ) -> Result<Charged, NoPlace> {
         let mut retries = Retries::new();
         loop {
             retries.count();
@@ -80,7 +82,7 @@ impl<C: Counter> Table<C> {
                 },
             };
             match slot.counter.charge(self.spec(), current.array.base(), request) {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => return Ok(Charged { outcome, generation: current.number }),
                 Err(Moved) => continue,
             }
         }
@@ -100,14 +102,14 @@ impl<C: Counter> Table<C> {
         .unwrap_or_else(|| absent(request))
     }
 
-    /// Gives up to `amount` back of `own` and more units that were charged at `from` or later, or
-    /// of all; returns how much it was. Nothing if the key may have been evicted since: those units
-    /// were forgiven then, and what is there now are others.
+    /// Gives up to `amount` back of the charge `from` and later ones of its maker, or of all; returns
+    /// how much it was. Nothing if the key may have been evicted since: those units were forgiven
+    /// then, and what is there now are others.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
         now: u64,
-        from: Option<(u64, u64)>,
+        from: Option<Receipt>,
         amount: u64,
         guard: &Guard,
     ) -> u64 {
@@ -115,10 +117,10 @@ impl<C: Counter> Table<C> {
         self.visit(key, now, guard, |generation, counter| {
             // Model: refund_after_eviction with RefundForgiven.
             let forgiven = from.filter(|_| !broken(Breakage::RefundForgiven));
-            if forgiven.is_some_and(|(at, own)| generation.forgiven.may_include(at, own)) {
+            if forgiven.is_some_and(|charge| generation.forgiven.may_include(&charge)) {
                 return Ok(());
             }
-            let (base, from) = (generation.array.base(), from.map(|(at, _)| at));
+            let (base, from) = (generation.array.base(), from.map(|charge| charge.at));
             counter.give_back(self.spec(), base, now, from, &mut rest)
         });
         amount - rest
