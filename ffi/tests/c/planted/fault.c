@@ -7,8 +7,13 @@
 static tollgate_limiter *limiter;
 static tollgate_decision shared;
 
+static pthread_barrier_t both;
+
 static void *decide(void *key) {
     int turn;
+    /* A thread that has begun when the other has ended would be in order with it. */
+    (void)tollgate_check_key(limiter, NULL, 0, key, 1, 1, NULL);
+    (void)pthread_barrier_wait(&both);
     for (turn = 0; turn < 1000; turn++) {
         (void)tollgate_check_key(limiter, NULL, 0, key, 1, 1, &shared);
     }
@@ -18,10 +23,12 @@ static void *decide(void *key) {
 /* Two threads have their decisions written to one place. */
 static void race(void) {
     pthread_t threads[2];
+    CHECK(pthread_barrier_init(&both, NULL, 2) == 0);
     CHECK(pthread_create(&threads[0], NULL, decide, "a") == 0);
     CHECK(pthread_create(&threads[1], NULL, decide, "b") == 0);
     CHECK(pthread_join(threads[0], NULL) == 0);
     CHECK(pthread_join(threads[1], NULL) == 0);
+    CHECK(pthread_barrier_destroy(&both) == 0);
 }
 
 /* A key of 32 bytes is said to have one more. */
