@@ -8,6 +8,7 @@ mod reciprocal;
 pub(crate) mod ring;
 pub(crate) mod scale;
 mod snapshot;
+mod top;
 mod word;
 
 /// `fits_at` of a charge that costs more than its limit.

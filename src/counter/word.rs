@@ -77,6 +77,34 @@ impl WordFormat {
     }
 }
 
+/// Which words count at one instant, and for how much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live {
+    /// Words compare by time, so that every word from here on is live.
+    least: u64,
+    format: WordFormat,
+}
+
+impl Live {
+    /// Words of the time `oldest` and later ones. A word that was never opened has none.
+    #[inline(always)]
+    pub(crate) fn from(oldest: u64, format: WordFormat) -> Self {
+        let told = oldest <= format.max_time();
+        Live { least: if told { oldest.max(1) << format.time_shift } else { u64::MAX }, format }
+    }
+
+    #[inline(always)]
+    pub(crate) fn has(self, word: u64) -> bool {
+        word >= self.least
+    }
+
+    /// What the word counts for.
+    #[inline(always)]
+    pub(crate) fn count(self, word: u64) -> u64 {
+        if self.has(word) { self.format.count(word) } else { 0 }
+    }
+}
+
 #[cfg(all(test, not(tollgate_model)))]
 mod tests {
     use super::*;
@@ -112,6 +140,22 @@ mod tests {
             prop_assume!(a != b);
             let (a, b) = (a.min(b), a.max(b));
             prop_assert!(format.pack(a, m) | SEALED | MOVED < format.pack(b, n));
+        }
+
+        #[test]
+        fn a_word_lives_from_its_time_on(
+            limit in 1..=MAX_LIMIT, time: u64, oldest: u64, count: u64, flags in 0u64..4,
+        ) {
+            let format = WordFormat::for_limit(limit);
+            let [time, oldest] = [time, oldest].map(|time| time % format.max_time() + 1);
+            let word = format.pack(time, count) | flags;
+            for oldest in [oldest, time - 1, time, time.min(format.max_time() - 1) + 1] {
+                let live = Live::from(oldest, format);
+                prop_assert_eq!(live.has(word), time >= oldest);
+                prop_assert_eq!(live.count(word), if time >= oldest { format.count(word) } else { 0 });
+                prop_assert!(!live.has(flags) && !Live::from(0, format).has(flags));
+                prop_assert!(!Live::from(format.max_time() + oldest, format).has(word));
+            }
         }
 
         #[test]
