@@ -115,7 +115,7 @@ impl Meter {
         Ok(())
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -200,6 +200,7 @@ impl Meter {
     }
 
     /// The wait from `now` until a tick; `None` if it never comes.
+    #[inline(always)]
     pub(crate) fn wait(&self, tick: u64, now: Now) -> Option<Duration> {
         if tick == NEVER {
             return None;

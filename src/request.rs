@@ -66,13 +66,13 @@ impl<'l> Context<'l> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn line(&self, charge: &Charge<'_>) -> Option<Line<'l>> {
         self.line_for(charge.policy, || self.meters.key_id(charge.key), charge.cost, charge.limit)
     }
 
     /// A charge with everything looked up; `None` under a policy of another limiter.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn line_for(
         &self,
         policy: PolicyId,
@@ -86,7 +86,7 @@ impl<'l> Context<'l> {
         Some(Line { policy, meter, key: key(), cost, limit, outcome, table_full: false })
     }
 
-    #[inline]
+    #[inline(always)]
     fn decide_one(&self, charge: &Charge<'_>, mode: Mode, layers: &mut [Layer]) -> Decision {
         match self.line(charge) {
             Some(line) => self.decide_line(line, mode, layers),
@@ -105,7 +105,7 @@ impl<'l> Context<'l> {
     #[inline(always)]
     fn decide_line(&self, mut line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
         match mode {
-            Mode::Peek => line.outcome = self.look(&line, line.cost),
+            Mode::Peek => line.outcome = self.look(line, line.cost),
             Mode::Check | Mode::Force => {
                 let charged = self.charge_line(&mut line, mode);
                 self.count(&line, charged);
@@ -117,7 +117,7 @@ impl<'l> Context<'l> {
         if let Some(layer) = layers.first_mut() {
             *layer = line.layer(self.now);
         }
-        self.report(std::iter::once(&line))
+        line.alone(self.now)
     }
 
     #[inline(never)]
@@ -178,7 +178,7 @@ impl<'l> Context<'l> {
             if let Some(Some(line)) = rest.first_mut() {
                 let same = before.iter().flatten().filter(|other| line.is_same_counter(other));
                 let cost = same.fold(line.cost, |sum, other| sum.saturating_add(other.cost));
-                line.outcome = self.look(line, cost);
+                line.outcome = self.look(*line, cost);
             }
         }
     }
@@ -204,20 +204,18 @@ impl<'l> Context<'l> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
         let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
         if line.cost == 0 || line.cost > limit {
             // Nothing can be written, so an absent key is not given a place.
-            line.outcome = self.look(line, line.cost);
-            line.outcome.admitted |= mode == Mode::Force;
+            line.outcome = self.pass(*line, mode);
             return Ok(());
         }
         match line.meter.charge(line.key, line.cost, limit, self.now, &self.guard) {
             Ok(outcome) => line.outcome = outcome,
             Err(NoPlace::Full) if line.meter.lets_overflow() => {
-                line.outcome = self.look(line, line.cost);
-                line.outcome.admitted |= mode == Mode::Force;
+                line.outcome = self.pass(*line, mode);
                 line.table_full = true;
             }
             Err(full) => return Err(full),
@@ -225,8 +223,17 @@ impl<'l> Context<'l> {
         Ok(())
     }
 
+    /// The outcome of a line that writes nothing.
+    // By value, as all that is off the usual way: there the line stays in registers.
+    #[cold]
+    fn pass(&self, line: Line<'l>, mode: Mode) -> Outcome {
+        let mut outcome = self.look(line, line.cost);
+        outcome.admitted |= mode == Mode::Force;
+        outcome
+    }
+
     /// Counts how a charge went, for the statistics.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count(&self, line: &Line<'_>, charged: Result<(), NoPlace>) {
         let event = match charged {
             Err(_) => Event::Refused,
@@ -244,7 +251,7 @@ impl<'l> Context<'l> {
         lines.iter().flatten().filter(counted).for_each(|line| self.count(line, Ok(())));
     }
 
-    fn look(&self, line: &Line<'l>, cost: u64) -> Outcome {
+    fn look(&self, line: Line<'l>, cost: u64) -> Outcome {
         line.meter.look(line.key, cost, line.limit, self.now, &self.guard)
     }
 
@@ -260,7 +267,6 @@ impl<'l> Context<'l> {
     }
 
     /// The decision that the lines' outcomes add up to.
-    #[inline]
     pub(crate) fn report<'a>(&self, lines: impl Iterator<Item = &'a Line<'l>> + Clone) -> Decision
     where
         'l: 'a,
@@ -269,9 +275,7 @@ impl<'l> Context<'l> {
         let Some(first) = lacking.clone().next() else {
             let table_full = lines.clone().any(|line| line.table_full);
             let least = lines.min_by_key(|line| line.remaining());
-            let least = least.map_or(Decision::default(), |line| {
-                line.decision(Verdict::Allowed, None, self.now)
-            });
+            let least = least.map_or(Decision::default(), |line| line.alone(self.now));
             return Decision { table_full, ..least };
         };
         if lacking.clone().any(|line| line.outcome.fits_at == NEVER) {
@@ -299,11 +303,12 @@ impl Line<'_> {
         });
     }
 
-    #[inline]
+    #[inline(always)]
     fn remaining(&self) -> u64 {
         self.limit.saturating_sub(self.outcome.used)
     }
 
+    #[inline(always)]
     fn reset_after(&self, now: Now) -> Duration {
         if self.outcome.used == 0 {
             return Duration::ZERO;
@@ -311,7 +316,7 @@ impl Line<'_> {
         self.meter.wait(self.outcome.clear_at, now).unwrap_or(Duration::MAX)
     }
 
-    #[inline]
+    #[inline(always)]
     fn decision(&self, verdict: Verdict, retry_after: Option<Duration>, now: Now) -> Decision {
         Decision {
             verdict,
@@ -324,7 +329,21 @@ impl Line<'_> {
         }
     }
 
-    fn layer(&self, now: Now) -> Layer {
+    /// The decision about a request of this line alone.
+    #[inline(always)]
+    fn alone(&self, now: Now) -> Decision {
+        let Outcome { admitted, fits_at, .. } = self.outcome;
+        match admitted {
+            true => Decision {
+                table_full: self.table_full,
+                ..self.decision(Verdict::Allowed, None, now)
+            },
+            false if fits_at == NEVER => self.decision(Verdict::Impossible, None, now),
+            false => self.decision(Verdict::Denied, self.meter.wait(fits_at, now), now),
+        }
+    }
+
+    fn layer(self, now: Now) -> Layer {
         let violated = !self.outcome.admitted;
         let retry_after = if violated { self.meter.wait(self.outcome.fits_at, now) } else { None };
         Layer {

@@ -39,7 +39,7 @@ pub(crate) struct Outcome {
     pub(crate) clear_at: u64,
 }
 
-/// The two times that an array of counters lives by, in ticks.
+/// The times that an array of counters lives by, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Base {
     /// The array's words count time from here.
@@ -47,6 +47,16 @@ pub(crate) struct Base {
     /// Charges that had expired by then were not copied into this array, so that no earlier time
     /// is ever used in it.
     pub(crate) cutoff: u64,
+    /// After this the array should be renewed before it is used.
+    pub(crate) lasts_until: u64,
+}
+
+impl Base {
+    /// Whether the array should be renewed before it is used at `now`.
+    #[inline(always)]
+    pub(crate) fn is_outlived(self, now: u64) -> bool {
+        now > self.lasts_until
+    }
 }
 
 /// The counter was moved to another array; the caller finds it through the table again.
@@ -67,9 +77,6 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
 
     /// The base of an array born at `cutoff`.
     fn base(spec: &Self::Spec, cutoff: u64) -> Base;
-
-    /// Whether an array with this base should be renewed before it is used at `now`.
-    fn outlived(spec: &Self::Spec, base: Base, now: u64) -> bool;
 
     /// Whether `now` lies beyond what the counters of an array with this base can tell. Nothing may
     /// be charged there then: it would be recorded too early.

@@ -115,11 +115,7 @@ impl Counter for Quota {
     }
 
     fn base(_: &Periods, cutoff: u64) -> Base {
-        Base { origin: 0, cutoff: cutoff.min(PERIOD_MAX) }
-    }
-
-    fn outlived(_: &Periods, _: Base, _: u64) -> bool {
-        false
+        Base { origin: 0, cutoff: cutoff.min(PERIOD_MAX), lasts_until: u64::MAX }
     }
 
     fn is_beyond(_: &Periods, _: Base, _: u64) -> bool {
@@ -397,9 +393,7 @@ mod tests {
     fn no_array_outlives_its_periods() {
         let base = Quota::base(&Periods, 7);
         for now in [0, 7, PERIOD_MAX, u64::MAX] {
-            assert!(
-                !Quota::outlived(&Periods, base, now) && !Quota::is_beyond(&Periods, base, now)
-            );
+            assert!(!base.is_outlived(now) && !Quota::is_beyond(&Periods, base, now));
         }
         assert_eq!(Quota::window(&Periods), 1);
     }

@@ -264,12 +264,8 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     fn base(spec: &Scale, cutoff: u64) -> Base {
-        Base { origin: spec.origin(cutoff), cutoff }
-    }
-
-    #[inline(always)]
-    fn outlived(spec: &Scale, base: Base, now: u64) -> bool {
-        now.saturating_sub(base.origin) > spec.renew_at()
+        let origin = spec.origin(cutoff);
+        Base { origin, cutoff, lasts_until: origin.saturating_add(spec.renew_at()) }
     }
 
     fn is_beyond(spec: &Scale, base: Base, now: u64) -> bool {
@@ -280,7 +276,7 @@ impl<const R: usize> Counter for Ring<R> {
         spec.window()
     }
 
-    #[inline]
+    #[inline(always)]
     fn charge(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {
         let now = local(base, request.now);
         let mut retries = Retries::new();
@@ -298,9 +294,8 @@ impl<const R: usize> Counter for Ring<R> {
                     return Ok(global(base, answer));
                 }
             } else if self.write(&top, top.charge(spec, at, request.cost)) {
-                let clear_at = at + spec.window();
-                let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
-                return Ok(global(base, outcome));
+                let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
+                return Ok(Outcome { admitted: true, used, at, fits_at: at, clear_at });
             }
         }
     }
@@ -457,12 +452,17 @@ fn local(base: Base, tick: u64) -> u64 {
     tick.saturating_sub(base.origin)
 }
 
-/// An answer in ticks. At the very end of time a wait is as long as the clock can tell.
+/// A time of the words as a tick. At the very end of time a wait is as long as the clock can tell.
 #[inline(always)]
+fn tick(base: Base, time: u64) -> u64 {
+    time.saturating_add(base.origin).min(NEVER - 1)
+}
+
+/// An answer in ticks.
 fn global(base: Base, outcome: Outcome) -> Outcome {
-    let tick = |time: u64| time.saturating_add(base.origin).min(NEVER - 1);
-    let fits_at = if outcome.fits_at == NEVER { NEVER } else { tick(outcome.fits_at) };
-    Outcome { at: tick(outcome.at), fits_at, clear_at: tick(outcome.clear_at), ..outcome }
+    let Outcome { at, fits_at, clear_at, .. } = outcome;
+    let fits_at = if fits_at == NEVER { NEVER } else { tick(base, fits_at) };
+    Outcome { at: tick(base, at), fits_at, clear_at: tick(base, clear_at), ..outcome }
 }
 
 #[cfg(all(test, not(tollgate_model)))]

@@ -79,7 +79,7 @@ impl Scale {
     /// What is live at `at`: a charge of `time` is if `at - time < window`.
     #[inline(always)]
     pub(crate) fn live(&self, at: u64) -> Live {
-        Live::from(at.saturating_add(1).saturating_sub(self.window), self.format)
+        Live::from(at.saturating_sub(self.window - 1), self.format)
     }
 
     /// The cell of a time; the same for ticks and for times counted from an origin, since origins
@@ -105,7 +105,6 @@ impl Scale {
     }
 
     /// The age, in ticks since its origin, at which an array should be renewed.
-    #[inline(always)]
     pub(crate) fn renew_at(&self) -> u64 {
         self.format.max_time() / 4 * 3
     }

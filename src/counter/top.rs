@@ -64,7 +64,7 @@ impl Top {
         } else {
             now.max(newest)
         };
-        at.clamp(1, format.max_time())
+        at.min(format.max_time())
     }
 
     /// The first time at which the word behind the sealed head can be opened.

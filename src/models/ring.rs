@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 /// A window of 4 ticks in 3 buckets: cells of 2 ticks.
 const WORDS: usize = 3;
 const WINDOW: u64 = 4;
-const FIRST: Base = Base { origin: 0, cutoff: 1 };
+const FIRST: Base = Base { origin: 0, cutoff: 1, lasts_until: u64::MAX };
 
 type TinyRing = Ring<WORDS>;
 /// What was admitted, as (time, cost).
@@ -450,14 +450,13 @@ fn expired_charge() {
 
 /// What a charging thread does when it meets a move: it finishes the move, then charges there.
 fn charge_through_move(old: &TinyRing, new: &TinyRing, limit: u64, log: &Log, now: u64, cost: u64) {
-    let second = Base { origin: 0, cutoff: FIRST.cutoff };
     if !new.is_open() {
         match charge(old, limit, log, now, cost) {
             Ok(_) => return,
-            Err(Moved) => new.install(&scale(limit), &old.freeze(), FIRST, second),
+            Err(Moved) => new.install(&scale(limit), &old.freeze(), FIRST, FIRST),
         }
     }
-    charge_at(new, second, limit, log, now, cost).expect("the new ring is not moved");
+    charge_at(new, FIRST, limit, log, now, cost).expect("the new ring is not moved");
 }
 
 fn move_race(

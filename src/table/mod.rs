@@ -58,7 +58,7 @@ impl<C: Counter> Table<C> {
     }
 
     /// Charges one key. Denials write nothing to the key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -69,9 +69,8 @@ impl<C: Counter> Table<C> {
         loop {
             retries.count();
             let current = self.generations.current(guard);
-            let previous = current.previous(guard);
-            let settled =
-                previous.is_none() && !C::outlived(self.spec(), current.array.base(), request.now);
+            let base = current.array.base();
+            let settled = current.previous(guard).is_none() && !base.is_outlived(request.now);
             let slot = match current.array.find(key) {
                 Found::Slot(slot) if settled => slot,
                 _ => match self.generations.claim(current, key, request.now, guard)? {
@@ -79,7 +78,7 @@ impl<C: Counter> Table<C> {
                     None => continue,
                 },
             };
-            match slot.counter.charge(self.spec(), current.array.base(), request) {
+            match slot.counter.charge(self.spec(), base, request) {
                 Ok(outcome) => return Ok(outcome),
                 Err(Moved) => continue,
             }

@@ -422,10 +422,10 @@ fn an_array_is_left_before_its_time_ends() {
     let base = Small::base(&scale, scale.tick(0) + 12_345);
     let end = base.origin + scale.format().max_time();
     let renewed = base.origin + scale.renew_at();
-    assert!(!Small::outlived(&scale, base, renewed) && Small::outlived(&scale, base, renewed + 1));
+    assert!(!base.is_outlived(renewed) && base.is_outlived(renewed + 1));
     assert!(!Small::is_beyond(&scale, base, end) && Small::is_beyond(&scale, base, end + 1));
-    assert!(!Small::outlived(&scale, base, 0) && !Small::is_beyond(&scale, base, 0));
-    assert!(renewed < end && Small::outlived(&scale, base, u64::MAX));
+    assert!(!base.is_outlived(0) && !Small::is_beyond(&scale, base, 0));
+    assert!(renewed < end && base.is_outlived(u64::MAX));
     assert_eq!(Small::window(&scale), scale.window());
     // The last time that it can tell is told as it is.
     let ring = ring([0; WORDS]);
