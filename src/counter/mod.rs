@@ -3,6 +3,7 @@
 //! Everything here speaks in ticks: units of the policy's own time, a scale of nanoseconds for a
 //! [`ring`](ring::Ring) and the number of the period for a [`quota`](quota::Quota).
 
+pub(crate) mod offer;
 pub(crate) mod quota;
 mod reciprocal;
 pub(crate) mod ring;
@@ -10,6 +11,9 @@ pub(crate) mod scale;
 mod snapshot;
 mod top;
 mod word;
+
+use crate::retries::Retries;
+use offer::{Offer, Offered};
 
 /// `fits_at` of a charge that costs more than its limit.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -85,8 +89,26 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// How many ticks a charge counts.
     fn window(spec: &Self::Spec) -> u64;
 
+    /// The charge that the cost has room for; writes nothing.
+    fn offer<'a>(
+        &'a self,
+        spec: &Self::Spec,
+        base: Base,
+        request: &Request,
+    ) -> Result<Offered<'a>, Moved>;
+
     /// Charges the cost if it has room; denials write nothing.
-    fn charge(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;
+    #[inline(always)]
+    fn charge(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved> {
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let (outcome, offer) = self.offer(spec, base, request)?;
+            if offer.is_none_or(Offer::take) {
+                return Ok(outcome);
+            }
+        }
+    }
 
     /// What [`charge`](Self::charge) would answer; writes nothing. `used` excludes the cost.
     fn look(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;

@@ -17,6 +17,7 @@
 //! Lock-free: an exchange fails only when another one succeeded. A thread that dies between sealing
 //! and opening leaves a sealed head, behind which anyone opens the next word.
 
+use super::offer::{Offer, Offered, Place};
 use super::scale::Scale;
 use super::snapshot::Snapshot;
 use super::top::{Seen, Top, Write};
@@ -150,11 +151,8 @@ impl<const R: usize> Ring<R> {
     ) -> Outcome {
         let live = spec.live(at);
         let (mut used, mut newest, mut last) = (0, None, None);
-        for place in places_back::<R>(top.head.place) {
-            let word = self.load(place, top, early);
-            if !live.has(word) {
-                break;
-            }
+        let words = places_back::<R>(top.head.place).map(|place| self.load(place, top, early));
+        words.take_while(|word| live.has(*word)).for_each(|word| {
             used += live.count(word);
             if newest.is_none() && used > 0 {
                 newest = Some(word);
@@ -163,7 +161,7 @@ impl<const R: usize> Ring<R> {
             if last.is_none() && used.saturating_add(request.cost) > request.limit {
                 last = Some(word);
             }
-        }
+        });
         let end =
             |word: Option<u64>| word.map_or(at, |word| spec.format().time(word) + spec.window());
         let fits_at = if request.cost > request.limit { NEVER } else { end(last) };
@@ -172,29 +170,18 @@ impl<const R: usize> Ring<R> {
     }
 
     #[inline(always)]
-    fn exchange(&self, seen: Seen, word: u64, order: Ordering) -> bool {
-        self.words[seen.place].compare_exchange(seen.word, word, order, Relaxed).is_ok()
+    fn offered(&self, top: &Top, write: Write) -> Offer<'_> {
+        let (head, target, word) = match write {
+            Write::Target(word) => (None, top.target(), word),
+            Write::Turn(word) => (Some(self.place(top.head)), top.next, word),
+        };
+        let opens = top.is_sealed() || head.is_some();
+        Offer { head, target: self.place(target), word, opens }
     }
 
     #[inline(always)]
-    fn write(&self, top: &Top, write: Write) -> bool {
-        // Release: whoever acquires this word as the head sees all that this thread's sum rests on,
-        // the seal included. Pairs with the Acquire in `top`. Models: wrap with OpenRelaxed,
-        // denial_in_the_head with WriteRelaxed.
-        let opens = top.is_sealed() || matches!(write, Write::Turn(_));
-        let twin = if opens { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
-        let release = ordering(twin, Release);
-        match write {
-            Write::Target(word) => self.exchange(top.target(), word, release),
-            Write::Turn(word) => self.seal(top.head) && self.exchange(top.next, word, release),
-        }
-    }
-
-    /// Seals the head. If this thread stops before it opens the next word, anyone opens.
-    fn seal(&self, head: Seen) -> bool {
-        // Relaxed: it goes on with the release of the charge that it seals, so who acquires the
-        // sealed head sees that charge; and it stands before the opening that follows.
-        broken(Breakage::NoSeal) || self.exchange(head, head.word | SEALED, Relaxed)
+    fn place(&self, seen: Seen) -> Place<'_> {
+        Place { cell: &self.words[seen.place], word: seen.word }
     }
 
     /// Replaces each word by `change(word)` until that gives the word itself or stops.
@@ -245,7 +232,7 @@ impl<const R: usize> Ring<R> {
     fn freeze_head_only(&self) -> Snapshot<R> {
         loop {
             let words = std::array::from_fn(|place| self.words[place].load(Acquire));
-            let marked = |head: Seen| self.exchange(head, head.word | MOVED, AcqRel);
+            let marked = |head: Seen| self.place(head).exchange(head.word | MOVED, AcqRel);
             if self.top().is_ok_and(|top| !marked(top.head)) {
                 continue;
             }
@@ -277,7 +264,12 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     #[inline(always)]
-    fn charge(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {
+    fn offer<'a>(
+        &'a self,
+        spec: &Scale,
+        base: Base,
+        request: &Request,
+    ) -> Result<Offered<'a>, Moved> {
         let now = local(base, request.now);
         let mut retries = Retries::new();
         loop {
@@ -286,16 +278,17 @@ impl<const R: usize> Counter for Ring<R> {
             let top = self.top()?;
             let at = top.effective(spec, now);
             let used = self.used(&top, spec.live(at), &early).saturating_add(request.cost);
-            if used > request.limit || request.cost == 0 {
-                let answer = self.answer(spec, at, &top, request, &early);
-                let stands = broken(Breakage::NoValidate) || self.stands(top.target());
-                // Admitted after all: others have given back meanwhile.
-                if stands && (!answer.admitted || request.cost == 0) {
-                    return Ok(global(base, answer));
-                }
-            } else if self.write(&top, top.charge(spec, at, request.cost)) {
+            if used <= request.limit && request.cost > 0 {
+                let write = top.charge(spec, at, request.cost);
                 let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
-                return Ok(Outcome { admitted: true, used, at, fits_at: at, clear_at });
+                let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
+                return Ok((outcome, Some(self.offered(&top, write))));
+            }
+            let answer = self.answer(spec, at, &top, request, &early);
+            let stands = broken(Breakage::NoValidate) || self.stands(top.target());
+            // Admitted after all: others have given back meanwhile.
+            if stands && (!answer.admitted || request.cost == 0) {
+                return Ok((global(base, answer), None));
             }
         }
     }

@@ -26,6 +26,7 @@ mod slots;
 mod stats;
 
 use crate::breakage::{Breakage, broken};
+use crate::counter::offer::Offered;
 use crate::counter::{Counter, Moved, Outcome, Request};
 use crate::retries::Retries;
 use array::Found;
@@ -37,6 +38,7 @@ use size::Size;
 pub(crate) use error::{NoPlace, OutOfMemory};
 pub(crate) use generations::Bounds;
 pub(crate) use slot::KeyId;
+use slot::Slot;
 pub(crate) use stats::TableStats;
 
 /// The counters of one policy's keys.
@@ -57,6 +59,24 @@ impl<C: Counter> Table<C> {
         &self.generations.spec
     }
 
+    /// The key's counter, where nothing is to be done before it is charged.
+    #[inline(always)]
+    fn settled<'g>(
+        &self,
+        current: &'g Generation<C>,
+        key: KeyId,
+        now: u64,
+        guard: &Guard,
+    ) -> Option<&'g Slot<C>> {
+        if current.previous(guard).is_some() || current.array.base().is_outlived(now) {
+            return None;
+        }
+        match current.array.find(key) {
+            Found::Slot(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
     /// Charges one key. Denials write nothing to the key.
     #[inline(always)]
     pub(crate) fn charge(
@@ -69,20 +89,31 @@ impl<C: Counter> Table<C> {
         loop {
             retries.count();
             let current = self.generations.current(guard);
-            let base = current.array.base();
-            let settled = current.previous(guard).is_none() && !base.is_outlived(request.now);
-            let slot = match current.array.find(key) {
-                Found::Slot(slot) if settled => slot,
-                _ => match self.generations.claim(current, key, request.now, guard)? {
+            let slot = match self.settled(current, key, request.now, guard) {
+                Some(slot) => slot,
+                None => match self.generations.claim(current, key, request.now, guard)? {
                     Some(slot) => slot,
                     None => continue,
                 },
             };
-            match slot.counter.charge(self.spec(), base, request) {
+            match slot.counter.charge(self.spec(), current.array.base(), request) {
                 Ok(outcome) => return Ok(outcome),
                 Err(Moved) => continue,
             }
         }
+    }
+
+    /// The charge that the cost has room for. `None` if it takes more than to write it.
+    #[inline(always)]
+    pub(crate) fn offer<'g>(
+        &self,
+        key: KeyId,
+        request: &Request,
+        guard: &'g Guard,
+    ) -> Option<Offered<'g>> {
+        let current = self.generations.current(guard);
+        let slot = self.settled(current, key, request.now, guard)?;
+        slot.counter.offer(self.spec(), current.array.base(), request).ok()
     }
 
     /// Asks for the key's place ahead of time.

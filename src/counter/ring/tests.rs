@@ -127,7 +127,7 @@ impl Bench {
                 let top = self.ring.top().unwrap();
                 let at = top.effective(&self.scale, now);
                 if let Write::Turn(_) = top.charge(&self.scale, at, cost) {
-                    assert!(self.ring.seal(top.head));
+                    assert!(self.ring.place(top.head).seal());
                 }
             }
             Step::Undo(which) => self.undo(which),
