@@ -95,16 +95,12 @@ impl<const R: usize> Ring<R> {
     /// What is live, as it was after the top was seen (R2).
     #[inline(always)]
     fn used(&self, top: &Top, live: Live, early: &Early<R>) -> u64 {
-        let count = |place: usize| live.count(self.load(place, top, early));
         if R <= SHORT {
             // All of them: no branch to guess, and no order to follow.
-            return (0..R).map(count).sum();
+            return live.sum((0..R).map(|place| self.load(place, top, early)));
         }
-        places_back::<R>(top.head.place)
-            .map(|place| self.load(place, top, early))
-            .take_while(|word| live.has(*word))
-            .map(|word| live.count(word))
-            .sum()
+        let back = places_back::<R>(top.head.place).map(|place| self.load(place, top, early));
+        live.sum(back.take_while(|word| live.has(*word)))
     }
 
     #[inline(always)]
@@ -145,13 +141,13 @@ impl<const R: usize> Ring<R> {
         &self,
         spec: &Scale,
         at: u64,
-        top: &Top,
+        top: Top,
         request: &Request,
         early: &Early<R>,
     ) -> Outcome {
         let live = spec.live(at);
         let (mut used, mut newest, mut last) = (0, None, None);
-        let words = places_back::<R>(top.head.place).map(|place| self.load(place, top, early));
+        let words = places_back::<R>(top.head.place).map(|place| self.load(place, &top, early));
         words.take_while(|word| live.has(*word)).for_each(|word| {
             used += live.count(word);
             if newest.is_none() && used > 0 {
@@ -284,7 +280,7 @@ impl<const R: usize> Counter for Ring<R> {
                 let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
                 return Ok((outcome, Some(self.offered(&top, write))));
             }
-            let answer = self.answer(spec, at, &top, request, &early);
+            let answer = self.answer(spec, at, top, request, &early);
             let stands = broken(Breakage::NoValidate) || self.stands(top.target());
             // Admitted after all: others have given back meanwhile.
             if stands && (!answer.admitted || request.cost == 0) {
@@ -301,7 +297,7 @@ impl<const R: usize> Counter for Ring<R> {
             retries.count();
             let early = self.early();
             let top = self.top()?;
-            let answer = self.answer(spec, top.effective(spec, now), &top, request, &early);
+            let answer = self.answer(spec, top.effective(spec, now), top, request, &early);
             if unvalidated || self.stands(top.target()) {
                 return Ok(global(base, answer));
             }

@@ -31,8 +31,7 @@ impl<const R: usize> Snapshot<R> {
 
     /// The sum of what is live at `at`.
     pub(crate) fn used(&self, scale: &Scale, at: u64) -> u64 {
-        let live = scale.live(at);
-        self.words.iter().map(|word| live.count(*word)).sum()
+        scale.live(at).sum(self.words)
     }
 
     /// The words in ring order from the one after the head, which is the oldest, to the head.

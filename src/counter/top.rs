@@ -69,7 +69,7 @@ impl Top {
 
     /// The first time at which the word behind the sealed head can be opened.
     #[cold]
-    fn behind_seal(&self, scale: &Scale) -> u64 {
+    fn behind_seal(self, scale: &Scale) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
         let cell = if broken(Breakage::NoNextCell) { 0 } else { scale.next_cell(newest) };
