@@ -63,8 +63,8 @@ breakages! {
     RefundStores,
     /// Ring: a refund takes the seal off.
     RefundUnseals,
-    /// Quota: a charge stores in place of exchanging.
-    QuotaStores,
+    /// Counter: a charge, or what is given back to a budget, is stored in place of exchanged.
+    ChargeStores,
     /// Quota: an instant of an older period opens that period again.
     QuotaReopens,
     /// Move: only the head is frozen.

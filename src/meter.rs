@@ -4,6 +4,7 @@ use crate::breakage::{Breakage, broken};
 use crate::calendar::Calendar;
 use crate::charge::PolicyId;
 use crate::clock::Now;
+use crate::counter::offer::Offer;
 use crate::counter::quota::{Periods, Quota};
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
@@ -115,7 +116,7 @@ impl Meter {
         Ok(())
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -126,6 +127,20 @@ impl Meter {
     ) -> Result<Charged, NoPlace> {
         let request = Request { now: self.time.tick(now), cost, limit };
         with_table!(&self.store, table => table.charge(key, &request, guard))
+    }
+
+    /// The charge that the cost has room for. `None` if it takes more than to write it.
+    #[inline(always)]
+    pub(crate) fn offer<'g>(
+        &self,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &'g Guard,
+    ) -> Option<(Charged, Option<Offer<'g>>)> {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.offer(key, &request, guard))
     }
 
     /// Asks for a key's place ahead of time.
@@ -199,6 +214,7 @@ impl Meter {
     }
 
     /// The wait from `now` until a tick; `None` if it never comes.
+    #[inline(always)]
     pub(crate) fn wait(&self, tick: u64, now: Now) -> Option<Duration> {
         if tick == NEVER {
             return None;

@@ -27,6 +27,7 @@ mod slots;
 mod stats;
 
 use crate::breakage::{Breakage, broken};
+use crate::counter::offer::Offer;
 use crate::counter::{Counter, Moved, Outcome, Request};
 use crate::retries::Retries;
 use array::Found;
@@ -39,6 +40,7 @@ pub(crate) use error::{NoPlace, OutOfMemory};
 pub(crate) use generations::Bounds;
 pub(crate) use receipt::{Charged, Receipt};
 pub(crate) use slot::KeyId;
+use slot::Slot;
 pub(crate) use stats::TableStats;
 
 /// The counters of one policy's keys.
@@ -59,8 +61,26 @@ impl<C: Counter> Table<C> {
         &self.generations.spec
     }
 
+    /// The key's counter, where nothing is to be done before it is charged.
+    #[inline(always)]
+    fn settled<'g>(
+        &self,
+        current: &'g Generation<C>,
+        key: KeyId,
+        now: u64,
+        guard: &Guard,
+    ) -> Option<&'g Slot<C>> {
+        if current.previous(guard).is_some() || current.array.base().is_outlived(now) {
+            return None;
+        }
+        match current.array.find(key) {
+            Found::Slot(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
     /// Charges one key. Denials write nothing to the key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -71,12 +91,9 @@ impl<C: Counter> Table<C> {
         loop {
             retries.count();
             let current = self.generations.current(guard);
-            let previous = current.previous(guard);
-            let settled =
-                previous.is_none() && !C::outlived(self.spec(), current.array.base(), request.now);
-            let slot = match current.array.find(key) {
-                Found::Slot(slot) if settled => slot,
-                _ => match self.generations.claim(current, key, request.now, guard)? {
+            let slot = match self.settled(current, key, request.now, guard) {
+                Some(slot) => slot,
+                None => match self.generations.claim(current, key, request.now, guard)? {
                     Some(slot) => slot,
                     None => continue,
                 },
@@ -86,6 +103,21 @@ impl<C: Counter> Table<C> {
                 Err(Moved) => continue,
             }
         }
+    }
+
+    /// The charge that the cost has room for. `None` if it takes more than to write it.
+    #[inline(always)]
+    pub(crate) fn offer<'g>(
+        &self,
+        key: KeyId,
+        request: &Request,
+        guard: &'g Guard,
+    ) -> Option<(Charged, Option<Offer<'g>>)> {
+        let current = self.generations.current(guard);
+        let slot = self.settled(current, key, request.now, guard)?;
+        let (outcome, offer) =
+            slot.counter.offer(self.spec(), current.array.base(), request).ok()?;
+        Some((Charged { outcome, generation: current.number }, offer))
     }
 
     /// Asks for the key's place ahead of time.

@@ -124,9 +124,10 @@ impl Bench {
             }
             Step::Die(by, cost) => {
                 let now = local(self.base, self.go(by));
-                let snapshot = self.ring.read().unwrap();
-                if let Plan::Turn(..) = snapshot.plan(&self.scale, now, cost, u64::MAX) {
-                    self.ring.words[snapshot.head].fetch_or(SEALED, Relaxed);
+                let top = self.ring.top().unwrap();
+                let at = top.effective(&self.scale, now);
+                if let Write::Turn(_) = top.charge(&self.scale, at, cost) {
+                    assert!(self.ring.place(top.head).seal());
                 }
             }
             Step::Undo(which) => self.undo(which),
@@ -144,7 +145,7 @@ impl Bench {
             if format.time(old) == format.time(new) {
                 assert!(new & SEALED != 0 && format.count(new) <= format.count(old));
             } else {
-                assert!(!live(&self.scale, old, format.time(new)) || format.count(old) == 0);
+                assert_eq!(self.scale.live(format.time(new)).count(old), 0);
             }
         }
     }
@@ -282,7 +283,7 @@ proptest! {
         new.ring.assert_ordered(&new.scale);
         prop_assert!(words(&new.ring)[0] & SEALED == 0, "nobody is about to open the next");
         prop_assert_eq!(weight, Small::frozen_weight(&old.ring.freeze(), &old.scale, old.base, cutoff));
-        let newest = old.scale.format().time(old.ring.freeze().words[old.ring.freeze().head]);
+        let newest = old.scale.format().time(old.ring.freeze().newest());
         if old.base.origin + newest > cutoff {
             prop_assert_eq!(weight, u64::MAX, "charges may be forgotten that count at the cutoff");
         } else {
@@ -421,10 +422,10 @@ fn an_array_is_left_before_its_time_ends() {
     let base = Small::base(&scale, scale.tick(0) + 12_345);
     let end = base.origin + scale.format().max_time();
     let renewed = base.origin + scale.renew_at();
-    assert!(!Small::outlived(&scale, base, renewed) && Small::outlived(&scale, base, renewed + 1));
+    assert!(!base.is_outlived(renewed) && base.is_outlived(renewed + 1));
     assert!(!Small::is_beyond(&scale, base, end) && Small::is_beyond(&scale, base, end + 1));
-    assert!(!Small::outlived(&scale, base, 0) && !Small::is_beyond(&scale, base, 0));
-    assert!(renewed < end && Small::outlived(&scale, base, u64::MAX));
+    assert!(!base.is_outlived(0) && !Small::is_beyond(&scale, base, 0));
+    assert!(renewed < end && base.is_outlived(u64::MAX));
     assert_eq!(Small::window(&scale), scale.window());
     // The last time that it can tell is told as it is.
     let ring = ring([0; WORDS]);
