@@ -6,7 +6,6 @@ use crate::counter::NEVER;
 use crate::counter::offer::Offered;
 use crate::decision::{Decision, Layer, Verdict};
 use crate::request::{Context, Line, Mode, invalid, refused};
-use crate::table::NoPlace;
 use std::time::Duration;
 
 /// Most requests have no more charges than this: less is then laid out for them.
@@ -68,10 +67,7 @@ impl Context<'_> {
             match charged {
                 Ok(true) => lines.iter().flatten().for_each(|line| self.count(line, Ok(()))),
                 Ok(false) => self.deny(lines, layers),
-                Err(line) => {
-                    self.count(&line, Err(NoPlace::Full));
-                    return refused(line.policy);
-                }
+                Err(policy) => return refused(policy),
             }
         }
         for (layer, line) in layers.iter_mut().zip(lines.iter().flatten()) {
@@ -116,13 +112,13 @@ impl Context<'_> {
     }
 
     /// Charges all lines in their order. If one is lost to a race, those before it are undone and
-    /// its outcome tells.
+    /// its outcome tells; the policy that has no place for its key is told at once.
     #[inline(always)]
     fn charge_all<'g>(
         &'g self,
         lines: &mut [Option<Line<'g>>],
         mode: Mode,
-    ) -> Result<bool, Line<'g>> {
+    ) -> Result<bool, PolicyId> {
         for place in 0..lines.len() {
             let (charged, rest) = lines.split_at_mut(place);
             let Some(Some(line)) = rest.first_mut() else {
@@ -139,7 +135,13 @@ impl Context<'_> {
                 continue;
             }
             charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
-            return full.map(|()| false).map_err(|_| *line);
+            return match full {
+                Ok(()) => Ok(false),
+                Err(_) => {
+                    self.count(line, full);
+                    Err(line.policy)
+                }
+            };
         }
         Ok(true)
     }
