@@ -116,7 +116,7 @@ impl Context<'_> {
     }
 
     /// Charges all lines in their order. If one is lost to a race, those before it are undone and
-    /// its outcome tells; the policy that had no place for its key.
+    /// its outcome tells; the policy that has no place for its key is told at once.
     #[inline(always)]
     fn charge_all<'g>(
         &'g self,
@@ -139,10 +139,13 @@ impl Context<'_> {
                 continue;
             }
             charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
-            return full.map(|()| false).map_err(|full| {
-                self.count(line, Err(full));
-                line.policy
-            });
+            return match full {
+                Ok(()) => Ok(false),
+                Err(_) => {
+                    self.count(line, full);
+                    Err(line.policy)
+                }
+            };
         }
         Ok(true)
     }

@@ -48,7 +48,7 @@ pub(crate) enum Mode {
 }
 
 impl<'l> Context<'l> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(meters: &'l Meters, now: Now) -> Self {
         Context { meters, now, guard: reclaim::pin(), shard: Shard::mine() }
     }

@@ -97,23 +97,21 @@ impl<const R: usize> Ring<R> {
     fn used(&self, top: &Top, live: Live, early: &Early<R>) -> u64 {
         if R <= SHORT {
             // All of them: no branch to guess, and no order to follow.
-            return live.sum((0..R).map(|place| self.load(place, top, early)));
+            let words = self.words.iter().enumerate();
+            return live.sum(words.map(|(place, word)| load(word, place, top, early)));
         }
-        let back = places_back::<R>(top.head.place).map(|place| self.load(place, top, early));
-        live.sum(back.take_while(|word| live.has(*word)))
+        live.sum(self.back(top, early).take_while(|word| live.has(*word)))
     }
 
+    /// The words from the newest back to the oldest.
     #[inline(always)]
-    fn load(&self, place: usize, top: &Top, early: &Early<R>) -> u64 {
-        let twin =
-            if top.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
-        let is_target = place == top.head.place || top.is_sealed() && place == top.next.place;
-        match early {
-            Some(words) if broken(twin) && !is_target => words[place],
-            // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.
-            // Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
-            _ => self.words[place].load(Relaxed),
-        }
+    fn back<'a>(&'a self, top: &Top, early: &Early<R>) -> impl Iterator<Item = u64> + 'a {
+        let (top, early) = (*top, *early);
+        let (newer, older) = self.words.split_at(top.head.place + 1);
+        let load = move |place: usize, word: &AtomicU64| load(word, place, &top, &early);
+        let newer = newer.iter().enumerate().rev().map(move |(place, word)| load(place, word));
+        let older = older.iter().enumerate().rev();
+        newer.chain(older.map(move |(place, word)| load(top.head.place + 1 + place, word)))
     }
 
     /// The words before the top is looked for: none, but in the twins that count them.
@@ -146,22 +144,26 @@ impl<const R: usize> Ring<R> {
         early: &Early<R>,
     ) -> Outcome {
         let live = spec.live(at);
-        let (mut used, mut newest, mut last) = (0, None, None);
-        let words = places_back::<R>(top.head.place).map(|place| self.load(place, &top, early));
-        words.take_while(|word| live.has(*word)).for_each(|word| {
-            used += live.count(word);
-            if newest.is_none() && used > 0 {
-                newest = Some(word);
-            }
-            // With the newer ones there is room beside this word no more.
-            if last.is_none() && used.saturating_add(request.cost) > request.limit {
-                last = Some(word);
-            }
+        let room = request.limit.saturating_sub(request.cost);
+        let mut words = self.back(&top, early).take_while(|word| live.has(*word));
+        let mut used = 0;
+        let newest = words.find(|word| {
+            used += live.count(*word);
+            used > 0
         });
+        // With the newer ones there is no room beside this word any more.
+        let blocker = match newest {
+            Some(_) if used > room => newest,
+            _ => words.find(|word| {
+                used += live.count(*word);
+                used > room
+            }),
+        };
+        used += live.sum(words);
         let end =
             |word: Option<u64>| word.map_or(at, |word| spec.format().time(word) + spec.window());
-        let fits_at = if request.cost > request.limit { NEVER } else { end(last) };
-        let admitted = used.saturating_add(request.cost) <= request.limit;
+        let fits_at = if request.cost > request.limit { NEVER } else { end(blocker) };
+        let admitted = blocker.is_none() && request.cost <= request.limit;
         Outcome { admitted, used, at, fits_at, clear_at: end(newest) }
     }
 
@@ -418,10 +420,22 @@ impl<const R: usize> Counter for Ring<R> {
     }
 }
 
-/// All places, from the newest word back to the oldest.
+/// A word as it counts: the target as it was seen, all others as they are after the top.
 #[inline(always)]
-fn places_back<const R: usize>(newest: usize) -> impl Iterator<Item = usize> {
-    (0..=newest).rev().chain((newest + 1..R).rev())
+fn load<const R: usize>(word: &AtomicU64, place: usize, top: &Top, early: &Early<R>) -> u64 {
+    let target = top.target();
+    if place == target.place && !broken(Breakage::TargetSeenTwice) {
+        // What is counted is what the exchange expects: a refund and a charge may leave the target as
+        // it was, and less in between. Model: refund_for_one with TargetSeenTwice.
+        return target.word;
+    }
+    let twin = if top.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
+    match early {
+        Some(words) if broken(twin) && place != top.head.place => words[place],
+        // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.
+        // Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
+        _ => word.load(Relaxed),
+    }
 }
 
 /// From when on units are given back at `now`; `None` if what was charged at `from` has expired: it
