@@ -244,6 +244,40 @@ fn refund_against_seal() {
     catches("refund_against_seal, three", Some(3), Breakage::RefundUnseals, three());
 }
 
+/// What is given back is charged once more, so that the head is again what a slow thread has seen.
+#[test]
+fn refund_and_again() {
+    let body = |swap: bool| {
+        move || {
+            let limit = 5;
+            let (ring, log) = prepared::<WORDS>(limit, &[(4, 3), (5, 2)]);
+            let again = {
+                let (ring, log) = (ring.clone(), log.clone());
+                move || {
+                    give_back(&ring, limit, &log, (5, 2));
+                    charge_all(&ring, limit, &log, &[(5, 2)]);
+                }
+            };
+            let other = {
+                let (ring, log) = (ring.clone(), log.clone());
+                move || charge_all(&ring, limit, &log, &[(5, 2)])
+            };
+            if swap {
+                let thread = thread::spawn(again);
+                other();
+                thread.join().unwrap();
+            } else {
+                let thread = thread::spawn(other);
+                again();
+                thread.join().unwrap();
+            }
+            assert_lawful(&ring, FIRST, limit, &log);
+        }
+    };
+    holds_in_both("refund_and_again", 10, body);
+    caught_in_one("refund_and_again", None, Breakage::HeadSeenTwice, body);
+}
+
 /// A bucket that is opened meanwhile keeps its units: they still count when what was given back would
 /// be gone anyway.
 #[test]
