@@ -33,6 +33,8 @@ breakages! {
     TargetSeenTwice,
     /// Ring: the scan for the head loads relaxed.
     HeadRelaxed,
+    /// Ring: the head counts as it stands when the others are loaded, not as it was seen.
+    HeadSeenTwice,
     /// Ring: the opening exchange is relaxed.
     OpenRelaxed,
     /// Ring: the next word is opened while the head is still unsealed.

@@ -24,11 +24,12 @@ fn charges(ids: &[PolicyId]) -> Vec<Charge<'static>> {
     ids.iter().map(|id| id.charge("k", 1)).collect()
 }
 
-/// For each number of layers and each place of the one without room: nothing is charged.
+/// For each number of layers and each place of the one without room, with keys that are new or known:
+/// nothing is charged, and each layer is told as a look tells it.
 #[test]
 fn one_full_layer_charges_none() {
     for count in 2..=MAX_CHARGES {
-        for full in 0..count {
+        for (full, known) in (0..count).flat_map(|full| [(full, false), (full, true)]) {
             let policy = |n| match n % 3 {
                 0 => Policy::sliding(format!("p{n}"), 5, MINUTE),
                 1 => Policy::sliding(format!("p{n}"), 500, MINUTE),
@@ -36,15 +37,23 @@ fn one_full_layer_charges_none() {
             };
             let (limiter, ids) = limiter((0..count).map(policy));
             let session = limiter.session_at(NOW);
-            let limit = limiter.limit(ids[full]).unwrap();
-            assert!(session.check(&[ids[full].charge("k", limit)]).is_allowed());
-            let mut layers = [Layer::default(); MAX_CHARGES];
+            if known {
+                assert!(session.check(&charges(&ids)).is_allowed());
+            }
+            let left = session.peek(&[ids[full].charge("k", 0)]).remaining;
+            assert!(session.check(&[ids[full].charge("k", left)]).is_allowed());
+
+            let (mut layers, mut seen) =
+                ([Layer::default(); MAX_CHARGES], [Layer::default(); MAX_CHARGES]);
+            let looked = session.peek_layers(&charges(&ids), &mut seen);
             let decision = session.check_layers(&charges(&ids), &mut layers);
+            assert_eq!(decision, looked);
+            assert_eq!(layers, seen);
             assert_eq!(decision.verdict, Verdict::Denied);
             assert_eq!((decision.policy, decision.remaining), (ids[full], 0));
             for (place, id) in ids.iter().enumerate() {
                 let left = session.peek(&[id.charge("k", 1)]).remaining;
-                let limit = limiter.limit(*id).unwrap();
+                let limit = limiter.limit(*id).unwrap() - u64::from(known);
                 assert_eq!(left, if place == full { 0 } else { limit });
                 assert_eq!(layers[place].policy, *id);
                 assert_eq!(layers[place].violated, place == full);

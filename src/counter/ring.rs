@@ -92,24 +92,31 @@ impl<const R: usize> Ring<R> {
         Seen { place, word: self.words[place].load(order) }
     }
 
-    /// What is live, as it was after the top was seen (R2).
+    /// What is live: the head as it was seen, and the others as they are after that (R2).
     #[inline(always)]
     fn used(&self, top: &Top, live: Live, early: &Early<R>) -> u64 {
-        if R <= SHORT {
+        // Of its own word an exchange tells that it is the same again, not that it always was.
+        // Model: refund_and_again with HeadSeenTwice.
+        let twice = broken(Breakage::HeadSeenTwice);
+        let head = if twice { self.words[top.head.place].load(Relaxed) } else { top.head.word };
+        let older = if R <= SHORT {
             // All of them: no branch to guess, and no order to follow.
             let words = self.words.iter().enumerate();
-            return live.sum(words.map(|(place, word)| load(word, place, top, early)));
-        }
-        live.sum(self.back(top, early).take_while(|word| live.has(*word)))
+            live.sum_before(head, words.map(|(place, word)| load(word, place, top, early)))
+        } else {
+            live.sum(self.older(top, early).take_while(|word| live.has(*word)))
+        };
+        live.count(head) + older
     }
 
-    /// The words from the newest back to the oldest.
+    /// The words behind the head, back to the oldest.
     #[inline(always)]
-    fn back<'a>(&'a self, top: &'a Top, early: &'a Early<R>) -> impl Iterator<Item = u64> + 'a {
-        let (newer, older) = self.words.split_at(top.head.place + 1);
-        let load = move |place: usize, word: &AtomicU64| load(word, place, top, early);
+    fn older<'a>(&'a self, top: &Top, early: &Early<R>) -> impl Iterator<Item = u64> + 'a {
+        let (top, early) = (*top, *early);
+        let (newer, older) = self.words.split_at(top.head.place);
+        let load = move |place: usize, word: &AtomicU64| load(word, place, &top, &early);
         let newer = newer.iter().enumerate().rev().map(move |(place, word)| load(place, word));
-        let older = older.iter().enumerate().rev();
+        let older = older.get(1..).unwrap_or_default().iter().enumerate().rev();
         newer.chain(older.map(move |(place, word)| load(top.head.place + 1 + place, word)))
     }
 
@@ -144,20 +151,21 @@ impl<const R: usize> Ring<R> {
     ) -> Outcome {
         let live = spec.live(at);
         let room = request.limit.saturating_sub(request.cost);
-        let mut words = self.back(&top, early).take_while(|word| live.has(*word));
-        let mut used = 0;
-        let newest = words.find(|word| {
-            used += live.count(*word);
-            used > 0
-        });
+        let mut words = self.older(&top, early).take_while(|word| live.has(*word));
+        let mut used = live.count(top.head.word);
+        let mut newest = (used > 0).then_some(top.head.word);
+        if newest.is_none() {
+            newest = words.find(|word| live.count(*word) > 0);
+            used = newest.map_or(0, |word| live.count(word));
+        }
         // With the newer ones there is no room beside this word any more.
-        let blocker = match newest {
-            Some(_) if used > room => newest,
-            _ => words.find(|word| {
+        let mut blocker = newest.filter(|_| used > room);
+        if blocker.is_none() {
+            blocker = words.find(|word| {
                 used += live.count(*word);
                 used > room
-            }),
-        };
+            });
+        }
         used += live.sum(words);
         let end =
             |word: Option<u64>| word.map_or(at, |word| spec.format().time(word) + spec.window());
@@ -429,6 +437,7 @@ fn load<const R: usize>(word: &AtomicU64, place: usize, top: &Top, early: &Early
         return target.word;
     }
     let twin = if top.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
+    let is_target = top.is_sealed() && place == top.next.place;
     match early {
         Some(words) if broken(twin) && place != top.head.place => words[place],
         // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.

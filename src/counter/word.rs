@@ -112,8 +112,19 @@ impl Live {
     /// What the words count for together.
     #[inline(always)]
     pub(crate) fn sum(self, words: impl IntoIterator<Item = u64>) -> u64 {
-        // Shifted once: a count ends at bit 48, so that a ring of them fits.
         let counts = |word| if self.has(word) { word & self.format.count_bits } else { 0 };
+        // Shifted once: a count ends at bit 48, so that a ring of them fits.
+        words.into_iter().map(counts).sum::<u64>() >> FLAG_BITS
+    }
+
+    /// What those of the words count for together that are older than `head`.
+    #[inline(always)]
+    pub(crate) fn sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
+        let head_begin = self.format.time(head) << self.format.time_shift;
+        let span = head_begin.saturating_sub(self.least);
+        // One comparison for both ends.
+        let is_older = |word: u64| word.wrapping_sub(self.least) < span;
+        let counts = |word| if is_older(word) { word & self.format.count_bits } else { 0 };
         words.into_iter().map(counts).sum::<u64>() >> FLAG_BITS
     }
 }
@@ -169,6 +180,22 @@ mod tests {
                 prop_assert!(!live.has(flags) && !Live::from(0, format).has(flags));
                 prop_assert!(!Live::from(format.max_time() + oldest, format).has(word));
             }
+        }
+
+        #[test]
+        fn older_words_are_summed(
+            limit in 1..=MAX_LIMIT, oldest in 0u64..20, head in 1u64..20,
+            words in prop::collection::vec((1u64..20, 0u64..9, 0u64..4), 0..20),
+        ) {
+            let format = WordFormat::for_limit(limit);
+            let live = Live::from(oldest, format);
+            let packed = words.iter().map(|(time, count, flags)| format.pack(*time, *count) | flags);
+            let sum = |newest: u64| -> u64 {
+                let counts = words.iter().filter(|(time, ..)| (oldest..newest).contains(time));
+                counts.map(|(_, count, _)| (*count).min(format.max_count())).sum()
+            };
+            prop_assert_eq!(live.sum(packed.clone()), sum(20));
+            prop_assert_eq!(live.sum_before(format.pack(head, 3) | SEALED, packed), sum(head));
         }
 
         #[test]
