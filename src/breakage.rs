@@ -29,8 +29,6 @@ breakages! {
     SumBeforeHead,
     /// Ring: the words beside a sealed head are those of the scan that found it.
     SumBeforeSealed,
-    /// Ring: the target counts for what it is when the others are loaded, not for what was seen of it.
-    TargetSeenTwice,
     /// Ring: the scan for the head loads relaxed.
     HeadRelaxed,
     /// Ring: the head counts as it stands when the others are loaded, not as it was seen.

@@ -111,10 +111,9 @@ impl<const R: usize> Ring<R> {
 
     /// The words behind the head, back to the oldest.
     #[inline(always)]
-    fn older<'a>(&'a self, top: &Top, early: &Early<R>) -> impl Iterator<Item = u64> + 'a {
-        let (top, early) = (*top, *early);
+    fn older<'a>(&'a self, top: &'a Top, early: &'a Early<R>) -> impl Iterator<Item = u64> + 'a {
         let (newer, older) = self.words.split_at(top.head.place);
-        let load = move |place: usize, word: &AtomicU64| load(word, place, &top, &early);
+        let load = move |place: usize, word: &AtomicU64| load(word, place, top, early);
         let newer = newer.iter().enumerate().rev().map(move |(place, word)| load(place, word));
         let older = older.get(1..).unwrap_or_default().iter().enumerate().rev();
         newer.chain(older.map(move |(place, word)| load(top.head.place + 1 + place, word)))
@@ -131,7 +130,7 @@ impl<const R: usize> Ring<R> {
     fn stands(&self, target: Seen) -> bool {
         if !broken(Breakage::NoValidateFence) {
             // Acquire: whoever saw a newer bucket in the relaxed loads sees the target changed as
-            // well. Pairs with the Release of the opening exchange. Model: denial with
+            // well. Pairs with the Release of the opening exchange. Model: denial told with
             // NoValidateFence.
             fence(Acquire);
         }
@@ -427,19 +426,13 @@ impl<const R: usize> Counter for Ring<R> {
     }
 }
 
-/// A word as it counts: the target as it was seen, all others as they are after the top.
+/// A word beside the top, loaded after it.
 #[inline(always)]
 fn load<const R: usize>(word: &AtomicU64, place: usize, top: &Top, early: &Early<R>) -> u64 {
-    let target = top.target();
-    if place == target.place && !broken(Breakage::TargetSeenTwice) {
-        // What is counted is what the exchange expects: a refund and a charge may leave the target as
-        // it was, and less in between. Model: refund_for_one with TargetSeenTwice.
-        return target.word;
-    }
     let twin = if top.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
     let is_target = top.is_sealed() && place == top.next.place;
     match early {
-        Some(words) if broken(twin) && place != top.head.place => words[place],
+        Some(words) if broken(twin) && !is_target => words[place],
         // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.
         // Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
         _ => word.load(Relaxed),

@@ -60,15 +60,15 @@ fn prepared<const R: usize>(limit: u64, before: &[(u64, u64)]) -> (Arc<Ring<R>>,
 }
 
 /// Gives one charge back, which from then on no longer counts as admitted.
-fn give_back(ring: &TinyRing, limit: u64, log: &Log, (at, cost): (u64, u64)) {
+fn give_back<const R: usize>(ring: &Ring<R>, limit: u64, log: &Log, (at, cost): (u64, u64)) {
     log.lock().unwrap().retain(|charge| *charge != (at, cost));
     assert_eq!(refund(ring, limit, at, cost), Ok(cost));
 }
 
 /// Gives a charge back and returns how much of it was still there.
-fn refund(ring: &TinyRing, limit: u64, at: u64, cost: u64) -> Result<u64, Moved> {
+fn refund<const R: usize>(ring: &Ring<R>, limit: u64, at: u64, cost: u64) -> Result<u64, Moved> {
     let mut rest = cost;
-    ring.give_back(&scale(limit), FIRST, at, Some(at), &mut rest)?;
+    ring.give_back(&scale_of::<R>(limit), FIRST, at, Some(at), &mut rest)?;
     Ok(cost - rest)
 }
 
@@ -312,32 +312,38 @@ fn refund_against_opening() {
 }
 
 /// A denial that mixes a high and a later reading: 5 are given back, then 5 are charged in a new
-/// cell; at no instant are more than 6 used, so 5 more always have room in 11.
+/// cell; at no instant are more than 6 used, so nobody is told of more, and 5 more always have room.
+fn denial_of(cost: u64) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let limit = 11;
+        let (ring, log) = prepared::<WORDS>(limit, &[(3, 5), (4, 1)]);
+        let other = {
+            let (ring, log) = (ring.clone(), log.clone());
+            thread::spawn(move || {
+                let request = Request { now: 5, cost, limit };
+                let outcome = ring.charge(&scale(limit), FIRST, &request).expect("nobody moves it");
+                if outcome.admitted {
+                    log.lock().unwrap().push((outcome.at, cost));
+                } else {
+                    assert!(cost > 5, "denied without a cause");
+                    assert!(outcome.used <= 6, "told of more than was ever used");
+                }
+            })
+        };
+        give_back(&ring, limit, &log, (3, 5));
+        let admitted = charge(&ring, limit, &log, 6, 5).expect("nobody moves it");
+        assert!(admitted || cost > 5, "denied without a cause");
+        other.join().unwrap();
+        assert_lawful(&ring, FIRST, limit, &log);
+    }
+}
+
 #[test]
 fn denial() {
-    let body = || {
-        move || {
-            let limit = 11;
-            let (ring, log) = prepared::<WORDS>(limit, &[(3, 5), (4, 1)]);
-            let other = {
-                let (ring, log) = (ring.clone(), log.clone());
-                thread::spawn(move || {
-                    assert_eq!(
-                        charge(&ring, limit, &log, 5, 5),
-                        Ok(true),
-                        "denied without a cause"
-                    );
-                })
-            };
-            give_back(&ring, limit, &log, (3, 5));
-            assert_eq!(charge(&ring, limit, &log, 6, 5), Ok(true), "denied without a cause");
-            other.join().unwrap();
-            assert_lawful(&ring, FIRST, limit, &log);
-        }
-    };
-    holds("denial", None, 100, body());
-    catches("denial", None, Breakage::NoValidate, body());
-    catches("denial", None, Breakage::NoValidateFence, body());
+    holds("denial", None, 100, denial_of(5));
+    holds("denial told", None, 100, denial_of(6));
+    catches("denial told", None, Breakage::NoValidate, denial_of(6));
+    catches("denial told", None, Breakage::NoValidateFence, denial_of(6));
 }
 
 /// A look against one that spends what was given back: at no instant are more than 6 used, so 5
