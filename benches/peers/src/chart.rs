@@ -29,7 +29,7 @@ pub fn chart(outcomes: &[Outcome]) -> String {
     let mut body = String::new();
     let mut top = 8.0;
     for outcome in outcomes {
-        let title = format!("{} ({})", escaped(outcome.title), escaped(outcome.unit));
+        let title = format!("{} ({})", escaped(&outcome.title), escaped(outcome.unit));
         body += &format!("<text class='t' x='8' y='{:.0}'>{title}</text>\n", top + 20.0);
         top += TITLE;
         for line in outcome.lines.iter().filter(|line| limits(line.side)) {

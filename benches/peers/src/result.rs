@@ -43,7 +43,7 @@ pub struct Outcome {
     /// The scene's name.
     pub name: &'static str,
     /// The scene in words.
-    pub title: &'static str,
+    pub title: String,
     /// What its figures are.
     pub unit: &'static str,
     /// Its contenders, in the scene's order.
@@ -71,7 +71,7 @@ impl Outcome {
     /// If an aim is about a contender that is not among the lines.
     pub fn new(
         name: &'static str,
-        title: &'static str,
+        title: String,
         unit: &'static str,
         lines: Vec<Line>,
         aims: &[Aim],
@@ -155,7 +155,7 @@ mod tests {
             Aim::throughput("w", "tollgate", 2.1),
             Aim::time("w", "tollgate", 1.5).beside(Beside::Sum(&["a", "b"])),
         ];
-        let outcome = Outcome::new("s", "s", "ns", lines, &aims);
+        let outcome = Outcome::new("s", "s".into(), "ns", lines, &aims);
         let shown: Vec<_> =
             outcome.shown.iter().map(|s| (s.beside.as_str(), s.ratio, s.met)).collect();
         let expected = [

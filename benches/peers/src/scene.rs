@@ -66,7 +66,7 @@ pub struct Scene {
     /// How it is called on the command line.
     pub name: &'static str,
     /// The same in words.
-    pub title: &'static str,
+    pub title: String,
     /// Who takes part.
     pub contenders: Vec<Contender>,
     /// What is to be shown.
@@ -88,6 +88,11 @@ pub(crate) struct Stage<K> {
 }
 
 impl<K: KeyKind> Stage<K> {
+    /// One thread; every key is asked for once before.
+    pub(crate) fn new(setting: Setting, fill: Vec<K>, tour: Tour<K>, answers: Answers) -> Self {
+        Stage { setting, fill, times: 1, tours: vec![tour], answers, contenders: Vec::new() }
+    }
+
     fn fill(&self, check: impl Fn(&K) -> bool) {
         for _ in 0..self.times {
             for key in &self.fill {

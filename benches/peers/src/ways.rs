@@ -24,10 +24,18 @@ pub enum Way {
     OneShot,
     /// A session for each 32 requests.
     Session,
-    /// The caller has read the clock.
-    OwnNow,
+    /// The caller has read the clock; each reading is so much later than the one before.
+    OwnNow {
+        /// In nanoseconds.
+        step_ns: u64,
+    },
     /// `check_many` for each 32 requests.
     Batch,
+}
+
+impl Way {
+    /// Readings that move on about as time does, for limiters that are asked in other ways as well.
+    pub const OWN_NOW: Way = Way::OwnNow { step_ns: 10 };
 }
 
 impl Own {
@@ -65,7 +73,7 @@ impl Own {
         match way {
             Way::OneShot => each(self.clone(), tour, Own::check::<K>),
             Way::Session => self.clone().sessions(tour),
-            Way::OwnNow => self.clone().own_now(tour),
+            Way::OwnNow { step_ns } => self.clone().own_now(tour, step_ns),
             Way::Batch => self.clone().batches(tour),
         }
     }
@@ -86,14 +94,14 @@ impl Own {
         })
     }
 
-    fn own_now<K: KeyKind>(self: Arc<Self>, mut tour: Tour<K>) -> Work {
+    fn own_now<K: KeyKind>(self: Arc<Self>, mut tour: Tour<K>, step_ns: u64) -> Work {
+        let mut now = self.limiter.now();
         Box::new(move |count| {
-            let mut now = self.limiter.now();
+            now.monotonic_ns = now.monotonic_ns.max(self.limiter.now().monotonic_ns);
             let mut admitted = 0;
             tour.visit(count, |keys| {
                 for key in keys {
-                    // About as fast as time goes by, for the others who ask this limiter.
-                    now.monotonic_ns += 10;
+                    now.monotonic_ns += step_ns;
                     let decision = self
                         .limiter
                         .session_at(now)

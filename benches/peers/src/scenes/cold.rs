@@ -1,6 +1,6 @@
 //! Many keys, most of which are in no cache when they are asked for.
 
-use super::Size;
+use super::{Size, many, visits};
 use crate::contender::{Answers, Side};
 use crate::keys::KeyKind;
 use crate::peer::Setting;
@@ -12,42 +12,36 @@ use tollgate::Clock;
 
 /// So that all are admitted, in a window in which all keys stay live.
 fn stage<K: KeyKind>(keys: usize, tour: Vec<K>) -> Stage<K> {
-    Stage {
-        setting: Setting {
-            limit: 10_000_000,
-            window: Duration::from_secs(20 * 60),
-            // Limiters that divide their room among shards need some to spare.
-            max_keys: keys / 5 * 8,
-        },
-        fill: shuffled(keys, 1),
-        times: 1,
-        tours: vec![Tour::new(tour)],
-        answers: Answers::Admitted,
-        contenders: Vec::new(),
-    }
+    let setting = Setting {
+        limit: 10_000_000,
+        window: Duration::from_secs(20 * 60),
+        // Limiters that divide their room among shards need some to spare.
+        max_keys: keys * 8 / 5,
+    };
+    Stage::new(setting, shuffled(keys, 1), Tour::new(tour), Answers::Admitted)
 }
 
-/// Visits before the tour begins again: 64 MiB of keys at ten million.
-fn visits(keys: usize) -> usize {
-    (keys * 4).min(1 << 23)
+/// The ways to ask a limiter of seven words on the precise clock.
+fn all_ways<K: KeyKind>(stage: &mut Stage<K>) {
+    let own = stage.own(Some(7), Clock::precise());
+    stage.way("tollgate", &own, Way::OneShot);
+    stage.way("tollgate, session", &own, Way::Session);
+    stage.way("tollgate, own now", &own, Way::OWN_NOW);
+    stage.way("tollgate, batches", &own, Way::Batch);
 }
 
 pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scene {
     let keys = size.million;
     let mut stage = stage::<K>(keys, uniform(keys, visits(keys), 2));
-    let own = stage.own(Some(7), Clock::precise());
-    stage.way("tollgate", &own, Way::OneShot);
-    stage.way("tollgate, session", &own, Way::Session);
-    stage.way("tollgate, own now", &own, Way::OwnNow);
-    stage.way("tollgate, batches", &own, Way::Batch);
+    all_ways(&mut stage);
     let own = stage.own(Some(7), super::coarse());
     stage.way("tollgate, coarse clock", &own, Way::OneShot);
     stage.rivals();
     stage.coarse_rivals();
     let coarse = Beside::Fastest(Side::CoarseRival);
     Scene {
-        name: "1M",
-        title: "a million keys, each as likely",
+        name: "uniform",
+        title: format!("{}, each as likely", many(keys)),
         contenders: stage.contenders,
         aims: vec![
             Aim::time("1M keys uniform, one-shot", "tollgate", 0.4),
@@ -63,15 +57,11 @@ pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scene {
 pub(super) fn zipf_million<K: KeyKind>(size: Size) -> Scene {
     let keys = size.million;
     let mut stage = stage::<K>(keys, zipf(keys, visits(keys), 3));
-    let own = stage.own(Some(7), Clock::precise());
-    stage.way("tollgate", &own, Way::OneShot);
-    stage.way("tollgate, session", &own, Way::Session);
-    stage.way("tollgate, own now", &own, Way::OwnNow);
-    stage.way("tollgate, batches", &own, Way::Batch);
+    all_ways(&mut stage);
     stage.rivals();
     Scene {
-        name: "1M-zipf",
-        title: "a million keys, Zipf 0.99",
+        name: "zipf",
+        title: format!("{}, Zipf 0.99", many(keys)),
         contenders: stage.contenders,
         aims: vec![Aim::time("1M keys Zipf 0.99, one-shot", "tollgate", 0.4)],
     }
@@ -80,15 +70,11 @@ pub(super) fn zipf_million<K: KeyKind>(size: Size) -> Scene {
 pub(super) fn ten_million<K: KeyKind>(size: Size) -> Scene {
     let keys = size.ten_million;
     let mut stage = stage::<K>(keys, uniform(keys, visits(keys), 4));
-    let own = stage.own(Some(7), Clock::precise());
-    stage.way("tollgate", &own, Way::OneShot);
-    stage.way("tollgate, session", &own, Way::Session);
-    stage.way("tollgate, own now", &own, Way::OwnNow);
-    stage.way("tollgate, batches", &own, Way::Batch);
+    all_ways(&mut stage);
     stage.quick_rivals();
     Scene {
-        name: "10M",
-        title: "ten million keys, each as likely",
+        name: "large",
+        title: format!("{}, each as likely", many(keys)),
         contenders: stage.contenders,
         aims: vec![
             Aim::time("10M keys uniform, one-shot", "tollgate", 0.35),

@@ -28,14 +28,9 @@ fn shut<K: KeyKind>() -> Stage<K> {
 
 fn stage<K: KeyKind>(setting: Setting, times: usize, answers: Answers) -> Stage<K> {
     let key = K::of(1);
-    Stage {
-        setting,
-        fill: vec![key.clone()],
-        times,
-        tours: vec![Tour::new(vec![key; 1024])],
-        answers,
-        contenders: Vec::new(),
-    }
+    let mut stage = Stage::new(setting, vec![key.clone()], Tour::new(vec![key; 1024]), answers);
+    stage.times = times;
+    stage
 }
 
 pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
@@ -43,7 +38,7 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
     let own = stage.own(Some(7), Clock::precise());
     stage.way("tollgate", &own, Way::OneShot);
     stage.way("tollgate, session", &own, Way::Session);
-    stage.way("tollgate, own now", &own, Way::OwnNow);
+    stage.way("tollgate, own now", &own, Way::OWN_NOW);
     let own = stage.own(Some(7), super::coarse());
     stage.way("tollgate, coarse clock", &own, Way::OneShot);
     let own = stage.own(None, Clock::precise());
@@ -54,7 +49,7 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
     let coarse = Beside::Fastest(Side::CoarseRival);
     Scene {
         name: "hot",
-        title: "one key, admitted",
+        title: "one key, admitted".into(),
         contenders: stage.contenders,
         aims: vec![
             Aim::time("hot key admitted, one-shot, precise clock", "tollgate", 0.75),
@@ -80,7 +75,7 @@ pub(super) fn admitted_by_two<K: KeyKind>(_: Size) -> Scene {
     stage.rivals();
     Scene {
         name: "hot-2",
-        title: "one key, admitted, two threads",
+        title: "one key, admitted, two threads".into(),
         contenders: stage.contenders,
         aims: vec![Aim::throughput("hot key admitted, 2 threads", "tollgate", 1.5)],
     }
@@ -95,7 +90,7 @@ pub(super) fn denied<K: KeyKind>(_: Size) -> Scene {
     stage.rivals();
     Scene {
         name: "denied",
-        title: "one key, denied",
+        title: "one key, denied".into(),
         contenders: stage.contenders,
         aims: Vec::new(),
     }
@@ -112,7 +107,7 @@ pub(super) fn denied_to_two<K: KeyKind>(_: Size) -> Scene {
     stage.rivals();
     Scene {
         name: "denied-2",
-        title: "one key, denied, two threads",
+        title: "one key, denied, two threads".into(),
         contenders: stage.contenders,
         aims: vec![
             Aim::throughput("hot key denied, 2 threads", "tollgate", 5.0),
