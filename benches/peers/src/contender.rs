@@ -144,3 +144,39 @@ fn together(works: &mut [Work], decisions: usize) -> Vec<Share> {
         shares
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contender(answers: Answers, admits: fn(usize) -> usize, threads: usize) -> Contender {
+        let work = |_| -> Work { Box::new(admits) };
+        Contender::new("x", Side::Own, answers, (0..threads).map(work).collect())
+    }
+
+    #[test]
+    fn the_right_answers_pass() {
+        for threads in [1, 2, 3] {
+            let (ns, _) = contender(Answers::Admitted, |count| count, threads).slice(10_000);
+            assert!(ns > 0.0);
+            contender(Answers::Denied, |_| 0, threads).slice(10_000);
+            // One in a thousand.
+            contender(Answers::Admitted, |count| count - count / 1000, threads).slice(10_000);
+        }
+    }
+
+    #[test]
+    fn wrong_answers_do_not() {
+        let wrong: [(Answers, fn(usize) -> usize); 3] = [
+            (Answers::Admitted, |_| 0),
+            (Answers::Admitted, |count| count - count / 100 - 1),
+            (Answers::Denied, |count| count / 100 + 1),
+        ];
+        for (answers, admits) in wrong {
+            for threads in [1, 2] {
+                let slice = || contender(answers, admits, threads).slice(10_000);
+                assert!(std::panic::catch_unwind(slice).is_err(), "{answers:?}, {threads}");
+            }
+        }
+    }
+}
