@@ -39,7 +39,10 @@ pub fn scene(outcome: &Outcome) -> String {
             ratio.map_or_else(String::new, |ratio| Table::number(Some(ratio), 2)),
         ]);
     }
-    format!("{}: {}\n{table}", outcome.name, outcome.title)
+    let disturbed = outcome.disturbed.map_or_else(String::new, |share| {
+        format!(" ({:.0} % of the turns were disturbed)", share * 100.0)
+    });
+    format!("{}: {}{disturbed}\n{table}", outcome.name, outcome.title)
 }
 
 /// Every aim, whether it is met or not.

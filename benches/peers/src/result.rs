@@ -50,19 +50,22 @@ pub struct Outcome {
     pub lines: Vec<Line>,
     /// Its aims.
     pub shown: Vec<Shown>,
+    /// The share of its turns in which a thread was set aside, as far as is known.
+    pub disturbed: Option<f64>,
 }
 
 impl Outcome {
     /// Lets a scene's contenders take turns.
     pub fn of(mut scene: Scene, turns: Turns) -> Outcome {
-        let figures = turns.take(&mut scene.contenders);
+        let (figures, disturbed) = turns.take(&mut scene.contenders);
         let lines: Vec<Line> = scene
             .contenders
             .iter()
             .zip(figures)
             .map(|(contender, figures)| Line::new(&contender.name, contender.side, figures))
             .collect();
-        Self::new(scene.name, scene.title, "ns", lines, &scene.aims)
+        let outcome = Self::new(scene.name, scene.title, "ns", lines, &scene.aims);
+        Outcome { disturbed: Some(disturbed), ..outcome }
     }
 
     /// Holds figures, however they were got, to the aims.
@@ -77,7 +80,7 @@ impl Outcome {
         aims: &[Aim],
     ) -> Outcome {
         let shown = aims.iter().map(|aim| Shown::new(*aim, &lines)).collect();
-        Outcome { name, title, unit, lines, shown }
+        Outcome { name, title, unit, lines, shown, disturbed: None }
     }
 
     /// The fastest contender of a side.

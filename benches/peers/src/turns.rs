@@ -20,21 +20,26 @@ const IDLE: f64 = 0.02;
 const TRIES: usize = 4;
 
 impl Turns {
-    /// Lets them take turns; for each of them its nanoseconds per decision, one a round.
-    pub fn take(&self, contenders: &mut [Contender]) -> Vec<Vec<f64>> {
+    /// Lets them take turns; for each of them its nanoseconds per decision, one a round. Then the
+    /// share of all turns in which a thread was set aside for more than a fiftieth of the time, in
+    /// each of some tries: on a machine that does something else these figures are worth little.
+    pub fn take(&self, contenders: &mut [Contender]) -> (Vec<Vec<f64>>, f64) {
         let decisions: Vec<usize> =
             contenders.iter_mut().map(|contender| self.decisions(contender)).collect();
         let mut figures = vec![Vec::with_capacity(self.rounds); contenders.len()];
+        let mut disturbed = 0;
         for round in 0..self.rounds {
             for place in 0..contenders.len() {
                 // Another one begins each time, and every other round goes backwards, so that
                 // nobody always follows the same one.
                 let place = (place + round) % contenders.len();
                 let place = if round % 2 == 0 { place } else { contenders.len() - 1 - place };
-                figures[place].push(turn(&mut contenders[place], decisions[place]));
+                let (ns, idle) = turn(&mut contenders[place], decisions[place]);
+                figures[place].push(ns);
+                disturbed += usize::from(idle > IDLE);
             }
         }
-        figures
+        (figures, disturbed as f64 / (self.rounds * contenders.len()).max(1) as f64)
     }
 
     /// How many decisions fill a slice.
@@ -52,7 +57,8 @@ impl Turns {
     }
 }
 
-fn turn(contender: &mut Contender, decisions: usize) -> f64 {
+/// Nanoseconds per decision, and the share of the time for which a thread was set aside.
+fn turn(contender: &mut Contender, decisions: usize) -> (f64, f64) {
     contender.slice((decisions / WARM_UP).next_multiple_of(64));
     let mut best = (f64::INFINITY, f64::INFINITY);
     for _ in 0..TRIES {
@@ -64,5 +70,5 @@ fn turn(contender: &mut Contender, decisions: usize) -> f64 {
             break;
         }
     }
-    best.0
+    best
 }

@@ -50,10 +50,18 @@ impl Own {
         if let Some(words) = words {
             policy = policy.buckets(words);
         }
-        let limiter =
-            Limiter::builder().policy(policy).max_keys(setting.max_keys).clock(clock).build();
-        let limiter = limiter.expect("the setting is a valid policy");
-        let policy = limiter.policy("user").expect("added above");
+        Self::with_policy(policy, setting.max_keys, clock)
+    }
+
+    /// With any policy.
+    ///
+    /// # Panics
+    /// If the policy is not valid.
+    pub fn with_policy(policy: Policy, max_keys: usize, clock: Clock) -> Self {
+        let name = policy.name().to_owned();
+        let limiter = Limiter::builder().policy(policy).max_keys(max_keys).clock(clock).build();
+        let limiter = limiter.expect("a valid policy");
+        let policy = limiter.policy(&name).expect("added above");
         Own { limiter, policy }
     }
 
@@ -136,7 +144,8 @@ pub fn one_by_one<K: KeyKind, P: Peer<K>>(peer: Arc<P>, tour: Tour<K>) -> Work {
     each(peer, tour, P::check)
 }
 
-fn each<L: Send + Sync + 'static, K: KeyKind>(
+/// One thread's work: the tour, each key by this call.
+pub fn each<L: Send + Sync + 'static, K: KeyKind>(
     limiter: Arc<L>,
     mut tour: Tour<K>,
     check: impl Fn(&L, &K) -> bool + Send + 'static,

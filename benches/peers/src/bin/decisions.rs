@@ -102,10 +102,17 @@ fn run(options: &Options) -> io::Result<()> {
     let keys = if options.numbers { u64::NAME } else { String::NAME };
     println!("{}; {keys}.\n", report::machine());
     let mut outcomes: Vec<Outcome> = Vec::new();
+    // A scene that failed does not take the figures of the others with it.
+    let mut result = Ok(());
     for entry in options.entries() {
-        for outcome in entry.play(size)? {
-            println!("{}", report::scene(&outcome));
-            outcomes.push(outcome);
+        match entry.play(size) {
+            Ok(played) => {
+                for outcome in played {
+                    println!("{}", report::scene(&outcome));
+                    outcomes.push(outcome);
+                }
+            }
+            Err(error) => result = Err(error),
         }
     }
     println!("{}", report::aims(&outcomes));
@@ -117,5 +124,5 @@ fn run(options: &Options) -> io::Result<()> {
         fs::write(path, chart(&outcomes))?;
     }
     println!("It took {:.0} s.", start.elapsed().as_secs_f64());
-    Ok(())
+    result
 }
