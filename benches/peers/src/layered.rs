@@ -1,6 +1,7 @@
 //! This project's limiter with three policies.
 
 use crate::keys::KeyKind;
+use crate::ways::settle;
 use std::time::Duration;
 use tollgate::{Limiter, Policy, PolicyId};
 
@@ -39,8 +40,8 @@ impl Layered {
         self.policies.iter().all(|policy| call(policy).is_allowed())
     }
 
-    /// Moves what is on the move, as a host does in idle moments.
+    /// As [`Own::settle`](crate::Own::settle).
     pub fn settle(&self) {
-        while !self.limiter.maintain(1 << 16) {}
+        settle(&self.limiter);
     }
 }

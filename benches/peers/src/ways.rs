@@ -71,9 +71,9 @@ impl Own {
         self.limiter.check(&[self.policy.charge(key.borrowed(), 1)]).is_allowed()
     }
 
-    /// Moves what is on the move, as a host does in idle moments.
+    /// Moves what is on the move, and gives back what is left behind, as a host does in idle moments.
     pub fn settle(&self) {
-        while !self.limiter.maintain(1 << 16) {}
+        settle(&self.limiter);
     }
 
     /// One thread's work: the tour, asked for in this way.
@@ -136,6 +136,16 @@ impl Own {
             });
             admitted
         })
+    }
+}
+
+/// Calls after which even a gigabyte that was left behind is back at the system.
+const GIVEN_BACK: usize = 256;
+
+pub(crate) fn settle(limiter: &Limiter) {
+    while !limiter.maintain(1 << 16) {}
+    for _ in 0..GIVEN_BACK {
+        limiter.maintain(1 << 16);
     }
 }
 

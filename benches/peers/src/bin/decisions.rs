@@ -15,7 +15,7 @@
 //! scene of admitted requests ends with a panic if requests are denied.
 //!
 //! A tight loop lets the processor begin with the next decision before this one has ended: its
-//! figures are throughput. For a decision between other work see the program `latency`.
+//! figures are throughput. For a decision between other work see `growth load`.
 
 use std::env;
 use std::fs;
@@ -29,7 +29,7 @@ const USAGE: &str =
     "usage: decisions [--quick] [--keys text|u64] [--markdown FILE] [--svg FILE] [SCENE...]";
 
 /// What is asked for on the command line.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Options {
     quick: bool,
     numbers: bool,
@@ -125,4 +125,34 @@ fn run(options: &Options) -> io::Result<()> {
     }
     println!("It took {:.0} s.", start.elapsed().as_secs_f64());
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Option<Options> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_and_scenes_come_in_any_order() {
+        assert_eq!(parse(""), Some(Options::default()));
+        let options = parse("hot --quick --keys u64 --svg a.svg new --markdown b.md").unwrap();
+        assert!(options.quick && options.numbers);
+        assert_eq!(
+            (options.svg.as_deref(), options.markdown.as_deref()),
+            (Some("a.svg"), Some("b.md"))
+        );
+        let names: Vec<&str> = options.entries().iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["hot", "new"]);
+        assert_eq!(parse("").unwrap().entries().len(), scenes::all::<u64>().len());
+    }
+
+    #[test]
+    fn what_is_unknown_is_not_taken() {
+        for line in ["--quik", "cold", "--keys", "--keys 64", "--svg", "hot nobody"] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
 }

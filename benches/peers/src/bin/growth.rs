@@ -1,8 +1,10 @@
-//! How long single decisions take while a limiter grows from empty to many live keys.
+//! How long single decisions take while a limiter grows from empty to many live keys; or those about
+//! known keys, under load, while nothing moves and while new keys make it grow.
 //!
 //! ```sh
 //! cargo run --release -p tollgate-peers --bin growth              # 10 million keys, 3 rounds
 //! cargo run --release -p tollgate-peers --bin growth 2_000_000 5  # 2 million keys, 5 rounds
+//! cargo run --release -p tollgate-peers --bin growth load         # a million known keys, 3 rounds
 //! ```
 //!
 //! Every key is new, is asked for once, and must be admitted; keys come in random order. A table
@@ -15,6 +17,11 @@
 //! the interruptions of this machine, `control-touch` what the system takes for handing out memory
 //! when each key touches one cache line of a table as large as the limiters have room for.
 //!
+//! Under load two threads ask all the time. One visits known keys at random, twice as often as there
+//! are keys, and each of its calls is timed; the other asks for known keys as well, or for new ones.
+//! A timed call includes about one of its two clock readings, and waits for its cache misses alone:
+//! it is what a decision between other work takes, and not the inverse of the throughput.
+//!
 //! `governor`'s map has four shards a core, so its worst call gets shorter with more cores;
 //! `rate-net` keeps its shards below a fixed size, and tollgate has none.
 
@@ -25,9 +32,36 @@ use std::time::Instant;
 use tollgate_peers::tasks::{Growth, Job, LIMIT, MAX, MAX_ON_CPU, MEAN, WINDOW, child, number};
 use tollgate_peers::{CHILD, Rounds, Table, clock_pair_ns, peers, report};
 
-const USAGE: &str = "usage: growth [KEYS] [ROUNDS]";
+const USAGE: &str = "usage: growth [load] [KEYS] [ROUNDS]";
 const KEYS: u64 = 10_000_000;
+const KNOWN_KEYS: u64 = 1_000_000;
 const ROUNDS: u64 = 3;
+
+/// What is asked for on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    /// About known keys, and not about new ones.
+    load: bool,
+    keys: u64,
+    rounds: u64,
+}
+
+impl Asked {
+    fn parse(words: &[&str]) -> Option<Asked> {
+        let (load, words) = match words {
+            ["load", rest @ ..] => (true, rest),
+            _ => (false, words),
+        };
+        let most = if load { KNOWN_KEYS } else { KEYS };
+        let (keys, rounds) = match words {
+            [] => (most, ROUNDS),
+            [keys] => (number(keys)?, ROUNDS),
+            [keys, rounds] => (number(keys)?, number(rounds)?),
+            _ => return None,
+        };
+        Some(Asked { load, keys, rounds })
+    }
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -38,17 +72,11 @@ fn main() -> ExitCode {
         println!("{}", figures.to_line());
         return ExitCode::SUCCESS;
     }
-    let asked = match words.as_slice() {
-        [] => Some((KEYS, ROUNDS)),
-        [keys] => number(keys).map(|keys| (keys, ROUNDS)),
-        [keys, rounds] => number(keys).zip(number(rounds)),
-        _ => None,
-    };
-    let Some((keys, rounds)) = asked else {
+    let Some(asked) = Asked::parse(&words) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    match compare(keys, rounds) {
+    match compare(asked) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("growth: {error}");
@@ -58,21 +86,41 @@ fn main() -> ExitCode {
 }
 
 /// Runs all peers and prints what came out.
-fn compare(keys: u64, rounds: u64) -> io::Result<()> {
-    let pair = clock_pair_ns();
+fn compare(asked: Asked) -> io::Result<()> {
     let start = Instant::now();
-    let rounds =
-        Rounds::run(&peers::GROWING, rounds as usize, &Job::Growth.arguments::<u64>(keys))?;
-
-    println!("From empty to {} live keys, each asked for once;", group(keys));
-    println!("{LIMIT} requests per {} s and key. Medians of the rounds.", WINDOW.as_secs());
+    println!("{}.", report::machine());
     println!(
-        "Times in ns by std::time::Instant. A pair of readings takes {pair:.1} ns; what of it is"
+        "Times in ns by std::time::Instant. A pair of readings takes {:.1} ns; what of it",
+        clock_pair_ns()
     );
-    println!("in each time, and how often the machine interrupts, shows in the row control-empty.");
-    println!("{}.\n", report::machine());
+    println!(
+        "is in each time, and how often the machine interrupts, shows in the row control-empty."
+    );
+    println!("Medians of the rounds.\n");
+    let keys = Table::number(Some(asked.keys as f64), 0);
+    let run = |job: Job| {
+        Rounds::run(&peers::GROWING, asked.rounds as usize, &job.arguments::<u64>(asked.keys))
+    };
+    if asked.load {
+        for (job, title) in [(Job::LoadStill, "known keys"), (Job::LoadMoving, "new keys")] {
+            let rounds = run(job)?;
+            println!("{keys} known keys, while another thread asks for {title}");
+            println!("{}", medians(&rounds, &Growth::head()[..=MAX_ON_CPU]));
+        }
+    } else {
+        let rounds = run(Job::Growth)?;
+        println!("From empty to {keys} live keys, each asked for once;");
+        println!("{LIMIT} requests per {} s and key.", WINDOW.as_secs());
+        println!("{}", medians(&rounds, &Growth::head()));
+        worst_calls(&rounds);
+    }
+    println!("{}", report::promises());
+    println!("It took {:.0} s.", start.elapsed().as_secs_f64());
+    Ok(())
+}
 
-    let mut table = Table::new([&["peer"], Growth::head().as_slice()].concat());
+fn medians(rounds: &Rounds, head: &[&str]) -> Table {
+    let mut table = Table::new([&["peer"], head].concat());
     for (name, figures) in rounds.medians() {
         let mut row = vec![name.to_owned()];
         row.extend(
@@ -84,12 +132,7 @@ fn compare(keys: u64, rounds: u64) -> io::Result<()> {
         );
         table.row(row);
     }
-    println!("{table}");
-
-    worst_calls(&rounds);
-    println!("{}", report::promises());
-    println!("It took {:.0} s.", start.elapsed().as_secs_f64());
-    Ok(())
+    table
 }
 
 /// The worst call of every round, and how the medians compare to those of this project's peers.
@@ -115,6 +158,17 @@ fn worst_calls(rounds: &Rounds) {
     }
 }
 
-fn group(number: u64) -> String {
-    Table::number(Some(number as f64), 0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_asked_for_is_as_documented() {
+        let asked = |load, keys, rounds| Some(Asked { load, keys, rounds });
+        assert_eq!(Asked::parse(&[]), asked(false, 10_000_000, 3));
+        assert_eq!(Asked::parse(&["load"]), asked(true, 1_000_000, 3));
+        assert_eq!(Asked::parse(&["2_000_000", "5"]), asked(false, 2_000_000, 5));
+        assert_eq!(Asked::parse(&["load", "7"]), asked(true, 7, 3));
+        assert_eq!(Asked::parse(&["7", "load"]), None);
+    }
 }
