@@ -91,7 +91,7 @@
 #define TOLLGATE_MESSAGE_SIZE 248
 
 // 64-bit numbers that a reservation takes.
-#define TOLLGATE_RESERVATION_WORDS 96
+#define TOLLGATE_RESERVATION_WORDS 128
 
 // 64-bit numbers that a session takes beside its instant.
 #define TOLLGATE_SESSION_WORDS 10

@@ -29,6 +29,8 @@ breakages! {
     SumBeforeHead,
     /// Ring: the words beside a sealed head are those of the scan that found it.
     SumBeforeSealed,
+    /// Ring: the target counts for what it is when the others are loaded, not for what was seen of it.
+    TargetSeenTwice,
     /// Ring: the scan for the head loads relaxed.
     HeadRelaxed,
     /// Ring: the opening exchange is relaxed.
@@ -63,8 +65,8 @@ breakages! {
     RefundStores,
     /// Ring: a refund takes the seal off.
     RefundUnseals,
-    /// Quota: a charge stores in place of exchanging.
-    QuotaStores,
+    /// Counter: a charge, or what is given back to a budget, is stored in place of exchanged.
+    ChargeStores,
     /// Quota: an instant of an older period opens that period again.
     QuotaReopens,
     /// Move: only the head is frozen.

@@ -1,5 +1,6 @@
 //! Who a request is charged to.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// What a policy counts by: a user, an address, a tenant.
@@ -27,13 +28,37 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key<'k>(Kind<'k>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind<'k> {
     Shared,
     Bytes(&'k [u8]),
     Number(u64),
     V4(u32),
     V6 { network: u128, prefix: u8 },
+}
+
+/// Kinds are told apart by a last number. Bytes need none, and no length before them: they are all
+/// that is hashed, and the hasher mixes their number in.
+impl Hash for Kind<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match *self {
+            Kind::Bytes(bytes) => state.write(bytes),
+            Kind::Number(number) => {
+                state.write_u64(number);
+                state.write_u64(1);
+            }
+            Kind::V4(address) => {
+                state.write_u64(address.into());
+                state.write_u64(2);
+            }
+            Kind::V6 { network, prefix } => {
+                state.write_u128(network);
+                state.write_u64(3 + u64::from(prefix));
+            }
+            Kind::Shared => state.write_u64(0),
+        }
+    }
 }
 
 /// The prefix that IPv6 addresses count by unless told otherwise.

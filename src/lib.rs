@@ -103,6 +103,7 @@ mod error;
 mod fallible;
 pub mod http;
 mod key;
+mod layers;
 mod limiter;
 mod meter;
 mod meters;

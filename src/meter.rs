@@ -4,6 +4,7 @@ use crate::breakage::{Breakage, broken};
 use crate::calendar::Calendar;
 use crate::charge::PolicyId;
 use crate::clock::Now;
+use crate::counter::offer::Offer;
 use crate::counter::quota::{Periods, Quota};
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
@@ -15,7 +16,7 @@ use crate::shard::Shard;
 use crate::stats::Stats;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::table::reclaim::Guard;
-use crate::table::{Bounds, KeyId, NoPlace, OutOfMemory, Table, TableStats};
+use crate::table::{Bounds, Charged, KeyId, NoPlace, OutOfMemory, Receipt, Table, TableStats};
 use crate::tally::{Event, Tally};
 use std::time::Duration;
 
@@ -115,7 +116,7 @@ impl Meter {
         Ok(())
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -123,9 +124,23 @@ impl Meter {
         limit: u64,
         now: Now,
         guard: &Guard,
-    ) -> Result<Outcome, NoPlace> {
+    ) -> Result<Charged, NoPlace> {
         let request = Request { now: self.time.tick(now), cost, limit };
         with_table!(&self.store, table => table.charge(key, &request, guard))
+    }
+
+    /// The charge that the cost has room for. `None` if it takes more than to write it.
+    #[inline(always)]
+    pub(crate) fn offer<'g>(
+        &self,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &'g Guard,
+    ) -> Option<(Charged, Option<Offer<'g>>)> {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.offer(key, &request, guard))
     }
 
     /// Asks for a key's place ahead of time.
@@ -146,13 +161,12 @@ impl Meter {
         with_table!(&self.store, table => table.look(key, &request, guard))
     }
 
-    /// Gives up to `amount` back: of what was charged from a tick on, so much then and more later;
-    /// or of all.
+    /// Gives up to `amount` back: of a charge and later ones of its maker, or of all.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
         now: Now,
-        from: Option<(u64, u64)>,
+        from: Option<Receipt>,
         amount: u64,
         guard: &Guard,
     ) -> u64 {
@@ -200,6 +214,7 @@ impl Meter {
     }
 
     /// The wait from `now` until a tick; `None` if it never comes.
+    #[inline(always)]
     pub(crate) fn wait(&self, tick: u64, now: Now) -> Option<Duration> {
         if tick == NEVER {
             return None;

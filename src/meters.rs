@@ -39,7 +39,7 @@ impl Meters {
         self.list.iter()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn key_id(&self, key: Key<'_>) -> KeyId {
         KeyId::new(self.hasher.hash_one(key))
     }

@@ -2,10 +2,9 @@
 
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
-use crate::counter::Outcome;
 use crate::decision::{Decision, Layer};
 use crate::request::{Context, Line, Mode, invalid, refused};
-use crate::table::KeyId;
+use crate::table::{KeyId, Receipt};
 use std::fmt;
 
 /// The most charges of one reservation.
@@ -77,12 +76,10 @@ struct Held {
     limit: Option<u64>,
     /// All that was charged.
     charged: u64,
-    /// The first charge and its tick; all others came later.
-    first: u64,
-    first_at: u64,
-    /// The newest charge and its tick.
-    last: u64,
-    last_at: u64,
+    /// The first charge; all others came later.
+    first: Receipt,
+    /// The newest charge.
+    last: Receipt,
 }
 
 /// Why a reservation was not touched.
@@ -156,10 +153,8 @@ impl Held {
         key: KeyId::NONE,
         limit: None,
         charged: 0,
-        first: 0,
-        first_at: 0,
-        last: 0,
-        last_at: 0,
+        first: Receipt::NONE,
+        last: Receipt::NONE,
     };
 
     /// Notes a charge that was made.
@@ -167,29 +162,28 @@ impl Held {
         if line.cost == 0 || line.table_full {
             return;
         }
-        let Outcome { at, .. } = line.outcome;
+        self.last = line.receipt();
         if self.charged == 0 {
-            (self.first, self.first_at) = (line.cost, at);
+            self.first = self.last;
         }
         self.charged = self.charged.saturating_add(line.cost);
-        (self.last, self.last_at) = (line.cost, at);
     }
 
     /// Gives `amount` of what was charged back.
     fn give_back(&self, context: &Context<'_>, line: &Line<'_>, amount: u64) {
-        let give_back = |from: (u64, u64), amount: u64| {
+        let give_back = |from: Receipt, amount: u64| {
             // By receipt: it may have expired. Schedules: reserved with SettlePresent.
             let from = if broken(Breakage::SettlePresent) { None } else { Some(from) };
             line.meter.give_back(self.key, context.now, from, amount, &context.guard)
         };
         // As long as the first charge counts, so do all.
-        let given = give_back((self.first_at, self.first), amount);
+        let given = give_back(self.first, amount);
         // Schedules: streams with LastExtensionStays and LastExtensionUncut.
-        let extended = self.last_at > self.first_at && !broken(Breakage::LastExtensionStays);
+        let extended = self.last.at > self.first.at && !broken(Breakage::LastExtensionStays);
         if given < amount && extended {
             let uncut = broken(Breakage::LastExtensionUncut);
-            let most = if uncut { amount } else { self.last };
-            give_back((self.last_at, self.last), (amount - given).min(most));
+            let most = if uncut { amount } else { self.last.units };
+            give_back(self.last, (amount - given).min(most));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where a panic stops: it never unwinds into C.
 
 use crate::status::tollgate_status::{self, TOLLGATE_E_PANIC};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The body of every function that can fail. A panic, which would be a fault of this library, is an
@@ -11,12 +12,17 @@ pub(crate) fn guard(
 ) -> tollgate_status {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(status) | Err(status)) => status,
-        Err(cause) => {
-            // The cause may panic as well when it is dropped.
-            std::mem::forget(cause);
-            TOLLGATE_E_PANIC
-        }
+        Err(cause) => caught(cause),
     }
+}
+
+#[cold]
+fn caught(cause: Box<dyn Any + Send>) -> tollgate_status {
+    // The cause may panic as well when it is dropped; what it panics with is not looked at.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(cause))) {
+        std::mem::forget(again);
+    }
+    TOLLGATE_E_PANIC
 }
 
 /// Panics, and answers `TOLLGATE_E_PANIC`. Only in builds with the feature `test-panic`.

@@ -13,7 +13,7 @@ use limiter::{Decision, Layer, MAX_RESERVED, Reservation, ReservationError, Sess
 use std::mem::ManuallyDrop;
 
 /// 64-bit numbers that a reservation takes.
-pub const TOLLGATE_RESERVATION_WORDS: usize = 96;
+pub const TOLLGATE_RESERVATION_WORDS: usize = 128;
 
 /// A request that has been charged an estimate, and may cost more or less. Plain memory of the
 /// caller's: it may be copied to another place, sent between threads, and forgotten; then the

@@ -18,12 +18,10 @@ const COUNTED: [&str; 2] =
 #[cfg(not(target_os = "linux"))]
 const COUNTED: [&str; 0] = [];
 
-/// All tests; `vectors.cpp` is a program of its own.
 fn sources() -> Vec<PathBuf> {
     let folder = fs::read_dir(here().join("tests/cpp")).expect("a folder");
     let mut sources: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
     sources.retain(|path| path.extension().is_some_and(|kind| kind == "cpp"));
-    sources.retain(|path| !path.ends_with("vectors.cpp"));
     sources.sort();
     sources
 }

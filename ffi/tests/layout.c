@@ -24,7 +24,7 @@ static_assert(TOLLGATE_NEVER == UINT64_MAX, "TOLLGATE_NEVER");
 static_assert(TOLLGATE_TABLE_WAS_FULL == 1, "TOLLGATE_TABLE_WAS_FULL");
 static_assert(TOLLGATE_VIOLATED == 2, "TOLLGATE_VIOLATED");
 static_assert(TOLLGATE_MESSAGE_SIZE == 248, "TOLLGATE_MESSAGE_SIZE");
-static_assert(TOLLGATE_RESERVATION_WORDS == 96, "TOLLGATE_RESERVATION_WORDS");
+static_assert(TOLLGATE_RESERVATION_WORDS == 128, "TOLLGATE_RESERVATION_WORDS");
 static_assert(TOLLGATE_SESSION_WORDS == 10, "TOLLGATE_SESSION_WORDS");
 static_assert(TOLLGATE_ABI_VERSION == 0, "TOLLGATE_ABI_VERSION");
 static_assert(TOLLGATE_OK == 0, "TOLLGATE_OK");
@@ -234,11 +234,11 @@ static inline void types_of_tollgate_decision(tollgate_decision *it) {
     (void)reserved;
 }
 
-static_assert(sizeof(tollgate_reservation) == 768, "sizeof(tollgate_reservation)");
+static_assert(sizeof(tollgate_reservation) == 1024, "sizeof(tollgate_reservation)");
 static_assert(alignof(tollgate_reservation) == 8, "alignof(tollgate_reservation)");
 static_assert(offsetof(tollgate_reservation, opaque) == 0, "offsetof(tollgate_reservation, opaque)");
 static inline void types_of_tollgate_reservation(tollgate_reservation *it) {
-    uint64_t (*opaque)[96] = &it->opaque;
+    uint64_t (*opaque)[128] = &it->opaque;
     (void)opaque;
 }
 

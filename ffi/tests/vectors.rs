@@ -16,6 +16,7 @@ use toolchain::{compilers, here, program, text};
 fn scenes() -> Vec<Scene> {
     let folder = std::fs::read_dir(here().join("tests/vectors")).expect("a folder");
     let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
     files.sort();
     files.iter().flat_map(|file| from_json(file)).collect()
 }
@@ -61,7 +62,7 @@ fn hold(program: &Path) {
 #[test]
 fn in_c() {
     for compiler in compilers(&["gcc", "clang"]) {
-        let source = here().join("tests/c/vectors.c");
+        let source = here().join("tests/vectors/run/vectors.c");
         hold(&program(compiler, &format!("vectors-{compiler}"), &["-std=c11"], &[source]));
     }
 }
@@ -69,7 +70,7 @@ fn in_c() {
 #[test]
 fn in_cplusplus() {
     for compiler in compilers(&["g++", "clang++"]) {
-        let source = here().join("tests/cpp/vectors.cpp");
+        let source = here().join("tests/vectors/run/vectors.cpp");
         hold(&program(compiler, &format!("vectors-{compiler}"), &["-std=c++17"], &[source]));
     }
 }

@@ -3,12 +3,17 @@
 //! Everything here speaks in ticks: units of the policy's own time, a scale of nanoseconds for a
 //! [`ring`](ring::Ring) and the number of the period for a [`quota`](quota::Quota).
 
+pub(crate) mod offer;
 pub(crate) mod quota;
 mod reciprocal;
 pub(crate) mod ring;
 pub(crate) mod scale;
 mod snapshot;
+mod top;
 mod word;
+
+use crate::retries::Retries;
+use offer::{Offer, Offered};
 
 /// `fits_at` of a charge that costs more than its limit.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -38,7 +43,7 @@ pub(crate) struct Outcome {
     pub(crate) clear_at: u64,
 }
 
-/// The two times that an array of counters lives by, in ticks.
+/// The times that an array of counters lives by, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Base {
     /// The array's words count time from here.
@@ -46,6 +51,16 @@ pub(crate) struct Base {
     /// Charges that had expired by then were not copied into this array, so that no earlier time
     /// is ever used in it.
     pub(crate) cutoff: u64,
+    /// After this the array should be renewed before it is used.
+    pub(crate) lasts_until: u64,
+}
+
+impl Base {
+    /// Whether the array should be renewed before it is used at `now`.
+    #[inline(always)]
+    pub(crate) fn is_outlived(self, now: u64) -> bool {
+        now > self.lasts_until
+    }
 }
 
 /// The counter was moved to another array; the caller finds it through the table again.
@@ -67,9 +82,6 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// The base of an array born at `cutoff`.
     fn base(spec: &Self::Spec, cutoff: u64) -> Base;
 
-    /// Whether an array with this base should be renewed before it is used at `now`.
-    fn outlived(spec: &Self::Spec, base: Base, now: u64) -> bool;
-
     /// Whether `now` lies beyond what the counters of an array with this base can tell. Nothing may
     /// be charged there then: it would be recorded too early.
     fn is_beyond(spec: &Self::Spec, base: Base, now: u64) -> bool;
@@ -77,8 +89,26 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// How many ticks a charge counts.
     fn window(spec: &Self::Spec) -> u64;
 
+    /// The charge that the cost has room for; writes nothing.
+    fn offer<'a>(
+        &'a self,
+        spec: &Self::Spec,
+        base: Base,
+        request: &Request,
+    ) -> Result<Offered<'a>, Moved>;
+
     /// Charges the cost if it has room; denials write nothing.
-    fn charge(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;
+    #[inline(always)]
+    fn charge(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved> {
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let (outcome, offer) = self.offer(spec, base, request)?;
+            if offer.is_none_or(Offer::take) {
+                return Ok(outcome);
+            }
+        }
+    }
 
     /// What [`charge`](Self::charge) would answer; writes nothing. `used` excludes the cost.
     fn look(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;

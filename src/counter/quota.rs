@@ -14,6 +14,7 @@
 //! # Progress
 //! Lock-free: an exchange fails only when another one succeeded.
 
+use super::offer::{Offer, Offered, Place};
 use super::{Base, Counter, Moved, NEVER, Outcome, Request};
 use crate::breakage::{Breakage, broken, ordering};
 use crate::retries::Retries;
@@ -79,25 +80,29 @@ impl Quota {
         Outcome { admitted, used, at, fits_at, clear_at }
     }
 
+    /// The word, or `Moved`.
+    #[inline(always)]
+    fn load(&self, twin: Breakage) -> Result<u64, Moved> {
+        // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
+        // `freeze`. Model: budget_move_against_charge with QuotaLoadRelaxed.
+        let word = self.word.load(ordering(twin, Acquire));
+        if word & MOVED == 0 { Ok(word) } else { Err(Moved) }
+    }
+
     /// Exchanges the word for `change(word)`; `None` leaves it as it is.
     fn change(&self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<(), Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
-            // `freeze`. Model: budget_move_against_charge with QuotaLoadRelaxed.
-            let word = self.word.load(ordering(Breakage::QuotaLoadRelaxed, Acquire));
-            if word & MOVED != 0 {
-                return Err(Moved);
-            }
+            let word = self.load(Breakage::QuotaLoadRelaxed)?;
             let Some(after) = change(word) else {
                 return Ok(());
             };
-            if broken(Breakage::QuotaStores) {
+            if broken(Breakage::ChargeStores) {
                 self.word.store(after, Release);
                 return Ok(());
             }
-            // Relaxed: the word is all there is. Model: rollover with QuotaStores.
+            // Relaxed: the word is all there is. Model: refund_against_rollover with ChargeStores.
             if self.word.compare_exchange(word, after, Relaxed, Relaxed).is_ok() {
                 return Ok(());
             }
@@ -115,11 +120,7 @@ impl Counter for Quota {
     }
 
     fn base(_: &Periods, cutoff: u64) -> Base {
-        Base { origin: 0, cutoff: cutoff.min(PERIOD_MAX) }
-    }
-
-    fn outlived(_: &Periods, _: Base, _: u64) -> bool {
-        false
+        Base { origin: 0, cutoff: cutoff.min(PERIOD_MAX), lasts_until: u64::MAX }
     }
 
     fn is_beyond(_: &Periods, _: Base, _: u64) -> bool {
@@ -130,27 +131,28 @@ impl Counter for Quota {
         1
     }
 
-    fn charge(&self, _: &Periods, base: Base, request: &Request) -> Result<Outcome, Moved> {
-        let mut outcome = Quota::decide(0, base, request);
-        self.change(|word| {
-            outcome = Quota::decide(word, base, request);
-            if !outcome.admitted || request.cost == 0 {
-                return None;
-            }
-            outcome.used = outcome.used.saturating_add(request.cost);
-            outcome.clear_at = outcome.at + 1;
-            Some(pack(outcome.at, outcome.used))
-        })?;
-        Ok(outcome)
+    #[inline(always)]
+    fn offer<'a>(
+        &'a self,
+        _: &Periods,
+        base: Base,
+        request: &Request,
+    ) -> Result<Offered<'a>, Moved> {
+        let word = self.load(Breakage::QuotaLoadRelaxed)?;
+        let seen = Quota::decide(word, base, request);
+        if !seen.admitted || request.cost == 0 {
+            return Ok((seen, None));
+        }
+        let used = seen.used.saturating_add(request.cost);
+        let outcome = Outcome { used, clear_at: seen.at + 1, ..seen };
+        let target = Place { cell: &self.word, word };
+        let word = pack(seen.at, used);
+        Ok((outcome, Some(Offer { head: None, target, word, opens: false })))
     }
 
     fn look(&self, _: &Periods, base: Base, request: &Request) -> Result<Outcome, Moved> {
-        // Acquire: as in `change`. Model: budget_look_against_move with QuotaLookRelaxed.
-        let word = self.word.load(ordering(Breakage::QuotaLookRelaxed, Acquire));
-        if word & MOVED != 0 {
-            return Err(Moved);
-        }
-        Ok(Quota::decide(word, base, request))
+        // Model: budget_look_against_move with QuotaLookRelaxed.
+        Ok(Quota::decide(self.load(Breakage::QuotaLookRelaxed)?, base, request))
     }
 
     fn give_back(
@@ -397,9 +399,7 @@ mod tests {
     fn no_array_outlives_its_periods() {
         let base = Quota::base(&Periods, 7);
         for now in [0, 7, PERIOD_MAX, u64::MAX] {
-            assert!(
-                !Quota::outlived(&Periods, base, now) && !Quota::is_beyond(&Periods, base, now)
-            );
+            assert!(!base.is_outlived(now) && !Quota::is_beyond(&Periods, base, now));
         }
         assert_eq!(Quota::window(&Periods), 1);
     }

@@ -17,13 +17,22 @@
 //! Lock-free: an exchange fails only when another one succeeded. A thread that dies between sealing
 //! and opening leaves a sealed head, behind which anyone opens the next word.
 
+use super::offer::{Offer, Offered, Place};
 use super::scale::Scale;
-use super::snapshot::{Plan, Snapshot, live};
-use super::word::{MOVED, SEALED};
+use super::snapshot::Snapshot;
+use super::top::{Seen, Top, Write};
+use super::word::{Live, MOVED, SEALED};
 use super::{Base, Counter, Moved, NEVER, Outcome, Request};
 use crate::breakage::{Breakage, broken, ordering};
 use crate::retries::Retries;
-use crate::sync::{AtomicU64, Ordering::*, fence};
+use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
+
+/// Rings up to this length are scanned as a whole, without a branch; longer ones only where they are
+/// live.
+pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
+
+/// The words as they were before the top was looked for: none, but in the twins that count them.
+type Early<const R: usize> = Option<[u64; R]>;
 
 /// `R` buckets. Zeroed memory is a fresh ring.
 #[derive(Debug)]
@@ -33,116 +42,144 @@ pub(crate) struct Ring<const R: usize> {
 }
 
 impl<const R: usize> Ring<R> {
-    /// The words as a charge must see them, or `Moved`.
-    fn read(&self) -> Result<Snapshot<R>, Moved> {
-        // Acquire: whoever sees this head sees every change made before it was written, so that
-        // the sum below misses no charge. Pairs with the AcqRel of each exchange.
-        // Model: wrap with HeadRelaxed.
-        let acquire = ordering(Breakage::HeadRelaxed, Acquire);
-        let mut words = [0; R];
-        let mut head = 0;
-        for place in 0..R {
-            words[place] = self.words[place].load(acquire);
-            if words[place] > words[head] {
-                head = place;
-            }
-        }
-        let newest = words[head];
-        if newest & MOVED != 0 {
-            return Err(Moved);
-        }
-        let mut snapshot = Snapshot { words, head };
-        let (sealed, next) = (snapshot.head_is_sealed(), snapshot.next());
-        let twin = if sealed { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
-        for place in (0..R).filter(|place| *place != head) {
-            // R2: only what is loaded after the head counts.
-            // Relaxed: ordered behind the Acquire of the head. Models: wrap with
-            // SumBeforeHead, opener with SumBeforeSealed.
-            if !broken(twin) || sealed && place == next {
-                snapshot.words[place] = self.words[place].load(Relaxed);
-            }
-        }
-        if snapshot.words[next] & MOVED != 0 {
-            // No fence: if the caller still finds this array current, its next scan loads this word
-            // with Acquire and sees what it was moved for.
-            return Err(Moved);
-        }
-        Ok(snapshot)
-    }
-
-    /// Whether the target is still what the snapshot says, so that its sum is one that was true.
-    fn stands(&self, snapshot: &Snapshot<R>, commit: bool) -> bool {
-        if broken(Breakage::NoValidate) || broken(Breakage::LookUnvalidated) && !commit {
-            return true;
-        }
-        if !broken(Breakage::NoValidateFence) {
-            // Acquire: whoever saw a newer bucket in the relaxed loads sees the target changed as
-            // well. Pairs with the AcqRel of the opening exchange. Model: denial with
-            // NoValidateFence.
-            fence(Acquire);
-        }
-        let target = snapshot.target();
-        // Relaxed: compared only.
-        self.words[target].load(Relaxed) == snapshot.words[target]
-    }
-
-    #[inline]
-    fn attempt(
-        &self,
-        spec: &Scale,
-        base: Base,
-        request: &Request,
-        commit: bool,
-    ) -> Result<Outcome, Moved> {
-        let now = local(base, request.now);
+    /// The top as a charge must see it, or `Moved`.
+    #[inline(always)]
+    fn top(&self) -> Result<Top, Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let snapshot = self.read()?;
-            let outcome = match snapshot.plan(spec, now, request.cost, request.limit) {
-                Plan::Stale => continue,
-                Plan::Stay(outcome) if self.stands(&snapshot, commit) => outcome,
-                Plan::Write(_, outcome) | Plan::Turn(_, outcome)
-                    if !commit && self.stands(&snapshot, commit) =>
-                {
-                    let clear_at = snapshot.clear_at(spec, outcome.at);
-                    Outcome { used: outcome.used.saturating_sub(request.cost), clear_at, ..outcome }
-                }
-                Plan::Write(word, outcome) if commit && self.write(&snapshot, word) => outcome,
-                Plan::Turn(word, outcome) if commit && self.turn(&snapshot, word) => outcome,
-                _ => continue,
-            };
-            return Ok(global(base, outcome));
-        }
-    }
-
-    fn write(&self, snapshot: &Snapshot<R>, word: u64) -> bool {
-        let target = snapshot.target();
-        // Release: whoever acquires this word as the head sees all that this thread's sum rests on,
-        // the seal included. Pairs with the Acquire in `read`. Models: wrap with OpenRelaxed,
-        // denial_in_the_head with WriteRelaxed.
-        let sealed = snapshot.head_is_sealed();
-        let twin = if sealed { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
-        let release = ordering(twin, Release);
-        self.words[target].compare_exchange(snapshot.words[target], word, release, Relaxed).is_ok()
-    }
-
-    /// Seals the head, then opens the next word. If this thread stops in between, anyone opens.
-    fn turn(&self, snapshot: &Snapshot<R>, word: u64) -> bool {
-        let (head, next) = (snapshot.head, snapshot.next());
-        let newest = snapshot.words[head];
-        if !broken(Breakage::NoSeal) {
-            // Relaxed: it goes on with the release of the charge that it seals, so who acquires the
-            // sealed head sees that charge; and it stands before the opening that follows.
-            let sealed =
-                self.words[head].compare_exchange(newest, newest | SEALED, Relaxed, Relaxed);
-            if sealed.is_err() {
-                return false;
+            let place = self.newest();
+            // Acquire: whoever sees this head sees every change made before it was written, so that
+            // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
+            // exchange. Model: filled with HeadRelaxed.
+            let head = self.see(place, ordering(Breakage::HeadRelaxed, Acquire));
+            // Relaxed: ordered behind the Acquire of the head, like all others.
+            let next = self.see(if place + 1 == R { 0 } else { place + 1 }, Relaxed);
+            if (head.word | next.word) & MOVED != 0 {
+                // No fence: if the caller still finds this array current, its next scan loads these
+                // words with Acquire and sees what they were moved for.
+                return Err(Moved);
+            }
+            let top = Top { head, next };
+            if !top.is_stale() {
+                return Ok(top);
             }
         }
-        // Release: as in `write`.
-        let release = ordering(Breakage::OpenRelaxed, Release);
-        self.words[next].compare_exchange(snapshot.words[next], word, release, Relaxed).is_ok()
+    }
+
+    /// The place of the newest word. R1: those that are newer than the first one follow it, and the
+    /// newest is the last of them. While others write it may be any place, so `top` looks again.
+    #[inline(always)]
+    fn newest(&self) -> usize {
+        let load = |place: usize| self.words[place].load(ordering(Breakage::HeadRelaxed, Acquire));
+        let first = load(0);
+        if R <= SHORT {
+            return (1..R).map(|place| usize::from(load(place) > first)).sum();
+        }
+        let (mut newest, mut step) = (0, R.next_power_of_two() / 2);
+        while step > 0 {
+            let place = newest + step;
+            if place < R && load(place) > first {
+                newest = place;
+            }
+            step /= 2;
+        }
+        newest
+    }
+
+    #[inline(always)]
+    fn see(&self, place: usize, order: Ordering) -> Seen {
+        Seen { place, word: self.words[place].load(order) }
+    }
+
+    /// What is live, as it was after the top was seen (R2).
+    #[inline(always)]
+    fn used(&self, top: &Top, live: Live, early: &Early<R>) -> u64 {
+        if R <= SHORT {
+            // All of them: no branch to guess, and no order to follow.
+            let words = self.words.iter().enumerate();
+            return live.sum(words.map(|(place, word)| load(word, place, top, early)));
+        }
+        live.sum(self.back(top, early).take_while(|word| live.has(*word)))
+    }
+
+    /// The words from the newest back to the oldest.
+    #[inline(always)]
+    fn back<'a>(&'a self, top: &Top, early: &Early<R>) -> impl Iterator<Item = u64> + 'a {
+        let (top, early) = (*top, *early);
+        let (newer, older) = self.words.split_at(top.head.place + 1);
+        let load = move |place: usize, word: &AtomicU64| load(word, place, &top, &early);
+        let newer = newer.iter().enumerate().rev().map(move |(place, word)| load(place, word));
+        let older = older.iter().enumerate().rev();
+        newer.chain(older.map(move |(place, word)| load(top.head.place + 1 + place, word)))
+    }
+
+    /// The words before the top is looked for: none, but in the twins that count them.
+    #[inline(always)]
+    fn early(&self) -> Early<R> {
+        let twin = broken(Breakage::SumBeforeHead) || broken(Breakage::SumBeforeSealed);
+        twin.then(|| std::array::from_fn(|place| self.words[place].load(Acquire)))
+    }
+
+    /// Whether the target is still what it was, so that what was summed was true at once.
+    fn stands(&self, target: Seen) -> bool {
+        if !broken(Breakage::NoValidateFence) {
+            // Acquire: whoever saw a newer bucket in the relaxed loads sees the target changed as
+            // well. Pairs with the Release of the opening exchange. Model: denial with
+            // NoValidateFence.
+            fence(Acquire);
+        }
+        // Relaxed: compared only.
+        self.words[target.place].load(Relaxed) == target.word
+    }
+
+    /// What a charge at `at` is told if it is not made, from one look at each word that is live.
+    #[inline]
+    fn answer(
+        &self,
+        spec: &Scale,
+        at: u64,
+        top: Top,
+        request: &Request,
+        early: &Early<R>,
+    ) -> Outcome {
+        let live = spec.live(at);
+        let room = request.limit.saturating_sub(request.cost);
+        let mut words = self.back(&top, early).take_while(|word| live.has(*word));
+        let mut used = 0;
+        let newest = words.find(|word| {
+            used += live.count(*word);
+            used > 0
+        });
+        // With the newer ones there is no room beside this word any more.
+        let blocker = match newest {
+            Some(_) if used > room => newest,
+            _ => words.find(|word| {
+                used += live.count(*word);
+                used > room
+            }),
+        };
+        used += live.sum(words);
+        let end =
+            |word: Option<u64>| word.map_or(at, |word| spec.format().time(word) + spec.window());
+        let fits_at = if request.cost > request.limit { NEVER } else { end(blocker) };
+        let admitted = blocker.is_none() && request.cost <= request.limit;
+        Outcome { admitted, used, at, fits_at, clear_at: end(newest) }
+    }
+
+    #[inline(always)]
+    fn offered(&self, top: &Top, write: Write) -> Offer<'_> {
+        let (head, target, word) = match write {
+            Write::Target(word) => (None, top.target(), word),
+            Write::Turn(word) => (Some(self.place(top.head)), top.next, word),
+        };
+        let opens = top.is_sealed() || head.is_some();
+        Offer { head, target: self.place(target), word, opens }
+    }
+
+    #[inline(always)]
+    fn place(&self, seen: Seen) -> Place<'_> {
+        Place { cell: &self.words[seen.place], word: seen.word }
     }
 
     /// Replaces each word by `change(word)` until that gives the word itself or stops.
@@ -182,7 +219,7 @@ impl<const R: usize> Ring<R> {
         let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
         assert!(open.count() <= 1, "two words are unsealed");
         let mut newest = 0;
-        for word in snapshot_of::<R>(words).oldest_first() {
+        for word in Snapshot::<R>::of(words).oldest_first() {
             let time = spec.format().time(word);
             assert!(time > newest || word == 0 && newest == 0, "times do not grow along the ring");
             newest = time;
@@ -192,19 +229,12 @@ impl<const R: usize> Ring<R> {
     /// The breakage of that name, and nothing else, comes here.
     fn freeze_head_only(&self) -> Snapshot<R> {
         loop {
-            let snapshot = match self.read() {
-                Ok(snapshot) => snapshot,
-                Err(Moved) => {
-                    return snapshot_of(std::array::from_fn(|p| self.words[p].load(Acquire)));
-                }
-            };
-            let newest = snapshot.words[snapshot.head];
-            if self.words[snapshot.head]
-                .compare_exchange(newest, newest | MOVED, AcqRel, Relaxed)
-                .is_ok()
-            {
-                return snapshot;
+            let words = std::array::from_fn(|place| self.words[place].load(Acquire));
+            let marked = |head: Seen| self.place(head).exchange(head.word | MOVED, AcqRel);
+            if self.top().is_ok_and(|top| !marked(top.head)) {
+                continue;
             }
+            return Snapshot::of(words);
         }
     }
 }
@@ -219,12 +249,8 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     fn base(spec: &Scale, cutoff: u64) -> Base {
-        Base { origin: spec.origin(cutoff), cutoff }
-    }
-
-    #[inline(always)]
-    fn outlived(spec: &Scale, base: Base, now: u64) -> bool {
-        now.saturating_sub(base.origin) > spec.renew_at()
+        let origin = spec.origin(cutoff);
+        Base { origin, cutoff, lasts_until: origin.saturating_add(spec.renew_at()) }
     }
 
     fn is_beyond(spec: &Scale, base: Base, now: u64) -> bool {
@@ -235,14 +261,49 @@ impl<const R: usize> Counter for Ring<R> {
         spec.window()
     }
 
-    #[inline]
-    fn charge(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {
-        self.attempt(spec, base, request, true)
+    #[inline(always)]
+    fn offer<'a>(
+        &'a self,
+        spec: &Scale,
+        base: Base,
+        request: &Request,
+    ) -> Result<Offered<'a>, Moved> {
+        let now = local(base, request.now);
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let early = self.early();
+            let top = self.top()?;
+            let at = top.effective(spec, now);
+            let used = self.used(&top, spec.live(at), &early).saturating_add(request.cost);
+            if used <= request.limit && request.cost > 0 {
+                let write = top.charge(spec, at, request.cost);
+                let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
+                let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
+                return Ok((outcome, Some(self.offered(&top, write))));
+            }
+            let answer = self.answer(spec, at, top, request, &early);
+            let stands = broken(Breakage::NoValidate) || self.stands(top.target());
+            // Admitted after all: others have given back meanwhile.
+            if stands && (!answer.admitted || request.cost == 0) {
+                return Ok((global(base, answer), None));
+            }
+        }
     }
 
-    #[inline]
     fn look(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {
-        self.attempt(spec, base, request, false)
+        let now = local(base, request.now);
+        let unvalidated = broken(Breakage::NoValidate) || broken(Breakage::LookUnvalidated);
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let early = self.early();
+            let top = self.top()?;
+            let answer = self.answer(spec, top.effective(spec, now), top, request, &early);
+            if unvalidated || self.stands(top.target()) {
+                return Ok(global(base, answer));
+            }
+        }
     }
 
     fn give_back(
@@ -257,22 +318,23 @@ impl<const R: usize> Counter for Ring<R> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let snapshot = self.read()?;
-            let newest = format.time(snapshot.words[snapshot.head]);
+            let head = self.top()?.head;
+            let newest = format.time(head.word);
             let now = local(base, now).max(newest);
             let Some(oldest) = oldest_live(spec, base, from, now) else {
                 return Ok(());
             };
+            let live = spec.live(now);
             // A merged bucket stands in a later cell. Model: merge with NoRefundMerged.
             let is_other = |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
             let mut newer = false;
             for step in 1..=R {
                 let mut given = 0;
-                self.change((snapshot.head + step) % R, |word| {
+                self.change((head.place + step) % R, |word| {
                     let (time, cell) = (format.time(word), spec.cell(format.time(word)));
                     // A bucket that was opened since is newer than the charge that is given back.
                     newer = cell > spec.cell(newest);
-                    let ours = time >= oldest && !newer && !is_other(cell) && live(spec, word, now);
+                    let ours = time >= oldest && !newer && !is_other(cell) && live.has(word);
                     let (after, taken) =
                         if ours { format.give_back(word, *amount) } else { (word, 0) };
                     given = taken;
@@ -308,14 +370,14 @@ impl<const R: usize> Counter for Ring<R> {
     fn weight(&self, spec: &Scale, base: Base, cutoff: u64) -> u64 {
         // Relaxed: a hint.
         let words = std::array::from_fn(|place| self.words[place].load(Relaxed));
-        Self::frozen_weight(&snapshot_of(words), spec, base, cutoff)
+        Self::frozen_weight(&Snapshot::of(words), spec, base, cutoff)
     }
 
     fn freeze(&self) -> Snapshot<R> {
         if broken(Breakage::FreezeHeadOnly) {
             return self.freeze_head_only();
         }
-        snapshot_of(std::array::from_fn(|place| {
+        Snapshot::of(std::array::from_fn(|place| {
             if broken(Breakage::NoFreeze) {
                 return self.words[place].load(Acquire);
             }
@@ -329,7 +391,7 @@ impl<const R: usize> Counter for Ring<R> {
 
     fn frozen_weight(frozen: &Snapshot<R>, spec: &Scale, base: Base, cutoff: u64) -> u64 {
         let cutoff = local(base, cutoff);
-        let newest = spec.format().time(frozen.words[frozen.head]);
+        let newest = spec.format().time(frozen.newest());
         // Model: seen_later with DropsLater.
         let later = newest > cutoff && !broken(Breakage::DropsLater);
         if later { u64::MAX } else { frozen.used(spec, cutoff) }
@@ -358,16 +420,22 @@ impl<const R: usize> Counter for Ring<R> {
     }
 }
 
-/// The snapshot of words that nobody can change any more, without their marks.
-fn snapshot_of<const R: usize>(mut words: [u64; R]) -> Snapshot<R> {
-    let mut head = 0;
-    for place in 0..R {
-        words[place] &= !MOVED;
-        if words[place] > words[head] {
-            head = place;
-        }
+/// A word as it counts: the target as it was seen, all others as they are after the top.
+#[inline(always)]
+fn load<const R: usize>(word: &AtomicU64, place: usize, top: &Top, early: &Early<R>) -> u64 {
+    let target = top.target();
+    if place == target.place && !broken(Breakage::TargetSeenTwice) {
+        // What is counted is what the exchange expects: a refund and a charge may leave the target as
+        // it was, and less in between. Model: refund_for_one with TargetSeenTwice.
+        return target.word;
     }
-    Snapshot { words, head }
+    let twin = if top.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
+    match early {
+        Some(words) if broken(twin) && place != top.head.place => words[place],
+        // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.
+        // Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
+        _ => word.load(Relaxed),
+    }
 }
 
 /// From when on units are given back at `now`; `None` if what was charged at `from` has expired: it
@@ -387,12 +455,17 @@ fn local(base: Base, tick: u64) -> u64 {
     tick.saturating_sub(base.origin)
 }
 
-/// An answer in ticks. At the very end of time a wait is as long as the clock can tell.
+/// A time of the words as a tick. At the very end of time a wait is as long as the clock can tell.
 #[inline(always)]
+fn tick(base: Base, time: u64) -> u64 {
+    time.saturating_add(base.origin).min(NEVER - 1)
+}
+
+/// An answer in ticks.
 fn global(base: Base, outcome: Outcome) -> Outcome {
-    let tick = |time: u64| time.saturating_add(base.origin).min(NEVER - 1);
-    let fits_at = if outcome.fits_at == NEVER { NEVER } else { tick(outcome.fits_at) };
-    Outcome { at: tick(outcome.at), fits_at, clear_at: tick(outcome.clear_at), ..outcome }
+    let Outcome { at, fits_at, clear_at, .. } = outcome;
+    let fits_at = if fits_at == NEVER { NEVER } else { tick(base, fits_at) };
+    Outcome { at: tick(base, at), fits_at, clear_at: tick(base, clear_at), ..outcome }
 }
 
 #[cfg(all(test, not(tollgate_model)))]

@@ -7,7 +7,7 @@
 //! what the cut takes off is never given away.
 
 use super::reciprocal::Reciprocal;
-use super::word::WordFormat;
+use super::word::{Live, WordFormat};
 use crate::breakage::{Breakage, broken};
 
 /// How many windows the time field must span at the least. An array is renewed before its field
@@ -65,7 +65,7 @@ impl Scale {
         self.unit.divisor()
     }
 
-    /// The window in ticks: a charge is live at `now` if `now - time < window`.
+    /// The window in ticks.
     #[inline(always)]
     pub(crate) fn window(&self) -> u64 {
         self.window
@@ -74,6 +74,12 @@ impl Scale {
     #[inline(always)]
     pub(crate) fn format(&self) -> WordFormat {
         self.format
+    }
+
+    /// What is live at `at`: a charge of `time` is if `at - time < window`.
+    #[inline(always)]
+    pub(crate) fn live(&self, at: u64) -> Live {
+        Live::from(at.saturating_sub(self.window - 1), self.format)
     }
 
     /// The cell of a time; the same for ticks and for times counted from an origin, since origins
@@ -99,7 +105,6 @@ impl Scale {
     }
 
     /// The age, in ticks since its origin, at which an array should be renewed.
-    #[inline(always)]
     pub(crate) fn renew_at(&self) -> u64 {
         self.format.max_time() / 4 * 3
     }

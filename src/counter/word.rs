@@ -22,13 +22,18 @@ const HEADROOM_BITS: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WordFormat {
     time_shift: u32,
+    /// The bits of the count, where they stand.
+    count_bits: u64,
+    max_time: u64,
 }
 
 impl WordFormat {
     /// The format for limits up to `max_limit` (at most [`MAX_LIMIT`](crate::error::MAX_LIMIT)).
     pub(crate) fn for_limit(max_limit: u64) -> Self {
         let count_bits = u64::BITS - max_limit.leading_zeros() + HEADROOM_BITS;
-        WordFormat { time_shift: FLAG_BITS + count_bits }
+        let time_shift = FLAG_BITS + count_bits;
+        let count_bits = ((1 << count_bits) - 1) << FLAG_BITS;
+        WordFormat { time_shift, count_bits, max_time: u64::MAX >> time_shift }
     }
 
     #[inline(always)]
@@ -38,7 +43,7 @@ impl WordFormat {
 
     #[inline(always)]
     pub(crate) fn count(self, word: u64) -> u64 {
-        (word >> FLAG_BITS) & self.max_count()
+        (word & self.count_bits) >> FLAG_BITS
     }
 
     /// An open bucket. A count beyond [`max_count`](Self::max_count) is held there.
@@ -63,17 +68,53 @@ impl WordFormat {
 
     /// The word with no count left, whatever it held.
     pub(crate) fn clear(self, word: u64) -> u64 {
-        word & !(self.max_count() << FLAG_BITS)
+        word & !self.count_bits
     }
 
     #[inline(always)]
     pub(crate) fn max_count(self) -> u64 {
-        (1 << (self.time_shift - FLAG_BITS)) - 1
+        self.count_bits >> FLAG_BITS
     }
 
     #[inline(always)]
     pub(crate) fn max_time(self) -> u64 {
-        u64::MAX >> self.time_shift
+        self.max_time
+    }
+}
+
+/// Which words count at one instant, and for how much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live {
+    /// Words compare by time, so that every word from here on is live.
+    least: u64,
+    format: WordFormat,
+}
+
+impl Live {
+    /// Words of the time `oldest` and later ones. A word that was never opened has none.
+    #[inline(always)]
+    pub(crate) fn from(oldest: u64, format: WordFormat) -> Self {
+        let told = oldest <= format.max_time();
+        Live { least: if told { oldest.max(1) << format.time_shift } else { u64::MAX }, format }
+    }
+
+    #[inline(always)]
+    pub(crate) fn has(self, word: u64) -> bool {
+        word >= self.least
+    }
+
+    /// What the word counts for.
+    #[inline(always)]
+    pub(crate) fn count(self, word: u64) -> u64 {
+        self.sum([word])
+    }
+
+    /// What the words count for together.
+    #[inline(always)]
+    pub(crate) fn sum(self, words: impl IntoIterator<Item = u64>) -> u64 {
+        // Shifted once: a count ends at bit 48, so that a ring of them fits.
+        let counts = |word| if self.has(word) { word & self.format.count_bits } else { 0 };
+        words.into_iter().map(counts).sum::<u64>() >> FLAG_BITS
     }
 }
 
@@ -112,6 +153,22 @@ mod tests {
             prop_assume!(a != b);
             let (a, b) = (a.min(b), a.max(b));
             prop_assert!(format.pack(a, m) | SEALED | MOVED < format.pack(b, n));
+        }
+
+        #[test]
+        fn a_word_lives_from_its_time_on(
+            limit in 1..=MAX_LIMIT, time: u64, oldest: u64, count: u64, flags in 0u64..4,
+        ) {
+            let format = WordFormat::for_limit(limit);
+            let [time, oldest] = [time, oldest].map(|time| time % format.max_time() + 1);
+            let word = format.pack(time, count) | flags;
+            for oldest in [oldest, time - 1, time, time.min(format.max_time() - 1) + 1] {
+                let live = Live::from(oldest, format);
+                prop_assert_eq!(live.has(word), time >= oldest);
+                prop_assert_eq!(live.count(word), if time >= oldest { format.count(word) } else { 0 });
+                prop_assert!(!live.has(flags) && !Live::from(0, format).has(flags));
+                prop_assert!(!Live::from(format.max_time() + oldest, format).has(word));
+            }
         }
 
         #[test]

@@ -7,13 +7,14 @@ use loom::thread;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Two requests, of which the second layer has room for one.
-fn race() -> impl Fn() + Send + Sync + 'static {
-    || {
+/// Two requests, of which the second layer has room for one; or so many came before, so that both
+/// find their keys in place and charge what they have looked at.
+fn race(before: u64) -> impl Fn() + Send + Sync + 'static {
+    move || {
         let window = Duration::from_secs(1);
         let limiter = Limiter::builder()
-            .policy(Policy::sliding("wide", 5, window))
-            .policy(Policy::sliding("narrow", 1, window))
+            .policy(Policy::sliding("wide", 5 + before, window))
+            .policy(Policy::sliding("narrow", 1 + before, window))
             .max_keys(1)
             .seed([1, 2, 3, 4])
             .clock(ManualClock::new())
@@ -26,6 +27,7 @@ fn race() -> impl Fn() + Send + Sync + 'static {
             let charges = ids.map(|policy| policy.charge("k", 1));
             limiter.session_at(now).check(&charges).is_allowed()
         };
+        (0..before).for_each(|_| assert!(request(&limiter)));
         let other = {
             let limiter = limiter.clone();
             thread::spawn(move || request(&limiter))
@@ -40,6 +42,13 @@ fn race() -> impl Fn() + Send + Sync + 'static {
 
 #[test]
 fn undo() {
-    holds("undo", Some(1), 100, race());
-    catches("undo", Some(1), Breakage::NoUndo, race());
+    holds("undo", Some(1), 100, race(0));
+    catches("undo", Some(1), Breakage::NoUndo, race(0));
+}
+
+#[test]
+fn known() {
+    holds("known", Some(2), 100, race(1));
+    catches("known", Some(2), Breakage::NoUndo, race(1));
+    catches("known", Some(2), Breakage::ChargeStores, race(1));
 }

@@ -50,7 +50,7 @@ fn budget_refund_lasts() {
         &[&[Refund(0), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
     ];
-    both("budget_refund_lasts", Some(2), 50, race, orders, &[Breakage::QuotaStores]);
+    both("budget_refund_lasts", Some(2), 50, race, orders, &[Breakage::ChargeStores]);
 }
 
 /// A look finds the budget wherever it is.

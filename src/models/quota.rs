@@ -8,7 +8,7 @@ use loom::thread;
 use std::sync::{Arc, Mutex};
 
 const LIMIT: u64 = 3;
-const BASE: Base = Base { origin: 0, cutoff: 1 };
+const BASE: Base = Base { origin: 0, cutoff: 1, lasts_until: u64::MAX };
 
 type Log = Arc<Mutex<Vec<(u64, u64)>>>;
 
@@ -60,11 +60,11 @@ fn rollover() {
     // A thread that is still in period 1, and one that is already in period 2.
     let two = || race(&[&[(2, 2), (1, 1)], &[(1, 1), (2, 1)]]);
     holds("rollover", None, 50, two());
-    catches("rollover", None, Breakage::QuotaStores, two());
+    catches("rollover", None, Breakage::ChargeStores, two());
     catches("rollover", None, Breakage::QuotaReopens, two());
     let three = || race(&[&[(2, 2)], &[(1, 1)], &[(2, 2)]]);
     holds("rollover, three", Some(3), 100, three());
-    catches("rollover, three", Some(3), Breakage::QuotaStores, three());
+    catches("rollover, three", Some(3), Breakage::ChargeStores, three());
 }
 
 #[test]
@@ -91,5 +91,5 @@ fn refund_against_rollover() {
         }
     };
     holds("refund_against_rollover", None, 10, body());
-    catches("refund_against_rollover", None, Breakage::QuotaStores, body());
+    catches("refund_against_rollover", None, Breakage::ChargeStores, body());
 }

@@ -7,7 +7,7 @@ use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
 use crate::counter::{Counter, Request};
 use crate::table::reclaim::pin;
-use crate::table::{KeyId, Table};
+use crate::table::{KeyId, Receipt, Table};
 use loom::thread;
 use std::sync::{Arc, Mutex};
 
@@ -76,7 +76,8 @@ impl Race {
             match *op {
                 Charge(key, now, cost) => {
                     let request = Request { now, cost, limit: self.limit };
-                    let outcome = table.charge(KeyId::new(key), &request, &pin()).expect("room");
+                    let charged = table.charge(KeyId::new(key), &request, &pin()).expect("room");
+                    let outcome = charged.outcome;
                     if outcome.admitted {
                         log.lock().unwrap().push((key, outcome.at, cost));
                         admitted.push((key, outcome.at, cost));
@@ -86,8 +87,9 @@ impl Race {
                     let charge = self.before[number];
                     log.lock().unwrap().retain(|other| *other != charge);
                     let (key, at, cost) = charge;
-                    let given =
-                        table.give_back(KeyId::new(key), at, Some((at, cost)), cost, &pin());
+                    // What was charged before was charged in the first array.
+                    let from = Some(Receipt { at, units: cost, generation: 0 });
+                    let given = table.give_back(KeyId::new(key), at, from, cost, &pin());
                     assert_eq!(given, charge.2, "a refund was lost");
                 }
                 Reset(key) => {

@@ -291,7 +291,7 @@ fn broken_charges_are_caught() {
     catches(&ONE_KEY, Breakage::OwnTime, Random, 5_000);
     catches(&ONE_KEY, Breakage::NoValidate, Random, 5_000);
     catches(&TURNS, Breakage::SumBeforeHead, Priorities, 50_000);
-    catches(&BUDGETS, Breakage::QuotaStores, Random, 5_000);
+    catches(&BUDGETS, Breakage::ChargeStores, Random, 5_000);
     catches(&LAYERS, Breakage::NoUndo, Random, 5_000);
     catches(&LAYERS, Breakage::LookIsEnough, Random, 5_000);
     catches(&LATE_UNDO, Breakage::UndoOldest, Random, 5_000);

@@ -172,7 +172,7 @@ fn broken_extensions_are_caught() {
     catches(&RESERVED, Breakage::LookIsEnough, Random, 5_000);
     catches(&RESERVED_BUDGETS, Breakage::LookIsEnough, Priorities, 5_000);
     catches(&RESERVED_LIMITS, Breakage::OldLimit, Random, 5_000);
-    catches(&RESERVED_BUDGETS, Breakage::QuotaStores, Random, 5_000);
+    catches(&RESERVED_BUDGETS, Breakage::ChargeStores, Random, 5_000);
     catches(&RESERVED_BUDGETS, Breakage::QuotaReopens, Random, 5_000);
     catches(&RESERVED_BUDGETS, Breakage::DropsLater, Random, 5_000);
     catches(&DEBTS, Breakage::NoMerge, Random, 5_000);

@@ -108,7 +108,8 @@ impl<C: Counter> Array<C> {
     /// Walks from the key's home to its slot or to the end of its chain.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        for slot in self.slots.get(self.home(key)..).unwrap_or_default() {
+        let mut place = self.home(key);
+        while let Some(slot) = self.slots.get(place) {
             // Acquire: whoever ends at a frozen place sees the array that took this one's place.
             // Pairs with `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
             let id = slot.id.load(ordering(Breakage::FindRelaxed, Acquire));
@@ -121,6 +122,7 @@ impl<C: Counter> Array<C> {
             if id == FROZEN {
                 return Found::Frozen;
             }
+            place += 1;
         }
         // Not reached: behind every home there are more slots than keys can enter (`Size`, A3).
         debug_assert!(false, "an array without an end");

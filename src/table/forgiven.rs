@@ -4,50 +4,84 @@
 //! gains at most those. So as long as the units of all copies within one window add up to no more
 //! than the allowance, no key gains more than the allowance in any window.
 
+use super::receipt::Receipt;
+
 /// Evicting copies that one window can hold.
 const COPIES: usize = 8;
 
 /// The evicting copies of the last window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forgiven {
-    /// The cutoff of each copy and the units that it forgave a key at the most.
-    copies: [(u64, u64); COPIES],
+    copies: [Eviction; COPIES],
+}
+
+/// A copy into a new generation that dropped live keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Eviction {
+    pub(crate) cutoff: u64,
+    /// What it forgave a key at the most.
+    pub(crate) units: u64,
+    /// The number of the new generation.
+    pub(crate) generation: u64,
 }
 
 impl Forgiven {
     /// The units that one more copy at `now` may forgive.
     pub(crate) fn left(&self, allowance: u64, window: u64, now: u64) -> u64 {
-        let live = self.copies.iter().filter(|copy| is_live(**copy, window, now));
+        let live = self.copies.iter().filter(|copy| copy.is_live(window, now));
         if live.clone().count() == COPIES {
             return 0;
         }
-        live.fold(allowance, |left, (_, units)| left.saturating_sub(*units))
+        live.fold(allowance, |left, copy| left.saturating_sub(copy.units))
     }
 
-    /// Whether a key that had used `units` at `at` may have been dropped since.
-    pub(crate) fn may_include(&self, at: u64, units: u64) -> bool {
-        self.copies.iter().any(|(cutoff, most)| *cutoff >= at && *most >= units.max(1))
+    /// Whether the key of this charge may have been dropped since.
+    pub(crate) fn may_include(&self, charge: &Receipt) -> bool {
+        self.copies.iter().any(|copy| {
+            copy.generation > charge.generation
+                && copy.cutoff >= charge.at
+                && copy.units >= charge.units.max(1)
+        })
     }
 
     /// With one more copy. There is place for it if [`left`](Self::left) was not 0.
-    pub(crate) fn and(mut self, units: u64, window: u64, now: u64) -> Self {
-        if units > 0
-            && let Some(place) = self.copies.iter_mut().find(|copy| !is_live(**copy, window, now))
+    pub(crate) fn and(mut self, copy: Eviction, window: u64) -> Self {
+        if copy.units > 0
+            && let Some(place) =
+                self.copies.iter_mut().find(|other| !other.is_live(window, copy.cutoff))
         {
-            *place = (now, units);
+            *place = copy;
         }
         self
     }
 }
 
-fn is_live((at, units): (u64, u64), window: u64, now: u64) -> bool {
-    units > 0 && now.saturating_sub(at) < window
+impl Eviction {
+    fn is_live(&self, window: u64, now: u64) -> bool {
+        self.units > 0 && now.saturating_sub(self.cutoff) < window
+    }
 }
 
 #[cfg(all(test, not(tollgate_model)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// A charge of two units at 5 in the second generation.
+    const CHARGE: Receipt = Receipt { at: 5, units: 2, generation: 1 };
+
+    #[test]
+    fn what_may_have_been_dropped() {
+        let dropped = |cutoff, units, generation| {
+            let eviction = Eviction { cutoff, units, generation };
+            Forgiven::default().and(eviction, 10).may_include(&CHARGE)
+        };
+        assert!(dropped(5, 2, 2) && dropped(6, 3, 3));
+        assert!(!dropped(4, 2, 2), "it was made later");
+        assert!(!dropped(5, 1, 2), "it was more");
+        assert!(!dropped(5, 2, 1), "it was made in the new array");
+        assert!(!Forgiven::default().may_include(&Receipt::NONE));
+    }
 
     proptest! {
         /// In no window do the copies forgive more than the allowance.
@@ -63,7 +97,7 @@ mod tests {
             for (gap, wanted) in steps {
                 now += gap;
                 let units = wanted.min(forgiven.left(allowance, window, now));
-                forgiven = forgiven.and(units, window, now);
+                forgiven = forgiven.and(Eviction { cutoff: now, units, generation: 0 }, window);
                 copies.push((now, units));
                 let sum: u64 = copies
                     .iter()

@@ -3,7 +3,7 @@
 use super::array::Array;
 use super::census::Census;
 use super::error::OutOfMemory;
-use super::forgiven::Forgiven;
+use super::forgiven::{Eviction, Forgiven};
 use super::migration::Migration;
 use super::reclaim::Guard;
 #[cfg(all(test, tollgate_model))]
@@ -81,12 +81,14 @@ impl<C: Counter> Generation<C> {
         let window = C::window(spec);
         let later = cutoff.saturating_add(patience(window));
         let grown = size.room > self.size.room;
+        let number = self.number + 1;
+        let eviction = Eviction { cutoff, units: forgive, generation: number };
         Ok(Generation {
             array: Array::new(size, C::base(spec, cutoff))?,
             size,
             migration: Migration::new(self.size.homes, size.chunk, forgive)?,
-            number: self.number + 1,
-            forgiven: self.forgiven.and(forgive, window, cutoff),
+            number,
+            forgiven: self.forgiven.and(eviction, window),
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
             settled: Statistic::new(0),
             refusals: Statistic::new(0),

@@ -95,7 +95,7 @@ impl<C: Counter> Generations<C> {
             // Paid before anything new is inserted, so that the move ends before the array fills.
             self.help(current, &step, guard);
         }
-        if C::outlived(&self.spec, current.array.base(), now) {
+        if current.array.base().is_outlived(now) {
             self.finish(current, now, guard);
             if self.renew(current, self.aim(current, now, 0)) {
                 return Ok(None);
@@ -278,8 +278,8 @@ impl<C: Counter> Generations<C> {
                 self.help(current, &self.step(previous, current, now), guard);
                 continue;
             }
-            let due = C::outlived(&self.spec, current.array.base(), now)
-                || self.is_mostly_idle(current, now, guard);
+            let due =
+                current.array.base().is_outlived(now) || self.is_mostly_idle(current, now, guard);
             if !due || !self.renew(current, self.aim(current, now, 0)) {
                 current.settle();
                 return true;

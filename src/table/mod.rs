@@ -19,6 +19,7 @@ mod generations;
 mod memory;
 mod migration;
 mod prefetch;
+mod receipt;
 pub(crate) mod reclaim;
 mod size;
 mod slot;
@@ -26,6 +27,7 @@ mod slots;
 mod stats;
 
 use crate::breakage::{Breakage, broken};
+use crate::counter::offer::Offer;
 use crate::counter::{Counter, Moved, Outcome, Request};
 use crate::retries::Retries;
 use array::Found;
@@ -36,7 +38,9 @@ use size::Size;
 
 pub(crate) use error::{NoPlace, OutOfMemory};
 pub(crate) use generations::Bounds;
+pub(crate) use receipt::{Charged, Receipt};
 pub(crate) use slot::KeyId;
+use slot::Slot;
 pub(crate) use stats::TableStats;
 
 /// The counters of one policy's keys.
@@ -57,33 +61,63 @@ impl<C: Counter> Table<C> {
         &self.generations.spec
     }
 
+    /// The key's counter, where nothing is to be done before it is charged.
+    #[inline(always)]
+    fn settled<'g>(
+        &self,
+        current: &'g Generation<C>,
+        key: KeyId,
+        now: u64,
+        guard: &Guard,
+    ) -> Option<&'g Slot<C>> {
+        if current.previous(guard).is_some() || current.array.base().is_outlived(now) {
+            return None;
+        }
+        match current.array.find(key) {
+            Found::Slot(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
     /// Charges one key. Denials write nothing to the key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge(
         &self,
         key: KeyId,
         request: &Request,
         guard: &Guard,
-    ) -> Result<Outcome, NoPlace> {
+    ) -> Result<Charged, NoPlace> {
         let mut retries = Retries::new();
         loop {
             retries.count();
             let current = self.generations.current(guard);
-            let previous = current.previous(guard);
-            let settled =
-                previous.is_none() && !C::outlived(self.spec(), current.array.base(), request.now);
-            let slot = match current.array.find(key) {
-                Found::Slot(slot) if settled => slot,
-                _ => match self.generations.claim(current, key, request.now, guard)? {
+            let slot = match self.settled(current, key, request.now, guard) {
+                Some(slot) => slot,
+                None => match self.generations.claim(current, key, request.now, guard)? {
                     Some(slot) => slot,
                     None => continue,
                 },
             };
             match slot.counter.charge(self.spec(), current.array.base(), request) {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => return Ok(Charged { outcome, generation: current.number }),
                 Err(Moved) => continue,
             }
         }
+    }
+
+    /// The charge that the cost has room for. `None` if it takes more than to write it.
+    #[inline(always)]
+    pub(crate) fn offer<'g>(
+        &self,
+        key: KeyId,
+        request: &Request,
+        guard: &'g Guard,
+    ) -> Option<(Charged, Option<Offer<'g>>)> {
+        let current = self.generations.current(guard);
+        let slot = self.settled(current, key, request.now, guard)?;
+        let (outcome, offer) =
+            slot.counter.offer(self.spec(), current.array.base(), request).ok()?;
+        Some((Charged { outcome, generation: current.number }, offer))
     }
 
     /// Asks for the key's place ahead of time.
@@ -100,14 +134,14 @@ impl<C: Counter> Table<C> {
         .unwrap_or_else(|| absent(request))
     }
 
-    /// Gives up to `amount` back of `own` and more units that were charged at `from` or later, or
-    /// of all; returns how much it was. Nothing if the key may have been evicted since: those units
-    /// were forgiven then, and what is there now are others.
+    /// Gives up to `amount` back of the charge `from` and later ones of its maker, or of all; returns
+    /// how much it was. Nothing if the key may have been evicted since: those units were forgiven
+    /// then, and what is there now are others.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
         now: u64,
-        from: Option<(u64, u64)>,
+        from: Option<Receipt>,
         amount: u64,
         guard: &Guard,
     ) -> u64 {
@@ -115,10 +149,10 @@ impl<C: Counter> Table<C> {
         self.visit(key, now, guard, |generation, counter| {
             // Model: refund_after_eviction with RefundForgiven.
             let forgiven = from.filter(|_| !broken(Breakage::RefundForgiven));
-            if forgiven.is_some_and(|(at, own)| generation.forgiven.may_include(at, own)) {
+            if forgiven.is_some_and(|charge| generation.forgiven.may_include(&charge)) {
                 return Ok(());
             }
-            let (base, from) = (generation.array.base(), from.map(|(at, _)| at));
+            let (base, from) = (generation.array.base(), from.map(|charge| charge.at));
             counter.give_back(self.spec(), base, now, from, &mut rest)
         });
         amount - rest

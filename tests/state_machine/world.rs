@@ -51,7 +51,7 @@ pub struct Seen {
     pub late: u64,
     /// Charges for which a ring may have merged two times.
     pub merged: u64,
-    /// Charges of refused requests that were not undone, where keys are evicted.
+    /// Charges of refused requests that were not undone, since another of their keys evicted some.
     pub stuck: u64,
 }
 
@@ -301,10 +301,11 @@ impl World {
         assert_eq!(self.books.early.used(rule, lines[place].1, now), 0, "a known key is refused");
         self.tables.assert_full(rule, &self.stats(now, rule), live);
         self.assert_no_room(now, rule);
-        for line in &lines[..place] {
-            // An eviction at the same tick may have forgiven the charge: then it is not undone.
+        for (line, later) in lines[..place].iter().zip(1..) {
+            // Another key of the same table may have evicted it since: then it is not undone.
+            let others = lines[later..=place].iter().any(|other| other.0 == line.0);
             let used = self.used(now, line.0, line.1);
-            if self.tables.evicts(line.0) && used > before[&(line.0, line.1)] {
+            if others && self.tables.evicts(line.0) && used > before[&(line.0, line.1)] {
                 self.books.charge(now, line);
                 saw(|seen| seen.stuck += 1);
             } else {

@@ -36,7 +36,7 @@ static void each_fault_has_its_number(void) {
     for (i = 0; i < 17; i++) {
         bad[i] = good;
     }
-    ANSWER(TOLLGATE_E_POLICIES, made(NULL, bad, 17, "1 to 16"));
+    ANSWER(TOLLGATE_E_POLICIES, made(NULL, bad, 17, "17 policies are too many"));
     ANSWER(TOLLGATE_E_DUPLICATE_NAME, made(NULL, bad, 16, "good"));
     ANSWER(TOLLGATE_E_NULL, made(NULL, NULL, 1, "NULL"));
 #define FAULT(expected, field, value, told) \

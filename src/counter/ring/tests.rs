@@ -8,17 +8,17 @@ type Small = Ring<WORDS>;
 /// As (time, cost), in the order of the times.
 type Log = Vec<(u64, u64)>;
 
-fn ring(words: [u64; WORDS]) -> Small {
+fn ring<const R: usize>(words: [u64; R]) -> Ring<R> {
     Ring { words: words.map(AtomicU64::new) }
 }
 
-fn words(ring: &Small) -> [u64; WORDS] {
+fn words<const R: usize>(ring: &Ring<R>) -> [u64; R] {
     std::array::from_fn(|place| ring.words[place].load(Acquire))
 }
 
 /// A ring with all that was charged and not given back.
-struct Bench {
-    ring: Small,
+struct BenchOf<const R: usize> {
+    ring: Ring<R>,
     scale: Scale,
     base: Base,
     log: Log,
@@ -29,6 +29,10 @@ struct Bench {
     newest: u64,
     refunded: bool,
 }
+
+type Bench = BenchOf<WORDS>;
+/// Searched for its head, and summed only where it is live.
+type Long = BenchOf<31>;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -63,15 +67,15 @@ fn dense() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..90)
 }
 
-impl Bench {
+impl<const R: usize> BenchOf<R> {
     /// An array whose first time is `cutoff` ticks after the clock's zero.
     fn new(window: u64, limit: u64, cutoff: u64) -> Self {
-        let scale = Scale::new(window, limit, WORDS as u64);
+        let scale = Scale::new(window, limit, R as u64);
         let cutoff = scale.tick(cutoff);
-        let base = Small::base(&scale, cutoff);
-        let ring = ring([0; WORDS]);
+        let base = Ring::<R>::base(&scale, cutoff);
+        let ring = ring([0; R]);
         let (reached, now, newest) = (cutoff, cutoff, 0);
-        Bench { ring, scale, base, log: vec![], reached, now, newest, refunded: false }
+        BenchOf { ring, scale, base, log: vec![], reached, now, newest, refunded: false }
     }
 
     fn window(&self) -> u64 {
@@ -124,9 +128,10 @@ impl Bench {
             }
             Step::Die(by, cost) => {
                 let now = local(self.base, self.go(by));
-                let snapshot = self.ring.read().unwrap();
-                if let Plan::Turn(..) = snapshot.plan(&self.scale, now, cost, u64::MAX) {
-                    self.ring.words[snapshot.head].fetch_or(SEALED, Relaxed);
+                let top = self.ring.top().unwrap();
+                let at = top.effective(&self.scale, now);
+                if let Write::Turn(_) = top.charge(&self.scale, at, cost) {
+                    assert!(self.ring.place(top.head).seal());
                 }
             }
             Step::Undo(which) => self.undo(which),
@@ -136,7 +141,7 @@ impl Bench {
     }
 
     /// A sealed bucket is only lowered, until nothing of it counts and it is opened anew.
-    fn assert_sealed(&self, before: [u64; WORDS]) {
+    fn assert_sealed(&self, before: [u64; R]) {
         let format = self.scale.format();
         for (old, new) in
             before.into_iter().zip(words(&self.ring)).filter(|(old, _)| old & SEALED != 0)
@@ -144,7 +149,7 @@ impl Bench {
             if format.time(old) == format.time(new) {
                 assert!(new & SEALED != 0 && format.count(new) <= format.count(old));
             } else {
-                assert!(!live(&self.scale, old, format.time(new)) || format.count(old) == 0);
+                assert_eq!(self.scale.live(format.time(new)).count(old), 0);
             }
         }
     }
@@ -202,51 +207,31 @@ impl Bench {
     }
 
     /// The ring in another array, from `cutoff` on; the old one is left frozen.
-    fn moved(&self, cutoff: u64) -> Bench {
-        let (scale, base) = (self.scale, Small::base(&self.scale, cutoff));
-        let new = ring([0; WORDS]);
+    fn moved(&self, cutoff: u64) -> Self {
+        let (scale, base) = (self.scale, Ring::<R>::base(&self.scale, cutoff));
+        let new = ring([0; R]);
         new.install(&scale, &self.ring.freeze(), self.base, base);
         let (log, reached) = (self.log.clone(), self.reached.max(cutoff));
-        Bench { ring: new, scale, base, log, reached, now: reached, ..*self }
-    }
-}
-
-proptest! {
-    /// Bucketed and exact, with threads that end half-way: every answer is lawful.
-    #[test]
-    fn every_answer_is_lawful(
-        (limit, steps) in prop_oneof![1u64..=7, 8u64..200].prop_flat_map(|l| (Just(l), steps(l))),
-        window in 6u64..60, cutoff in 0u64..10_000,
-    ) {
-        let mut bench = Bench::new(window, limit, cutoff);
-        steps.into_iter().for_each(|step| bench.take(step));
-        bench.assert_never_over(limit);
+        BenchOf { ring: new, scale, base, log, reached, now: reached, ..*self }
     }
 
-    /// The same where refunds leave holes in a ring that is all in use.
-    #[test]
-    fn holes_lose_nothing(steps in dense(), window in 7u64..16) {
-        let mut bench = Bench::new(window, WORDS as u64, 100);
-        steps.into_iter().for_each(|step| bench.take(step));
-        bench.assert_never_over(WORDS as u64);
+    /// Each answer is a lawful one, and never is too much admitted.
+    fn assert_lawful(mut self, limit: u64, steps: Vec<Step>) {
+        steps.into_iter().for_each(|step| self.take(step));
+        self.assert_never_over(limit);
     }
 
-    /// An exact ring without refunds answers as a log does, in every number.
-    #[test]
-    fn an_exact_ring_is_a_log(
-        (limit, steps) in (1u64..=7).prop_flat_map(|l| (Just(l), steps(l))),
-        window in 1u64..60, cutoff in 0u64..10_000,
-    ) {
-        let mut bench = Bench::new(window, limit, cutoff);
-        let window = bench.window();
+    /// Without refunds an exact ring answers as a log does, in every number.
+    fn assert_log(mut self, steps: Vec<Step>) {
+        let window = self.window();
         for step in steps {
             let Step::Charge(by, cost, limit) = step else { continue };
-            let now = bench.go(by);
-            let at = now.max(bench.base.cutoff).max(bench.newest);
-            let live: Log = bench.log.iter().copied().filter(|(t, _)| t + window > at).collect();
+            let now = self.go(by);
+            let at = now.max(self.base.cutoff).max(self.newest);
+            let live: Log = self.log.iter().copied().filter(|(t, _)| t + window > at).collect();
             let used: u64 = live.iter().map(|(_, cost)| cost).sum();
             // The first time from which on enough of the oldest is gone.
-            let room_at = |at: &u64| bench.live(*at, 0) + cost <= limit;
+            let room_at = |at: &u64| self.live(*at, 0) + cost <= limit;
             let fits_at = live.iter().map(|(time, _)| time + window).find(room_at);
             let expected = Outcome {
                 admitted: used + cost <= limit,
@@ -259,10 +244,51 @@ proptest! {
                 },
                 clear_at: live.last().map_or(at, |(time, _)| time + window),
             };
-            prop_assert_eq!(bench.look(now, cost, limit), expected);
-            let outcome = bench.charge(Request { now, cost, limit });
-            prop_assert_eq!((outcome.admitted, outcome.at), (expected.admitted, at));
+            assert_eq!(self.look(now, cost, limit), expected);
+            let outcome = self.charge(Request { now, cost, limit });
+            assert_eq!((outcome.admitted, outcome.at), (expected.admitted, at));
         }
+    }
+}
+
+proptest! {
+    /// Bucketed and exact, with threads that end half-way: every answer is lawful.
+    #[test]
+    fn every_answer_is_lawful(
+        (limit, steps) in prop_oneof![1u64..=7, 8u64..200].prop_flat_map(|l| (Just(l), steps(l))),
+        window in 6u64..60, cutoff in 0u64..10_000,
+    ) {
+        Bench::new(window, limit, cutoff).assert_lawful(limit, steps);
+    }
+
+    #[test]
+    fn every_answer_of_a_long_ring_is_lawful(
+        (limit, steps) in prop_oneof![20u64..=31, 32u64..900].prop_flat_map(|l| (Just(l), steps(l))),
+        window in 30u64..300, cutoff in 0u64..10_000,
+    ) {
+        Long::new(window, limit, cutoff).assert_lawful(limit, steps);
+    }
+
+    /// The same where refunds leave holes in a ring that is all in use.
+    #[test]
+    fn holes_lose_nothing(steps in dense(), window in 7u64..16) {
+        Bench::new(window, WORDS as u64, 100).assert_lawful(WORDS as u64, steps);
+    }
+
+    #[test]
+    fn an_exact_ring_is_a_log(
+        (limit, steps) in (1u64..=7).prop_flat_map(|l| (Just(l), steps(l))),
+        window in 1u64..60, cutoff in 0u64..10_000,
+    ) {
+        Bench::new(window, limit, cutoff).assert_log(steps);
+    }
+
+    #[test]
+    fn a_long_exact_ring_is_a_log(
+        (limit, steps) in (20u64..=31).prop_flat_map(|l| (Just(l), steps(l))),
+        window in 30u64..300, cutoff in 0u64..10_000,
+    ) {
+        Long::new(window, limit, cutoff).assert_log(steps);
     }
 
     /// Wherever a ring is moved to, it goes on as if it had not been moved; and where it was
@@ -282,7 +308,7 @@ proptest! {
         new.ring.assert_ordered(&new.scale);
         prop_assert!(words(&new.ring)[0] & SEALED == 0, "nobody is about to open the next");
         prop_assert_eq!(weight, Small::frozen_weight(&old.ring.freeze(), &old.scale, old.base, cutoff));
-        let newest = old.scale.format().time(old.ring.freeze().words[old.ring.freeze().head]);
+        let newest = old.scale.format().time(old.ring.freeze().newest());
         if old.base.origin + newest > cutoff {
             prop_assert_eq!(weight, u64::MAX, "charges may be forgotten that count at the cutoff");
         } else {
@@ -421,10 +447,10 @@ fn an_array_is_left_before_its_time_ends() {
     let base = Small::base(&scale, scale.tick(0) + 12_345);
     let end = base.origin + scale.format().max_time();
     let renewed = base.origin + scale.renew_at();
-    assert!(!Small::outlived(&scale, base, renewed) && Small::outlived(&scale, base, renewed + 1));
+    assert!(!base.is_outlived(renewed) && base.is_outlived(renewed + 1));
     assert!(!Small::is_beyond(&scale, base, end) && Small::is_beyond(&scale, base, end + 1));
-    assert!(!Small::outlived(&scale, base, 0) && !Small::is_beyond(&scale, base, 0));
-    assert!(renewed < end && Small::outlived(&scale, base, u64::MAX));
+    assert!(!base.is_outlived(0) && !Small::is_beyond(&scale, base, 0));
+    assert!(renewed < end && base.is_outlived(u64::MAX));
     assert_eq!(Small::window(&scale), scale.window());
     // The last time that it can tell is told as it is.
     let ring = ring([0; WORDS]);

@@ -1,0 +1,56 @@
+/* One fault of a caller's, which reaches memory within the library: a tool that watches it must see
+ * it there. `fault over-read`, `fault leak` or `fault race`. */
+#include <pthread.h>
+
+#include "../scene.h"
+
+static tollgate_limiter *limiter;
+static tollgate_decision shared;
+
+static pthread_barrier_t both;
+
+static void *decide(void *key) {
+    int turn;
+    /* A thread that has begun when the other has ended would be in order with it. */
+    (void)tollgate_check_key(limiter, NULL, 0, key, 1, 1, NULL);
+    (void)pthread_barrier_wait(&both);
+    for (turn = 0; turn < 1000; turn++) {
+        (void)tollgate_check_key(limiter, NULL, 0, key, 1, 1, &shared);
+    }
+    return NULL;
+}
+
+/* Two threads have their decisions written to one place. */
+static void race(void) {
+    pthread_t threads[2];
+    CHECK(pthread_barrier_init(&both, NULL, 2) == 0);
+    CHECK(pthread_create(&threads[0], NULL, decide, "a") == 0);
+    CHECK(pthread_create(&threads[1], NULL, decide, "b") == 0);
+    CHECK(pthread_join(threads[0], NULL) == 0);
+    CHECK(pthread_join(threads[1], NULL) == 0);
+    CHECK(pthread_barrier_destroy(&both) == 0);
+}
+
+/* A key of 32 bytes is said to have one more. */
+static void over_read(void) {
+    char *key = calloc(32, 1);
+    CHECK(key != NULL);
+    (void)tollgate_check_key(limiter, NULL, id_of(limiter, "p"), key, 33, 1, NULL);
+    free(key);
+}
+
+int main(int argc, char **argv) {
+    tollgate_policy policy = sliding("p", 10, SECOND);
+    const char *fault = argc > 1 ? argv[1] : "";
+    limiter = limiter_of(&policy, 1);
+    if (strcmp(fault, "over-read") == 0) {
+        over_read();
+    } else if (strcmp(fault, "race") == 0) {
+        race();
+    }
+    if (strcmp(fault, "leak") != 0) {
+        ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    }
+    limiter = NULL;
+    return passed();
+}

@@ -1,0 +1,100 @@
+//! The newest bucket of a ring, and what a charge makes of it: pure, no atomics.
+
+use super::scale::Scale;
+use super::word::SEALED;
+use crate::breakage::{Breakage, broken};
+
+/// One word of a ring, as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) place: usize,
+    pub(crate) word: u64,
+}
+
+/// The newest bucket and the word after it, which is the oldest, as one charge saw them. Times count
+/// from the array's origin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Top {
+    pub(crate) head: Seen,
+    pub(crate) next: Seen,
+}
+
+/// What a charge writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// One exchange of the target.
+    Target(u64),
+    /// The head is sealed first, then the next word is opened with the charge.
+    Turn(u64),
+}
+
+impl Top {
+    #[inline(always)]
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.head.word & SEALED != 0
+    }
+
+    /// The word that a charge changes. While it stands unchanged, no other word can gain a charge.
+    #[inline(always)]
+    pub(crate) fn target(&self) -> Seen {
+        if self.is_sealed() { self.next } else { self.head }
+    }
+
+    /// Whether this is the top of no ring, or was left before the next word was seen. An unsealed
+    /// bucket is the newest one wherever it was found; a fresh ring begins at place 0.
+    #[inline(always)]
+    pub(crate) fn is_stale(&self) -> bool {
+        if self.is_sealed() {
+            self.next.word > self.head.word
+        } else {
+            self.head.word == 0 && self.head.place > 0
+        }
+    }
+
+    /// The time to decide at: each part is a time that some thread's clock has reached, and with
+    /// it the word behind a sealed head is always free.
+    #[inline(always)]
+    pub(crate) fn effective(&self, scale: &Scale, now: u64) -> u64 {
+        let format = scale.format();
+        let newest = format.time(self.head.word);
+        let at = if broken(Breakage::OwnTime) {
+            now
+        } else if self.is_sealed() {
+            now.max(newest).max(self.behind_seal(scale))
+        } else {
+            now.max(newest)
+        };
+        at.min(format.max_time())
+    }
+
+    /// The first time at which the word behind the sealed head can be opened.
+    #[cold]
+    fn behind_seal(self, scale: &Scale) -> u64 {
+        let format = scale.format();
+        let newest = format.time(self.head.word);
+        let cell = if broken(Breakage::NoNextCell) { 0 } else { scale.next_cell(newest) };
+        if format.count(self.next.word) > 0 && !broken(Breakage::NoNextExpiry) {
+            cell.max(format.time(self.next.word) + scale.window())
+        } else {
+            cell
+        }
+    }
+
+    /// What charges `cost` at the effective time `at`.
+    #[inline(always)]
+    pub(crate) fn charge(&self, scale: &Scale, at: u64, cost: u64) -> Write {
+        let (format, live) = (scale.format(), scale.live(at));
+        let opened = format.pack(at, cost);
+        let in_head = live.count(self.head.word);
+        if self.is_sealed() || in_head == 0 {
+            return Write::Target(opened);
+        }
+        let same_cell = at < scale.next_cell(format.time(self.head.word));
+        // A live word in the way is left by refunds or forced charges; merging only lets it
+        // expire later.
+        if same_cell || !broken(Breakage::NoMerge) && live.count(self.next.word) > 0 {
+            return Write::Target(format.pack(at, in_head.saturating_add(cost)));
+        }
+        Write::Turn(opened)
+    }
+}

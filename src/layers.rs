@@ -1,0 +1,204 @@
+//! A request over several policies: look at all of them, charge in order, undo if a race is lost.
+
+use crate::breakage::{Breakage, broken};
+use crate::charge::{Charge, MAX_CHARGES, PolicyId};
+use crate::counter::NEVER;
+use crate::counter::offer::Offer;
+use crate::decision::{Decision, Layer, Verdict};
+use crate::request::{Context, Line, Mode, invalid, refused};
+use crate::table::Charged;
+use std::time::Duration;
+
+/// Most requests have no more charges than this: less is then laid out for them.
+const FEW: usize = 4;
+
+impl Context<'_> {
+    #[inline(never)]
+    pub(crate) fn decide_all(
+        &self,
+        charges: &[Charge<'_>],
+        mode: Mode,
+        layers: &mut [Layer],
+    ) -> Decision {
+        if charges.len() <= FEW {
+            self.decide_up_to::<FEW>(charges, mode, layers)
+        } else {
+            self.decide_up_to::<MAX_CHARGES>(charges, mode, layers)
+        }
+    }
+
+    fn decide_up_to<const MOST: usize>(
+        &self,
+        charges: &[Charge<'_>],
+        mode: Mode,
+        layers: &mut [Layer],
+    ) -> Decision {
+        let mut lines = [None; MOST];
+        match self.lines(charges, &mut lines) {
+            Ok(lines) => self.decide_lines(lines, mode, layers),
+            Err(policy) => invalid(policy),
+        }
+    }
+
+    /// The lines of these charges; the policy that is not of this limiter, or one too many.
+    pub(crate) fn lines<'g, 'a>(
+        &'g self,
+        charges: &[Charge<'_>],
+        lines: &'a mut [Option<Line<'g>>],
+    ) -> Result<&'a mut [Option<Line<'g>>], PolicyId> {
+        if let Some(beyond) = charges.get(lines.len()) {
+            return Err(beyond.policy);
+        }
+        for (line, charge) in lines.iter_mut().zip(charges) {
+            *line = Some(self.line(charge).ok_or(charge.policy)?);
+        }
+        Ok(&mut lines[..charges.len()])
+    }
+
+    /// Charges all lines or none, and tells how each stands.
+    pub(crate) fn decide_lines<'g>(
+        &'g self,
+        lines: &mut [Option<Line<'g>>],
+        mode: Mode,
+        layers: &mut [Layer],
+    ) -> Decision {
+        let room = mode == Mode::Force || self.look_at_all(lines, mode);
+        if mode != Mode::Peek {
+            let charged = if room { self.charge_all(lines, mode) } else { Ok(false) };
+            match charged {
+                Ok(true) => lines.iter().flatten().for_each(|line| self.count(line, Ok(()))),
+                Ok(false) => self.deny(lines, layers),
+                Err(policy) => return refused(policy),
+            }
+        }
+        for (layer, line) in layers.iter_mut().zip(lines.iter().flatten()) {
+            *layer = line.layer(self.now);
+        }
+        self.report(lines.iter().flatten())
+    }
+
+    /// What each line would get, with those before it of the same counter; whether all have room.
+    #[inline(always)]
+    fn look_at_all<'g>(&'g self, lines: &mut [Option<Line<'g>>], mode: Mode) -> bool {
+        lines.iter().flatten().for_each(|line| line.meter.prefetch(line.key, &self.guard));
+        let mut room = true;
+        for place in 0..lines.len() {
+            let (before, rest) = lines.split_at_mut(place);
+            let Some(Some(line)) = rest.first_mut() else {
+                continue;
+            };
+            let same = before.iter().flatten().filter(|other| line.is_same_counter(other));
+            let before = same.fold(0_u64, |sum, other| sum.saturating_add(other.cost));
+            let offered = if mode == Mode::Check && before == 0 { self.offer(line) } else { None };
+            match offered {
+                Some((charged, offer)) => {
+                    (line.outcome, line.generation) = (charged.outcome, charged.generation);
+                    line.offer = offer;
+                }
+                None => line.outcome = self.look(*line, line.cost.saturating_add(before)),
+            }
+            room &= line.outcome.admitted;
+        }
+        room
+    }
+
+    /// Counts the lines that denied a request, and looks what those are left with that had an offer
+    /// and were not charged, if anybody asks.
+    fn deny<'g>(&'g self, lines: &mut [Option<Line<'g>>], layers: &[Layer]) {
+        for line in lines.iter_mut().flatten() {
+            if line.offer.is_some() && !layers.is_empty() {
+                line.outcome = self.look(*line, line.cost);
+            }
+            if !line.outcome.admitted {
+                self.count(line, Ok(()));
+            }
+        }
+    }
+
+    /// Charges all lines in their order. If one is lost to a race, those before it are undone and
+    /// its outcome tells; the policy that has no place for its key is told at once.
+    #[inline(always)]
+    fn charge_all<'g>(
+        &'g self,
+        lines: &mut [Option<Line<'g>>],
+        mode: Mode,
+    ) -> Result<bool, PolicyId> {
+        for place in 0..lines.len() {
+            let (charged, rest) = lines.split_at_mut(place);
+            let Some(Some(line)) = rest.first_mut() else {
+                continue;
+            };
+            // Schedules: layers with LookIsEnough.
+            let mode = if broken(Breakage::LookIsEnough) { Mode::Force } else { mode };
+            let full = match line.offer.take().filter(|_| mode == Mode::Check) {
+                Some(offer) if offer.take() => Ok(()),
+                _ => self.charge_line(line, mode),
+            };
+            if full.is_ok() && line.outcome.admitted {
+                line.correct(charged);
+                continue;
+            }
+            charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
+            return match full {
+                Ok(()) => Ok(false),
+                Err(_) => {
+                    self.count(line, full);
+                    Err(line.policy)
+                }
+            };
+        }
+        Ok(true)
+    }
+
+    #[inline(always)]
+    fn offer<'g>(&'g self, line: &Line<'g>) -> Option<(Charged, Option<Offer<'g>>)> {
+        line.meter.offer(line.key, line.cost, line.limit, self.now, &self.guard)
+    }
+
+    fn undo(&self, line: &mut Line<'_>) {
+        if broken(Breakage::NoUndo) || line.table_full {
+            return;
+        }
+        // By receipt: it may have expired. Schedules: late undo with UndoOldest.
+        let from = if broken(Breakage::UndoOldest) { None } else { Some(line.receipt()) };
+        let given = line.meter.give_back(line.key, self.now, from, line.cost, &self.guard);
+        line.outcome.used = line.outcome.used.saturating_sub(given);
+    }
+
+    /// The decision that the lines' outcomes add up to.
+    pub(crate) fn report<'a, 'g: 'a>(
+        &self,
+        lines: impl Iterator<Item = &'a Line<'g>> + Clone,
+    ) -> Decision {
+        let mut lacking = lines.clone().filter(|line| !line.outcome.admitted);
+        let Some(first) = lacking.clone().next() else {
+            let table_full = lines.clone().any(|line| line.table_full);
+            let least = lines.min_by_key(|line| line.remaining());
+            let least = least.map_or(Decision::default(), |line| line.alone(self.now));
+            return Decision { table_full, ..least };
+        };
+        if lacking.clone().any(|line| line.outcome.fits_at == NEVER) {
+            return first.decision(Verdict::Impossible, None, self.now);
+        }
+        let longest = lacking.try_fold(Duration::ZERO, |longest, line| {
+            Some(longest.max(line.meter.wait(line.outcome.fits_at, self.now)?))
+        });
+        first.decision(Verdict::Denied, longest, self.now)
+    }
+}
+
+impl Line<'_> {
+    fn is_same_counter(&self, other: &Line<'_>) -> bool {
+        self.policy == other.policy && self.key == other.key
+    }
+
+    /// Tells the lines before of the same counter what is left after this one: what is left to a
+    /// key is what is left after the whole request.
+    pub(crate) fn correct(&self, before: &mut [Option<Line<'_>>]) {
+        let same = before.iter_mut().flatten().filter(|other| self.is_same_counter(other));
+        same.for_each(|other| {
+            other.outcome.used = self.outcome.used;
+            other.outcome.clear_at = self.outcome.clear_at;
+        });
+    }
+}

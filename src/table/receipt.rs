@@ -1,0 +1,33 @@
+//! What tells a charge again when it is given back.
+
+use crate::counter::Outcome;
+
+/// How a charge went, and in which generation of its table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Charged {
+    pub(crate) outcome: Outcome,
+    pub(crate) generation: u64,
+}
+
+/// One charge that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    /// The tick that was recorded.
+    pub(crate) at: u64,
+    pub(crate) units: u64,
+    /// The number of the generation that it was charged in.
+    pub(crate) generation: u64,
+}
+
+impl Receipt {
+    /// Of nothing.
+    pub(crate) const NONE: Receipt = Receipt { at: 0, units: 0, generation: 0 };
+}
+
+impl Charged {
+    /// For so many units.
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn receipt(&self, units: u64) -> Receipt {
+        Receipt { at: self.outcome.at, units, generation: self.generation }
+    }
+}
