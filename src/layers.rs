@@ -13,7 +13,6 @@ use std::time::Duration;
 const FEW: usize = 4;
 
 impl Context<'_> {
-    #[inline(never)]
     pub(crate) fn decide_all(
         &self,
         charges: &[Charge<'_>],
@@ -27,6 +26,8 @@ impl Context<'_> {
         }
     }
 
+    // By itself, so that few lines do not take the stack of many.
+    #[inline(never)]
     fn decide_up_to<const MOST: usize>(
         &self,
         charges: &[Charge<'_>],

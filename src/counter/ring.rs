@@ -105,10 +105,9 @@ impl<const R: usize> Ring<R> {
 
     /// The words from the newest back to the oldest.
     #[inline(always)]
-    fn back<'a>(&'a self, top: &Top, early: &Early<R>) -> impl Iterator<Item = u64> + 'a {
-        let (top, early) = (*top, *early);
+    fn back<'a>(&'a self, top: &'a Top, early: &'a Early<R>) -> impl Iterator<Item = u64> + 'a {
         let (newer, older) = self.words.split_at(top.head.place + 1);
-        let load = move |place: usize, word: &AtomicU64| load(word, place, &top, &early);
+        let load = move |place: usize, word: &AtomicU64| load(word, place, top, early);
         let newer = newer.iter().enumerate().rev().map(move |(place, word)| load(place, word));
         let older = older.iter().enumerate().rev();
         newer.chain(older.map(move |(place, word)| load(top.head.place + 1 + place, word)))

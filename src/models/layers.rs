@@ -48,7 +48,7 @@ fn undo() {
 
 #[test]
 fn known() {
-    holds("known", Some(2), 100, race(1));
+    holds("known", Some(2), 50, race(1));
     catches("known", Some(2), Breakage::NoUndo, race(1));
     catches("known", Some(2), Breakage::ChargeStores, race(1));
 }

@@ -134,7 +134,7 @@ fn cell_change() {
     holds("cell_change, swapped", None, 20, swapped());
     catches("cell_change", None, Breakage::NoSeal, two());
     let three = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)], &[(8, 2)]]);
-    holds("cell_change of three", Some(2), 500, three());
+    holds("cell_change of three", Some(1), 500, three());
     catches("cell_change of three", Some(2), Breakage::NoSeal, three());
 }
 
@@ -186,7 +186,7 @@ fn long() {
 #[test]
 fn opener() {
     let late = || race(4, &[(2, 1), (4, 1), (6, 1)], &[&[(11, 3)], &[(9, 2), (10, 1), (12, 1)]]);
-    holds("opener", Some(4), 500, late());
+    holds("opener", Some(3), 500, late());
     catches("opener", Some(4), Breakage::SumBeforeSealed, late());
 }
 
@@ -206,7 +206,7 @@ fn late_time() {
 fn exact() {
     holds("exact", None, 50, race(3, &[(2, 1), (4, 1), (5, 1)], &[&[(6, 1)], &[(5, 1), (8, 1)]]));
     let three = race(2, &[(2, 1), (4, 1)], &[&[(6, 1)], &[(8, 1)], &[(7, 1)]]);
-    holds("exact, three", Some(2), 500, three);
+    holds("exact, three", Some(1), 500, three);
 }
 
 /// One thread gives back a charge that came before, the others charge.
@@ -507,7 +507,7 @@ fn move_against_charge() {
 #[test]
 fn two_movers() {
     let two = || move_race(&[(2, 1), (4, 1), (5, 1)], 2, &[(5, 2)]);
-    holds("two_movers", Some(2), 500, two());
+    holds("two_movers", Some(1), 500, two());
     catches("two_movers", Some(2), Breakage::PublishHeadFirst, two());
     catches("two_movers", Some(2), Breakage::InstallRelaxed, two());
 }

@@ -54,7 +54,7 @@ fn publish() {
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
-    both("publish", Some(3), 50, race, orders);
+    both("publish", Some(2), 50, race, orders);
     caught_in_one("publish", Some(3), Breakage::PublishHeadFirst, race, orders);
     caught_in_one("publish", Some(3), Breakage::OriginAtCutoff, race, orders);
 }
@@ -67,7 +67,7 @@ fn first_charge_of_absent_key_against_move() {
         &[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)]],
         &[&[Renew(5), Charge(Z, 5, 2)], &[Charge(Z, 5, 2)]],
     ];
-    both("absent_against_move", Some(3), 100, race, orders);
+    both("absent_against_move", Some(2), 100, race, orders);
     for what in [Breakage::NoFreezeEmpty, Breakage::FindRelaxed, Breakage::FreezeEmptyRelaxed] {
         caught_in_one("absent_against_move", Some(3), what, race, orders);
     }
@@ -109,7 +109,7 @@ fn refund_against_move() {
         &[&[Refund(0), Charge(A, 5, 3)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 3)]],
     ];
-    both("refund_against_move", Some(3), 100, race, orders);
+    both("refund_against_move", Some(2), 100, race, orders);
     caught_in_one("refund_against_move", Some(3), Breakage::RefundStores, race, orders);
 }
 

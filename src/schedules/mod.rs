@@ -289,7 +289,6 @@ fn full() {
 fn broken_charges_are_caught() {
     catches(&ONE_KEY, Breakage::NoSeal, Random, 5_000);
     catches(&ONE_KEY, Breakage::OwnTime, Random, 5_000);
-    catches(&ONE_KEY, Breakage::NoValidate, Random, 5_000);
     catches(&TURNS, Breakage::SumBeforeHead, Priorities, 50_000);
     catches(&BUDGETS, Breakage::ChargeStores, Random, 5_000);
     catches(&LAYERS, Breakage::NoUndo, Random, 5_000);

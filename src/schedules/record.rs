@@ -153,13 +153,13 @@ impl Scene {
         self.record(done, line, [step]);
     }
 
-    /// A request that was refused has charged nobody. If one layer alone had no room, it may have
-    /// lost a race for it: then the layers before it were charged for an instant.
+    /// A request that was refused has charged nobody. The first layer without room may have lost a
+    /// race for it: then the layers before it were charged for an instant, and those after it were
+    /// looked at once more, which may have found no room there either.
     fn refused(&self, done: Done, lines: &[Line], answers: &[Answer]) {
         let violated = |answer: &Answer| answer.violated == Some(true);
         let first = answers.iter().position(violated);
         let first = first.unwrap_or_else(|| fault("a denial without a cause", (lines, answers)));
-        let alone = answers.iter().filter(|answer| violated(answer)).count() == 1;
         for (place, (line, answer)) in lines.iter().zip(answers).enumerate() {
             let span = done.span.in_units(self.unit(line.policy));
             let Answer { violated, told, shared } = *answer;
@@ -168,7 +168,7 @@ impl Scene {
                     let denied = Step::Denied { span, cost: line.cost, told, shared };
                     self.record(done, *line, [denied]);
                 }
-                (Some(false), told) if alone && place < first && line.cost > 0 => {
+                (Some(false), told) if place < first && line.cost > 0 => {
                     self.lent(done, *line, told);
                 }
                 (Some(false), Some(told)) => {
