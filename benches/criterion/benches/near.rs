@@ -8,7 +8,8 @@ use tollgate_peers::{Answers, Contender, Layered, Own, Setting, Side, Tour, Way,
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// So wide that all requests are admitted.
-const OPEN: Setting = Setting { limit: 10_000_000, window: Duration::from_secs(1), max_keys: 4096 };
+const OPEN: Setting =
+    Setting { limit: 20_000_000, window: Duration::from_millis(20), max_keys: 4096 };
 /// Used up at once, and for longer than anything takes here.
 const SHUT: Setting = Setting { limit: 20, window: Duration::from_secs(86_400), max_keys: 4096 };
 

@@ -9,7 +9,7 @@ const COLUMNS: usize = 2;
 const PANEL: f64 = 440.0;
 /// Where bars begin, and how long they are, in a panel.
 const LEFT: f64 = 160.0;
-const LENGTH: f64 = 205.0;
+const LENGTH: f64 = 180.0;
 const BAR: f64 = 15.0;
 const TITLE: f64 = 34.0;
 /// Bars of more than so many medians are cut, so that one slow contender does not flatten the rest.
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(svg.matches("<rect").count(), 3);
         assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count());
         assert!(svg.contains("one &amp; &lt;other&gt;"));
-        assert!(svg.contains("width='102.5'") && svg.contains("width='205.0'"), "{svg}");
+        assert!(svg.contains("width='90.0'") && svg.contains("width='180.0'"), "{svg}");
         assert!(svg.contains("… 5,000") && !svg.contains("clock") && !svg.contains("another"));
     }
 }

@@ -18,7 +18,7 @@ impl Layered {
     /// With room for so many keys in each policy.
     pub fn new(max_keys: usize) -> Self {
         let policy =
-            |name| Policy::sliding(name, 10_000_000, Duration::from_secs(20 * 60)).buckets(7);
+            |name| Policy::sliding(name, 200_000_000, Duration::from_secs(20 * 60)).buckets(7);
         let builder = Limiter::builder().max_keys(max_keys);
         let limiter = NAMES.map(policy).into_iter().fold(builder, |all, policy| all.policy(policy));
         let limiter = limiter.build().expect("valid policies");
