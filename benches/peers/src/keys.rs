@@ -1,5 +1,63 @@
 //! Keys that look random and never repeat.
 
+use std::fmt::Display;
+use std::hash::Hash;
+use tollgate::Key;
+
+/// What limiters are asked for: numbers or texts.
+pub trait KeyKind: Clone + Display + Eq + Hash + Send + Sync + 'static {
+    /// How it is called in titles.
+    const NAME: &'static str;
+
+    /// The key of a counter; of another counter it is another key.
+    fn of(counter: u64) -> Self;
+
+    /// The key as this project takes it.
+    fn borrowed(&self) -> Key<'_>;
+
+    /// The key as bytes.
+    fn bytes(&self) -> impl AsRef<[u8]>;
+}
+
+/// As quick as keys can be: eight bytes, kept in the maps themselves.
+impl KeyKind for u64 {
+    const NAME: &'static str = "u64 keys";
+
+    fn of(counter: u64) -> Self {
+        key(counter)
+    }
+
+    #[inline]
+    fn borrowed(&self) -> Key<'_> {
+        (*self).into()
+    }
+
+    #[inline]
+    fn bytes(&self) -> impl AsRef<[u8]> {
+        self.to_le_bytes()
+    }
+}
+
+/// Sixteen letters, as a name or a token may have. Rivals that want a `String` are given one that
+/// is there already.
+impl KeyKind for String {
+    const NAME: &'static str = "text keys";
+
+    fn of(counter: u64) -> Self {
+        format!("{:016x}", key(counter))
+    }
+
+    #[inline]
+    fn borrowed(&self) -> Key<'_> {
+        self.as_str().into()
+    }
+
+    #[inline]
+    fn bytes(&self) -> impl AsRef<[u8]> {
+        self.as_bytes()
+    }
+}
+
 /// The key of a counter: the finaliser of splitmix64, which maps every counter to another key.
 #[inline]
 pub fn key(counter: u64) -> u64 {

@@ -19,6 +19,14 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// What was added between two readings, by the key.
+    pub fn per_key(before: Option<Memory>, after: Option<Memory>, keys: u64) -> Option<f64> {
+        let (before, after) = before.zip(after)?;
+        Some(after.resident.saturating_sub(before.resident) as f64 / keys as f64)
+    }
+}
+
 /// A line such as `VmRSS:     1234 kB`, in bytes.
 fn field(status: &str, name: &str) -> Option<u64> {
     let rest = status.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,7 +1,6 @@
 //! Runs each peer in a process of its own, all of them in turn, several times.
 
 use crate::figures::Figures;
-use crate::peers;
 use std::env;
 use std::io;
 use std::process::{Command, Stdio};
@@ -10,7 +9,7 @@ use std::process::{Command, Stdio};
 /// It answers with one line: [`Figures::to_line`].
 pub const CHILD: &str = "--one-peer";
 
-/// What came out of all rounds, in the order of [`peers::ALL`].
+/// What came out of all rounds.
 #[derive(Debug)]
 pub struct Rounds {
     /// The name of each peer and its figures, one a round.
@@ -18,13 +17,13 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Runs them. A new process each time gives every peer an allocator that nobody has used and
+    /// Runs the peers of these names. A new process each time gives every peer an allocator that nobody has used and
     /// memory that is its own to count; taking turns spreads what else the machine does over all.
     ///
     /// # Errors
     /// If a child cannot be started, fails, or answers with something else.
-    pub fn run(rounds: usize, arguments: &[String]) -> io::Result<Rounds> {
-        let mut peers: Vec<_> = peers::ALL.iter().map(|(name, _)| (*name, Vec::new())).collect();
+    pub fn run(names: &[&'static str], rounds: usize, arguments: &[String]) -> io::Result<Rounds> {
+        let mut peers: Vec<_> = names.iter().map(|name| (*name, Vec::new())).collect();
         for round in 1..=rounds {
             for (name, figures) in &mut peers {
                 eprintln!("round {round} of {rounds}: {name}");

@@ -1,5 +1,6 @@
 //! Times single calls, and tells the slow ones from the interrupted ones.
 
+use crate::cpu::thread_time;
 use hdrhistogram::Histogram;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ struct Mark {
 
 impl Mark {
     fn now() -> Option<Self> {
-        Some(Mark { wall: Instant::now(), cpu: thread_cpu_time()? })
+        Some(Mark { wall: Instant::now(), cpu: thread_time()? })
     }
 
     /// How long the thread did not run since `earlier`.
@@ -114,6 +115,15 @@ impl Stopwatch {
         self.since_mark = 0;
     }
 
+    /// The mean, the [`QUANTILES`], the worst call, and the worst on the processor.
+    pub fn figures(&self) -> Vec<Option<f64>> {
+        let mut figures = vec![Some(self.mean())];
+        figures.extend(QUANTILES.map(|(_, quantile)| Some(self.quantile(quantile) as f64)));
+        figures.push(Some(self.worst() as f64));
+        figures.push(self.worst_on_cpu().map(|ns| ns as f64));
+        figures
+    }
+
     /// How many calls were timed.
     pub fn count(&self) -> u64 {
         self.calls.len()
@@ -166,18 +176,6 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-#[cfg(unix)]
-fn thread_cpu_time() -> Option<Duration> {
-    use rustix::time::{ClockId, clock_gettime};
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
-}
-
-#[cfg(not(unix))]
-fn thread_cpu_time() -> Option<Duration> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,8 +203,8 @@ mod tests {
     fn work_counts_on_the_processor() {
         let mut watch = Stopwatch::new();
         watch.time(|| {
-            let start = thread_cpu_time().map(|time| time + Duration::from_millis(5));
-            while thread_cpu_time() < start {}
+            let start = thread_time().map(|time| time + Duration::from_millis(5));
+            while thread_time() < start {}
         });
         if let Some(on_cpu) = watch.worst_on_cpu() {
             assert!(on_cpu >= 4_500_000, "{on_cpu}");

@@ -8,11 +8,25 @@ fn all_peers_are_reported() {
     let output = Command::new(program).args(["20_000", "2"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for (name, _) in tollgate_peers::peers::ALL {
+    for name in tollgate_peers::peers::GROWING {
         // In the table, and in both tables of worst calls.
         let rows = text.lines().filter(|line| line.split_whitespace().next() == Some(name));
         let cells: Vec<usize> = rows.map(|row| row.split_whitespace().count()).collect();
         assert!(cells.starts_with(&[12, 5, 5]), "{name}: {cells:?}\n{text}");
+    }
+}
+
+#[test]
+fn all_peers_are_reported_under_load() {
+    let program = env!("CARGO_BIN_EXE_growth");
+    let output = Command::new(program).args(["load", "2_000", "1"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in tollgate_peers::peers::GROWING {
+        // While nothing moves, and while the tables grow.
+        let rows = text.lines().filter(|line| line.split_whitespace().next() == Some(name));
+        let cells: Vec<usize> = rows.map(|row| row.split_whitespace().count()).collect();
+        assert!(cells.starts_with(&[9, 9]), "{name}: {cells:?}\n{text}");
     }
 }
 

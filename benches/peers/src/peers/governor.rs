@@ -1,35 +1,80 @@
 //! The `governor` crate, as it comes but for the hasher.
 
+use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
-use ::governor::clock::DefaultClock;
+use ::governor::clock::{Clock, QuantaClock, QuantaUpkeepClock};
+use ::governor::middleware::NoOpMiddleware;
 use ::governor::state::keyed::DashMapStateStore;
 use ::governor::{Quota, RateLimiter};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-/// GCRA (a token bucket kept as one time) in a `DashMap` under ahash, with the default clock. It is
-/// given `u64` keys as they are. The map has four shards a core, each of which grows at once.
+type Store<K> = DashMapStateStore<K, ahash::RandomState>;
+type Limiter<K, C> = RateLimiter<K, Store<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+const PROMISES: Promises = Promises {
+    per_key: true,
+    counting: "GCRA: a burst of the limit, then one request per window / limit",
+    most: "about twice the limit: a burst, and what is refilled meanwhile",
+    memory: "not bounded: grows until the host calls retain_recent, which walks all keys",
+    waiting: "the read-write lock of a shard, also while that shard's map grows",
+};
+
+/// GCRA (a token bucket kept as one time) in a `DashMap` under ahash, with the default clock. The
+/// map has four shards a core, each of which grows at once.
 #[derive(Debug)]
-pub struct Governor(RateLimiter<u64, DashMapStateStore<u64, ahash::RandomState>, DefaultClock>);
+pub struct Governor<K: KeyKind = u64>(Limiter<K, QuantaClock>);
 
-impl Peer for Governor {
+/// The same with the clock that a thread of its own refreshes once a millisecond. There can be only
+/// one such thread in a process.
+#[derive(Debug)]
+pub struct GovernorUpkeep<K: KeyKind = u64>(Limiter<K, QuantaUpkeepClock>);
+
+fn quota(setting: &Setting) -> Quota {
+    let limit = NonZeroU32::new(setting.limit).expect("a limit above zero");
+    Quota::with_period(setting.window / setting.limit)
+        .expect("a window of some length")
+        .allow_burst(limit)
+}
+
+fn store<K: KeyKind>() -> Store<K> {
+    Store::with_hasher(ahash::RandomState::new())
+}
+
+impl<K: KeyKind> Peer<K> for Governor<K> {
     const NAME: &'static str = "governor";
-    const PROMISES: Promises = Promises {
-        counting: "GCRA: a burst of the limit, then one request per window / limit",
-        most: "about twice the limit: a burst, and what is refilled meanwhile",
-        memory: "not bounded: grows until the host calls retain_recent, which walks all keys",
-        waiting: "the read-write lock of a shard, also while that shard's map grows",
-    };
+    const PROMISES: Promises = PROMISES;
 
     fn new(setting: &Setting) -> Self {
-        let limit = NonZeroU32::new(setting.limit).expect("a limit above zero");
-        let quota = Quota::with_period(setting.window / setting.limit)
-            .expect("a window of some length")
-            .allow_burst(limit);
-        Governor(RateLimiter::dashmap_with_hasher(quota, ahash::RandomState::new()))
+        Governor(RateLimiter::new(quota(setting), store(), QuantaClock::default()))
     }
 
     #[inline]
-    fn check(&self, key: u64) -> bool {
-        self.0.check_key(&key).is_ok()
+    fn check(&self, key: &K) -> bool {
+        self.0.check_key(key).is_ok()
+    }
+
+    fn settle(&self) {
+        self.0.shrink_to_fit();
+    }
+}
+
+impl<K: KeyKind> Peer<K> for GovernorUpkeep<K> {
+    const NAME: &'static str = "governor-upkeep";
+    const PROMISES: Promises = PROMISES;
+
+    fn new(setting: &Setting) -> Self {
+        let clock = QuantaUpkeepClock::from_interval(Duration::from_millis(1));
+        let clock = clock.expect("the only upkeep thread of this process");
+        GovernorUpkeep(RateLimiter::new(quota(setting), store(), clock))
+    }
+
+    #[inline]
+    fn check(&self, key: &K) -> bool {
+        self.0.check_key(key).is_ok()
+    }
+
+    fn settle(&self) {
+        self.0.shrink_to_fit();
     }
 }

@@ -2,30 +2,51 @@
 
 mod control;
 mod governor;
+mod limitador;
+mod pingora;
 mod rate_net;
+mod textbook;
 mod tollgate;
 
-pub use self::governor::Governor;
-pub use self::rate_net::{RateNetBucket, RateNetCounter};
+pub use self::governor::{Governor, GovernorUpkeep};
+pub use self::limitador::Limitador;
+pub use self::rate_net::{RateNetBucket, RateNetCoarse, RateNetCounter, RateNetLog};
 pub use self::tollgate::{TollgateBuckets, TollgateExact};
 pub use control::{EmptyCall, FirstTouch};
+pub use pingora::Pingora;
+pub use textbook::Textbook;
 
-use crate::peer::{Peer, Promises, Work};
+use crate::keys::KeyKind;
+use crate::peer::{Peer, Promises, Task};
+
+/// Those that grow with their keys and are measured at many of them, and the controls.
+pub const GROWING: [&str; 7] = [
+    <TollgateExact as Peer>::NAME,
+    <TollgateBuckets as Peer>::NAME,
+    <Governor as Peer>::NAME,
+    <RateNetBucket as Peer>::NAME,
+    <RateNetCounter as Peer>::NAME,
+    <EmptyCall as Peer>::NAME,
+    <FirstTouch as Peer>::NAME,
+];
 
 /// From one list of types: their names, their promises, and the choice by name.
 macro_rules! peers {
     ($($peer:ty),+ $(,)?) => {
         /// Every peer in the order of reports, each with what it promises. The first is the one
         /// that the others are compared with.
-        pub const ALL: &[(&str, Promises)] =
-            &[$((<$peer as Peer>::NAME, <$peer as Peer>::PROMISES)),+];
+        pub const ALL: &[(&str, Promises)] = {
+            // They are the same for all kinds.
+            type K = u64;
+            &[$((<$peer as Peer<K>>::NAME, <$peer as Peer<K>>::PROMISES)),+]
+        };
 
-        /// Does the work on the peer of this name; `None` if there is none.
-        pub fn run<W: Work>(name: &str, work: &W) -> Option<W::Report> {
-            match name {
-                $(<$peer as Peer>::NAME => Some(work.run::<$peer>()),)+
-                _ => None,
-            }
+        /// Does the task on the peer of this name, for keys of the kind `K`; `None` if there is none.
+        pub fn run<K: KeyKind, T: Task<K>>(name: &str, task: &T) -> Option<T::Report> {
+            $(if name == <$peer as Peer<K>>::NAME {
+                return Some(task.run::<$peer>());
+            })+
+            None
         }
     };
 }
@@ -33,9 +54,15 @@ macro_rules! peers {
 peers![
     TollgateExact,
     TollgateBuckets,
-    Governor,
+    Governor<K>,
+    GovernorUpkeep<K>,
     RateNetBucket,
+    RateNetCoarse,
     RateNetCounter,
+    RateNetLog,
+    Pingora,
+    Limitador,
+    Textbook<K>,
     EmptyCall,
     FirstTouch,
 ];
@@ -49,16 +76,16 @@ mod tests {
     /// How many of 25 requests a key gets at once, for two keys in turn.
     struct Burst;
 
-    impl Work for Burst {
+    impl<K: KeyKind> Task<K> for Burst {
         type Report = [usize; 2];
 
-        fn run<P: Peer>(&self) -> [usize; 2] {
+        fn run<P: Peer<K>>(&self) -> [usize; 2] {
             let peer =
                 P::new(&Setting { limit: 20, window: Duration::from_secs(3600), max_keys: 1000 });
             let mut admitted = [0; 2];
             for _ in 0..25 {
                 for key in [0, 1] {
-                    admitted[key] += usize::from(peer.check(key as u64));
+                    admitted[key] += usize::from(peer.check(&K::of(key as u64)));
                 }
             }
             admitted
@@ -69,8 +96,9 @@ mod tests {
     fn every_limiter_admits_its_limit_at_once_and_no_more() {
         for (name, _) in ALL {
             let limit = if name.starts_with("control") { 25 } else { 20 };
-            assert_eq!(run(name, &Burst), Some([limit; 2]), "{name}");
+            assert_eq!(run::<u64, _>(name, &Burst), Some([limit; 2]), "{name}");
+            assert_eq!(run::<String, _>(name, &Burst), Some([limit; 2]), "{name}");
         }
-        assert_eq!(run("nobody", &Burst), None);
+        assert_eq!(run::<u64, _>("nobody", &Burst), None);
     }
 }

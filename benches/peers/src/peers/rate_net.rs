@@ -1,55 +1,88 @@
-//! The `rate-net` crate, as it comes but for the number of keys: two of its algorithms.
+//! The `rate-net` crate, as it comes but for the number of keys: three of its algorithms.
 
+use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
-use ::rate_net::{Algorithm, Eviction, RateLimiter};
+use ::rate_net::{Algorithm, Builder, CoarseClock, Eviction, RateLimiter};
+use std::time::Duration;
 
 const MEMORY: &str =
     "bounded by its cap; beyond it keys are evicted, and what they owe is kept while there is room";
 const WAITING: &str = "the read-write lock of a shard, also while that shard's index grows";
+const WAITING_FOR_KEYS: &str = "the lock of a shard as above, and a mutex per key";
 
-fn limiter(algorithm: Algorithm, setting: &Setting) -> RateLimiter {
+const BUCKET: Promises = Promises {
+    per_key: true,
+    counting: "token bucket: a burst of the limit, then one request per window / limit",
+    most: "about twice the limit: a burst, and what is refilled meanwhile",
+    memory: MEMORY,
+    waiting: WAITING,
+};
+
+fn builder(algorithm: Algorithm, setting: &Setting) -> Builder {
     RateLimiter::builder()
         .algorithm(algorithm)
         .quota(setting.limit, setting.window)
         .eviction(Eviction::capacity(setting.max_keys))
-        .try_build()
-        .expect("the setting is a valid quota")
+}
+
+fn limiter(algorithm: Algorithm, setting: &Setting) -> RateLimiter {
+    builder(algorithm, setting).try_build().expect("the setting is a valid quota")
 }
 
 /// The token bucket, its default.
 #[derive(Debug)]
 pub struct RateNetBucket(RateLimiter);
 
+/// The same with the clock that a thread of its own refreshes once a millisecond.
+#[derive(Debug)]
+pub struct RateNetCoarse(RateLimiter<CoarseClock>);
+
 /// The sliding-window counter: the windows before and now, weighed.
 #[derive(Debug)]
 pub struct RateNetCounter(RateLimiter);
 
-impl Peer for RateNetBucket {
+/// The sliding-window log: the time of each admitted request.
+#[derive(Debug)]
+pub struct RateNetLog(RateLimiter);
+
+impl<K: KeyKind> Peer<K> for RateNetBucket {
     const NAME: &'static str = "rate-net-bucket";
-    const PROMISES: Promises = Promises {
-        counting: "token bucket: a burst of the limit, then one request per window / limit",
-        most: "about twice the limit: a burst, and what is refilled meanwhile",
-        memory: MEMORY,
-        waiting: WAITING,
-    };
+    const PROMISES: Promises = BUCKET;
 
     fn new(setting: &Setting) -> Self {
         RateNetBucket(limiter(Algorithm::TokenBucket, setting))
     }
 
     #[inline]
-    fn check(&self, key: u64) -> bool {
-        self.0.check(key).is_allow()
+    fn check(&self, key: &K) -> bool {
+        self.0.check_bytes(key.bytes()).is_allow()
     }
 }
 
-impl Peer for RateNetCounter {
+impl<K: KeyKind> Peer<K> for RateNetCoarse {
+    const NAME: &'static str = "rate-net-coarse";
+    const PROMISES: Promises = BUCKET;
+
+    fn new(setting: &Setting) -> Self {
+        let clock = CoarseClock::spawn(Duration::from_millis(1)).expect("a thread can be started");
+        let builder = builder(Algorithm::TokenBucket, setting).clock(clock);
+        RateNetCoarse(builder.try_build().expect("the setting is a valid quota"))
+    }
+
+    #[inline]
+    fn check(&self, key: &K) -> bool {
+        self.0.check_bytes(key.bytes()).is_allow()
+    }
+}
+
+impl<K: KeyKind> Peer<K> for RateNetCounter {
     const NAME: &'static str = "rate-net-counter";
     const PROMISES: Promises = Promises {
+        per_key: true,
         counting: "the present window's count and a share of the one before: an approximation",
         most: "up to twice the limit",
         memory: MEMORY,
-        waiting: "the lock of a shard as above, and a mutex per key",
+        waiting: WAITING_FOR_KEYS,
     };
 
     fn new(setting: &Setting) -> Self {
@@ -57,7 +90,28 @@ impl Peer for RateNetCounter {
     }
 
     #[inline]
-    fn check(&self, key: u64) -> bool {
-        self.0.check(key).is_allow()
+    fn check(&self, key: &K) -> bool {
+        self.0.check_bytes(key.bytes()).is_allow()
+    }
+}
+
+impl<K: KeyKind> Peer<K> for RateNetLog {
+    const NAME: &'static str = "rate-net-log";
+    const PROMISES: Promises = Promises {
+        per_key: true,
+        counting: "sliding window, exactly as a log of all admitted requests",
+        most: "at most the limit",
+        memory: "keys bounded by its cap as above; a time for each admitted request",
+        waiting: WAITING_FOR_KEYS,
+    };
+
+    fn new(setting: &Setting) -> Self {
+        // Not `try_build`, which takes no limit above 65,536, so that it can be asked what all are.
+        RateNetLog(builder(Algorithm::SlidingWindowLog, setting).build())
+    }
+
+    #[inline]
+    fn check(&self, key: &K) -> bool {
+        self.0.check_bytes(key.bytes()).is_allow()
     }
 }

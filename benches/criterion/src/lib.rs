@@ -1,0 +1,1 @@
+//! Only benches: `cargo bench`, `cargo bench --bench near`, `cargo bench -- 'hot/session'`.

@@ -1,0 +1,158 @@
+//! The same decisions by tollgate and by its rivals, side by side in one run.
+//!
+//! ```sh
+//! cargo run --release -p tollgate-peers --bin decisions                       # all, some minutes
+//! cargo run --release -p tollgate-peers --bin decisions -- --quick            # about a minute
+//! cargo run --release -p tollgate-peers --bin decisions -- hot uniform        # two scenes
+//! cargo run --release -p tollgate-peers --bin decisions -- --keys u64         # numbers for keys
+//! cargo run --release -p tollgate-peers --bin decisions -- --markdown out.md --svg out.svg
+//! ```
+//!
+//! The contenders of a scene take turns in slices of some milliseconds, many rounds; what counts are
+//! medians over the rounds, and their ratios. Keys are texts of 16 letters unless told otherwise,
+//! inserted in another random order than they are visited, and their bytes lie in the order of the
+//! visits, so that the limiter is measured and not the reading of keys. Every answer is counted: a
+//! scene of admitted requests ends with a panic if requests are denied.
+//!
+//! A tight loop lets the processor begin with the next decision before this one has ended: its
+//! figures are throughput. For a decision between other work see `growth load`.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::process::ExitCode;
+use std::time::Instant;
+use tollgate_peers::scenes::{self, Entry, Size};
+use tollgate_peers::{CHILD, KeyKind, Outcome, chart, report, tasks};
+
+const USAGE: &str =
+    "usage: decisions [--quick] [--keys text|u64] [--markdown FILE] [--svg FILE] [SCENE...]";
+
+/// What is asked for on the command line.
+#[derive(Debug, Default, PartialEq)]
+struct Options {
+    quick: bool,
+    numbers: bool,
+    markdown: Option<String>,
+    svg: Option<String>,
+    scenes: Vec<String>,
+}
+
+impl Options {
+    fn parse(mut words: impl Iterator<Item = String>) -> Option<Options> {
+        let mut options = Options::default();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--quick" => options.quick = true,
+                "--keys" => {
+                    options.numbers = match words.next()?.as_str() {
+                        "text" => false,
+                        "u64" => true,
+                        _ => return None,
+                    }
+                }
+                "--markdown" => options.markdown = Some(words.next()?),
+                "--svg" => options.svg = Some(words.next()?),
+                _ if scenes::all::<u64>().iter().any(|entry| entry.name == word) => {
+                    options.scenes.push(word)
+                }
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let mut all = if self.numbers { scenes::all::<u64>() } else { scenes::all::<String>() };
+        all.retain(|entry| {
+            self.scenes.is_empty() || self.scenes.iter().any(|name| name == entry.name)
+        });
+        all
+    }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if let [first, rest @ ..] = words.as_slice()
+        && first == CHILD
+    {
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        if let Some(figures) = tasks::child(&rest) {
+            println!("{}", figures.to_line());
+            return ExitCode::SUCCESS;
+        }
+    }
+    let Some(options) = Options::parse(words.into_iter()) else {
+        let names: Vec<&str> = scenes::all::<u64>().iter().map(|entry| entry.name).collect();
+        eprintln!("{USAGE}\nscenes: {}", names.join(", "));
+        return ExitCode::from(2);
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("decisions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> io::Result<()> {
+    let start = Instant::now();
+    let size = if options.quick { Size::QUICK } else { Size::FULL };
+    let keys = if options.numbers { u64::NAME } else { String::NAME };
+    println!("{}; {keys}.\n", report::machine());
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    // A scene that failed does not take the figures of the others with it.
+    let mut result = Ok(());
+    for entry in options.entries() {
+        match entry.play(size) {
+            Ok(played) => {
+                for outcome in played {
+                    println!("{}", report::scene(&outcome));
+                    outcomes.push(outcome);
+                }
+            }
+            Err(error) => result = Err(error),
+        }
+    }
+    println!("{}", report::aims(&outcomes));
+    println!("{}", report::promises());
+    if let Some(path) = &options.markdown {
+        fs::write(path, report::markdown(&outcomes, keys))?;
+    }
+    if let Some(path) = &options.svg {
+        fs::write(path, chart(&outcomes))?;
+    }
+    println!("It took {:.0} s.", start.elapsed().as_secs_f64());
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Option<Options> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_and_scenes_come_in_any_order() {
+        assert_eq!(parse(""), Some(Options::default()));
+        let options = parse("hot --quick --keys u64 --svg a.svg new --markdown b.md").unwrap();
+        assert!(options.quick && options.numbers);
+        assert_eq!(
+            (options.svg.as_deref(), options.markdown.as_deref()),
+            (Some("a.svg"), Some("b.md"))
+        );
+        let names: Vec<&str> = options.entries().iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["hot", "new"]);
+        assert_eq!(parse("").unwrap().entries().len(), scenes::all::<u64>().len());
+    }
+
+    #[test]
+    fn what_is_unknown_is_not_taken() {
+        for line in ["--quik", "cold", "--keys", "--keys 64", "--svg", "hot nobody"] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+}

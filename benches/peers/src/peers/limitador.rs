@@ -1,0 +1,47 @@
+//! The `limitador` crate with its storage in memory, through its calls that are not async.
+
+use crate::keys::KeyKind;
+use crate::peer::{Peer, Promises, Setting};
+use ::limitador::RateLimiter;
+use ::limitador::limit::{Context, Limit, Namespace};
+use std::collections::HashMap;
+use std::fmt;
+
+/// One rule, in the words of its rule language: so many requests in so many seconds for each user.
+/// A request comes as a map of names to texts, which is made anew for each, as its host does.
+pub struct Limitador {
+    limiter: RateLimiter,
+    namespace: Namespace,
+}
+
+impl fmt::Debug for Limitador {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limitador").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl<K: KeyKind> Peer<K> for Limitador {
+    const NAME: &'static str = "limitador";
+    const PROMISES: Promises = Promises {
+        per_key: true,
+        counting: "fixed windows of whole seconds, each beginning with its first request",
+        most: "up to twice the limit, and more by threads that ask at once",
+        memory: "bounded by its cache, which forgets the counters of live keys beyond",
+        waiting: "locks of its cache and of its rules",
+    };
+
+    fn new(setting: &Setting) -> Self {
+        let (limit, window) = setting.in_seconds();
+        let user = "user".try_into().expect("a valid expression");
+        let limiter = RateLimiter::new(setting.max_keys as u64);
+        limiter.add_limit(Limit::new("peers", limit, window.as_secs(), [], [user]));
+        Limitador { limiter, namespace: "peers".into() }
+    }
+
+    fn check(&self, key: &K) -> bool {
+        let request = HashMap::from([("user".to_owned(), key.to_string())]);
+        let result =
+            self.limiter.check_rate_limited_and_update(&self.namespace, &Context::from(request), 1);
+        !result.expect("memory does not fail").limited
+    }
+}

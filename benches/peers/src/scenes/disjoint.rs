@@ -1,0 +1,38 @@
+//! Two threads that never ask for the same key.
+
+use super::Size;
+use crate::contender::Answers;
+use crate::keys::KeyKind;
+use crate::peer::Setting;
+use crate::scene::{Aim, Beside, Scene, Stage};
+use crate::tour::{Tour, shuffled};
+use crate::ways::Way;
+use std::time::Duration;
+use tollgate::Clock;
+
+/// As many as the nearest caches have room for.
+const KEYS_A_THREAD: usize = 1000;
+const ONE: &str = "tollgate, one thread";
+const TWO: &str = "tollgate, two threads";
+
+pub(super) fn thousand<K: KeyKind>(_: Size) -> Scene {
+    let keys = shuffled::<K>(2 * KEYS_A_THREAD, 1);
+    let tours: Vec<_> = keys.chunks(KEYS_A_THREAD).map(|keys| Tour::new(keys.to_vec())).collect();
+    let setting =
+        Setting { limit: 100_000_000, window: Duration::from_secs(20 * 60), max_keys: 4096 };
+    let mut stage = Stage::new(setting, keys, tours[0].clone(), Answers::Admitted);
+    let own = stage.own(Some(7), Clock::precise());
+    stage.way(ONE, &own, Way::OneShot);
+    stage.tours = tours;
+    stage.way(TWO, &own, Way::OneShot);
+    stage.quick_rivals();
+    Scene {
+        name: "disjoint",
+        title: "a thousand keys for each of two threads".into(),
+        contenders: stage.contenders,
+        aims: vec![
+            Aim::throughput("disjoint keys, 2 threads beside 1", TWO, 1.9)
+                .beside(Beside::Sum(&[ONE])),
+        ],
+    }
+}

@@ -1,0 +1,28 @@
+//! How much memory live keys take when everything has settled.
+
+use super::growth::{LIMIT, WINDOW};
+use crate::figures::Figures;
+use crate::keys::KeyKind;
+use crate::memory::Memory;
+use crate::peer::{Peer, Setting, Task};
+
+/// This many keys, each asked for once. The only figure is bytes a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Resident {
+    /// So many.
+    pub keys: u64,
+}
+
+impl<K: KeyKind> Task<K> for Resident {
+    type Report = Figures;
+
+    fn run<P: Peer<K>>(&self) -> Figures {
+        let max_keys = usize::try_from(self.keys * 8 / 5).expect("keys that fit in memory");
+        let before = Memory::now();
+        let peer = P::new(&Setting { limit: LIMIT, window: WINDOW, max_keys });
+        let admitted = (0..self.keys).filter(|counter| peer.check(&K::of(*counter))).count();
+        assert_eq!(admitted as u64, self.keys, "{}: every first request is admitted", P::NAME);
+        Peer::<K>::settle(&peer);
+        Figures(vec![Memory::per_key(before, Memory::now(), self.keys)])
+    }
+}

@@ -1,0 +1,35 @@
+//! The program as it is run.
+
+use std::fs;
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_decisions")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_scene_is_reported_in_all_forms() {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    let (markdown, svg) = (format!("{folder}/decisions.md"), format!("{folder}/decisions.svg"));
+    let output = run(&["--quick", "layers", "disjoint", "--markdown", &markdown, "--svg", &svg]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let markdown = fs::read_to_string(markdown).unwrap();
+    let svg = fs::read_to_string(svg).unwrap();
+    for text in [&text, &markdown] {
+        assert!(text.contains("three layers in one call, hot") && text.contains("governor"));
+        assert!(text.contains("<= 0.6") && text.contains(">= 1.9"), "{text}");
+    }
+    assert!(svg.starts_with("<svg") && svg.contains("a thousand keys"), "{svg}");
+    // Only the layers of this project take part in the other scene.
+    assert!(!svg.contains("three layers"), "{svg}");
+}
+
+#[test]
+fn a_wrong_argument_is_answered_with_the_usage() {
+    for arguments in [&["nobody"][..], &["--keys"], &["--keys", "none"], &["--svg"], &["--quik"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("usage:"));
+    }
+}
