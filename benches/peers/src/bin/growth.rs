@@ -13,7 +13,7 @@
 //! a process of its own; reported are the medians over the rounds, and each round's worst call.
 //!
 //! `max on cpu` is the worst call without the time for which its thread was set aside; see
-//! [`Stopwatch`]. The controls show what else is not the limiter's: `control-empty` the clock and
+//! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show what else is not the limiter's: `control-empty` the clock and
 //! the interruptions of this machine, `control-touch` what the system takes for handing out memory
 //! when each key touches one cache line of a table as large as the limiters have room for.
 //!
