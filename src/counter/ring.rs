@@ -9,7 +9,8 @@
 //!   old value never comes back in this array.
 //! - R2: while the target (the unsealed head or, behind a sealed head, the next word) is unchanged,
 //!   no word of the ring gains a charge. Hence a successful exchange of the target proves that the
-//!   sum which allowed it still held.
+//!   sum which allowed it still held, if that has counted the target as it was seen: a refund and a
+//!   charge may have made it the same again.
 //! - R3: refunds only lower counts, and neither seal nor unseal.
 //! - R4: once a word is MOVED it never changes; words are frozen from place 0 on.
 //!
@@ -388,7 +389,7 @@ impl<const R: usize> Counter for Ring<R> {
                 return self.words[place].load(Acquire);
             }
             // Release: no exchange can succeed after this, and whoever meets the mark sees the array
-            // that the word is moved for. Pairs with `read` and `change`. Models:
+            // that the word is moved for. Pairs with `top` and `change`. Models:
             // move_against_charge with NoFreeze and FreezeRelaxed, move_against_seal with
             // FreezeHeadOnly.
             self.words[place].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release))
@@ -414,7 +415,7 @@ impl<const R: usize> Counter for Ring<R> {
             }
         };
         // Release: whoever finds the head finds the older words as well. Pairs with the Acquire in
-        // `read`. Models: two_movers with PublishHeadFirst and InstallRelaxed.
+        // `top`. Models: two_movers with PublishHeadFirst and InstallRelaxed.
         let release = ordering(Breakage::InstallRelaxed, Release);
         if broken(Breakage::PublishHeadFirst) {
             publish(0, release);

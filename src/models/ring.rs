@@ -244,6 +244,14 @@ fn refund_against_seal() {
     catches("refund_against_seal, three", Some(3), Breakage::RefundUnseals, three());
 }
 
+/// A refund makes room for one, also if the head is again what it was when the other looked at it.
+#[test]
+fn refund_for_one() {
+    let race = || refund_race(1, &[(3, 1)], 0, &[&[(3, 1)], &[(3, 1)]]);
+    holds("refund_for_one", Some(3), 500, race());
+    catches("refund_for_one", Some(3), Breakage::HeadSeenTwice, race());
+}
+
 /// What is given back is charged once more, so that the head is again what a slow thread has seen.
 #[test]
 fn refund_and_again() {
