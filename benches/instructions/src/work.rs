@@ -12,8 +12,8 @@ const STEP: u64 = 10_000_000;
 const KEY: &str = "203.0.113.66";
 const BATCH: u64 = 32;
 
-/// A kind's name, and what does it so many times.
-pub type Kind = (&'static str, fn(u64));
+/// A kind's name, and what does it so many times and tells how many were allowed.
+pub type Kind = (&'static str, fn(u64) -> u64);
 
 /// Admitted is a request of a known key with room in a window of 7 words, unless the name says more.
 pub const KINDS: &[Kind] = &[
@@ -32,10 +32,8 @@ pub const KINDS: &[Kind] = &[
 
 /// Runs `decide` so many times; nothing but this is counted.
 #[inline(never)]
-fn counted(times: u64, mut decide: impl FnMut(u64) -> Decision) {
-    for time in 0..times {
-        black_box(decide(time));
-    }
+fn counted(times: u64, mut decide: impl FnMut(u64) -> Decision) -> u64 {
+    (0..times).map(|time| u64::from(black_box(decide(time)).is_allowed())).sum()
 }
 
 fn limiter(policies: impl IntoIterator<Item = Policy>) -> Limiter {
@@ -59,45 +57,45 @@ fn now(ns: u64) -> Now {
 }
 
 /// As many of the same decision as make everything known and warm, then those to count.
-fn after_warming(times: u64, mut decide: impl FnMut(u64) -> Decision) {
+fn after_warming(times: u64, mut decide: impl FnMut(u64) -> Decision) -> u64 {
     const WARM: u64 = 10_000;
     (0..WARM).for_each(|time| {
         black_box(decide(time));
     });
-    counted(times, |time| decide(WARM + time));
+    counted(times, |time| decide(WARM + time))
 }
 
-fn one_shot(times: u64) {
+fn one_shot(times: u64) -> u64 {
     let (limiter, user) = with_one(roomy());
-    after_warming(times, |_| limiter.check(&[user.charge(black_box(KEY), 1)]));
+    after_warming(times, |_| limiter.check(&[user.charge(black_box(KEY), 1)]))
 }
 
-fn in_session(times: u64) {
+fn in_session(times: u64) -> u64 {
     let (limiter, user) = with_one(roomy());
     let session = limiter.session_at(now(0));
-    after_warming(times, |_| session.check(&[user.charge(black_box(KEY), 1)]));
+    after_warming(times, |_| session.check(&[user.charge(black_box(KEY), 1)]))
 }
 
-fn at_own_now(policy: Policy, step: u64, times: u64) {
+fn at_own_now(policy: Policy, step: u64, times: u64) -> u64 {
     let (limiter, user) = with_one(policy);
     after_warming(times, |time| {
         limiter.session_at(now(time * step)).check(&[user.charge(black_box(KEY), 1)])
-    });
+    })
 }
 
 /// Each request comes as the one before the last `limit` ones expires, so that all words are live.
-fn exact(limit: u64, times: u64) {
+fn exact(limit: u64, times: u64) -> u64 {
     let step = WINDOW.as_nanos() as u64 / limit + 1;
-    at_own_now(Policy::sliding("user", limit, WINDOW), step, times);
+    at_own_now(Policy::sliding("user", limit, WINDOW), step, times)
 }
 
 /// Into an empty limiter, its growth included.
-fn new_key(times: u64) {
+fn new_key(times: u64) -> u64 {
     let (limiter, user) = with_one(roomy());
-    counted(times, |time| limiter.session_at(now(0)).check(&[user.charge(time, 1)]));
+    counted(times, |time| limiter.session_at(now(0)).check(&[user.charge(time, 1)]))
 }
 
-fn three_layers(times: u64) {
+fn three_layers(times: u64) -> u64 {
     let names = ["ip", "user", "tokens"];
     let policies = [
         Policy::sliding(names[0], 1 << 30, WINDOW).buckets(7),
@@ -110,16 +108,34 @@ fn three_layers(times: u64) {
         let key = black_box(KEY);
         let request = [ip.charge(key, 1), user.charge("alice", 1), tokens.charge("alice", 512)];
         limiter.session_at(now(time * STEP)).check(&request)
-    });
+    })
 }
 
 /// In batches, for each key of it.
-fn batch(times: u64) {
+fn batch(times: u64) -> u64 {
     let (limiter, user) = with_one(roomy());
     let charges: Vec<_> = (0..BATCH).map(|key| user.charge(key, 1)).collect();
     let mut decisions = [Decision::default(); BATCH as usize];
     after_warming(times / BATCH, |time| {
         limiter.session_at(now(time * STEP)).check_many(black_box(&charges), &mut decisions);
         decisions[0]
-    });
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_what_its_name_says() {
+        const TIMES: u64 = 3200;
+        for (name, run) in KINDS {
+            let allowed = match *name {
+                "denied" => 0,
+                "batch_of_32" => TIMES / BATCH,
+                _ => TIMES,
+            };
+            assert_eq!(run(TIMES), allowed, "{name}");
+        }
+    }
 }
