@@ -190,8 +190,8 @@ fn two_generations() {
     both("two_generations", Some(1), 50, race, orders);
     caught_in_one("two_generations", Some(1), Breakage::NoFreeze, race, orders);
     let orders: [&[&[Op]]; 2] = [
-        &[&[Help(5), Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5), Charge(A, 5, 1)]],
-        &[&[Renew(5), Finish(5), Renew(5), Charge(A, 5, 1)], &[Help(5), Charge(A, 5, 2)]],
+        &[&[Help(5), Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5)]],
+        &[&[Renew(5), Finish(5), Renew(5)], &[Help(5), Charge(A, 5, 2)]],
     ];
     both("two_generations, helpers", Some(1), 50, race, orders);
 }
