@@ -121,7 +121,7 @@ fn day_of_month(month: u64) -> u64 {
     era.saturating_mul(DAYS_PER_ERA).saturating_add(day_of_era).saturating_sub(EPOCH_DAY)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(tollgate_model)))]
 mod tests {
     use proptest::prelude::*;
 

@@ -138,7 +138,7 @@ pub use price::TokenPrice;
 pub use reservation::{MAX_RESERVED, Reservation, ReservationError};
 pub use session::Session;
 pub use stats::Stats;
-#[cfg(tollgate_contention)]
+#[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
 #[doc(hidden)]
 pub use sync::failed_exchanges;
 

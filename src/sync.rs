@@ -1,14 +1,14 @@
 //! The only file that names atomics: the standard ones or, in a model, those of the checker that
 //! chooses the schedule: loom's, or shuttle's.
 
-#[cfg(not(any(tollgate_contention, all(test, tollgate_model))))]
+#[cfg(not(any(debug_assertions, all(test, tollgate_model))))]
 pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(all(test, tollgate_model)))]
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
 
-#[cfg(tollgate_contention)]
+#[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
 pub(crate) use counted::AtomicU64;
-#[cfg(tollgate_contention)]
+#[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
 pub use counted::failed_exchanges;
 
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
@@ -20,8 +20,9 @@ pub(crate) use shuttle::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Orderi
 /// A number that no decision rests on, so that no checker needs to see it.
 pub(crate) use std::sync::atomic::AtomicU64 as Statistic;
 
-/// Counts exchanges that failed, so that a test can show that its threads have met.
-#[cfg(tollgate_contention)]
+/// Counts exchanges that failed, so that a test can show that its threads have met. As a debug
+/// assertion does, it comes with every build that is tested and with none that is released.
+#[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
 mod counted {
     use super::{Ordering, Ordering::Relaxed, Statistic};
 

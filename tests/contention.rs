@@ -238,9 +238,9 @@ fn nanos(duration: Duration) -> u64 {
 
 /// How many exchanges have failed in this process; `None` in a build that does not count them.
 fn failed_exchanges() -> Option<u64> {
-    #[cfg(tollgate_contention)]
+    #[cfg(debug_assertions)]
     return Some(tollgate::failed_exchanges());
-    #[cfg(not(tollgate_contention))]
+    #[cfg(not(debug_assertions))]
     None
 }
 
