@@ -21,13 +21,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+/// So many more preemptions than on every day: TOLLGATE_LOOM_MORE.
+fn more() -> usize {
+    std::env::var("TOLLGATE_LOOM_MORE").ok().and_then(|more| more.parse().ok()).unwrap_or(0)
+}
+
 /// Explores `body` to the bound on preemptions and returns the number of executions.
 fn explore(bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) -> usize {
     let executions = Arc::new(AtomicUsize::new(0));
     let count = executions.clone();
     let mut builder = loom::model::Builder::new();
-    let more = std::env::var("TOLLGATE_LOOM_MORE").ok().and_then(|more| more.parse().ok());
-    builder.preemption_bound = bound.map(|bound| bound + more.unwrap_or(0));
+    builder.preemption_bound = bound.map(|bound| bound + more());
     builder.max_branches = 100_000;
     builder.max_duration = None;
     builder.max_permutations = None;

@@ -33,7 +33,7 @@ fn budget_move_against_charge() {
     ];
     both(
         "budget_move_against_charge",
-        Some(3),
+        Some(2),
         50,
         race,
         orders,

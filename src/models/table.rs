@@ -2,7 +2,7 @@
 
 use super::race::Op::*;
 use super::race::{A, B, Op, Race, TinyTable, WINDOW, WORDS, Z, both, caught_in_one};
-use super::{catches, holds};
+use super::{catches, holds, more};
 use crate::breakage::Breakage;
 use crate::counter::Request;
 use crate::counter::scale::Scale;
@@ -24,7 +24,7 @@ fn insert() {
         admitted: Some(2),
         ..race(&[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)], &[Charge(B, 5, 2)]])
     };
-    holds("insert, three", Some(2), 100, three.body());
+    holds("insert, three", Some(1), 100, three.body());
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn move_against_charge() {
         &[&[Charge(A, 5, 2), Charge(A, 6, 1)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2), Charge(A, 6, 1)]],
     ];
-    both("move_against_charge", Some(2), 100, race, orders);
+    both("move_against_charge", Some(1), 100, race, orders);
     caught_in_one("move_against_charge", Some(3), Breakage::NoFreeze, race, orders);
     for what in [
         Breakage::FreezeHeadOnly,
@@ -42,7 +42,7 @@ fn move_against_charge() {
         Breakage::CurrentRelaxed,
         Breakage::PublishRelaxed,
     ] {
-        caught_in_one("move_against_charge", Some(3), what, race, orders);
+        caught_in_one("move_against_charge", Some(2), what, race, orders);
     }
 }
 
@@ -54,7 +54,7 @@ fn publish() {
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
-    both("publish", Some(2), 50, race, orders);
+    both("publish", Some(1), 50, race, orders);
     caught_in_one("publish", Some(3), Breakage::PublishHeadFirst, race, orders);
     caught_in_one("publish", Some(3), Breakage::OriginAtCutoff, race, orders);
 }
@@ -67,12 +67,15 @@ fn first_charge_of_absent_key_against_move() {
         &[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)]],
         &[&[Renew(5), Charge(Z, 5, 2)], &[Charge(Z, 5, 2)]],
     ];
-    both("absent_against_move", Some(2), 100, race, orders);
+    both("absent_against_move", Some(1), 100, race, orders);
     for what in [Breakage::NoFreezeEmpty, Breakage::FindRelaxed, Breakage::FreezeEmptyRelaxed] {
-        caught_in_one("absent_against_move", Some(3), what, race, orders);
+        caught_in_one("absent_against_move", Some(2), what, race, orders);
     }
     let three = race(&[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)], &[Help(5)]]);
-    holds("absent_against_move, three", Some(1), 100, three.body());
+    // Without a preemption it shows nothing, and with one it takes a minute.
+    if more() > 0 {
+        holds("absent_against_move, three", Some(0), 100, three.body());
+    }
 }
 
 /// A key whose charges had expired is dropped; a thread with an old time meets it.
@@ -83,7 +86,7 @@ fn dropped() {
         &[&[Charge(A, 5, 2)], &[Renew(6), Finish(6)]],
         &[&[Renew(6), Finish(6)], &[Charge(A, 5, 2)]],
     ];
-    both("dropped", Some(3), 50, race, orders);
+    both("dropped", Some(2), 50, race, orders);
     caught_in_one("dropped", Some(3), Breakage::NoCutoff, race, orders);
 }
 
@@ -95,7 +98,7 @@ fn same_cutoff() {
         &[&[Help(7), Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Help(7), Charge(A, 5, 2)]],
     ];
-    both("same_cutoff", Some(2), 50, race, orders);
+    both("same_cutoff", Some(1), 50, race, orders);
     // The clocks differ, not the threads: in turn they show it best.
     let turns: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
     holds("same_cutoff, in turn", None, 1, race(turns).body());
@@ -109,7 +112,7 @@ fn refund_against_move() {
         &[&[Refund(0), Charge(A, 5, 3)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 3)]],
     ];
-    both("refund_against_move", Some(2), 100, race, orders);
+    both("refund_against_move", Some(1), 100, race, orders);
     caught_in_one("refund_against_move", Some(3), Breakage::RefundStores, race, orders);
 }
 
@@ -122,7 +125,7 @@ fn refund_lasts() {
         &[&[Refund(0), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
     ];
-    both("refund_lasts", Some(2), 50, race, orders);
+    both("refund_lasts", Some(1), 50, race, orders);
     caught_in_one("refund_lasts", Some(2), Breakage::RefundMoved, race, orders);
 }
 
@@ -135,7 +138,7 @@ fn reset_lasts() {
         &[&[Reset(A), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Reset(A), Charge(A, 5, 4)]],
     ];
-    both("reset_lasts", Some(2), 50, race, orders);
+    both("reset_lasts", Some(1), 50, race, orders);
     caught_in_one("reset_lasts", Some(2), Breakage::RefundMoved, race, orders);
     caught_in_one("reset_lasts", Some(2), Breakage::RefundLoadRelaxed, race, orders);
 }
@@ -148,7 +151,7 @@ fn look_against_move() {
         &[&[Charge(A, 5, 1), Look(A, 5)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1), Look(A, 5)]],
     ];
-    both("look_against_move", Some(2), 50, race, orders);
+    both("look_against_move", Some(1), 50, race, orders);
     caught_in_one("look_against_move", Some(2), Breakage::PreviousRelaxed, race, orders);
     caught_in_one("look_against_move", Some(2), Breakage::UnlinkRelaxed, race, orders);
 }
@@ -187,8 +190,15 @@ fn two_generations() {
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5), Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
-    both("two_generations", Some(1), 50, race, orders);
     caught_in_one("two_generations", Some(1), Breakage::NoFreeze, race, orders);
+    if more() > 0 {
+        both("two_generations", Some(0), 50, race, orders);
+    }
+    let orders: [&[&[Op]]; 2] = [
+        &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5)]],
+        &[&[Renew(5), Finish(5), Renew(5)], &[Charge(A, 5, 2)]],
+    ];
+    both("two_generations, unfinished", Some(1), 50, race, orders);
     let orders: [&[&[Op]]; 2] = [
         &[&[Help(5), Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5)]],
         &[&[Renew(5), Finish(5), Renew(5)], &[Help(5), Charge(A, 5, 2)]],
@@ -204,7 +214,7 @@ fn evict_against_charge() {
         &[&[Charge(A, 5, 1), Charge(A, 5, 3)], &[Evict(5, 1), Finish(5)]],
         &[&[Evict(5, 1), Finish(5)], &[Charge(A, 5, 1), Charge(A, 5, 3)]],
     ];
-    both("evict_against_charge", Some(2), 100, race, orders);
+    both("evict_against_charge", Some(1), 100, race, orders);
     caught_in_one("evict_against_charge", Some(3), Breakage::NoFreeze, race, orders);
 }
 
@@ -266,7 +276,7 @@ fn seen_later() {
     holds("seen_later, in turn", None, 1, race(turns).body());
     catches("seen_later, in turn", None, Breakage::DropsLater, race(turns).body());
     let threads: &[&[Op]] = &[&[Refund(1), Charge(A, 5, 3)], &[Renew(5), Finish(5)]];
-    holds("seen_later", Some(2), 50, race(threads).body());
+    holds("seen_later", Some(1), 50, race(threads).body());
 }
 
 /// An array is retired once, after it was unlinked, and freed when no reader holds it.
@@ -289,7 +299,7 @@ fn retire_against_pinned_reader() {
         watched(orders[usize::from(swap)], Some(2))
     };
     for swap in [false, true] {
-        holds("retire_against_pinned_reader", Some(3), 100, reader(swap));
+        holds("retire_against_pinned_reader", Some(2), 100, reader(swap));
     }
     super::caught_in_one("retire_against_pinned_reader", Some(3), Breakage::NoPin, reader);
     let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
