@@ -63,9 +63,10 @@ impl Context<'_> {
         mode: Mode,
         layers: &mut [Layer],
     ) -> Decision {
-        let room = mode == Mode::Force || self.look_at_all(lines, mode);
+        let repeats = repeats(lines);
+        let room = mode == Mode::Force || self.look_at_all(lines, mode, repeats);
         if mode != Mode::Peek {
-            let charged = if room { self.charge_all(lines, mode) } else { Ok(false) };
+            let charged = if room { self.charge_all(lines, mode, repeats) } else { Ok(false) };
             match charged {
                 Ok(true) => lines.iter().flatten().for_each(|line| self.count(line, Ok(()))),
                 Ok(false) => self.deny(lines, layers),
@@ -80,7 +81,12 @@ impl Context<'_> {
 
     /// What each line would get, with those before it of the same counter; whether all have room.
     #[inline(always)]
-    fn look_at_all<'g>(&'g self, lines: &mut [Option<Line<'g>>], mode: Mode) -> bool {
+    fn look_at_all<'g>(
+        &'g self,
+        lines: &mut [Option<Line<'g>>],
+        mode: Mode,
+        repeats: bool,
+    ) -> bool {
         lines.iter().flatten().for_each(|line| line.meter.prefetch(line.key, &self.guard));
         let mut room = true;
         for place in 0..lines.len() {
@@ -88,8 +94,7 @@ impl Context<'_> {
             let Some(Some(line)) = rest.first_mut() else {
                 continue;
             };
-            let same = before.iter().flatten().filter(|other| line.is_same_counter(other));
-            let before = same.fold(0_u64, |sum, other| sum.saturating_add(other.cost));
+            let before = if repeats { line.cost_before(before) } else { 0 };
             let offered = if mode == Mode::Check && before == 0 { self.offer(line) } else { None };
             match offered {
                 Some((charged, offer)) => {
@@ -123,6 +128,7 @@ impl Context<'_> {
         &'g self,
         lines: &mut [Option<Line<'g>>],
         mode: Mode,
+        repeats: bool,
     ) -> Result<bool, PolicyId> {
         for place in 0..lines.len() {
             let (charged, rest) = lines.split_at_mut(place);
@@ -136,7 +142,9 @@ impl Context<'_> {
                 _ => self.charge_line(line, mode),
             };
             if full.is_ok() && line.outcome.admitted {
-                line.correct(charged);
+                if repeats {
+                    line.correct(charged);
+                }
                 continue;
             }
             charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
@@ -171,13 +179,29 @@ impl Context<'_> {
         &self,
         lines: impl Iterator<Item = &'a Line<'g>> + Clone,
     ) -> Decision {
-        let mut lacking = lines.clone().filter(|line| !line.outcome.admitted);
-        let Some(first) = lacking.clone().next() else {
-            let table_full = lines.clone().any(|line| line.table_full);
-            let least = lines.min_by_key(|line| line.remaining());
-            let least = least.map_or(Decision::default(), |line| line.alone(self.now));
-            return Decision { table_full, ..least };
-        };
+        let mut table_full = false;
+        let mut least: Option<&Line<'_>> = None;
+        for line in lines.clone() {
+            if !line.outcome.admitted {
+                return self.denial(line, lines);
+            }
+            table_full |= line.table_full;
+            if least.is_none_or(|least| line.remaining() < least.remaining()) {
+                least = Some(line);
+            }
+        }
+        let least = least.map_or(Decision::default(), |line| line.alone(self.now));
+        Decision { table_full, ..least }
+    }
+
+    /// The decision where `first` is the first of the lines that has no room.
+    #[inline(never)]
+    fn denial<'a, 'g: 'a>(
+        &self,
+        first: &Line<'g>,
+        lines: impl Iterator<Item = &'a Line<'g>> + Clone,
+    ) -> Decision {
+        let mut lacking = lines.filter(|line| !line.outcome.admitted);
         if lacking.clone().any(|line| line.outcome.fits_at == NEVER) {
             return first.decision(Verdict::Impossible, None, self.now);
         }
@@ -188,9 +212,27 @@ impl Context<'_> {
     }
 }
 
+/// Whether two of the lines are of the same counter.
+#[inline(always)]
+fn repeats(lines: &[Option<Line<'_>>]) -> bool {
+    (1..lines.len()).any(|place| {
+        let (before, rest) = lines.split_at(place);
+        let is_before =
+            |line: &Line<'_>| before.iter().flatten().any(|other| line.is_same_counter(other));
+        rest[0].as_ref().is_some_and(is_before)
+    })
+}
+
 impl Line<'_> {
+    #[inline(always)]
     fn is_same_counter(&self, other: &Line<'_>) -> bool {
-        self.policy == other.policy && self.key == other.key
+        self.key == other.key && self.policy == other.policy
+    }
+
+    /// What those of the lines before cost that are of the same counter.
+    fn cost_before(&self, before: &[Option<Line<'_>>]) -> u64 {
+        let same = before.iter().flatten().filter(|other| self.is_same_counter(other));
+        same.fold(0, |sum, other| sum.saturating_add(other.cost))
     }
 
     /// Tells the lines before of the same counter what is left after this one: what is left to a

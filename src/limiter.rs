@@ -1,4 +1,4 @@
-//! The request's way: session -> meter -> table -> counter.
+//! The request's way: limiter -> session -> request -> meter -> table -> counter.
 
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};

@@ -15,7 +15,7 @@
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
 
 use super::error::OutOfMemory;
-use super::prefetch::prefetch;
+use super::prefetch::{prefetch, prefetch_next};
 use super::size::Size;
 use super::slot::{EMPTY, FROZEN, KeyId, Slot};
 use super::slots::Slots;
@@ -102,6 +102,7 @@ impl<C: Counter> Array<C> {
     pub(crate) fn prefetch(&self, key: KeyId) {
         if let Some(slot) = self.slots.get(self.home(key)) {
             prefetch(slot);
+            prefetch_next(slot);
         }
     }
 

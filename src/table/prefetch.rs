@@ -10,13 +10,25 @@ const MOST_LINES: usize = 4;
 pub(super) fn prefetch<T>(value: &T) {
     let lines = size_of::<T>().div_ceil(LINE).min(MOST_LINES);
     for line in 0..lines {
-        let place = std::ptr::from_ref(value).cast::<i8>().wrapping_add(line * LINE);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing and faults at no address.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place);
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = place;
+        ask_for(std::ptr::from_ref(value).cast::<i8>().wrapping_add(line * LINE));
     }
+}
+
+/// Asks for the first line of what follows `value` in memory, unless it is likely to be the same one.
+#[inline(always)]
+pub(super) fn prefetch_next<T>(value: &T) {
+    if size_of::<T>() >= LINE {
+        ask_for(std::ptr::from_ref(value).wrapping_add(1).cast());
+    }
+}
+
+#[inline(always)]
+fn ask_for(place: *const i8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and faults at no address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }

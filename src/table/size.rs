@@ -12,6 +12,10 @@ const THREADS: usize = if MODEL { 8 } else { 256 };
 /// census and the move are more than were counted: they still find short probes.
 const GREATEST_SHRINK: usize = 16;
 
+/// Up to so many keys an array has four homes for each and not 4/3: its keys may all be hot, and
+/// whoever walks over the slot of another one takes that line from the thread that writes it.
+const FEW: usize = if MODEL { 0 } else { 4096 };
+
 const MODEL: bool = cfg!(all(test, tollgate_model));
 
 /// The measures of one array.
@@ -22,8 +26,8 @@ pub(crate) struct Size {
     /// All slots. Those after the homes take what spills over the end, and every key if all hashes
     /// pointed to the last home; their pages are hardly ever touched.
     pub(crate) slots: usize,
-    /// New keys are let in while there are fewer keys than this: three quarters of the homes, so
-    /// that probes stay short.
+    /// New keys are let in while there are fewer keys than this: three quarters of the homes at the
+    /// most, so that probes stay short.
     pub(crate) room: usize,
     /// Slots of the array before that one charge moves.
     pub(crate) chunk: usize,
@@ -56,7 +60,9 @@ impl Size {
     /// Slots for `room` keys, for one more that each thread may let in at the same moment, and for
     /// `before` that are moved there whatever the room.
     fn for_room(room: usize, before: usize, chunk: usize) -> Self {
-        let homes = room.saturating_add(room / 3).saturating_add(1);
+        let is_few = (LEAST_ROOM + 1..=FEW).contains(&room);
+        let empty = if is_few { 3 * room } else { room / 3 };
+        let homes = room.saturating_add(empty).saturating_add(1);
         let most = room.saturating_add(before).saturating_add(THREADS);
         let slots = homes.saturating_add(most);
         Size { homes, slots, room, chunk }

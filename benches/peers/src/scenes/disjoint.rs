@@ -1,6 +1,6 @@
 //! Two threads that never ask for the same key.
 
-use super::Size;
+use super::{Size, floor};
 use crate::contender::Answers;
 use crate::keys::KeyKind;
 use crate::peer::Setting;
@@ -26,6 +26,7 @@ pub(super) fn thousand<K: KeyKind>(_: Size) -> Scene {
     stage.tours = tours;
     stage.way(TWO, &own, Way::OneShot);
     stage.quick_rivals();
+    stage.contenders.extend(floor::exchanges_of_lines(KEYS_A_THREAD));
     Scene {
         name: "disjoint",
         title: "a thousand keys for each of two threads".into(),

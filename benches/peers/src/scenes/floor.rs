@@ -1,9 +1,10 @@
 //! What the parts of a decision cost by themselves: no limiter can be quicker than their sum.
 
 use crate::contender::{Answers, Contender, Side, Work};
-use crate::keys::KeyKind;
+use crate::keys::{KeyKind, key};
 use crate::tour::Tour;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a one-shot decision about a known key needs.
@@ -41,6 +42,59 @@ pub(super) fn parts<K: KeyKind>() -> Vec<Contender> {
             }
         }),
     ]
+}
+
+/// What one word costs that two threads exchange: no two can count in one place more quickly.
+pub(super) fn exchanges_of_one_word() -> Contender {
+    let word = Arc::new(AtomicU64::new(0));
+    let works = [word.clone(), word].map(|word| work(move |_| raise(&word)));
+    Contender::new("exchange, two threads", Side::Floor, Answers::Admitted, works.into())
+}
+
+/// A cache line, as far as a processor fetches one by itself.
+#[repr(align(64))]
+#[derive(Debug, Default)]
+struct Line(AtomicU64);
+
+/// What lines cost that one thread alone exchanges, of so many for each of two: in one block, side by
+/// side at random as a table has its keys, and in two.
+pub(super) fn exchanges_of_lines(each: usize) -> Vec<Contender> {
+    let block = |lines| Arc::new((0..lines).map(|_| Line::default()).collect::<Box<[Line]>>());
+    let both = block(2 * each);
+    let mut places: Vec<usize> = (0..2 * each).collect();
+    places.sort_by_key(|place| key(*place as u64));
+    let mixed = |of: usize| visit(both.clone(), places[of * each..][..each].to_vec());
+    let apart =
+        |_| visit(block(each), places.iter().copied().filter(|place| *place < each).collect());
+    let lines = |name, works| Contender::new(name, Side::Floor, Answers::Admitted, works);
+    vec![
+        lines("lines, one thread", vec![mixed(0)]),
+        lines("lines side by side, two threads", vec![mixed(0), mixed(1)]),
+        lines("lines apart, two threads", vec![apart(0), apart(1)]),
+    ]
+}
+
+/// Exchanges these lines in turn.
+fn visit(lines: Arc<Box<[Line]>>, places: Vec<usize>) -> Work {
+    work(move |step| raise(&lines[places[step % places.len()]].0))
+}
+
+fn work(mut step: impl FnMut(usize) + Send + 'static) -> Work {
+    let mut steps = 0;
+    Box::new(move |count| {
+        for _ in 0..count {
+            step(steps);
+            steps += 1;
+        }
+        count
+    })
+}
+
+fn raise(word: &AtomicU64) {
+    let mut old = word.load(Ordering::Acquire);
+    while let Err(now) = word.compare_exchange(old, old + 1, Ordering::AcqRel, Ordering::Relaxed) {
+        old = now;
+    }
 }
 
 /// There is nothing to be denied.

@@ -73,6 +73,7 @@ pub(super) fn admitted_by_two<K: KeyKind>(_: Size) -> Scene {
     let own = stage.own(Some(7), Clock::precise());
     stage.way("tollgate", &own, Way::OneShot);
     stage.rivals();
+    stage.contenders.push(floor::exchanges_of_one_word());
     Scene {
         name: "hot-2",
         title: "one key, admitted, two threads".into(),
