@@ -49,6 +49,10 @@ fn request() -> impl Strategy<Value = (u64, Verb, Vec<Line>)> {
     (gap, verb, prop::collection::vec(line, 1..5))
 }
 
+fn limit(line: &Line) -> u64 {
+    if line.0 < 2 { 7 } else { 20 }
+}
+
 /// Admitted, denied, refused and untracked charges of a policy.
 fn counts(session: &Session<'_>, id: PolicyId) -> [u64; 4] {
     let stats = session.stats(id).unwrap();
@@ -78,7 +82,7 @@ impl Request<'_> {
     /// Whether the line has room behind those before it.
     fn has_room(&self, place: usize) -> bool {
         let line = self.lines[place];
-        self.used(&line) + cost_of(&self.lines[..=place], &line) <= if line.0 < 2 { 7 } else { 20 }
+        self.used(&line) + cost_of(&self.lines[..=place], &line) <= limit(&line)
     }
 
     fn cost(&self, line: &Line) -> u64 {
@@ -112,6 +116,7 @@ impl Request<'_> {
         } else {
             assert_eq!(decision.verdict == Verdict::Allowed, allowed);
             let mut untracked = false;
+            let mut left = Vec::new();
             for (place, line) in self.lines.iter().enumerate() {
                 let (layer, after) = (&layers[place], self.used(line));
                 if self.verb != Verb::Charge {
@@ -130,6 +135,12 @@ impl Request<'_> {
                 assert!(self.verb == Verb::Charge || layer.table_full == passed);
                 due[line.0][if passed { 3 } else { 0 }] += 1;
                 untracked |= passed;
+                left.push((limit(line).saturating_sub(after), self.ids[line.0]));
+                assert!(self.verb == Verb::Charge || layer.remaining == left[place].0);
+            }
+            // Of what is allowed the first is told that has the least left.
+            if let Some(least) = left.iter().min_by_key(|(left, _)| left) {
+                assert_eq!((decision.remaining, decision.policy), *least);
             }
             assert_eq!(decision.table_full, untracked);
         }
