@@ -2,8 +2,8 @@
 
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
-use crate::counter::NEVER;
 use crate::counter::offer::Offer;
+use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, Layer, Verdict};
 use crate::request::{Context, Line, Mode, invalid, refused};
 use crate::table::Charged;
@@ -94,14 +94,14 @@ impl Context<'_> {
             let Some(Some(line)) = rest.first_mut() else {
                 continue;
             };
-            let before = if repeats { line.cost_before(before) } else { 0 };
-            let offered = if mode == Mode::Check && before == 0 { self.offer(line) } else { None };
+            let earlier = if repeats { line.cost_before(before) } else { 0 };
+            let offered = if mode == Mode::Check && earlier == 0 { self.offer(line) } else { None };
             match offered {
                 Some((charged, offer)) => {
                     (line.outcome, line.generation) = (charged.outcome, charged.generation);
                     line.offer = offer;
                 }
-                None => line.outcome = self.look(*line, line.cost.saturating_add(before)),
+                None => line.outcome = self.look(*line, line.cost.saturating_add(earlier)),
             }
             room &= line.outcome.admitted;
         }
@@ -109,14 +109,13 @@ impl Context<'_> {
     }
 
     /// Counts the lines that denied a request, and looks what those are left with that had an offer
-    /// and were not charged, if anybody asks.
+    /// and were not charged, if anybody asks. They had room, whatever others have charged since.
     fn deny<'g>(&'g self, lines: &mut [Option<Line<'g>>], layers: &[Layer]) {
         for line in lines.iter_mut().flatten() {
-            if line.offer.is_some() && !layers.is_empty() {
-                line.outcome = self.look(*line, line.cost);
-            }
             if !line.outcome.admitted {
                 self.count(line, Ok(()));
+            } else if line.offer.is_some() && !layers.is_empty() {
+                line.outcome = Outcome { admitted: true, ..self.look(*line, line.cost) };
             }
         }
     }
@@ -147,7 +146,7 @@ impl Context<'_> {
                 }
                 continue;
             }
-            charged.iter_mut().flatten().rev().for_each(|line| self.undo(line));
+            self.undo_all(charged, repeats);
             return match full {
                 Ok(()) => Ok(false),
                 Err(_) => {
@@ -162,6 +161,27 @@ impl Context<'_> {
     #[inline(always)]
     fn offer<'g>(&'g self, line: &Line<'g>) -> Option<(Charged, Option<Offer<'g>>)> {
         line.meter.offer(line.key, line.cost, line.limit, self.now, &self.guard)
+    }
+
+    /// Gives back what these lines were charged, and tells each what is left without it.
+    fn undo_all(&self, lines: &mut [Option<Line<'_>>], repeats: bool) {
+        for place in (0..lines.len()).rev() {
+            let (before, rest) = lines.split_at_mut(place);
+            let Some(line) = &mut rest[0] else {
+                continue;
+            };
+            self.undo(line);
+            if repeats {
+                line.correct(before);
+            }
+        }
+        // What the first line of a counter was left with, all of them are.
+        for place in (0..lines.len()).filter(|_| repeats) {
+            let (line, after) = lines[place..].split_at_mut(1);
+            if let Some(line) = &line[0] {
+                line.correct(after);
+            }
+        }
     }
 
     fn undo(&self, line: &mut Line<'_>) {

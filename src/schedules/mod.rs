@@ -33,6 +33,7 @@ mod reserved;
 mod samples;
 mod scene;
 mod step;
+mod undone;
 mod window;
 
 use crate::breakage::{self, Breakage};
@@ -272,6 +273,11 @@ fn budgets() {
 #[test]
 fn given_back() {
     holds(&GIVEN_BACK, 4_000);
+}
+
+#[test]
+fn undone() {
+    scene_holds("undone", 4_000, undone::scene);
 }
 
 #[test]
