@@ -1,5 +1,5 @@
-//! The name under which programs look for the shared library: a number of its own, changed only when
-//! programs must be built anew.
+//! The name under which programs look for the shared library: a number of its own, changed only
+//! when programs must be built anew.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

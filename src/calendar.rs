@@ -11,8 +11,8 @@ const DAY_S: u64 = 86_400;
 
 /// A calendar period that a budget is counted over.
 ///
-/// Periods begin at 00:00:00 of their hour, day or month of the proleptic Gregorian calendar, in UTC
-/// or in UTC shifted by a fixed offset.
+/// Periods begin at 00:00:00 of their hour, day or month of the proleptic Gregorian calendar, in
+/// UTC or in UTC shifted by a fixed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Period {
@@ -131,7 +131,8 @@ mod tests {
     /// UTC, Nepal, Newfoundland, and the ends of what a policy allows.
     const OFFSETS_S: [i32; 5] = [0, 20_700, -12_600, 64_800, -64_800];
 
-    /// Local first instants (seconds) of the months from 1970-01 up to 2555-01, by leap rules alone.
+    /// Local first instants (seconds) of the months from 1970-01 up to 2555-01, by leap rules
+    /// alone.
     fn month_starts_s() -> Vec<u64> {
         let mut starts = vec![0];
         let mut day = 0;

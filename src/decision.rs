@@ -11,7 +11,8 @@ pub enum Verdict {
     Allowed,
     /// At least one policy has no room now; none has been charged.
     Denied,
-    /// At least one charge costs more than its limit, so that no wait will help; none has been charged.
+    /// At least one charge costs more than its limit, so that no wait will help; none has been
+    /// charged.
     Impossible,
     /// A new key found no place in a table that holds `max_keys` keys already, or that finds no
     /// memory for more; none has been charged. See [`Overflow`](crate::Overflow).
@@ -78,7 +79,8 @@ impl Decision {
 
 /// How one policy of a request stands after the decision, for reports and headers.
 ///
-/// [`Limiter::check_layers`](crate::Limiter::check_layers) gives one for each charge, in their order.
+/// [`Limiter::check_layers`](crate::Limiter::check_layers) gives one for each charge, in their
+/// order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Layer {

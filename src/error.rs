@@ -48,7 +48,8 @@ pub enum ConfigError {
         /// The limit.
         limit: u64,
     },
-    /// A window is not within [`MIN_WINDOW`](crate::MIN_WINDOW) and [`MAX_WINDOW`](crate::MAX_WINDOW).
+    /// A window is not within [`MIN_WINDOW`](crate::MIN_WINDOW) and
+    /// [`MAX_WINDOW`](crate::MAX_WINDOW).
     Window {
         /// The policy's name.
         policy: String,

@@ -14,7 +14,8 @@ pub(crate) fn boxed<T>(value: T) -> Result<Box<T>, OutOfMemory> {
     Ok(unsafe { Box::from_raw(one.cast()) })
 }
 
-/// As `Vec::with_capacity`, and no more than that, so that a full one becomes a boxed slice in place.
+/// As `Vec::with_capacity`, and no more than that, so that a full one becomes a boxed slice in
+/// place.
 pub(crate) fn vector<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut vector = Vec::new();
     vector.try_reserve_exact(capacity).map_err(|_| OutOfMemory)?;

@@ -14,22 +14,24 @@
 //! draft will get new types.
 //!
 //! Field names are in lower case, which HTTP/2 and HTTP/3 require and HTTP/1.1 does not mind.
-//! Values implement [`Display`]: `to_string()` gives a `String`, `write!` writes into the host's own
-//! buffer and allocates nothing. Field values are visible ASCII whatever the names hold, so that no
-//! name can end a field or begin another.
+//! Values implement [`Display`]: `to_string()` gives a `String`, `write!` writes into the host's
+//! own buffer and allocates nothing. Field values are visible ASCII whatever the names hold, so
+//! that no name can end a field or begin another.
 //!
 //! # Which fields when
 //!
 //! - [`Allowed`](crate::Verdict::Allowed): the two `ratelimit` fields, if clients are to see them.
-//! - [`Denied`](crate::Verdict::Denied): status 429, `retry-after`, the problem body, and those fields.
-//! - [`Impossible`](crate::Verdict::Impossible): as denied, but without `retry-after`: no wait helps,
-//!   and [`Decision::retry_after`] is `None`.
-//! - [`TableFull`](crate::Verdict::TableFull) and [`Invalid`](crate::Verdict::Invalid): no quota was
-//!   exceeded; these are the server's own troubles (503 and 500).
+//! - [`Denied`](crate::Verdict::Denied): status 429, `retry-after`, the problem body, and those
+//!   fields.
+//! - [`Impossible`](crate::Verdict::Impossible): as denied, but without `retry-after`: no wait
+//!   helps, and [`Decision::retry_after`] is `None`.
+//! - [`TableFull`](crate::Verdict::TableFull) and [`Invalid`](crate::Verdict::Invalid): no quota
+//!   was exceeded; these are the server's own troubles (503 and 500).
 //!
-//! `retry-after` is never earlier than the `t` of a violated policy, and clients give it precedence.
-//! Where a budget begins anew at midnight, all who ran out return at midnight; a host that minds
-//! adds some random seconds to those waits before it writes them (section 8.5 of the draft).
+//! `retry-after` is never earlier than the `t` of a violated policy, and clients give it
+//! precedence. Where a budget begins anew at midnight, all who ran out return at midnight; a host
+//! that minds adds some random seconds to those waits before it writes them (section 8.5 of the
+//! draft).
 //!
 //! ```
 //! use std::fmt::Write;
@@ -93,8 +95,8 @@ fn ceil_seconds(time: Duration) -> u64 {
 
 /// One policy of a request, as the fields tell of it: its name and window, and how it stands.
 ///
-/// Whatever takes items takes a `&[Item]` or any other cloneable iterable of items or of references.
-/// It makes one member of each item, in their order.
+/// Whatever takes items takes a `&[Item]` or any other cloneable iterable of items or of
+/// references. It makes one member of each item, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Item<'a> {

@@ -29,12 +29,12 @@
 //!
 //! # The contract
 //!
-//! - **A. Never over.** The cost admitted to a key in any interval of its window's length is at most
-//!   the limit: on recorded times, at every interleaving of any number of threads. A charge counts
-//!   at `now` iff `now - t < window`, so waiting exactly [`retry_after`](Decision::retry_after)
-//!   succeeds. Recorded times are clock readings, cut to the policy's
-//!   [`resolution`](Limiter::resolution); a reading that lies before the key's newest charge counts
-//!   as that charge's time.
+//! - **A. Never over.** The cost admitted to a key in any interval of its window's length is at
+//!   most the limit: on recorded times, at every interleaving of any number of threads. A charge
+//!   counts at `now` iff `now - t < window`, so waiting exactly
+//!   [`retry_after`](Decision::retry_after) succeeds. Recorded times are clock readings, cut to the
+//!   policy's [`resolution`](Limiter::resolution); a reading that lies before the key's newest
+//!   charge counts as that charge's time.
 //! - **B. Exact where promised.** A sliding policy with a limit up to 127 decides as a log of all
 //!   admitted charges would, with the same `retry_after`. A policy with a greater limit counts in
 //!   [`buckets`](Policy::buckets): it may deny early, never late, and a bucket's charges expire
@@ -47,22 +47,23 @@
 //!   what it has cost then, as far as its windows and periods have not passed.
 //! - **D. Lock-free.** No thread waits for another. A thread that is stopped or killed anywhere
 //!   leaves nothing to repair.
-//! - **E. No allocation per request** about a known key. New keys make a table grow: now and then one
-//!   of them allocates the next array, and each of the following moves a small chunk into it.
+//! - **E. No allocation per request** about a known key. New keys make a table grow: now and then
+//!   one of them allocates the next array, and each of the following moves a small chunk into it.
 //! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) a
-//!   policy: at most two arrays, of 4/3 of a slot for each key that they have room for (four slots
-//!   up to 4,096 keys), and those that a [`Session`] of before still holds or that are on their way
-//!   back to the system. It goes back when keys go idle, as new ones come, or by
-//!   [`Limiter::maintain`]. At the bound expired keys make room for new ones once they are an eighth
-//!   of all, or when two windows have passed since they last did; a sample tells, at most every 64th
-//!   of a window, or once in a calendar period. Until then new keys meet the policy's [`Overflow`].
-//!   Known keys are served as ever, but for those that [`Overflow::EvictLightest`] may forgive a
-//!   stated allowance.
-//! - **G. Calendar budgets.** `used + cost <= limit` in each UTC hour, day or month, with an optional
-//!   fixed offset: exact, without a reset job. A wall clock that steps back over midnight reopens
-//!   nothing.
-//! - **H. Bad input** is a typed [`ConfigError`] when the limiter is built. A cost above the limit is
-//!   [`Verdict::Impossible`]. Nothing on the request's way panics, and no arithmetic wraps.
+//!   policy: at most two arrays, of 4/3 of a slot for each key that they have room for (four
+//!   slots from 193 to 4,096 keys), and those that a [`Session`] of before or a thread that is
+//!   stopped within a call still holds, or that are on their way back to the system. It goes back
+//!   when keys go idle, as new ones come, or by [`Limiter::maintain`]. At the bound expired keys
+//!   make room for new ones once they are an eighth of all, or when two windows have passed since
+//!   they last did; a sample tells, at most every 64th of a window, or once in a calendar period.
+//!   Until then new keys meet the policy's [`Overflow`]. Known keys are served as ever, but for
+//!   those that [`Overflow::EvictLightest`] may forgive a stated allowance.
+//! - **G. Calendar budgets.** `used + cost <= limit` in each UTC hour, day or month, with an
+//!   optional fixed offset: exact, without a reset job. A wall clock that steps back over midnight
+//!   reopens nothing.
+//! - **H. Bad input** is a typed [`ConfigError`] when the limiter is built. A cost above the
+//!   limit is [`Verdict::Impossible`]. Nothing on the request's way panics, and no arithmetic
+//!   wraps.
 //!
 //! # What it does not promise
 //!
@@ -74,15 +75,17 @@
 //! - Clocks are taken as they are. A reading that is ahead by mistake may renew a table (when it is
 //!   full, or past three quarters of its time field: days to years by policy, but milliseconds for
 //!   the greatest limits in the shortest windows), and no earlier reading counts in that table from
-//!   then on. A wall clock that was ahead leaves the budgets that were used meanwhile, or whose table
-//!   was renewed, in that later period until it comes.
-//! - A request that loses a race is undone charge by charge. Where refunds had left holes and others
-//!   have charged the key since, part of a charge may not be found, and counts until it expires.
-//! - Without memory for a new array a table goes on with the old one: it refuses new keys when that is
-//!   full, and all at the end of its time field, with [`Verdict::TableFull`]; every 256th new key tries
-//!   again. Two kinds of small allocations are `crossbeam-epoch`'s, and the process ends, as everywhere
-//!   in the standard library, where they fail: a record at a thread's first session (2 KiB, and as much
-//!   again once in a process), and a bag when a replaced array, or a piece of it, is retired (2 KiB).
+//!   then on. A wall clock that was ahead leaves the budgets that were used meanwhile, or whose
+//!   table was renewed, in that later period until it comes.
+//! - A request that loses a race is undone charge by charge. Where refunds had left holes and
+//!   others have charged the key since, part of a charge may not be found, and counts until it
+//!   expires.
+//! - Without memory for a new array a table goes on with the old one: it refuses new keys when
+//!   that is full, and all at the end of its time field, with [`Verdict::TableFull`]; every 256th
+//!   new key tries again. Two kinds of small allocations are `crossbeam-epoch`'s, and the process
+//!   ends, as everywhere in the standard library, where they fail: a record at a thread's first
+//!   session (2 KiB, and as much again once in a process), and a bag when a replaced array, or a
+//!   piece of it, is retired (2 KiB).
 //!
 //! # The way of a request
 //!

@@ -150,9 +150,9 @@ impl Limiter {
     }
 
     /// Housekeeping ahead of need, for hosts that have idle moments: moves up to `slots` slots of
-    /// each table that is being moved, begins to shrink those that are mostly idle, and gives memory
-    /// back that nobody reads any more, some pieces. True when no table has anything left to move;
-    /// memory may still be on its way back, and further calls hasten it.
+    /// each table that is being moved, begins to shrink those that are mostly idle, and gives
+    /// memory back that nobody reads any more, some pieces. True when no table has anything left to
+    /// move; memory may still be on its way back, and further calls hasten it.
     ///
     /// Never needed: requests with new keys do the same, a small chunk each.
     pub fn maintain(&self, slots: usize) -> bool {

@@ -17,7 +17,8 @@ const MAX_OFFSET_S: i32 = 18 * 60 * 60;
 
 /// A limit on the cost that one key may spend in a sliding window or in a calendar period.
 ///
-/// Nothing is checked here: [`Builder::build`](crate::Builder::build) names the field that is wrong.
+/// Nothing is checked here: [`Builder::build`](crate::Builder::build) names the field that is
+/// wrong.
 ///
 /// ```
 /// use std::time::Duration;
@@ -81,8 +82,8 @@ impl Policy {
 
     /// Counts a sliding window in at least this many buckets: 2 to 127, rounded up to 7, 15, 31, 63
     /// or 127 (64 to 1024 bytes a key). A bucketed policy may deny early and never admits too much;
-    /// the more buckets, the closer it is to exact. A policy whose limit is not above its buckets is
-    /// exact. Ignored by calendar policies.
+    /// the more buckets, the closer it is to exact. A policy whose limit is not above its buckets
+    /// is exact. Ignored by calendar policies.
     pub fn buckets(mut self, count: u32) -> Self {
         if let Kind::Sliding { buckets, .. } = &mut self.kind {
             *buckets = Some(count);

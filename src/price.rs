@@ -2,8 +2,8 @@
 
 /// Prices of input and output tokens, in the host's smallest unit of money for a million tokens.
 ///
-/// With 3 dollars for a million input tokens, 15 for a million output tokens and micro-dollars as the
-/// unit:
+/// With 3 dollars for a million input tokens, 15 for a million output tokens and micro-dollars as
+/// the unit:
 ///
 /// ```
 /// use tollgate::TokenPrice;

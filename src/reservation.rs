@@ -23,17 +23,17 @@ pub const MAX_RESERVED: usize = 8;
 /// - **extend** charges more to each layer, or to none: then the answer is 'stop now', with the
 ///   layer and the wait.
 /// - **settle** with less gives the difference back to the window or the period that was charged:
-///   nothing if that has passed. With more it charges the difference whatever the usage is, so that a
-///   debt blocks later requests until it has passed.
+///   nothing if that has passed. With more it charges the difference whatever the usage is, so that
+///   a debt blocks later requests until it has passed.
 /// - **cancel** settles with nothing.
 ///
 /// A reservation is plain data: it can be kept as long as a response streams, and sent between
 /// threads. *Dropped unsettled it stays charged* until its window or period has passed; nothing
 /// sweeps and nothing leaks.
 ///
-/// Amounts are given for each charge, in their order, in the units of its policy. A reservation that
-/// is extended for longer than a window gives back no more than its last extension, since what came
-/// before has expired in part.
+/// Amounts are given for each charge, in their order, in the units of its policy. A reservation
+/// that is extended for longer than a window gives back no more than its last extension, since what
+/// came before has expired in part.
 ///
 /// ```
 /// use std::time::Duration;
@@ -250,8 +250,8 @@ pub(crate) fn settle(
         if *actual < held.charged && !forgotten {
             held.give_back(context, line, held.charged - actual);
         }
-        // Each layer by itself: what was spent is charged wherever it can be. Schedules: reserved with
-        // DebtRefused.
+        // Each layer by itself: what was spent is charged wherever it can be. Schedules: reserved
+        // with DebtRefused.
         let mode = if broken(Breakage::DebtRefused) { Mode::Check } else { Mode::Force };
         if let Err(refused) = context.charge_line(line, mode) {
             context.count(line, Err(refused));

@@ -101,8 +101,8 @@ impl<'l> Session<'l> {
     }
 
     /// What [`check`](Self::check) would decide; charges nothing. `remaining` is what is left
-    /// without the request. Other threads may spend it in the next moment. A new key is told what it
-    /// would get if it found a place.
+    /// without the request. Other threads may spend it in the next moment. A new key is told what
+    /// it would get if it found a place.
     pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
         self.context.decide(charges, Mode::Peek, &mut [])
     }
@@ -113,8 +113,8 @@ impl<'l> Session<'l> {
     }
 
     /// Charges whatever the usage is, for costs that are known only afterwards. Usage may then
-    /// exceed the limit, and later requests are denied until it has passed. A bucket remembers up to
-    /// 32 times the greatest limit, a calendar period up to 2⁴² units.
+    /// exceed the limit, and later requests are denied until it has passed. A bucket remembers up
+    /// to 32 times the greatest limit, a calendar period up to 2⁴² units.
     ///
     /// The verdict is [`Verdict::Allowed`](crate::Verdict::Allowed) unless a key found no place
     /// ([`Verdict::TableFull`](crate::Verdict::TableFull)) or a charge is
@@ -127,8 +127,8 @@ impl<'l> Session<'l> {
     /// Gives up to the cost of `charge` back to its key, and returns how much that was.
     ///
     /// Units are taken from the oldest charges that still count, so that what is left expires no
-    /// earlier than if the right one had been taken. So give back only what still counts: units of a
-    /// charge that has expired would be taken from others.
+    /// earlier than if the right one had been taken. So give back only what still counts: units of
+    /// a charge that has expired would be taken from others.
     pub fn refund(&self, charge: &Charge<'_>) -> u64 {
         match self.context.meters.get(charge.policy) {
             Some(meter) => {

@@ -144,8 +144,8 @@ fn main() {
     let turns = std::env::var("TOLLGATE_TURNS").ok().map(|turns| turns.parse().expect("a number"));
     let turns = turns.unwrap_or(50_000);
     let shared = Arc::new(Shared::new());
-    // The epoch's own global is made here, not by two threads at once: it is guarded by the standard
-    // library's `OnceLock`, which a thread sanitizer does not see.
+    // The epoch's own global is made here, not by two threads at once: it is guarded by the
+    // standard library's `OnceLock`, which a thread sanitizer does not see.
     drop(shared.limiter.session());
     let spawn = |thread| {
         let shared = shared.clone();

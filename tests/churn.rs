@@ -221,8 +221,8 @@ struct Event {
     admitted: bool,
 }
 
-/// The key of a turn: of a few that all threads ask for, of a thread's own, or of a crowd whose size
-/// changes with the season. All of them drift.
+/// The key of a turn: of a few that all threads ask for, of a thread's own, or of a crowd whose
+/// size changes with the season. All of them drift.
 fn key_of(turn: u64, thread: u64, random: u64) -> u64 {
     let crowd = 64 << (mix(turn >> 14) % 7);
     match random % 8 {

@@ -1,10 +1,10 @@
 //! Every allocation fails once, and every one from some point on: what is being built is told as an
 //! error, a table that cannot grow refuses new keys and goes on exactly with those that it knows.
 //!
-//! Each failure has a process of its own, since some cannot be survived: `crossbeam-epoch` allocates
-//! a record at a thread's first session and a bag when an array is retired, and ends the process
-//! where it gets no memory. Those are told apart by the failed allocation's backtrace, and nothing
-//! else may end a process.
+//! Each failure has a process of its own, since some cannot be survived: `crossbeam-epoch`
+//! allocates a record at a thread's first session and a bag when an array is retired, and ends the
+//! process where it gets no memory. Those are told apart by the failed allocation's backtrace, and
+//! nothing else may end a process.
 
 mod reference;
 
@@ -111,8 +111,9 @@ fn is_scene() -> bool {
     true
 }
 
-/// Runs `scene` in a process of its own for each allocation that it makes, which fails alone or with
-/// all after it; returns the traces of those that ended their process, and how many it survived.
+/// Runs `scene` in a process of its own for each allocation that it makes, which fails alone or
+/// with all after it; returns the traces of those that ended their process, and how many it
+/// survived.
 fn sweep(test: &str, scene: fn()) -> (Vec<String>, usize) {
     if is_scene() {
         scene();

@@ -24,8 +24,8 @@ fn charges(ids: &[PolicyId]) -> Vec<Charge<'static>> {
     ids.iter().map(|id| id.charge("k", 1)).collect()
 }
 
-/// For each number of layers and each place of the one without room, with keys that are new or known:
-/// nothing is charged, and each layer is told as a look tells it.
+/// For each number of layers and each place of the one without room, with keys that are new or
+/// known: nothing is charged, and each layer is told as a look tells it.
 #[test]
 fn one_full_layer_charges_none() {
     for count in 2..=MAX_CHARGES {

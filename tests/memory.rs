@@ -1,5 +1,5 @@
-//! Memory follows the live keys: little for an empty table whatever its bound, what the formula says
-//! for a full one, and back again when the keys are idle.
+//! Memory follows the live keys: little for an empty table whatever its bound, what the formula
+//! says for a full one, and back again when the keys are idle.
 
 mod stress;
 
@@ -64,8 +64,8 @@ fn an_empty_table_is_small() {
     }
 }
 
-/// All keys are live. However many have come, a settled array has 4/3 of a slot for each key that it
-/// has room for, four where those are few, and room for at most half as many again as there are.
+/// All keys are live. However many have come, a settled array has 4/3 of a slot for each key that
+/// it has room for, four where those are few, and room for at most half as many again as there are.
 #[test]
 fn a_live_key_takes_what_the_formula_says() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

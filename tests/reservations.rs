@@ -173,7 +173,8 @@ fn an_extension_stops_at_the_limit() {
     assert_eq!(at(&limiter, START + SECOND).peek(&[ids[0].charge("k", 0)]).remaining, 9_000);
 }
 
-/// More than was reserved is charged all the same: the debt is seen, and blocks until it has passed.
+/// More than was reserved is charged all the same: the debt is seen, and blocks until it has
+/// passed.
 #[test]
 fn a_debt_blocks_until_it_has_passed() {
     let (limiter, ids) = limiter([tokens(1_000)]);
@@ -441,8 +442,8 @@ proptest! {
     }
 }
 
-/// Sixty-four threads on one budget and one window: at every instant at least what was truly used is
-/// charged, in the end exactly that, and never more is admitted than the limit.
+/// Sixty-four threads on one budget and one window: at every instant at least what was truly used
+/// is charged, in the end exactly that, and never more is admitted than the limit.
 #[test]
 fn sixty_four_threads_one_budget() {
     const THREADS: u64 = 64;

@@ -1,9 +1,9 @@
 //! A day of made-up traffic in simulated time, the same for each seed: threads whose clocks drift,
-//! step and stand still, clients who come and go, bursts, streams that live for minutes, limits that
-//! are set and keys that are reset. Each seed does without one kind of these.
+//! step and stand still, clients who come and go, bursts, streams that live for minutes, limits
+//! that are set and keys that are reset. Each seed does without one kind of these.
 //!
-//! An account that knows only what the limiter has answered holds it to its laws. A seed that fails is
-//! printed with the command that replays it.
+//! An account that knows only what the limiter has answered holds it to its laws. A seed that fails
+//! is printed with the command that replays it.
 
 mod reference;
 mod stress;

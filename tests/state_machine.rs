@@ -1,6 +1,6 @@
 //! The whole limiter against the textbook: every verb, from virtual threads whose clocks are late,
-//! jump and stand on the edges of windows; every make of policy; tables that grow, are renewed, evict
-//! and shrink meanwhile. What fails is shrunk to the fewest calls.
+//! jump and stand on the edges of windows; every make of policy; tables that grow, are renewed,
+//! evict and shrink meanwhile. What fails is shrunk to the fewest calls.
 
 mod reference;
 

@@ -51,8 +51,8 @@ fn a_round_admits_exactly_what_is_left() {
     }
 }
 
-/// Threads on a clock that each of them moves on: every admission is recorded with a time before and
-/// a time after it, and even on the narrowest reading no window holds more than the limit.
+/// Threads on a clock that each of them moves on: every admission is recorded with a time before
+/// and a time after it, and even on the narrowest reading no window holds more than the limit.
 #[test]
 fn never_over_while_the_clock_runs() {
     let (limit, window) = (50, MILLI);

@@ -1,5 +1,5 @@
-//! What is told is what is done and what is counted, of each request, whether its keys have a place in
-//! the tables or not.
+//! What is told is what is done and what is counted, of each request, whether its keys have a place
+//! in the tables or not.
 
 mod reference;
 

@@ -1,7 +1,7 @@
 //! Calls and their answers as files, for every language that has the limiter: `ffi/tests/vectors`.
 //!
-//! They are written here: the answers of exact policies by the textbook, those of bucketed ones by the
-//! limiter under the textbook's laws, others by hand. `TOLLGATE_BLESS=1` writes the files anew.
+//! They are written here: the answers of exact policies by the textbook, those of bucketed ones by
+//! the limiter under the textbook's laws, others by hand. `TOLLGATE_BLESS=1` writes the files anew.
 
 mod reference;
 mod stress;

@@ -22,15 +22,15 @@ pub enum Verb {
 /// What would these limits have done to this traffic?
 ///
 /// LOG is in Common or Combined Log Format (its fields are ip, user, path, status and bytes) or CSV
-/// with a header line (its fields are the columns), plain or gzip. Lines are taken in order of time.
-/// Every request is charged under all policies, in the order of the file, or under none.
+/// with a header line (its fields are the columns), plain or gzip. Lines are taken in order of
+/// time. Every request is charged under all policies, in the order of the file, or under none.
 ///
 /// A policy with an estimate is for costs that are known only afterwards: a request reserves the
 /// estimate, and settles to its cost when it is over.
 ///
-/// Memory: 16 + 4 k + 8 c bytes per line, for k fields that policies have for their key and c costs,
-/// estimates and durations that come from the log; each distinct key once; and about 1 KiB for each
-/// request that is reserved and not over.
+/// Memory: 16 + 4 k + 8 c bytes per line, for k fields that policies have for their key and c
+/// costs, estimates and durations that come from the log; each distinct key once; and about 1 KiB
+/// for each request that is reserved and not over.
 #[derive(Debug, Parser)]
 pub struct Replay {
     /// The policies (TOML)
@@ -58,8 +58,8 @@ pub struct Replay {
 
 /// Write a made-up log to standard output
 ///
-/// A day of traffic with crawlers and bursts of abuse: a web server's log, or, as CSV, that of an LLM
-/// service. The same seed gives the same log.
+/// A day of traffic with crawlers and bursts of abuse: a web server's log, or, as CSV, that of an
+/// LLM service. The same seed gives the same log.
 #[derive(Debug, Parser)]
 pub struct Sample {
     /// How many lines

@@ -1,4 +1,5 @@
-//! The decisions as CSV: `line,time,verdict,policy,retry_after_ms`, a row for each request in time order.
+//! The decisions as CSV: `line,time,verdict,policy,retry_after_ms`, a row for each request in time
+//! order.
 
 use crate::log::time;
 use crate::policy_file::PolicySpec;

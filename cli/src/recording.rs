@@ -2,11 +2,11 @@
 //!
 //! # Memory
 //!
-//! A line takes `16 + 4 k + 8 c` bytes: 8 for its time, 4 for its number, 4 for its place, 4 for each
-//! of the `k` fields that some policy has for its key, and 8 for each of the `c` costs and estimates
-//! that come from the log, and for the duration if there is one. Policies with the same key or cost
-//! share them. A distinct key's text is kept once per field, and beside it what the limiter and the
-//! counts take for a key. Lines are not kept.
+//! A line takes `16 + 4 k + 8 c` bytes: 8 for its time, 4 for its number, 4 for its place, 4 for
+//! each of the `k` fields that some policy has for its key, and 8 for each of the `c` costs and
+//! estimates that come from the log, and for the duration if there is one. Policies with the same
+//! key or cost share them. A distinct key's text is kept once per field, and beside it what the
+//! limiter and the counts take for a key. Lines are not kept.
 
 use crate::log::{Reason, Request, Sink, time};
 use crate::policy_file::{CostSpec, KeySpec, PolicyFile, PolicyFileError, PolicySpec, Problem};

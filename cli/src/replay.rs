@@ -1,8 +1,8 @@
 //! Decides every request of a recording, in time order.
 //!
-//! Where a policy has an estimate, a request reserves it, and settles to its cost when it is over. A
-//! request sees every settlement that is due by its own time, each made at its due time: so it finds
-//! what it would have found in the server, and the replay stays in time order.
+//! Where a policy has an estimate, a request reserves it, and settles to its cost when it is over.
+//! A request sees every settlement that is due by its own time, each made at its due time: so it
+//! finds what it would have found in the server, and the replay stays in time order.
 
 use crate::policy_file::PolicySpec;
 use crate::recording::{Binding, Recording, Stamp};

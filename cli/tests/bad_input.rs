@@ -1,5 +1,5 @@
-//! Whatever is wrong with a policy file or a log is named, with exit code 2 or in the count of skipped
-//! lines. That nothing panics is checked on every run of the tool.
+//! Whatever is wrong with a policy file or a log is named, with exit code 2 or in the count of
+//! skipped lines. That nothing panics is checked on every run of the tool.
 
 mod support;
 

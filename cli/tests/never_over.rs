@@ -1,4 +1,5 @@
-//! Bucketed policies may deny early and never admit too much: checked on what was decided, by other means.
+//! Bucketed policies may deny early and never admit too much: checked on what was decided, by other
+//! means.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Requests that reserve an estimate and settle to their cost when they are over: by hand, against the
-//! textbook of reservations, and on real requests against one who knows every cost beforehand.
+//! Requests that reserve an estimate and settle to their cost when they are over: by hand, against
+//! the textbook of reservations, and on real requests against one who knows every cost beforehand.
 
 mod support;
 

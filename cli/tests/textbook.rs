@@ -1,4 +1,5 @@
-//! The tool against the textbook: decision for decision, with policy and wait, wherever policies are exact.
+//! The tool against the textbook: decision for decision, with policy and wait, wherever policies
+//! are exact.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! The C++ headers: compiled in every standard and mode, alone and together, tested in programs that
-//! link the static library, and refused where they should be.
+//! The C++ headers: compiled in every standard and mode, alone and together, tested in programs
+//! that link the static library, and refused where they should be.
 
 mod toolchain;
 

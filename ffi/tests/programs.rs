@@ -1,5 +1,6 @@
-//! The C ABI from C: every program of `ffi/tests/c`, in each standard, by each compiler that is there,
-//! with the static library and with the shared one. And every name of the header is tested by one.
+//! The C ABI from C: every program of `ffi/tests/c`, in each standard, by each compiler that is
+//! there, with the static library and with the shared one. And every name of the header is tested
+//! by one.
 
 mod toolchain;
 
@@ -13,14 +14,15 @@ use toolchain::{SYSTEM, compile, compilers, here, library, run, text};
 const COMPILERS: [&str; 2] = ["gcc", "clang"];
 const STANDARDS: [&str; 2] = ["-std=c99", "-std=c11"];
 
-/// Threads, processes and limits of memory, in strict standards as well; and a function that panics.
+/// Threads, processes and limits of memory, in strict standards as well; and a function that
+/// panics.
 const POSIX: [&str; 3] = ["-O1", "-D_XOPEN_SOURCE=700", "-DTOLLGATE_TEST_PANIC"];
 
 /// For every day; `.ci/ffi` calls for more.
 const FUZZED_CALLS: &str = "200000";
 
-/// No call answers these: room for no key is what 0 would say, which is the default; and no fault of
-/// a configuration is without a number of its own.
+/// No call answers these: room for no key is what 0 would say, which is the default; and no fault
+/// of a configuration is without a number of its own.
 const NEVER_ANSWERED: [&str; 2] = ["TOLLGATE_E_MAX_KEYS", "TOLLGATE_E_CONFIG"];
 
 fn sources() -> Vec<PathBuf> {
@@ -148,7 +150,8 @@ impl Names {
         names
     }
 
-    /// Those that no test is about: a function that is not called, a status that no call is held to.
+    /// Those that no test is about: a function that is not called, a status that no call is held
+    /// to.
     fn untested(&self, sources: &[String]) -> Vec<&str> {
         let (mut named, mut called, mut answered) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -187,8 +190,8 @@ fn header() -> String {
     fs::read_to_string(here().join("../include/tollgate.h")).expect("a header")
 }
 
-/// Every function is called, every status is what some call must answer, every constant is used, by a
-/// program that knows why: the fuzzer does not count.
+/// Every function is called, every status is what some call must answer, every constant is used, by
+/// a program that knows why: the fuzzer does not count.
 #[test]
 fn every_name_is_tested() {
     let mut tests = sources();

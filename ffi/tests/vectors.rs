@@ -1,5 +1,5 @@
-//! C and C++ answer as `ffi/tests/vectors` says. The scenes are given to a program as plain lines, and
-//! what it prints is compared here; Rust is held to the same files in `tests/vectors.rs`.
+//! C and C++ answer as `ffi/tests/vectors` says. The scenes are given to a program as plain lines,
+//! and what it prints is compared here; Rust is held to the same files in `tests/vectors.rs`.
 
 mod toolchain;
 

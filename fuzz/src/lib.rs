@@ -1,8 +1,9 @@
 //! Hostile input for everything that takes some: what each target does with the engine's bytes.
 //!
-//! `.ci/fuzz` runs the targets of `fuzz_targets/` under libFuzzer. Without it they are programs that
-//! take files, such as one that crashed: `cargo run -p tollgate-fuzz --bin limiter_calls -- FILE`; and
-//! `cargo test` passes them every file of `corpus/`, which is what was worth keeping of long runs.
+//! `.ci/fuzz` runs the targets of `fuzz_targets/` under libFuzzer. Without it they are programs
+//! that take files, such as one that crashed: `cargo run -p tollgate-fuzz --bin limiter_calls --
+//! FILE`; and `cargo test` passes them every file of `corpus/`, which is what was worth keeping of
+//! long runs.
 //!
 //! A target is a module here with a function `run`, which panics where a law does not hold, a list
 //! `WANTED` of what its kept inputs reach between them, and a file of one line in `fuzz_targets/`.

@@ -23,8 +23,8 @@ pub const WANTED: [&str; 8] = [
 const NAME: &str = "p.toml";
 
 /// # Panics
-/// If an error has no place in the file, or an accepted file no limiter, or another meaning when its
-/// content is written anew.
+/// If an error has no place in the file, or an accepted file no limiter, or another meaning when
+/// its content is written anew.
 pub fn run(data: &[u8]) -> Reached {
     match policy_file::from_bytes(Path::new(NAME), data.to_vec()) {
         Err(error) => {

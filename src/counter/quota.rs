@@ -196,8 +196,8 @@ impl Counter for Quota {
         if broken(Breakage::NoFreeze) {
             return self.word.load(Acquire);
         }
-        // Release: no exchange can succeed after this, and whoever meets the mark sees the array that
-        // the word is moved for. Model: budget_move_against_charge with NoFreeze and
+        // Release: no exchange can succeed after this, and whoever meets the mark sees the array
+        // that the word is moved for. Model: budget_move_against_charge with NoFreeze and
         // QuotaFreezeRelaxed.
         self.word.fetch_or(MOVED, ordering(Breakage::QuotaFreezeRelaxed, Release)) & !MOVED
     }

@@ -28,8 +28,8 @@ use crate::breakage::{Breakage, broken, ordering};
 use crate::retries::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
 
-/// Rings up to this length are scanned as a whole, without a branch; longer ones only where they are
-/// live.
+/// Rings up to this length are scanned as a whole, without a branch; longer ones only where they
+/// are live.
 pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
 
 /// The words as they were before the top was looked for: none, but in the twins that count them.
@@ -388,8 +388,8 @@ impl<const R: usize> Counter for Ring<R> {
             if broken(Breakage::NoFreeze) {
                 return self.words[place].load(Acquire);
             }
-            // Release: no exchange can succeed after this, and whoever meets the mark sees the array
-            // that the word is moved for. Pairs with `top` and `change`. Models:
+            // Release: no exchange can succeed after this, and whoever meets the mark sees the
+            // array that the word is moved for. Pairs with `top` and `change`. Models:
             // move_against_charge with NoFreeze and FreezeRelaxed, move_against_seal with
             // FreezeHeadOnly.
             self.words[place].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release))

@@ -1,10 +1,11 @@
-//! How a sliding window is laid on a ring: the unit of time, the window and the cells in such units.
+//! How a sliding window is laid on a ring: the unit of time, the window and the cells in such
+//! units.
 //!
 //! An exact policy takes the finest decimal unit (1 ns, 10 ns, 100 ns, ...) whose window fits eight
-//! times into the word's time field: 1 ns up to windows of days. Clock readings are cut to the unit.
-//! A bucketed policy takes the coarsest decimal unit that still divides each bucket's span by 1024,
-//! since a coarse unit lets the time field last longer; one unit is added to its window, so that
-//! what the cut takes off is never given away.
+//! times into the word's time field: 1 ns up to windows of days. Clock readings are cut to the
+//! unit. A bucketed policy takes the coarsest decimal unit that still divides each bucket's span by
+//! 1024, since a coarse unit lets the time field last longer; one unit is added to its window, so
+//! that what the cut takes off is never given away.
 
 use super::reciprocal::Reciprocal;
 use super::word::{Live, WordFormat};

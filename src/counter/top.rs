@@ -11,8 +11,8 @@ pub(crate) struct Seen {
     pub(crate) word: u64,
 }
 
-/// The newest bucket and the word after it, which is the oldest, as one charge saw them. Times count
-/// from the array's origin.
+/// The newest bucket and the word after it, which is the oldest, as one charge saw them. Times
+/// count from the array's origin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Top {
     pub(crate) head: Seen,

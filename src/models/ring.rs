@@ -286,8 +286,8 @@ fn refund_and_again() {
     caught_in_one("refund_and_again", None, Breakage::HeadSeenTwice, body);
 }
 
-/// A bucket that is opened meanwhile keeps its units: they still count when what was given back would
-/// be gone anyway.
+/// A bucket that is opened meanwhile keeps its units: they still count when what was given back
+/// would be gone anyway.
 #[test]
 fn refund_against_opening() {
     let body = |swap: bool| {
@@ -320,7 +320,8 @@ fn refund_against_opening() {
 }
 
 /// A denial that mixes a high and a later reading: 5 are given back, then 5 are charged in a new
-/// cell; at no instant are more than 6 used, so nobody is told of more, and 5 more always have room.
+/// cell; at no instant are more than 6 used, so nobody is told of more, and 5 more always have
+/// room.
 fn denial_of(cost: u64) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = 11;

@@ -1,5 +1,5 @@
-//! What is known of reservations while calls are put in order: when each was charged first and last,
-//! and what of it is still on its way back.
+//! What is known of reservations while calls are put in order: when each was charged first and
+//! last, and what of it is still on its way back.
 
 /// One reservation, or one refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

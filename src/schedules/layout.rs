@@ -50,8 +50,8 @@ pub(super) struct Layout {
     pub(super) most_cost: u64,
     /// The most calls before the threads begin.
     pub(super) before: u64,
-    /// Whether the clock goes on by the least step before each call, so that the ring turns at nearly
-    /// every charge.
+    /// Whether the clock goes on by the least step before each call, so that the ring turns at
+    /// nearly every charge.
     pub(super) turns: bool,
 }
 

@@ -2,9 +2,9 @@
 //! time.
 //!
 //! The models of loom explore one race each, to the end and with weak orderings. Here many races
-//! meet in one small limiter: all verbs on windows, buckets and budgets, in one layer and in several.
-//! The checker runs one thread at a time and lets each see all that was written before: it finds
-//! wrong orders of steps, never a wrong ordering of one access.
+//! meet in one small limiter: all verbs on windows, buckets and budgets, in one layer and in
+//! several. The checker runs one thread at a time and lets each see all that was written before: it
+//! finds wrong orders of steps, never a wrong ordering of one access.
 //!
 //! Two contracts are held apart:
 //! - [`never_over`] looks at what was recorded alone: no window and no period holds more than the

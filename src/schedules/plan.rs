@@ -4,8 +4,8 @@ use super::layout::{Layout, MOST_LAYERS, Verb};
 use crate::Reservation;
 use shuttle::rand::{Rng, thread_rng};
 
-/// A number below `bound`, drawn from the schedule's own source, so that a schedule replays with the
-/// same calls.
+/// A number below `bound`, drawn from the schedule's own source, so that a schedule replays with
+/// the same calls.
 pub(super) fn below(bound: u64) -> u64 {
     thread_rng().gen_range(0..bound)
 }

@@ -28,8 +28,8 @@ pub(super) struct Scene {
     pub(super) history: History,
     /// A step that the schedule sees, between one call and the next.
     between: AtomicU64,
-    /// Answers that are wrong in themselves. The contracts speak first: what comes of such an answer
-    /// shows them broken as well.
+    /// Answers that are wrong in themselves. The contracts speak first: what comes of such an
+    /// answer shows them broken as well.
     complaints: Mutex<Vec<(&'static str, String)>>,
 }
 

@@ -18,8 +18,8 @@ use std::ptr;
 
 /// A table is said to be large when it has this many times the homes of the first array.
 const LARGE: usize = 4;
-/// Without memory so many new keys are refused for one that tries to renew a full array, which takes
-/// a census.
+/// Without memory so many new keys are refused for one that tries to renew a full array, which
+/// takes a census.
 const RENEWAL_EVERY: u64 = 256;
 
 #[derive(Debug)]

@@ -44,8 +44,8 @@ impl Memory {
     ///
     /// Asked only of an array that is here to stay: the system then makes huge pages of small ones
     /// beside the program. If it were asked at once, whoever touches the first byte of a huge page
-    /// would wait until all of it is cleared, 0.2 ms, and 4 ms in a virtual machine without memory at
-    /// hand; and while small ones are copied, page faults of other threads wait.
+    /// would wait until all of it is cleared, 0.2 ms, and 4 ms in a virtual machine without memory
+    /// at hand; and while small ones are copied, page faults of other threads wait.
     pub(crate) fn settle(&self, dense: usize) {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self
@@ -84,9 +84,9 @@ impl Memory {
         }
     }
 
-    /// Gives a piece back to the system, from the end on, and returns whether any is left. What lies
-    /// beyond the `dense` bytes was hardly touched and goes at once. What it held is gone; the block
-    /// must not be read any more.
+    /// Gives a piece back to the system, from the end on, and returns whether any is left. What
+    /// lies beyond the `dense` bytes was hardly touched and goes at once. What it held is gone; the
+    /// block must not be read any more.
     pub(crate) fn shed(&mut self, dense: usize) -> bool {
         match self {
             Memory::Heap { .. } => false,

@@ -134,9 +134,9 @@ impl<C: Counter> Table<C> {
         .unwrap_or_else(|| absent(request))
     }
 
-    /// Gives up to `amount` back of the charge `from` and later ones of its maker, or of all; returns
-    /// how much it was. Nothing if the key may have been evicted since: those units were forgiven
-    /// then, and what is there now are others.
+    /// Gives up to `amount` back of the charge `from` and later ones of its maker, or of all;
+    /// returns how much it was. Nothing if the key may have been evicted since: those units were
+    /// forgiven then, and what is there now are others.
     pub(crate) fn give_back(
         &self,
         key: KeyId,

@@ -14,7 +14,8 @@ pub(super) fn prefetch<T>(value: &T) {
     }
 }
 
-/// Asks for the first line of what follows `value` in memory, unless it is likely to be the same one.
+/// Asks for the first line of what follows `value` in memory, unless it is likely to be the same
+/// one.
 #[inline(always)]
 pub(super) fn prefetch_next<T>(value: &T) {
     if size_of::<T>() >= LINE {

@@ -34,7 +34,8 @@ mod epoch {
         pub(crate) unsafe fn retire<T: Shed + 'static>(&self, value: *mut T) {
             RETIRED.fetch_add(1, Relaxed);
             let free = move || {
-                // SAFETY: the caller's promise; the epoch has passed every thread that could read it.
+                // SAFETY: the caller's promise; the epoch has passed every thread that could read
+                // it.
                 let mut value = unsafe { Box::from_raw(value) };
                 if value.shed() {
                     // The rest some pins later, by whoever pins then.
@@ -43,7 +44,8 @@ mod epoch {
                 }
                 RETIRED.fetch_sub(1, Relaxed);
             };
-            // SAFETY: the closure owns nothing of the caller's stack, and an array may be freed by any thread.
+            // SAFETY: the closure owns nothing of the caller's stack, and an array may be freed by
+            // any thread.
             unsafe { self.0.defer_unchecked(free) };
             // An array is large and retired seldom: do not let it wait in a thread's own bag.
             self.flush();
@@ -69,8 +71,8 @@ mod epoch {
         collect(1);
     }
 
-    /// Frees what no guard holds any more, a few pieces, as long as anything is retired. Else it does
-    /// not even pin, which allocates in a thread that has not done so before.
+    /// Frees what no guard holds any more, a few pieces, as long as anything is retired. Else it
+    /// does not even pin, which allocates in a thread that has not done so before.
     pub(crate) fn collect(rounds: usize) {
         for _ in 0..rounds {
             // Relaxed: a hint.

@@ -6,7 +6,8 @@
 //!
 //! A denial tells when its cost fits. Just before, charges for more than the limit less its cost
 //! count. Each of them lies in the window before (a bucket's charges expire together, less than its
-//! span late) and was recorded when the denial was decided. So an exact policy was full to the unit.
+//! span late) and was recorded when the denial was decided. So an exact policy was full to the
+//! unit.
 
 /// A charge that was admitted, and the time that it was recorded at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! The account: it knows what the limiter has answered and nothing else, and holds it to its laws.
 //!
-//! Every admitted charge is written down with the time at which the answer says it was recorded. What
-//! is given back is taken from what the client was charged last, so that the account never holds more
-//! than what was truly used and is still reserved: no window may hold less. Where nothing was given
-//! back it may not hold more either, but for the slack of a bucket.
+//! Every admitted charge is written down with the time at which the answer says it was recorded.
+//! What is given back is taken from what the client was charged last, so that the account never
+//! holds more than what was truly used and is still reserved: no window may hold less. Where
+//! nothing was given back it may not hold more either, but for the slack of a bucket.
 //!
 //! A thread whose clock is late is answered as of a time that some clock has shown: which one, the
 //! account does not know. Then what is told must lie between the answers for both.

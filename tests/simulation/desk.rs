@@ -302,7 +302,8 @@ impl<'l> Counters<'l> {
         self.account.set_limit(rule, limit);
     }
 
-    /// The last nanosecond of a key's budget and the first of the next: spent to the unit, and whole.
+    /// The last nanosecond of a key's budget and the first of the next: spent to the unit, and
+    /// whole.
     pub fn midnight(&mut self, key: u64, last: Now) {
         let desk = self.at(last);
         let left = self.look(&desk, &[(BUDGET, key, 0)])[0].remaining;

@@ -1,8 +1,9 @@
 //! What the limiter may answer: exactly what the textbook says, or between two textbooks.
 //!
-//! Both hold the charges that the limiter has made. In the *early* one they expire as they should: no
-//! policy may count less. In the *late* one they expire as late as a bucket may keep them: no policy
-//! may count more. Where a policy is exact the two are one, and the answer is the textbook's.
+//! Both hold the charges that the limiter has made. In the *early* one they expire as they should:
+//! no policy may count less. In the *late* one they expire as late as a bucket may keep them: no
+//! policy may count more. Where a policy is exact the two are one, and the answer is the
+//! textbook's.
 //!
 //! After refunds and forced charges a key of an exact policy can have more times than its ring has
 //! words. Then it merges two, and may hold a charge longer than the log until both have passed; how
@@ -182,8 +183,8 @@ impl Books {
         self.early.give_back_last(now, part, amount);
     }
 
-    /// What the limiter gave back of a reservation. Whichever units these were, no more is left than
-    /// without the oldest.
+    /// What the limiter gave back of a reservation. Whichever units these were, no more is left
+    /// than without the oldest.
     pub fn gave_back(&mut self, now: u64, (rule, key): Counter, given: u64) {
         self.late.refund(now, rule, key, given);
     }

@@ -165,8 +165,8 @@ pub enum Call {
     /// So often, each time a unit later, one is charged to a key and mostly given back: more times
     /// than a ring has words.
     Flap(usize, u64, u64),
-    /// A key reserves one unit, strangers fill the table and may evict it, it is charged again, and the
-    /// reservation is cancelled: so many rounds, each with other strangers.
+    /// A key reserves one unit, strangers fill the table and may evict it, it is charged again, and
+    /// the reservation is cancelled: so many rounds, each with other strangers.
     Squeeze(usize, u64, u64, usize),
     /// So many keys from one on are charged, each so much.
     Crowd(usize, u64, u64, u64),
@@ -234,8 +234,8 @@ impl ReferenceStateMachine for Scene {
         scene
     }
 
-    /// Whether there is all that the call names: fewer policies, threads and reservations may be left
-    /// when a failure is shrunk.
+    /// Whether there is all that the call names: fewer policies, threads and reservations may be
+    /// left when a failure is shrunk.
     fn preconditions(scene: &Scene, Transition { thread, call }: &Transition) -> bool {
         let shapes = &scene.config.shapes;
         let named = match call {

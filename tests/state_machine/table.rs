@@ -143,8 +143,8 @@ impl World {
         }
     }
 
-    /// Keys that a renewal has dropped though they were live start anew, and none was given more than
-    /// the allowance in a window.
+    /// Keys that a renewal has dropped though they were live start anew, and none was given more
+    /// than the allowance in a window.
     fn look_for_evicted(&mut self, now: u64, rule: usize) {
         let allowance = self.tables.allowance(rule).unwrap();
         for key in self.books.early.keys(rule) {

@@ -136,8 +136,8 @@ impl World {
         self.look_at_tables(now);
     }
 
-    /// Limits cut as the limiter cuts them. A table that may be full is asked for one key a request,
-    /// so that a refusal tells which.
+    /// Limits cut as the limiter cuts them. A table that may be full is asked for one key a
+    /// request, so that a refusal tells which.
     fn lines(&self, lines: &[Line]) -> Vec<Line> {
         let line = |&(rule, key, cost, limit): &Line| {
             let first = lines.iter().find(|line| line.0 == rule).map_or(key, |line| line.1);
@@ -219,8 +219,8 @@ impl World {
         assert!(reset == 0 || used(now + reset - 1) > 0, "nothing is used before reset_after");
     }
 
-    /// Those of the lines that were counted: a policy that lets new keys pass where its table is full
-    /// counts nothing of them.
+    /// Those of the lines that were counted: a policy that lets new keys pass where its table is
+    /// full counts nothing of them.
     fn counted(&self, now: u64, lines: &[Line], decision: &Decision, before: &Uses) -> Vec<Line> {
         let mut after = if decision.table_full { self.uses(now, lines) } else { Uses::new() };
         let counted = |&(rule, key, cost, limit): &Line| {

@@ -1,5 +1,5 @@
-//! Scenes whose answers were worked out by hand: months, full tables, requests and configurations that
-//! are none.
+//! Scenes whose answers were worked out by hand: months, full tables, requests and configurations
+//! that are none.
 
 use super::author::{Author, SECOND};
 use super::format::*;

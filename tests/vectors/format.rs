@@ -1,5 +1,5 @@
-//! What a scene of the vectors is: a limiter, calls at times, and what each must answer; as JSON, and
-//! as the plain lines that programs in other languages read and print.
+//! What a scene of the vectors is: a limiter, calls at times, and what each must answer; as JSON,
+//! and as the plain lines that programs in other languages read and print.
 #![allow(dead_code, reason = "each language takes what it needs")]
 
 use serde::{Deserialize, Serialize};
@@ -178,7 +178,8 @@ pub fn from_json(path: &Path) -> Vec<Scene> {
 }
 
 impl Scene {
-    /// What a program reads: the limiter, then its calls. Texts are in hexadecimal digits after an x.
+    /// What a program reads: the limiter, then its calls. Texts are in hexadecimal digits after an
+    /// x.
     pub fn script(&self) -> String {
         let Setup { max_keys, overflow, policies } = &self.limiter;
         let mut script = format!("limiter {} {}\n", max_keys.unwrap_or_default(), Mode(*overflow));

@@ -143,8 +143,8 @@ fn change_reservation(author: &mut Author, dice: &mut Dice, how: u64) {
     }
 }
 
-/// What the limiter itself has answered, held to the laws: it admits nothing that the textbook would
-/// refuse, and a wait is neither too short nor too long.
+/// What the limiter itself has answered, held to the laws: it admits nothing that the textbook
+/// would refuse, and a wait is neither too short nor too long.
 fn bucketed(name: &str, policies: Vec<Policy>, calls: usize, seed: u64) -> Scene {
     let mut dice = Dice(seed);
     let mut author = Author::new(name, setup(policies));

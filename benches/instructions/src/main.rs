@@ -2,8 +2,8 @@
 //! `instructions KIND TIMES`. `instructions` alone prints the kinds.
 //!
 //! What is counted is the function `counted` and everything it calls. Keys are hashed under fixed
-//! seeds and times are the caller's, so that every run takes the same way; but for `one_shot`, which
-//! reads the clock.
+//! seeds and times are the caller's, so that every run takes the same way; but for `one_shot`,
+//! which reads the clock.
 
 mod work;
 

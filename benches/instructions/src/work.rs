@@ -15,7 +15,8 @@ const BATCH: u64 = 32;
 /// A kind's name, and what does it so many times and tells how many were allowed.
 pub type Kind = (&'static str, fn(u64) -> u64);
 
-/// Admitted is a request of a known key with room in a window of 7 words, unless the name says more.
+/// Admitted is a request of a known key with room in a window of 7 words, unless the name says
+/// more.
 pub const KINDS: &[Kind] = &[
     ("one_shot", one_shot),
     ("in_session", in_session),

@@ -93,8 +93,9 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     let aims = outcomes.iter().flat_map(|outcome| &outcome.shown).map(aim_cells);
     let mut text = format!("{}; {keys}.\n\n", machine());
     text += &rows(&AIMS_HEAD, aims);
-    text +=
-        "\nMedians; times in nanoseconds of wall time per decision of all threads together.\n\n";
+    text += "\nMedians; nanoseconds of wall time per decision of all threads together, but under `worst`\n\
+         nanoseconds on the processor of the worst call, and under `bytes` bytes a key. `disturbed` is\n\
+         the share of turns in which a thread was set aside.\n\n";
     text += &figures(outcomes);
     text += "\n";
     let promises = limiters().map(|(name, promises)| {
@@ -124,7 +125,12 @@ fn figures(outcomes: &[Outcome]) -> String {
         cells.extend(outcomes.iter().map(cell));
         cells
     };
-    rows(&head, names.into_iter().map(row))
+    let share = |outcome: &Outcome| match outcome.disturbed {
+        Some(share) => format!("{:.0} %", share * 100.0),
+        None => String::new(),
+    };
+    let disturbed = [vec!["*disturbed*".into()], outcomes.iter().map(share).collect()].concat();
+    rows(&head, names.into_iter().map(row).chain([disturbed]))
 }
 
 fn rows(head: &[&str], rows: impl Iterator<Item = impl AsRef<[String]>>) -> String {

@@ -17,8 +17,9 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Runs the peers of these names. A new process each time gives every peer an allocator that nobody has used and
-    /// memory that is its own to count; taking turns spreads what else the machine does over all.
+    /// Runs the peers of these names. A new process each time gives every peer an allocator that
+    /// nobody has used and memory that is its own to count; taking turns spreads what else the
+    /// machine does over all.
     ///
     /// # Errors
     /// If a child cannot be started, fails, or answers with something else.

@@ -73,8 +73,8 @@ pub struct Scene {
     pub aims: Vec<Aim>,
 }
 
-/// Puts contenders on stage that do the same work: each limiter is made by one setting and asked for
-/// the same keys before.
+/// Puts contenders on stage that do the same work: each limiter is made by one setting and asked
+/// for the same keys before.
 #[derive(Debug)]
 pub(crate) struct Stage<K> {
     pub(crate) setting: Setting,

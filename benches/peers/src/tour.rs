@@ -4,7 +4,8 @@ use crate::keys::{KeyKind, key};
 use std::sync::Arc;
 
 /// Keys in the order in which they are visited, over and over: packed one after the other (texts as
-/// the allocator packs them), so that reading them costs next to nothing and what is measured is the limiter.
+/// the allocator packs them), so that reading them costs next to nothing and what is measured is
+/// the limiter.
 #[derive(Debug)]
 pub struct Tour<K> {
     keys: Arc<[K]>,

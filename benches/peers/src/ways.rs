@@ -71,7 +71,8 @@ impl Own {
         self.limiter.check(&[self.policy.charge(key.borrowed(), 1)]).is_allowed()
     }
 
-    /// Moves what is on the move, and gives back what is left behind, as a host does in idle moments.
+    /// Moves what is on the move, and gives back what is left behind, as a host does in idle
+    /// moments.
     pub fn settle(&self) {
         settle(&self.limiter);
     }

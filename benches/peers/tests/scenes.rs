@@ -7,8 +7,8 @@ use tollgate_peers::{KeyKind, Outcome, Turns};
 const TINY: Size =
     Size { million: 2000, ten_million: 3000, new: 1000, block: 1 << 20, turns: 1, rounds: 1 };
 
-/// A slice ends with a panic if requests are denied where they ought to be admitted, or the other way
-/// round; the aims end with one if they are about a contender that is not there.
+/// A slice ends with a panic if requests are denied where they ought to be admitted, or the other
+/// way round; the aims end with one if they are about a contender that is not there.
 fn play<K: KeyKind>() -> usize {
     let mut contenders = 0;
     for entry in scenes::all::<K>() {

@@ -1,4 +1,5 @@
-//! Common and Combined Log Format: `host ident user [time] "request" status bytes`, and what follows.
+//! Common and Combined Log Format: `host ident user [time] "request" status bytes`, and what
+//! follows.
 
 use super::lines::Line;
 use super::{Parsed, Parser, Reason, Request, Values, time};

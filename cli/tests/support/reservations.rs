@@ -1,5 +1,5 @@
-//! The textbook of reservations: a log of every charge under one policy and one key, at its estimate
-//! until its request is over, and at its cost from then on.
+//! The textbook of reservations: a log of every charge under one policy and one key, at its
+//! estimate until its request is over, and at its cost from then on.
 
 use super::civil;
 use super::textbook::Rate;

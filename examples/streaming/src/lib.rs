@@ -1,10 +1,10 @@
 //! A completion that is streamed token by token and paid as it goes.
 //!
 //! What an answer will cost is not known when it begins. Reserving the most that it may cost would
-//! lock money up that others could spend; charging it at the end would let many streams run over one
-//! budget together. So each stream reserves its prompt and a first step of [`STEP`] tokens, reserves
-//! the next step when that is used up, and stops in the middle when there is no room for it. In the
-//! end it pays what was sent: see [`Paid`].
+//! lock money up that others could spend; charging it at the end would let many streams run over
+//! one budget together. So each stream reserves its prompt and a first step of [`STEP`] tokens,
+//! reserves the next step when that is used up, and stops in the middle when there is no room for
+//! it. In the end it pays what was sent: see [`Paid`].
 //!
 //! [`router`] is the whole server. It answers `POST /complete` with server-sent events: `token` for
 //! each, and as the last one either `done` or `stop`.
@@ -64,7 +64,8 @@ pub fn router(gate: Arc<Gate>, model: Model) -> Router {
 /// # Errors
 /// None today: the server goes on when a connection fails.
 pub async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()> {
-    // A token is a tiny segment, which the system would hold back until the one before is acknowledged.
+    // A token is a tiny segment, which the system would hold back until the one before is
+    // acknowledged.
     let listener = listener.tap_io(|connection| {
         // Without it the tokens only come in clumps.
         let _ = connection.set_nodelay(true);

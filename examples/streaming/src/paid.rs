@@ -8,20 +8,20 @@ use tollgate::{Layer, Reservation, http};
 
 /// How many tokens are reserved at a time.
 ///
-/// A small step locks little of the budget up that other streams of the user could have; a large one
-/// asks the limiter less often. A stream stops as soon as there is no room for a whole step, so less
-/// than one is left over. Tokens count from when they were reserved: a slow model may say up to a
-/// step of them when their minute has passed.
+/// A small step locks little of the budget up that other streams of the user could have; a large
+/// one asks the limiter less often. A stream stops as soon as there is no room for a whole step, so
+/// less than one is left over. Tokens count from when they were reserved: a slow model may say up
+/// to a step of them when their minute has passed.
 pub const STEP: u64 = 64;
 
 /// What one stream has reserved and sent.
 ///
-/// A [`Reservation`] does nothing when it is dropped: it is plain data that holds no limiter to give
-/// anything back to, and it cannot know what was really used. Giving all back would make every
+/// A [`Reservation`] does nothing when it is dropped: it is plain data that holds no limiter to
+/// give anything back to, and it cannot know what was really used. Giving all back would make every
 /// answer free whose reader hangs up just before its end; keeping all is the safe side, and is what
-/// happens. The server does know what it has sent. So this guard settles to that when it is dropped:
-/// at the end of the stream, at a hang-up (the server then drops the response's body, and the guard
-/// with it) and when a task panics.
+/// happens. The server does know what it has sent. So this guard settles to that when it is
+/// dropped: at the end of the stream, at a hang-up (the server then drops the response's body, and
+/// the guard with it) and when a task panics.
 #[derive(Debug)]
 pub struct Paid {
     gate: Arc<Gate>,

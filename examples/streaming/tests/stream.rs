@@ -1,5 +1,5 @@
-//! What a streamed answer costs, seen by clients over real connections. No test sleeps: the clock is
-//! turned by hand, and the model says its tokens at once or when it is permitted to.
+//! What a streamed answer costs, seen by clients over real connections. No test sleeps: the clock
+//! is turned by hand, and the model says its tokens at once or when it is permitted to.
 
 mod client;
 
@@ -161,8 +161,8 @@ async fn a_client_that_hangs_up_pays_for_what_it_was_sent() {
         for _ in 0..length {
             assert_eq!(answer.event().await.map(|event| event.name).as_deref(), Some("token"));
         }
-        // All that was sent is received, and the next token is waited for: under a reservation, which
-        // the server makes soon if it is one of another step.
+        // All that was sent is received, and the next token is waited for: under a reservation,
+        // which the server makes soon if it is one of another step.
         let held = cost(&[(length / STEP + 1) * STEP]);
         until(|| server.used() == held).await;
         drop(answer);

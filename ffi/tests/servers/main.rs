@@ -1,6 +1,6 @@
-//! The servers of `examples/servers`, asked from outside over real connections: what they let through
-//! is what their limits allow, and who obeys `Retry-After` is let in. `.ci/servers` builds them and
-//! runs this; their paths are in `TOLLGATE_SERVERS`.
+//! The servers of `examples/servers`, asked from outside over real connections: what they let
+//! through is what their limits allow, and who obeys `Retry-After` is let in. `.ci/servers` builds
+//! them and runs this; their paths are in `TOLLGATE_SERVERS`.
 
 mod client;
 mod load;
@@ -73,7 +73,8 @@ fn by_tokens() -> Vec<Group> {
     (1..).zip(["eve", "fay", "guy", "hal"]).map(group).collect()
 }
 
-/// What was denied for its tokens was charged nowhere: the address and the user of it have the rest.
+/// What was denied for its tokens was charged nowhere: the address and the user of it have the
+/// rest.
 fn all_or_nothing() -> Vec<Group> {
     let address = Group {
         user: None,
@@ -139,8 +140,8 @@ fn each_key_gets_its_limit() {
 /// Users of a short window, each on a connection of their own, until three times refused.
 const SHORT: Limits = Limits { address: 1_000_000, user: 5, tokens: 1_000_000, window_ms: 1_500 };
 
-/// Asks until there is no room, waits as `patience` makes of the wait that was told, and asks again;
-/// three times. Meanwhile no window has more than the limit.
+/// Asks until there is no room, waits as `patience` makes of the wait that was told, and asks
+/// again; three times. Meanwhile no window has more than the limit.
 fn comes_back(
     client: &mut Client,
     limits: Limits,
@@ -162,7 +163,8 @@ fn comes_back(
                 }
                 status => return Err(format!("status {status}")),
             }
-            // This one was decided before it was received, the one so many before after it was sent.
+            // This one was decided before it was received, the one so many before after it was
+            // sent.
             sent.push_back(response.sent);
             if sent.len() as u64 > limits.user {
                 let first = sent.pop_front().unwrap_or(response.sent);
@@ -220,7 +222,8 @@ fn a_fault_is_noticed() {
         let mut client = Client::new(server.address, loopback(6, 2));
         let impatient = comes_back(&mut client, limits, "eve", |_| Duration::ZERO);
         assert_eq!(impatient, Err("denied after 0ns".to_owned()));
-        // Five are let through in every window of an hour: were the window shorter, it would be seen.
+        // Five are let through in every window of an hour: were the window shorter, it would be
+        // seen.
         let shorter = Server::start(&program, SHORT);
         let mut client = Client::new(shorter.address, loopback(6, 3));
         let over = comes_back(&mut client, limits, "eve", |wait| wait);

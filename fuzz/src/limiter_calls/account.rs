@@ -1,12 +1,12 @@
 //! An account of what was charged, kept without looking into the limiter.
 //!
-//! A charge's recorded time is the clock's reading, or the key's newest charge where that is later. Only
-//! when a table was renewed may it be any time up to the latest reading that the limiter was given. So
-//! each charge has an earliest and a latest time, a key has spent *at least* what surely counts at every
-//! time that a request may be decided at, and *at most* what may count at any.
+//! A charge's recorded time is the clock's reading, or the key's newest charge where that is later.
+//! Only when a table was renewed may it be any time up to the latest reading that the limiter was
+//! given. So each charge has an earliest and a latest time, a key has spent *at least* what surely
+//! counts at every time that a request may be decided at, and *at most* what may count at any.
 //!
-//! What was given back is taken off where that leaves least for later: off the newest charges. So the
-//! account never says more than was spent, and may say less.
+//! What was given back is taken off where that leaves least for later: off the newest charges. So
+//! the account never says more than was spent, and may say less.
 
 use super::config::{Setting, Stretch};
 use jiff::Timestamp;

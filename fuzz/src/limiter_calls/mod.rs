@@ -1,5 +1,6 @@
-//! Any configuration, and any calls of what it makes: nothing panics and nothing wraps, errors come when
-//! the limiter is built, no key is over its limit, and every answer is what the documentation says.
+//! Any configuration, and any calls of what it makes: nothing panics and nothing wraps, errors come
+//! when the limiter is built, no key is over its limit, and every answer is what the documentation
+//! says.
 
 mod account;
 mod config;

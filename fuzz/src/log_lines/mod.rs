@@ -78,8 +78,8 @@ impl Choice {
 type Read<'p> = (Result<Unparsable, Failure>, Witness<'p>);
 
 /// # Panics
-/// If the log is read wrongly, or not alike when it is packed, or shown in a way that a terminal or a
-/// browser could take for more than text.
+/// If the log is read wrongly, or not alike when it is packed, or shown in a way that a terminal or
+/// a browser could take for more than text.
 pub fn run(data: &[u8]) -> Reached {
     let Some((first, log)) = data.split_first() else { return Reached::new() };
     let choice = Choice::new(*first);

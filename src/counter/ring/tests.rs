@@ -388,8 +388,8 @@ impl Bench {
     }
 }
 
-/// All words are in use but for a hole; one thread ends after it has sealed the head, and a late one
-/// comes: for each hole and each two times.
+/// All words are in use but for a hole; one thread ends after it has sealed the head, and a late
+/// one comes: for each hole and each two times.
 #[test]
 fn a_late_thread_behind_one_that_ended() {
     let limit = WORDS as u64;

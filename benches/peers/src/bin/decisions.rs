@@ -8,11 +8,11 @@
 //! cargo run --release -p tollgate-peers --bin decisions -- --markdown out.md --svg out.svg
 //! ```
 //!
-//! The contenders of a scene take turns in slices of some milliseconds, many rounds; what counts are
-//! medians over the rounds, and their ratios. Keys are texts of 16 letters unless told otherwise,
-//! inserted in another random order than they are visited, and their bytes lie in the order of the
-//! visits, so that the limiter is measured and not the reading of keys. Every answer is counted: a
-//! scene of admitted requests ends with a panic if requests are denied.
+//! The contenders of a scene take turns in slices of some milliseconds, many rounds; what counts
+//! are medians over the rounds, and their ratios. Keys are texts of 16 letters unless told
+//! otherwise, inserted in another random order than they are visited, and their bytes lie in the
+//! order of the visits, so that the limiter is measured and not the reading of keys. Every answer
+//! is counted: a scene of admitted requests ends with a panic if requests are denied.
 //!
 //! A tight loop lets the processor begin with the next decision before this one has ended: its
 //! figures are throughput. For a decision between other work see `growth load`.
@@ -112,7 +112,10 @@ fn run(options: &Options) -> io::Result<()> {
                     outcomes.push(outcome);
                 }
             }
-            Err(error) => result = Err(error),
+            Err(error) => {
+                eprintln!("{}: {error}", entry.name);
+                result = Err(error);
+            }
         }
     }
     println!("{}", report::aims(&outcomes));

@@ -1,5 +1,5 @@
-//! How long single decisions take while a limiter grows from empty to many live keys; or those about
-//! known keys, under load, while nothing moves and while new keys make it grow.
+//! How long single decisions take while a limiter grows from empty to many live keys; or those
+//! about known keys, under load, while nothing moves and while new keys make it grow.
 //!
 //! ```sh
 //! cargo run --release -p tollgate-peers --bin growth              # 10 million keys, 3 rounds
@@ -13,14 +13,16 @@
 //! a process of its own; reported are the medians over the rounds, and each round's worst call.
 //!
 //! `max on cpu` is the worst call without the time for which its thread was set aside; see
-//! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show what else is not the limiter's: `control-empty` the clock and
-//! the interruptions of this machine, `control-touch` what the system takes for handing out memory
-//! when each key touches one cache line of a table as large as the limiters have room for.
+//! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show what else is not the limiter's:
+//! `control-empty` the clock and the interruptions of this machine, `control-touch` what the system
+//! takes for handing out memory when each key touches one cache line of a table as large as the
+//! limiters have room for.
 //!
-//! Under load two threads ask all the time. One visits known keys at random, twice as often as there
-//! are keys, and each of its calls is timed; the other asks for known keys as well, or for new ones.
-//! A timed call includes about one of its two clock readings, and waits for its cache misses alone:
-//! it is what a decision between other work takes, and not the inverse of the throughput.
+//! Under load two threads ask all the time. One visits known keys at random, twice as often as
+//! there are keys, and each of its calls is timed; the other asks for known keys as well, or for
+//! new ones. A timed call includes about one of its two clock readings, and waits for its cache
+//! misses alone: it is what a decision between other work takes, and not the inverse of the
+//! throughput.
 //!
 //! `governor`'s map has four shards a core, so its worst call gets shorter with more cores;
 //! `rate-net` keeps its shards below a fixed size, and tollgate has none.

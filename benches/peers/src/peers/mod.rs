@@ -41,7 +41,8 @@ macro_rules! peers {
             &[$((<$peer as Peer<K>>::NAME, <$peer as Peer<K>>::PROMISES)),+]
         };
 
-        /// Does the task on the peer of this name, for keys of the kind `K`; `None` if there is none.
+        /// Does the task on the peer of this name, for keys of the kind `K`; `None` if there is
+        /// none.
         pub fn run<K: KeyKind, T: Task<K>>(name: &str, task: &T) -> Option<T::Report> {
             $(if name == <$peer as Peer<K>>::NAME {
                 return Some(task.run::<$peer>());

@@ -44,10 +44,11 @@ pub(super) fn parts<K: KeyKind>() -> Vec<Contender> {
     ]
 }
 
-/// What one word costs that two threads exchange: no two can count in one place more quickly.
+/// What one word costs that two threads exchange: no two threads can decide by exchanges in one
+/// place more quickly.
 pub(super) fn exchanges_of_one_word() -> Contender {
     let word = Arc::new(AtomicU64::new(0));
-    let works = [word.clone(), word].map(|word| work(move |_| raise(&word)));
+    let works = [word.clone(), word].map(|word| work(move || raise(&word)));
     Contender::new("exchange, two threads", Side::Floor, Answers::Admitted, works.into())
 }
 
@@ -56,8 +57,8 @@ pub(super) fn exchanges_of_one_word() -> Contender {
 #[derive(Debug, Default)]
 struct Line(AtomicU64);
 
-/// What lines cost that one thread alone exchanges, of so many for each of two: in one block, side by
-/// side at random as a table has its keys, and in two.
+/// What lines cost that one thread alone exchanges, of so many for each of two: in one block, side
+/// by side at random as a table has its keys, and in two.
 pub(super) fn exchanges_of_lines(each: usize) -> Vec<Contender> {
     let block = |lines| Arc::new((0..lines).map(|_| Line::default()).collect::<Box<[Line]>>());
     let both = block(2 * each);
@@ -76,16 +77,16 @@ pub(super) fn exchanges_of_lines(each: usize) -> Vec<Contender> {
 
 /// Exchanges these lines in turn.
 fn visit(lines: Arc<Box<[Line]>>, places: Vec<usize>) -> Work {
-    work(move |step| raise(&lines[places[step % places.len()]].0))
+    let mut place = 0;
+    work(move || {
+        raise(&lines[places[place]].0);
+        place = if place + 1 == places.len() { 0 } else { place + 1 };
+    })
 }
 
-fn work(mut step: impl FnMut(usize) + Send + 'static) -> Work {
-    let mut steps = 0;
+fn work(mut step: impl FnMut() + Send + 'static) -> Work {
     Box::new(move |count| {
-        for _ in 0..count {
-            step(steps);
-            steps += 1;
-        }
+        (0..count).for_each(|_| step());
         count
     })
 }
