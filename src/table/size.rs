@@ -69,7 +69,43 @@ impl Size {
     }
 }
 
-/// The room of an array with so many homes.
+/// The room of a dense array with so many homes.
 fn room_of(homes: usize) -> usize {
     homes / 4 * 3
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The first array is dense, since most limiters stay small; then few keys lie apart.
+    #[test]
+    fn few_keys_lie_apart() {
+        let homes = |room| Size::for_room(room, 0, FINE_CHUNK).homes;
+        for (room, each) in [(1, 1), (192, 1), (193, 4), (4096, 4), (4097, 1), (1 << 20, 1)] {
+            let dense = room + room / 3 + 1;
+            assert_eq!(homes(room), if each == 4 { 4 * room + 1 } else { dense }, "{room}");
+        }
+        assert_eq!(Size::first(1 << 20).room, 192);
+        assert_eq!(Size::first(5).room, 5);
+    }
+
+    proptest! {
+        /// A probe finds an end, a known key its place; and what is live has room, and as much
+        /// again as comes while it is moved.
+        #[test]
+        fn the_next_array_holds_what_is_moved(
+            room in 1usize..1 << 24, share in 0.0f64..=1.0, idle in 0.0f64..=1.0,
+        ) {
+            let size = Size::for_room(room, 0, FINE_CHUNK);
+            let claimed = (room as f64 * share) as usize;
+            let live = (claimed as f64 * idle) as usize;
+            let next = size.next(claimed, live, usize::MAX / 8);
+            prop_assert!(next.homes * 3 / 4 >= next.room);
+            prop_assert!(next.slots >= next.homes + next.room + claimed + THREADS);
+            prop_assert!(next.room >= live + size.homes.div_ceil(next.chunk));
+            prop_assert!(next.room >= live + live / 2);
+        }
+    }
 }

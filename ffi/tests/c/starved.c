@@ -16,6 +16,14 @@
 
 /* So many bytes, or more, are not to be had. */
 static size_t too_many = SIZE_MAX;
+/* How often memory, maps and threads were refused. */
+static unsigned blocks, maps, threads;
+
+static int is_refused(size_t size, unsigned *count) {
+    if (size < too_many) return 0;
+    *count += 1;
+    return 1;
+}
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -24,29 +32,34 @@ int __real_posix_memalign(void **block, size_t alignment, size_t size);
 void *__real_mmap64(void *at, size_t size, int access, int flags, int file, int64_t offset);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *with, void *(*run)(void *), void *on);
 
-void *__wrap_malloc(size_t size) { return size < too_many ? __real_malloc(size) : NULL; }
+void *__wrap_malloc(size_t size) { return is_refused(size, &blocks) ? NULL : __real_malloc(size); }
 
 void *__wrap_calloc(size_t count, size_t size) {
-    return count * size < too_many ? __real_calloc(count, size) : NULL;
+    const size_t all = count > 0 && size > SIZE_MAX / count ? SIZE_MAX : count * size;
+    return is_refused(all, &blocks) ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *block, size_t size) {
-    return size < too_many ? __real_realloc(block, size) : NULL;
+    return is_refused(size, &blocks) ? NULL : __real_realloc(block, size);
 }
 
 int __wrap_posix_memalign(void **block, size_t alignment, size_t size) {
-    return size < too_many ? __real_posix_memalign(block, alignment, size) : ENOMEM;
+    return is_refused(size, &blocks) ? ENOMEM : __real_posix_memalign(block, alignment, size);
 }
 
 void *__wrap_mmap64(void *at, size_t size, int access, int flags, int file, int64_t offset) {
-    if (size < too_many) return __real_mmap64(at, size, access, flags, file, offset);
+    if (!is_refused(size, &maps)) return __real_mmap64(at, size, access, flags, file, offset);
     errno = ENOMEM;
     return MAP_FAILED;
 }
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *with, void *(*run)(void *), void *on) {
-    return too_many == SIZE_MAX ? __real_pthread_create(thread, with, run, on) : EAGAIN;
+    if (too_many == SIZE_MAX) return __real_pthread_create(thread, with, run, on);
+    threads++;
+    return EAGAIN;
 }
+
+static void all_were_refused(void) { CHECK(blocks > 0 && maps > 0 && threads > 0); }
 
 static void starve(void) { too_many = 1024; }
 
@@ -91,6 +104,9 @@ static void take_all(void) {
         }
     }
 }
+
+/* The system does not tell. */
+static void all_were_refused(void) {}
 
 static void feed(void) {
     CHECK(setrlimit(RLIMIT_AS, &plenty) == 0);
@@ -184,5 +200,6 @@ int main(void) {
     a_limiter_needs_memory();
     a_thread_needs_a_stack();
     known_keys_go_on();
+    all_were_refused();
     return passed();
 }
