@@ -426,6 +426,25 @@ fn only_a_charge_opens() {
     assert!(bench.ring.is_open(), "a slot is never closed in its array");
 }
 
+/// What has seen a time after the cutoff is not dropped, whatever is still used: it may have forgotten
+/// what counts at the cutoff.
+#[test]
+fn a_later_time_is_not_dropped() {
+    let mut bench = Bench::new(20, 5, 100);
+    let now = bench.now;
+    for later in [0, 3] {
+        assert!(bench.charge(Request { now: now + later, cost: 1, limit: 5 }).admitted);
+    }
+    bench.ring.give_back(&bench.scale, bench.base, now + 3, None, &mut 1).unwrap();
+    let weight = |cutoff| {
+        let frozen = Snapshot::of(words(&bench.ring));
+        let weight = Small::frozen_weight(&frozen, &bench.scale, bench.base, cutoff);
+        assert_eq!(bench.ring.weight(&bench.scale, bench.base, cutoff), weight);
+        weight
+    };
+    assert_eq!([now + 2, now + 3, now + 22, now + 23].map(weight), [u64::MAX, 1, 1, 0]);
+}
+
 /// A debt beyond what a bucket can say is neither forgotten nor given back before it expires.
 #[test]
 fn an_unknown_debt_stays() {
