@@ -60,7 +60,7 @@ impl Size {
     /// Slots for `room` keys, for one more that each thread may let in at the same moment, and for
     /// `before` that are moved there whatever the room.
     fn for_room(room: usize, before: usize, chunk: usize) -> Self {
-        let is_few = (LEAST_ROOM + 1..=FEW).contains(&room);
+        let is_few = room > LEAST_ROOM && room <= FEW;
         let empty = if is_few { 3 * room } else { room / 3 };
         let homes = room.saturating_add(empty).saturating_add(1);
         let most = room.saturating_add(before).saturating_add(THREADS);
