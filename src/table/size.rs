@@ -14,7 +14,7 @@ const GREATEST_SHRINK: usize = 16;
 
 /// Up to so many keys an array has four homes for each and not 4/3: its keys may all be hot, and
 /// whoever walks over the slot of another one takes that line from the thread that writes it.
-const FEW: usize = if MODEL { 0 } else { 4096 };
+const FEW: usize = 4096;
 
 const MODEL: bool = cfg!(all(test, tollgate_model));
 
@@ -60,7 +60,7 @@ impl Size {
     /// Slots for `room` keys, for one more that each thread may let in at the same moment, and for
     /// `before` that are moved there whatever the room.
     fn for_room(room: usize, before: usize, chunk: usize) -> Self {
-        let is_few = room > LEAST_ROOM && room <= FEW;
+        let is_few = (LEAST_ROOM + 1..=FEW).contains(&room) && !MODEL;
         let empty = if is_few { 3 * room } else { room / 3 };
         let homes = room.saturating_add(empty).saturating_add(1);
         let most = room.saturating_add(before).saturating_add(THREADS);
