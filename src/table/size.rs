@@ -8,7 +8,7 @@ const FINE_CHUNK: usize = if MODEL { 1 } else { 16 };
 const COARSE_CHUNK: usize = if MODEL { 2 } else { 256 };
 /// Threads that insert at the same moment.
 const THREADS: usize = if MODEL { 8 } else { 256 };
-/// No array is smaller than this part of the one before. Keys that come back to life between the
+/// No array has less room than this part of the one before. Keys that come back to life between the
 /// census and the move are more than were counted: they still find short probes.
 const GREATEST_SHRINK: usize = 16;
 
@@ -46,7 +46,7 @@ impl Size {
     pub(crate) fn next(self, claimed: usize, live: usize, max_keys: usize) -> Self {
         let chunk = if live >= self.homes / 8 { FINE_CHUNK } else { COARSE_CHUNK };
         let moves = self.homes.div_ceil(chunk);
-        let least = room_of(self.homes / GREATEST_SHRINK).max(LEAST_ROOM);
+        let least = (self.room / GREATEST_SHRINK).max(LEAST_ROOM);
         let room = (live + live / 2).max(live + 2 * moves).max(least).min(max_keys);
         Self::for_room(room, claimed.max(self.room), chunk)
     }
@@ -67,11 +67,6 @@ impl Size {
         let slots = homes.saturating_add(most);
         Size { homes, slots, room, chunk }
     }
-}
-
-/// The room of a dense array with so many homes.
-fn room_of(homes: usize) -> usize {
-    homes / 4 * 3
 }
 
 #[cfg(all(test, not(tollgate_model)))]

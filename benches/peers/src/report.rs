@@ -88,7 +88,7 @@ fn limiters() -> impl Iterator<Item = &'static (&'static str, crate::peer::Promi
     peers::ALL.iter().filter(|(name, _)| !name.starts_with("control"))
 }
 
-/// All of it as Markdown: the aims, every figure, the promises.
+/// All of it as Markdown: the aims, every figure, what the scenes are, the promises.
 pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     let aims = outcomes.iter().flat_map(|outcome| &outcome.shown).map(aim_cells);
     let mut text = format!("{}; {keys}.\n\n", machine());
@@ -97,6 +97,10 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
          nanoseconds on the processor of the worst call, and under `bytes` bytes a key. `disturbed` is\n\
          the share of turns in which a thread was set aside.\n\n";
     text += &figures(outcomes);
+    text += "\n";
+    for outcome in outcomes {
+        text += &format!("- `{}`: {}\n", outcome.name, outcome.title);
+    }
     text += "\n";
     let promises = limiters().map(|(name, promises)| {
         [*name, promises.counting, promises.most, promises.memory, promises.waiting]
