@@ -47,13 +47,12 @@ impl Builder {
     /// new ones beyond is the [`overflow`](Self::overflow).
     ///
     /// This is a bound, not a size: memory follows the keys. An array has 4/3 of a slot for each
-    /// key that it has room for, but four from 193 to 4,096 keys, so that hot ones do not stand in
-    /// each other's way; it settles with room for 1 to 1.5 times the live keys; while keys move
-    /// from one array to the next there are two. A slot takes 16 bytes for a calendar policy, and 8
-    /// times the number of words plus one for a ring: 64 bytes at 7 words, 128 at 15, 1,024 at 127.
-    /// So a policy with 7 words and many keys takes 85 to 128 bytes a live key, twice that while it
-    /// moves, and never more than two arrays for `max_keys`. More address space is reserved than is
-    /// ever touched.
+    /// key that it has room for, and settles with room for 1 to 1.5 times the live keys; while keys
+    /// move from one array to the next there are two. A slot takes 16 bytes for a calendar policy,
+    /// and 8 times the number of words plus one for a ring: 64 bytes at 7 words, 128 at 15, 1,024
+    /// at 127. So a policy with 7 words takes 85 to 128 bytes a live key, twice that while it
+    /// moves, and never more than 171 bytes for each of `max_keys`. More address space is reserved
+    /// than is ever touched.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self

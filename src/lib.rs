@@ -50,14 +50,14 @@
 //! - **E. No allocation per request** about a known key. New keys make a table grow: now and then
 //!   one of them allocates the next array, and each of the following moves a small chunk into it.
 //! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) a
-//!   policy: at most two arrays, of 4/3 of a slot for each key that they have room for (four
-//!   slots from 193 to 4,096 keys), and those that a [`Session`] of before or a thread that is
-//!   stopped within a call still holds, or that are on their way back to the system. It goes back
-//!   when keys go idle, as new ones come, or by [`Limiter::maintain`]. At the bound expired keys
-//!   make room for new ones once they are an eighth of all, or when two windows have passed since
-//!   they last did; a sample tells, at most every 64th of a window, or once in a calendar period.
-//!   Until then new keys meet the policy's [`Overflow`]. Known keys are served as ever, but for
-//!   those that [`Overflow::EvictLightest`] may forgive a stated allowance.
+//!   policy: at most two arrays, of 4/3 of a slot for each key that they have room for, and those
+//!   that a [`Session`] of before or a thread that is stopped within a call still holds, or that
+//!   are on their way back to the system. It goes back when keys go idle, as new ones come, or by
+//!   [`Limiter::maintain`]. At the bound expired keys make room for new ones once they are an
+//!   eighth of all, or when two windows have passed since they last did; a sample tells, at most
+//!   every 64th of a window, or once in a calendar period. Until then new keys meet the policy's
+//!   [`Overflow`]. Known keys are served as ever, but for those that [`Overflow::EvictLightest`]
+//!   may forgive a stated allowance.
 //! - **G. Calendar budgets.** `used + cost <= limit` in each UTC hour, day or month, with an
 //!   optional fixed offset: exact, without a reset job. A wall clock that steps back over midnight
 //!   reopens nothing.

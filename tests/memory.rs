@@ -11,8 +11,6 @@ use tollgate::{Limiter, ManualClock, Now, Period, Policy, PolicyId, Stats};
 const SECOND: u64 = 1_000_000_000;
 /// Eight words: a key's id, and seven of a ring.
 const SLOT: usize = 64;
-/// Up to so much room an array is sparse.
-const FEW: usize = 4096;
 
 /// Resident memory is the whole process's, so one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -65,7 +63,7 @@ fn an_empty_table_is_small() {
 }
 
 /// All keys are live. However many have come, a settled array has 4/3 of a slot for each key that
-/// it has room for, four where those are few, and room for at most half as many again as there are.
+/// it has room for, and room for at most half as many again as there are.
 #[test]
 fn a_live_key_takes_what_the_formula_says() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -81,10 +79,7 @@ fn a_live_key_takes_what_the_formula_says() {
         settle(&limiter, SECOND);
         let (live, stats) = (key as usize + 1, stats(&limiter, id, SECOND));
         assert_eq!((stats.used_slots, stats.live_keys), (live, live));
-        let room = live * 3 / 2;
-        let sparse = if live <= FEW { room.min(FEW) * 4 } else { 0 };
-        let slots = sparse.max(room * 4 / 3);
-        let bound = slots * SLOT + fixed;
+        let bound = live * 3 / 2 * 4 / 3 * SLOT + fixed;
         assert!(stats.bytes <= bound, "{} bytes for {live} keys: {stats:?}", stats.bytes);
         assert!(stats.bytes >= stats.slots * SLOT && stats.slots * 3 / 4 >= live, "{stats:?}");
         let each = stats.bytes as f64 / live as f64;

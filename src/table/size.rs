@@ -8,13 +8,9 @@ const FINE_CHUNK: usize = if MODEL { 1 } else { 16 };
 const COARSE_CHUNK: usize = if MODEL { 2 } else { 256 };
 /// Threads that insert at the same moment.
 const THREADS: usize = if MODEL { 8 } else { 256 };
-/// No array has less room than this part of the one before. Keys that come back to life between the
+/// No array is smaller than this part of the one before. Keys that come back to life between the
 /// census and the move are more than were counted: they still find short probes.
 const GREATEST_SHRINK: usize = 16;
-
-/// Up to so many keys an array has four homes for each and not 4/3: its keys may all be hot, and
-/// whoever walks over the slot of another one takes that line from the thread that writes it.
-const FEW: usize = 4096;
 
 const MODEL: bool = cfg!(all(test, tollgate_model));
 
@@ -26,8 +22,8 @@ pub(crate) struct Size {
     /// All slots. Those after the homes take what spills over the end, and every key if all hashes
     /// pointed to the last home; their pages are hardly ever touched.
     pub(crate) slots: usize,
-    /// New keys are let in while there are fewer keys than this: three quarters of the homes at the
-    /// most, so that probes stay short.
+    /// New keys are let in while there are fewer keys than this: three quarters of the homes, so
+    /// that probes stay short.
     pub(crate) room: usize,
     /// Slots of the array before that one charge moves.
     pub(crate) chunk: usize,
@@ -46,7 +42,7 @@ impl Size {
     pub(crate) fn next(self, claimed: usize, live: usize, max_keys: usize) -> Self {
         let chunk = if live >= self.homes / 8 { FINE_CHUNK } else { COARSE_CHUNK };
         let moves = self.homes.div_ceil(chunk);
-        let least = (self.room / GREATEST_SHRINK).max(LEAST_ROOM);
+        let least = room_of(self.homes / GREATEST_SHRINK).max(LEAST_ROOM);
         let room = (live + live / 2).max(live + 2 * moves).max(least).min(max_keys);
         Self::for_room(room, claimed.max(self.room), chunk)
     }
@@ -60,13 +56,16 @@ impl Size {
     /// Slots for `room` keys, for one more that each thread may let in at the same moment, and for
     /// `before` that are moved there whatever the room.
     fn for_room(room: usize, before: usize, chunk: usize) -> Self {
-        let is_few = (LEAST_ROOM + 1..=FEW).contains(&room) && !MODEL;
-        let empty = if is_few { 3 * room } else { room / 3 };
-        let homes = room.saturating_add(empty).saturating_add(1);
+        let homes = room.saturating_add(room / 3).saturating_add(1);
         let most = room.saturating_add(before).saturating_add(THREADS);
         let slots = homes.saturating_add(most);
         Size { homes, slots, room, chunk }
     }
+}
+
+/// The room of an array with so many homes.
+fn room_of(homes: usize) -> usize {
+    homes / 4 * 3
 }
 
 #[cfg(all(test, not(tollgate_model)))]
@@ -74,14 +73,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The first array is dense, since most limiters stay small; then few keys lie apart.
     #[test]
-    fn few_keys_lie_apart() {
-        let homes = |room| Size::for_room(room, 0, FINE_CHUNK).homes;
-        for (room, each) in [(1, 1), (192, 1), (193, 4), (4096, 4), (4097, 1), (1 << 20, 1)] {
-            let dense = room + room / 3 + 1;
-            assert_eq!(homes(room), if each == 4 { 4 * room + 1 } else { dense }, "{room}");
-        }
+    fn the_first_array_is_small() {
         assert_eq!(Size::first(1 << 20).room, 192);
         assert_eq!(Size::first(5).room, 5);
     }

@@ -108,9 +108,7 @@ impl Table {
         assert!(stats.live_keys <= stats.used_slots, "{stats:?}");
         // A key that is just moving may be counted twice.
         assert!(stats.used_slots <= 2 * self.max_keys, "{stats:?}");
-        // 4/3 of a slot for each key, and four beyond the first array's 192 keys.
-        let empty = if self.max_keys <= 192 { self.max_keys / 3 } else { 3 * self.max_keys };
-        assert!(stats.slots <= self.max_keys + empty + 1, "{stats:?}");
+        assert!(stats.slots <= self.max_keys + self.max_keys / 3 + 1, "{stats:?}");
         assert!(stats.bytes > 0 && stats.migrations >= self.migrations, "{stats:?}");
     }
 }

@@ -426,8 +426,8 @@ fn only_a_charge_opens() {
     assert!(bench.ring.is_open(), "a slot is never closed in its array");
 }
 
-/// What has seen a time after the cutoff is not dropped, whatever is still used: it may have forgotten
-/// what counts at the cutoff.
+/// What has seen a time after the cutoff is not dropped, whatever is still used: it may have
+/// forgotten what counts at the cutoff.
 #[test]
 fn a_later_time_is_not_dropped() {
     let mut bench = Bench::new(20, 5, 100);
