@@ -2,8 +2,8 @@
 
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
+use crate::counter::NEVER;
 use crate::counter::offer::Offer;
-use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, Layer, Verdict};
 use crate::request::{Context, Line, Mode, invalid, refused};
 use crate::table::Charged;
@@ -109,13 +109,14 @@ impl Context<'_> {
     }
 
     /// Counts the lines that denied a request, and looks what those are left with that had an offer
-    /// and were not charged, if anybody asks. They had room, whatever others have charged since.
+    /// and were not charged, if anybody asks.
     fn deny<'g>(&'g self, lines: &mut [Option<Line<'g>>], layers: &[Layer]) {
         for line in lines.iter_mut().flatten() {
+            if line.offer.is_some() && !layers.is_empty() {
+                line.outcome = self.look(*line, line.cost);
+            }
             if !line.outcome.admitted {
                 self.count(line, Ok(()));
-            } else if line.offer.is_some() && !layers.is_empty() {
-                line.outcome = Outcome { admitted: true, ..self.look(*line, line.cost) };
             }
         }
     }
