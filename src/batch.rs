@@ -23,6 +23,11 @@ pub(crate) fn decide_many(
         for (key, charge) in keys.iter_mut().zip(charges) {
             *key = context.meters.key_id(charge.key);
             if let Some(meter) = context.meters.get(charge.policy) {
+                meter.prefetch_tags(*key, &context.guard);
+            }
+        }
+        for (key, charge) in keys.iter().zip(charges) {
+            if let Some(meter) = context.meters.get(charge.policy) {
                 meter.prefetch(*key, &context.guard);
             }
         }

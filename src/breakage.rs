@@ -91,6 +91,8 @@ breakages! {
     NoCutoff,
     /// Table: an id is claimed with a store in place of an exchange.
     ClaimStores,
+    /// Table: a slot's tag is written before the slot is claimed.
+    TagFirst,
     /// Limits: a request is held to the limit that the policy was built with.
     OldLimit,
     /// Move: times in the new array begin at its cutoff, not before all that is live then.

@@ -20,8 +20,8 @@ const KNOWN: u64 = 1_000;
 const LIGHT: u64 = 100;
 /// A known key asks so often in a window that it has never used as little as the allowance.
 const ASKS: u64 = 40;
-/// 4/3 of a slot for each key, of eight words.
-const BYTES_PER_KEY: u64 = 64 * 4 / 3;
+/// 8/7 of a slot for each key, of eight words and a tag.
+const BYTES_PER_KEY: u64 = 65 * 8 / 7;
 const MODES: [Overflow; 3] =
     [Overflow::Deny, Overflow::Allow, Overflow::EvictLightest { allowance: ALLOWANCE }];
 

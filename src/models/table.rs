@@ -8,6 +8,7 @@ use crate::counter::Request;
 use crate::counter::scale::Scale;
 use crate::table::KeyId;
 use crate::table::reclaim::{self, pin};
+use crate::table::tags::model::watched;
 use loom::thread;
 use std::sync::Arc;
 
@@ -15,10 +16,12 @@ use std::sync::Arc;
 fn insert() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
     let one_key: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
-    holds("insert of one key", None, 100, race(one_key).body());
+    holds("insert of one key", None, 100, watched(race(one_key).body()));
     let one_home = || Race { admitted: Some(2), ..race(&[&[Charge(A, 5, 2)], &[Charge(B, 5, 2)]]) };
-    holds("insert at one home", None, 50, one_home().body());
-    catches("insert at one home", None, Breakage::ClaimStores, one_home().body());
+    holds("insert at one home", None, 50, watched(one_home().body()));
+    for what in [Breakage::ClaimStores, Breakage::TagFirst] {
+        catches("insert at one home", None, what, watched(one_home().body()));
+    }
     let three = Race {
         slots: 4,
         admitted: Some(2),

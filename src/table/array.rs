@@ -3,8 +3,9 @@
 //! # State
 //! A slot's id goes from `EMPTY` to a key's id, or to `FROZEN` when the array is being left, by one
 //! compare-exchange, and never changes again: no deletes, no tombstones, no key twice. A probe
-//! begins at the key's home and goes on to the end of the array; [`Size`] sees to it that there is
-//! an end for every key.
+//! begins at the key's home, the first slot of a group, and goes on to the end of the array; [`Size`]
+//! sees to it that there is an end for every key. It passes over the slots whose [tags](super::tags)
+//! say that they are of other keys: their lines are left to whoever charges there.
 //!
 //! # Invariants
 //! - A1: every probe for a key meets the key's slot before any `EMPTY` or `FROZEN`.
@@ -15,10 +16,11 @@
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
 
 use super::error::OutOfMemory;
-use super::prefetch::{prefetch, prefetch_next};
+use super::prefetch::prefetch;
 use super::size::Size;
 use super::slot::{EMPTY, FROZEN, KeyId, Slot};
-use super::slots::Slots;
+use super::tags::{GROUP, Tag, Tags};
+use super::zeroed::Zeroed;
 use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::{Base, Counter};
 use crate::retries::Retries;
@@ -29,8 +31,8 @@ use crate::sync::{AtomicUsize, Ordering::*};
 pub(crate) enum Found<'a, C> {
     /// At the key's slot.
     Slot(&'a Slot<C>),
-    /// At a place that a key may still claim.
-    Empty(&'a Slot<C>),
+    /// At a place that a key may still claim: its number.
+    Empty(usize),
     /// At a place that no key can claim any more: the key will never be in this array.
     Frozen,
 }
@@ -38,7 +40,8 @@ pub(crate) enum Found<'a, C> {
 /// Slots, and the times that their counters live by.
 #[derive(Debug)]
 pub(crate) struct Array<C> {
-    slots: Slots<C>,
+    slots: Zeroed<Slot<C>>,
+    tags: Tags,
     homes: usize,
     base: Base,
     claimed: AtomicUsize,
@@ -46,8 +49,8 @@ pub(crate) struct Array<C> {
 
 impl<C: Counter> Array<C> {
     pub(crate) fn new(size: Size, base: Base) -> Result<Self, OutOfMemory> {
-        let slots = Slots::new(size.slots)?;
-        Ok(Array { slots, homes: size.homes, base, claimed: AtomicUsize::new(0) })
+        let (slots, tags) = (Zeroed::new(size.slots)?, Tags::new(size.slots)?);
+        Ok(Array { slots, tags, homes: size.homes, base, claimed: AtomicUsize::new(0) })
     }
 
     #[inline(always)]
@@ -73,61 +76,87 @@ impl<C: Counter> Array<C> {
 
     /// Bytes of the homes. What lies behind them is hardly ever touched.
     pub(crate) fn homes_bytes(&self) -> usize {
-        self.homes * size_of::<Slot<C>>()
+        self.homes * size_of::<Slot<C>>() + Tags::bytes(self.homes)
     }
 
     /// The array is here to stay.
     pub(crate) fn settle(&self) {
         self.slots.settle(self.homes);
+        self.tags.settle(self.homes);
     }
 
     /// Gives a piece of the memory back, and returns whether any is left.
     #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn shed(&mut self) -> bool {
-        self.slots.shed(self.homes)
+        self.tags.shed(self.homes) || self.slots.shed(self.homes)
     }
 
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn poison(&self) {
         self.slots.poison();
+        self.tags.poison();
     }
 
+    /// The group that the key's probe begins at.
     #[inline(always)]
     fn home(&self, key: KeyId) -> usize {
-        ((key.number() as u128 * self.homes as u128) >> 64) as usize
+        let groups = self.homes / GROUP;
+        ((key.number() as u128 * groups as u128) >> 64) as usize
     }
 
-    /// Asks for the key's home ahead of time.
+    /// Asks for the tags of the key's home ahead of time.
+    #[inline(always)]
+    pub(crate) fn prefetch_tags(&self, key: KeyId) {
+        self.tags.prefetch(self.home(key));
+    }
+
+    /// Asks for the key's slot ahead of time, if it is as near to its home as most are.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
-        if let Some(slot) = self.slots.get(self.home(key)) {
+        let home = self.home(key);
+        let told = self.tags.group(home).and_then(|group| group.told(Tag::of(key)).next());
+        if let Some(slot) = told.and_then(|place| self.slots.get(home * GROUP + place)) {
             prefetch(slot);
-            prefetch_next(slot);
         }
     }
 
     /// Walks from the key's home to its slot or to the end of its chain.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        let mut place = self.home(key);
-        while let Some(slot) = self.slots.get(place) {
-            // Acquire: whoever ends at a frozen place sees the array that took this one's place.
-            // Pairs with `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
-            let id = slot.id.load(ordering(Breakage::FindRelaxed, Acquire));
-            if id == key.number() {
-                return Found::Slot(slot);
+        let (mut number, tag) = (self.home(key), Tag::of(key));
+        while let Some(group) = self.tags.group(number) {
+            let first = number * GROUP;
+            // Where few keys are: told by a branch, the place is known before the tags are.
+            if group.begins_with(tag)
+                && let Some(found) = self.look(first, key)
+            {
+                return found;
             }
-            if id == EMPTY {
-                return Found::Empty(slot);
+            let look = |place| self.look(first + place, key);
+            if let Some(found) = group.told(tag).find_map(look) {
+                return found;
             }
-            if id == FROZEN {
-                return Found::Frozen;
+            if let Some(found) = group.untold().find_map(look) {
+                return found;
             }
-            place += 1;
+            number += 1;
         }
         // Not reached: behind every home there are more slots than keys can enter (`Size`, A3).
         debug_assert!(false, "an array without an end");
         Found::Frozen
+    }
+
+    /// What the key's probe ends with at this place; `None` if it goes on.
+    #[inline(always)]
+    fn look(&self, place: usize, key: KeyId) -> Option<Found<'_, C>> {
+        let slot = self.slots.get(place)?;
+        // Acquire: whoever ends at a frozen place sees the array that took this one's place. Pairs
+        // with `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
+        match slot.id.load(ordering(Breakage::FindRelaxed, Acquire)) {
+            EMPTY => Some(Found::Empty(place)),
+            FROZEN => Some(Found::Frozen),
+            id => (id == key.number()).then_some(Found::Slot(slot)),
+        }
     }
 
     /// The key's slot, claimed now if it was absent; `None` if the array is being left already.
@@ -135,11 +164,15 @@ impl<C: Counter> Array<C> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let slot = match self.find(key) {
-                Found::Empty(slot) => slot,
+            let (place, slot) = match self.find(key) {
+                Found::Empty(place) => (place, &self.slots[place]),
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
             };
+            // G1. Model: insert at one home with TagFirst.
+            if broken(Breakage::TagFirst) {
+                self.tags.tell(place, Tag::of(key));
+            }
             if broken(Breakage::ClaimStores) {
                 slot.id.store(key.number(), Release);
                 return Some(slot);
@@ -147,6 +180,7 @@ impl<C: Counter> Array<C> {
             // Relaxed: a place is claimed once, and what the key uses is told by its counter; the
             // loser walks again and meets the winner's id. Model: insert with ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), Relaxed, Relaxed).is_ok() {
+                self.tags.tell(place, Tag::of(key));
                 // Relaxed: a counter.
                 self.claimed.fetch_add(1, Relaxed);
                 return Some(slot);
@@ -162,8 +196,9 @@ impl<C: Counter> Array<C> {
             match self.find(key) {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
-                Found::Empty(slot) => {
-                    if broken(Breakage::NoFreezeEmpty) || slot.settled_id().is_none() {
+                Found::Empty(place) => {
+                    let freeze = || self.slots[place].settled_id().is_none();
+                    if broken(Breakage::NoFreezeEmpty) || freeze() {
                         return None;
                     }
                 }

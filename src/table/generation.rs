@@ -5,6 +5,7 @@ use super::census::Census;
 use super::error::OutOfMemory;
 use super::forgiven::{Eviction, Forgiven};
 use super::migration::Migration;
+use super::prefetch::prefetch;
 use super::reclaim::Guard;
 #[cfg(all(test, tollgate_model))]
 use super::reclaim::Poison;
@@ -21,6 +22,8 @@ const LARGE: usize = 4;
 /// Without memory so many new keys are refused for one that tries to renew a full array, which
 /// takes a census.
 const RENEWAL_EVERY: u64 = 256;
+/// Samples of a census that are asked for ahead: enough to keep the memory busy.
+const CENSUS_AHEAD: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Generation<C: Counter> {
@@ -197,6 +200,9 @@ impl<C: Counter> Generation<C> {
         let scattered = now.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let start = (scattered % every.max(1) as u64) as usize;
         let sample = homes[start..].iter().step_by(every.max(1));
+        // One by one their lines would come in as many waits as there are samples.
+        let mut ahead = sample.clone().skip(CENSUS_AHEAD);
+        let sample = sample.inspect(|_| ahead.next().into_iter().for_each(prefetch));
         let keys = sample.filter(|slot| slot.is_claimed());
         let base = self.array.base();
         Census::new(self.array.claimed(), keys.map(|slot| slot.counter.weight(spec, base, now)))

@@ -23,8 +23,12 @@ mod receipt;
 pub(crate) mod reclaim;
 mod size;
 mod slot;
-mod slots;
 mod stats;
+#[cfg(not(all(test, tollgate_model)))]
+mod tags;
+#[cfg(all(test, tollgate_model))]
+pub(crate) mod tags;
+mod zeroed;
 
 use crate::breakage::{Breakage, broken};
 use crate::counter::offer::Offer;
@@ -118,6 +122,12 @@ impl<C: Counter> Table<C> {
         let (outcome, offer) =
             slot.counter.offer(self.spec(), current.array.base(), request).ok()?;
         Some((Charged { outcome, generation: current.number }, offer))
+    }
+
+    /// Asks ahead of time for what tells the key's place.
+    #[inline]
+    pub(crate) fn prefetch_tags(&self, key: KeyId, guard: &Guard) {
+        self.generations.current(guard).array.prefetch_tags(key);
     }
 
     /// Asks for the key's place ahead of time.

@@ -14,15 +14,6 @@ pub(super) fn prefetch<T>(value: &T) {
     }
 }
 
-/// Asks for the first line of what follows `value` in memory, unless it is likely to be the same
-/// one.
-#[inline(always)]
-pub(super) fn prefetch_next<T>(value: &T) {
-    if size_of::<T>() >= LINE {
-        ask_for(std::ptr::from_ref(value).wrapping_add(1).cast());
-    }
-}
-
 #[inline(always)]
 fn ask_for(place: *const i8) {
     #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,7 @@
 //! How large an array is, after the one before it: pure arithmetic.
 
+use super::tags::GROUP;
+
 /// Keys of the smallest array.
 const LEAST_ROOM: usize = if MODEL { 1 } else { 192 };
 /// Slots moved at a time where most of them are in use.
@@ -17,12 +19,12 @@ const MODEL: bool = cfg!(all(test, tollgate_model));
 /// The measures of one array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Slots that a key's hash points to.
+    /// Slots that a key's hash points to: whole groups.
     pub(crate) homes: usize,
     /// All slots. Those after the homes take what spills over the end, and every key if all hashes
     /// pointed to the last home; their pages are hardly ever touched.
     pub(crate) slots: usize,
-    /// New keys are let in while there are fewer keys than this: three quarters of the homes, so
+    /// New keys are let in while there are fewer keys than this: seven eighths of the homes, so
     /// that probes stay short.
     pub(crate) room: usize,
     /// Slots of the array before that one charge moves.
@@ -56,7 +58,8 @@ impl Size {
     /// Slots for `room` keys, for one more that each thread may let in at the same moment, and for
     /// `before` that are moved there whatever the room.
     fn for_room(room: usize, before: usize, chunk: usize) -> Self {
-        let homes = room.saturating_add(room / 3).saturating_add(1);
+        let groups = room.saturating_add(room / 7) / GROUP + 1;
+        let homes = groups.saturating_mul(GROUP);
         let most = room.saturating_add(before).saturating_add(THREADS);
         let slots = homes.saturating_add(most);
         Size { homes, slots, room, chunk }
@@ -65,7 +68,7 @@ impl Size {
 
 /// The room of an array with so many homes.
 fn room_of(homes: usize) -> usize {
-    homes / 4 * 3
+    homes / 8 * 7
 }
 
 #[cfg(all(test, not(tollgate_model)))]
@@ -90,7 +93,7 @@ mod tests {
             let claimed = (room as f64 * share) as usize;
             let live = (claimed as f64 * idle) as usize;
             let next = size.next(claimed, live, usize::MAX / 8);
-            prop_assert!(next.homes * 3 / 4 >= next.room);
+            prop_assert!(next.homes * 7 / 8 >= next.room);
             prop_assert!(next.slots >= next.homes + next.room + claimed + THREADS);
             prop_assert!(next.room >= live + size.homes.div_ceil(next.chunk));
             prop_assert!(next.room >= live + live / 2);

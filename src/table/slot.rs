@@ -1,7 +1,7 @@
 //! One key's place in an array: its id and its counter.
 
+use super::zeroed::Zeroable;
 use crate::breakage::{Breakage, ordering};
-#[cfg(all(test, tollgate_model))]
 use crate::counter::Counter;
 use crate::sync::{AtomicU64, Ordering::*};
 
@@ -37,9 +37,10 @@ pub(crate) struct Slot<C> {
     pub(crate) counter: C,
 }
 
-#[cfg(all(test, tollgate_model))]
-impl<C: Counter> Slot<C> {
-    pub(crate) fn zeroed() -> Self {
+// SAFETY: an empty id and a fresh counter, both made of atomics: `Counter`.
+unsafe impl<C: Counter> Zeroable for Slot<C> {
+    #[cfg(all(test, tollgate_model))]
+    fn zeroed() -> Self {
         Slot { id: AtomicU64::new(EMPTY), counter: C::zeroed() }
     }
 }

@@ -1,0 +1,247 @@
+//! A byte of each key's id, away from the slots: where a key is not is seen here, eight slots at a
+//! time, without a look at the lines that other keys are charged in.
+//!
+//! # Invariant
+//! - G1: a tag that is not 0 was made of the id in its slot. It is written after the id, and not at
+//!   all if the thread that claimed the slot stops there: a tag of 0 tells nothing.
+//!
+//! So tags need no ordering: an id is for good, and where a tag is not of the key the id is not the
+//! key, however old a load of the id would be.
+
+use super::error::OutOfMemory;
+use super::prefetch::prefetch;
+use super::slot::KeyId;
+use super::zeroed::{Zeroable, Zeroed};
+use crate::sync::Ordering::Relaxed;
+
+/// Slots whose tags lie in one word. A probe begins at the first of such a group.
+pub(crate) const GROUP: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 8 };
+
+/// The lowest bit of each byte.
+const LOW: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each tag's byte.
+const HIGH: u64 = (LOW << 7) >> (u64::BITS as usize - 8 * GROUP);
+
+/// What is kept of an id: not 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag(u8);
+
+impl Tag {
+    /// A probe begins by the highest bits of an id, so the lowest are as good as any others.
+    #[inline(always)]
+    pub(crate) fn of(key: KeyId) -> Self {
+        Tag((key.number() as u8).max(1))
+    }
+}
+
+/// The tags of all slots.
+#[derive(Debug)]
+pub(crate) struct Tags(Zeroed<Word>);
+
+#[cfg(not(all(test, tollgate_model, not(tollgate_shuttle))))]
+use crate::sync::AtomicU64 as Word;
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+use model::Word;
+
+// SAFETY: an atomic number, of which 0 is a valid one.
+unsafe impl Zeroable for Word {
+    #[cfg(all(test, tollgate_model))]
+    fn zeroed() -> Self {
+        Word::new(0)
+    }
+}
+
+impl Tags {
+    /// For so many slots: whole groups.
+    pub(crate) fn new(slots: usize) -> Result<Self, OutOfMemory> {
+        Ok(Tags(Zeroed::new(slots.div_ceil(GROUP))?))
+    }
+
+    /// The tags of a group, if there is one.
+    #[inline(always)]
+    pub(crate) fn group(&self, group: usize) -> Option<Group> {
+        // Relaxed: G1.
+        self.0.get(group).map(|tags| Group(tags.load(Relaxed)))
+    }
+
+    /// Tells the tag of a slot that its key has just claimed.
+    #[inline]
+    pub(crate) fn tell(&self, place: usize, tag: Tag) {
+        let group = place / GROUP;
+        if let Some(tags) = self.0.get(group) {
+            // Relaxed: G1. Added by its one claimer where there was 0.
+            tags.fetch_or(u64::from(tag.0) << ((place - group * GROUP) * 8), Relaxed);
+        }
+    }
+
+    /// Asks for a group ahead of time.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, group: usize) {
+        if let Some(tags) = self.0.get(group) {
+            prefetch(tags);
+        }
+    }
+
+    /// Bytes of the tags of so many slots.
+    pub(crate) fn bytes(slots: usize) -> usize {
+        slots.div_ceil(GROUP) * size_of::<u64>()
+    }
+
+    /// Those of the first `dense` slots are here to stay.
+    pub(crate) fn settle(&self, dense: usize) {
+        self.0.settle(dense.div_ceil(GROUP));
+    }
+
+    /// As [`Zeroed::shed`].
+    #[cfg(not(all(test, tollgate_model)))]
+    pub(crate) fn shed(&mut self, dense: usize) -> bool {
+        self.0.shed(dense.div_ceil(GROUP))
+    }
+
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn poison(&self) {
+        self.0.poison();
+    }
+}
+
+/// The tags of one group, as they were seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group(u64);
+
+/// Slots of a group, by their number in it, in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places(u64);
+
+impl Group {
+    /// Where the key with this tag may be. It may name others, but misses none.
+    #[inline(always)]
+    pub(crate) fn told(self, tag: Tag) -> Places {
+        Places(zeros(self.0 ^ (u64::from(tag.0) * LOW)))
+    }
+
+    /// Whether the first slot is told to be that of a key with this tag.
+    #[inline(always)]
+    pub(crate) fn begins_with(self, tag: Tag) -> bool {
+        self.0 as u8 == tag.0
+    }
+
+    /// Where any key may be, or none. It may name others, but misses none.
+    #[inline(always)]
+    pub(crate) fn untold(self) -> Places {
+        Places(zeros(self.0))
+    }
+}
+
+/// The highest bit of each byte that is 0, and maybe of one above it.
+///
+/// Source: Anderson, Bit Twiddling Hacks, "Determine if a word has a zero byte".
+#[inline(always)]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word & HIGH
+}
+
+impl Iterator for Places {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let place = self.0.trailing_zeros() as usize / 8;
+        self.0 &= self.0 - 1;
+        Some(place)
+    }
+}
+
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+pub(crate) mod model {
+    use crate::sync::{AtomicU64, Ordering, Statistic};
+    use std::cell::Cell;
+
+    // A model's threads all run on one OS thread.
+    thread_local!(static WATCHED: Cell<bool> = const { Cell::new(false) });
+
+    /// Each step that the checker sees multiplies the executions: it sees those of tags where a
+    /// model is about them.
+    #[derive(Debug)]
+    pub(crate) enum Word {
+        Seen(AtomicU64),
+        Unseen(Statistic),
+    }
+
+    impl Word {
+        pub(crate) fn new(tags: u64) -> Self {
+            match WATCHED.get() {
+                true => Word::Seen(AtomicU64::new(tags)),
+                false => Word::Unseen(Statistic::new(tags)),
+            }
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            match self {
+                Word::Seen(word) => word.load(order),
+                Word::Unseen(word) => word.load(order),
+            }
+        }
+
+        pub(crate) fn fetch_or(&self, tags: u64, order: Ordering) {
+            match self {
+                Word::Seen(word) => word.fetch_or(tags, order),
+                Word::Unseen(word) => word.fetch_or(tags, order),
+            };
+        }
+    }
+
+    /// A model that is about tags.
+    pub(crate) fn watched(body: impl Fn()) -> impl Fn() {
+        move || {
+            WATCHED.set(true);
+            body();
+            WATCHED.set(false);
+        }
+    }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_slot_is_told_once_and_for_all() {
+        let tags = Tags::new(20).unwrap();
+        tags.tell(9, Tag(7));
+        tags.tell(15, Tag(255));
+        let group = tags.group(1).unwrap();
+        assert_eq!(group.told(Tag(7)).collect::<Vec<_>>(), [1]);
+        assert_eq!(group.told(Tag(255)).collect::<Vec<_>>(), [7]);
+        assert_eq!(group.untold().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 6]);
+        assert_eq!(tags.group(0).unwrap().untold().count(), 8);
+        assert!(tags.group(2).is_some() && tags.group(3).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_place_is_missed(
+            bytes in prop::array::uniform8(prop_oneof![Just(0u8), Just(1u8), Just(2u8), any::<u8>()]),
+            number: u64,
+        ) {
+            let tag = Tag::of(KeyId::new(number));
+            prop_assert!(tag.0 > 0);
+            let group = Group(u64::from_le_bytes(bytes));
+            for (told, wanted) in [(group.told(tag), tag.0), (group.untold(), 0)] {
+                let told: Vec<_> = told.collect();
+                prop_assert!(told.is_sorted());
+                // Another only right behind one that is meant.
+                let mut may_be_wrong = false;
+                for (place, byte) in bytes.into_iter().enumerate() {
+                    let meant = byte == wanted;
+                    prop_assert!(!meant || told.contains(&place), "{place} of {bytes:?}");
+                    prop_assert!(meant || may_be_wrong || !told.contains(&place));
+                    may_be_wrong = told.contains(&place);
+                }
+            }
+        }
+    }
+}
