@@ -122,9 +122,12 @@ impl Live {
     pub(crate) fn sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
         let head_begin = self.format.time(head) << self.format.time_shift;
         let span = head_begin.saturating_sub(self.least);
-        // One comparison for both ends.
-        let is_older = |word: u64| word.wrapping_sub(self.least) < span;
-        let counts = |word| if is_older(word) { word & self.format.count_bits } else { 0 };
+        // One comparison for both ends; and what is taken off is a time alone, or `span` is 0, so
+        // that the count is still there.
+        let counts = |word: u64| {
+            let ahead = word.wrapping_sub(self.least);
+            (if ahead < span { ahead } else { 0 }) & self.format.count_bits
+        };
         words.into_iter().map(counts).sum::<u64>() >> FLAG_BITS
     }
 }

@@ -85,6 +85,20 @@ impl<C: Counter> Array<C> {
         self.tags.settle(self.homes);
     }
 
+    /// How many huge pages the array can lie in.
+    pub(crate) fn huge_pages(&self) -> usize {
+        self.slots.huge_pages(self.homes) + self.tags.huge_pages(self.homes)
+    }
+
+    /// Makes one of them now; false if the system does not.
+    pub(crate) fn collapse(&self, page: usize) -> bool {
+        let of_slots = self.slots.huge_pages(self.homes);
+        match page.checked_sub(of_slots) {
+            None => self.slots.collapse(page),
+            Some(page) => self.tags.collapse(page),
+        }
+    }
+
     /// Gives a piece of the memory back, and returns whether any is left.
     #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn shed(&mut self) -> bool {

@@ -37,6 +37,8 @@ pub(crate) struct Generation<C: Counter> {
     previous: AtomicPtr<Generation<C>>,
     /// Not 0 once huge pages were asked for.
     settled: Statistic,
+    /// How many huge pages were made.
+    collapsed: Statistic,
     /// New keys to refuse before one tries again to renew the array: not 0 once that has failed.
     refusals: Statistic,
     /// The ticks from which on it may pay to take a census again, for each of its uses.
@@ -72,6 +74,7 @@ impl<C: Counter> Generation<C> {
             forgiven: Forgiven::default(),
             previous: AtomicPtr::new(ptr::null_mut()),
             settled: Statistic::new(0),
+            collapsed: Statistic::new(0),
             refusals: Statistic::new(0),
             census_at: [0, 0].map(AtomicU64::new),
         })
@@ -94,6 +97,7 @@ impl<C: Counter> Generation<C> {
             forgiven: self.forgiven.and(eviction, window),
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
             settled: Statistic::new(0),
+            collapsed: Statistic::new(0),
             refusals: Statistic::new(0),
             // Not at once again, whatever this one leaves; but one that has grown to the bound is
             // looked at when it is full, and evictions have a bound of their own.
@@ -185,6 +189,20 @@ impl<C: Counter> Generation<C> {
         if self.settled.swap(1, Relaxed) == 0 {
             self.array.settle();
         }
+    }
+
+    /// Makes the huge pages of about `budget` slots; true when there are none left to make.
+    pub(crate) fn collapse(&self, budget: usize) -> bool {
+        let pages = self.array.huge_pages();
+        // Relaxed: to make one twice is harmless.
+        let first = self.collapsed.load(Relaxed) as usize;
+        let share = budget.div_ceil((self.size.homes / pages.max(1)).max(1));
+        let end = pages.min(first.saturating_add(share));
+        // Where the system does not make one it will make none.
+        let all = (first..end).all(|page| self.array.collapse(page));
+        let made = if all { end } else { pages };
+        self.collapsed.fetch_max(made as u64, Relaxed);
+        made == pages
     }
 
     /// Whether this array's keys have had two windows to expire.

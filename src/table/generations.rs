@@ -264,8 +264,8 @@ impl<C: Counter> Generations<C> {
         }
     }
 
-    /// Moves up to `budget` slots, or makes a generation ahead of need. True when nothing is left
-    /// to do.
+    /// Moves up to `budget` slots, makes a generation ahead of need, or huge pages of the one that
+    /// stays. True when nothing is left to do.
     pub(super) fn maintain(&self, budget: usize, now: u64, guard: &Guard) -> bool {
         let mut left = budget;
         loop {
@@ -282,7 +282,7 @@ impl<C: Counter> Generations<C> {
                 current.array.base().is_outlived(now) || self.is_mostly_idle(current, now, guard);
             if !due || !self.renew(current, self.aim(current, now, 0)) {
                 current.settle();
-                return true;
+                return current.collapse(left);
             }
         }
     }

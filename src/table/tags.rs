@@ -92,6 +92,15 @@ impl Tags {
         self.0.settle(dense.div_ceil(GROUP));
     }
 
+    /// Of the tags of the first `dense` slots.
+    pub(crate) fn huge_pages(&self, dense: usize) -> usize {
+        self.0.huge_pages(dense.div_ceil(GROUP))
+    }
+
+    pub(crate) fn collapse(&self, page: usize) -> bool {
+        self.0.collapse(page)
+    }
+
     /// As [`Zeroed::shed`].
     #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn shed(&mut self, dense: usize) -> bool {

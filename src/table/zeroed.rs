@@ -45,6 +45,16 @@ mod mapped {
             self.memory.settle(dense.saturating_mul(size_of::<T>()));
         }
 
+        /// As [`Memory::huge_pages`], of the first `dense` values.
+        pub(crate) fn huge_pages(&self, dense: usize) -> usize {
+            self.memory.huge_pages(dense.saturating_mul(size_of::<T>()))
+        }
+
+        /// As [`Memory::collapse`].
+        pub(crate) fn collapse(&self, page: usize) -> bool {
+            self.memory.collapse(page)
+        }
+
         /// Gives a piece of the memory back, of which the first `dense` values were in use, and
         /// returns whether any is left. No value is left at once.
         pub(crate) fn shed(&mut self, dense: usize) -> bool {
@@ -86,6 +96,14 @@ impl<T: Zeroable> Modelled<T> {
     }
 
     pub(crate) fn settle(&self, _: usize) {}
+
+    pub(crate) fn huge_pages(&self, _: usize) -> usize {
+        0
+    }
+
+    pub(crate) fn collapse(&self, _: usize) -> bool {
+        false
+    }
 
     /// Every access from now on is one to freed memory.
     pub(crate) fn poison(&self) {
