@@ -6,7 +6,7 @@ use crate::report::figure;
 use crate::result::{Line, Outcome};
 
 const COLUMNS: usize = 2;
-const PANEL: f64 = 440.0;
+const PANEL: f64 = 450.0;
 /// Where bars begin, and how long they are, in a panel.
 const LEFT: f64 = 160.0;
 const LENGTH: f64 = 180.0;
