@@ -16,6 +16,9 @@ const LEAST_HUGE: usize = 8 << 20;
 /// Bytes of a huge page.
 #[cfg(target_os = "linux")]
 const HUGE: usize = 2 << 20;
+/// From Linux 6.1 on (`linux/mman.h`); the crate names it for glibc alone.
+#[cfg(target_os = "linux")]
+const MADV_COLLAPSE: libc::c_int = 25;
 /// Given back at a time: some ten microseconds of the system's time.
 #[cfg(unix)]
 const PIECE: usize = 128 << 10;
@@ -84,7 +87,7 @@ impl Memory {
             }
             let start = map.as_ptr().wrapping_add(place).cast_mut().cast();
             // SAFETY: within the map, whose contents stay as they are.
-            return unsafe { libc::madvise(start, HUGE, libc::MADV_COLLAPSE) } == 0;
+            return unsafe { libc::madvise(start, HUGE, MADV_COLLAPSE) } == 0;
         }
         let _ = page;
         false
