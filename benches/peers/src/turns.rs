@@ -14,6 +14,9 @@ pub struct Turns {
 
 /// A part of a slice, not measured, brings the contender's own things back into the caches.
 const WARM_UP: usize = 4;
+/// Calls that free what others have left to the epoch which all of a process share: without them it
+/// would be freed by whoever pins next, in his time.
+const FREED: usize = 256;
 /// A slice in which a thread was set aside for longer than this share is measured again,
 const IDLE: f64 = 0.02;
 /// so many times at most; the best of them counts.
@@ -59,6 +62,7 @@ impl Turns {
 
 /// Nanoseconds per decision, and the share of the time for which a thread was set aside.
 fn turn(contender: &mut Contender, decisions: usize) -> (f64, f64) {
+    (0..FREED).for_each(|_| crossbeam_epoch::pin().flush());
     contender.slice((decisions / WARM_UP).next_multiple_of(64));
     let mut best = (f64::INFINITY, f64::INFINITY);
     for _ in 0..TRIES {
