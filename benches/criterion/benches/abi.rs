@@ -1,0 +1,57 @@
+//! One decision through the C ABI and the same from Rust, each in a program of its own
+//! (`benches/instructions`), which is built first: needs gcc.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Runs a program that must succeed.
+fn run(program: impl AsRef<OsStr>, args: &[&str]) {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let name = program.as_ref().to_owned();
+    let status = Command::new(program).args(args).current_dir(root).status();
+    assert!(status.is_ok_and(|status| status.success()), "{} failed", name.display());
+}
+
+/// Both programs: from Rust and from C.
+fn programs() -> [PathBuf; 2] {
+    // Of this bench: `target/release/deps/abi-...`.
+    let own = std::env::current_exe().expect("a program knows its place");
+    let release = own.ancestors().nth(2).expect("in a target folder").to_owned();
+    let target = release.parent().and_then(Path::to_str).expect("a path of letters");
+    let packages = ["-p", "tollgate-instructions", "-p", "tollgate-ffi"];
+    let build = ["build", "--quiet", "--release", "--target-dir", target];
+    run(env!("CARGO"), &[&build[..], &packages].concat());
+    let (library, c) = (release.join("libtollgate.a"), release.join("instructions-c"));
+    let [library, out] = [&library, &c].map(|path| path.to_str().expect("a path of letters"));
+    let check = "benches/instructions/check.c";
+    let compile = ["-std=c99", "-O2", "-Iinclude", check, "-o", out, library];
+    run("gcc", &[&compile[..], &["-lm", "-lpthread", "-ldl"]].concat());
+    [release.join("instructions"), c]
+}
+
+/// How long so many decisions take, without the program's beginning and end.
+fn time(program: &Path, args: &[&str], decisions: u64) -> Duration {
+    let wall = |decisions: u64| {
+        let start = Instant::now();
+        run(program, &[args, &[&decisions.to_string()]].concat());
+        start.elapsed()
+    };
+    wall(decisions).saturating_sub(wall(0)).max(Duration::from_nanos(decisions))
+}
+
+fn abi(c: &mut Criterion) {
+    let [rust, from_c] = programs();
+    let ways: [(&str, &Path, &[&str]); 2] =
+        [("abi/from Rust", &rust, &["own_now"]), ("abi/from C", &from_c, &[])];
+    for (name, program, args) in ways {
+        c.bench_function(name, |bencher| {
+            bencher.iter_custom(|decisions| time(program, args, decisions));
+        });
+    }
+}
+
+criterion_group!(benches, abi);
+criterion_main!(benches);
