@@ -155,8 +155,9 @@ impl Limiter {
     /// move; memory may still be on its way back, and further calls hasten it.
     ///
     /// On Linux it also lays tables that stay, from 8 MiB on, in huge pages (`MADV_COLLAPSE`), those
-    /// of about `slots` slots at a time: random keys are then found faster. While the system copies
-    /// such a page, some 0.1 ms, a thread that touches it waits.
+    /// of about `slots` slots at a time, whatever the system-wide setting is: random keys are then
+    /// found faster. A page of 2 MiB takes the system some milliseconds, and a thread that touches
+    /// it meanwhile may wait as long.
     ///
     /// Never needed: requests with new keys do the same, a small chunk each, and the system makes
     /// huge pages by itself, later.

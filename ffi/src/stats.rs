@@ -91,7 +91,8 @@ pub unsafe extern "C" fn tollgate_get_stats(
 /// Housekeeping ahead of need, for hosts that have idle moments: moves up to `slots` slots of each
 /// table that is being moved, and gives memory back. `done`, 1 when no table has anything left to
 /// move, may be NULL. On Linux it also lays tables that stay in huge pages, those of about `slots`
-/// slots at a time; while the system copies such a page, some 0.1 ms, a thread that touches it waits.
+/// slots at a time; that takes the system some milliseconds a page, and a thread that touches it
+/// meanwhile may wait as long.
 /// Never needed: requests with new keys do the same, a small chunk each, and the system makes huge
 /// pages by itself, later. Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
 ///

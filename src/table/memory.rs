@@ -77,7 +77,7 @@ impl Memory {
     }
 
     /// Makes one of the [huge pages](Self::huge_pages) now; false if the system does not. It copies
-    /// small ones, 0.1 ms or so, and whoever touches them meanwhile waits.
+    /// small ones, for milliseconds, and whoever touches them meanwhile may wait.
     pub(crate) fn collapse(&self, page: usize) -> bool {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self {
