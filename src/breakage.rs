@@ -143,6 +143,8 @@ breakages! {
     LastExtensionStays,
     /// Reservation: when the first charge has passed, more than the extension returns.
     LastExtensionUncut,
+    /// Reservation: where less came back, the last extension does although the first still counts.
+    LastExtensionTwice,
     /// Reservation: more than was reserved is charged only where there is room.
     DebtRefused,
     /// Reservation: more than was reserved is not charged at all.

@@ -192,7 +192,7 @@ impl Context<'_> {
         // By receipt: it may have expired. Schedules: late undo with UndoOldest.
         let from = if broken(Breakage::UndoOldest) { None } else { Some(line.receipt()) };
         let given = line.meter.give_back(line.key, self.now, from, line.cost, &self.guard);
-        line.outcome.used = line.outcome.used.saturating_sub(given);
+        line.outcome.used = line.outcome.used.saturating_sub(given.units);
     }
 
     /// The decision that the lines' outcomes add up to.

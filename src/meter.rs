@@ -16,7 +16,9 @@ use crate::shard::Shard;
 use crate::stats::Stats;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::table::reclaim::Guard;
-use crate::table::{Bounds, Charged, KeyId, NoPlace, OutOfMemory, Receipt, Table, TableStats};
+use crate::table::{
+    Bounds, Charged, KeyId, NoPlace, OutOfMemory, Receipt, Returned, Table, TableStats,
+};
 use crate::tally::{Event, Tally};
 use std::time::Duration;
 
@@ -175,7 +177,7 @@ impl Meter {
         from: Option<Receipt>,
         amount: u64,
         guard: &Guard,
-    ) -> u64 {
+    ) -> Returned {
         let tick = self.time.tick(now);
         with_table!(&self.store, table => table.give_back(key, tick, from, amount, guard))
     }

@@ -4,7 +4,7 @@ use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
 use crate::decision::{Decision, Layer};
 use crate::request::{Context, Line, Mode, invalid, refused};
-use crate::table::{KeyId, Receipt};
+use crate::table::{KeyId, Receipt, Returned};
 use std::fmt;
 
 /// The most charges of one reservation.
@@ -176,14 +176,16 @@ impl Held {
             let from = if broken(Breakage::SettlePresent) { None } else { Some(from) };
             line.meter.give_back(self.key, context.now, from, amount, &context.guard)
         };
-        // As long as the first charge counts, so do all.
-        let given = give_back(self.first, amount);
+        // As long as the first charge counts, so do all, and this takes them all.
+        let Returned { units, is_gone } = give_back(self.first, amount);
+        // Schedules: cancelled after reset with LastExtensionTwice.
+        let is_gone = is_gone || broken(Breakage::LastExtensionTwice);
         // Schedules: streams with LastExtensionStays and LastExtensionUncut.
         let extended = self.last.at > self.first.at && !broken(Breakage::LastExtensionStays);
-        if given < amount && extended {
+        if units < amount && is_gone && extended {
             let uncut = broken(Breakage::LastExtensionUncut);
             let most = if uncut { amount } else { self.last.units };
-            give_back(self.last, (amount - given).min(most));
+            give_back(self.last, (amount - units).min(most));
         }
     }
 

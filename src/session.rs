@@ -133,7 +133,8 @@ impl<'l> Session<'l> {
         match self.context.meters.get(charge.policy) {
             Some(meter) => {
                 let key = self.context.meters.key_id(charge.key);
-                meter.give_back(key, self.context.now, None, charge.cost, &self.context.guard)
+                let Context { now, guard, .. } = &self.context;
+                meter.give_back(key, *now, None, charge.cost, guard).units
             }
             None => 0,
         }

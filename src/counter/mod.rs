@@ -114,8 +114,9 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     fn look(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;
 
     /// Gives up to `amount` units back, from the oldest live charges on that were made at `from` or
-    /// later, or from all live ones; nothing if what was charged at `from` has expired. `amount` is
-    /// lowered by what was given, so that the caller can go on after a move.
+    /// later, or from all live ones; nothing if what was charged at `from` has expired: then the
+    /// answer is false. `amount` is lowered by what was given, so that the caller can go on after a
+    /// move.
     ///
     /// Whoever gives back what was charged at `from` or later, and no more of it than that, takes
     /// units of his own or older ones: what is left expires no earlier than if they were his own.
@@ -126,7 +127,7 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
         now: u64,
         from: Option<u64>,
         amount: &mut u64,
-    ) -> Result<(), Moved>;
+    ) -> Result<bool, Moved>;
 
     /// Forgets every charge that was completed before the call.
     fn reset(&self, spec: &Self::Spec, base: Base) -> Result<(), Moved>;

@@ -162,11 +162,12 @@ impl Counter for Quota {
         now: u64,
         from: Option<u64>,
         amount: &mut u64,
-    ) -> Result<(), Moved> {
-        let mut given = 0;
+    ) -> Result<bool, Moved> {
+        let (mut given, mut counts) = (0, true);
         self.change(|word| {
             given = 0;
             let from = from.unwrap_or_else(|| usage(word, base, now).0);
+            counts = word == 0 || period(word) <= from;
             // Usage that is held at its greatest number may stand for more than it says.
             if word == 0 || period(word) != from || used(word) == USED_MAX || used(word) == 0 {
                 return None;
@@ -175,7 +176,7 @@ impl Counter for Quota {
             Some(pack(period(word), used(word) - given))
         })?;
         *amount -= given;
-        Ok(())
+        Ok(counts)
     }
 
     fn reset(&self, _: &Periods, _: Base) -> Result<(), Moved> {

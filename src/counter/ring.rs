@@ -320,7 +320,7 @@ impl<const R: usize> Counter for Ring<R> {
         now: u64,
         from: Option<u64>,
         amount: &mut u64,
-    ) -> Result<(), Moved> {
+    ) -> Result<bool, Moved> {
         let format = spec.format();
         let mut retries = Retries::new();
         loop {
@@ -329,7 +329,7 @@ impl<const R: usize> Counter for Ring<R> {
             let newest = format.time(head.word);
             let now = local(base, now).max(newest);
             let Some(oldest) = oldest_live(spec, base, from, now) else {
-                return Ok(());
+                return Ok(false);
             };
             let live = spec.live(now);
             // A merged bucket stands in a later cell. Model: merge with NoRefundMerged.
@@ -349,13 +349,13 @@ impl<const R: usize> Counter for Ring<R> {
                 })?;
                 *amount -= given;
                 if *amount == 0 {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
             // Last came the head. If it stands in a later cell now, the charge may have been merged
             // into that. Schedules: cancelled against merge with MergedIsNewer.
             if !newer || broken(Breakage::MergedIsNewer) {
-                return Ok(());
+                return Ok(true);
             }
         }
     }

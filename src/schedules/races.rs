@@ -96,3 +96,31 @@ fn claimed_against_move() {
     let what = Breakage::UnlinkedSince;
     scene_catches("claimed against move", what, Priorities, 100_000, claimed_while_moved);
 }
+
+/// What a reservation held was reset. It is cancelled while another request is charged, in the time
+/// of its extension.
+fn cancelled_after_reset() {
+    let (limiter, policy) = limiter(4, 1);
+    let mut reservation = at(&limiter, 0).reserve(&[policy.charge("k", 1)]).expect("an empty key");
+    let extended = at(&limiter, 1).extend(&mut reservation, &[1]).expect("it is open");
+    at(&limiter, 1).reset_key(policy, "k");
+    let cancelling = {
+        let limiter = limiter.clone();
+        thread::spawn(move || at(&limiter, 1).cancel(&mut reservation).map(drop))
+    };
+    let charged = at(&limiter, 1).check(&[policy.charge("k", 2)]);
+    let cancelled = cancelling.join().expect("a thread has failed");
+    assert!(extended.is_allowed() && charged.is_allowed() && cancelled == Ok(()));
+    let left = at(&limiter, 1).peek(&[policy.charge("k", 0)]).remaining;
+    // As many as it had held, or none, if there were none yet.
+    if left != 2 && left != 4 {
+        fault("what was not held came back", left);
+    }
+}
+
+#[test]
+fn cancelled_against_charge_after_reset() {
+    scene_holds("cancelled after reset", 2_000, cancelled_after_reset);
+    let what = Breakage::LastExtensionTwice;
+    scene_catches("cancelled after reset", what, Random, 5_000, cancelled_after_reset);
+}

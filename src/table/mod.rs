@@ -42,7 +42,7 @@ use size::Size;
 
 pub(crate) use error::{NoPlace, OutOfMemory};
 pub(crate) use generations::Bounds;
-pub(crate) use receipt::{Charged, Receipt};
+pub(crate) use receipt::{Charged, Receipt, Returned};
 pub(crate) use slot::KeyId;
 use slot::Slot;
 pub(crate) use stats::TableStats;
@@ -144,9 +144,9 @@ impl<C: Counter> Table<C> {
         .unwrap_or_else(|| absent(request))
     }
 
-    /// Gives up to `amount` back of the charge `from` and later ones of its maker, or of all;
-    /// returns how much it was. Nothing if the key may have been evicted since: those units were
-    /// forgiven then, and what is there now are others.
+    /// Gives up to `amount` back of the charge `from` and later ones of its maker, or of all.
+    /// Nothing if the key may have been evicted since: those units were forgiven then, and what is
+    /// there now are others.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
@@ -154,18 +154,19 @@ impl<C: Counter> Table<C> {
         from: Option<Receipt>,
         amount: u64,
         guard: &Guard,
-    ) -> u64 {
+    ) -> Returned {
         let mut rest = amount;
-        self.visit(key, now, guard, |generation, counter| {
+        let counts = self.visit(key, now, guard, |generation, counter| {
             // Model: refund_after_eviction with RefundForgiven.
             let forgiven = from.filter(|_| !broken(Breakage::RefundForgiven));
             if forgiven.is_some_and(|charge| generation.forgiven.may_include(&charge)) {
-                return Ok(());
+                return Ok(false);
             }
             let (base, from) = (generation.array.base(), from.map(|charge| charge.at));
             counter.give_back(self.spec(), base, now, from, &mut rest)
         });
-        amount - rest
+        // What is not there was all forgotten: nothing of it is to be found by another receipt.
+        Returned { units: amount - rest, is_gone: counts == Some(false) }
     }
 
     /// Forgets what the key has used.

@@ -19,6 +19,14 @@ pub(crate) struct Receipt {
     pub(crate) generation: u64,
 }
 
+/// What came back of a charge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Returned {
+    pub(crate) units: u64,
+    /// It no longer counts, or may have been evicted since.
+    pub(crate) is_gone: bool,
+}
+
 impl Receipt {
     /// Of nothing.
     pub(crate) const NONE: Receipt = Receipt { at: 0, units: 0, generation: 0 };
