@@ -24,7 +24,7 @@ pub(super) fn touches(size: Size) -> Scene {
     for (bytes, name) in [(64 << 20, "64 MiB"), (size.block, super::BLOCK)] {
         for (huge, pages) in [(false, "4 KiB pages"), (true, "huge pages")] {
             for (order, how) in [(Order::Overlapped, "overlapped"), (Order::Alone, "alone")] {
-                let work = touch(block(bytes, huge), order);
+                let work = touch(block(bytes, huge, 1), order);
                 let name = format!("line of {name}, {pages}, {how}");
                 contenders.push(Contender::new(&name, Side::Floor, Answers::Admitted, vec![work]));
             }
@@ -34,8 +34,8 @@ pub(super) fn touches(size: Size) -> Scene {
     Scene { name: "lines", title, contenders, aims: Vec::new() }
 }
 
-/// A block that is all there, in pages of this kind as far as the system gives them.
-fn block(bytes: usize, huge: bool) -> MmapMut {
+/// A block of such bytes that is all there, in pages of this kind as far as the system gives them.
+pub(super) fn block(bytes: usize, huge: bool, byte: u8) -> MmapMut {
     let mut block = MmapMut::map_anon(bytes).expect("memory for a block");
     #[cfg(target_os = "linux")]
     {
@@ -44,7 +44,7 @@ fn block(bytes: usize, huge: bool) -> MmapMut {
         let _ = block.advise(if huge { Advice::HugePage } else { Advice::NoHugePage });
     }
     let _ = huge;
-    block.fill(1);
+    block.fill(byte);
     block
 }
 

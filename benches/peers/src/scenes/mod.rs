@@ -8,6 +8,7 @@ mod floor;
 mod hot;
 mod layers;
 mod lines;
+mod overlap;
 
 use crate::keys::KeyKind;
 use crate::result::Outcome;
@@ -120,6 +121,7 @@ pub fn all<K: KeyKind>() -> Vec<Entry> {
         short("layers", layers::hot::<K>),
         long("layers-cold", layers::cold::<K>),
         long("lines", lines::touches),
+        long("overlap", overlap::bare_tables::<K>),
         Entry { name: "new", play: Play::Children(children::new_keys::<K>) },
         Entry { name: "bytes", play: Play::Children(children::bytes::<K>) },
     ]
