@@ -45,6 +45,6 @@ pub use scene::{Aim, Beside, Goal, Scene};
 pub use stopwatch::{QUANTILES, Stopwatch, clock_pair_ns};
 pub use table::Table;
 pub use tour::{Tour, shuffled, uniform, zipf};
-pub use turns::Turns;
+pub use turns::{Pace, Turns};
 pub use versions::version;
 pub use ways::{BATCH, Own, Way, each, one_by_one};

@@ -8,12 +8,19 @@ use std::time::{Duration, Instant};
 pub struct Turns {
     /// How often each contender has its turn.
     pub rounds: usize,
-    /// How long a turn takes.
+    /// How long each turn is.
+    pub pace: Pace,
+}
+
+/// How long one turn is.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// What is not measured, and brings the contender's own things back.
+    pub warm_up: Duration,
+    /// What is measured.
     pub slice: Duration,
 }
 
-/// A part of a slice, not measured, brings the contender's own things back into the caches.
-const WARM_UP: usize = 4;
 /// Calls that free what others have left to the epoch which all of a process share: without them it
 /// would be freed by whoever pins next, in his time.
 const FREED: usize = 256;
@@ -37,7 +44,7 @@ impl Turns {
                 // nobody always follows the same one.
                 let place = (place + round) % contenders.len();
                 let place = if round % 2 == 0 { place } else { contenders.len() - 1 - place };
-                let (ns, idle) = turn(&mut contenders[place], decisions[place]);
+                let (ns, idle) = self.turn(&mut contenders[place], decisions[place]);
                 figures[place].push(ns);
                 disturbed += usize::from(idle > IDLE);
             }
@@ -51,28 +58,30 @@ impl Turns {
         loop {
             let start = Instant::now();
             let (ns, _) = contender.slice(decisions);
-            if start.elapsed() > self.slice / 8 {
+            if start.elapsed() > self.pace.slice / 8 {
                 // Whole batches.
-                return ((self.slice.as_nanos() as f64 / ns) as usize).next_multiple_of(64);
+                return ((self.pace.slice.as_nanos() as f64 / ns) as usize).next_multiple_of(64);
             }
             decisions *= 2;
         }
     }
-}
 
-/// Nanoseconds per decision, and the share of the time for which a thread was set aside.
-fn turn(contender: &mut Contender, decisions: usize) -> (f64, f64) {
-    (0..FREED).for_each(|_| crossbeam_epoch::pin().flush());
-    contender.slice((decisions / WARM_UP).next_multiple_of(64));
-    let mut best = (f64::INFINITY, f64::INFINITY);
-    for _ in 0..TRIES {
-        let (ns, idle) = contender.slice(decisions);
-        if idle < best.1 {
-            best = (ns, idle);
+    /// Nanoseconds per decision, and the share of the time for which a thread was set aside.
+    fn turn(&self, contender: &mut Contender, decisions: usize) -> (f64, f64) {
+        (0..FREED).for_each(|_| crossbeam_epoch::pin().flush());
+        let Pace { warm_up, slice } = self.pace;
+        let warm_up = decisions as f64 * warm_up.div_duration_f64(slice);
+        contender.slice((warm_up as usize).next_multiple_of(64));
+        let mut best = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..TRIES {
+            let (ns, idle) = contender.slice(decisions);
+            if idle < best.1 {
+                best = (ns, idle);
+            }
+            if idle <= IDLE {
+                break;
+            }
         }
-        if idle <= IDLE {
-            break;
-        }
+        best
     }
-    best
 }

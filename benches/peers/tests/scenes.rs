@@ -2,7 +2,7 @@
 //! governor's clock threads in a process.
 
 use tollgate_peers::scenes::{self, Size};
-use tollgate_peers::{KeyKind, Outcome, Turns};
+use tollgate_peers::{KeyKind, Outcome, Pace, Turns};
 
 const TINY: Size =
     Size { million: 2000, ten_million: 3000, new: 1000, block: 1 << 20, turns: 1, rounds: 1 };
@@ -17,7 +17,8 @@ fn play<K: KeyKind>() -> usize {
             let (ns, idle) = contender.slice(2048);
             assert!(ns > 0.0 && ns < 1e9 && (0.0..=1.0).contains(&idle), "{contender:?}: {ns}");
         }
-        let turns = Turns { rounds: 2, slice: std::time::Duration::from_micros(200) };
+        let short = std::time::Duration::from_micros(200);
+        let turns = Turns { rounds: 2, pace: Pace { warm_up: short, slice: short } };
         let outcome = Outcome::of(scene, turns);
         assert_eq!(outcome.name, entry.name);
         assert!(outcome.lines.iter().all(|line| line.ns > 0.0), "{outcome:?}");
