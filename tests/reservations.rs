@@ -147,6 +147,35 @@ fn a_stream_longer_than_the_window() {
     assert_eq!(stream(10), 200, "the first extension stays until its window has passed");
 }
 
+/// Nor is it the last one that may come back.
+#[test]
+fn an_extension_by_nothing_is_none() {
+    let (limiter, ids) = limiter([tokens(1_000)]);
+    let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 100)]).unwrap();
+    for (second, more) in [(20, 200), (50, 0)] {
+        let session = at(&limiter, START + second * SECOND);
+        assert!(session.extend(&mut reservation, &[more]).unwrap().is_allowed());
+    }
+    let end = START + 70 * SECOND;
+    assert_eq!(used(&limiter, ids[0], end), 200);
+    at(&limiter, end).cancel(&mut reservation).unwrap();
+    assert_eq!(used(&limiter, ids[0], end), 0);
+}
+
+/// What was reserved at a limit of its own is extended at that limit.
+#[test]
+fn a_limit_of_its_own_is_kept() {
+    let (limiter, ids) = limiter([tokens(1_000)]);
+    let charges = [ids[0].charge("k", 3).limit(5)];
+    let mut reservation = at(&limiter, START).reserve(&charges).unwrap();
+    let told = reservation.decision();
+    assert_eq!((told.verdict, told.limit, told.remaining), (Verdict::Allowed, 5, 2));
+    let mut extend = |more| at(&limiter, START).extend(&mut reservation, &[more]).unwrap();
+    assert_eq!(extend(2).remaining, 0);
+    let stop = extend(1);
+    assert_eq!((stop.verdict, stop.limit), (Verdict::Denied, 5));
+}
+
 /// An extension that has no room charges nothing, in no layer, and the stream can be settled.
 #[test]
 fn an_extension_stops_at_the_limit() {

@@ -228,6 +228,7 @@ mod tests {
         assert_eq!(group.untold().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 6]);
         assert_eq!(tags.group(0).unwrap().untold().count(), 8);
         assert!(tags.group(2).is_some() && tags.group(3).is_none());
+        assert_eq!([0, 1, 8, 20].map(Tags::bytes), [0, 8, 8, 24]);
     }
 
     proptest! {
