@@ -11,7 +11,7 @@ use std::time::Duration;
 use tollgate::Clock;
 
 /// So that all are admitted, in a window in which all keys stay live.
-fn stage<K: KeyKind>(keys: usize, tour: Vec<K>) -> Stage<K> {
+pub(super) fn stage<K: KeyKind>(keys: usize, tour: Vec<K>) -> Stage<K> {
     let setting = Setting {
         limit: 10_000_000,
         window: Duration::from_secs(20 * 60),

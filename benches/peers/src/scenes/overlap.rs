@@ -2,33 +2,28 @@
 //! comes from memory: a bare table with one exchange a decision, and the same with so many
 //! instructions more.
 
-use super::{Size, lines, many, visits};
+use super::{Size, cold, lines, many, visits};
 use crate::contender::{Answers, Contender, Side, Work};
 use crate::keys::KeyKind;
-use crate::peer::Setting;
 use crate::scene::{Scene, Stage};
-use crate::tour::{Tour, shuffled, uniform};
+use crate::tour::{Tour, uniform};
 use crate::ways::Way;
 use memmap2::MmapMut;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::*};
-use std::time::Duration;
 use tollgate::Clock;
 use zerocopy::FromBytes;
 
 const WORDS_PER_LINE: usize = 8;
 /// Lines behind the last home, so that a probe has an end.
 const SPILL: usize = 1024;
-/// What one of the steps below compiles to, for each of its four numbers.
+/// Instructions of one of the steps below: two for each of its four numbers.
 const PER_STEP: usize = 8;
 
 /// Beside a session of this project's, and the fastest rival.
 pub(super) fn bare_tables<K: KeyKind>(size: Size) -> Scene {
     let keys = size.million;
-    let setting =
-        Setting { limit: 10_000_000, window: Duration::from_secs(20 * 60), max_keys: keys * 8 / 5 };
-    let tour = Tour::new(uniform(keys, visits(keys), 2));
-    let mut stage = Stage::new(setting, shuffled::<K>(keys, 1), tour, Answers::Admitted);
+    let mut stage = cold::stage::<K>(keys, uniform(keys, visits(keys), 2));
     let own = stage.own(Some(7), Clock::precise());
     stage.way("tollgate, session", &own, Way::Session);
     stage.peer::<crate::peers::Governor<K>>();
