@@ -3,7 +3,7 @@
 
 use crate::charge::Charge;
 use crate::decision::Decision;
-use crate::request::Context;
+use crate::request::{Context, invalid};
 use crate::table::KeyId;
 
 /// How many keys are asked for ahead: enough to keep the memory busy, few enough to stay in the
@@ -32,7 +32,12 @@ pub(crate) fn decide_many(
             }
         }
         for ((decision, charge), key) in decisions.iter_mut().zip(charges).zip(keys) {
-            *decision = context.decide_keyed(charge, key);
+            *decision = match context.meters.get(charge.policy) {
+                Some(meter) => {
+                    context.check_line(meter, key, charge.cost, meter.limit(charge.limit))
+                }
+                None => invalid(charge.policy),
+            };
             allowed += usize::from(decision.is_allowed());
         }
     }

@@ -1,6 +1,6 @@
 //! Making a limiter: every field is checked here, none on the request's way.
 
-use crate::charge::MAX_CHARGES;
+use crate::charge::{MAX_CHARGES, PolicyId};
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::fallible::vector;
@@ -104,13 +104,13 @@ impl Builder {
         let Ok(mut meters) = vector(policies.len()) else {
             return Err(ConfigError::OutOfMemory { policy: policies.swap_remove(0).into_name() });
         };
-        for policy in policies {
-            meters.push(Meter::new(policy, now)?);
+        // Random, so that ids of another limiter are told apart whatever their seeds.
+        let owner = (random_seed()[0] as u32).max(1);
+        for (place, policy) in policies.into_iter().enumerate() {
+            meters.push(Meter::new(PolicyId::new(place, owner), policy, now)?);
         }
         let [a, b, c, d] = self.seed.unwrap_or_else(random_seed);
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
-        // Random, so that ids of another limiter are told apart whatever their seeds.
-        let owner = (random_seed()[0] as u32).max(1);
         Ok(Limiter::new(Meters::new(meters.into_boxed_slice(), hasher, owner), clock))
     }
 }

@@ -7,6 +7,7 @@ use crate::counter::offer::Offer;
 use crate::decision::{Decision, Layer, Verdict};
 use crate::request::{Context, Line, Mode, invalid, refused};
 use crate::table::Charged;
+use std::ptr;
 use std::time::Duration;
 
 /// Most requests have no more charges than this: less is then laid out for them.
@@ -152,7 +153,7 @@ impl Context<'_> {
                 Ok(()) => Ok(false),
                 Err(_) => {
                     self.count(line, full);
-                    Err(line.policy)
+                    Err(line.meter.id())
                 }
             };
         }
@@ -247,7 +248,7 @@ fn repeats(lines: &[Option<Line<'_>>]) -> bool {
 impl Line<'_> {
     #[inline(always)]
     fn is_same_counter(&self, other: &Line<'_>) -> bool {
-        self.key == other.key && self.policy == other.policy
+        self.key == other.key && ptr::eq(self.meter, other.meter)
     }
 
     /// What those of the lines before cost that are of the same counter.

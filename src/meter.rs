@@ -24,6 +24,7 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Meter {
+    id: PolicyId,
     policy: Policy,
     limit: AtomicU64,
     time: Time,
@@ -63,7 +64,7 @@ macro_rules! with_table {
 }
 
 impl Meter {
-    pub(crate) fn new(policy: Policy, now: Now) -> Result<Self, ConfigError> {
+    pub(crate) fn new(id: PolicyId, policy: Policy, now: Now) -> Result<Self, ConfigError> {
         let plan = policy.plan()?;
         let max_keys = policy.most_keys();
         let bounds = Bounds { max_keys, allowance: policy.overflow_mode().allowance() };
@@ -79,7 +80,12 @@ impl Meter {
             _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
         };
         let limit = AtomicU64::new(policy.limit());
-        Ok(Meter { policy, limit, time, store, tally })
+        Ok(Meter { id, policy, limit, time, store, tally })
+    }
+
+    #[inline(always)]
+    pub(crate) fn id(&self) -> PolicyId {
+        self.id
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -118,7 +124,7 @@ impl Meter {
         Ok(())
     }
 
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -202,11 +208,11 @@ impl Meter {
         with_table!(&self.store, table => table.maintain(budget, tick, guard))
     }
 
-    pub(crate) fn stats(&self, policy: PolicyId, now: Now, guard: &Guard) -> Stats {
+    pub(crate) fn stats(&self, now: Now, guard: &Guard) -> Stats {
         let tick = self.time.tick(now);
         let table: TableStats = with_table!(&self.store, table => table.stats(tick, guard));
         Stats {
-            policy,
+            policy: self.id,
             admitted: self.tally.sum(Event::Admitted),
             denied: self.tally.sum(Event::Denied),
             refused: self.tally.sum(Event::Refused),

@@ -25,7 +25,6 @@ pub(crate) struct Context<'l> {
 /// One charge of a request, with everything looked up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line<'l> {
-    pub(crate) policy: PolicyId,
     pub(crate) meter: &'l Meter,
     pub(crate) key: KeyId,
     pub(crate) cost: u64,
@@ -67,72 +66,74 @@ impl<'l> Context<'l> {
         }
     }
 
-    #[inline(always)]
-    pub(crate) fn line(&self, charge: &Charge<'_>) -> Option<Line<'l>> {
-        self.line_for(charge.policy, || self.meters.key_id(charge.key), charge.cost, charge.limit)
-    }
-
     /// A charge with everything looked up; `None` under a policy of another limiter.
     #[inline(always)]
-    pub(crate) fn line_for(
-        &self,
-        policy: PolicyId,
-        key: impl FnOnce() -> KeyId,
-        cost: u64,
-        limit: Option<u64>,
-    ) -> Option<Line<'l>> {
-        let meter = self.meters.get(policy)?;
-        let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
-        let limit = meter.limit(limit);
-        Some(Line {
-            policy,
-            meter,
-            key: key(),
-            cost,
-            limit,
-            outcome,
-            generation: 0,
-            offer: None,
-            table_full: false,
-        })
+    pub(crate) fn line(&self, charge: &Charge<'_>) -> Option<Line<'l>> {
+        let meter = self.meters.get(charge.policy)?;
+        let key = self.meters.key_id(charge.key);
+        Some(Line::new(meter, key, charge.cost, meter.limit(charge.limit)))
     }
 
     #[inline(always)]
     fn decide_one(&self, charge: &Charge<'_>, mode: Mode, layers: &mut [Layer]) -> Decision {
-        match self.line(charge) {
-            Some(line) => self.decide_line(line, mode, layers),
-            None => invalid(charge.policy),
+        let Some(line) = self.line(charge) else { return invalid(charge.policy) };
+        if mode == Mode::Check && layers.is_empty() {
+            self.check_line(line.meter, line.key, line.cost, line.limit)
+        } else {
+            self.decide_line(line, mode, layers)
         }
     }
 
-    /// A request of one charge to a key that was hashed already.
-    pub(crate) fn decide_keyed(&self, charge: &Charge<'_>, key: KeyId) -> Decision {
-        match self.line_for(charge.policy, || key, charge.cost, charge.limit) {
-            Some(line) => self.decide_line(line, Mode::Check, &mut []),
-            None => invalid(charge.policy),
-        }
+    /// The way of most requests. What is known where the caller stands, a key's kind say, is used
+    /// there; from here on all go one way, in one piece.
+    #[inline(never)]
+    pub(crate) fn check_line(
+        &self,
+        meter: &'l Meter,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+    ) -> Decision {
+        let mut line = Line::new(meter, key, cost, limit);
+        let charged = self.charge_here(&mut line, Mode::Check);
+        self.tell(&line, charged)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn decide_line(&self, mut line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
-        match mode {
-            Mode::Peek => line.outcome = self.look(line, line.cost),
-            Mode::Check | Mode::Force => {
-                let charged = self.charge_line(&mut line, mode);
-                self.count(&line, charged);
-                if charged.is_err() {
-                    return refused(line.policy);
-                }
-            }
-        }
-        if let Some(layer) = layers.first_mut() {
+        let decision = if mode == Mode::Peek {
+            line.outcome = self.look(line, line.cost);
+            line.alone(self.now)
+        } else {
+            let charged = self.charge_line(&mut line, mode);
+            self.tell(&line, charged)
+        };
+        if decision.verdict != Verdict::TableFull
+            && let Some(layer) = layers.first_mut()
+        {
             *layer = line.layer(self.now);
         }
-        line.alone(self.now)
+        decision
+    }
+
+    /// Counts how the charge of a line alone went, and tells it.
+    #[inline(always)]
+    fn tell(&self, line: &Line<'l>, charged: Result<(), NoPlace>) -> Decision {
+        self.count(line, charged);
+        match charged {
+            Ok(()) => line.alone(self.now),
+            Err(_) => refused(line.meter.id()),
+        }
+    }
+
+    /// Charges a line of several.
+    #[inline(never)]
+    pub(crate) fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
+        self.charge_here(line, mode)
     }
 
     #[inline(always)]
-    pub(crate) fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
+    fn charge_here(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
         let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
         if line.cost == 0 || line.cost > limit {
             // Nothing can be written, so an absent key is not given a place.
@@ -178,6 +179,15 @@ impl<'l> Context<'l> {
     }
 }
 
+impl<'l> Line<'l> {
+    #[inline(always)]
+    pub(crate) fn new(meter: &'l Meter, key: KeyId, cost: u64, limit: u64) -> Self {
+        let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
+        let (generation, offer, table_full) = (0, None, false);
+        Line { meter, key, cost, limit, outcome, generation, offer, table_full }
+    }
+}
+
 impl Line<'_> {
     /// Of a charge that was made.
     pub(crate) fn receipt(&self) -> Receipt {
@@ -206,7 +216,7 @@ impl Line<'_> {
     ) -> Decision {
         Decision {
             verdict,
-            policy: self.policy,
+            policy: self.meter.id(),
             limit: self.limit,
             remaining: self.remaining(),
             retry_after,
@@ -233,7 +243,7 @@ impl Line<'_> {
         let violated = !self.outcome.admitted;
         let retry_after = if violated { self.meter.wait(self.outcome.fits_at, now) } else { None };
         Layer {
-            policy: self.policy,
+            policy: self.meter.id(),
             limit: self.limit,
             remaining: self.remaining(),
             violated,

@@ -190,7 +190,8 @@ impl Held {
     }
 
     fn line<'l>(&self, context: &Context<'l>, cost: u64) -> Option<Line<'l>> {
-        context.line_for(self.policy, || self.key, cost, self.limit)
+        let meter = context.meters.get(self.policy)?;
+        Some(Line::new(meter, self.key, cost, meter.limit(self.limit)))
     }
 }
 
@@ -207,7 +208,8 @@ pub(crate) fn reserve(
     }
     let mut held = [Held::NOTHING; MAX_RESERVED];
     for ((held, line), charge) in held.iter_mut().zip(lines.iter().flatten()).zip(charges) {
-        *held = Held { policy: line.policy, key: line.key, limit: charge.limit, ..Held::NOTHING };
+        *held =
+            Held { policy: line.meter.id(), key: line.key, limit: charge.limit, ..Held::NOTHING };
         held.add(line);
     }
     Ok(Reservation { held, len: charges.len(), open: true, decision })
@@ -257,7 +259,7 @@ pub(crate) fn settle(
         let mode = if broken(Breakage::DebtRefused) { Mode::Check } else { Mode::Force };
         if let Err(refused) = context.charge_line(line, mode) {
             context.count(line, Err(refused));
-            full = Some(line.policy);
+            full = Some(line.meter.id());
             continue;
         }
         held.charged = *actual;

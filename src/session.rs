@@ -215,6 +215,6 @@ impl<'l> Session<'l> {
     /// How a policy stands: see [`Limiter::stats`](crate::Limiter::stats).
     pub fn stats(&self, policy: PolicyId) -> Option<Stats> {
         let meter = self.context.meters.get(policy)?;
-        Some(meter.stats(policy, self.context.now, &self.context.guard))
+        Some(meter.stats(self.context.now, &self.context.guard))
     }
 }
