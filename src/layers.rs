@@ -3,10 +3,8 @@
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
 use crate::counter::NEVER;
-use crate::counter::offer::Offer;
 use crate::decision::{Decision, Layer, Verdict};
 use crate::request::{Context, Line, Mode, invalid, refused};
-use crate::table::Charged;
 use std::ptr;
 use std::time::Duration;
 
@@ -158,11 +156,6 @@ impl Context<'_> {
             };
         }
         Ok(true)
-    }
-
-    #[inline(always)]
-    fn offer<'g>(&'g self, line: &Line<'g>) -> Option<(Charged, Option<Offer<'g>>)> {
-        line.meter.offer(line.key, line.cost, line.limit, self.now, &self.guard)
     }
 
     /// Gives back what these lines were charged, and tells each what is left without it.

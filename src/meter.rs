@@ -124,7 +124,6 @@ impl Meter {
         Ok(())
     }
 
-    #[inline(always)]
     pub(crate) fn charge(
         &self,
         key: KeyId,

@@ -9,7 +9,7 @@ use crate::meter::Meter;
 use crate::meters::Meters;
 use crate::shard::Shard;
 use crate::table::reclaim::{self, Guard};
-use crate::table::{KeyId, NoPlace, Receipt};
+use crate::table::{Charged, KeyId, NoPlace, Receipt};
 use crate::tally::Event;
 use std::time::Duration;
 
@@ -84,8 +84,10 @@ impl<'l> Context<'l> {
         }
     }
 
-    /// The way of most requests. What is known where the caller stands, a key's kind say, is used
-    /// there; from here on all go one way, in one piece.
+    /// The way of most requests: the key is known, and nobody else writes its counter just now.
+    ///
+    /// What is known where the caller stands, a key's kind say, is used there; from here on all go
+    /// one way in one piece, and what is not on it is somewhere else.
     #[inline(never)]
     pub(crate) fn check_line(
         &self,
@@ -95,8 +97,14 @@ impl<'l> Context<'l> {
         limit: u64,
     ) -> Decision {
         let mut line = Line::new(meter, key, cost, limit);
-        let charged = self.charge_here(&mut line, Mode::Check);
-        self.tell(&line, charged)
+        if cost > 0
+            && let Some((charged, offer)) = self.offer(&line)
+            && offer.is_none_or(Offer::take)
+        {
+            line.outcome = charged.outcome;
+            return self.tell(&line, Ok(()));
+        }
+        self.decide_line(line, Mode::Check, &mut [])
     }
 
     #[inline(never)]
@@ -119,21 +127,24 @@ impl<'l> Context<'l> {
     /// Counts how the charge of a line alone went, and tells it.
     #[inline(always)]
     fn tell(&self, line: &Line<'l>, charged: Result<(), NoPlace>) -> Decision {
-        self.count(line, charged);
         match charged {
-            Ok(()) => line.alone(self.now),
-            Err(_) => refused(line.meter.id()),
+            // First the way of most, so that nothing of the others is made ready.
+            Ok(()) if line.outcome.admitted && !line.table_full => {
+                line.meter.count(Event::Admitted, self.shard);
+                line.decision(Verdict::Allowed, None, self.now)
+            }
+            Ok(()) => {
+                self.count(line, charged);
+                line.alone(self.now)
+            }
+            Err(_) => {
+                self.count(line, charged);
+                refused(line.meter.id())
+            }
         }
     }
 
-    /// Charges a line of several.
-    #[inline(never)]
     pub(crate) fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
-        self.charge_here(line, mode)
-    }
-
-    #[inline(always)]
-    fn charge_here(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
         let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
         if line.cost == 0 || line.cost > limit {
             // Nothing can be written, so an absent key is not given a place.
@@ -172,6 +183,11 @@ impl<'l> Context<'l> {
             Ok(()) => Event::Admitted,
         };
         line.meter.count(event, self.shard);
+    }
+
+    #[inline(always)]
+    pub(crate) fn offer<'g>(&'g self, line: &Line<'g>) -> Option<(Charged, Option<Offer<'g>>)> {
+        line.meter.offer(line.key, line.cost, line.limit, self.now, &self.guard)
     }
 
     pub(crate) fn look(&self, line: Line<'l>, cost: u64) -> Outcome {

@@ -9,8 +9,10 @@ use std::cell::Cell;
 
 /// Numbers that a thread can have for itself.
 const OWNED: u8 = 64;
-/// How many shards there are: one for each number, and one that is shared.
-pub(crate) const SHARDS: usize = OWNED as usize + 1;
+/// The shard of all threads that have none of their own.
+pub(crate) const SHARED: usize = OWNED as usize;
+/// How many shards there are: one for each number, and the shared one.
+pub(crate) const SHARDS: usize = SHARED + 1;
 /// The thread has not asked yet.
 const UNKNOWN: u8 = u8::MAX;
 
@@ -61,15 +63,10 @@ impl Shard {
         Shard(if number == UNKNOWN { take() } else { number })
     }
 
+    /// The number of this thread's own shard; `None` if it counts in the [`SHARED`] one.
     #[inline(always)]
-    pub(crate) fn index(self) -> usize {
-        usize::from(self.0).min(SHARDS - 1)
-    }
-
-    /// Whether no other thread counts there.
-    #[inline(always)]
-    pub(crate) fn is_owned(self) -> bool {
-        self.0 < OWNED
+    pub(crate) fn owned(self) -> Option<usize> {
+        (self.0 < OWNED).then_some(usize::from(self.0))
     }
 }
 
@@ -136,12 +133,12 @@ mod tests {
                 })
                 .collect();
             let shards: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-            let mut owned: Vec<_> = shards.iter().filter(|shard| shard.is_owned()).collect();
+            let mut owned: Vec<_> = shards.iter().filter_map(|shard| shard.owned()).collect();
             // Other tests of this process hold a few.
             assert!(owned.len() > 32, "{}", owned.len());
-            owned.sort_by_key(|shard| shard.index());
+            owned.sort_unstable();
             assert!(owned.windows(2).all(|pair| pair[0] != pair[1]), "one number, two threads");
-            assert!(shards.iter().all(|shard| shard.index() < SHARDS));
+            assert!(owned.iter().all(|number| *number < SHARED));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How often things have happened: counted by each thread in a cache line of its own.
 
 use crate::fallible::{OutOfMemory, vector};
-use crate::shard::{SHARDS, Shard};
+use crate::shard::{SHARDS, SHARED, Shard};
 use crate::sync::{Ordering::Relaxed, Statistic};
 
 /// What can happen to a charge.
@@ -35,12 +35,13 @@ impl Tally {
 
     #[inline(always)]
     pub(crate) fn count(&self, event: Event, shard: Shard) {
-        let count = &self.shards[shard.index()].0[event as usize];
-        if shard.is_owned() {
+        let count = |shard: usize| &self.shards[shard].0[event as usize];
+        match shard.owned() {
             // Relaxed: nobody else writes here.
-            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
-        } else {
-            count.fetch_add(1, Relaxed);
+            Some(own) => count(own).store(count(own).load(Relaxed).wrapping_add(1), Relaxed),
+            None => {
+                count(SHARED).fetch_add(1, Relaxed);
+            }
         }
     }
 

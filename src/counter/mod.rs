@@ -12,8 +12,7 @@ mod snapshot;
 mod top;
 mod word;
 
-use crate::retries::Retries;
-use offer::{Offer, Offered};
+use offer::Offered;
 
 /// `fits_at` of a charge that costs more than its limit.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -89,26 +88,19 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// How many ticks a charge counts.
     fn window(spec: &Self::Spec) -> u64;
 
-    /// The charge that the cost has room for; writes nothing.
+    /// The charge that the cost has room for, or the denial; writes nothing. `None` if it takes
+    /// more than one look, at what others left half done or write just now.
+    ///
+    /// Not in a loop: that would make ready for a second turn, which hardly any request takes.
     fn offer<'a>(
         &'a self,
         spec: &Self::Spec,
         base: Base,
         request: &Request,
-    ) -> Result<Offered<'a>, Moved>;
+    ) -> Result<Option<Offered<'a>>, Moved>;
 
     /// Charges the cost if it has room; denials write nothing.
-    #[inline(always)]
-    fn charge(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved> {
-        let mut retries = Retries::new();
-        loop {
-            retries.count();
-            let (outcome, offer) = self.offer(spec, base, request)?;
-            if offer.is_none_or(Offer::take) {
-                return Ok(outcome);
-            }
-        }
-    }
+    fn charge(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;
 
     /// What [`charge`](Self::charge) would answer; writes nothing. `used` excludes the cost.
     fn look(&self, spec: &Self::Spec, base: Base, request: &Request) -> Result<Outcome, Moved>;

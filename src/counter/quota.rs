@@ -137,17 +137,29 @@ impl Counter for Quota {
         _: &Periods,
         base: Base,
         request: &Request,
-    ) -> Result<Offered<'a>, Moved> {
+    ) -> Result<Option<Offered<'a>>, Moved> {
         let word = self.load(Breakage::QuotaLoadRelaxed)?;
         let seen = Quota::decide(word, base, request);
         if !seen.admitted || request.cost == 0 {
-            return Ok((seen, None));
+            return Ok(Some((seen, None)));
         }
         let used = seen.used.saturating_add(request.cost);
         let outcome = Outcome { used, clear_at: seen.at + 1, ..seen };
         let target = Place { cell: &self.word, word };
         let word = pack(seen.at, used);
-        Ok((outcome, Some(Offer { head: None, target, word, opens: false })))
+        Ok(Some((outcome, Some(Offer { head: None, target, word, opens: false }))))
+    }
+
+    fn charge(&self, spec: &Periods, base: Base, request: &Request) -> Result<Outcome, Moved> {
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            if let Some((outcome, offer)) = self.offer(spec, base, request)?
+                && offer.is_none_or(Offer::take)
+            {
+                return Ok(outcome);
+            }
+        }
     }
 
     fn look(&self, _: &Periods, base: Base, request: &Request) -> Result<Outcome, Moved> {

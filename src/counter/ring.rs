@@ -43,29 +43,23 @@ pub(crate) struct Ring<const R: usize> {
 }
 
 impl<const R: usize> Ring<R> {
-    /// The top as a charge must see it, or `Moved`.
+    /// The top as a charge must see it, or `Moved`; `None` if others wrote it meanwhile.
     #[inline(always)]
-    fn top(&self) -> Result<Top, Moved> {
-        let mut retries = Retries::new();
-        loop {
-            retries.count();
-            let place = self.newest();
-            // Acquire: whoever sees this head sees every change made before it was written, so that
-            // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
-            // exchange. Model: filled with HeadRelaxed.
-            let head = self.see(place, ordering(Breakage::HeadRelaxed, Acquire));
-            // Relaxed: ordered behind the Acquire of the head, like all others.
-            let next = self.see(if place + 1 == R { 0 } else { place + 1 }, Relaxed);
-            if (head.word | next.word) & MOVED != 0 {
-                // No fence: if the caller still finds this array current, its next scan loads these
-                // words with Acquire and sees what they were moved for.
-                return Err(Moved);
-            }
-            let top = Top { head, next };
-            if !top.is_stale() {
-                return Ok(top);
-            }
+    fn top(&self) -> Result<Option<Top>, Moved> {
+        let place = self.newest();
+        // Acquire: whoever sees this head sees every change made before it was written, so that
+        // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
+        // exchange. Model: filled with HeadRelaxed.
+        let head = self.see(place, ordering(Breakage::HeadRelaxed, Acquire));
+        // Relaxed: ordered behind the Acquire of the head, like all others.
+        let next = self.see(if place + 1 == R { 0 } else { place + 1 }, Relaxed);
+        if (head.word | next.word) & MOVED != 0 {
+            // No fence: if the caller still finds this array current, its next scan loads these
+            // words with Acquire and sees what they were moved for.
+            return Err(Moved);
         }
+        let top = Top { head, next };
+        Ok((!top.is_stale()).then_some(top))
     }
 
     /// The place of the newest word. R1: those that are newer than the first one follow it, and the
@@ -105,19 +99,38 @@ impl<const R: usize> Ring<R> {
             let words = self.words.iter().enumerate();
             live.sum_before(head, words.map(|(place, word)| load(word, place, top, early)))
         } else {
-            live.sum(self.older(top, early).take_while(|word| live.has(*word)))
+            let add = |sum, word| sum + live.in_place(word);
+            live.out_of_place(self.fold_live(live, top, early, 0, add))
         };
         live.count(head) + older
     }
 
-    /// The words behind the head, back to the oldest.
+    /// Adds the live words behind the head, back to the oldest.
     #[inline(always)]
-    fn older<'a>(&'a self, top: &'a Top, early: &'a Early<R>) -> impl Iterator<Item = u64> + 'a {
+    fn fold_live<T>(
+        &self,
+        live: Live,
+        top: &Top,
+        early: &Early<R>,
+        mut sum: T,
+        add: impl Fn(T, u64) -> T,
+    ) -> T {
         let (newer, older) = self.words.split_at(top.head.place);
-        let load = move |place: usize, word: &AtomicU64| load(word, place, top, early);
-        let newer = newer.iter().enumerate().rev().map(move |(place, word)| load(place, word));
-        let older = older.get(1..).unwrap_or_default().iter().enumerate().rev();
-        newer.chain(older.map(move |(place, word)| load(top.head.place + 1 + place, word)))
+        for (place, word) in newer.iter().enumerate().rev() {
+            let word = load(word, place, top, early);
+            if !live.has(word) {
+                return sum;
+            }
+            sum = add(sum, word);
+        }
+        for (place, word) in older.get(1..).unwrap_or_default().iter().enumerate().rev() {
+            let word = load(word, top.head.place + 1 + place, top, early);
+            if !live.has(word) {
+                return sum;
+            }
+            sum = add(sum, word);
+        }
+        sum
     }
 
     /// The words before the top is looked for: none, but in the twins that count them.
@@ -140,7 +153,7 @@ impl<const R: usize> Ring<R> {
     }
 
     /// What a charge at `at` is told if it is not made, from one look at each word that is live.
-    #[inline]
+    #[inline(always)]
     fn answer(
         &self,
         spec: &Scale,
@@ -151,27 +164,41 @@ impl<const R: usize> Ring<R> {
     ) -> Outcome {
         let live = spec.live(at);
         let room = request.limit.saturating_sub(request.cost);
-        let mut words = self.older(&top, early).take_while(|word| live.has(*word));
-        let mut used = live.count(top.head.word);
-        let mut newest = (used > 0).then_some(top.head.word);
-        if newest.is_none() {
-            newest = words.find(|word| live.count(*word) > 0);
-            used = newest.map_or(0, |word| live.count(word));
+        let add = |sum, word| Filled::with(sum, spec.format().count(word), word, room);
+        let mut filled = Filled::default();
+        if live.has(top.head.word) {
+            filled = self.fold_live(live, &top, early, add(filled, top.head.word), add);
         }
-        // With the newer ones there is no room beside this word any more.
-        let mut blocker = newest.filter(|_| used > room);
-        if blocker.is_none() {
-            blocker = words.find(|word| {
-                used += live.count(*word);
-                used > room
-            });
-        }
-        used += live.sum(words);
-        let end =
-            |word: Option<u64>| word.map_or(at, |word| spec.format().time(word) + spec.window());
+        let Filled { used, newest, blocker } = filled;
+        let end = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
         let fits_at = if request.cost > request.limit { NEVER } else { end(blocker) };
-        let admitted = blocker.is_none() && request.cost <= request.limit;
+        let admitted = blocker == 0 && request.cost <= request.limit;
         Outcome { admitted, used, at, fits_at, clear_at: end(newest) }
+    }
+
+    /// What the cost gets beside what is used; `None` if that has changed meanwhile.
+    #[inline(always)]
+    fn weigh(
+        &self,
+        spec: &Scale,
+        base: Base,
+        request: &Request,
+        top: Top,
+        early: &Early<R>,
+    ) -> Option<Offered<'_>> {
+        let at = top.effective(spec, local(base, request.now));
+        let used = self.used(&top, spec.live(at), early).saturating_add(request.cost);
+        if used <= request.limit && request.cost > 0 {
+            let write = top.charge(spec, at, request.cost);
+            let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
+            let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
+            return Some((outcome, Some(self.offered(&top, write))));
+        }
+        let answer = self.answer(spec, at, top, request, early);
+        let stands = broken(Breakage::NoValidate) || self.stands(top.target());
+        // Admitted after all: others have given back meanwhile.
+        let told = stands && (!answer.admitted || request.cost == 0);
+        told.then(|| (global(base, answer), None))
     }
 
     #[inline(always)]
@@ -238,10 +265,11 @@ impl<const R: usize> Ring<R> {
         loop {
             let words = std::array::from_fn(|place| self.words[place].load(Acquire));
             let marked = |head: Seen| self.place(head).exchange(head.word | MOVED, AcqRel);
-            if self.top().is_ok_and(|top| !marked(top.head)) {
-                continue;
+            match self.top() {
+                Ok(Some(top)) if marked(top.head) => return Snapshot::of(words),
+                Ok(_) => continue,
+                Err(Moved) => return Snapshot::of(words),
             }
-            return Snapshot::of(words);
         }
     }
 }
@@ -274,26 +302,24 @@ impl<const R: usize> Counter for Ring<R> {
         spec: &Scale,
         base: Base,
         request: &Request,
-    ) -> Result<Offered<'a>, Moved> {
-        let now = local(base, request.now);
+    ) -> Result<Option<Offered<'a>>, Moved> {
+        let early = self.early();
+        Ok(match self.top()? {
+            Some(top) if !top.is_sealed() => self.weigh(spec, base, request, top, &early),
+            _ => None,
+        })
+    }
+
+    fn charge(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
             let early = self.early();
-            let top = self.top()?;
-            let at = top.effective(spec, now);
-            let used = self.used(&top, spec.live(at), &early).saturating_add(request.cost);
-            if used <= request.limit && request.cost > 0 {
-                let write = top.charge(spec, at, request.cost);
-                let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
-                let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
-                return Ok((outcome, Some(self.offered(&top, write))));
-            }
-            let answer = self.answer(spec, at, top, request, &early);
-            let stands = broken(Breakage::NoValidate) || self.stands(top.target());
-            // Admitted after all: others have given back meanwhile.
-            if stands && (!answer.admitted || request.cost == 0) {
-                return Ok((global(base, answer), None));
+            let Some(top) = self.top()? else { continue };
+            if let Some((outcome, offer)) = self.weigh(spec, base, request, top, &early)
+                && offer.is_none_or(Offer::take)
+            {
+                return Ok(outcome);
             }
         }
     }
@@ -305,7 +331,7 @@ impl<const R: usize> Counter for Ring<R> {
         loop {
             retries.count();
             let early = self.early();
-            let top = self.top()?;
+            let Some(top) = self.top()? else { continue };
             let answer = self.answer(spec, top.effective(spec, now), top, request, &early);
             if unvalidated || self.stands(top.target()) {
                 return Ok(global(base, answer));
@@ -325,7 +351,7 @@ impl<const R: usize> Counter for Ring<R> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let head = self.top()?.head;
+            let Some(Top { head, .. }) = self.top()? else { continue };
             let newest = format.time(head.word);
             let now = local(base, now).max(newest);
             let Some(oldest) = oldest_live(spec, base, from, now) else {
@@ -424,6 +450,26 @@ impl<const R: usize> Counter for Ring<R> {
         // head.
         (1..R).for_each(|place| publish(place, Relaxed));
         publish(0, release);
+    }
+}
+
+/// Words of a window, from the newest on.
+#[derive(Clone, Copy, Default)]
+struct Filled {
+    used: u64,
+    /// The newest word that counts for anything, or 0.
+    newest: u64,
+    /// The word with which there is no room any more, or 0.
+    blocker: u64,
+}
+
+impl Filled {
+    #[inline(always)]
+    fn with(self, count: u64, word: u64, room: u64) -> Self {
+        let used = self.used + count;
+        let newest = if self.used == 0 && count > 0 { word } else { self.newest };
+        let blocker = if self.used <= room && used > room { word } else { self.blocker };
+        Filled { used, newest, blocker }
     }
 }
 

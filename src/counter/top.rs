@@ -84,10 +84,10 @@ impl Top {
     #[inline(always)]
     pub(crate) fn charge(&self, scale: &Scale, at: u64, cost: u64) -> Write {
         let (format, live) = (scale.format(), scale.live(at));
-        let opened = format.pack(at, cost);
+        let opened = || format.pack(at, cost);
         let in_head = live.count(self.head.word);
         if self.is_sealed() || in_head == 0 {
-            return Write::Target(opened);
+            return Write::Target(opened());
         }
         let same_cell = at < scale.next_cell(format.time(self.head.word));
         // A live word in the way is left by refunds or forced charges; merging only lets it
@@ -95,6 +95,6 @@ impl Top {
         if same_cell || !broken(Breakage::NoMerge) && live.count(self.next.word) > 0 {
             return Write::Target(format.pack(at, in_head.saturating_add(cost)));
         }
-        Write::Turn(opened)
+        Write::Turn(opened())
     }
 }

@@ -112,9 +112,21 @@ impl Live {
     /// What the words count for together.
     #[inline(always)]
     pub(crate) fn sum(self, words: impl IntoIterator<Item = u64>) -> u64 {
-        let counts = |word| if self.has(word) { word & self.format.count_bits } else { 0 };
-        // Shifted once: a count ends at bit 48, so that a ring of them fits.
-        words.into_iter().map(counts).sum::<u64>() >> FLAG_BITS
+        let counts = |word| if self.has(word) { self.in_place(word) } else { 0 };
+        self.out_of_place(words.into_iter().map(counts).sum())
+    }
+
+    /// The count of a word where it stands in it, to be summed there.
+    #[inline(always)]
+    pub(crate) fn in_place(self, word: u64) -> u64 {
+        word & self.format.count_bits
+    }
+
+    /// A sum of counts where they stand. Shifted once: a count ends at bit 48, so that a ring of
+    /// them fits.
+    #[inline(always)]
+    pub(crate) fn out_of_place(self, sum: u64) -> u64 {
+        sum >> FLAG_BITS
     }
 
     /// What those of the words count for together that are older than `head`.
@@ -126,9 +138,9 @@ impl Live {
         // that the count is still there.
         let counts = |word: u64| {
             let ahead = word.wrapping_sub(self.least);
-            (if ahead < span { ahead } else { 0 }) & self.format.count_bits
+            self.in_place(if ahead < span { ahead } else { 0 })
         };
-        words.into_iter().map(counts).sum::<u64>() >> FLAG_BITS
+        self.out_of_place(words.into_iter().map(counts).sum())
     }
 }
 

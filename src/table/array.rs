@@ -167,9 +167,10 @@ impl<C: Counter> Array<C> {
         // Acquire: whoever ends at a frozen place sees the array that took this one's place. Pairs
         // with `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
         match slot.id.load(ordering(Breakage::FindRelaxed, Acquire)) {
+            id if id == key.number() => Some(Found::Slot(slot)),
             EMPTY => Some(Found::Empty(place)),
             FROZEN => Some(Found::Frozen),
-            id => (id == key.number()).then_some(Found::Slot(slot)),
+            _ => None,
         }
     }
 

@@ -84,7 +84,6 @@ impl<C: Counter> Table<C> {
     }
 
     /// Charges one key. Denials write nothing to the key.
-    #[inline(always)]
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -120,7 +119,7 @@ impl<C: Counter> Table<C> {
         let current = self.generations.current(guard);
         let slot = self.settled(current, key, request.now, guard)?;
         let (outcome, offer) =
-            slot.counter.offer(self.spec(), current.array.base(), request).ok()?;
+            slot.counter.offer(self.spec(), current.array.base(), request).ok()??;
         Some((Charged { outcome, generation: current.number }, offer))
     }
 

@@ -5,7 +5,8 @@ use crate::breakage::{Breakage, ordering};
 use crate::counter::Counter;
 use crate::sync::{AtomicU64, Ordering::*};
 
-/// The id of a key in a table: its keyed hash, with the two reserved values mapped away.
+/// The id of a key in a table: its keyed hash, but with a lowest byte that is more than 1, so that
+/// it is none of the reserved values and this byte can stand for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyId(u64);
 
@@ -20,7 +21,7 @@ impl KeyId {
 
     #[inline(always)]
     pub(crate) fn new(hash: u64) -> Self {
-        KeyId(if hash <= FROZEN { hash + 2 } else { hash })
+        KeyId(if (hash as u8) < 2 { hash | 2 } else { hash })
     }
 
     #[inline(always)]

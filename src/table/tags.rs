@@ -30,7 +30,7 @@ impl Tag {
     /// A probe begins by the highest bits of an id, so the lowest are as good as any others.
     #[inline(always)]
     pub(crate) fn of(key: KeyId) -> Self {
-        Tag((key.number() as u8).max(1))
+        Tag(key.number() as u8)
     }
 }
 

@@ -34,7 +34,7 @@ pub const KINDS: &[Kind] = &[
 /// Runs `decide` so many times; nothing but this is counted.
 #[inline(never)]
 fn counted(times: u64, mut decide: impl FnMut(u64) -> Decision) -> u64 {
-    (0..times).map(|time| u64::from(black_box(decide(time)).is_allowed())).sum()
+    (0..times).map(|time| u64::from(black_box(&decide(time)).is_allowed())).sum()
 }
 
 fn limiter(policies: impl IntoIterator<Item = Policy>) -> Limiter {

@@ -128,7 +128,7 @@ impl<const R: usize> BenchOf<R> {
             }
             Step::Die(by, cost) => {
                 let now = local(self.base, self.go(by));
-                let top = self.ring.top().unwrap();
+                let top = self.ring.top().unwrap().unwrap();
                 let at = top.effective(&self.scale, now);
                 if let Write::Turn(_) = top.charge(&self.scale, at, cost) {
                     assert!(self.ring.place(top.head).seal());
