@@ -25,7 +25,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// assert_eq!(Key::from(mapped), Key::from(plain));
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<'k>(Kind<'k>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ enum Kind<'k> {
 
 /// Kinds are told apart by a last number. Bytes need none, and no length before them: they are all
 /// that is hashed, and the hasher mixes their number in.
-impl Hash for Kind<'_> {
-    #[inline]
+impl Hash for Key<'_> {
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match *self {
+        match self.0 {
             Kind::Bytes(bytes) => state.write(bytes),
             Kind::Number(number) => {
                 state.write_u64(number);

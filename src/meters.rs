@@ -5,6 +5,7 @@ use crate::key::Key;
 use crate::meter::Meter;
 use crate::policy::Policy;
 use crate::table::KeyId;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 #[derive(Debug)]
 pub(crate) struct Meters {
@@ -40,7 +41,13 @@ impl Meters {
     }
 
     #[inline(always)]
+    #[expect(
+        clippy::manual_hash_one,
+        reason = "that one is not inlined where a key's kind is known"
+    )]
     pub(crate) fn key_id(&self, key: Key<'_>) -> KeyId {
-        KeyId::new(self.hasher.hash_one(key))
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        KeyId::new(hasher.finish())
     }
 }
