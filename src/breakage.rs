@@ -71,6 +71,8 @@ breakages! {
     QuotaReopens,
     /// Move: only the head is frozen.
     FreezeHeadOnly,
+    /// Move: the word that would be opened next is not frozen.
+    FreezeNotNext,
     /// Move: the words are read, not frozen.
     NoFreeze,
     /// Move: the head is published before the older words.

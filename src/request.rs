@@ -104,10 +104,18 @@ impl<'l> Context<'l> {
             line.outcome = charged.outcome;
             return self.tell(&line, Ok(()));
         }
-        self.decide_line(line, Mode::Check, &mut [])
+        self.check_apart(meter, key, cost, limit)
     }
 
+    /// As [`check_line`](Self::check_line) where more is to be done.
+    #[cold]
     #[inline(never)]
+    fn check_apart(&self, meter: &'l Meter, key: KeyId, cost: u64, limit: u64) -> Decision {
+        let mut line = Line::new(meter, key, cost, limit);
+        let charged = self.charge_line(&mut line, Mode::Check);
+        self.tell(&line, charged)
+    }
+
     fn decide_line(&self, mut line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
         let decision = if mode == Mode::Peek {
             line.outcome = self.look(line, line.cost);

@@ -12,7 +12,8 @@
 //!   sum which allowed it still held, if that has counted the target as it was seen: a refund and a
 //!   charge may have made it the same again.
 //! - R3: refunds only lower counts, and neither seal nor unseal.
-//! - R4: once a word is MOVED it never changes; words are frozen from place 0 on.
+//! - R4: once a word is MOVED it never changes; words are frozen from place 0 on, all but those
+//!   that can never be opened.
 //!
 //! # Progress
 //! Lock-free: an exchange fails only when another one succeeded. A thread that dies between sealing
@@ -410,15 +411,26 @@ impl<const R: usize> Counter for Ring<R> {
         if broken(Breakage::FreezeHeadOnly) {
             return self.freeze_head_only();
         }
+        let mut behind_closed = false;
         Snapshot::of(std::array::from_fn(|place| {
             if broken(Breakage::NoFreeze) {
                 return self.words[place].load(Acquire);
+            }
+            // A word is opened behind one that was opened: where that one is frozen as it was never
+            // opened, this one never will be. Relaxed: what was copied here was so before anybody
+            // could begin to leave this array. Model: move_against_seal with FreezeNotNext.
+            let stays_closed = behind_closed || broken(Breakage::FreezeNotNext) && place > 0;
+            if stays_closed && self.words[place].load(Relaxed) == 0 {
+                return 0;
             }
             // Release: no exchange can succeed after this, and whoever meets the mark sees the
             // array that the word is moved for. Pairs with `top` and `change`. Models:
             // move_against_charge with NoFreeze and FreezeRelaxed, move_against_seal with
             // FreezeHeadOnly.
-            self.words[place].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release))
+            let word =
+                self.words[place].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release));
+            behind_closed = word & !MOVED == 0;
+            word
         }))
     }
 
@@ -499,8 +511,11 @@ fn oldest_live(spec: &Scale, base: Base, from: Option<u64>, now: u64) -> Option<
 /// could start a second history of a key that was dropped. Model: dropped with NoCutoff.
 #[inline(always)]
 fn local(base: Base, tick: u64) -> u64 {
-    let tick = if broken(Breakage::NoCutoff) { tick } else { tick.max(base.cutoff) };
-    tick.saturating_sub(base.origin)
+    if broken(Breakage::NoCutoff) {
+        return tick.saturating_sub(base.origin);
+    }
+    // An array counts from before its cutoff.
+    tick.max(base.cutoff) - base.origin
 }
 
 /// A time of the words as a tick. At the very end of time a wait is as long as the clock can tell.

@@ -542,6 +542,7 @@ fn move_against_charge() {
     let sealing = || move_race(&[(2, 1), (4, 1)], 1, &[(6, 1), (7, 1)]);
     holds("move_against_seal", Some(3), 50, sealing());
     catches("move_against_seal", Some(3), Breakage::FreezeHeadOnly, sealing());
+    catches("move_against_seal", Some(3), Breakage::FreezeNotNext, sealing());
 }
 
 /// Two helpers on one ring, one of them late.

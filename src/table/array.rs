@@ -176,10 +176,15 @@ impl<C: Counter> Array<C> {
 
     /// The key's slot, claimed now if it was absent; `None` if the array is being left already.
     pub(crate) fn find_or_claim(&self, key: KeyId) -> Option<&Slot<C>> {
+        self.claim(key, self.find(key))
+    }
+
+    /// As [`find_or_claim`](Self::find_or_claim) where a probe has ended already, however long ago.
+    pub(crate) fn claim<'a>(&'a self, key: KeyId, mut found: Found<'a, C>) -> Option<&'a Slot<C>> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let (place, slot) = match self.find(key) {
+            let (place, slot) = match found {
                 Found::Empty(place) => (place, &self.slots[place]),
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
@@ -200,6 +205,7 @@ impl<C: Counter> Array<C> {
                 self.claimed.fetch_add(1, Relaxed);
                 return Some(slot);
             }
+            found = self.find(key);
         }
     }
 

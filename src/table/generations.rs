@@ -105,7 +105,8 @@ impl<C: Counter> Generations<C> {
                 return Err(NoPlace::Outlived);
             }
         }
-        match current.array.find(key) {
+        let found = current.array.find(key);
+        match found {
             Found::Slot(slot) => return Ok(Some(slot)),
             Found::Frozen => return Ok(None),
             Found::Empty(_) => {}
@@ -119,7 +120,7 @@ impl<C: Counter> Generations<C> {
             current.put_census_off(Purpose::Shrink, &self.spec, now);
         }
         if self.has_room(current, now, guard) {
-            return Ok(current.array.find_or_claim(key));
+            return Ok(current.array.claim(key, found));
         }
         match current.array.find(key) {
             // Another thread has let it in meanwhile.

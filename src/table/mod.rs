@@ -83,7 +83,7 @@ impl<C: Counter> Table<C> {
         }
     }
 
-    /// Charges one key. Denials write nothing to the key.
+    /// Charges one key, whatever is to be done before it. Denials write nothing to the key.
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -94,13 +94,8 @@ impl<C: Counter> Table<C> {
         loop {
             retries.count();
             let current = self.generations.current(guard);
-            let slot = match self.settled(current, key, request.now, guard) {
-                Some(slot) => slot,
-                None => match self.generations.claim(current, key, request.now, guard)? {
-                    Some(slot) => slot,
-                    None => continue,
-                },
-            };
+            let claimed = self.generations.claim(current, key, request.now, guard)?;
+            let Some(slot) = claimed else { continue };
             match slot.counter.charge(self.spec(), current.array.base(), request) {
                 Ok(outcome) => return Ok(Charged { outcome, generation: current.number }),
                 Err(Moved) => continue,
@@ -108,7 +103,8 @@ impl<C: Counter> Table<C> {
         }
     }
 
-    /// The charge that the cost has room for. `None` if it takes more than to write it.
+    /// The charge that the cost has room for, or the denial: the way of most charges. `None` if it
+    /// takes more than that.
     #[inline(always)]
     pub(crate) fn offer<'g>(
         &self,
