@@ -28,6 +28,7 @@ use super::{Base, Counter, Moved, NEVER, Outcome, Request};
 use crate::breakage::{Breakage, broken, ordering};
 use crate::retries::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
+use std::hint::cold_path;
 
 /// Rings up to this length are scanned as a whole, without a branch; longer ones only where they
 /// are live.
@@ -77,6 +78,9 @@ impl<const R: usize> Ring<R> {
             let place = newest + step;
             if place < R && load(place) > first {
                 newest = place;
+            } else {
+                // It is not, but without a branch to guess each load would wait for the one before.
+                cold_path();
             }
             step /= 2;
         }
