@@ -30,7 +30,7 @@ use crate::retries::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
 use std::hint::cold_path;
 
-/// Rings up to this length are scanned as a whole, without a branch; longer ones only where they
+/// Rings up to this length are summed as a whole, without a branch; longer ones only where they
 /// are live.
 pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
 
@@ -70,9 +70,6 @@ impl<const R: usize> Ring<R> {
     fn newest(&self) -> usize {
         let load = |place: usize| self.words[place].load(ordering(Breakage::HeadRelaxed, Acquire));
         let first = load(0);
-        if R <= SHORT {
-            return (1..R).map(|place| usize::from(load(place) > first)).sum();
-        }
         let (mut newest, mut step) = (0, R.next_power_of_two() / 2);
         while step > 0 {
             let place = newest + step;

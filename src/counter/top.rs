@@ -3,6 +3,7 @@
 use super::scale::Scale;
 use super::word::SEALED;
 use crate::breakage::{Breakage, broken};
+use std::hint::cold_path;
 
 /// One word of a ring, as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +58,20 @@ impl Top {
     pub(crate) fn effective(&self, scale: &Scale, now: u64) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
-        let at = if broken(Breakage::OwnTime) {
-            now
-        } else if self.is_sealed() {
-            now.max(newest).max(self.behind_seal(scale))
-        } else {
-            now.max(newest)
-        };
-        at.min(format.max_time())
+        // By branches, so that what is written need not wait for what was read.
+        let mut at = now;
+        if newest > at && !broken(Breakage::OwnTime) {
+            cold_path();
+            at = newest;
+        }
+        if self.is_sealed() && !broken(Breakage::OwnTime) {
+            at = at.max(self.behind_seal(scale));
+        }
+        if at > format.max_time() {
+            cold_path();
+            at = format.max_time();
+        }
+        at
     }
 
     /// The first time at which the word behind the sealed head can be opened.
@@ -85,8 +92,8 @@ impl Top {
     pub(crate) fn charge(&self, scale: &Scale, at: u64, cost: u64) -> Write {
         let (format, live) = (scale.format(), scale.live(at));
         let opened = || format.pack(at, cost);
-        let in_head = live.count(self.head.word);
-        if self.is_sealed() || in_head == 0 {
+        let in_head = format.count(self.head.word);
+        if self.is_sealed() || !live.has(self.head.word) || in_head == 0 {
             return Write::Target(opened());
         }
         let same_cell = at < scale.next_cell(format.time(self.head.word));

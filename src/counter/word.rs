@@ -8,6 +8,8 @@
 //! The split between time and count follows from the limit: small limits get fine time. Time is on
 //! top, so that words compare by time, and it starts at 1, so that an opened word is never 0.
 
+use std::hint::cold_path;
+
 /// The bucket takes no more charges; whoever finds it as the head opens the next one.
 pub(crate) const SEALED: u64 = 1;
 /// The bucket has been copied to another array and never changes again in this one.
@@ -50,7 +52,13 @@ impl WordFormat {
     #[inline(always)]
     pub(crate) fn pack(self, time: u64, count: u64) -> u64 {
         debug_assert!(time >= 1 && time <= self.max_time());
-        (time << self.time_shift) | (count.min(self.max_count()) << FLAG_BITS)
+        let mut held = count;
+        if count > self.max_count() {
+            // By a branch: a minimum would have to be waited for.
+            cold_path();
+            held = self.max_count();
+        }
+        (time << self.time_shift) | (held << FLAG_BITS)
     }
 
     /// The word after `amount` of its count was given back, and how much that was.
