@@ -53,15 +53,22 @@ impl<const R: usize> Ring<R> {
         // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
         // exchange. Model: filled with HeadRelaxed.
         let head = self.see(place, ordering(Breakage::HeadRelaxed, Acquire));
-        // Relaxed: ordered behind the Acquire of the head, like all others.
-        let next = self.see(if place + 1 == R { 0 } else { place + 1 }, Relaxed);
-        if (head.word | next.word) & MOVED != 0 {
+        if head.word & MOVED != 0 {
             // No fence: if the caller still finds this array current, its next scan loads these
             // words with Acquire and sees what they were moved for.
             return Err(Moved);
         }
-        let top = Top { head, next };
+        let is_sealed = head.word & SEALED != 0;
+        let top = Top { head, next: if is_sealed { Some(self.next(place)?) } else { None } };
         Ok((!top.is_stale()).then_some(top))
+    }
+
+    /// The word after this place, or `Moved`: then nothing may be opened there.
+    #[inline(always)]
+    fn next(&self, place: usize) -> Result<Seen, Moved> {
+        // Relaxed: ordered behind the Acquire of the head, like all others.
+        let next = self.see(if place + 1 == R { 0 } else { place + 1 }, Relaxed);
+        if next.word & MOVED != 0 { Err(Moved) } else { Ok(next) }
     }
 
     /// The place of the newest word. R1: those that are newer than the first one follow it, and the
@@ -187,27 +194,30 @@ impl<const R: usize> Ring<R> {
         request: &Request,
         top: Top,
         early: &Early<R>,
-    ) -> Option<Offered<'_>> {
+    ) -> Result<Option<Offered<'_>>, Moved> {
         let at = top.effective(spec, local(base, request.now));
         let used = self.used(&top, spec.live(at), early).saturating_add(request.cost);
         if used <= request.limit && request.cost > 0 {
-            let write = top.charge(spec, at, request.cost);
+            let write = match top.charge(spec, at, request.cost) {
+                Some(word) => Write::Target(word),
+                None => top.turn(spec, at, request.cost, self.next(top.head.place)?),
+            };
             let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
             let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
-            return Some((outcome, Some(self.offered(&top, write))));
+            return Ok(Some((outcome, Some(self.offered(&top, write)))));
         }
         let answer = self.answer(spec, at, top, request, early);
         let stands = broken(Breakage::NoValidate) || self.stands(top.target());
         // Admitted after all: others have given back meanwhile.
         let told = stands && (!answer.admitted || request.cost == 0);
-        told.then(|| (global(base, answer), None))
+        Ok(told.then(|| (global(base, answer), None)))
     }
 
     #[inline(always)]
     fn offered(&self, top: &Top, write: Write) -> Offer<'_> {
         let (head, target, word) = match write {
             Write::Target(word) => (None, top.target(), word),
-            Write::Turn(word) => (Some(self.place(top.head)), top.next, word),
+            Write::Turn(next, word) => (Some(self.place(top.head)), next, word),
         };
         let opens = top.is_sealed() || head.is_some();
         Offer { head, target: self.place(target), word, opens }
@@ -306,10 +316,10 @@ impl<const R: usize> Counter for Ring<R> {
         request: &Request,
     ) -> Result<Option<Offered<'a>>, Moved> {
         let early = self.early();
-        Ok(match self.top()? {
+        match self.top()? {
             Some(top) if !top.is_sealed() => self.weigh(spec, base, request, top, &early),
-            _ => None,
-        })
+            _ => Ok(None),
+        }
     }
 
     fn charge(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {
@@ -318,7 +328,7 @@ impl<const R: usize> Counter for Ring<R> {
             retries.count();
             let early = self.early();
             let Some(top) = self.top()? else { continue };
-            if let Some((outcome, offer)) = self.weigh(spec, base, request, top, &early)
+            if let Some((outcome, offer)) = self.weigh(spec, base, request, top, &early)?
                 && offer.is_none_or(Offer::take)
             {
                 return Ok(outcome);
@@ -490,7 +500,7 @@ impl Filled {
 #[inline(always)]
 fn load<const R: usize>(word: &AtomicU64, place: usize, top: &Top, early: &Early<R>) -> u64 {
     let twin = if top.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
-    let is_target = top.is_sealed() && place == top.next.place;
+    let is_target = top.next.is_some_and(|next| next.place == place);
     match early {
         Some(words) if broken(twin) && !is_target => words[place],
         // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.

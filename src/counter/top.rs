@@ -1,7 +1,6 @@
 //! The newest bucket of a ring, and what a charge makes of it: pure, no atomics.
 
 use super::scale::Scale;
-use super::word::SEALED;
 use crate::breakage::{Breakage, broken};
 use std::hint::cold_path;
 
@@ -12,12 +11,12 @@ pub(crate) struct Seen {
     pub(crate) word: u64,
 }
 
-/// The newest bucket and the word after it, which is the oldest, as one charge saw them. Times
-/// count from the array's origin.
+/// The newest bucket and, behind a sealed one, the word after it, which is the oldest, as one charge
+/// saw them. Times count from the array's origin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Top {
     pub(crate) head: Seen,
-    pub(crate) next: Seen,
+    pub(crate) next: Option<Seen>,
 }
 
 /// What a charge writes.
@@ -25,30 +24,29 @@ pub(crate) struct Top {
 pub(crate) enum Write {
     /// One exchange of the target.
     Target(u64),
-    /// The head is sealed first, then the next word is opened with the charge.
-    Turn(u64),
+    /// The head is sealed first, then the next word, as it was seen, is opened with the charge.
+    Turn(Seen, u64),
 }
 
 impl Top {
     #[inline(always)]
     pub(crate) fn is_sealed(&self) -> bool {
-        self.head.word & SEALED != 0
+        self.next.is_some()
     }
 
     /// The word that a charge changes. While it stands unchanged, no other word can gain a charge.
     #[inline(always)]
     pub(crate) fn target(&self) -> Seen {
-        if self.is_sealed() { self.next } else { self.head }
+        self.next.unwrap_or(self.head)
     }
 
     /// Whether this is the top of no ring, or was left before the next word was seen. An unsealed
     /// bucket is the newest one wherever it was found; a fresh ring begins at place 0.
     #[inline(always)]
     pub(crate) fn is_stale(&self) -> bool {
-        if self.is_sealed() {
-            self.next.word > self.head.word
-        } else {
-            self.head.word == 0 && self.head.place > 0
+        match self.next {
+            Some(next) => next.word > self.head.word,
+            None => self.head.word == 0 && self.head.place > 0,
         }
     }
 
@@ -64,8 +62,10 @@ impl Top {
             cold_path();
             at = newest;
         }
-        if self.is_sealed() && !broken(Breakage::OwnTime) {
-            at = at.max(self.behind_seal(scale));
+        if let Some(next) = self.next
+            && !broken(Breakage::OwnTime)
+        {
+            at = at.max(self.behind_seal(next.word, scale));
         }
         if at > format.max_time() {
             cold_path();
@@ -76,32 +76,40 @@ impl Top {
 
     /// The first time at which the word behind the sealed head can be opened.
     #[cold]
-    fn behind_seal(self, scale: &Scale) -> u64 {
+    fn behind_seal(self, next: u64, scale: &Scale) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
         let cell = if broken(Breakage::NoNextCell) { 0 } else { scale.next_cell(newest) };
-        if format.count(self.next.word) > 0 && !broken(Breakage::NoNextExpiry) {
-            cell.max(format.time(self.next.word) + scale.window())
+        if format.count(next) > 0 && !broken(Breakage::NoNextExpiry) {
+            cell.max(format.time(next) + scale.window())
         } else {
             cell
         }
     }
 
-    /// What charges `cost` at the effective time `at`.
+    /// The target's word with `cost` charged at the effective time `at`; `None` if the cell of an
+    /// unsealed head has ended: then the [`turn`](Self::turn) tells.
     #[inline(always)]
-    pub(crate) fn charge(&self, scale: &Scale, at: u64, cost: u64) -> Write {
+    pub(crate) fn charge(&self, scale: &Scale, at: u64, cost: u64) -> Option<u64> {
         let (format, live) = (scale.format(), scale.live(at));
-        let opened = || format.pack(at, cost);
         let in_head = format.count(self.head.word);
         if self.is_sealed() || !live.has(self.head.word) || in_head == 0 {
-            return Write::Target(opened());
+            return Some(format.pack(at, cost));
         }
         let same_cell = at < scale.next_cell(format.time(self.head.word));
+        same_cell.then(|| format.pack(at, in_head.saturating_add(cost)))
+    }
+
+    /// What charges `cost` where the head's cell has ended and `next` comes after it.
+    #[inline(always)]
+    pub(crate) fn turn(&self, scale: &Scale, at: u64, cost: u64, next: Seen) -> Write {
+        let format = scale.format();
         // A live word in the way is left by refunds or forced charges; merging only lets it
         // expire later.
-        if same_cell || !broken(Breakage::NoMerge) && live.count(self.next.word) > 0 {
+        if !broken(Breakage::NoMerge) && scale.live(at).count(next.word) > 0 {
+            let in_head = format.count(self.head.word);
             return Write::Target(format.pack(at, in_head.saturating_add(cost)));
         }
-        Write::Turn(opened())
+        Write::Turn(next, format.pack(at, cost))
     }
 }

@@ -130,7 +130,9 @@ impl<const R: usize> BenchOf<R> {
                 let now = local(self.base, self.go(by));
                 let top = self.ring.top().unwrap().unwrap();
                 let at = top.effective(&self.scale, now);
-                if let Write::Turn(_) = top.charge(&self.scale, at, cost) {
+                let next = self.ring.next(top.head.place).unwrap();
+                let stays = top.charge(&self.scale, at, cost).is_some();
+                if !stays && let Write::Turn(..) = top.turn(&self.scale, at, cost, next) {
                     assert!(self.ring.place(top.head).seal());
                 }
             }
