@@ -490,8 +490,16 @@ impl Filled {
     #[inline(always)]
     fn with(self, count: u64, word: u64, room: u64) -> Self {
         let used = self.used + count;
-        let newest = if self.used == 0 && count > 0 { word } else { self.newest };
-        let blocker = if self.used <= room && used > room { word } else { self.blocker };
+        let Filled { mut newest, mut blocker, .. } = self;
+        // Once each, so by branches.
+        if newest == 0 && count > 0 {
+            cold_path();
+            newest = word;
+        }
+        if blocker == 0 && used > room {
+            cold_path();
+            blocker = word;
+        }
         Filled { used, newest, blocker }
     }
 }
