@@ -83,7 +83,8 @@ impl<const R: usize> Ring<R> {
             if place < R && load(place) > first {
                 newest = place;
             } else {
-                // It is not, but without a branch to guess each load would wait for the one before.
+                // No rarer than the other, but this makes it a branch. The processor guesses that; by
+                // a select each load would wait for the one before.
                 cold_path();
             }
             step /= 2;
@@ -491,7 +492,7 @@ impl Filled {
     fn with(self, count: u64, word: u64, room: u64) -> Self {
         let used = self.used + count;
         let Filled { mut newest, mut blocker, .. } = self;
-        // Once each, so by branches.
+        // Each once in a walk.
         if newest == 0 && count > 0 {
             cold_path();
             newest = word;

@@ -56,7 +56,7 @@ impl Top {
     pub(crate) fn effective(&self, scale: &Scale, now: u64) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
-        // By branches, so that what is written need not wait for what was read.
+        // By branches, so that the time to write need not wait for the time that was read.
         let mut at = now;
         if newest > at && !broken(Breakage::OwnTime) {
             cold_path();

@@ -54,7 +54,7 @@ impl WordFormat {
         debug_assert!(time >= 1 && time <= self.max_time());
         let mut held = count;
         if count > self.max_count() {
-            // By a branch: a minimum would have to be waited for.
+            // A branch, since a minimum would have to be waited for.
             cold_path();
             held = self.max_count();
         }
