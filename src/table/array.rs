@@ -3,8 +3,9 @@
 //! # State
 //! A slot's id goes from `EMPTY` to a key's id, or to `FROZEN` when the array is being left, by one
 //! compare-exchange, and never changes again: no deletes, no tombstones, no key twice. A probe
-//! begins at the key's home, the first slot of a group, and goes on to the end of the array; [`Size`]
-//! sees to it that there is an end for every key. It passes over the slots whose [tags](super::tags)
+//! goes through the key's home, a group of slots, from the place in it that the key prefers around to
+//! the one before, and then in the same way through the groups behind it; [`Size`] sees to it that
+//! there is an end for every key. It passes over the slots whose [tags](super::tags)
 //! say that they are of other keys: their lines are left to whoever charges there.
 //!
 //! # Invariants
@@ -118,6 +119,14 @@ impl<C: Counter> Array<C> {
         ((key.number() as u128 * groups as u128) >> 64) as usize
     }
 
+    /// The place in a group that the key is looked for first, so that keys of one group are mostly
+    /// found there.
+    #[inline(always)]
+    fn preferred(key: KeyId) -> usize {
+        // Bits that neither the home nor the tag is made of.
+        (key.number() >> 8) as usize % GROUP
+    }
+
     /// Asks for the tags of the key's home ahead of time.
     #[inline(always)]
     pub(crate) fn prefetch_tags(&self, key: KeyId) {
@@ -128,7 +137,8 @@ impl<C: Counter> Array<C> {
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
         let home = self.home(key);
-        let told = self.tags.group(home).and_then(|group| group.told(Tag::of(key)).next());
+        let group = self.tags.group(home, Self::preferred(key));
+        let told = group.and_then(|group| group.told(Tag::of(key)).next());
         if let Some(slot) = told.and_then(|place| self.slots.get(home * GROUP + place)) {
             prefetch(slot);
         }
@@ -137,16 +147,15 @@ impl<C: Counter> Array<C> {
     /// Walks from the key's home to its slot or to the end of its chain.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        let (mut number, tag) = (self.home(key), Tag::of(key));
-        while let Some(group) = self.tags.group(number) {
-            let first = number * GROUP;
-            // Where few keys are: told by a branch, the place is known before the tags are.
+        let (mut number, tag, preferred) = (self.home(key), Tag::of(key), Self::preferred(key));
+        while let Some(group) = self.tags.group(number, preferred) {
+            let look = |place| self.look(number * GROUP + place, key);
+            // Where most keys are: told by a branch, the place is known before the tags are.
             if group.begins_with(tag)
-                && let Some(found) = self.look(first, key)
+                && let Some(found) = look(preferred)
             {
                 return found;
             }
-            let look = |place| self.look(first + place, key);
             if let Some(found) = group.told(tag).find_map(look) {
                 return found;
             }

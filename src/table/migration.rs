@@ -17,6 +17,7 @@
 use super::array::Array;
 use super::error::OutOfMemory;
 use super::slot::{KeyId, Slot};
+use super::tags::GROUP;
 use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
 use crate::fallible::vector;
@@ -106,9 +107,14 @@ impl Migration {
             settle(slot);
         }
         if chunk + 1 == self.chunks {
-            // What has spilled over goes with the last chunk: up to the first slot that is frozen
-            // empty, which ends every probe.
-            let _ = step.old.spill().iter().try_for_each(settle);
+            // What has spilled over goes with the last chunk: up to the first group with a slot that
+            // is frozen empty, which ends every probe.
+            let mut groups = step.old.spill().chunks(GROUP);
+            while groups
+                .next()
+                .is_some_and(|group| group.iter().filter_map(&mut settle).count() == GROUP)
+            {
+            }
         }
         told
     }

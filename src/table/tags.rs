@@ -14,7 +14,7 @@ use super::slot::KeyId;
 use super::zeroed::{Zeroable, Zeroed};
 use crate::sync::Ordering::Relaxed;
 
-/// Slots whose tags lie in one word. A probe begins at the first of such a group.
+/// Slots whose tags lie in one word, and which are probed together.
 pub(crate) const GROUP: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 8 };
 
 /// The lowest bit of each byte.
@@ -57,11 +57,12 @@ impl Tags {
         Ok(Tags(Zeroed::new(slots.div_ceil(GROUP))?))
     }
 
-    /// The tags of a group, if there is one.
+    /// The tags of a group from its slot `first` on, if there is such a group.
     #[inline(always)]
-    pub(crate) fn group(&self, group: usize) -> Option<Group> {
+    pub(crate) fn group(&self, group: usize, first: usize) -> Option<Group> {
         // Relaxed: G1.
-        self.0.get(group).map(|tags| Group(tags.load(Relaxed)))
+        let tags = self.0.get(group)?.load(Relaxed);
+        Some(Group { tags: tags.rotate_right(first as u32 * 8), first })
     }
 
     /// Tells the tag of a slot that its key has just claimed.
@@ -113,31 +114,37 @@ impl Tags {
     }
 }
 
-/// The tags of one group, as they were seen.
+/// The tags of one group, as they were seen, from one of its slots on and around.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Group(u64);
+pub(crate) struct Group {
+    tags: u64,
+    first: usize,
+}
 
-/// Slots of a group, by their number in it, in order.
+/// Slots of a group, by their number in it, in the order in which they are probed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Places(u64);
+pub(crate) struct Places {
+    marks: u64,
+    first: usize,
+}
 
 impl Group {
     /// Where the key with this tag may be. It may name others, but misses none.
     #[inline(always)]
     pub(crate) fn told(self, tag: Tag) -> Places {
-        Places(zeros(self.0 ^ (u64::from(tag.0) * LOW)))
+        Places { marks: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: self.first }
     }
 
     /// Whether the first slot is told to be that of a key with this tag.
     #[inline(always)]
     pub(crate) fn begins_with(self, tag: Tag) -> bool {
-        self.0 as u8 == tag.0
+        self.tags as u8 == tag.0
     }
 
     /// Where any key may be, or none. It may name others, but misses none.
     #[inline(always)]
     pub(crate) fn untold(self) -> Places {
-        Places(zeros(self.0))
+        Places { marks: zeros(self.tags), first: self.first }
     }
 }
 
@@ -154,12 +161,12 @@ impl Iterator for Places {
 
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        if self.0 == 0 {
+        if self.marks == 0 {
             return None;
         }
-        let place = self.0.trailing_zeros() as usize / 8;
-        self.0 &= self.0 - 1;
-        Some(place)
+        let place = self.marks.trailing_zeros() as usize / 8;
+        self.marks &= self.marks - 1;
+        Some((self.first + place) % GROUP)
     }
 }
 
@@ -222,12 +229,12 @@ mod tests {
         let tags = Tags::new(20).unwrap();
         tags.tell(9, Tag(7));
         tags.tell(15, Tag(255));
-        let group = tags.group(1).unwrap();
+        let group = tags.group(1, 0).unwrap();
         assert_eq!(group.told(Tag(7)).collect::<Vec<_>>(), [1]);
         assert_eq!(group.told(Tag(255)).collect::<Vec<_>>(), [7]);
         assert_eq!(group.untold().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 6]);
-        assert_eq!(tags.group(0).unwrap().untold().count(), 8);
-        assert!(tags.group(2).is_some() && tags.group(3).is_none());
+        assert_eq!(tags.group(0, 5).unwrap().untold().count(), 8);
+        assert!(tags.group(2, 0).is_some() && tags.group(3, 0).is_none());
         assert_eq!([0, 1, 8, 20].map(Tags::bytes), [0, 8, 8, 24]);
     }
 
@@ -236,17 +243,18 @@ mod tests {
         fn no_place_is_missed(
             bytes in prop::array::uniform8(prop_oneof![Just(0u8), Just(1u8), Just(2u8), any::<u8>()]),
             number: u64,
+            first in 0..GROUP,
         ) {
             let tag = Tag::of(KeyId::new(number));
             prop_assert!(tag.0 > 0);
-            let group = Group(u64::from_le_bytes(bytes));
+            let group = Group { tags: u64::from_le_bytes(bytes).rotate_right(first as u32 * 8), first };
             for (told, wanted) in [(group.told(tag), tag.0), (group.untold(), 0)] {
                 let told: Vec<_> = told.collect();
-                prop_assert!(told.is_sorted());
+                prop_assert!(told.is_sorted_by_key(|place| (place + GROUP - first) % GROUP));
                 // Another only right behind one that is meant.
                 let mut may_be_wrong = false;
-                for (place, byte) in bytes.into_iter().enumerate() {
-                    let meant = byte == wanted;
+                for place in (0..GROUP).map(|step| (first + step) % GROUP) {
+                    let meant = bytes[place] == wanted;
                     prop_assert!(!meant || told.contains(&place), "{place} of {bytes:?}");
                     prop_assert!(meant || may_be_wrong || !told.contains(&place));
                     may_be_wrong = told.contains(&place);
