@@ -109,11 +109,10 @@ impl Migration {
         if chunk + 1 == self.chunks {
             // What has spilled over goes with the last chunk: up to the first group with a slot that
             // is frozen empty, which ends every probe.
-            let mut groups = step.old.spill().chunks(GROUP);
-            while groups
-                .next()
-                .is_some_and(|group| group.iter().filter_map(&mut settle).count() == GROUP)
-            {
+            for group in step.old.spill().chunks(GROUP) {
+                if group.iter().filter_map(&mut settle).count() < group.len() {
+                    break;
+                }
             }
         }
         told
@@ -188,5 +187,56 @@ impl<C: Counter> Step<'_, C> {
             slot.counter.install(self.spec, &frozen, self.old.base(), self.new.base());
         }
         0
+    }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::super::array::Found;
+    use super::super::size::Size;
+    use super::*;
+    use crate::counter::Request;
+    use crate::counter::quota::{Periods, Quota};
+    use proptest::prelude::*;
+
+    const ASK: Request = Request { now: 1, cost: 0, limit: u64::MAX };
+
+    proptest! {
+        /// Keys that crowd at few homes, so that they fill groups and spill over the end, each from
+        /// the place that it prefers.
+        #[test]
+        fn whatever_is_found_is_moved(
+            crowd in prop::collection::hash_set((0u64..4, 0u64..8, 2u64..5, 0u64..6), 1..60),
+            chunk in 1usize..20,
+        ) {
+            let key = |&(home, preferred, tag, other): &(u64, u64, u64, u64)| {
+                KeyId::new(home << 62 | other << 16 | preferred << 8 | tag)
+            };
+            let size = Size { homes: 3 * GROUP, slots: 3 * GROUP + 64, room: 60, chunk };
+            let base = Quota::base(&Periods, 1);
+            let array = || Array::<Quota>::new(size, base).unwrap();
+            let (old, new) = (array(), array());
+            let mut keys: Vec<_> = crowd.iter().map(key).collect();
+            let absent = keys.pop().expect("at least one");
+            for (cost, key) in (1..).zip(&keys) {
+                let slot = old.find_or_claim(*key).expect("nobody leaves this array");
+                let request = Request { cost, ..ASK };
+                prop_assert!(slot.counter.charge(&Periods, base, &request).is_ok());
+                prop_assert!(matches!(old.find(*key), Found::Slot(found) if std::ptr::eq(found, slot)));
+            }
+            prop_assert!(matches!(old.find(absent), Found::Empty(_)));
+
+            let migration = Migration::new(size.homes, chunk, 0).unwrap();
+            let step = Step { old: &old, new: &new, spec: &Periods, forgive: 0, now: 1 };
+            while !migration.help(&step).0 {}
+            prop_assert_eq!(migration.settled(), keys.len());
+            for (cost, key) in (1..).zip(&keys) {
+                let Found::Slot(slot) = new.find(*key) else {
+                    return Err(TestCaseError::fail("a key was left behind"));
+                };
+                prop_assert_eq!(slot.counter.look(&Periods, base, &ASK).unwrap().used, cost);
+            }
+            prop_assert!(matches!(old.find(absent), Found::Frozen));
+        }
     }
 }
