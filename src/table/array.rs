@@ -1,4 +1,4 @@
-//! One array of slots: lock-free insert and lookup by linear probing, and nothing else.
+//! One array of slots: lock-free insert and lookup by probing group after group, and nothing else.
 //!
 //! # State
 //! A slot's id goes from `EMPTY` to a key's id, or to `FROZEN` when the array is being left, by one
@@ -119,8 +119,8 @@ impl<C: Counter> Array<C> {
         ((key.number() as u128 * groups as u128) >> 64) as usize
     }
 
-    /// The place in a group that the key is looked for first, so that keys of one group are mostly
-    /// found there.
+    /// The place of a group where the key's probe begins. Most keys are there; so whoever guesses it
+    /// asks for their line before their tags have come.
     #[inline(always)]
     fn preferred(key: KeyId) -> usize {
         // Bits that neither the home nor the tag is made of.
@@ -150,7 +150,7 @@ impl<C: Counter> Array<C> {
         let (mut number, tag, preferred) = (self.home(key), Tag::of(key), Self::preferred(key));
         while let Some(group) = self.tags.group(number, preferred) {
             let look = |place| self.look(number * GROUP + place, key);
-            // Where most keys are: told by a branch, the place is known before the tags are.
+            // Told by a branch, the place is guessed before the tags are there.
             if group.begins_with(tag)
                 && let Some(found) = look(preferred)
             {

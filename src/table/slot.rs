@@ -6,7 +6,7 @@ use crate::counter::Counter;
 use crate::sync::{AtomicU64, Ordering::*};
 
 /// The id of a key in a table: its keyed hash, but with a lowest byte that is more than 1, so that
-/// it is none of the reserved values and this byte can stand for it.
+/// it is none of the reserved values, and this byte can be its [tag](super::tags).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyId(u64);
 
