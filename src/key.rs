@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 ///
 /// Keys of any length are hashed under random seeds and not kept. The hash has 64 bits, so two keys
 /// of one policy share a counter with a chance of about n² / 2⁶⁵ for n keys (10 million: 1 in
-/// 370,000). Keys of different kinds (text, number, address) never compare equal.
+/// 360,000). Keys of different kinds (text, number, address) never compare equal.
 ///
 /// ```
 /// use std::net::IpAddr;

@@ -124,7 +124,7 @@ impl<C: Counter> Array<C> {
     #[inline(always)]
     fn preferred(key: KeyId) -> usize {
         // Bits that neither the home nor the tag is made of.
-        (key.number() >> 8) as usize % GROUP
+        ((key.number() >> 8) as usize).rem_euclid(GROUP)
     }
 
     /// Asks for the tags of the key's home ahead of time.

@@ -168,7 +168,7 @@ impl Iterator for Places {
         }
         let place = self.marks.trailing_zeros() as usize / 8;
         self.marks &= self.marks - 1;
-        Some((self.first + place) % GROUP)
+        Some((self.first + place).rem_euclid(GROUP))
     }
 }
 
