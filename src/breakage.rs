@@ -29,7 +29,7 @@ breakages! {
     SumBeforeHead,
     /// Ring: the words beside a sealed head are those of the scan that found it.
     SumBeforeSealed,
-    /// Ring: the scan for the head loads relaxed.
+    /// Ring: the search for the head loads relaxed.
     HeadRelaxed,
     /// Ring: the head counts as it stands when the others are loaded, not as it was seen.
     HeadSeenTwice,
@@ -95,6 +95,10 @@ breakages! {
     ClaimStores,
     /// Table: a slot's tag is written before the slot is claimed.
     TagFirst,
+    /// Table: a slot's tag is written relaxed.
+    TellRelaxed,
+    /// Table: the tags of a group are loaded relaxed.
+    GroupRelaxed,
     /// Limits: a request is held to the limit that the policy was built with.
     OldLimit,
     /// Move: times in the new array begin at its cutoff, not before all that is live then.

@@ -136,7 +136,7 @@ impl Meter {
         with_table!(&self.store, table => table.charge(key, &request, guard))
     }
 
-    /// The charge that the cost has room for. `None` if it takes more than to write it.
+    /// The charge that the cost has room for, or the denial. `None` if it takes more than that.
     #[inline(always)]
     pub(crate) fn offer<'g>(
         &self,

@@ -66,7 +66,9 @@ impl<const R: usize> Ring<R> {
     /// The word after this place, or `Moved`: then nothing may be opened there.
     #[inline(always)]
     fn next(&self, place: usize) -> Result<Seen, Moved> {
-        // Relaxed: ordered behind the Acquire of the head, like all others.
+        // Relaxed: ordered behind the Acquire of the head, like all others. And the search for the
+        // head loads this word with Acquire as well, so who goes round for a MOVED one does not go
+        // round for nothing: `top`.
         let next = self.see(if place + 1 == R { 0 } else { place + 1 }, Relaxed);
         if next.word & MOVED != 0 { Err(Moved) } else { Ok(next) }
     }

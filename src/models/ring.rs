@@ -167,8 +167,7 @@ fn filled() {
     }
 }
 
-/// A ring too long to be scanned as a whole: its head is searched for, and what is live summed from
-/// there back.
+/// A ring too long to be summed as a whole: what is live is summed from the head back.
 #[test]
 fn long() {
     const LONG: usize = SHORT + 1;

@@ -30,6 +30,36 @@ fn insert() {
     holds("insert, three", Some(1), 100, three.body());
 }
 
+/// Who sees a tag sees the id that it was made of.
+#[test]
+fn tag_is_told() {
+    let body = |swap: bool| {
+        watched(move || {
+            let scale = Scale::tiny(WINDOW, 3, WORDS as u64);
+            let table = Arc::new(TinyTable::tiny(scale, 2, 0, 1));
+            let (mine, other) = (table.clone(), table);
+            let claim = |table: &TinyTable| {
+                let request = Request { now: 5, cost: 1, limit: 3 };
+                assert!(table.charge(KeyId::new(A), &request, &pin()).is_ok());
+            };
+            let look = |table: &TinyTable| {
+                assert!(!table.tells_of_nobody(KeyId::new(A)), "a tag without an id");
+            };
+            let thread = thread::spawn(move || if swap { claim(&other) } else { look(&other) });
+            if swap {
+                look(&mine)
+            } else {
+                claim(&mine)
+            }
+            thread.join().unwrap();
+        })
+    };
+    super::holds_in_both("tag_is_told", 5, body);
+    for what in [Breakage::TellRelaxed, Breakage::GroupRelaxed] {
+        super::caught_in_one("tag_is_told", None, what, body);
+    }
+}
+
 #[test]
 fn move_against_charge() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 3, 2)], threads, admitted: None };

@@ -218,6 +218,14 @@ impl<C: Counter> Array<C> {
         }
     }
 
+    /// Whether the key's home tells of a key where no id is seen.
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn tells_of_nobody(&self, key: KeyId) -> bool {
+        let home = self.home(key);
+        let group = self.tags.group(home, Self::preferred(key)).expect("a home");
+        group.told(Tag::of(key)).any(|place| self.slots[home * GROUP + place].id().is_none())
+    }
+
     /// Makes sure that an absent key never enters this array; its slot if it is here.
     pub(crate) fn find_or_freeze(&self, key: KeyId) -> Option<&Slot<C>> {
         let mut retries = Retries::new();

@@ -9,7 +9,8 @@
 //! # Invariants
 //! - M1: a key is charged in at most one place: in the old array until its slot is frozen, then in
 //!   the new one.
-//! - M2: when all chunks are done, every slot of the old array is frozen or was dropped for good.
+//! - M2: when all chunks are done, every slot of the old array that a probe can reach is frozen or was
+//!   dropped for good.
 //!
 //! # Progress
 //! Wait-free: a chunk is a fixed number of slots.

@@ -258,6 +258,10 @@ impl<C: Counter> Table<C> {
         slots.filter(|slot| slot.id() == Some(key)).count()
     }
 
+    pub(crate) fn tells_of_nobody(&self, key: KeyId) -> bool {
+        self.generations.current(&reclaim::pin()).array.tells_of_nobody(key)
+    }
+
     pub(crate) fn cutoff(&self) -> u64 {
         self.generations.current(&reclaim::pin()).array.base().cutoff
     }

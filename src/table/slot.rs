@@ -67,7 +67,7 @@ impl<C> Slot<C> {
     /// The key that holds the slot.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn id(&self) -> Option<KeyId> {
-        let id = self.id.load(Acquire);
+        let id = self.id.load(Relaxed);
         (id > FROZEN).then_some(KeyId(id))
     }
 

@@ -4,15 +4,17 @@
 //! # Invariant
 //! - G1: a tag that is not 0 was made of the id in its slot. It is written after the id, and not at
 //!   all if the thread that claimed the slot stops there: a tag of 0 tells nothing.
+//! - G2: who sees a tag finds the id as well, and not the empty slot of before, which would end a
+//!   probe out of its order.
 //!
-//! So tags need no ordering: an id is for good, and where a tag is not of the key the id is not the
-//! key, however old a load of the id would be.
+//! An id is for good: where a tag is not of the key the id is not the key, however old the tag is.
 
 use super::error::OutOfMemory;
 use super::prefetch::prefetch;
 use super::slot::KeyId;
 use super::zeroed::{Zeroable, Zeroed};
-use crate::sync::Ordering::Relaxed;
+use crate::breakage::{Breakage, ordering};
+use crate::sync::Ordering::*;
 
 /// Slots whose tags lie in one word, and which are probed together.
 pub(crate) const GROUP: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 8 };
@@ -61,8 +63,8 @@ impl Tags {
     /// The tags of a group from its slot `first` on, if there is such a group.
     #[inline(always)]
     pub(crate) fn group(&self, group: usize, first: usize) -> Option<Group> {
-        // Relaxed: G1.
-        let tags = self.0.get(group)?.load(Relaxed);
+        // Acquire: G2. Pairs with `tell`. Model: tag_is_told with GroupRelaxed.
+        let tags = self.0.get(group)?.load(ordering(Breakage::GroupRelaxed, Acquire));
         Some(Group { tags: tags.rotate_right(first as u32 * 8), first })
     }
 
@@ -71,8 +73,10 @@ impl Tags {
     pub(crate) fn tell(&self, place: usize, tag: Tag) {
         let group = place / GROUP;
         if let Some(tags) = self.0.get(group) {
-            // Relaxed: G1. Added by its one claimer where there was 0.
-            tags.fetch_or(u64::from(tag.0) << ((place - group * GROUP) * 8), Relaxed);
+            // Added by its one claimer where there was 0. Release: G2. Pairs with `group`. Model:
+            // tag_is_told with TellRelaxed.
+            let release = ordering(Breakage::TellRelaxed, Release);
+            tags.fetch_or(u64::from(tag.0) << ((place - group * GROUP) * 8), release);
         }
     }
 
