@@ -63,7 +63,7 @@ impl Gate {
             (http::RATE_LIMIT_POLICY, http::RateLimitPolicyDraft11(items.clone()).to_string()),
             (http::RATE_LIMIT, http::RateLimitDraft11(items.clone()).to_string()),
         ];
-        if let Some(wait) = decision.retry_after {
+        if let Some(wait) = decision.retry_after() {
             headers.push((http::RETRY_AFTER, http::retry_after_seconds(wait).to_string()));
         }
         let (status, body) = match decision.verdict {

@@ -256,7 +256,7 @@ impl Drop for Upkeep {
 /// assert!(limiter.check(&[user.charge("alice", 1)]).is_allowed());
 /// clock.advance(Duration::from_secs(59));
 /// let decision = limiter.check(&[user.charge("alice", 1)]);
-/// assert_eq!(decision.retry_after, Some(Duration::from_secs(1)));
+/// assert_eq!(decision.retry_after(), Some(Duration::from_secs(1)));
 /// clock.advance(Duration::from_secs(1));
 /// assert!(limiter.check(&[user.charge("alice", 1)]).is_allowed());
 /// # Ok::<(), tollgate::ConfigError>(())

@@ -37,11 +37,12 @@ pub struct Decision {
     pub limit: u64,
     /// What that policy has left after this decision, in units of cost.
     pub remaining: u64,
-    /// The shortest wait after which this whole request can pass if nobody else spends: the longest
-    /// over all its policies. `Some` exactly when the verdict is [`Verdict::Denied`].
-    pub retry_after: Option<Duration>,
-    /// The wait until that policy has its whole limit free again if nobody spends.
-    pub reset_after: Duration,
+    /// The shortest wait after which this whole request can pass if nobody else spends, in
+    /// nanoseconds: the longest over all its policies. `Some` exactly when the verdict is
+    /// [`Verdict::Denied`].
+    pub retry_after_ns: Option<u64>,
+    /// The wait until that policy has its whole limit free again if nobody spends, in nanoseconds.
+    pub reset_after_ns: u64,
     /// Whether the table of any of the policies had no place for a new key. The request was refused
     /// for it ([`Verdict::TableFull`]) or, under [`Overflow::Allow`](crate::Overflow::Allow), not
     /// counted there.
@@ -64,8 +65,8 @@ impl Decision {
             policy,
             limit: remaining,
             remaining,
-            retry_after: None,
-            reset_after: Duration::ZERO,
+            retry_after_ns: None,
+            reset_after_ns: 0,
             table_full: false,
         }
     }
@@ -74,6 +75,18 @@ impl Decision {
     #[inline]
     pub fn is_allowed(&self) -> bool {
         self.verdict == Verdict::Allowed
+    }
+
+    /// [`retry_after_ns`](Self::retry_after_ns) as a [`Duration`].
+    #[inline]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_ns.map(Duration::from_nanos)
+    }
+
+    /// [`reset_after_ns`](Self::reset_after_ns) as a [`Duration`].
+    #[inline]
+    pub fn reset_after(&self) -> Duration {
+        Duration::from_nanos(self.reset_after_ns)
     }
 }
 
@@ -92,11 +105,25 @@ pub struct Layer {
     pub remaining: u64,
     /// Whether this policy had no room for its charge.
     pub violated: bool,
-    /// The shortest wait after which this policy has room for its charge if nobody else spends;
-    /// `None` when it had room, and when its charge costs more than the limit.
-    pub retry_after: Option<Duration>,
-    /// The wait until the whole limit is free again if nobody spends.
-    pub reset_after: Duration,
+    /// The shortest wait after which this policy has room for its charge if nobody else spends, in
+    /// nanoseconds; `None` when it had room, and when its charge costs more than the limit.
+    pub retry_after_ns: Option<u64>,
+    /// The wait until the whole limit is free again if nobody spends, in nanoseconds.
+    pub reset_after_ns: u64,
     /// Whether the table had no place for the key, so that nothing was counted.
     pub table_full: bool,
+}
+
+impl Layer {
+    /// [`retry_after_ns`](Self::retry_after_ns) as a [`Duration`].
+    #[inline]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_ns.map(Duration::from_nanos)
+    }
+
+    /// [`reset_after_ns`](Self::reset_after_ns) as a [`Duration`].
+    #[inline]
+    pub fn reset_after(&self) -> Duration {
+        Duration::from_nanos(self.reset_after_ns)
+    }
 }

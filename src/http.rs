@@ -40,7 +40,7 @@
 //! /// The head and body of a refusal.
 //! fn refuse(decision: &Decision, items: &[Item<'_>]) -> Result<(u16, String), std::fmt::Error> {
 //!     let mut response = String::new();
-//!     if let Some(wait) = decision.retry_after {
+//!     if let Some(wait) = decision.retry_after() {
 //!         writeln!(response, "{}: {}", http::RETRY_AFTER, http::retry_after_seconds(wait))?;
 //!     }
 //!     writeln!(response, "{}: {}", http::RATE_LIMIT_POLICY, http::RateLimitPolicyDraft11(items))?;
@@ -194,7 +194,7 @@ where
 ///
 /// let mut user = Layer::default();
 /// (user.limit, user.remaining, user.violated) = (20, 0, true);
-/// user.retry_after = Some(Duration::from_millis(36_200));
+/// user.retry_after() = Some(Duration::from_millis(36_200));
 /// let items = [Item::new("user", Duration::from_secs(60), user)];
 /// assert_eq!(RateLimitDraft11(&items).to_string(), r#""user";r=0;t=37"#);
 /// ```
@@ -209,7 +209,7 @@ where
         let mut separator = "";
         for item in self.0.clone() {
             let Item { name, layer, .. } = item.borrow();
-            let wait_s = ceil_seconds(layer.retry_after.unwrap_or(layer.reset_after));
+            let wait_s = ceil_seconds(layer.retry_after().unwrap_or(layer.reset_after()));
             write!(f, "{separator}{}", SfString(name))?;
             write!(f, ";r={}", SfInteger(layer.remaining))?;
             write!(f, ";t={}", SfInteger(wait_s))?;
@@ -299,7 +299,7 @@ where
 ///
 /// let mut user = Layer::default();
 /// (user.limit, user.remaining) = (20, 12);
-/// user.reset_after = Duration::from_millis(36_200);
+/// user.reset_after() = Duration::from_millis(36_200);
 /// assert_eq!(
 ///     XRateLimitDelta::from(&user).fields(),
 ///     [("x-ratelimit-limit", 20), ("x-ratelimit-remaining", 12), ("x-ratelimit-reset", 37)],
@@ -332,7 +332,7 @@ impl From<&Decision> for XRateLimitDelta {
         Self {
             limit: decision.limit,
             remaining: decision.remaining,
-            reset_s: ceil_seconds(decision.reset_after),
+            reset_s: ceil_seconds(decision.reset_after()),
         }
     }
 }
@@ -342,7 +342,7 @@ impl From<&Layer> for XRateLimitDelta {
         Self {
             limit: layer.limit,
             remaining: layer.remaining,
-            reset_s: ceil_seconds(layer.reset_after),
+            reset_s: ceil_seconds(layer.reset_after()),
         }
     }
 }
@@ -406,8 +406,8 @@ mod tests {
             policy: PolicyId::default(),
             limit: 20,
             remaining: 3,
-            retry_after: Some(Duration::from_secs(2)),
-            reset_after: Duration::from_nanos(36_000_000_001),
+            retry_after_ns: Some(2_000_000_000),
+            reset_after_ns: 36_000_000_001,
             table_full: false,
         };
         let values = XRateLimitDelta::from(&decision).fields().map(|field| field.1);

@@ -6,7 +6,6 @@ use crate::counter::NEVER;
 use crate::decision::{Decision, Layer, Verdict};
 use crate::request::{Context, Line, Mode, invalid, refused};
 use std::ptr;
-use std::time::Duration;
 
 /// Most requests have no more charges than this: less is then laid out for them.
 const FEW: usize = 4;
@@ -220,8 +219,8 @@ impl Context<'_> {
         if lacking.clone().any(|line| line.outcome.fits_at == NEVER) {
             return first.decision(Verdict::Impossible, None, self.now);
         }
-        let longest = lacking.try_fold(Duration::ZERO, |longest, line| {
-            Some(longest.max(line.meter.wait(line.outcome.fits_at, self.now)?))
+        let longest = lacking.try_fold(0, |longest, line| {
+            Some(line.meter.wait_ns(line.outcome.fits_at, self.now)?.max(longest))
         });
         first.decision(Verdict::Denied, longest, self.now)
     }

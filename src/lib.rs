@@ -20,7 +20,7 @@
 //! let address: IpAddr = "192.0.2.1".parse().unwrap();
 //! let decision =
 //!     limiter.check(&[ip.charge(address, 1), user.charge("alice", 1), tokens.charge("alice", 512)]);
-//! if let Some(wait) = decision.retry_after {
+//! if let Some(wait) = decision.retry_after() {
 //!     println!("429, Retry-After: {}", tollgate::http::retry_after_seconds(wait));
 //! }
 //! # assert!(decision.is_allowed());

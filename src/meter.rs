@@ -226,17 +226,16 @@ impl Meter {
         }
     }
 
-    /// The wait from `now` until a tick; `None` if it never comes.
+    /// The wait from `now` until a tick, in nanoseconds; `None` if it never comes.
     #[inline(always)]
-    pub(crate) fn wait(&self, tick: u64, now: Now) -> Option<Duration> {
+    pub(crate) fn wait_ns(&self, tick: u64, now: Now) -> Option<u64> {
         if tick == NEVER {
             return None;
         }
-        let wait_ns = match &self.time {
+        Some(match &self.time {
             Time::Window(scale) => scale.instant_ns(tick).saturating_sub(now.monotonic_ns),
             Time::Calendar(calendar) => calendar.start_ns(tick).saturating_sub(now.unix_ns),
-        };
-        Some(Duration::from_nanos(wait_ns))
+        })
     }
 }
 

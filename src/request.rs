@@ -11,7 +11,6 @@ use crate::shard::Shard;
 use crate::table::reclaim::{self, Guard};
 use crate::table::{Charged, KeyId, NoPlace, Receipt};
 use crate::tally::Event;
-use std::time::Duration;
 
 /// What a request is decided with: the policies, one instant, and this thread's hold on the tables.
 #[derive(Debug)]
@@ -224,18 +223,18 @@ impl Line<'_> {
     }
 
     #[inline(always)]
-    fn reset_after(&self, now: Now) -> Duration {
+    fn reset_after_ns(&self, now: Now) -> u64 {
         if self.outcome.used == 0 {
-            return Duration::ZERO;
+            return 0;
         }
-        self.meter.wait(self.outcome.clear_at, now).unwrap_or(Duration::MAX)
+        self.meter.wait_ns(self.outcome.clear_at, now).unwrap_or(u64::MAX)
     }
 
     #[inline(always)]
     pub(crate) fn decision(
         &self,
         verdict: Verdict,
-        retry_after: Option<Duration>,
+        retry_after_ns: Option<u64>,
         now: Now,
     ) -> Decision {
         Decision {
@@ -243,8 +242,8 @@ impl Line<'_> {
             policy: self.meter.id(),
             limit: self.limit,
             remaining: self.remaining(),
-            retry_after,
-            reset_after: self.reset_after(now),
+            retry_after_ns,
+            reset_after_ns: self.reset_after_ns(now),
             table_full: false,
         }
     }
@@ -259,20 +258,20 @@ impl Line<'_> {
                 ..self.decision(Verdict::Allowed, None, now)
             },
             false if fits_at == NEVER => self.decision(Verdict::Impossible, None, now),
-            false => self.decision(Verdict::Denied, self.meter.wait(fits_at, now), now),
+            false => self.decision(Verdict::Denied, self.meter.wait_ns(fits_at, now), now),
         }
     }
 
     pub(crate) fn layer(self, now: Now) -> Layer {
         let violated = !self.outcome.admitted;
-        let retry_after = if violated { self.meter.wait(self.outcome.fits_at, now) } else { None };
+        let fits_at = if violated { self.outcome.fits_at } else { NEVER };
         Layer {
             policy: self.meter.id(),
             limit: self.limit,
             remaining: self.remaining(),
             violated,
-            retry_after,
-            reset_after: self.reset_after(now),
+            retry_after_ns: self.meter.wait_ns(fits_at, now),
+            reset_after_ns: self.reset_after_ns(now),
             table_full: self.table_full,
         }
     }

@@ -60,7 +60,7 @@ impl<'l> Session<'l> {
     /// let decision = limiter.check(&request);
     /// assert!(!decision.is_allowed());
     /// assert_eq!(decision.policy, user);
-    /// assert!(decision.retry_after.unwrap() <= minute);
+    /// assert!(decision.retry_after().unwrap() <= minute);
     /// // The denial has cost nothing.
     /// assert_eq!(limiter.peek(&[ip.charge(address, 1)]).remaining, 98);
     /// # Ok::<(), tollgate::ConfigError>(())

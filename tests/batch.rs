@@ -27,11 +27,18 @@ fn charge(ids: &[PolicyId], line: (usize, u64, u64)) -> Charge<'static> {
 }
 
 /// All that a decision says, without the tag that tells one limiter's policies from another's.
-fn told(decision: &Decision) -> (tollgate::Verdict, usize, [u64; 2], [Option<Duration>; 2], bool) {
+fn told(decision: &Decision) -> (tollgate::Verdict, usize, [u64; 3], Option<u64>, bool) {
     let Decision {
-        verdict, policy, limit, remaining, retry_after, reset_after, table_full, ..
+        verdict,
+        policy,
+        limit,
+        remaining,
+        retry_after_ns,
+        reset_after_ns,
+        table_full,
+        ..
     } = *decision;
-    (verdict, policy.index(), [limit, remaining], [retry_after, Some(reset_after)], table_full)
+    (verdict, policy.index(), [limit, remaining, reset_after_ns], retry_after_ns, table_full)
 }
 
 proptest! {

@@ -162,12 +162,12 @@ impl Run {
                     log.admitted += 1;
                     for (layer, told) in told[..layers].iter().enumerate() {
                         let key = if layer == 0 { key } else { layer as u64 * KEYS };
-                        let at = now + nanos(told.reset_after) - self.laws[layer].window;
+                        let at = now + told.reset_after_ns - self.laws[layer].window;
                         log.charged(key, Charge { at, cost }, now - now % self.units[layer]);
                     }
                 }
                 Verdict::Denied if layers == 1 => {
-                    let fits_at = now + told[0].retry_after.map_or(0, nanos);
+                    let fits_at = now + told[0].retry_after_ns.unwrap_or(0);
                     log.denied(key, Denial { fits_at, cost });
                 }
                 Verdict::Denied => {}
@@ -230,10 +230,6 @@ impl Log {
             denials.push(denial);
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    duration.as_nanos() as u64
 }
 
 /// How many exchanges have failed in this process; `None` in a build that does not count them.

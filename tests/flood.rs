@@ -108,7 +108,7 @@ impl Flood {
     fn ask_known(&mut self, key: u64, now: u64) {
         let is = self.ask(key, now);
         let expected = self.known[key as usize].check(now);
-        let told = (is.verdict, is.remaining, is.retry_after, is.reset_after);
+        let told = (is.verdict, is.remaining, is.retry_after(), is.reset_after());
         assert_eq!(told, expected, "known key {key} at {now}");
     }
 

@@ -73,11 +73,11 @@ fn a_denial_names_the_first_and_waits_for_the_longest() {
     assert!(limiter.session_at(NOW).check(&charges(&ids)).is_allowed());
     let decision = limiter.session_at(NOW).check(&charges(&ids));
     assert_eq!(decision.policy, ids[0]);
-    assert_eq!(decision.retry_after, Some(MINUTE));
+    assert_eq!(decision.retry_after(), Some(MINUTE));
     // The first in the order of the request, not of the policies.
     let decision = limiter.session_at(NOW).check(&[ids[2].charge("k", 1), ids[0].charge("k", 1)]);
     assert_eq!(decision.policy, ids[2]);
-    assert_eq!(decision.retry_after, Some(Duration::from_secs(30)));
+    assert_eq!(decision.retry_after(), Some(Duration::from_secs(30)));
 }
 
 #[test]
@@ -88,14 +88,14 @@ fn an_impossible_cost_is_told_whatever_else_lacks_room() {
     assert!(session.check(&[ids[0].charge("k", 1)]).is_allowed());
     let decision = session.check(&[ids[0].charge("k", 1), ids[1].charge("k", 11)]);
     assert_eq!((decision.verdict, decision.policy), (Verdict::Impossible, ids[0]));
-    assert_eq!(decision.retry_after, None);
+    assert_eq!(decision.retry_after(), None);
     assert_eq!(session.check(&[ids[1].charge("k", 11)]).verdict, Verdict::Impossible);
     // Two charges of one request to one key add up.
     let twice = [ids[1].charge("k", 6), ids[1].charge("k", 6)];
     assert_eq!(session.check(&twice).verdict, Verdict::Impossible);
     let twice = [ids[1].charge("k", 6), ids[1].charge("k", 4)];
     assert!(session.check(&twice).is_allowed());
-    assert_eq!(session.check(&[ids[1].charge("k", 1)]).retry_after, Some(MINUTE));
+    assert_eq!(session.check(&[ids[1].charge("k", 1)]).retry_after(), Some(MINUTE));
 }
 
 #[test]

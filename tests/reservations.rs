@@ -82,7 +82,7 @@ fn four_layers_in_one_call() {
     assert_eq!(layers.map(|layer| layer.violated), [false, true, false, false]);
     assert_eq!(layers.map(|layer| layer.remaining), [6, 4_000, 882_000, 4_930_000]);
     assert_eq!((refused.verdict, refused.policy), (Verdict::Denied, ids[1]));
-    assert_eq!(refused.retry_after, Some(minute + Duration::from_nanos(BLUR)));
+    assert_eq!(refused.retry_after(), Some(minute + Duration::from_nanos(BLUR)));
     assert_eq!(used(late), [4, 96_000, 22_000 + 96_000, 70_000]);
     for mut reservation in kept {
         at(&limiter, late).cancel(&mut reservation).unwrap();
@@ -118,7 +118,7 @@ fn what_is_dropped_stays_until_it_has_passed() {
     let charges = [ids[0].charge("k", 1_000), ids[1].charge("k", 1_000)];
     drop(at(&limiter, START + 10 * MINUTE).reserve(&charges).unwrap());
     let denied = at(&limiter, START + 10 * MINUTE).reserve(&charges).unwrap_err();
-    assert_eq!(denied.retry_after, Some(Duration::from_nanos(50 * MINUTE)));
+    assert_eq!(denied.retry_after(), Some(Duration::from_nanos(50 * MINUTE)));
     let both = |now| [used(&limiter, ids[0], now), used(&limiter, ids[1], now)];
     assert_eq!(both(START + 11 * MINUTE), [1_000, 1_000]);
     assert_eq!(both(START + 11 * MINUTE + BLUR), [0, 1_000]);
@@ -184,7 +184,7 @@ fn an_extension_stops_at_the_limit() {
     let mut reservation = at(&limiter, START).reserve(&charges).unwrap();
     let stop = at(&limiter, START + SECOND).extend(&mut reservation, &[101, 101]).unwrap();
     assert_eq!((stop.verdict, stop.policy), (Verdict::Denied, ids[1]));
-    assert_eq!(stop.retry_after, Some(Duration::from_nanos(MINUTE - SECOND + BLUR)));
+    assert_eq!(stop.retry_after(), Some(Duration::from_nanos(MINUTE - SECOND + BLUR)));
     let both = |now| [used(&limiter, ids[0], now), used(&limiter, ids[1], now)];
     assert_eq!(both(START + SECOND), [900, 900]);
     assert_eq!((reservation.charged(0), reservation.charged(2)), (Some(900), None));
@@ -212,7 +212,7 @@ fn a_debt_blocks_until_it_has_passed() {
     assert_eq!((decision.verdict, decision.remaining), (Verdict::Allowed, 0));
     let denied = at(&limiter, START + 31 * SECOND).reserve(&[ids[0].charge("k", 1)]).unwrap_err();
     assert_eq!(denied.remaining, 0);
-    let wait = denied.retry_after.unwrap().as_nanos() as u64;
+    let wait = denied.retry_after_ns.unwrap();
     let due = START + 31 * SECOND + wait;
     assert!(at(&limiter, due - 100_000_000).reserve(&[ids[0].charge("k", 1)]).is_err());
     let mut again = at(&limiter, due).reserve(&[ids[0].charge("k", 1)]).unwrap();

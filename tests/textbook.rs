@@ -236,8 +236,7 @@ proptest! {
             };
             let session = bench.limiter.session_at(Now::from_unix_nanos(bench.now));
             let decision = session.check(&[bench.ids[0].charge(0u64, cost)]);
-            if let Some(wait) = decision.retry_after {
-                let wait = u64::try_from(wait.as_nanos()).unwrap();
+            if let Some(wait) = decision.retry_after_ns {
                 prop_assert!(wait > 0);
                 for before in [0, (wait as f64 * sooner) as u64, wait - 1] {
                     let early = before.min(wait - 1);

@@ -168,7 +168,7 @@ impl<'r> Decider<'r> {
         };
         match decision.verdict {
             Verdict::Allowed => Ok(Outcome { stamp, denial: None }),
-            Verdict::Denied => Ok(denied(decision.retry_after)),
+            Verdict::Denied => Ok(denied(decision.retry_after())),
             Verdict::Impossible => Ok(denied(None)),
             other => Err(Stuck::Undecided(other)),
         }

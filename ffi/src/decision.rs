@@ -2,7 +2,6 @@
 
 use crate::status::tollgate_status::{self, *};
 use limiter::{Decision, Layer, Verdict};
-use std::time::Duration;
 
 /// A wait that never ends: no wait will help.
 pub const TOLLGATE_NEVER: u64 = u64::MAX;
@@ -60,11 +59,6 @@ pub struct tollgate_layer {
 }
 
 #[inline(always)]
-fn ns(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos()).unwrap_or(TOLLGATE_NEVER)
-}
-
-#[inline(always)]
 pub(crate) fn status_of(verdict: Verdict) -> tollgate_status {
     match verdict {
         Verdict::Allowed => TOLLGATE_OK,
@@ -78,19 +72,15 @@ pub(crate) fn status_of(verdict: Verdict) -> tollgate_status {
 impl From<&Decision> for tollgate_decision {
     #[inline(always)]
     fn from(decision: &Decision) -> Self {
-        let retry_after_ns = match (decision.retry_after, decision.verdict) {
-            (Some(wait), _) => ns(wait),
-            (None, Verdict::Allowed) => 0,
-            (None, _) => TOLLGATE_NEVER,
-        };
+        let never = if decision.is_allowed() { 0 } else { TOLLGATE_NEVER };
         tollgate_decision {
             status: status_of(decision.verdict),
             flags: if decision.table_full { TOLLGATE_TABLE_WAS_FULL } else { 0 },
             policy: decision.policy.to_bits(),
             limit: decision.limit,
             remaining: decision.remaining,
-            retry_after_ns,
-            reset_after_ns: ns(decision.reset_after),
+            retry_after_ns: decision.retry_after_ns.unwrap_or(never),
+            reset_after_ns: decision.reset_after_ns,
             reserved: [0; 2],
         }
     }
@@ -98,8 +88,8 @@ impl From<&Decision> for tollgate_decision {
 
 impl From<&Layer> for tollgate_layer {
     fn from(layer: &Layer) -> Self {
-        let retry_after_ns = match (layer.retry_after, layer.violated) {
-            (Some(wait), _) => ns(wait),
+        let retry_after_ns = match (layer.retry_after_ns, layer.violated) {
+            (Some(wait_ns), _) => wait_ns,
             (None, true) => TOLLGATE_NEVER,
             (None, false) => 0,
         };
@@ -109,7 +99,7 @@ impl From<&Layer> for tollgate_layer {
             limit: layer.limit,
             remaining: layer.remaining,
             retry_after_ns,
-            reset_after_ns: ns(layer.reset_after),
+            reset_after_ns: layer.reset_after_ns,
             flags: flag(layer.violated, TOLLGATE_VIOLATED)
                 | flag(layer.table_full, TOLLGATE_TABLE_WAS_FULL),
             reserved: 0,
@@ -125,9 +115,8 @@ impl From<&tollgate_layer> for Layer {
         made.remaining = layer.remaining;
         made.violated = layer.flags & TOLLGATE_VIOLATED != 0;
         let wait = layer.retry_after_ns;
-        made.retry_after =
-            (made.violated && wait != TOLLGATE_NEVER).then(|| Duration::from_nanos(wait));
-        made.reset_after = Duration::from_nanos(layer.reset_after_ns);
+        made.retry_after_ns = (made.violated && wait != TOLLGATE_NEVER).then_some(wait);
+        made.reset_after_ns = layer.reset_after_ns;
         made.table_full = layer.flags & TOLLGATE_TABLE_WAS_FULL != 0;
         made
     }

@@ -17,9 +17,9 @@ pub fn check(items: &[Item<'_>], detail: Option<&str>) {
     problem(items, detail);
     for item in items {
         let values = XRateLimitDelta::from(&item.layer).fields().map(|field| field.1);
-        let reset_s = ceil_seconds(item.layer.reset_after);
+        let reset_s = ceil_seconds(item.layer.reset_after());
         assert_eq!(values, [item.layer.limit, item.layer.remaining, reset_s]);
-        item.layer.retry_after.into_iter().for_each(check_wait);
+        item.layer.retry_after().into_iter().for_each(check_wait);
     }
 }
 
@@ -47,7 +47,7 @@ fn policies(items: &[Item<'_>]) {
 fn limits(items: &[Item<'_>]) {
     let field = RateLimitDraft11(items).to_string();
     for (item, member) in items.iter().zip(members(&field, items.len())) {
-        let wait = item.layer.retry_after.unwrap_or(item.layer.reset_after);
+        let wait = item.layer.retry_after().unwrap_or(item.layer.reset_after());
         assert_eq!(string(&member.bare_item), printable(item.name));
         assert_eq!(parameter(&member, "r"), number(item.layer.remaining));
         assert_eq!(parameter(&member, "t"), number(ceil_seconds(wait)));

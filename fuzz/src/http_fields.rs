@@ -25,8 +25,8 @@ struct Sample<'a> {
     limit: u64,
     remaining: u64,
     violated: bool,
-    retry_after: Option<Duration>,
-    reset_after: Duration,
+    retry_after_ns: Option<u64>,
+    reset_after_ns: u64,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ impl<'a> Sample<'a> {
         let mut layer = Layer::default();
         (layer.limit, layer.remaining, layer.violated) =
             (self.limit, self.remaining, self.violated);
-        (layer.retry_after, layer.reset_after) = (self.retry_after, self.reset_after);
+        (layer.retry_after_ns, layer.reset_after_ns) = (self.retry_after_ns, self.reset_after_ns);
         let item = Item::new(self.name, self.window, layer);
         match self.unit {
             None => item,

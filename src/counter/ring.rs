@@ -107,6 +107,11 @@ impl<const R: usize> Ring<R> {
         let twice = broken(Breakage::HeadSeenTwice);
         let head = if twice { self.words[top.head.place].load(Relaxed) } else { top.head.word };
         let older = if R <= SHORT {
+            let before = top.head.place.checked_sub(1).unwrap_or(R - 1).min(R - 1);
+            if !live.has(load(&self.words[before], before, top, early)) {
+                // R1: the others are older still. The newest bucket is the only live one.
+                return live.count(head);
+            }
             // All of them: no branch to guess, and no order to follow.
             let words = self.words.iter().enumerate();
             live.sum_before(head, words.map(|(place, word)| load(word, place, top, early)))
@@ -543,7 +548,13 @@ fn local(base: Base, tick: u64) -> u64 {
 /// A time of the words as a tick. At the very end of time a wait is as long as the clock can tell.
 #[inline(always)]
 fn tick(base: Base, time: u64) -> u64 {
-    time.saturating_add(base.origin).min(NEVER - 1)
+    match time.checked_add(base.origin) {
+        Some(tick) if tick < NEVER => tick,
+        _ => {
+            cold_path();
+            NEVER - 1
+        }
+    }
 }
 
 /// An answer in ticks.

@@ -10,6 +10,7 @@
 use super::reciprocal::Reciprocal;
 use super::word::{Live, WordFormat};
 use crate::breakage::{Breakage, broken};
+use std::hint::cold_path;
 
 /// How many windows the time field must span at the least. An array is renewed before its field
 /// ends, and after a renewal the field starts one window before the present.
@@ -53,7 +54,11 @@ impl Scale {
     /// The tick at an instant of the clock.
     #[inline(always)]
     pub(crate) fn tick(&self, ns: u64) -> u64 {
-        self.unit.divide(ns).saturating_add(self.lead)
+        let Some(tick) = self.unit.divide(ns).checked_add(self.lead) else {
+            cold_path();
+            return u64::MAX;
+        };
+        tick
     }
 
     /// The first instant of a tick, in nanoseconds of the clock.
@@ -80,7 +85,14 @@ impl Scale {
     /// What is live at `at`: a charge of `time` is if `at - time < window`.
     #[inline(always)]
     pub(crate) fn live(&self, at: u64) -> Live {
-        Live::from(at.saturating_sub(self.window - 1), self.format)
+        let mut oldest = 1;
+        if at >= self.window {
+            oldest = at - self.window + 1;
+        } else {
+            // A branch, as time starts well before: nothing waits to know.
+            cold_path();
+        }
+        Live::from(oldest, self.format)
     }
 
     /// The cell of a time; the same for ticks and for times counted from an origin, since origins
@@ -128,6 +140,7 @@ fn unit_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
 #[cfg(all(test, not(tollgate_model)))]
 mod tests {
     use super::*;
+    use crate::counter::word::{MOVED, SEALED};
     use crate::error::MAX_LIMIT;
     use crate::policy::{MAX_WINDOW, MIN_WINDOW};
     use proptest::prelude::*;
@@ -196,6 +209,7 @@ mod tests {
             let scale = Scale::new(window_ns, limit, words);
             assert_as_fine_as_it_fits(window_ns, limit, words);
             let (window, unit) = (scale.window() as u128, scale.unit_ns() as u128);
+            prop_assert!(!scale.live(now).has(SEALED | MOVED), "no word, whatever its marks, is live");
             // Never shorter than asked for, and late by less than two units.
             prop_assert!(window * unit >= window_ns as u128);
             prop_assert!(window * unit < window_ns as u128 + 2 * unit);

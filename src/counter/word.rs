@@ -99,11 +99,17 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Words of the time `oldest` and later ones. A word that was never opened has none.
+    /// Words of the time `oldest`, at least 1, and later ones. A word that was never opened has none.
     #[inline(always)]
     pub(crate) fn from(oldest: u64, format: WordFormat) -> Self {
-        let told = oldest <= format.max_time();
-        Live { least: if told { oldest.max(1) << format.time_shift } else { u64::MAX }, format }
+        debug_assert!(oldest >= 1);
+        let mut least = u64::MAX;
+        if oldest <= format.max_time() {
+            least = oldest << format.time_shift;
+        } else {
+            cold_path();
+        }
+        Live { least, format }
     }
 
     #[inline(always)]
@@ -196,18 +202,18 @@ mod tests {
             let format = WordFormat::for_limit(limit);
             let [time, oldest] = [time, oldest].map(|time| time % format.max_time() + 1);
             let word = format.pack(time, count) | flags;
-            for oldest in [oldest, time - 1, time, time.min(format.max_time() - 1) + 1] {
+            for oldest in [oldest, (time - 1).max(1), time, time.min(format.max_time() - 1) + 1] {
                 let live = Live::from(oldest, format);
                 prop_assert_eq!(live.has(word), time >= oldest);
                 prop_assert_eq!(live.count(word), if time >= oldest { format.count(word) } else { 0 });
-                prop_assert!(!live.has(flags) && !Live::from(0, format).has(flags));
+                prop_assert!(!live.has(flags));
                 prop_assert!(!Live::from(format.max_time() + oldest, format).has(word));
             }
         }
 
         #[test]
         fn older_words_are_summed(
-            limit in 1..=MAX_LIMIT, oldest in 0u64..20, head in 1u64..20,
+            limit in 1..=MAX_LIMIT, oldest in 1u64..20, head in 1u64..20,
             words in prop::collection::vec((1u64..20, 0u64..9, 0u64..4), 0..20),
         ) {
             let format = WordFormat::for_limit(limit);

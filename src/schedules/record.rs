@@ -28,8 +28,8 @@ impl Scene {
         let told = Told {
             limit: decision.limit,
             remaining: decision.remaining,
-            fits_at: decision.retry_after.map(|wait| after(now, wait)),
-            clear_at: after(now, decision.reset_after),
+            fits_at: decision.retry_after().map(|wait| after(now, wait)),
+            clear_at: after(now, decision.reset_after()),
         };
         told.in_units(self.unit(line.policy))
     }
@@ -39,8 +39,8 @@ impl Scene {
         let told = Told {
             limit: layer.limit,
             remaining: layer.remaining,
-            fits_at: layer.retry_after.map(|wait| after(now, wait)),
-            clear_at: after(now, layer.reset_after),
+            fits_at: layer.retry_after().map(|wait| after(now, wait)),
+            clear_at: after(now, layer.reset_after()),
         };
         told.in_units(self.unit(line.policy))
     }

@@ -89,11 +89,11 @@ impl Desk<'_> {
         if decision.is_allowed() && self.gate.forgets() {
             self.give_back(charges);
         }
-        if decision.retry_after.is_some() {
+        if decision.retry_after_ns.is_some() {
             self.denied(charges, &own);
         }
-        own.iter_mut().for_each(|layer| self.tell(&mut layer.retry_after));
-        self.tell(&mut decision.retry_after);
+        own.iter_mut().for_each(|layer| self.tell(&mut layer.retry_after_ns));
+        self.tell(&mut decision.retry_after_ns);
         layers.iter_mut().zip(own).for_each(|(layer, own)| *layer = own);
         decision
     }
@@ -160,12 +160,11 @@ impl Desk<'_> {
         }
     }
 
-    fn tell(&self, wait: &mut Option<Duration>) {
-        let least = Duration::from_nanos(1);
-        if let Some(wait) = wait {
+    fn tell(&self, wait_ns: &mut Option<u64>) {
+        if let Some(wait_ns) = wait_ns {
             match self.gate.fault {
-                Some(Fault::HastyWait) => *wait -= least,
-                Some(Fault::LazyWait) => *wait += least,
+                Some(Fault::HastyWait) => *wait_ns -= 1,
+                Some(Fault::LazyWait) => *wait_ns += 1,
                 _ => {}
             }
         }

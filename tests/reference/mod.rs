@@ -33,24 +33,19 @@ pub fn assert_never_over(charges: &[(u64, u64)], window: u64, limit: u64) {
     }
 }
 
-/// A wait in nanoseconds.
-pub fn ns(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos()).unwrap()
-}
-
 /// The limiter's answer in the textbook's words.
 pub fn answer(decision: &tollgate::Decision) -> Answer {
     use tollgate::Verdict::*;
     let policy = decision.policy.index();
     match decision.verdict {
         Allowed => {
-            Answer::Allowed(policy, decision.limit, decision.remaining, ns(decision.reset_after))
+            Answer::Allowed(policy, decision.limit, decision.remaining, decision.reset_after_ns)
         }
         Denied => Answer::Denied(
             policy,
             decision.limit,
             decision.remaining,
-            ns(decision.retry_after.unwrap()),
+            decision.retry_after_ns.unwrap(),
         ),
         Impossible => Answer::Impossible(policy),
         other => panic!("{other:?} is no answer to a good request"),
@@ -63,7 +58,7 @@ pub fn stand(layer: &tollgate::Layer) -> Stand {
         limit: layer.limit,
         left: layer.remaining,
         violated: layer.violated,
-        retry: layer.retry_after.map(ns),
-        reset: ns(layer.reset_after),
+        retry: layer.retry_after_ns,
+        reset: layer.reset_after_ns,
     }
 }

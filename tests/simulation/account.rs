@@ -9,7 +9,6 @@
 //! account does not know. Then what is told must lie between the answers for both.
 
 use super::make::{POLICIES, Rule, Span};
-use super::reference::ns;
 use std::collections::HashMap;
 use tollgate::{Layer, Now};
 
@@ -117,7 +116,7 @@ impl Account {
     /// When what was charged last was recorded, and what else counts then.
     fn recorded(&self, rule: usize, key: u64, now: Now, told: &Layer) -> (u64, u64) {
         let of = &self.rules[rule];
-        let at = of.recorded(now, ns(told.reset_after));
+        let at = of.recorded(now, told.reset_after_ns);
         assert!(at + of.unit > of.time(now), "recorded before it came");
         assert!(at <= of.time(self.seen), "recorded at a time that no clock has shown");
         // A reading is not earlier than its cut.

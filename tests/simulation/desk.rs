@@ -3,7 +3,6 @@
 use super::account::{Account, Line, Tally};
 use super::make::{BUDGET, Make, POLICIES, Span};
 use super::reference::gate::{Desk, Fault, Gate};
-use super::reference::ns;
 use super::stress::mix;
 use tollgate::{Charge, Decision, Layer, Now, PolicyId, Reservation, Stats, Verdict};
 
@@ -80,11 +79,11 @@ impl<'l> Counters<'l> {
     }
 
     fn note_decision(&mut self, decision: &Decision) {
-        let wait = decision.retry_after.map_or(u64::MAX, ns);
+        let wait = decision.retry_after_ns.unwrap_or(u64::MAX);
         let told = [decision.verdict as u64, decision.limit, decision.remaining, wait];
         told.into_iter().for_each(|number| self.note(number));
         self.note(decision.policy.index() as u64);
-        self.note(ns(decision.reset_after));
+        self.note(decision.reset_after_ns);
     }
 
     /// What is left in each layer, without asking for anything.
@@ -150,7 +149,7 @@ impl<'l> Counters<'l> {
         }
         let first = layers.iter().find(|layer| layer.violated).map(|layer| layer.policy);
         assert_eq!(first, Some(decision.policy), "{lines:?}");
-        let Some(wait) = decision.retry_after.map(ns) else {
+        let Some(wait) = decision.retry_after_ns else {
             let never = |line: &Line| line.2 > self.account.rules[line.0].limit;
             assert!(lines.iter().any(never) && decision.verdict == Verdict::Impossible);
             return None;
@@ -310,7 +309,7 @@ impl<'l> Counters<'l> {
         if left > 0 && !self.check(&desk, &[(BUDGET, key, left)]).0.is_allowed() {
             return;
         }
-        if ns(self.look(&desk, &[(BUDGET, key, 0)])[0].reset_after) != 1 {
+        if self.look(&desk, &[(BUDGET, key, 0)])[0].reset_after_ns != 1 {
             // To some thread's clock it is tomorrow, and its day has come.
             return self.account.assert_past(BUDGET, last);
         }

@@ -2,7 +2,7 @@
 
 use super::books::Books;
 use super::reference::gate::{Desk, Gate};
-use super::reference::{Line, Part, Reserved, Stand, answer, conclude, ns, stand};
+use super::reference::{Line, Part, Reserved, Stand, answer, conclude, stand};
 use super::scene::{Call, Config, Cost, Scene, Transition, Wrong};
 use super::table::Tables;
 use std::cell::Cell;
@@ -205,7 +205,7 @@ impl World {
     /// nothing at it.
     fn assert_waits(&self, now: u64, lines: &[Line], decision: &Decision) {
         let peek = |at: u64, charges: &[Charge<'_>]| self.at(at).session().peek(charges);
-        if let Some(wait) = decision.retry_after.map(ns) {
+        if let Some(wait) = decision.retry_after_ns {
             let charges = self.charges(lines);
             assert!(!peek(now + wait - 1, &charges).is_allowed(), "room before retry_after");
             assert!(peek(now + wait, &charges).is_allowed(), "no room at retry_after");
@@ -214,7 +214,7 @@ impl World {
         let alone = lines.iter().filter(|line| line.0 == decision.policy.index()).count() == 1;
         let (Some(line), true) = (first, alone) else { return };
         let used = |at| self.used(at, line.0, line.1);
-        let reset = ns(decision.reset_after);
+        let reset = decision.reset_after_ns;
         assert_eq!(used(now + reset), 0, "something is used at reset_after");
         assert!(reset == 0 || used(now + reset - 1) > 0, "nothing is used before reset_after");
     }

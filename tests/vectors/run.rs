@@ -132,8 +132,8 @@ impl Host {
             policy: decision.policy.index(),
             limit: decision.limit,
             remaining: decision.remaining,
-            retry_after_ns: decision.retry_after.map(ns),
-            reset_after_ns: ns(decision.reset_after),
+            retry_after_ns: decision.retry_after_ns,
+            reset_after_ns: decision.reset_after_ns,
             violated: false,
             table_full: decision.table_full,
         };
@@ -141,8 +141,8 @@ impl Host {
             policy: layer.policy.index(),
             limit: layer.limit,
             remaining: layer.remaining,
-            retry_after_ns: layer.retry_after.map(ns),
-            reset_after_ns: ns(layer.reset_after),
+            retry_after_ns: layer.retry_after_ns,
+            reset_after_ns: layer.reset_after_ns,
             violated: layer.violated,
             table_full: layer.table_full,
         };
@@ -161,10 +161,6 @@ impl Host {
     fn charges<'c>(&self, charges: &'c [Charge]) -> Vec<tollgate::Charge<'c>> {
         charges.iter().map(|charge| self.charge(charge)).collect()
     }
-}
-
-fn ns(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos()).expect("a wait within a century")
 }
 
 fn key_of(key: &Key) -> tollgate::Key<'_> {

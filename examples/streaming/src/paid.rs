@@ -87,7 +87,7 @@ impl Paid {
             .extend(&mut self.reservation, &step)
             .expect("open, of this limiter, and one amount a layer");
         if !decision.is_allowed() {
-            let retry_after = decision.retry_after.map(http::retry_after_seconds);
+            let retry_after = decision.retry_after().map(http::retry_after_seconds);
             return Err(Stop { policy: self.gate.name(decision.policy), retry_after });
         }
         self.reserved = more;

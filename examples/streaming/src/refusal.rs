@@ -19,7 +19,7 @@ impl Refusal {
     /// What the client of a denied request is told: by the decision, and of all layers.
     pub(crate) fn new(gate: &Gate, decision: Decision, layers: &[Layer]) -> Self {
         let seconds = |wait| [(http::RETRY_AFTER, http::retry_after_seconds(wait).to_string())];
-        let retry_after = decision.retry_after.map(seconds);
+        let retry_after = decision.retry_after().map(seconds);
         let body = http::QuotaExceeded::new(gate.limiter.http_items(layers)).to_string();
         Refusal { verdict: decision.verdict, fields: gate.fields(layers), retry_after, body }
     }

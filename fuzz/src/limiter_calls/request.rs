@@ -2,7 +2,6 @@
 
 use super::side::{Entry, Side};
 use crate::{Reached, fields};
-use std::time::Duration;
 use tollgate::http::Item;
 use tollgate::{Charge, Decision, Layer, Now, Session, Verdict};
 
@@ -64,7 +63,7 @@ impl Side<'_> {
         reached: &mut Reached,
     ) {
         let (decision, before) = (&answer.decision, &looked.decision);
-        assert_eq!(decision.retry_after.is_some(), decision.verdict == Verdict::Denied);
+        assert_eq!(decision.retry_after().is_some(), decision.verdict == Verdict::Denied);
         let Some(entries) = asked.entries else {
             assert_eq!(decision.verdict, Verdict::Invalid);
             reached.insert("invalid");
@@ -89,7 +88,7 @@ impl Side<'_> {
             Verdict::Denied => {
                 assert_eq!(before, decision);
                 self.check_reason(asked.now, entries, decision);
-                self.check_wait(asked, decision.retry_after.expect("a wait"));
+                self.check_wait(asked, decision.retry_after_ns.expect("a wait"));
                 reached.insert("denied");
             }
             Verdict::Impossible => {
@@ -126,7 +125,7 @@ impl Side<'_> {
             assert_eq!(layer.policy, self.ids[entry.policy]);
             assert_eq!(layer.limit, self.limit(entry));
             assert!(
-                layer.remaining <= layer.limit && (layer.violated || layer.retry_after.is_none())
+                layer.remaining <= layer.limit && (layer.violated || layer.retry_after().is_none())
             );
         }
         let violated = layers.iter().find(|layer| layer.violated);
@@ -136,8 +135,8 @@ impl Side<'_> {
         }
         if decision.verdict == Verdict::Denied {
             assert_eq!(
-                layers.iter().filter_map(|layer| layer.retry_after).max(),
-                decision.retry_after
+                layers.iter().filter_map(|layer| layer.retry_after()).max(),
+                decision.retry_after()
             );
         }
         let items: Vec<Item<'_>> = self.limiter.http_items(layers).collect();
@@ -195,8 +194,7 @@ impl Side<'_> {
     }
 
     /// Refused one nanosecond before the wait is over, and allowed then.
-    fn check_wait(&self, asked: &Asked<'_>, wait: Duration) {
-        let Ok(wait_ns) = u64::try_from(wait.as_nanos()) else { panic!("{wait:?}") };
+    fn check_wait(&self, asked: &Asked<'_>, wait_ns: u64) {
         let later = |ns: u64| {
             let Now { monotonic_ns, unix_ns } = asked.now;
             Some(Now::new(monotonic_ns.checked_add(ns)?, unix_ns.checked_add(ns)?))
@@ -207,9 +205,9 @@ impl Side<'_> {
         };
         assert!(wait_ns > 0, "refused, and told to come back at once");
         let at_due = asked.peek(self, due);
-        assert!(at_due.is_allowed(), "after {wait:?}: {at_due:?}");
+        assert!(at_due.is_allowed(), "after {wait_ns}: {at_due:?}");
         let early = later(wait_ns - 1).map(|early| asked.peek(self, early).verdict);
-        assert_eq!(early, Some(Verdict::Denied), "before {wait:?}");
+        assert_eq!(early, Some(Verdict::Denied), "before {wait_ns}");
     }
 
     /// A table is full only where there were more keys than it is to have.
