@@ -194,7 +194,7 @@ where
 ///
 /// let mut user = Layer::default();
 /// (user.limit, user.remaining, user.violated) = (20, 0, true);
-/// user.retry_after() = Some(Duration::from_millis(36_200));
+/// user.retry_after_ns = Some(36_200_000_000);
 /// let items = [Item::new("user", Duration::from_secs(60), user)];
 /// assert_eq!(RateLimitDraft11(&items).to_string(), r#""user";r=0;t=37"#);
 /// ```
@@ -299,7 +299,7 @@ where
 ///
 /// let mut user = Layer::default();
 /// (user.limit, user.remaining) = (20, 12);
-/// user.reset_after() = Duration::from_millis(36_200);
+/// user.reset_after_ns = 36_200_000_000;
 /// assert_eq!(
 ///     XRateLimitDelta::from(&user).fields(),
 ///     [("x-ratelimit-limit", 20), ("x-ratelimit-remaining", 12), ("x-ratelimit-reset", 37)],
