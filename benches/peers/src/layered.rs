@@ -40,6 +40,15 @@ impl Layered {
         self.policies.iter().all(|policy| call(policy).is_allowed())
     }
 
+    /// Three requests that share a reading of the clock and a pin: what one call would take if it cost
+    /// nothing to look at all layers before the first is charged.
+    #[inline]
+    pub fn in_a_session<K: KeyKind>(&self, key: &K) -> bool {
+        let session = self.limiter.session();
+        let call = |policy: &PolicyId| session.check(&[policy.charge(key.borrowed(), 1)]);
+        self.policies.iter().all(|policy| call(policy).is_allowed())
+    }
+
     /// As [`Own::settle`](crate::Own::settle).
     pub fn settle(&self) {
         settle(&self.limiter);

@@ -27,6 +27,7 @@ pub(super) fn thousand<K: KeyKind>(_: Size) -> Scene {
     stage.way(TWO, &own, Way::OneShot);
     stage.quick_rivals();
     stage.contenders.extend(floor::exchanges_of_lines(KEYS_A_THREAD));
+    stage.contenders.extend(floor::arithmetic());
     Scene {
         name: "disjoint",
         title: "a thousand keys for each of two threads".into(),

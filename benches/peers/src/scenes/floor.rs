@@ -52,6 +52,32 @@ pub(super) fn exchanges_of_one_word() -> Contender {
     Contender::new("exchange, two threads", Side::Floor, Answers::Admitted, works.into())
 }
 
+/// Numbers that do not wait for each other, and what is done to each in a "decision": about as many
+/// instructions as one of ours takes.
+const NUMBERS: usize = 8;
+const STEPS: usize = 16;
+
+/// What threads gain that share nothing, not even memory. Where two processors are the halves of one
+/// core, they share what carries out instructions.
+pub(super) fn arithmetic() -> Vec<Contender> {
+    let sums = || {
+        work(|| {
+            let mut numbers: [u64; NUMBERS] = black_box([3; NUMBERS]);
+            for step in 0..STEPS {
+                for number in &mut numbers {
+                    *number = number.rotate_left(5).wrapping_add(step as u64);
+                }
+            }
+            black_box(numbers);
+        })
+    };
+    let threads = |name, works| Contender::new(name, Side::Floor, Answers::Admitted, works);
+    vec![
+        threads("arithmetic, one thread", vec![sums()]),
+        threads("arithmetic, two threads", vec![sums(), sums()]),
+    ]
+}
+
 /// A cache line, as far as a processor fetches one by itself.
 #[repr(align(64))]
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 const ONE_CALL: &str = "tollgate, one call";
 const THREE_CALLS: &str = "tollgate, three calls";
+const IN_A_SESSION: &str = "tollgate, three calls in a session";
 
 fn contenders<K: KeyKind>(fill: &[K], tour: &Tour<K>) -> Vec<Contender> {
     let limiter = Arc::new(Layered::new(fill.len().max(4096)));
@@ -21,6 +22,7 @@ fn contenders<K: KeyKind>(fill: &[K], tour: &Tour<K>) -> Vec<Contender> {
     let works = [
         (ONE_CALL, each(limiter.clone(), tour.clone(), Layered::one_call::<K>)),
         (THREE_CALLS, each(limiter.clone(), tour.clone(), Layered::three_calls::<K>)),
+        (IN_A_SESSION, each(limiter.clone(), tour.clone(), Layered::in_a_session::<K>)),
     ];
     let own = |(name, work)| Contender::new(name, Side::Own, Answers::Admitted, vec![work]);
     works.into_iter().map(own).collect()
