@@ -8,6 +8,7 @@ use crate::http;
 use crate::key::Key;
 use crate::meters::Meters;
 use crate::policy::Policy;
+use crate::request::{self, Context, Line};
 use crate::reservation::{Reservation, ReservationError};
 use crate::session::Session;
 use crate::stats::Stats;
@@ -58,7 +59,14 @@ impl Limiter {
     /// See [`Session::check`].
     #[inline]
     pub fn check(&self, charges: &[Charge<'_>]) -> Decision {
-        self.session().check(charges)
+        let [charge] = charges else { return self.session().check(charges) };
+        let Some(line) = Line::of(&self.meters, charge) else {
+            return request::invalid(charge.policy);
+        };
+        // First of all: nothing behind a reading of the clock is begun before it is done.
+        line.meter.prefetch_unheld(line.key);
+        let context = Context::new(&self.meters, self.now());
+        context.check_line(line.meter, line.key, line.cost, line.limit)
     }
 
     /// As [`check`](Self::check), and tells how each policy stands. See [`Session::check_layers`].

@@ -150,6 +150,12 @@ impl Meter {
         with_table!(&self.store, table => table.offer(key, &request, guard))
     }
 
+    /// Asks for a key's memory before anything is held, as far as its place can be guessed.
+    #[inline]
+    pub(crate) fn prefetch_unheld(&self, key: KeyId) {
+        with_table!(&self.store, table => table.prefetch_unheld(key));
+    }
+
     /// Asks ahead of time for what tells a key's place.
     #[inline]
     pub(crate) fn prefetch_tags(&self, key: KeyId, guard: &Guard) {

@@ -68,9 +68,7 @@ impl<'l> Context<'l> {
     /// A charge with everything looked up; `None` under a policy of another limiter.
     #[inline(always)]
     pub(crate) fn line(&self, charge: &Charge<'_>) -> Option<Line<'l>> {
-        let meter = self.meters.get(charge.policy)?;
-        let key = self.meters.key_id(charge.key);
-        Some(Line::new(meter, key, charge.cost, meter.limit(charge.limit)))
+        Line::of(self.meters, charge)
     }
 
     #[inline(always)]
@@ -203,6 +201,14 @@ impl<'l> Context<'l> {
 }
 
 impl<'l> Line<'l> {
+    /// Of a charge, with everything looked up; `None` under a policy of another limiter.
+    #[inline(always)]
+    pub(crate) fn of(meters: &'l Meters, charge: &Charge<'_>) -> Option<Self> {
+        let meter = meters.get(charge.policy)?;
+        let key = meters.key_id(charge.key);
+        Some(Line::new(meter, key, charge.cost, meter.limit(charge.limit)))
+    }
+
     #[inline(always)]
     pub(crate) fn new(meter: &'l Meter, key: KeyId, cost: u64, limit: u64) -> Self {
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };

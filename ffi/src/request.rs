@@ -204,9 +204,12 @@ pub unsafe extern "C" fn tollgate_check_key(
         if !decision.is_null() {
             aligned(decision)?;
         }
-        let charge = PolicyId::from_bits(policy).charge(key, cost);
+        let charge = [PolicyId::from_bits(policy).charge(key, cost)];
         // SAFETY: as above.
-        let decided = unsafe { session_at(server, now) }?.check(&[charge]);
+        let decided = match unsafe { read_optional(now) }? {
+            Some(now) => server.limiter.session_at(now.into()).check(&charge),
+            None => server.limiter.check(&charge),
+        };
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         Ok(status_of(decided.verdict))

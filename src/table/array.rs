@@ -48,6 +48,20 @@ pub(crate) struct Array<C> {
     claimed: AtomicUsize,
 }
 
+/// The group of so many that the key's probe begins at.
+#[inline(always)]
+pub(super) fn home(key: KeyId, groups: usize) -> usize {
+    ((key.number() as u128 * groups as u128) >> 64) as usize
+}
+
+/// The place of a group where the key's probe begins. Most keys are there; so whoever guesses it
+/// asks for their line before their tags have come.
+#[inline(always)]
+pub(super) fn preferred(key: KeyId) -> usize {
+    // Bits that neither the home nor the tag is made of.
+    ((key.number() >> 8) as usize).rem_euclid(GROUP)
+}
+
 impl<C: Counter> Array<C> {
     pub(crate) fn new(size: Size, base: Base) -> Result<Self, OutOfMemory> {
         let (slots, tags) = (Zeroed::new(size.slots)?, Tags::new(size.slots)?);
@@ -112,19 +126,14 @@ impl<C: Counter> Array<C> {
         self.tags.poison();
     }
 
-    /// The group that the key's probe begins at.
-    #[inline(always)]
-    fn home(&self, key: KeyId) -> usize {
-        let groups = self.homes / GROUP;
-        ((key.number() as u128 * groups as u128) >> 64) as usize
+    /// Where the tags and the slots begin.
+    pub(super) fn addresses(&self) -> (usize, usize) {
+        (self.tags.address(), self.slots.as_ptr().addr())
     }
 
-    /// The place of a group where the key's probe begins. Most keys are there; so whoever guesses it
-    /// asks for their line before their tags have come.
     #[inline(always)]
-    fn preferred(key: KeyId) -> usize {
-        // Bits that neither the home nor the tag is made of.
-        ((key.number() >> 8) as usize).rem_euclid(GROUP)
+    fn home(&self, key: KeyId) -> usize {
+        home(key, self.homes / GROUP)
     }
 
     /// Asks for the tags of the key's home ahead of time.
@@ -137,7 +146,7 @@ impl<C: Counter> Array<C> {
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
         let home = self.home(key);
-        let group = self.tags.group(home, Self::preferred(key));
+        let group = self.tags.group(home, preferred(key));
         let told = group.and_then(|group| group.told(Tag::of(key)).next());
         if let Some(slot) = told.and_then(|place| self.slots.get(home * GROUP + place)) {
             prefetch(slot);
@@ -147,12 +156,12 @@ impl<C: Counter> Array<C> {
     /// Walks from the key's home to its slot or to the end of its chain.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        let (mut number, tag, preferred) = (self.home(key), Tag::of(key), Self::preferred(key));
-        while let Some(group) = self.tags.group(number, preferred) {
+        let (mut number, tag, first) = (self.home(key), Tag::of(key), preferred(key));
+        while let Some(group) = self.tags.group(number, first) {
             let look = |place| self.look(number * GROUP + place, key);
             // Told by a branch, the place is guessed before the tags are there.
             if group.begins_with(tag)
-                && let Some(found) = look(preferred)
+                && let Some(found) = look(first)
             {
                 return found;
             }
@@ -218,11 +227,17 @@ impl<C: Counter> Array<C> {
         }
     }
 
+    /// The number of a slot.
+    #[cfg(all(test, not(tollgate_model)))]
+    pub(super) fn place_of(&self, slot: &Slot<C>) -> usize {
+        (std::ptr::from_ref(slot).addr() - self.slots.as_ptr().addr()) / size_of::<Slot<C>>()
+    }
+
     /// Whether the key's home tells of a key where no id is seen.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn tells_of_nobody(&self, key: KeyId) -> bool {
         let home = self.home(key);
-        let group = self.tags.group(home, Self::preferred(key)).expect("a home");
+        let group = self.tags.group(home, preferred(key)).expect("a home");
         group.told(Tag::of(key)).any(|place| self.slots[home * GROUP + place].id().is_none())
     }
 

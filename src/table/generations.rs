@@ -12,6 +12,7 @@
 use super::array::Found;
 use super::error::{NoPlace, OutOfMemory};
 use super::generation::{Aim, Generation, Purpose};
+use super::hint::Hint;
 use super::migration::Step;
 use super::reclaim::{self, Guard};
 use super::size::Size;
@@ -40,6 +41,7 @@ const ROUNDS_AT_END: usize = 64;
 #[derive(Debug)]
 pub(super) struct Generations<C: Counter> {
     current: AtomicPtr<Generation<C>>,
+    hint: Hint,
     pub(super) spec: C::Spec,
     bounds: Bounds,
     evictions: Statistic,
@@ -54,9 +56,10 @@ impl<C: Counter> Generations<C> {
         now: u64,
     ) -> Result<Self, OutOfMemory> {
         let first = boxed(Generation::first(&spec, size, now)?)?;
+        let hint = Hint::of(&first.array);
         let current = AtomicPtr::new(Box::into_raw(first));
         let (evictions, forgiven) = (Statistic::new(0), Statistic::new(0));
-        Ok(Generations { current, spec, bounds, evictions, forgiven })
+        Ok(Generations { current, hint, spec, bounds, evictions, forgiven })
     }
 
     #[inline(always)]
@@ -67,6 +70,12 @@ impl<C: Counter> Generations<C> {
         // SAFETY: never null, and not freed while the guard is held: a generation is retired only
         // after it was unlinked.
         unsafe { &*current }
+    }
+
+    /// Asks for a key's place before anything is held.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, key: KeyId) {
+        self.hint.prefetch::<C>(key);
     }
 
     pub(super) fn is_current(&self, generation: &Generation<C>) -> bool {
@@ -228,6 +237,7 @@ impl<C: Counter> Generations<C> {
         let Ok(next) = current.next(&self.spec, aim).and_then(boxed) else {
             return false;
         };
+        let hint = Hint::of(&next.array);
         let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
         // Release: publishes the new generation. Pairs with `current`. Model: move_against_charge
         // with PublishRelaxed.
@@ -235,6 +245,8 @@ impl<C: Counter> Generations<C> {
         if self.current.compare_exchange(old, next, release, Relaxed).is_err() {
             // SAFETY: made above and never shared.
             drop(unsafe { Box::from_raw(next) });
+        } else {
+            self.hint.follow(&hint);
         }
         true
     }
@@ -333,5 +345,31 @@ impl<C: Counter> Drop for Generations<C> {
             generation = owned.into_previous();
         }
         reclaim::collect(ROUNDS_AT_END);
+    }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::*;
+    use crate::counter::quota::{Periods, Quota};
+
+    /// A request is only as fast as its hint is true.
+    #[test]
+    fn the_hint_follows_the_table() {
+        let bounds = Bounds { max_keys: 100_000, allowance: 0 };
+        let size = Size::first(bounds.max_keys);
+        let generations = Generations::<Quota>::new(Periods, bounds, size, 1).unwrap();
+        let mut renewals = 0;
+        for number in 1..50_000_u64 {
+            let guard = reclaim::pin();
+            let key = KeyId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let current = generations.current(&guard);
+            let _ = generations.claim(current, key, 1, &guard).expect("room");
+            let is = generations.current(&guard);
+            renewals += u64::from(is.number != current.number);
+            let told = generations.hint.places::<Quota>(key);
+            assert_eq!(told, Hint::of(&is.array).places::<Quota>(key));
+        }
+        assert!(renewals > 3, "{renewals} renewals");
     }
 }

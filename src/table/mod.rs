@@ -15,6 +15,7 @@ mod error;
 mod forgiven;
 mod generation;
 mod generations;
+mod hint;
 #[cfg(not(all(test, tollgate_model)))]
 mod memory;
 mod migration;
@@ -117,6 +118,13 @@ impl<C: Counter> Table<C> {
         let (outcome, offer) =
             slot.counter.offer(self.spec(), current.array.base(), request).ok()??;
         Some((Charged { outcome, generation: current.number }, offer))
+    }
+
+    /// Asks for what tells the key's place and for the place that it most likely is, of an array
+    /// that is not held.
+    #[inline]
+    pub(crate) fn prefetch_unheld(&self, key: KeyId) {
+        self.generations.prefetch(key);
     }
 
     /// Asks ahead of time for what tells the key's place.

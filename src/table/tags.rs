@@ -60,6 +60,11 @@ impl Tags {
         Ok(Tags(Zeroed::new(slots.div_ceil(GROUP))?))
     }
 
+    /// Where the first group's lie.
+    pub(super) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     /// The tags of a group from its slot `first` on, if there is such a group.
     #[inline(always)]
     pub(crate) fn group(&self, group: usize, first: usize) -> Option<Group> {

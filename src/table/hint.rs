@@ -1,0 +1,90 @@
+//! Where the current array lies, for those who do not hold it yet: before the clock is read and the
+//! epoch pinned, a request asks for the memory that its key is most likely in. The array may be gone
+//! by then, and then it asks in vain: a prefetch reads nothing.
+
+use super::array::{Array, home, preferred};
+use super::prefetch::prefetch_at;
+use super::slot::{KeyId, Slot};
+use super::tags::GROUP;
+use crate::counter::Counter;
+use crate::sync::{Ordering::Relaxed, Statistic};
+
+/// Addresses, and how many groups lie there. Nothing rests on them, so they may be of two arrays.
+#[derive(Debug)]
+pub(super) struct Hint {
+    tags: Statistic,
+    slots: Statistic,
+    groups: Statistic,
+}
+
+impl Hint {
+    pub(super) fn of<C: Counter>(array: &Array<C>) -> Self {
+        let (tags, slots) = array.addresses();
+        let groups = array.homes().len() / GROUP;
+        let [tags, slots, groups] = [tags, slots, groups].map(|n| Statistic::new(n as u64));
+        Hint { tags, slots, groups }
+    }
+
+    /// Tells the same as another.
+    pub(super) fn follow(&self, other: &Hint) {
+        // Relaxed, all: a hint.
+        self.tags.store(other.tags.load(Relaxed), Relaxed);
+        self.slots.store(other.slots.load(Relaxed), Relaxed);
+        self.groups.store(other.groups.load(Relaxed), Relaxed);
+    }
+
+    /// Asks for the tags of the key's home and for the place that it prefers there.
+    #[inline(always)]
+    pub(super) fn prefetch<C: Counter>(&self, key: KeyId) {
+        let (tags, slot) = self.places::<C>(key);
+        prefetch_at::<u64>(tags);
+        prefetch_at::<Slot<C>>(slot);
+    }
+
+    /// Where they are.
+    #[inline(always)]
+    pub(super) fn places<C: Counter>(&self, key: KeyId) -> (usize, usize) {
+        let [tags, slots, groups] =
+            [&self.tags, &self.slots, &self.groups].map(|n| n.load(Relaxed) as usize);
+        let home = home(key, groups);
+        let place = home.wrapping_mul(GROUP).wrapping_add(preferred(key));
+        // Of two arrays, these may be no addresses at all.
+        (
+            tags.wrapping_add(home.wrapping_mul(size_of::<u64>())),
+            slots.wrapping_add(place.wrapping_mul(size_of::<Slot<C>>())),
+        )
+    }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::super::size::Size;
+    use super::*;
+    use crate::counter::Counter;
+    use crate::counter::quota::{Periods, Quota};
+    use crate::counter::ring::Ring;
+    use crate::counter::scale::Scale;
+    use proptest::prelude::*;
+
+    /// That the slot of a key which has a fresh array for itself is where the hint says.
+    fn assert_found<C: Counter>(spec: &C::Spec, groups: usize, key: KeyId) {
+        let homes = groups * GROUP;
+        let size = Size { homes, slots: homes + GROUP, room: homes, chunk: 1 };
+        let array = Array::<C>::new(size, C::base(spec, 1)).unwrap();
+        let (tags, place) = Hint::of(&array).places::<C>(key);
+        let slot = array.find_or_claim(key).expect("nobody leaves this array");
+        assert_eq!(place, std::ptr::from_ref(slot).addr());
+        let (first, _) = array.addresses();
+        assert_eq!((tags - first) / size_of::<u64>(), array.place_of(slot) / GROUP);
+    }
+
+    proptest! {
+        #[test]
+        fn a_lone_key_is_where_it_says(groups in 1usize..2000, hash: u64) {
+            let key = KeyId::new(hash);
+            assert_found::<Quota>(&Periods, groups, key);
+            assert_found::<Ring<7>>(&Scale::new(1 << 36, 1 << 30, 7), groups, key);
+            assert_found::<Ring<31>>(&Scale::new(1 << 36, 20, 31), groups, key);
+        }
+    }
+}
