@@ -3,6 +3,7 @@
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
 use crate::counter::NEVER;
+use crate::counter::offer::Offer;
 use crate::decision::{Decision, Layer, Verdict};
 use crate::request::{Context, Line, Mode, invalid, refused};
 use std::ptr;
@@ -49,7 +50,10 @@ impl Context<'_> {
             return Err(beyond.policy);
         }
         for (line, charge) in lines.iter_mut().zip(charges) {
-            *line = Some(self.line(charge).ok_or(charge.policy)?);
+            let made = self.line(charge).ok_or(charge.policy)?;
+            // All of them, before the first is waited for.
+            made.meter.prefetch_unheld(made.key);
+            *line = Some(made);
         }
         Ok(&mut lines[..charges.len()])
     }
@@ -62,9 +66,17 @@ impl Context<'_> {
         layers: &mut [Layer],
     ) -> Decision {
         let repeats = repeats(lines);
-        let room = mode == Mode::Force || self.look_at_all(lines, mode, repeats);
+        let room = match mode {
+            Mode::Force => true,
+            Mode::Check if !repeats => self.offer_all(lines),
+            _ => self.look_at_all(lines, mode),
+        };
         if mode != Mode::Peek {
-            let charged = if room { self.charge_all(lines, mode, repeats) } else { Ok(false) };
+            let charged = match room {
+                true if mode == Mode::Check && !repeats => self.take_all(lines),
+                true => self.charge_from(0, lines, mode, repeats),
+                false => Ok(false),
+            };
             match charged {
                 Ok(true) => lines.iter().flatten().for_each(|line| self.count(line, Ok(()))),
                 Ok(false) => self.deny(lines, layers),
@@ -77,29 +89,40 @@ impl Context<'_> {
         self.report(lines.iter().flatten())
     }
 
-    /// What each line would get, with those before it of the same counter; whether all have room.
+    /// What each line would get where no two are of one counter; whether all have room.
     #[inline(always)]
-    fn look_at_all<'g>(
-        &'g self,
-        lines: &mut [Option<Line<'g>>],
-        mode: Mode,
-        repeats: bool,
-    ) -> bool {
-        lines.iter().flatten().for_each(|line| line.meter.prefetch(line.key, &self.guard));
+    fn offer_all<'g>(&'g self, lines: &mut [Option<Line<'g>>]) -> bool {
+        let mut room = true;
+        for line in lines.iter_mut().flatten() {
+            self.offer_line(line);
+            room &= line.outcome.admitted;
+        }
+        room
+    }
+
+    #[inline(always)]
+    fn offer_line<'g>(&'g self, line: &mut Line<'g>) {
+        match self.offer(line) {
+            Some((charged, offer)) => {
+                (line.outcome, line.generation) = (charged.outcome, charged.generation);
+                line.offer = offer;
+            }
+            None => line.outcome = self.look(*line, line.cost),
+        }
+    }
+
+    /// What each line would get, with those before it of the same counter; whether all have room.
+    #[cold]
+    fn look_at_all<'g>(&'g self, lines: &mut [Option<Line<'g>>], mode: Mode) -> bool {
         let mut room = true;
         for place in 0..lines.len() {
             let (before, rest) = lines.split_at_mut(place);
             let Some(Some(line)) = rest.first_mut() else {
                 continue;
             };
-            let earlier = if repeats { line.cost_before(before) } else { 0 };
-            let offered = if mode == Mode::Check && earlier == 0 { self.offer(line) } else { None };
-            match offered {
-                Some((charged, offer)) => {
-                    (line.outcome, line.generation) = (charged.outcome, charged.generation);
-                    line.offer = offer;
-                }
-                None => line.outcome = self.look(*line, line.cost.saturating_add(earlier)),
+            match line.cost_before(before) {
+                0 if mode == Mode::Check => self.offer_line(line),
+                earlier => line.outcome = self.look(*line, line.cost.saturating_add(earlier)),
             }
             room &= line.outcome.admitted;
         }
@@ -119,25 +142,41 @@ impl Context<'_> {
         }
     }
 
-    /// Charges all lines in their order. If one is lost to a race, those before it are undone and
-    /// its outcome tells; the policy that has no place for its key is told at once.
+    /// Charges all lines, each of which has room and is of another counter.
     #[inline(always)]
-    fn charge_all<'g>(
+    fn take_all<'g>(&'g self, lines: &mut [Option<Line<'g>>]) -> Result<bool, PolicyId> {
+        let takes = |line: &Option<Line<'_>>| {
+            line.as_ref().and_then(|line| line.offer).is_some_and(Offer::take)
+        };
+        match lines.iter().position(|line| !takes(line)) {
+            None => Ok(true),
+            Some(place) => self.charge_from(place, lines, Mode::Check, false),
+        }
+    }
+
+    /// Charges the lines from this one on, in their order. If one is lost to a race, those before it
+    /// are undone and its outcome tells; the policy that has no place for its key is told at once.
+    #[cold]
+    fn charge_from<'g>(
         &'g self,
+        first: usize,
         lines: &mut [Option<Line<'g>>],
         mode: Mode,
         repeats: bool,
     ) -> Result<bool, PolicyId> {
-        for place in 0..lines.len() {
+        for place in first..lines.len() {
             let (charged, rest) = lines.split_at_mut(place);
             let Some(Some(line)) = rest.first_mut() else {
                 continue;
             };
             // Schedules: layers with LookIsEnough.
             let mode = if broken(Breakage::LookIsEnough) { Mode::Force } else { mode };
-            let full = match line.offer.take().filter(|_| mode == Mode::Check) {
-                Some(offer) if offer.take() => Ok(()),
-                _ => self.charge_line(line, mode),
+            let full = match line.offer {
+                Some(offer) if mode == Mode::Check && offer.take() => Ok(()),
+                _ => {
+                    line.offer = None;
+                    self.charge_line(line, mode)
+                }
             };
             if full.is_ok() && line.outcome.admitted {
                 if repeats {
@@ -179,6 +218,7 @@ impl Context<'_> {
     }
 
     fn undo(&self, line: &mut Line<'_>) {
+        line.offer = None;
         if broken(Breakage::NoUndo) || line.table_full {
             return;
         }
