@@ -112,7 +112,7 @@ impl Context<'_> {
     }
 
     /// What each line would get, with those before it of the same counter; whether all have room.
-    #[cold]
+    #[inline(never)]
     fn look_at_all<'g>(&'g self, lines: &mut [Option<Line<'g>>], mode: Mode) -> bool {
         let mut room = true;
         for place in 0..lines.len() {
@@ -142,7 +142,7 @@ impl Context<'_> {
         }
     }
 
-    /// Charges all lines, each of which has room and is of another counter.
+    /// Charges all lines, which have room and are of different counters.
     #[inline(always)]
     fn take_all<'g>(&'g self, lines: &mut [Option<Line<'g>>]) -> Result<bool, PolicyId> {
         let takes = |line: &Option<Line<'_>>| {
@@ -156,7 +156,7 @@ impl Context<'_> {
 
     /// Charges the lines from this one on, in their order. If one is lost to a race, those before it
     /// are undone and its outcome tells; the policy that has no place for its key is told at once.
-    #[cold]
+    #[inline(never)]
     fn charge_from<'g>(
         &'g self,
         first: usize,

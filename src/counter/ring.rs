@@ -107,6 +107,7 @@ impl<const R: usize> Ring<R> {
         let twice = broken(Breakage::HeadSeenTwice);
         let head = if twice { self.words[top.head.place].load(Relaxed) } else { top.head.word };
         let older = if R <= SHORT {
+            // The minimum is for the compiler, which does not know that no place is beyond.
             let before = top.head.place.checked_sub(1).unwrap_or(R - 1).min(R - 1);
             if !live.has(load(&self.words[before], before, top, early)) {
                 // R1: the others are older still. The newest bucket is the only live one.

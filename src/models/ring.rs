@@ -185,7 +185,7 @@ fn long() {
 #[test]
 fn opener() {
     let late = || race(4, &[(2, 1), (4, 1), (6, 1)], &[&[(11, 3)], &[(9, 2), (10, 1), (12, 1)]]);
-    holds("opener", Some(2), 500, late());
+    holds("opener", Some(3), 500, late());
     catches("opener", Some(4), Breakage::SumBeforeSealed, late());
 }
 
