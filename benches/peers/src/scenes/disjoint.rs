@@ -1,7 +1,7 @@
 //! Two threads that never ask for the same key.
 
 use super::{Size, floor};
-use crate::contender::Answers;
+use crate::contender::{Answers, Contender, Side};
 use crate::keys::KeyKind;
 use crate::peer::Setting;
 use crate::scene::{Aim, Beside, Scene, Stage};
@@ -14,6 +14,7 @@ use tollgate::Clock;
 const KEYS_A_THREAD: usize = 1000;
 const ONE: &str = "tollgate, one thread";
 const TWO: &str = "tollgate, two threads";
+const APART: &str = "tollgate, two threads, a limiter each";
 
 pub(super) fn thousand<K: KeyKind>(_: Size) -> Scene {
     let keys = shuffled::<K>(2 * KEYS_A_THREAD, 1);
@@ -25,6 +26,11 @@ pub(super) fn thousand<K: KeyKind>(_: Size) -> Scene {
     stage.way(ONE, &own, Way::OneShot);
     stage.tours = tours;
     stage.way(TWO, &own, Way::OneShot);
+    // Whatever two threads cost each other in one limiter, they do not in two.
+    let other = stage.own(Some(7), Clock::precise());
+    let works = [&own, &other].into_iter().zip(stage.tours.iter().cloned());
+    let works = works.map(|(own, tour)| own.work(Way::OneShot, tour)).collect();
+    stage.contenders.push(Contender::new(APART, Side::Own, Answers::Admitted, works));
     stage.quick_rivals();
     stage.contenders.extend(floor::exchanges_of_lines(KEYS_A_THREAD));
     stage.contenders.extend(floor::arithmetic());

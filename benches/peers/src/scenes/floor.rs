@@ -52,6 +52,16 @@ pub(super) fn exchanges_of_one_word() -> Contender {
     Contender::new("exchange, two threads", Side::Floor, Answers::Admitted, works.into())
 }
 
+/// What a pin costs by one thread and by two, which tell each other how far they are.
+pub(super) fn pins() -> Vec<Contender> {
+    let pins = || work(|| drop(black_box(crossbeam_epoch::pin())));
+    let threads = |name, works| Contender::new(name, Side::Floor, Answers::Admitted, works);
+    vec![
+        threads("epoch pin, one thread", vec![pins()]),
+        threads("epoch pin, two threads", vec![pins(), pins()]),
+    ]
+}
+
 /// Numbers that do not wait for each other, and what is done to each in a "decision": about as many
 /// instructions as one of ours takes.
 const NUMBERS: usize = 8;

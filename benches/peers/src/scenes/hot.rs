@@ -106,6 +106,7 @@ pub(super) fn denied_to_two<K: KeyKind>(_: Size) -> Scene {
     let exact = stage.own(None, Clock::precise());
     stage.way("tollgate-exact", &exact, Way::OneShot);
     stage.rivals();
+    stage.contenders.extend(floor::pins());
     Scene {
         name: "denied-2",
         title: "one key, denied, two threads".into(),

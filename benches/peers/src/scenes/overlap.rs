@@ -34,6 +34,7 @@ pub(super) fn bare_tables<K: KeyKind>(size: Size) -> Scene {
         bare::<K, 16>(&stage),
         bare::<K, 32>(&stage),
         bare::<K, 48>(&stage),
+        one_call(&stage),
     ];
     stage.contenders.extend(bare);
     let title = format!("{}, beside a bare table and so many instructions", many(keys));
@@ -48,6 +49,27 @@ fn bare<K: KeyKind, const STEPS: usize>(stage: &Stage<K>) -> Contender {
         more => format!("and {more} instructions"),
     };
     Contender::new(&name, Side::Floor, Answers::Admitted, vec![work])
+}
+
+/// What each call by itself does besides.
+fn one_call<K: KeyKind>(stage: &Stage<K>) -> Contender {
+    let mut table = Table::of(&stage.fill);
+    let (clock, mut tour) = (quanta::Clock::new(), stage.tours[0].clone());
+    let work: Work = Box::new(move |count| {
+        let lines = Lines::of(&mut table.block);
+        let step = black_box(1);
+        let mut raised = 0;
+        tour.visit(count, |keys| {
+            for key in keys {
+                black_box(clock.raw());
+                let _pinned = crossbeam_epoch::pin();
+                raised += usize::from(lines.raise::<0>(hash(&table.hasher, key), step));
+            }
+        });
+        raised
+    });
+    let name = "a clock reading, a pin, a hash, a line, an exchange";
+    Contender::new(name, Side::Floor, Answers::Admitted, vec![work])
 }
 
 /// A line a key: its hash and a count.
