@@ -1,4 +1,5 @@
-//! The request's way: limiter -> session -> request -> meter -> table -> counter.
+//! The request's way: limiter -> session -> request -> meter -> table -> counter; a check of one charge
+//! goes to the request at once.
 
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};
@@ -63,7 +64,7 @@ impl Limiter {
         let Some(line) = Line::of(&self.meters, charge) else {
             return request::invalid(charge.policy);
         };
-        // First of all: nothing behind a reading of the clock is begun before it is done.
+        // First of all: behind a reading of the clock it comes too late for the one before to hide it.
         line.meter.prefetch_unheld(line.key);
         let context = Context::new(&self.meters, self.now());
         context.check_line(line.meter, line.key, line.cost, line.limit)

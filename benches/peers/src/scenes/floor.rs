@@ -62,8 +62,8 @@ pub(super) fn pins() -> Vec<Contender> {
     ]
 }
 
-/// Numbers that do not wait for each other, and what is done to each in a "decision": about as many
-/// instructions as one of ours takes.
+/// Numbers that do not wait for each other, and how often each is changed in a "decision": together
+/// about as long as one of ours takes.
 const NUMBERS: usize = 8;
 const STEPS: usize = 16;
 
