@@ -46,12 +46,12 @@ impl Builder {
     /// How many live keys each policy counts at the most; 1,048,576 by default. What happens to
     /// new ones beyond is the [`overflow`](Self::overflow).
     ///
-    /// This is a bound, not a size: memory follows the keys. An array has 8/7 of a slot for each
+    /// This is a bound, not a size: memory follows the keys. An array has 16/15 of a slot for each
     /// key that it has room for, and settles with room for 1 to 1.5 times the live keys; while keys
     /// move from one array to the next there are two. A slot takes 17 bytes for a calendar policy,
     /// and 8 times the number of words plus 9 for a ring: 65 bytes at 7 words, 129 at 15, 1,025 at
-    /// 127. So a policy with 7 words takes 74 to 111 bytes a live key, twice that while it moves,
-    /// and never more than 149 bytes for each of `max_keys`. More address space is reserved than is
+    /// 127. So a policy with 7 words takes 70 to 104 bytes a live key, twice that while it moves,
+    /// and never more than 139 bytes for each of `max_keys`. More address space is reserved than is
     /// ever touched.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;

@@ -50,7 +50,7 @@
 //! - **E. No allocation per request** about a known key. New keys make a table grow: now and then
 //!   one of them allocates the next array, and each of the following moves a small chunk into it.
 //! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) a
-//!   policy: at most two arrays, of 8/7 of a slot for each key that they have room for, and those
+//!   policy: at most two arrays, of 16/15 of a slot for each key that they have room for, and those
 //!   that a [`Session`] of before or a thread that is stopped within a call still holds, or that
 //!   are on their way back to the system. It goes back when keys go idle, as new ones come, or by
 //!   [`Limiter::maintain`]. At the bound expired keys make room for new ones once they are an

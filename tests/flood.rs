@@ -20,8 +20,8 @@ const KNOWN: u64 = 1_000;
 const LIGHT: u64 = 100;
 /// A known key asks so often in a window that it has never used as little as the allowance.
 const ASKS: u64 = 40;
-/// 8/7 of a slot for each key, of eight words and a tag.
-const BYTES_PER_KEY: u64 = 65 * 8 / 7;
+/// 16/15 of a slot for each key, of eight words and a tag.
+const BYTES_PER_KEY: u64 = 65 * 16 / 15;
 const MODES: [Overflow; 3] =
     [Overflow::Deny, Overflow::Allow, Overflow::EvictLightest { allowance: ALLOWANCE }];
 

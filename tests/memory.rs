@@ -62,7 +62,7 @@ fn an_empty_table_is_small() {
     }
 }
 
-/// All keys are live. However many have come, a settled array has 8/7 of a slot for each key that
+/// All keys are live. However many have come, a settled array has 16/15 of a slot for each key that
 /// it has room for, and room for at most half as many again as there are.
 #[test]
 fn a_live_key_takes_what_the_formula_says() {
@@ -79,16 +79,16 @@ fn a_live_key_takes_what_the_formula_says() {
         settle(&limiter, SECOND);
         let (live, stats) = (key as usize + 1, stats(&limiter, id, SECOND));
         assert_eq!((stats.used_slots, stats.live_keys), (live, live));
-        let bound = live * 3 / 2 * 8 / 7 * SLOT + fixed;
+        let bound = live * 3 / 2 * 16 / 15 * SLOT + fixed;
         assert!(stats.bytes <= bound, "{} bytes for {live} keys: {stats:?}", stats.bytes);
-        assert!(stats.bytes >= stats.slots * SLOT && stats.slots * 7 / 8 >= live, "{stats:?}");
+        assert!(stats.bytes >= stats.slots * SLOT && stats.slots * 15 / 16 >= live, "{stats:?}");
         let each = stats.bytes as f64 / live as f64;
         (most, least) = (most.max(each), least.min(each));
         next += next / 16;
         if key + 1 == keys {
             println!(
                 "live: {live} keys in {} slots of {SLOT} bytes, {:.1} MiB: {each:.1} bytes a key, \
-                 {least:.1} to {most:.1} on the way, 111 by the formula",
+                 {least:.1} to {most:.1} on the way, 104 by the formula",
                 stats.slots,
                 mib(stats.bytes as u64),
             );
@@ -109,7 +109,7 @@ fn idle_keys_give_their_memory_back() {
 }
 
 /// As above, but the keys fall idle when the table has just begun to move to a larger array. Each
-/// request moves 16 slots of the 8/7 for each key, which takes a request for each fourteenth key;
+/// request moves 16 slots of the 16/15 for each key, which takes a request for each fifteenth key;
 /// the shrinking begins behind that.
 #[test]
 fn idle_keys_give_their_memory_back_after_a_move() {

@@ -27,6 +27,9 @@ use crate::counter::{Base, Counter};
 use crate::retries::Retries;
 use crate::sync::{AtomicUsize, Ordering::*};
 
+/// Arrays up to here stay in a cache that is reached while other instructions are carried out.
+const NEAR_BYTES: usize = 1 << 22;
+
 /// Where a probe for a key ended.
 #[derive(Debug)]
 pub(crate) enum Found<'a, C> {
@@ -60,6 +63,13 @@ pub(super) fn home(key: KeyId, groups: usize) -> usize {
 pub(super) fn preferred(key: KeyId) -> usize {
     // Bits that neither the home nor the tag is made of.
     ((key.number() >> 8) as usize).rem_euclid(GROUP)
+}
+
+/// Whether an array of so many groups is near enough to look at a key's tags first. A guess of its
+/// place hides what memory takes, and costs where it is wrong: a line that another thread writes.
+#[inline(always)]
+pub(super) fn is_near<C>(groups: usize) -> bool {
+    groups < NEAR_BYTES / (GROUP * size_of::<Slot<C>>())
 }
 
 impl<C: Counter> Array<C> {
@@ -157,10 +167,12 @@ impl<C: Counter> Array<C> {
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
         let (mut number, tag, first) = (self.home(key), Tag::of(key), preferred(key));
+        let near = is_near::<C>(self.homes / GROUP);
         while let Some(group) = self.tags.group(number, first) {
             let look = |place| self.look(number * GROUP + place, key);
             // Told by a branch, the place is guessed before the tags are there.
-            if group.begins_with(tag)
+            if !near
+                && group.begins_with(tag)
                 && let Some(found) = look(first)
             {
                 return found;

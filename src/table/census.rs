@@ -123,7 +123,7 @@ mod tests {
             let live = (claimed as f64 * live) as usize;
             let next = size.next(claimed, live, bound);
             prop_assert!(next.room <= bound);
-            prop_assert!(next.homes >= next.room * 8 / 7);
+            prop_assert!(next.homes >= next.room * 16 / 15);
             prop_assert!(next.room == bound || live + size.homes.div_ceil(next.chunk) <= next.room);
             prop_assert!(next.slots >= next.homes + next.room + claimed.max(size.room));
         }

@@ -2,7 +2,7 @@
 //! epoch pinned, a request asks for the memory that its key is most likely in. The array may be gone
 //! by then, and then it asks in vain: a prefetch reads nothing.
 
-use super::array::{Array, home, preferred};
+use super::array::{Array, home, is_near, preferred};
 use super::prefetch::prefetch_at;
 use super::slot::{KeyId, Slot};
 use super::tags::GROUP;
@@ -36,6 +36,9 @@ impl Hint {
     /// Asks for the tags of the key's home and for the place that it prefers there.
     #[inline(always)]
     pub(super) fn prefetch<C: Counter>(&self, key: KeyId) {
+        if is_near::<C>(self.groups.load(Relaxed) as usize) {
+            return;
+        }
         let (tags, slot) = self.places::<C>(key);
         prefetch_at::<u64>(tags);
         prefetch_at::<Slot<C>>(slot);

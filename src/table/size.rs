@@ -24,8 +24,8 @@ pub(crate) struct Size {
     /// All slots. Those after the homes take what spills over the end, and every key if all hashes
     /// pointed to the last home; their pages are hardly ever touched.
     pub(crate) slots: usize,
-    /// New keys are let in while there are fewer keys than this: seven eighths of the homes, so
-    /// that probes stay short.
+    /// New keys are let in while there are fewer keys than this: fifteen sixteenths of the homes,
+    /// so that probes stay short.
     pub(crate) room: usize,
     /// Slots of the array before that one charge moves.
     pub(crate) chunk: usize,
@@ -58,7 +58,7 @@ impl Size {
     /// Slots for `room` keys, for one more that each thread may let in at the same moment, and for
     /// `before` that are moved there whatever the room.
     fn for_room(room: usize, before: usize, chunk: usize) -> Self {
-        let groups = room.saturating_add(room / 7) / GROUP + 1;
+        let groups = room.saturating_add(room / 15) / GROUP + 1;
         let homes = groups.saturating_mul(GROUP);
         let most = room.saturating_add(before).saturating_add(THREADS);
         let slots = homes.saturating_add(most);
@@ -68,7 +68,7 @@ impl Size {
 
 /// The room of an array with so many homes.
 fn room_of(homes: usize) -> usize {
-    homes / 8 * 7
+    homes / 16 * 15
 }
 
 #[cfg(all(test, not(tollgate_model)))]
@@ -93,7 +93,7 @@ mod tests {
             let claimed = (room as f64 * share) as usize;
             let live = (claimed as f64 * idle) as usize;
             let next = size.next(claimed, live, usize::MAX / 8);
-            prop_assert!(next.homes * 7 / 8 >= next.room);
+            prop_assert!(next.homes * 15 / 16 >= next.room);
             prop_assert!(next.slots >= next.homes + next.room + claimed + THREADS);
             prop_assert!(next.room >= live + size.homes.div_ceil(next.chunk));
             prop_assert!(next.room >= live + live / 2);

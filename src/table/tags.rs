@@ -65,12 +65,12 @@ impl Tags {
         self.0.as_ptr().addr()
     }
 
-    /// The tags of a group from its slot `first` on, if there is such a group.
+    /// The tags of a group for a probe that begins with its slot `first`, if there is such a group.
     #[inline(always)]
     pub(crate) fn group(&self, group: usize, first: usize) -> Option<Group> {
         // Acquire: G2. Pairs with `tell`. Model: tag_is_told with GroupRelaxed.
         let tags = self.0.get(group)?.load(ordering(Breakage::GroupRelaxed, Acquire));
-        Some(Group { tags: tags.rotate_right(first as u32 * 8), first })
+        Some(Group { tags, first })
     }
 
     /// Tells the tag of a slot that its key has just claimed.
@@ -124,14 +124,14 @@ impl Tags {
     }
 }
 
-/// The tags of one group, as they were seen, from one of its slots on and around.
+/// The tags of one group, as they were seen, and the slot that a key's probe begins with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
     tags: u64,
     first: usize,
 }
 
-/// Slots of a group, by their number in it, in the order in which they are probed.
+/// Slots of a group, by their number in it, from one of them on and around.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Places {
     marks: u64,
@@ -139,23 +139,30 @@ pub(crate) struct Places {
 }
 
 impl Group {
-    /// Where the key with this tag may be. It may name others, but misses none, and names no slot
-    /// whose tag is 0.
+    /// Where the key with this tag may be, in any order: nothing ends a probe there but the key. It
+    /// may name others, but misses none, and names no slot whose tag is 0.
     #[inline(always)]
     pub(crate) fn told(self, tag: Tag) -> Places {
-        Places { marks: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: self.first }
+        Places { marks: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: 0 }
     }
 
     /// Whether the first slot is told to be that of a key with this tag.
     #[inline(always)]
     pub(crate) fn begins_with(self, tag: Tag) -> bool {
-        self.tags as u8 == tag.0
+        self.turned() as u8 == tag.0
     }
 
-    /// Where any key may be, or none. It may name others, but misses none.
+    /// Where any key may be, or none, in the order in which keys claim them. It may name others, but
+    /// misses none.
     #[inline(always)]
     pub(crate) fn untold(self) -> Places {
-        Places { marks: zeros(self.tags), first: self.first }
+        Places { marks: zeros(self.turned()), first: self.first }
+    }
+
+    /// The tags from the first slot on.
+    #[inline(always)]
+    fn turned(self) -> u64 {
+        self.tags.rotate_right(self.first as u32 * 8)
     }
 }
 
@@ -258,8 +265,9 @@ mod tests {
         ) {
             let tag = Tag::of(KeyId::new(number));
             prop_assert!(tag.0 > 1);
-            let group = Group { tags: u64::from_le_bytes(bytes).rotate_right(first as u32 * 8), first };
-            for (told, wanted) in [(group.told(tag), tag.0), (group.untold(), 0)] {
+            let group = Group { tags: u64::from_le_bytes(bytes), first };
+            prop_assert_eq!(group.begins_with(tag), bytes[first] == tag.0);
+            for (told, wanted, first) in [(group.told(tag), tag.0, 0), (group.untold(), 0, first)] {
                 let told: Vec<_> = told.collect();
                 prop_assert!(told.is_sorted_by_key(|place| (place + GROUP - first) % GROUP));
                 // Another only right behind one that is meant.
