@@ -6,9 +6,8 @@ use crate::decision::Decision;
 use crate::request::{Context, invalid};
 use crate::table::KeyId;
 
-/// How many requests lie between the steps of one: enough for its memory to come meanwhile, few
-/// enough for the processor to keep them all in flight.
-const AHEAD: usize = 8;
+/// Keys that are kept between the steps of their requests.
+const KEPT: usize = 32;
 
 /// Decides each charge as a request of its own, in order, as far as both go; returns how many were
 /// allowed.
@@ -19,25 +18,30 @@ pub(crate) fn decide_many(
 ) -> usize {
     let count = charges.len().min(decisions.len());
     let (charges, decisions) = (&charges[..count], &mut decisions[..count]);
-    let mut keys = [KeyId::NONE; 2 * AHEAD];
+    // How many requests lie between two steps of one: as many as can be, for its memory comes
+    // meanwhile.
+    let ahead = count.div_ceil(2).min(KEPT / 2);
+    let mut keys = [KeyId::NONE; KEPT];
     let mut allowed = 0;
-    for first in 0..count + 2 * AHEAD {
+    for first in 0..count + 2 * ahead {
         // In the order in which a key's place in `keys` is read and given to another.
-        let key = &mut keys[first % (2 * AHEAD)];
-        if let Some(last) = first.checked_sub(2 * AHEAD) {
-            decisions[last] = decide(context, &charges[last], *key);
+        if let Some(last) = first.checked_sub(2 * ahead) {
+            decisions[last] = decide(context, &charges[last], keys[last % KEPT]);
             allowed += usize::from(decisions[last].is_allowed());
         }
         if let Some(charge) = charges.get(first) {
-            *key = context.meters.key_id(charge.key);
+            let key = context.meters.key_id(charge.key);
+            keys[first % KEPT] = key;
             if let Some(meter) = context.meters.get(charge.policy) {
-                meter.prefetch_tags(*key, &context.guard);
+                meter.prefetch_unheld(key);
             }
         }
-        if let Some(charge) = first.checked_sub(AHEAD).and_then(|middle| charges.get(middle))
+        // By now it is told which slot it is, if not the one that it prefers.
+        if let Some(middle) = first.checked_sub(ahead)
+            && let Some(charge) = charges.get(middle)
             && let Some(meter) = context.meters.get(charge.policy)
         {
-            meter.prefetch(keys[(first + AHEAD) % (2 * AHEAD)], &context.guard);
+            meter.prefetch(keys[middle % KEPT], &context.guard);
         }
     }
     allowed

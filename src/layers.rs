@@ -5,59 +5,71 @@ use crate::charge::{Charge, MAX_CHARGES, PolicyId};
 use crate::counter::NEVER;
 use crate::counter::offer::Offer;
 use crate::decision::{Decision, Layer, Verdict};
+use crate::meters::Meters;
 use crate::request::{Context, Line, Mode, invalid, refused};
+use std::borrow::Borrow;
 use std::ptr;
 
 /// Most requests have no more charges than this: less is then laid out for them.
 const FEW: usize = 4;
 
+/// Decides a request. The context is made when the memory of all charges has been asked for.
+#[inline(always)]
+pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
+    meters: &'l Meters,
+    charges: &[Charge<'_>],
+    mode: Mode,
+    layers: &mut [Layer],
+    context: impl FnOnce() -> C,
+) -> Decision {
+    match charges {
+        [] => Decision::default(),
+        [charge] => match Line::of(meters, charge) {
+            Some(line) => context().borrow().decide_line(line, mode, layers),
+            None => invalid(charge.policy),
+        },
+        [..] if charges.len() <= FEW => {
+            decide_up_to::<FEW, C>(meters, charges, mode, layers, context)
+        }
+        [..] => decide_up_to::<MAX_CHARGES, C>(meters, charges, mode, layers, context),
+    }
+}
+
+// By itself, so that few lines do not take the stack of many.
+#[inline(never)]
+fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
+    meters: &'l Meters,
+    charges: &[Charge<'_>],
+    mode: Mode,
+    layers: &mut [Layer],
+    context: impl FnOnce() -> C,
+) -> Decision {
+    let mut lines = [None; MOST];
+    match lines_of(meters, charges, &mut lines) {
+        Ok(lines) => context().borrow().decide_lines(lines, mode, layers),
+        Err(policy) => invalid(policy),
+    }
+}
+
+/// The lines of these charges; the policy that is not of this limiter, or one too many.
+pub(crate) fn lines_of<'g, 'a>(
+    meters: &'g Meters,
+    charges: &[Charge<'_>],
+    lines: &'a mut [Option<Line<'g>>],
+) -> Result<&'a mut [Option<Line<'g>>], PolicyId> {
+    if let Some(beyond) = charges.get(lines.len()) {
+        return Err(beyond.policy);
+    }
+    for (line, charge) in lines.iter_mut().zip(charges) {
+        let made = Line::of(meters, charge).ok_or(charge.policy)?;
+        // All of them, before the first is waited for.
+        made.meter.prefetch_unheld(made.key);
+        *line = Some(made);
+    }
+    Ok(&mut lines[..charges.len()])
+}
+
 impl Context<'_> {
-    pub(crate) fn decide_all(
-        &self,
-        charges: &[Charge<'_>],
-        mode: Mode,
-        layers: &mut [Layer],
-    ) -> Decision {
-        if charges.len() <= FEW {
-            self.decide_up_to::<FEW>(charges, mode, layers)
-        } else {
-            self.decide_up_to::<MAX_CHARGES>(charges, mode, layers)
-        }
-    }
-
-    // By itself, so that few lines do not take the stack of many.
-    #[inline(never)]
-    fn decide_up_to<const MOST: usize>(
-        &self,
-        charges: &[Charge<'_>],
-        mode: Mode,
-        layers: &mut [Layer],
-    ) -> Decision {
-        let mut lines = [None; MOST];
-        match self.lines(charges, &mut lines) {
-            Ok(lines) => self.decide_lines(lines, mode, layers),
-            Err(policy) => invalid(policy),
-        }
-    }
-
-    /// The lines of these charges; the policy that is not of this limiter, or one too many.
-    pub(crate) fn lines<'g, 'a>(
-        &'g self,
-        charges: &[Charge<'_>],
-        lines: &'a mut [Option<Line<'g>>],
-    ) -> Result<&'a mut [Option<Line<'g>>], PolicyId> {
-        if let Some(beyond) = charges.get(lines.len()) {
-            return Err(beyond.policy);
-        }
-        for (line, charge) in lines.iter_mut().zip(charges) {
-            let made = self.line(charge).ok_or(charge.policy)?;
-            // All of them, before the first is waited for.
-            made.meter.prefetch_unheld(made.key);
-            *line = Some(made);
-        }
-        Ok(&mut lines[..charges.len()])
-    }
-
     /// Charges all lines or none, and tells how each stands.
     pub(crate) fn decide_lines<'g>(
         &'g self,
@@ -92,6 +104,9 @@ impl Context<'_> {
     /// What each line would get where no two are of one counter; whether all have room.
     #[inline(always)]
     fn offer_all<'g>(&'g self, lines: &mut [Option<Line<'g>>]) -> bool {
+        for line in lines.iter().flatten() {
+            line.meter.prefetch(line.key, &self.guard);
+        }
         let mut room = true;
         for line in lines.iter_mut().flatten() {
             self.offer_line(line);

@@ -7,9 +7,10 @@ use crate::decision::{Decision, Layer};
 use crate::error::ConfigError;
 use crate::http;
 use crate::key::Key;
+use crate::layers;
 use crate::meters::Meters;
 use crate::policy::Policy;
-use crate::request::{self, Context, Line};
+use crate::request::{self, Context, Line, Mode};
 use crate::reservation::{Reservation, ReservationError};
 use crate::session::Session;
 use crate::stats::Stats;
@@ -60,19 +61,20 @@ impl Limiter {
     /// See [`Session::check`].
     #[inline]
     pub fn check(&self, charges: &[Charge<'_>]) -> Decision {
-        let [charge] = charges else { return self.session().check(charges) };
-        let Some(line) = Line::of(&self.meters, charge) else {
-            return request::invalid(charge.policy);
-        };
-        // First of all: behind a reading of the clock it comes too late for the one before to hide it.
-        line.meter.prefetch_unheld(line.key);
-        let context = Context::new(&self.meters, self.now());
-        context.check_line(line.meter, line.key, line.cost, line.limit)
+        self.check_layers(charges, &mut [])
     }
 
     /// As [`check`](Self::check), and tells how each policy stands. See [`Session::check_layers`].
+    #[inline]
     pub fn check_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
-        self.session().check_layers(charges, layers)
+        let (meters, context) = (&self.meters, || Context::new(&self.meters, self.now()));
+        let [charge] = charges else {
+            return layers::decide(meters, charges, Mode::Check, layers, context);
+        };
+        let Some(line) = Line::of(meters, charge) else { return request::invalid(charge.policy) };
+        // First of all: behind a reading of the clock it comes too late for the one before to hide it.
+        line.meter.prefetch_unheld(line.key);
+        context().decide_line(line, Mode::Check, layers)
     }
 
     /// Checks many requests of one charge each, at one instant. See [`Session::check_many`].

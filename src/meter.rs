@@ -156,12 +156,6 @@ impl Meter {
         with_table!(&self.store, table => table.prefetch_unheld(key));
     }
 
-    /// Asks ahead of time for what tells a key's place.
-    #[inline]
-    pub(crate) fn prefetch_tags(&self, key: KeyId, guard: &Guard) {
-        with_table!(&self.store, table => table.prefetch_tags(key, guard));
-    }
-
     /// Asks for a key's place ahead of time.
     #[inline]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {

@@ -51,33 +51,13 @@ impl<'l> Context<'l> {
         Context { meters, now, guard: reclaim::pin(), shard: Shard::mine() }
     }
 
-    #[inline]
-    pub(crate) fn decide(
-        &self,
-        charges: &[Charge<'_>],
-        mode: Mode,
-        layers: &mut [Layer],
-    ) -> Decision {
-        match charges {
-            [] => Decision::default(),
-            [charge] => self.decide_one(charge, mode, layers),
-            _ => self.decide_all(charges, mode, layers),
-        }
-    }
-
-    /// A charge with everything looked up; `None` under a policy of another limiter.
+    /// Decides a request of one line.
     #[inline(always)]
-    pub(crate) fn line(&self, charge: &Charge<'_>) -> Option<Line<'l>> {
-        Line::of(self.meters, charge)
-    }
-
-    #[inline(always)]
-    fn decide_one(&self, charge: &Charge<'_>, mode: Mode, layers: &mut [Layer]) -> Decision {
-        let Some(line) = self.line(charge) else { return invalid(charge.policy) };
+    pub(crate) fn decide_line(&self, line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
         if mode == Mode::Check && layers.is_empty() {
             self.check_line(line.meter, line.key, line.cost, line.limit)
         } else {
-            self.decide_line(line, mode, layers)
+            self.decide_apart(line, mode, layers)
         }
     }
 
@@ -113,7 +93,7 @@ impl<'l> Context<'l> {
         self.tell(&line, charged)
     }
 
-    fn decide_line(&self, mut line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
+    fn decide_apart(&self, mut line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
         let decision = if mode == Mode::Peek {
             line.outcome = self.look(line, line.cost);
             line.alone(self.now)

@@ -3,6 +3,7 @@
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
 use crate::decision::{Decision, Layer};
+use crate::layers::lines_of;
 use crate::request::{Context, Line, Mode, invalid, refused};
 use crate::table::{KeyId, Receipt, Returned};
 use std::fmt;
@@ -201,7 +202,7 @@ pub(crate) fn reserve(
     layers: &mut [Layer],
 ) -> Result<Reservation, Decision> {
     let mut lines = [None; MAX_RESERVED];
-    let lines = context.lines(charges, &mut lines).map_err(invalid)?;
+    let lines = lines_of(context.meters, charges, &mut lines).map_err(invalid)?;
     let decision = context.decide_lines(lines, Mode::Check, layers);
     if !decision.is_allowed() {
         return Err(decision);

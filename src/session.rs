@@ -5,6 +5,7 @@ use crate::charge::{Charge, PolicyId};
 use crate::clock::Now;
 use crate::decision::{Decision, Layer};
 use crate::key::Key;
+use crate::layers;
 use crate::meter::Meter;
 use crate::meters::Meters;
 use crate::request::{Context, Mode};
@@ -24,6 +25,11 @@ impl<'l> Session<'l> {
     #[inline]
     pub(crate) fn new(meters: &'l Meters, now: Now) -> Self {
         Session { context: Context::new(meters, now) }
+    }
+
+    #[inline(always)]
+    fn decide(&self, charges: &[Charge<'_>], mode: Mode, told: &mut [Layer]) -> Decision {
+        layers::decide(self.context.meters, charges, mode, told, || &self.context)
     }
 
     /// The instant of this session.
@@ -67,13 +73,13 @@ impl<'l> Session<'l> {
     /// ```
     #[inline]
     pub fn check(&self, charges: &[Charge<'_>]) -> Decision {
-        self.context.decide(charges, Mode::Check, &mut [])
+        self.decide(charges, Mode::Check, &mut [])
     }
 
     /// As [`check`](Self::check), and tells how each policy stands after it: `layers[i]` is that of
     /// `charges[i]`, as far as both go.
     pub fn check_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
-        self.context.decide(charges, Mode::Check, layers)
+        self.decide(charges, Mode::Check, layers)
     }
 
     /// Checks many requests of one charge each: `decisions[i]` is that of `charges[i]`, as far as
@@ -104,12 +110,12 @@ impl<'l> Session<'l> {
     /// without the request. Other threads may spend it in the next moment. A new key is told what
     /// it would get if it found a place.
     pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
-        self.context.decide(charges, Mode::Peek, &mut [])
+        self.decide(charges, Mode::Peek, &mut [])
     }
 
     /// As [`peek`](Self::peek), and tells how each policy stands.
     pub fn peek_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
-        self.context.decide(charges, Mode::Peek, layers)
+        self.decide(charges, Mode::Peek, layers)
     }
 
     /// Charges whatever the usage is, for costs that are known only afterwards. Usage may then
@@ -121,7 +127,7 @@ impl<'l> Session<'l> {
     /// [`Verdict::Invalid`](crate::Verdict::Invalid); then nothing was charged, but
     /// for a debt beyond what its bucket remembers, which cannot be told from more and stays.
     pub fn charge(&self, charges: &[Charge<'_>]) -> Decision {
-        self.context.decide(charges, Mode::Force, &mut [])
+        self.decide(charges, Mode::Force, &mut [])
     }
 
     /// Gives up to the cost of `charge` back to its key, and returns how much that was.

@@ -146,15 +146,12 @@ impl<C: Counter> Array<C> {
         home(key, self.homes / GROUP)
     }
 
-    /// Asks for the tags of the key's home ahead of time.
-    #[inline(always)]
-    pub(crate) fn prefetch_tags(&self, key: KeyId) {
-        self.tags.prefetch(self.home(key));
-    }
-
     /// Asks for the key's slot ahead of time, if it is as near to its home as most are.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
+        if is_near::<C>(self.homes / GROUP) {
+            return;
+        }
         let home = self.home(key);
         let group = self.tags.group(home, preferred(key));
         let told = group.and_then(|group| group.told(Tag::of(key)).next());

@@ -127,12 +127,6 @@ impl<C: Counter> Table<C> {
         self.generations.prefetch(key);
     }
 
-    /// Asks ahead of time for what tells the key's place.
-    #[inline]
-    pub(crate) fn prefetch_tags(&self, key: KeyId, guard: &Guard) {
-        self.generations.current(guard).array.prefetch_tags(key);
-    }
-
     /// Asks for the key's place ahead of time.
     #[inline]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {

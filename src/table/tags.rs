@@ -10,7 +10,6 @@
 //! An id is for good: where a tag is not of the key the id is not the key, however old the tag is.
 
 use super::error::OutOfMemory;
-use super::prefetch::prefetch;
 use super::slot::KeyId;
 use super::zeroed::{Zeroable, Zeroed};
 use crate::breakage::{Breakage, ordering};
@@ -82,14 +81,6 @@ impl Tags {
             // tag_is_told with TellRelaxed.
             let release = ordering(Breakage::TellRelaxed, Release);
             tags.fetch_or(u64::from(tag.0) << ((place - group * GROUP) * 8), release);
-        }
-    }
-
-    /// Asks for a group ahead of time.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, group: usize) {
-        if let Some(tags) = self.0.get(group) {
-            prefetch(tags);
         }
     }
 
