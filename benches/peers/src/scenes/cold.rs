@@ -1,6 +1,6 @@
 //! Many keys, most of which are in no cache when they are asked for.
 
-use super::{Size, many, visits};
+use super::{Size, bare, many, visits};
 use crate::contender::{Answers, Side};
 use crate::keys::KeyKind;
 use crate::peer::Setting;
@@ -39,6 +39,8 @@ pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scene {
     stage.way("tollgate, coarse clock", &own, Way::OneShot);
     stage.rivals();
     stage.coarse_rivals();
+    let names = [bare::ALONE, bare::PINNED, bare::ONE_CALL, bare::BATCHES];
+    stage.contenders.extend(bare::contenders(&stage, &names));
     let coarse = Beside::Fastest(Side::CoarseRival);
     Scene {
         name: "uniform",
@@ -60,6 +62,7 @@ pub(super) fn zipf_million<K: KeyKind>(size: Size) -> Scene {
     let mut stage = stage::<K>(keys, zipf(keys, visits(keys), 3));
     all_ways(&mut stage);
     stage.rivals();
+    stage.contenders.extend(bare::contenders(&stage, &[bare::ALONE, bare::ONE_CALL]));
     Scene {
         name: "zipf",
         title: format!("{}, Zipf 0.99", many(keys)),
@@ -73,6 +76,7 @@ pub(super) fn ten_million<K: KeyKind>(size: Size) -> Scene {
     let mut stage = stage::<K>(keys, uniform(keys, visits(keys), 4));
     all_ways(&mut stage);
     stage.quick_rivals();
+    stage.contenders.extend(bare::contenders(&stage, &[bare::ONE_CALL, bare::BATCHES]));
     Scene {
         name: "large",
         title: format!("{}, each as likely", many(keys)),

@@ -1,6 +1,6 @@
 //! One key that everybody asks for.
 
-use super::{Size, floor};
+use super::{Size, bare, floor};
 use crate::contender::{Answers, Side};
 use crate::keys::KeyKind;
 use crate::peer::Setting;
@@ -46,6 +46,8 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
     stage.rivals();
     stage.coarse_rivals();
     stage.contenders.extend(floor::parts::<K>());
+    let names = [bare::ALONE, bare::PINNED, bare::ONE_CALL];
+    stage.contenders.extend(bare::contenders(&stage, &names));
     let coarse = Beside::Fastest(Side::CoarseRival);
     Scene {
         name: "hot",

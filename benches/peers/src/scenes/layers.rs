@@ -1,6 +1,6 @@
 //! A request under three policies: one call, or three.
 
-use super::{Size, many, visits};
+use super::{Size, bare, many, visits};
 use crate::contender::{Answers, Contender, Side};
 use crate::keys::KeyKind;
 use crate::layered::Layered;
@@ -25,7 +25,9 @@ fn contenders<K: KeyKind>(fill: &[K], tour: &Tour<K>) -> Vec<Contender> {
         (IN_A_SESSION, each(limiter.clone(), tour.clone(), Layered::in_a_session::<K>)),
     ];
     let own = |(name, work)| Contender::new(name, Side::Own, Answers::Admitted, vec![work]);
-    works.into_iter().map(own).collect()
+    let mut all: Vec<Contender> = works.into_iter().map(own).collect();
+    all.extend(bare::layers(fill, tour, ["bare tables, one call", "bare tables, three calls"]));
+    all
 }
 
 fn scene(name: &'static str, title: String, work: &'static str, all: Vec<Contender>) -> Scene {

@@ -1,5 +1,6 @@
 //! The work that is measured, scene by scene.
 
+mod bare;
 mod children;
 mod cold;
 mod disjoint;

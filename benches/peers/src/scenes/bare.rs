@@ -1,0 +1,250 @@
+//! What any table must do for a decision, and nothing else: a line for each key that holds its hash and
+//! a count, which one exchange changes. With what a call does besides, it is what a limiter could be.
+
+use super::lines;
+use crate::contender::{Answers, Contender, Side, Work};
+use crate::keys::KeyKind;
+use crate::scene::Stage;
+use crate::tour::Tour;
+use crate::ways::BATCH;
+use memmap2::MmapMut;
+use std::hint::black_box;
+use std::ops::DerefMut;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex, PoisonError};
+use zerocopy::FromBytes;
+
+const WORDS_PER_LINE: usize = 8;
+/// Lines behind the last home, so that a probe has an end.
+const SPILL: usize = 1024;
+/// Instructions of one of the steps below: two for each of its four numbers.
+pub(super) const PER_STEP: usize = 8;
+
+/// A hash, a line and an exchange for each key.
+pub(super) const ALONE: &str = "bare table";
+/// A pin for each key as well.
+pub(super) const PINNED: &str = "bare table, a pin";
+/// A reading of the clock for each key as well: what one call does.
+pub(super) const ONE_CALL: &str = "bare table, a pin and a clock";
+/// All hashes, then all lines, then all exchanges.
+pub(super) const BATCHES: &str = "bare table, batches";
+
+/// The ways of this name to ask a bare table for the keys of this stage.
+pub(super) fn contenders<K: KeyKind>(stage: &Stage<K>, names: &[&str]) -> Vec<Contender> {
+    let table = Arc::new(Table::of(&stage.fill));
+    let work = |name| {
+        let (table, tour) = (table.clone(), stage.tours[0].clone());
+        match name {
+            ALONE => table.each(tour, |lines, hash| lines.raise::<0>(hash, 1)),
+            PINNED => table.each(tour, |lines, hash| {
+                let _pinned = crossbeam_epoch::pin();
+                lines.raise::<0>(hash, 1)
+            }),
+            ONE_CALL => table.calls(tour),
+            BATCHES => table.batches(tour),
+            _ => unreachable!("no way to ask a bare table: {name}"),
+        }
+    };
+    names.iter().map(|name| floor(name, work(*name))).collect()
+}
+
+/// With so many steps more for each key, which wait for its line.
+pub(super) fn with_steps<K: KeyKind, const STEPS: usize>(stage: &Stage<K>) -> Contender {
+    let (table, tour) = (Arc::new(Table::of(&stage.fill)), stage.tours[0].clone());
+    let step = black_box(1);
+    let work = table.each(tour, move |lines, hash| lines.raise::<STEPS>(hash, step));
+    floor(&format!("and {} instructions", STEPS * PER_STEP), work)
+}
+
+/// A bare table for each of three layers: one call, which asks for all three lines before it reads the
+/// clock, and three.
+pub(super) fn layers<K: KeyKind>(fill: &[K], tour: &Tour<K>, names: [&str; 2]) -> Vec<Contender> {
+    let tables = Arc::new([(); 3].map(|()| Table::of(fill)));
+    let works = [three_at_once(tables.clone(), tour.clone()), three_calls(tables, tour.clone())];
+    names.iter().zip(works).map(|(name, work)| floor(name, work)).collect()
+}
+
+fn floor(name: &str, work: Work) -> Contender {
+    Contender::new(name, Side::Floor, Answers::Admitted, vec![work])
+}
+
+fn three_at_once<K: KeyKind>(tables: Arc<[Table; 3]>, mut tour: Tour<K>) -> Work {
+    let clock = quanta::Clock::new();
+    Box::new(move |count| {
+        let mut blocks = tables.each_ref().map(Table::block);
+        let lines = blocks.each_mut().map(|block| Lines::of(block));
+        let mut raised = 0;
+        tour.visit(count, |keys| {
+            for key in keys {
+                let hashes = tables.each_ref().map(|table| table.hash(key));
+                for (lines, hash) in lines.iter().zip(hashes) {
+                    lines.ask_for(hash);
+                }
+                black_box(clock.raw());
+                let _pinned = crossbeam_epoch::pin();
+                let all = lines.iter().zip(hashes);
+                raised += usize::from(
+                    all.fold(true, |all, (lines, hash)| all & lines.raise::<0>(hash, 1)),
+                );
+            }
+        });
+        raised
+    })
+}
+
+fn three_calls<K: KeyKind>(tables: Arc<[Table; 3]>, mut tour: Tour<K>) -> Work {
+    let clock = quanta::Clock::new();
+    Box::new(move |count| {
+        let mut blocks = tables.each_ref().map(Table::block);
+        let lines = blocks.each_mut().map(|block| Lines::of(block));
+        let mut raised = 0;
+        tour.visit(count, |keys| {
+            for key in keys {
+                let mut all = true;
+                for (table, lines) in tables.iter().zip(&lines) {
+                    let hash = table.hash(key);
+                    all &= lines.called(&clock, hash);
+                }
+                raised += usize::from(all);
+            }
+        });
+        raised
+    })
+}
+
+/// A line a key: its hash and a count.
+#[derive(Debug)]
+struct Table {
+    /// Of one thread at a time, which has it for a turn.
+    block: Mutex<MmapMut>,
+    hasher: ahash::RandomState,
+}
+
+impl Table {
+    fn of<K: KeyKind>(keys: &[K]) -> Table {
+        let lines = 2 * keys.len() + SPILL;
+        let block = lines::block(lines * WORDS_PER_LINE * size_of::<u64>(), true, 0);
+        let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
+        let table = Table { block: Mutex::new(block), hasher };
+        for key in keys {
+            Lines::of(&mut table.block()).raise::<0>(table.hash(key), 1);
+        }
+        table
+    }
+
+    fn block(&self) -> impl DerefMut<Target = MmapMut> {
+        self.block.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline(always)]
+    fn hash<K: KeyKind>(&self, key: &K) -> u64 {
+        self.hasher.hash_one(key.borrowed()) | 1
+    }
+
+    /// The tour, each key by this.
+    fn each<K: KeyKind>(
+        self: Arc<Self>,
+        mut tour: Tour<K>,
+        raise: impl Fn(&Lines<'_>, u64) -> bool + Send + 'static,
+    ) -> Work {
+        Box::new(move |count| {
+            let mut block = self.block();
+            let lines = Lines::of(&mut block);
+            let mut raised = 0;
+            tour.visit(count, |keys| {
+                for key in keys {
+                    raised += usize::from(raise(&lines, self.hash(key)));
+                }
+            });
+            raised
+        })
+    }
+
+    fn calls<K: KeyKind>(self: Arc<Self>, tour: Tour<K>) -> Work {
+        let clock = quanta::Clock::new();
+        self.each(tour, move |lines, hash| lines.called(&clock, hash))
+    }
+
+    fn batches<K: KeyKind>(self: Arc<Self>, mut tour: Tour<K>) -> Work {
+        Box::new(move |count| {
+            let mut block = self.block();
+            let lines = Lines::of(&mut block);
+            let mut raised = 0;
+            tour.visit(count, |keys| {
+                for batch in keys.chunks(BATCH) {
+                    let mut hashes = [0; BATCH];
+                    for (hash, key) in hashes.iter_mut().zip(batch) {
+                        *hash = self.hash(key);
+                        lines.ask_for(*hash);
+                    }
+                    for hash in &hashes[..batch.len()] {
+                        raised += usize::from(lines.raise::<0>(*hash, 1));
+                    }
+                }
+            });
+            raised
+        })
+    }
+}
+
+struct Lines<'a>(&'a [[AtomicU64; WORDS_PER_LINE]]);
+
+impl<'a> Lines<'a> {
+    fn of(block: &'a mut MmapMut) -> Self {
+        let lines = <[[AtomicU64; WORDS_PER_LINE]]>::mut_from_bytes(block);
+        Lines(lines.expect("a block of whole lines"))
+    }
+
+    #[inline(always)]
+    fn home(&self, hash: u64) -> usize {
+        let homes = (self.0.len() - SPILL) as u128;
+        ((u128::from(hash) * homes) >> 64) as usize
+    }
+
+    /// Touches a home without waiting for it.
+    #[inline(always)]
+    fn ask_for(&self, hash: u64) {
+        black_box(self.0[self.home(hash)][0].load(Relaxed));
+    }
+
+    /// As [`raise`](Self::raise), with all that one call does besides.
+    #[inline(always)]
+    fn called(&self, clock: &quanta::Clock, hash: u64) -> bool {
+        self.ask_for(hash);
+        black_box(clock.raw());
+        let _pinned = crossbeam_epoch::pin();
+        self.raise::<0>(hash, 1)
+    }
+
+    /// Finds the line of this hash and changes its count by one exchange.
+    #[inline(always)]
+    fn raise<const STEPS: usize>(&self, hash: u64, step: u64) -> bool {
+        let mut place = self.home(hash);
+        let line = loop {
+            let line = &self.0[place];
+            match line[0].load(Acquire) {
+                id if id == hash => break line,
+                0 => line[0].store(hash, Release),
+                _ => place += 1,
+            }
+        };
+        let old = line[1].load(Acquire);
+        line[1].compare_exchange(old, more::<STEPS>(old, step), Release, Relaxed).is_ok()
+    }
+}
+
+/// Eight instructions a step, four of which can run at the same time. All wait for the line.
+#[inline(always)]
+fn more<const STEPS: usize>(old: u64, step: u64) -> u64 {
+    if STEPS == 0 {
+        return old.wrapping_add(step);
+    }
+    let mut numbers = [old, old ^ 1, old ^ 2, old ^ 3];
+    for _ in 0..STEPS {
+        // Turned by different numbers of bits, so that they are not made one wide instruction.
+        for (number, bits) in numbers.iter_mut().zip([7, 9, 13, 17]) {
+            *number = number.rotate_left(bits).wrapping_add(step);
+        }
+    }
+    numbers.into_iter().fold(step, u64::wrapping_add)
+}
