@@ -44,8 +44,9 @@ pub(crate) enum Found<'a, C> {
 /// Slots, and the times that their counters live by.
 #[derive(Debug)]
 pub(crate) struct Array<C> {
-    slots: Zeroed<Slot<C>>,
+    groups: Zeroed<[Slot<C>; GROUP]>,
     tags: Tags,
+    /// Groups that hashes point to.
     homes: usize,
     base: Base,
     claimed: AtomicUsize,
@@ -74,8 +75,9 @@ pub(super) fn is_near<C>(groups: usize) -> bool {
 
 impl<C: Counter> Array<C> {
     pub(crate) fn new(size: Size, base: Base) -> Result<Self, OutOfMemory> {
-        let (slots, tags) = (Zeroed::new(size.slots)?, Tags::new(size.slots)?);
-        Ok(Array { slots, tags, homes: size.homes, base, claimed: AtomicUsize::new(0) })
+        let [homes, all] = [size.homes, size.slots].map(|slots| slots / GROUP);
+        let (groups, tags) = (Zeroed::new(all)?, Tags::new(all)?);
+        Ok(Array { groups, tags, homes, base, claimed: AtomicUsize::new(0) })
     }
 
     #[inline(always)]
@@ -85,12 +87,12 @@ impl<C: Counter> Array<C> {
 
     /// The slots that hashes point to.
     pub(crate) fn homes(&self) -> &[Slot<C>] {
-        &self.slots[..self.homes]
+        self.groups[..self.homes].as_flattened()
     }
 
     /// The slots behind the homes: used from the first on, as far as keys spilled over.
     pub(crate) fn spill(&self) -> &[Slot<C>] {
-        &self.slots[self.homes..]
+        self.groups[self.homes..].as_flattened()
     }
 
     /// How many keys there are. It lags behind by those that are just entering.
@@ -101,25 +103,25 @@ impl<C: Counter> Array<C> {
 
     /// Bytes of the homes. What lies behind them is hardly ever touched.
     pub(crate) fn homes_bytes(&self) -> usize {
-        self.homes * size_of::<Slot<C>>() + Tags::bytes(self.homes)
+        size_of_val(self.homes()) + Tags::bytes(self.homes)
     }
 
     /// The array is here to stay.
     pub(crate) fn settle(&self) {
-        self.slots.settle(self.homes);
+        self.groups.settle(self.homes);
         self.tags.settle(self.homes);
     }
 
     /// How many huge pages the array can lie in.
     pub(crate) fn huge_pages(&self) -> usize {
-        self.slots.huge_pages(self.homes) + self.tags.huge_pages(self.homes)
+        self.groups.huge_pages(self.homes) + self.tags.huge_pages(self.homes)
     }
 
     /// Makes one of them now; false if the system does not.
     pub(crate) fn collapse(&self, page: usize) -> bool {
-        let of_slots = self.slots.huge_pages(self.homes);
+        let of_slots = self.groups.huge_pages(self.homes);
         match page.checked_sub(of_slots) {
-            None => self.slots.collapse(page),
+            None => self.groups.collapse(page),
             Some(page) => self.tags.collapse(page),
         }
     }
@@ -127,36 +129,37 @@ impl<C: Counter> Array<C> {
     /// Gives a piece of the memory back, and returns whether any is left.
     #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn shed(&mut self) -> bool {
-        self.tags.shed(self.homes) || self.slots.shed(self.homes)
+        self.tags.shed(self.homes) || self.groups.shed(self.homes)
     }
 
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn poison(&self) {
-        self.slots.poison();
+        self.groups.poison();
         self.tags.poison();
     }
 
     /// Where the tags and the slots begin.
     pub(super) fn addresses(&self) -> (usize, usize) {
-        (self.tags.address(), self.slots.as_ptr().addr())
+        (self.tags.address(), self.groups.as_ptr().addr())
     }
 
     #[inline(always)]
     fn home(&self, key: KeyId) -> usize {
-        home(key, self.homes / GROUP)
+        home(key, self.homes)
     }
 
     /// Asks for the key's slot ahead of time, if it is as near to its home as most are.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
-        if is_near::<C>(self.homes / GROUP) {
+        if is_near::<C>(self.homes) {
             return;
         }
         let home = self.home(key);
-        let group = self.tags.group(home, preferred(key));
-        let told = group.and_then(|group| group.told(Tag::of(key)).next());
-        if let Some(slot) = told.and_then(|place| self.slots.get(home * GROUP + place)) {
-            prefetch(slot);
+        if let (Some(group), Some(slots)) =
+            (self.tags.group(home, preferred(key)), self.groups.get(home))
+            && let Some(place) = group.told(Tag::of(key)).next()
+        {
+            prefetch(&slots[place]);
         }
     }
 
@@ -164,9 +167,11 @@ impl<C: Counter> Array<C> {
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
         let (mut number, tag, first) = (self.home(key), Tag::of(key), preferred(key));
-        let near = is_near::<C>(self.homes / GROUP);
-        while let Some(group) = self.tags.group(number, first) {
-            let look = |place| self.look(number * GROUP + place, key);
+        let near = is_near::<C>(self.homes);
+        while let (Some(group), Some(slots)) =
+            (self.tags.group(number, first), self.groups.get(number))
+        {
+            let look = |place| Self::look(slots, number, place, key);
             // Told by a branch, the place is guessed before the tags are there.
             if !near
                 && group.begins_with(tag)
@@ -187,15 +192,25 @@ impl<C: Counter> Array<C> {
         Found::Frozen
     }
 
-    /// What the key's probe ends with at this place; `None` if it goes on.
+    /// The slot at a place that was found.
+    fn slot(&self, place: usize) -> &Slot<C> {
+        &self.groups[place / GROUP][place % GROUP]
+    }
+
+    /// What the key's probe ends with at this place of a group; `None` if it goes on.
     #[inline(always)]
-    fn look(&self, place: usize, key: KeyId) -> Option<Found<'_, C>> {
-        let slot = self.slots.get(place)?;
+    fn look(
+        group: &[Slot<C>; GROUP],
+        number: usize,
+        place: usize,
+        key: KeyId,
+    ) -> Option<Found<'_, C>> {
+        let slot = group.get(place)?;
         // Acquire: whoever ends at a frozen place sees the array that took this one's place. Pairs
         // with `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
         match slot.id.load(ordering(Breakage::FindRelaxed, Acquire)) {
             id if id == key.number() => Some(Found::Slot(slot)),
-            EMPTY => Some(Found::Empty(place)),
+            EMPTY => Some(Found::Empty(number * GROUP + place)),
             FROZEN => Some(Found::Frozen),
             _ => None,
         }
@@ -212,7 +227,7 @@ impl<C: Counter> Array<C> {
         loop {
             retries.count();
             let (place, slot) = match found {
-                Found::Empty(place) => (place, &self.slots[place]),
+                Found::Empty(place) => (place, self.slot(place)),
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
             };
@@ -239,7 +254,7 @@ impl<C: Counter> Array<C> {
     /// The number of a slot.
     #[cfg(all(test, not(tollgate_model)))]
     pub(super) fn place_of(&self, slot: &Slot<C>) -> usize {
-        (std::ptr::from_ref(slot).addr() - self.slots.as_ptr().addr()) / size_of::<Slot<C>>()
+        (std::ptr::from_ref(slot).addr() - self.groups.as_ptr().addr()) / size_of::<Slot<C>>()
     }
 
     /// Whether the key's home tells of a key where no id is seen.
@@ -247,7 +262,7 @@ impl<C: Counter> Array<C> {
     pub(crate) fn tells_of_nobody(&self, key: KeyId) -> bool {
         let home = self.home(key);
         let group = self.tags.group(home, preferred(key)).expect("a home");
-        group.told(Tag::of(key)).any(|place| self.slots[home * GROUP + place].id().is_none())
+        group.told(Tag::of(key)).any(|place| self.groups[home][place].id().is_none())
     }
 
     /// Makes sure that an absent key never enters this array; its slot if it is here.
@@ -259,7 +274,7 @@ impl<C: Counter> Array<C> {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
                 Found::Empty(place) => {
-                    let freeze = || self.slots[place].settled_id().is_none();
+                    let freeze = || self.slot(place).settled_id().is_none();
                     if broken(Breakage::NoFreezeEmpty) || freeze() {
                         return None;
                     }

@@ -22,7 +22,7 @@ pub(crate) struct Size {
     /// Slots that a key's hash points to: whole groups.
     pub(crate) homes: usize,
     /// All slots. Those after the homes take what spills over the end, and every key if all hashes
-    /// pointed to the last home; their pages are hardly ever touched.
+    /// pointed to the last home; their pages are hardly ever touched. Whole groups as well.
     pub(crate) slots: usize,
     /// New keys are let in while there are fewer keys than this: fifteen sixteenths of the homes,
     /// so that probes stay short.
@@ -61,7 +61,7 @@ impl Size {
         let groups = room.saturating_add(room / 15) / GROUP + 1;
         let homes = groups.saturating_mul(GROUP);
         let most = room.saturating_add(before).saturating_add(THREADS);
-        let slots = homes.saturating_add(most);
+        let slots = homes.saturating_add(most.div_ceil(GROUP).saturating_mul(GROUP));
         Size { homes, slots, room, chunk }
     }
 }

@@ -54,9 +54,9 @@ unsafe impl Zeroable for Word {
 }
 
 impl Tags {
-    /// For so many slots: whole groups.
-    pub(crate) fn new(slots: usize) -> Result<Self, OutOfMemory> {
-        Ok(Tags(Zeroed::new(slots.div_ceil(GROUP))?))
+    /// For so many groups.
+    pub(crate) fn new(groups: usize) -> Result<Self, OutOfMemory> {
+        Ok(Tags(Zeroed::new(groups)?))
     }
 
     /// Where the first group's lie.
@@ -84,19 +84,19 @@ impl Tags {
         }
     }
 
-    /// Bytes of the tags of so many slots.
-    pub(crate) fn bytes(slots: usize) -> usize {
-        slots.div_ceil(GROUP) * size_of::<u64>()
+    /// Bytes of the tags of so many groups.
+    pub(crate) fn bytes(groups: usize) -> usize {
+        groups * size_of::<u64>()
     }
 
-    /// Those of the first `dense` slots are here to stay.
+    /// Those of the first `dense` groups are here to stay.
     pub(crate) fn settle(&self, dense: usize) {
-        self.0.settle(dense.div_ceil(GROUP));
+        self.0.settle(dense);
     }
 
-    /// Of the tags of the first `dense` slots.
+    /// Of the tags of the first `dense` groups.
     pub(crate) fn huge_pages(&self, dense: usize) -> usize {
-        self.0.huge_pages(dense.div_ceil(GROUP))
+        self.0.huge_pages(dense)
     }
 
     pub(crate) fn collapse(&self, page: usize) -> bool {
@@ -106,7 +106,7 @@ impl Tags {
     /// As [`Zeroed::shed`].
     #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn shed(&mut self, dense: usize) -> bool {
-        self.0.shed(dense.div_ceil(GROUP))
+        self.0.shed(dense)
     }
 
     #[cfg(all(test, tollgate_model))]
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_told_once_and_for_all() {
-        let tags = Tags::new(20).unwrap();
+        let tags = Tags::new(3).unwrap();
         tags.tell(9, Tag(7));
         tags.tell(15, Tag(255));
         let group = tags.group(1, 0).unwrap();
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(group.untold().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 6]);
         assert_eq!(tags.group(0, 5).unwrap().untold().count(), 8);
         assert!(tags.group(2, 0).is_some() && tags.group(3, 0).is_none());
-        assert_eq!([0, 1, 8, 20].map(Tags::bytes), [0, 8, 8, 24]);
+        assert_eq!([0, 1, 3].map(Tags::bytes), [0, 8, 24]);
     }
 
     proptest! {

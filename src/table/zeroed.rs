@@ -13,6 +13,14 @@ pub(crate) unsafe trait Zeroable {
     fn zeroed() -> Self;
 }
 
+// SAFETY: of values that are.
+unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {
+    #[cfg(all(test, tollgate_model))]
+    fn zeroed() -> Self {
+        std::array::from_fn(|_| T::zeroed())
+    }
+}
+
 #[cfg(not(all(test, tollgate_model)))]
 mod mapped {
     use super::super::memory::{LINE, Memory};
