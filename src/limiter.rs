@@ -37,6 +37,7 @@ impl Limiter {
 
     /// The present reading of the limiter's clock. The wall clock is read only if a policy follows
     /// the calendar.
+    #[inline]
     pub fn now(&self) -> Now {
         self.clock.now(self.wants_wall)
     }

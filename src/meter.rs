@@ -153,7 +153,8 @@ impl Meter {
     /// Asks for a key's memory before anything is held, as far as its place can be guessed.
     #[inline]
     pub(crate) fn prefetch_unheld(&self, key: KeyId) {
-        with_table!(&self.store, table => table.prefetch_unheld(key));
+        // Whatever the table: all have their hint at one place, so nothing is chosen here.
+        with_table!(&self.store, table => table.hint()).prefetch(key);
     }
 
     /// Asks for a key's place ahead of time.

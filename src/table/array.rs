@@ -66,13 +66,6 @@ pub(super) fn preferred(key: KeyId) -> usize {
     ((key.number() >> 8) as usize).rem_euclid(GROUP)
 }
 
-/// Whether an array of so many groups is near enough to look at a key's tags first. A guess of its
-/// place hides what memory takes, and costs where it is wrong: a line that another thread writes.
-#[inline(always)]
-pub(super) fn is_near<C>(groups: usize) -> bool {
-    groups < NEAR_BYTES / (GROUP * size_of::<Slot<C>>())
-}
-
 impl<C: Counter> Array<C> {
     pub(crate) fn new(size: Size, base: Base) -> Result<Self, OutOfMemory> {
         let [homes, all] = [size.homes, size.slots].map(|slots| slots / GROUP);
@@ -143,6 +136,13 @@ impl<C: Counter> Array<C> {
         (self.tags.address(), self.groups.as_ptr().addr())
     }
 
+    /// Whether the array is near enough to look at a key's tags first. A guess of its place hides
+    /// what memory takes, and costs where it is wrong: a line that another thread writes.
+    #[inline(always)]
+    pub(super) fn is_near(&self) -> bool {
+        self.homes < NEAR_BYTES / size_of::<[Slot<C>; GROUP]>()
+    }
+
     #[inline(always)]
     fn home(&self, key: KeyId) -> usize {
         home(key, self.homes)
@@ -151,7 +151,7 @@ impl<C: Counter> Array<C> {
     /// Asks for the key's slot ahead of time, if it is as near to its home as most are.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
-        if is_near::<C>(self.homes) {
+        if self.is_near() {
             return;
         }
         let home = self.home(key);
@@ -163,17 +163,24 @@ impl<C: Counter> Array<C> {
         }
     }
 
+    /// Whether there are so few keys that nearly all are at the places that they prefer.
+    #[inline(always)]
+    fn is_sparse(&self) -> bool {
+        // A checker would take each number that this may be for a way of its own.
+        !cfg!(all(test, tollgate_model)) && self.claimed() < self.homes
+    }
+
     /// Walks from the key's home to its slot or to the end of its chain.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
         let (mut number, tag, first) = (self.home(key), Tag::of(key), preferred(key));
-        let near = is_near::<C>(self.homes);
+        let guesses = !self.is_near() || self.is_sparse();
         while let (Some(group), Some(slots)) =
             (self.tags.group(number, first), self.groups.get(number))
         {
             let look = |place| Self::look(slots, number, place, key);
             // Told by a branch, the place is guessed before the tags are there.
-            if !near
+            if guesses
                 && group.begins_with(tag)
                 && let Some(found) = look(first)
             {

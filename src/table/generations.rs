@@ -41,7 +41,8 @@ const ROUNDS_AT_END: usize = 64;
 #[derive(Debug)]
 pub(super) struct Generations<C: Counter> {
     current: AtomicPtr<Generation<C>>,
-    hint: Hint,
+    /// Where to ask for a key's memory before anything is held.
+    pub(super) hint: Hint,
     pub(super) spec: C::Spec,
     bounds: Bounds,
     evictions: Statistic,
@@ -70,12 +71,6 @@ impl<C: Counter> Generations<C> {
         // SAFETY: never null, and not freed while the guard is held: a generation is retired only
         // after it was unlinked.
         unsafe { &*current }
-    }
-
-    /// Asks for a key's place before anything is held.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, key: KeyId) {
-        self.hint.prefetch::<C>(key);
     }
 
     pub(super) fn is_current(&self, generation: &Generation<C>) -> bool {
@@ -350,6 +345,7 @@ impl<C: Counter> Drop for Generations<C> {
 
 #[cfg(all(test, not(tollgate_model)))]
 mod tests {
+    use super::super::tags::GROUP;
     use super::*;
     use crate::counter::quota::{Periods, Quota};
 
@@ -367,8 +363,9 @@ mod tests {
             let _ = generations.claim(current, key, 1, &guard).expect("room");
             let is = generations.current(&guard);
             renewals += u64::from(is.number != current.number);
-            let told = generations.hint.places::<Quota>(key);
-            assert_eq!(told, Hint::of(&is.array).places::<Quota>(key));
+            let groups = is.array.homes().len() / GROUP;
+            let told = generations.hint.places(key, groups);
+            assert_eq!(told, Hint::of(&is.array).places(key, groups));
         }
         assert!(renewals > 3, "{renewals} renewals");
     }

@@ -2,27 +2,30 @@
 //! epoch pinned, a request asks for the memory that its key is most likely in. The array may be gone
 //! by then, and then it asks in vain: a prefetch reads nothing.
 
-use super::array::{Array, home, is_near, preferred};
-use super::prefetch::prefetch_at;
+use super::array::{Array, home, preferred};
+use super::prefetch::prefetch_bytes;
 use super::slot::{KeyId, Slot};
 use super::tags::GROUP;
 use crate::counter::Counter;
 use crate::sync::{Ordering::Relaxed, Statistic};
 
-/// Addresses, and how many groups lie there. Nothing rests on them, so they may be of two arrays.
+/// Addresses, and how many groups lie there: none where nothing is gained by asking early. Nothing
+/// rests on them, so they may be of two arrays.
 #[derive(Debug)]
-pub(super) struct Hint {
+pub(crate) struct Hint {
     tags: Statistic,
     slots: Statistic,
     groups: Statistic,
+    /// Bytes of a slot, known here without its type: whatever the table, the way is the same.
+    slot: usize,
 }
 
 impl Hint {
     pub(super) fn of<C: Counter>(array: &Array<C>) -> Self {
         let (tags, slots) = array.addresses();
-        let groups = array.homes().len() / GROUP;
+        let groups = if array.is_near() { 0 } else { array.homes().len() / GROUP };
         let [tags, slots, groups] = [tags, slots, groups].map(|n| Statistic::new(n as u64));
-        Hint { tags, slots, groups }
+        Hint { tags, slots, groups, slot: size_of::<Slot<C>>() }
     }
 
     /// Tells the same as another.
@@ -35,26 +38,25 @@ impl Hint {
 
     /// Asks for the tags of the key's home and for the place that it prefers there.
     #[inline(always)]
-    pub(super) fn prefetch<C: Counter>(&self, key: KeyId) {
-        if is_near::<C>(self.groups.load(Relaxed) as usize) {
-            return;
+    pub(crate) fn prefetch(&self, key: KeyId) {
+        let groups = self.groups.load(Relaxed) as usize;
+        if groups > 0 {
+            let (tags, slot) = self.places(key, groups);
+            prefetch_bytes(tags, size_of::<u64>());
+            prefetch_bytes(slot, self.slot);
         }
-        let (tags, slot) = self.places::<C>(key);
-        prefetch_at::<u64>(tags);
-        prefetch_at::<Slot<C>>(slot);
     }
 
-    /// Where they are.
+    /// Where they are among so many groups.
     #[inline(always)]
-    pub(super) fn places<C: Counter>(&self, key: KeyId) -> (usize, usize) {
-        let [tags, slots, groups] =
-            [&self.tags, &self.slots, &self.groups].map(|n| n.load(Relaxed) as usize);
+    pub(super) fn places(&self, key: KeyId, groups: usize) -> (usize, usize) {
+        let [tags, slots] = [&self.tags, &self.slots].map(|n| n.load(Relaxed) as usize);
         let home = home(key, groups);
         let place = home.wrapping_mul(GROUP).wrapping_add(preferred(key));
         // Of two arrays, these may be no addresses at all.
         (
             tags.wrapping_add(home.wrapping_mul(size_of::<u64>())),
-            slots.wrapping_add(place.wrapping_mul(size_of::<Slot<C>>())),
+            slots.wrapping_add(place.wrapping_mul(self.slot)),
         )
     }
 }
@@ -74,11 +76,24 @@ mod tests {
         let homes = groups * GROUP;
         let size = Size { homes, slots: homes + GROUP, room: homes, chunk: 1 };
         let array = Array::<C>::new(size, C::base(spec, 1)).unwrap();
-        let (tags, place) = Hint::of(&array).places::<C>(key);
+        let (tags, place) = Hint::of(&array).places(key, groups);
         let slot = array.find_or_claim(key).expect("nobody leaves this array");
         assert_eq!(place, std::ptr::from_ref(slot).addr());
         let (first, _) = array.addresses();
         assert_eq!((tags - first) / size_of::<u64>(), array.place_of(slot) / GROUP);
+    }
+
+    #[test]
+    fn near_arrays_are_not_asked_for() {
+        let told = |groups: usize| {
+            let homes = groups * GROUP;
+            let size = Size { homes, slots: homes + GROUP, room: homes, chunk: 1 };
+            let array =
+                Array::<Ring<7>>::new(size, Ring::<7>::base(&Scale::new(1 << 36, 20, 7), 1));
+            Hint::of(&array.unwrap()).groups.load(Relaxed)
+        };
+        // 4 MiB, in groups of eight lines.
+        assert_eq!([8, 8191, 8192].map(told), [0, 0, 8192]);
     }
 
     proptest! {

@@ -43,6 +43,7 @@ use size::Size;
 
 pub(crate) use error::{NoPlace, OutOfMemory};
 pub(crate) use generations::Bounds;
+pub(crate) use hint::Hint;
 pub(crate) use receipt::{Charged, Receipt, Returned};
 pub(crate) use slot::KeyId;
 use slot::Slot;
@@ -120,11 +121,10 @@ impl<C: Counter> Table<C> {
         Some((Charged { outcome, generation: current.number }, offer))
     }
 
-    /// Asks for what tells the key's place and for the place that it most likely is, of an array
-    /// that is not held.
-    #[inline]
-    pub(crate) fn prefetch_unheld(&self, key: KeyId) {
-        self.generations.prefetch(key);
+    /// Where a key most likely is, of an array that is not held.
+    #[inline(always)]
+    pub(crate) fn hint(&self) -> &Hint {
+        &self.generations.hint
     }
 
     /// Asks for the key's place ahead of time.

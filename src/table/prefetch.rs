@@ -8,14 +8,13 @@ const MOST_LINES: usize = 4;
 /// Asks for the first lines of `value`. A hint, and nothing at all where Rust has no way to say it.
 #[inline(always)]
 pub(super) fn prefetch<T>(value: &T) {
-    prefetch_at::<T>(std::ptr::from_ref(value).addr());
+    prefetch_bytes(std::ptr::from_ref(value).addr(), size_of::<T>());
 }
 
-/// As [`prefetch`] of a value that may or may not be at this address.
+/// As [`prefetch`] of a value of so many bytes that may or may not be at this address.
 #[inline(always)]
-pub(super) fn prefetch_at<T>(address: usize) {
-    let lines = size_of::<T>().div_ceil(LINE).min(MOST_LINES);
-    for line in 0..lines {
+pub(super) fn prefetch_bytes(address: usize, bytes: usize) {
+    for line in 0..bytes.div_ceil(LINE).min(MOST_LINES) {
         ask_for(std::ptr::without_provenance(address.wrapping_add(line * LINE)));
     }
 }
