@@ -284,6 +284,18 @@ impl Context<'_> {
 /// Whether two of the lines are of the same counter.
 #[inline(always)]
 fn repeats(lines: &[Option<Line<'_>>]) -> bool {
+    // Most requests have each policy once, and that is seen soon.
+    let mut seen = 0_u64;
+    let met_before = |line: &Line<'_>| {
+        let (before, bit) = (seen, 1 << (line.meter.id().index() % u64::BITS as usize));
+        seen |= bit;
+        before & bit != 0
+    };
+    lines.iter().flatten().any(met_before) && has_repeats(lines)
+}
+
+#[inline(never)]
+fn has_repeats(lines: &[Option<Line<'_>>]) -> bool {
     (1..lines.len()).any(|place| {
         let (before, rest) = lines.split_at(place);
         let is_before =

@@ -17,7 +17,7 @@ use crate::stats::Stats;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::table::reclaim::Guard;
 use crate::table::{
-    Bounds, Charged, KeyId, NoPlace, OutOfMemory, Receipt, Returned, Table, TableStats,
+    Bounds, Charged, Hint, KeyId, NoPlace, OutOfMemory, Receipt, Returned, Table, TableStats,
 };
 use crate::tally::{Event, Tally};
 use std::time::Duration;
@@ -150,17 +150,24 @@ impl Meter {
         with_table!(&self.store, table => table.offer(key, &request, guard))
     }
 
-    /// Asks for a key's memory before anything is held, as far as its place can be guessed.
-    #[inline]
-    pub(crate) fn prefetch_unheld(&self, key: KeyId) {
-        // Whatever the table: all have their hint at one place, so nothing is chosen here.
-        with_table!(&self.store, table => table.hint()).prefetch(key);
+    /// Whatever the table: all have their hint at one place, so nothing is chosen here.
+    #[inline(always)]
+    fn hint(&self) -> &Hint {
+        with_table!(&self.store, table => table.hint())
     }
 
-    /// Asks for a key's place ahead of time.
-    #[inline]
+    /// Asks for a key's memory before anything is held, as far as its place can be guessed.
+    #[inline(always)]
+    pub(crate) fn prefetch_unheld(&self, key: KeyId) {
+        self.hint().prefetch(key);
+    }
+
+    /// Asks for a key's place ahead of time, if it takes time to come.
+    #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
-        with_table!(&self.store, table => table.prefetch(key, guard));
+        if self.hint().is_far() {
+            with_table!(&self.store, table => table.prefetch(key, guard));
+        }
     }
 
     pub(crate) fn look(

@@ -151,9 +151,6 @@ impl<C: Counter> Array<C> {
     /// Asks for the key's slot ahead of time, if it is as near to its home as most are.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
-        if self.is_near() {
-            return;
-        }
         let home = self.home(key);
         if let (Some(group), Some(slots)) =
             (self.tags.group(home, preferred(key)), self.groups.get(home))

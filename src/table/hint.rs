@@ -36,6 +36,12 @@ impl Hint {
         self.groups.store(other.groups.load(Relaxed), Relaxed);
     }
 
+    /// Whether anything is gained by asking early.
+    #[inline(always)]
+    pub(crate) fn is_far(&self) -> bool {
+        self.groups.load(Relaxed) > 0
+    }
+
     /// Asks for the tags of the key's home and for the place that it prefers there.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {

@@ -128,7 +128,7 @@ impl<C: Counter> Table<C> {
     }
 
     /// Asks for the key's place ahead of time.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
         self.generations.current(guard).array.prefetch(key);
     }
