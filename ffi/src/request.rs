@@ -8,7 +8,9 @@ use crate::decision::{status_of, tollgate_decision, tollgate_layer};
 use crate::guard::guard;
 use crate::handle;
 use crate::status::tollgate_status::{self, *};
-use limiter::{Charge, Decision, Key, Layer, MAX_CHARGES, PolicyId, Session, Verdict};
+use limiter::{
+    Charge, Decision, Key, Layer, Limiter, MAX_CHARGES, Now, PolicyId, Session, Verdict,
+};
 
 /// A charge that stands for none in an array on the stack.
 pub(crate) fn none<'k>() -> Charge<'k> {
@@ -47,14 +49,51 @@ pub(crate) unsafe fn session_at(
     now: *const tollgate_now,
 ) -> Result<Session<'_>, tollgate_status> {
     // SAFETY: the caller's promise.
-    Ok(match unsafe { read_optional(now) }? {
-        Some(now) => server.limiter.session_at(now.into()),
-        None => server.limiter.session(),
-    })
+    Ok(session(&server.limiter, unsafe { instant(now) }?))
 }
 
-type Verb = fn(&Session<'_>, &[Charge<'_>]) -> Decision;
-type VerbInLayers = fn(&Session<'_>, &[Charge<'_>], &mut [Layer]) -> Decision;
+#[inline(always)]
+fn session(limiter: &Limiter, now: Option<Now>) -> Session<'_> {
+    match now {
+        Some(now) => limiter.session_at(now),
+        None => limiter.session(),
+    }
+}
+
+/// The caller's instant, if there is one.
+///
+/// # Safety
+/// `now` is NULL or can be read.
+#[inline(always)]
+unsafe fn instant(now: *const tollgate_now) -> Result<Option<Now>, tollgate_status> {
+    // SAFETY: the caller's promise.
+    Ok(unsafe { read_optional(now) }?.map(Now::from))
+}
+
+/// Without an instant the limiter decides by itself: it asks for memory before it reads its clock.
+#[inline(always)]
+fn check(limiter: &Limiter, now: Option<Now>, charges: &[Charge<'_>]) -> Decision {
+    match now {
+        Some(now) => limiter.session_at(now).check(charges),
+        None => limiter.check(charges),
+    }
+}
+
+/// As [`check`], and tells how each layer stands.
+fn check_layers(
+    limiter: &Limiter,
+    now: Option<Now>,
+    charges: &[Charge<'_>],
+    layers: &mut [Layer],
+) -> Decision {
+    match now {
+        Some(now) => limiter.session_at(now).check_layers(charges, layers),
+        None => limiter.check_layers(charges, layers),
+    }
+}
+
+type Verb = fn(&Limiter, Option<Now>, &[Charge<'_>]) -> Decision;
+type VerbInLayers = fn(&Limiter, Option<Now>, &[Charge<'_>], &mut [Layer]) -> Decision;
 
 /// A verb over one request.
 ///
@@ -77,7 +116,7 @@ unsafe fn decide(
             aligned(decision)?;
         }
         // SAFETY: the caller's promise.
-        let decided = verb(&unsafe { session_at(server, now) }?, &charges[..count]);
+        let decided = verb(&server.limiter, unsafe { instant(now) }?, &charges[..count]);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         Ok(status_of(decided.verdict))
@@ -109,8 +148,8 @@ unsafe fn decide_layers(
         }
         let mut told = [Layer::default(); MAX_CHARGES];
         // SAFETY: the caller's promise.
-        let session = unsafe { session_at(server, now) }?;
-        let decided = verb(&session, &charges[..count], &mut told[..count]);
+        let now = unsafe { instant(now) }?;
+        let decided = verb(&server.limiter, now, &charges[..count], &mut told[..count]);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         // SAFETY: as above; there is one for each charge.
@@ -158,9 +197,7 @@ pub unsafe extern "C" fn tollgate_check(
     decision: *mut tollgate_decision,
 ) -> tollgate_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        decide(limiter, now, charges, count, decision, |session, charges| session.check(charges))
-    }
+    unsafe { decide(limiter, now, charges, count, decision, check) }
 }
 
 /// As `tollgate_check`, and tells how each policy stands after it: `layers[i]` is that of
@@ -177,9 +214,8 @@ pub unsafe extern "C" fn tollgate_check_layers(
     decision: *mut tollgate_decision,
     layers: *mut tollgate_layer,
 ) -> tollgate_status {
-    let verb: VerbInLayers = |session, charges, layers| session.check_layers(charges, layers);
     // SAFETY: the caller's promise.
-    unsafe { decide_layers(limiter, now, charges, count, decision, layers, verb) }
+    unsafe { decide_layers(limiter, now, charges, count, decision, layers, check_layers) }
 }
 
 /// One charge to one key of bytes: `tollgate_check` without a struct to fill in.
@@ -206,10 +242,7 @@ pub unsafe extern "C" fn tollgate_check_key(
         }
         let charge = [PolicyId::from_bits(policy).charge(key, cost)];
         // SAFETY: as above.
-        let decided = match unsafe { read_optional(now) }? {
-            Some(now) => server.limiter.session_at(now.into()).check(&charge),
-            None => server.limiter.check(&charge),
-        };
+        let decided = check(&server.limiter, unsafe { instant(now) }?, &charge);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         Ok(status_of(decided.verdict))
@@ -287,7 +320,9 @@ pub unsafe extern "C" fn tollgate_peek(
 ) -> tollgate_status {
     // SAFETY: the caller's promise.
     unsafe {
-        decide(limiter, now, charges, count, decision, |session, charges| session.peek(charges))
+        decide(limiter, now, charges, count, decision, |limiter, now, charges| {
+            session(limiter, now).peek(charges)
+        })
     }
 }
 
@@ -304,7 +339,8 @@ pub unsafe extern "C" fn tollgate_peek_layers(
     decision: *mut tollgate_decision,
     layers: *mut tollgate_layer,
 ) -> tollgate_status {
-    let verb: VerbInLayers = |session, charges, layers| session.peek_layers(charges, layers);
+    let verb: VerbInLayers =
+        |limiter, now, charges, layers| session(limiter, now).peek_layers(charges, layers);
     // SAFETY: the caller's promise.
     unsafe { decide_layers(limiter, now, charges, count, decision, layers, verb) }
 }
@@ -326,7 +362,9 @@ pub unsafe extern "C" fn tollgate_charge_always(
 ) -> tollgate_status {
     // SAFETY: the caller's promise.
     unsafe {
-        decide(limiter, now, charges, count, decision, |session, charges| session.charge(charges))
+        decide(limiter, now, charges, count, decision, |limiter, now, charges| {
+            session(limiter, now).charge(charges)
+        })
     }
 }
 
