@@ -68,12 +68,41 @@ impl Limiter {
     /// As [`check`](Self::check), and tells how each policy stands. See [`Session::check_layers`].
     #[inline]
     pub fn check_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
-        let (meters, context) = (&self.meters, || Context::new(&self.meters, self.now()));
+        self.decide(charges, layers, || self.now())
+    }
+
+    /// As [`check`](Self::check) at an instant that the caller has read already, and quicker by
+    /// itself than [`session_at`](Self::session_at), under the same condition.
+    #[inline]
+    pub fn check_at(&self, now: Now, charges: &[Charge<'_>]) -> Decision {
+        self.check_layers_at(now, charges, &mut [])
+    }
+
+    /// As [`check_at`](Self::check_at), and tells how each policy stands.
+    #[inline]
+    pub fn check_layers_at(
+        &self,
+        now: Now,
+        charges: &[Charge<'_>],
+        layers: &mut [Layer],
+    ) -> Decision {
+        self.decide(charges, layers, || now)
+    }
+
+    /// Asks for the memory of all charges first of all: behind a reading of the clock and a pin it
+    /// comes too late for the decision before to hide it.
+    #[inline(always)]
+    fn decide(
+        &self,
+        charges: &[Charge<'_>],
+        layers: &mut [Layer],
+        now: impl FnOnce() -> Now,
+    ) -> Decision {
+        let (meters, context) = (&self.meters, || Context::new(&self.meters, now()));
         let [charge] = charges else {
             return layers::decide(meters, charges, Mode::Check, layers, context);
         };
         let Some(line) = Line::of(meters, charge) else { return request::invalid(charge.policy) };
-        // First of all: behind a reading of the clock it comes too late for the one before to hide it.
         line.meter.prefetch_unheld(line.key);
         context().decide_line(line, Mode::Check, layers)
     }

@@ -70,11 +70,11 @@ unsafe fn instant(now: *const tollgate_now) -> Result<Option<Now>, tollgate_stat
     Ok(unsafe { read_optional(now) }?.map(Now::from))
 }
 
-/// Without an instant the limiter decides by itself: it asks for memory before it reads its clock.
+/// At the caller's instant, or at the clock's.
 #[inline(always)]
 fn check(limiter: &Limiter, now: Option<Now>, charges: &[Charge<'_>]) -> Decision {
     match now {
-        Some(now) => limiter.session_at(now).check(charges),
+        Some(now) => limiter.check_at(now, charges),
         None => limiter.check(charges),
     }
 }
@@ -87,7 +87,7 @@ fn check_layers(
     layers: &mut [Layer],
 ) -> Decision {
     match now {
-        Some(now) => limiter.session_at(now).check_layers(charges, layers),
+        Some(now) => limiter.check_layers_at(now, charges, layers),
         None => limiter.check_layers(charges, layers),
     }
 }

@@ -80,7 +80,7 @@ fn in_session(times: u64) -> u64 {
 fn at_own_now(policy: Policy, step: u64, times: u64) -> u64 {
     let (limiter, user) = with_one(policy);
     after_warming(times, |time| {
-        limiter.session_at(now(time * step)).check(&[user.charge(black_box(KEY), 1)])
+        limiter.check_at(now(time * step), &[user.charge(black_box(KEY), 1)])
     })
 }
 
@@ -93,7 +93,7 @@ fn exact(limit: u64, times: u64) -> u64 {
 /// Into an empty limiter, its growth included.
 fn new_key(times: u64) -> u64 {
     let (limiter, user) = with_one(roomy());
-    counted(times, |time| limiter.session_at(now(0)).check(&[user.charge(time, 1)]))
+    counted(times, |time| limiter.check_at(now(0), &[user.charge(time, 1)]))
 }
 
 fn three_layers(times: u64) -> u64 {
@@ -108,7 +108,7 @@ fn three_layers(times: u64) -> u64 {
     after_warming(times, |time| {
         let key = black_box(KEY);
         let request = [ip.charge(key, 1), user.charge("alice", 1), tokens.charge("alice", 512)];
-        limiter.session_at(now(time * STEP)).check(&request)
+        limiter.check_at(now(time * STEP), &request)
     })
 }
 

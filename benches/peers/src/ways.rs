@@ -111,10 +111,8 @@ impl Own {
             tour.visit(count, |keys| {
                 for key in keys {
                     now.monotonic_ns += step_ns;
-                    let decision = self
-                        .limiter
-                        .session_at(now)
-                        .check(&[self.policy.charge(key.borrowed(), 1)]);
+                    let charge = self.policy.charge(key.borrowed(), 1);
+                    let decision = self.limiter.check_at(now, &[charge]);
                     admitted += usize::from(decision.is_allowed());
                 }
             });
