@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 /// One reading of both clocks, in nanoseconds.
 ///
 /// Every decision is made at one such instant; hosts that have read the clock already pass it to
+/// [`Limiter::check_at`](crate::Limiter::check_at) or
 /// [`Limiter::session_at`](crate::Limiter::session_at).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {

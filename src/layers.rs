@@ -13,7 +13,8 @@ use std::ptr;
 /// Most requests have no more charges than this: less is then laid out for them.
 const FEW: usize = 4;
 
-/// Decides a request. The context is made when the memory of all charges has been asked for.
+/// Decides a request. The context is made when the memory of all charges has been asked for, if there
+/// are several; who has made one already gains nothing by asking early for one.
 #[inline(always)]
 pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
     meters: &'l Meters,

@@ -1,5 +1,5 @@
-//! The request's way: limiter -> session -> request -> meter -> table -> counter; a check of one charge
-//! goes to the request at once.
+//! The request's way: limiter -> layers -> request -> meter -> table -> counter. Other verbs go through
+//! a session, and a check of one charge to the request at once.
 
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};
@@ -71,8 +71,24 @@ impl Limiter {
         self.decide(charges, layers, || self.now())
     }
 
-    /// As [`check`](Self::check) at an instant that the caller has read already, and quicker by
-    /// itself than [`session_at`](Self::session_at), under the same condition.
+    /// As [`check`](Self::check) at an instant that the caller has read already, of which the same
+    /// holds as for [`session_at`](Self::session_at). For one request it is quicker than a session,
+    /// which cannot ask for the key's memory before it is made.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, ManualClock, Policy};
+    ///
+    /// let clock = ManualClock::new();
+    /// let user = Policy::sliding("user", 1, Duration::from_secs(60));
+    /// let limiter = Limiter::builder().policy(user).clock(clock.clone()).build()?;
+    /// let user = limiter.policy("user").unwrap();
+    /// // The host's own reading, say of the turn of its event loop.
+    /// let now = clock.now();
+    /// assert!(limiter.check_at(now, &[user.charge("alice", 1)]).is_allowed());
+    /// assert!(!limiter.check_at(now, &[user.charge("alice", 1)]).is_allowed());
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
     #[inline]
     pub fn check_at(&self, now: Now, charges: &[Charge<'_>]) -> Decision {
         self.check_layers_at(now, charges, &mut [])

@@ -3,6 +3,7 @@
 mod reference;
 
 use proptest::prelude::*;
+use reference::told;
 use std::time::Duration;
 use tollgate::{Charge, Decision, Limiter, ManualClock, Now, Period, Policy, PolicyId};
 
@@ -24,21 +25,6 @@ fn limiter() -> (Limiter, Vec<PolicyId>) {
 /// Policy, key and cost of a charge; a policy beyond the last is one of another limiter.
 fn charge(ids: &[PolicyId], line: (usize, u64, u64)) -> Charge<'static> {
     ids.get(line.0).copied().unwrap_or_default().charge(line.1, line.2)
-}
-
-/// All that a decision says, without the tag that tells one limiter's policies from another's.
-fn told(decision: &Decision) -> (tollgate::Verdict, usize, [u64; 3], Option<u64>, bool) {
-    let Decision {
-        verdict,
-        policy,
-        limit,
-        remaining,
-        retry_after_ns,
-        reset_after_ns,
-        table_full,
-        ..
-    } = *decision;
-    (verdict, policy.index(), [limit, remaining, reset_after_ns], retry_after_ns, table_full)
 }
 
 proptest! {

@@ -1,5 +1,8 @@
 //! Requests over several policies: all or nothing, and what the answer says.
 
+mod reference;
+
+use proptest::prelude::*;
 use std::net::IpAddr;
 use std::time::Duration;
 use tollgate::{
@@ -204,4 +207,46 @@ fn addresses_count_by_subscriber() {
     assert!(!check(ip("::ffff:192.0.2.1").into()));
     assert!(check(ip("::ffff:192.0.2.2").into()));
     assert!(check(Key::SHARED) && !check(Key::SHARED));
+}
+
+proptest! {
+    #![proptest_config(reference::cases(64))]
+
+    /// One call of the limiter, and the same in a session: any number of charges, some of one counter,
+    /// of known keys and new ones, with and without room.
+    #[test]
+    fn a_call_equals_a_session(
+        requests in prop::collection::vec(
+            (0..20_000_u64, prop::collection::vec((0..3_usize, 0..70_u64, 0..4_u64), 0..=6)),
+            1..200,
+        ),
+    ) {
+        let policies = || [
+            Policy::sliding("exact", 5, MINUTE),
+            Policy::sliding("buckets", 40, MINUTE).buckets(7),
+            Policy::calendar("tokens", 9, Period::Day),
+        ];
+        let all = [(); 3].map(|()| limiter(policies()));
+        let [(session, in_session), (call, by_call), (plain, by_plain)] = &all;
+        let mut now = NOW;
+        for (step_ms, lines) in requests {
+            now.monotonic_ns += step_ms * 1_000_000;
+            now.unix_ns += step_ms * 1_000_000;
+            let charges = |ids: &[PolicyId]| -> Vec<Charge<'static>> {
+                lines.iter().map(|(policy, key, cost)| ids[*policy].charge(*key, *cost)).collect()
+            };
+            let [mut asked, mut told] = [[Layer::default(); 6]; 2];
+            let expected = session.session_at(now).check_layers(&charges(in_session), &mut asked);
+            let decision = call.check_layers_at(now, &charges(by_call), &mut told);
+            let without = plain.check_at(now, &charges(by_plain));
+            prop_assert_eq!(reference::told(&decision), reference::told(&expected));
+            prop_assert_eq!(reference::told(&without), reference::told(&expected));
+            // As many as were asked for: ids of policies differ from limiter to limiter.
+            let of = |layer: &Layer| (
+                [layer.limit, layer.remaining, layer.reset_after_ns],
+                (layer.violated, layer.retry_after_ns, layer.table_full),
+            );
+            prop_assert_eq!(told.map(|layer| of(&layer)), asked.map(|layer| of(&layer)));
+        }
+    }
 }

@@ -27,7 +27,7 @@ use crate::counter::{Base, Counter};
 use crate::retries::Retries;
 use crate::sync::{AtomicUsize, Ordering::*};
 
-/// Arrays up to here stay in a cache that is reached while other instructions are carried out.
+/// Slots of arrays below this stay in a cache that is reached while other instructions are carried out.
 const NEAR_BYTES: usize = 1 << 22;
 
 /// Where a probe for a key ended.
@@ -164,7 +164,7 @@ impl<C: Counter> Array<C> {
     #[inline(always)]
     fn is_sparse(&self) -> bool {
         // A checker would take each number that this may be for a way of its own.
-        !cfg!(all(test, tollgate_model)) && self.claimed() < self.homes
+        cfg!(all(test, tollgate_model)) || self.claimed() < self.homes
     }
 
     /// Walks from the key's home to its slot or to the end of its chain.
@@ -198,7 +198,7 @@ impl<C: Counter> Array<C> {
 
     /// The slot at a place that was found.
     fn slot(&self, place: usize) -> &Slot<C> {
-        &self.groups[place / GROUP][place % GROUP]
+        &self.groups.as_flattened()[place]
     }
 
     /// What the key's probe ends with at this place of a group; `None` if it goes on.

@@ -38,11 +38,13 @@ pub(crate) struct Bounds {
 /// What is given back of retired arrays when their table ends; others go on with the rest.
 const ROUNDS_AT_END: usize = 64;
 
+// In this order: the hint is at one place whatever the counters are.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Generations<C: Counter> {
-    current: AtomicPtr<Generation<C>>,
     /// Where to ask for a key's memory before anything is held.
     pub(super) hint: Hint,
+    current: AtomicPtr<Generation<C>>,
     pub(super) spec: C::Spec,
     bounds: Bounds,
     evictions: Statistic,
@@ -60,7 +62,7 @@ impl<C: Counter> Generations<C> {
         let hint = Hint::of(&first.array);
         let current = AtomicPtr::new(Box::into_raw(first));
         let (evictions, forgiven) = (Statistic::new(0), Statistic::new(0));
-        Ok(Generations { current, hint, spec, bounds, evictions, forgiven })
+        Ok(Generations { hint, current, spec, bounds, evictions, forgiven })
     }
 
     #[inline(always)]
@@ -90,6 +92,7 @@ impl<C: Counter> Generations<C> {
         guard: &'g Guard,
     ) -> Result<Option<&'g Slot<C>>, NoPlace> {
         reclaim::collect_some();
+        self.hint.follow(&current.array);
         if let Some(previous) = current.previous(guard) {
             let step = self.step(previous, current, now);
             let found = current.array.find(key);
@@ -232,7 +235,6 @@ impl<C: Counter> Generations<C> {
         let Ok(next) = current.next(&self.spec, aim).and_then(boxed) else {
             return false;
         };
-        let hint = Hint::of(&next.array);
         let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
         // Release: publishes the new generation. Pairs with `current`. Model: move_against_charge
         // with PublishRelaxed.
@@ -240,8 +242,6 @@ impl<C: Counter> Generations<C> {
         if self.current.compare_exchange(old, next, release, Relaxed).is_err() {
             // SAFETY: made above and never shared.
             drop(unsafe { Box::from_raw(next) });
-        } else {
-            self.hint.follow(&hint);
         }
         true
     }
@@ -278,6 +278,7 @@ impl<C: Counter> Generations<C> {
         let mut left = budget;
         loop {
             let current = self.current(guard);
+            self.hint.follow(&current.array);
             if let Some(previous) = current.previous(guard) {
                 if left == 0 {
                     return false;
@@ -345,28 +346,45 @@ impl<C: Counter> Drop for Generations<C> {
 
 #[cfg(all(test, not(tollgate_model)))]
 mod tests {
-    use super::super::tags::GROUP;
     use super::*;
-    use crate::counter::quota::{Periods, Quota};
+    use crate::counter::Request;
+    use crate::counter::quota::Quota;
+    use crate::counter::ring::Ring;
+    use crate::counter::scale::Scale;
 
-    /// A request is only as fast as its hint is true.
+    /// A request is only as fast as its hint is true: whatever it tells, the next new key mends it.
     #[test]
     fn the_hint_follows_the_table() {
+        let spec = Scale::new(1 << 36, 1_000, 127);
         let bounds = Bounds { max_keys: 100_000, allowance: 0 };
         let size = Size::first(bounds.max_keys);
-        let generations = Generations::<Quota>::new(Periods, bounds, size, 1).unwrap();
-        let mut renewals = 0;
-        for number in 1..50_000_u64 {
+        let generations = Generations::<Ring<127>>::new(spec, bounds, size, 1).unwrap();
+        let (mut renewals, mut far) = (0, 0);
+        for number in 1..6_000_u64 {
             let guard = reclaim::pin();
             let key = KeyId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let current = generations.current(&guard);
-            let _ = generations.claim(current, key, 1, &guard).expect("room");
-            let is = generations.current(&guard);
-            renewals += u64::from(is.number != current.number);
-            let groups = is.array.homes().len() / GROUP;
-            let told = generations.hint.places(key, groups);
-            assert_eq!(told, Hint::of(&is.array).places(key, groups));
+            let mut claimed = generations.claim(current, key, 1, &guard).expect("room");
+            if claimed.is_none() {
+                // A renewal: the key comes again.
+                renewals += 1;
+                let current = generations.current(&guard);
+                claimed = generations.claim(current, key, 1, &guard).expect("room");
+            }
+            let (slot, base) =
+                (claimed.expect("one renewal"), generations.current(&guard).array.base());
+            let request = Request { now: 1, cost: 1, limit: 1_000 };
+            slot.counter.charge(&generations.spec, base, &request).expect("alone");
+            let is = Hint::of(&generations.current(&guard).array);
+            assert_eq!(generations.hint.told(), is.told());
+            far += u64::from(is.is_far());
         }
-        assert!(renewals > 3, "{renewals} renewals");
+        assert!(renewals > 3 && far > 1_000, "{renewals} renewals, {far} keys in a far array");
+    }
+
+    #[test]
+    fn all_tables_have_their_hint_at_one_place() {
+        let of_rings = std::mem::offset_of!(Generations<Ring<7>>, hint);
+        assert_eq!(of_rings, std::mem::offset_of!(Generations<Quota>, hint));
     }
 }

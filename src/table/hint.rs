@@ -28,12 +28,21 @@ impl Hint {
         Hint { tags, slots, groups, slot: size_of::<Slot<C>>() }
     }
 
-    /// Tells the same as another.
-    pub(super) fn follow(&self, other: &Hint) {
-        // Relaxed, all: a hint.
-        self.tags.store(other.tags.load(Relaxed), Relaxed);
-        self.slots.store(other.slots.load(Relaxed), Relaxed);
-        self.groups.store(other.groups.load(Relaxed), Relaxed);
+    fn words(&self) -> [&Statistic; 3] {
+        [&self.tags, &self.slots, &self.groups]
+    }
+
+    /// Tells of this array, unless it does already. A thread that stopped on its way here leaves
+    /// nothing to mend but this, and the next one does.
+    pub(super) fn follow<C: Counter>(&self, array: &Array<C>) {
+        let is = Hint::of(array);
+        for (told, is) in self.words().into_iter().zip(is.words()) {
+            // Relaxed: a hint. Looked at first, for every request reads it.
+            let is = is.load(Relaxed);
+            if told.load(Relaxed) != is {
+                told.store(is, Relaxed);
+            }
+        }
     }
 
     /// Whether anything is gained by asking early.
@@ -64,6 +73,14 @@ impl Hint {
             tags.wrapping_add(home.wrapping_mul(size_of::<u64>())),
             slots.wrapping_add(place.wrapping_mul(self.slot)),
         )
+    }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+impl Hint {
+    /// All that it tells.
+    pub(super) fn told(&self) -> [u64; 3] {
+        self.words().map(|word| word.load(Relaxed))
     }
 }
 

@@ -33,6 +33,23 @@ pub fn assert_never_over(charges: &[(u64, u64)], window: u64, limit: u64) {
     }
 }
 
+/// All that a decision says, without the tag that tells one limiter's policies from another's.
+pub fn told(
+    decision: &tollgate::Decision,
+) -> (tollgate::Verdict, usize, [u64; 3], Option<u64>, bool) {
+    let tollgate::Decision {
+        verdict,
+        policy,
+        limit,
+        remaining,
+        retry_after_ns,
+        reset_after_ns,
+        table_full,
+        ..
+    } = *decision;
+    (verdict, policy.index(), [limit, remaining, reset_after_ns], retry_after_ns, table_full)
+}
+
 /// The limiter's answer in the textbook's words.
 pub fn answer(decision: &tollgate::Decision) -> Answer {
     use tollgate::Verdict::*;
