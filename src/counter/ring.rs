@@ -29,6 +29,7 @@ use crate::breakage::{Breakage, broken, ordering};
 use crate::retries::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
 use std::hint::cold_path;
+use std::ops::ControlFlow::{self, Break, Continue};
 
 /// Rings up to this length are summed as a whole, without a branch; longer ones only where they
 /// are live.
@@ -130,24 +131,24 @@ impl<const R: usize> Ring<R> {
         live: Live,
         top: &Top,
         early: &Early<R>,
-        mut sum: T,
+        sum: T,
         add: impl Fn(T, u64) -> T,
     ) -> T {
-        let (newer, older) = self.words.split_at(top.head.place);
-        for (place, word) in newer.iter().enumerate().rev() {
+        let step = |sum: T, place: usize, word: &AtomicU64| {
             let word = load(word, place, top, early);
-            if !live.has(word) {
-                return sum;
+            if live.has(word) { Continue(add(sum, word)) } else { Break(sum) }
+        };
+        let (newer, older) = self.words.split_at(top.head.place);
+        let behind = older.get(1..).unwrap_or_default();
+        let first = top.head.place + 1;
+        let newer = fold_back(newer, sum, step);
+        let all = match newer {
+            Continue(sum) => {
+                fold_back(behind, sum, |sum, place, word| step(sum, first + place, word))
             }
-            sum = add(sum, word);
-        }
-        for (place, word) in older.get(1..).unwrap_or_default().iter().enumerate().rev() {
-            let word = load(word, top.head.place + 1 + place, top, early);
-            if !live.has(word) {
-                return sum;
-            }
-            sum = add(sum, word);
-        }
+            ended => ended,
+        };
+        let (Continue(sum) | Break(sum)) = all;
         sum
     }
 
@@ -511,6 +512,30 @@ impl Filled {
         }
         Filled { used, newest, blocker }
     }
+}
+
+/// Folds the words from the last one back, until one of them ends it.
+#[inline(always)]
+fn fold_back<T>(
+    words: &[AtomicU64],
+    mut sum: T,
+    step: impl Fn(T, usize, &AtomicU64) -> ControlFlow<T, T>,
+) -> ControlFlow<T, T> {
+    // A few at a time, so that their steps are laid out one behind the other.
+    let chunks = words.rchunks_exact(4);
+    let rest = chunks.remainder();
+    let mut place = words.len();
+    for chunk in chunks {
+        for word in chunk.iter().rev() {
+            place -= 1;
+            sum = step(sum, place, word)?;
+        }
+    }
+    for word in rest.iter().rev() {
+        place -= 1;
+        sum = step(sum, place, word)?;
+    }
+    Continue(sum)
 }
 
 /// A word beside the top, loaded after it.

@@ -53,6 +53,7 @@ pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scene {
             Aim::time("many keys uniform, batches of 32", "tollgate, batches", 0.08),
             Aim::time("many keys, coarse clock", "tollgate, coarse clock", 0.35).beside(coarse),
             Aim::time("many keys, own now beside coarse", "tollgate, own now", 0.35).beside(coarse),
+            Aim::time("many keys, session beside coarse", "tollgate, session", 0.35).beside(coarse),
         ],
     }
 }

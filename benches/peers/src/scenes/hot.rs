@@ -65,6 +65,7 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
             Aim::time("hot key admitted, caller's own now", "tollgate, own now", 0.35),
             Aim::time("hot key, coarse clock", "tollgate, coarse clock", 0.8).beside(coarse),
             Aim::time("hot key, own now beside coarse", "tollgate, own now", 0.8).beside(coarse),
+            Aim::time("hot key, session beside coarse", "tollgate, session", 0.8).beside(coarse),
         ],
     }
 }
