@@ -128,6 +128,7 @@ impl<C: Counter> Table<C> {
     }
 
     /// Asks for the key's place ahead of time.
+    // By itself: most tables are near, and do not come here.
     #[inline(never)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
         self.generations.current(guard).array.prefetch(key);
