@@ -60,7 +60,19 @@ pub(super) fn with_steps<K: KeyKind, const STEPS: usize>(stage: &Stage<K>) -> Co
 /// clock, and three.
 pub(super) fn layers<K: KeyKind>(fill: &[K], tour: &Tour<K>, names: [&str; 2]) -> Vec<Contender> {
     let tables = Arc::new([(); 3].map(|()| Table::of(fill)));
-    let works = [three_at_once(tables.clone(), tour.clone()), three_calls(tables, tour.clone())];
+    let works = [
+        three(tables.clone(), tour.clone(), |clock, lines, hashes| {
+            let all = || lines.iter().zip(hashes);
+            all().for_each(|(lines, hash)| lines.ask_for(hash));
+            black_box(clock.raw());
+            let _pinned = crossbeam_epoch::pin();
+            all().fold(true, |all, (lines, hash)| all & lines.raise::<0>(hash, 1))
+        }),
+        three(tables, tour.clone(), |clock, lines, hashes| {
+            let all = lines.iter().zip(hashes);
+            all.fold(true, |all, (lines, hash)| all & lines.called(clock, hash))
+        }),
+    ];
     names.iter().zip(works).map(|(name, work)| floor(name, work)).collect()
 }
 
@@ -68,7 +80,12 @@ fn floor(name: &str, work: Work) -> Contender {
     Contender::new(name, Side::Floor, Answers::Admitted, vec![work])
 }
 
-fn three_at_once<K: KeyKind>(tables: Arc<[Table; 3]>, mut tour: Tour<K>) -> Work {
+/// The tour, each key by this in all three tables.
+fn three<K: KeyKind>(
+    tables: Arc<[Table; 3]>,
+    mut tour: Tour<K>,
+    raise: impl Fn(&quanta::Clock, &[Lines<'_>; 3], [u64; 3]) -> bool + Send + 'static,
+) -> Work {
     let clock = quanta::Clock::new();
     Box::new(move |count| {
         let mut blocks = tables.each_ref().map(Table::block);
@@ -77,35 +94,7 @@ fn three_at_once<K: KeyKind>(tables: Arc<[Table; 3]>, mut tour: Tour<K>) -> Work
         tour.visit(count, |keys| {
             for key in keys {
                 let hashes = tables.each_ref().map(|table| table.hash(key));
-                for (lines, hash) in lines.iter().zip(hashes) {
-                    lines.ask_for(hash);
-                }
-                black_box(clock.raw());
-                let _pinned = crossbeam_epoch::pin();
-                let all = lines.iter().zip(hashes);
-                raised += usize::from(
-                    all.fold(true, |all, (lines, hash)| all & lines.raise::<0>(hash, 1)),
-                );
-            }
-        });
-        raised
-    })
-}
-
-fn three_calls<K: KeyKind>(tables: Arc<[Table; 3]>, mut tour: Tour<K>) -> Work {
-    let clock = quanta::Clock::new();
-    Box::new(move |count| {
-        let mut blocks = tables.each_ref().map(Table::block);
-        let lines = blocks.each_mut().map(|block| Lines::of(block));
-        let mut raised = 0;
-        tour.visit(count, |keys| {
-            for key in keys {
-                let mut all = true;
-                for (table, lines) in tables.iter().zip(&lines) {
-                    let hash = table.hash(key);
-                    all &= lines.called(&clock, hash);
-                }
-                raised += usize::from(all);
+                raised += usize::from(raise(&clock, &lines, hashes));
             }
         });
         raised
