@@ -10,6 +10,9 @@ use tollgate::{Clock, Decision, Key, Limiter, Policy, PolicyId};
 /// Requests that one session, or one call of `check_many`, decides.
 pub const BATCH: usize = 32;
 
+/// From one decision at an own time to the next, about as long as one takes.
+pub(crate) const STEP_NS: u64 = 10;
+
 /// A limiter with one policy.
 #[derive(Debug)]
 pub struct Own {
@@ -35,7 +38,7 @@ pub enum Way {
 
 impl Way {
     /// Readings that move on about as time does, for limiters that are asked in other ways as well.
-    pub const OWN_NOW: Way = Way::OwnNow { step_ns: 10 };
+    pub const OWN_NOW: Way = Way::OwnNow { step_ns: STEP_NS };
 }
 
 impl Own {

@@ -2,11 +2,12 @@
 //! a count, which one exchange changes. With what a call does besides, it is what a limiter could be.
 
 use super::lines;
+use super::window::{Window, Words};
 use crate::contender::{Answers, Contender, Side, Work};
 use crate::keys::KeyKind;
 use crate::scene::Stage;
 use crate::tour::Tour;
-use crate::ways::BATCH;
+use crate::ways::{BATCH, STEP_NS};
 use memmap2::MmapMut;
 use std::hint::black_box;
 use std::ops::DerefMut;
@@ -29,23 +30,26 @@ pub(super) const ONE_CALL: &str = "bare table, a pin and a clock";
 /// All hashes, then all lines, then all exchanges.
 pub(super) const BATCHES: &str = "bare table, batches";
 
-/// The ways of this name to ask a bare table for the keys of this stage.
+/// What a window of seven buckets takes as well, at a time that moves on as an own one does,
+pub(super) const WINDOW: &str = "bare table, a window";
+/// with an answer for the caller,
+pub(super) const ANSWER: &str = "bare table, a window, an answer";
+/// a pin for each key,
+pub(super) const PINNED_ANSWER: &str = "bare table, a window, an answer, a pin";
+/// and a reading of the clock.
+pub(super) const CALLED_ANSWER: &str = "bare table, a window, an answer, a pin and a clock";
+
+/// The ways of this name to ask a bare table for the keys of this stage. Each thread has a table of
+/// its own.
 pub(super) fn contenders<K: KeyKind>(stage: &Stage<K>, names: &[&str]) -> Vec<Contender> {
-    let table = Arc::new(Table::of(&stage.fill));
-    let work = |name| {
-        let (table, tour) = (table.clone(), stage.tours[0].clone());
-        match name {
-            ALONE => table.each(tour, |lines, hash| lines.raise::<0>(hash, 1)),
-            PINNED => table.each(tour, |lines, hash| {
-                let _pinned = crossbeam_epoch::pin();
-                lines.raise::<0>(hash, 1)
-            }),
-            ONE_CALL => table.calls(tour),
-            BATCHES => table.batches(tour),
-            _ => unreachable!("no way to ask a bare table: {name}"),
-        }
+    let table = |_| Arc::new(Table::of(&stage.fill));
+    let tables: Vec<_> = stage.tours.iter().map(table).collect();
+    let contender = |name: &&str| {
+        let threads = tables.iter().zip(&stage.tours);
+        let works = threads.map(|(table, tour)| table.clone().work(name, stage, tour.clone()));
+        Contender::new(name, Side::Floor, stage.answers, works.collect())
     };
-    names.iter().map(|name| floor(name, work(*name))).collect()
+    names.iter().map(contender).collect()
 }
 
 /// With so many steps more for each key, which wait for its line.
@@ -121,6 +125,38 @@ impl Table {
         table
     }
 
+    fn work<K: KeyKind>(self: Arc<Self>, name: &str, stage: &Stage<K>, tour: Tour<K>) -> Work {
+        match name {
+            ALONE => self.each(tour, |lines, hash| lines.raise::<0>(hash, 1)),
+            PINNED => self.each(tour, |lines, hash| {
+                let _pinned = crossbeam_epoch::pin();
+                lines.raise::<0>(hash, 1)
+            }),
+            ONE_CALL => self.calls(tour),
+            BATCHES => self.batches(tour),
+            WINDOW => self.windows(stage, tour, Window::allows),
+            ANSWER => self.windows(stage, tour, told),
+            PINNED_ANSWER => self.windows(stage, tour, |window, words, now| {
+                let _pinned = crossbeam_epoch::pin();
+                told(window, words, now)
+            }),
+            CALLED_ANSWER => self.called_windows(stage, tour),
+            _ => unreachable!("no way to ask a bare table: {name}"),
+        }
+    }
+
+    /// A window for each key, used as those of this stage are, and the time of that.
+    fn window<K: KeyKind>(&self, stage: &Stage<K>) -> (Window, u64) {
+        let window = Window::new(stage.setting.limit, stage.setting.window);
+        let now = window.start();
+        let mut block = self.block();
+        let lines = Lines::of(&mut block);
+        for key in (0..stage.times).flat_map(|_| &stage.fill) {
+            window.allows(lines.words(self.hash(key)), now);
+        }
+        (window, now)
+    }
+
     fn block(&self) -> impl DerefMut<Target = MmapMut> {
         self.block.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +170,7 @@ impl Table {
     fn each<K: KeyKind>(
         self: Arc<Self>,
         mut tour: Tour<K>,
-        raise: impl Fn(&Lines<'_>, u64) -> bool + Send + 'static,
+        mut raise: impl FnMut(&Lines<'_>, u64) -> bool + Send + 'static,
     ) -> Work {
         Box::new(move |count| {
             let mut block = self.block();
@@ -152,6 +188,33 @@ impl Table {
     fn calls<K: KeyKind>(self: Arc<Self>, tour: Tour<K>) -> Work {
         let clock = quanta::Clock::new();
         self.each(tour, move |lines, hash| lines.called(&clock, hash))
+    }
+
+    /// At a time that moves on by itself.
+    fn windows<K: KeyKind>(
+        self: Arc<Self>,
+        stage: &Stage<K>,
+        tour: Tour<K>,
+        decide: impl Fn(&Window, &Words, u64) -> bool + Send + 'static,
+    ) -> Work {
+        let (window, mut now) = self.window(stage);
+        self.each(tour, move |lines, hash| {
+            now += STEP_NS;
+            decide(&window, lines.words(hash), now)
+        })
+    }
+
+    /// At the clock's time.
+    fn called_windows<K: KeyKind>(self: Arc<Self>, stage: &Stage<K>, tour: Tour<K>) -> Work {
+        let (window, start) = self.window(stage);
+        let clock = quanta::Clock::new();
+        let first = clock.raw();
+        self.each(tour, move |lines, hash| {
+            lines.ask_for(hash);
+            let now = start + clock.delta_as_nanos(first, clock.raw());
+            let _pinned = crossbeam_epoch::pin();
+            told(&window, lines.words(hash), now)
+        })
     }
 
     fn batches<K: KeyKind>(self: Arc<Self>, mut tour: Tour<K>) -> Work {
@@ -174,6 +237,11 @@ impl Table {
             raised
         })
     }
+}
+
+#[inline(always)]
+fn told(window: &Window, words: &Words, now: u64) -> bool {
+    black_box(&window.answers(words, now)).allowed
 }
 
 struct Lines<'a>(&'a [[AtomicU64; WORDS_PER_LINE]]);
@@ -208,17 +276,23 @@ impl<'a> Lines<'a> {
     /// Finds the line of this hash and changes its count by one exchange.
     #[inline(always)]
     fn raise<const STEPS: usize>(&self, hash: u64, step: u64) -> bool {
+        let count = &self.words(hash)[0];
+        let old = count.load(Acquire);
+        count.compare_exchange(old, more::<STEPS>(old, step), Release, Relaxed).is_ok()
+    }
+
+    /// What lies behind this hash in its line.
+    #[inline(always)]
+    fn words(&self, hash: u64) -> &'a Words {
         let mut place = self.home(hash);
-        let line = loop {
-            let line = &self.0[place];
-            match line[0].load(Acquire) {
-                id if id == hash => break line,
-                0 => line[0].store(hash, Release),
+        loop {
+            let [id, words @ ..] = &self.0[place];
+            match id.load(Acquire) {
+                id if id == hash => return words,
+                0 => id.store(hash, Release),
                 _ => place += 1,
             }
-        };
-        let old = line[1].load(Acquire);
-        line[1].compare_exchange(old, more::<STEPS>(old, step), Release, Relaxed).is_ok()
+        }
     }
 }
 

@@ -39,7 +39,14 @@ pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scene {
     stage.way("tollgate, coarse clock", &own, Way::OneShot);
     stage.rivals();
     stage.coarse_rivals();
-    let names = [bare::ALONE, bare::PINNED, bare::ONE_CALL, bare::BATCHES];
+    let names = [
+        bare::ALONE,
+        bare::PINNED,
+        bare::ONE_CALL,
+        bare::CALLED_ANSWER,
+        bare::ANSWER,
+        bare::BATCHES,
+    ];
     stage.contenders.extend(bare::contenders(&stage, &names));
     let coarse = Beside::Fastest(Side::CoarseRival);
     Scene {
@@ -63,7 +70,8 @@ pub(super) fn zipf_million<K: KeyKind>(size: Size) -> Scene {
     let mut stage = stage::<K>(keys, zipf(keys, visits(keys), 3));
     all_ways(&mut stage);
     stage.rivals();
-    stage.contenders.extend(bare::contenders(&stage, &[bare::ALONE, bare::ONE_CALL]));
+    let names = [bare::ALONE, bare::ONE_CALL, bare::CALLED_ANSWER];
+    stage.contenders.extend(bare::contenders(&stage, &names));
     Scene {
         name: "zipf",
         title: format!("{}, Zipf 0.99", many(keys)),
@@ -77,7 +85,8 @@ pub(super) fn ten_million<K: KeyKind>(size: Size) -> Scene {
     let mut stage = stage::<K>(keys, uniform(keys, visits(keys), 4));
     all_ways(&mut stage);
     stage.quick_rivals();
-    stage.contenders.extend(bare::contenders(&stage, &[bare::ONE_CALL, bare::BATCHES]));
+    let names = [bare::ONE_CALL, bare::CALLED_ANSWER, bare::BATCHES];
+    stage.contenders.extend(bare::contenders(&stage, &names));
     Scene {
         name: "large",
         title: format!("{}, each as likely", many(keys)),

@@ -46,7 +46,15 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
     stage.rivals();
     stage.coarse_rivals();
     stage.contenders.extend(floor::parts::<K>());
-    let names = [bare::ALONE, bare::PINNED, bare::ONE_CALL];
+    let names = [
+        bare::ALONE,
+        bare::PINNED,
+        bare::ONE_CALL,
+        bare::WINDOW,
+        bare::ANSWER,
+        bare::PINNED_ANSWER,
+        bare::CALLED_ANSWER,
+    ];
     stage.contenders.extend(bare::contenders(&stage, &names));
     let coarse = Beside::Fastest(Side::CoarseRival);
     Scene {
@@ -109,6 +117,7 @@ pub(super) fn denied_to_two<K: KeyKind>(_: Size) -> Scene {
     let exact = stage.own(None, Clock::precise());
     stage.way("tollgate-exact", &exact, Way::OneShot);
     stage.rivals();
+    stage.contenders.extend(bare::contenders(&stage, &[bare::CALLED_ANSWER]));
     stage.contenders.extend(floor::pins());
     Scene {
         name: "denied-2",

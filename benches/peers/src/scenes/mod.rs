@@ -10,6 +10,7 @@ mod hot;
 mod layers;
 mod lines;
 mod overlap;
+mod window;
 
 use crate::keys::KeyKind;
 use crate::result::Outcome;

@@ -1,0 +1,194 @@
+//! The least that a window of seven buckets does for a decision. It is enough for one thread which
+//! nobody disturbs: there are no marks, no moves and no second looks.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::time::Duration;
+
+/// The buckets of a key.
+pub(super) type Words = [AtomicU64; 7];
+
+/// So many charges of one bucket can be told.
+const TIME_SHIFT: u32 = 27;
+const COUNT: u64 = (1 << TIME_SHIFT) - 1;
+/// Times are told in units of 2^12 ns: six days of them.
+const UNIT_BITS: u32 = 12;
+/// Buckets a window is divided into; the ring has one more.
+const BUCKETS: u64 = 6;
+
+/// The measures of a window, in units.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    limit: u64,
+    window: u64,
+    /// Every bucket begins at a multiple of this power of two.
+    span_bits: u32,
+}
+
+/// All that a caller is told.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the benches read no more than whether"))]
+pub(super) struct Answer {
+    pub(super) allowed: bool,
+    pub(super) limit: u64,
+    pub(super) remaining: u64,
+    pub(super) retry_after: Option<u64>,
+    pub(super) reset_after: u64,
+}
+
+/// What is written if nobody is faster: the place, what was there, and what will be.
+type Write = (usize, u64, u64);
+
+impl Window {
+    /// As long as this, or up to twice as long.
+    pub(super) fn new(limit: u32, window: Duration) -> Self {
+        let units = (window.as_nanos() as u64) >> UNIT_BITS;
+        let span = units.div_ceil(BUCKETS).next_power_of_two();
+        let window = Window {
+            limit: limit.into(),
+            window: span * BUCKETS,
+            span_bits: span.trailing_zeros(),
+        };
+        // Not known to the compiler, as a limiter's are not.
+        black_box(window)
+    }
+
+    /// The first instant that can be told, in nanoseconds, as all of them.
+    pub(super) fn start(&self) -> u64 {
+        self.window << UNIT_BITS
+    }
+
+    /// Charges one unit if there is room.
+    #[inline(always)]
+    pub(super) fn allows(&self, words: &Words, now_ns: u64) -> bool {
+        let now = now_ns >> UNIT_BITS;
+        match self.look(words, now) {
+            (used, write) if used <= self.limit => make(words, write),
+            _ => false,
+        }
+    }
+
+    /// The same, and tells it all.
+    // By itself, so that the answer goes through memory, as that of any limiter does.
+    #[inline(never)]
+    pub(super) fn answers(&self, words: &Words, now_ns: u64) -> Answer {
+        let now = now_ns >> UNIT_BITS;
+        let (used, write) = self.look(words, now);
+        if used > self.limit {
+            return self.denial(words, now);
+        }
+        let (allowed, remaining) = (make(words, write), self.limit - used);
+        let (limit, reset_after) = (self.limit, self.window << UNIT_BITS);
+        Answer { allowed, limit, remaining, retry_after: None, reset_after }
+    }
+
+    /// What is used with one unit more, and what writes that.
+    #[inline(always)]
+    fn look(&self, words: &Words, now: u64) -> (u64, Write) {
+        let newest = newest(words);
+        let head = words[newest].load(Acquire);
+        let least = self.least(now);
+        let count = |word| if word >= least { word & COUNT } else { 0 };
+        let used: u64 = words.iter().map(|word| count(word.load(Relaxed))).sum();
+        let time = now << TIME_SHIFT;
+        let write = if head >> (TIME_SHIFT + self.span_bits) == now >> self.span_bits {
+            (newest, head, (time | (head & COUNT)) + 1)
+        } else {
+            let next = if newest + 1 == words.len() { 0 } else { newest + 1 };
+            (next, words[next].load(Relaxed), time | 1)
+        };
+        (used + 1, write)
+    }
+
+    /// The word that is as old as any live one can be.
+    #[inline(always)]
+    fn least(&self, now: u64) -> u64 {
+        (now - self.window + 1) << TIME_SHIFT
+    }
+
+    /// From the newest bucket back to the one that must expire before there is room.
+    #[inline(always)]
+    fn denial(&self, words: &Words, now: u64) -> Answer {
+        let (newest, least) = (newest(words), self.least(now));
+        let (newer, older) = words.split_at(newest + 1);
+        let (mut used, mut blocker) = (0, 0);
+        for word in newer.iter().rev().chain(older.iter().rev()) {
+            let word = word.load(Relaxed);
+            if word < least {
+                break;
+            }
+            used += word & COUNT;
+            if blocker == 0 && used >= self.limit {
+                blocker = word;
+            }
+        }
+        let end = |word: u64| (word >> TIME_SHIFT) + self.window;
+        let until = |word| end(word).saturating_sub(now) << UNIT_BITS;
+        Answer {
+            allowed: false,
+            limit: self.limit,
+            remaining: self.limit.saturating_sub(used),
+            retry_after: Some(until(blocker)),
+            reset_after: until(words[newest].load(Relaxed)),
+        }
+    }
+}
+
+/// The last of those that are newer than the first: times grow along a ring.
+#[inline(always)]
+fn newest(words: &Words) -> usize {
+    let first = words[0].load(Acquire);
+    let mut newest = 0;
+    for step in [4, 2, 1] {
+        if let Some(word) = words.get(newest + step)
+            && word.load(Acquire) > first
+        {
+            newest += step;
+        }
+    }
+    newest
+}
+
+#[inline(always)]
+fn make(words: &Words, (place, old, new): Write) -> bool {
+    words[place].compare_exchange(old, new, Release, Relaxed).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Admits as a window does: never more than the limit in one, and nearly all of it in each.
+    #[test]
+    fn it_is_a_window() {
+        let window = Window::new(20, Duration::from_nanos(600 << UNIT_BITS));
+        assert_eq!(window.window, 768);
+        let words = Words::default();
+        let mut admitted = Vec::new();
+        for now in (window.window..20_000).step_by(7) {
+            let inside = |then: &&u64| now - **then < window.window;
+            let answer = window.answers(&words, now << UNIT_BITS);
+            assert_eq!(answer.limit, 20);
+            if answer.allowed {
+                assert!(admitted.iter().filter(inside).count() < 20);
+                assert_eq!(answer.remaining, 19 - used(&admitted, &window, now));
+                admitted.push(now);
+            } else {
+                let wait = answer.retry_after.expect("a denial tells when");
+                assert!(0 < wait && wait <= answer.reset_after);
+                assert!(answer.reset_after <= window.window << UNIT_BITS);
+                assert_eq!(answer.remaining, 20 - used(&admitted, &window, now));
+            }
+        }
+        // 25 windows; a bucket expires as a whole, which costs a sixth at most.
+        assert!(admitted.len() >= 25 * 20 * 5 / 6, "{}", admitted.len());
+    }
+
+    /// What counts: the buckets whose newest charge is inside the window.
+    fn used(admitted: &[u64], window: &Window, now: u64) -> u64 {
+        let bucket = |time: &u64| time >> window.span_bits;
+        let newest = |of: &u64| admitted.iter().rev().find(|time| bucket(time) == bucket(of));
+        let live = |time: &&u64| newest(time).is_some_and(|newest| now - newest < window.window);
+        admitted.iter().filter(live).count() as u64
+    }
+}
