@@ -7,6 +7,7 @@ use crate::counter::offer::Offer;
 use crate::decision::{Decision, Layer, Verdict};
 use crate::meters::Meters;
 use crate::request::{Context, Line, Mode, invalid, refused};
+use crate::tally::Event;
 use std::borrow::Borrow;
 use std::ptr;
 
@@ -78,45 +79,70 @@ impl Context<'_> {
         mode: Mode,
         layers: &mut [Layer],
     ) -> Decision {
-        let repeats = repeats(lines);
-        let room = match mode {
-            Mode::Force => true,
-            Mode::Check if !repeats => self.offer_all(lines),
-            _ => self.look_at_all(lines, mode),
-        };
-        if mode != Mode::Peek {
-            let charged = match room {
-                true if mode == Mode::Check && !repeats => self.take_all(lines),
-                true => self.charge_from(0, lines, mode, repeats),
-                false => Ok(false),
-            };
-            match charged {
-                Ok(true) => lines.iter().flatten().for_each(|line| self.count(line, Ok(()))),
-                Ok(false) => self.deny(lines, layers),
-                Err(policy) => return refused(policy),
+        let repeats = self.ask_ahead(lines);
+        if mode != Mode::Check || repeats {
+            return self.decide_in_order(lines, mode, repeats, layers);
+        }
+        if !self.offer_all(lines) {
+            return self.deny(lines, layers);
+        }
+        match take_all(lines) {
+            None => self.tell_taken(lines, layers),
+            Some(lost) => {
+                let charged = self.charge_from(lost, lines, mode, repeats);
+                self.tell_charged(lines, charged, layers)
             }
         }
-        for (layer, line) in layers.iter_mut().zip(lines.iter().flatten()) {
-            *layer = line.layer(self.now);
+    }
+
+    /// As [`decide_lines`](Self::decide_lines), one line after the other.
+    #[inline(never)]
+    fn decide_in_order<'g>(
+        &'g self,
+        lines: &mut [Option<Line<'g>>],
+        mode: Mode,
+        repeats: bool,
+        layers: &mut [Layer],
+    ) -> Decision {
+        let room = mode == Mode::Force || self.look_at_all(lines, mode);
+        match () {
+            () if mode == Mode::Peek => self.tell_all(lines, layers),
+            () if !room => self.deny(lines, layers),
+            () => {
+                let charged = self.charge_from(0, lines, mode, repeats);
+                self.tell_charged(lines, charged, layers)
+            }
         }
-        self.report(lines.iter().flatten())
+    }
+
+    /// Asks for the memory of all lines before the first is looked at. Whether two of them are of the
+    /// same counter.
+    #[inline(always)]
+    fn ask_ahead(&self, lines: &[Option<Line<'_>>]) -> bool {
+        // Most requests have each policy once, and that is seen soon.
+        let (mut seen, mut again) = (0_u64, false);
+        for line in all(lines) {
+            line.meter.prefetch(line.key, &self.guard);
+            let bit = 1 << (line.meter.id().index() % u64::BITS as usize);
+            again |= seen & bit != 0;
+            seen |= bit;
+        }
+        again && repeats(lines)
     }
 
     /// What each line would get where no two are of one counter; whether all have room.
     #[inline(always)]
     fn offer_all<'g>(&'g self, lines: &mut [Option<Line<'g>>]) -> bool {
-        for line in lines.iter().flatten() {
-            line.meter.prefetch(line.key, &self.guard);
-        }
         let mut room = true;
-        for line in lines.iter_mut().flatten() {
+        for line in all_mut(lines) {
             self.offer_line(line);
             room &= line.outcome.admitted;
         }
         room
     }
 
-    #[inline(always)]
+    // By itself: there all that it works with has a register.
+    #[inline(never)]
     fn offer_line<'g>(&'g self, line: &mut Line<'g>) {
         match self.offer(line) {
             Some((charged, offer)) => {
@@ -145,10 +171,11 @@ impl Context<'_> {
         room
     }
 
-    /// Counts the lines that denied a request, and looks what those are left with that had an offer
-    /// and were not charged, if anybody asks.
-    fn deny<'g>(&'g self, lines: &mut [Option<Line<'g>>], layers: &[Layer]) {
-        for line in lines.iter_mut().flatten() {
+    /// Counts the lines that deny a request, and tells all. It looks what those are left with that had
+    /// an offer and were not charged, if anybody asks.
+    #[inline(never)]
+    fn deny<'g>(&'g self, lines: &mut [Option<Line<'g>>], layers: &mut [Layer]) -> Decision {
+        for line in all_mut(lines) {
             if line.offer.is_some() && !layers.is_empty() {
                 line.outcome = self.look(*line, line.cost);
             }
@@ -156,17 +183,49 @@ impl Context<'_> {
                 self.count(line, Ok(()));
             }
         }
+        self.tell_all(lines, layers)
     }
 
-    /// Charges all lines, which have room and are of different counters.
+    /// Counts and tells lines whose offers were all taken.
     #[inline(always)]
-    fn take_all<'g>(&'g self, lines: &mut [Option<Line<'g>>]) -> Result<bool, PolicyId> {
-        let takes = |line: &Option<Line<'_>>| {
-            line.as_ref().and_then(|line| line.offer).is_some_and(Offer::take)
-        };
-        match lines.iter().position(|line| !takes(line)) {
-            None => Ok(true),
-            Some(place) => self.charge_from(place, lines, Mode::Check, false),
+    fn tell_taken(&self, lines: &[Option<Line<'_>>], layers: &mut [Layer]) -> Decision {
+        let lines = all(lines);
+        self.tell_layers(lines.clone(), layers);
+        self.least(lines.inspect(|line| line.meter.count(Event::Admitted, self.shard)))
+    }
+
+    /// Counts and tells lines that were charged, as far as they were.
+    #[inline(never)]
+    fn tell_charged<'g>(
+        &'g self,
+        lines: &mut [Option<Line<'g>>],
+        charged: Result<bool, PolicyId>,
+        layers: &mut [Layer],
+    ) -> Decision {
+        match charged {
+            Ok(true) => {
+                all(lines).for_each(|line| self.count(line, Ok(())));
+                self.tell_all(lines, layers)
+            }
+            Ok(false) => self.deny(lines, layers),
+            Err(policy) => refused(policy),
+        }
+    }
+
+    fn tell_all(&self, lines: &[Option<Line<'_>>], layers: &mut [Layer]) -> Decision {
+        let lines = all(lines);
+        self.tell_layers(lines.clone(), layers);
+        self.report(lines)
+    }
+
+    #[inline(always)]
+    fn tell_layers<'a, 'g: 'a>(
+        &self,
+        lines: impl Iterator<Item = &'a Line<'g>>,
+        layers: &mut [Layer],
+    ) {
+        for (layer, line) in layers.iter_mut().zip(lines) {
+            *layer = line.layer(self.now);
         }
     }
 
@@ -249,19 +308,20 @@ impl Context<'_> {
         &self,
         lines: impl Iterator<Item = &'a Line<'g>> + Clone,
     ) -> Decision {
-        let mut table_full = false;
-        let mut least: Option<&Line<'_>> = None;
-        for line in lines.clone() {
-            if !line.outcome.admitted {
-                return self.denial(line, lines);
-            }
-            table_full |= line.table_full;
-            if least.is_none_or(|least| line.remaining() < least.remaining()) {
-                least = Some(line);
+        match lines.clone().find(|line| !line.outcome.admitted) {
+            Some(first) => self.denial(first, lines),
+            None => {
+                let table_full = lines.clone().any(|line| line.table_full);
+                Decision { table_full, ..self.least(lines) }
             }
         }
-        let least = least.map_or(Decision::default(), |line| line.alone(self.now));
-        Decision { table_full, ..least }
+    }
+
+    /// The decision where all have room: that of the line with the least remaining.
+    #[inline(always)]
+    fn least<'a, 'g: 'a>(&self, lines: impl Iterator<Item = &'a Line<'g>>) -> Decision {
+        let least = lines.min_by_key(|line| line.remaining());
+        least.map_or(Decision::default(), |line| line.decision(Verdict::Allowed, None, self.now))
     }
 
     /// The decision where `first` is the first of the lines that has no room.
@@ -282,25 +342,32 @@ impl Context<'_> {
     }
 }
 
-/// Whether two of the lines are of the same counter.
+/// All of them: none is missing before the last.
 #[inline(always)]
-fn repeats(lines: &[Option<Line<'_>>]) -> bool {
-    // Most requests have each policy once, and that is seen soon.
-    let mut seen = 0_u64;
-    let met_before = |line: &Line<'_>| {
-        let (before, bit) = (seen, 1 << (line.meter.id().index() % u64::BITS as usize));
-        seen |= bit;
-        before & bit != 0
-    };
-    lines.iter().flatten().any(met_before) && has_repeats(lines)
+fn all<'a, 'g>(lines: &'a [Option<Line<'g>>]) -> impl Iterator<Item = &'a Line<'g>> + Clone {
+    lines.iter().map_while(Option::as_ref)
 }
 
+#[inline(always)]
+fn all_mut<'a, 'g>(lines: &'a mut [Option<Line<'g>>]) -> impl Iterator<Item = &'a mut Line<'g>> {
+    lines.iter_mut().map_while(Option::as_mut)
+}
+
+/// Charges by the offers of all lines; the first that has none, or whose offer stands no more.
+#[inline(always)]
+fn take_all(lines: &[Option<Line<'_>>]) -> Option<usize> {
+    let takes = |line: &Option<Line<'_>>| {
+        line.as_ref().and_then(|line| line.offer).is_some_and(Offer::take)
+    };
+    lines.iter().position(|line| !takes(line))
+}
+
+/// Whether two of the lines are of the same counter.
 #[inline(never)]
-fn has_repeats(lines: &[Option<Line<'_>>]) -> bool {
+fn repeats(lines: &[Option<Line<'_>>]) -> bool {
     (1..lines.len()).any(|place| {
         let (before, rest) = lines.split_at(place);
-        let is_before =
-            |line: &Line<'_>| before.iter().flatten().any(|other| line.is_same_counter(other));
+        let is_before = |line: &Line<'_>| all(before).any(|other| line.is_same_counter(other));
         rest[0].as_ref().is_some_and(is_before)
     })
 }
@@ -313,14 +380,14 @@ impl Line<'_> {
 
     /// What those of the lines before cost that are of the same counter.
     fn cost_before(&self, before: &[Option<Line<'_>>]) -> u64 {
-        let same = before.iter().flatten().filter(|other| self.is_same_counter(other));
+        let same = all(before).filter(|other| self.is_same_counter(other));
         same.fold(0, |sum, other| sum.saturating_add(other.cost))
     }
 
     /// Tells the lines before of the same counter what is left after this one: what is left to a
     /// key is what is left after the whole request.
     pub(crate) fn correct(&self, before: &mut [Option<Line<'_>>]) {
-        let same = before.iter_mut().flatten().filter(|other| self.is_same_counter(other));
+        let same = all_mut(before).filter(|other| self.is_same_counter(other));
         same.for_each(|other| {
             other.outcome.used = self.outcome.used;
             other.outcome.clear_at = self.outcome.clear_at;

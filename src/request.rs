@@ -18,7 +18,7 @@ pub(crate) struct Context<'l> {
     pub(crate) meters: &'l Meters,
     pub(crate) now: Now,
     pub(crate) guard: Guard,
-    shard: Shard,
+    pub(crate) shard: Shard,
 }
 
 /// One charge of a request, with everything looked up.

@@ -46,21 +46,26 @@ pub(crate) struct Ring<const R: usize> {
 }
 
 impl<const R: usize> Ring<R> {
-    /// The top as a charge must see it, or `Moved`; `None` if others wrote it meanwhile.
+    /// The newest word, or any if others write meanwhile.
     #[inline(always)]
-    fn top(&self) -> Result<Option<Top>, Moved> {
-        let place = self.newest();
+    fn head(&self) -> Seen {
         // Acquire: whoever sees this head sees every change made before it was written, so that
         // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
         // exchange. Model: filled with HeadRelaxed.
-        let head = self.see(place, ordering(Breakage::HeadRelaxed, Acquire));
+        self.see(self.newest(), ordering(Breakage::HeadRelaxed, Acquire))
+    }
+
+    /// The top as a charge must see it, or `Moved`; `None` if others wrote it meanwhile.
+    #[inline(always)]
+    fn top(&self) -> Result<Option<Top>, Moved> {
+        let head = self.head();
         if head.word & MOVED != 0 {
             // No fence: if the caller still finds this array current, its next scan loads these
             // words with Acquire and sees what they were moved for.
             return Err(Moved);
         }
         let is_sealed = head.word & SEALED != 0;
-        let top = Top { head, next: if is_sealed { Some(self.next(place)?) } else { None } };
+        let top = Top { head, next: if is_sealed { Some(self.next(head.place)?) } else { None } };
         Ok((!top.is_stale()).then_some(top))
     }
 
@@ -181,7 +186,7 @@ impl<const R: usize> Ring<R> {
         request: &Request,
         early: &Early<R>,
     ) -> Outcome {
-        let live = spec.live(at);
+        let live = spec.live_at(at);
         let room = request.limit.saturating_sub(request.cost);
         let add = |sum, word| Filled::with(sum, spec.format().count(word), word, room);
         let mut filled = Filled::default();
@@ -206,7 +211,7 @@ impl<const R: usize> Ring<R> {
         early: &Early<R>,
     ) -> Result<Option<Offered<'_>>, Moved> {
         let at = top.effective(spec, local(base, request.now));
-        let used = self.used(&top, spec.live(at), early).saturating_add(request.cost);
+        let used = self.used(&top, spec.live_at(at), early).saturating_add(request.cost);
         if used <= request.limit && request.cost > 0 {
             let write = match top.charge(spec, at, request.cost) {
                 Some(word) => Write::Target(word),
@@ -326,10 +331,16 @@ impl<const R: usize> Counter for Ring<R> {
         request: &Request,
     ) -> Result<Option<Offered<'a>>, Moved> {
         let early = self.early();
-        match self.top()? {
-            Some(top) if !top.is_sealed() => self.weigh(spec, base, request, top, &early),
-            _ => Ok(None),
+        let top = Top { head: self.head(), next: None };
+        // One look at both marks: a charge that goes the whole way tells them apart.
+        if top.head.word & (MOVED | SEALED) != 0 {
+            cold_path();
+            return Ok(None);
         }
+        if top.is_stale() {
+            return Ok(None);
+        }
+        self.weigh(spec, base, request, top, &early)
     }
 
     fn charge(&self, spec: &Scale, base: Base, request: &Request) -> Result<Outcome, Moved> {

@@ -85,14 +85,25 @@ impl Scale {
     /// What is live at `at`: a charge of `time` is if `at - time < window`.
     #[inline(always)]
     pub(crate) fn live(&self, at: u64) -> Live {
-        let mut oldest = 1;
+        Live::from(self.oldest_live(at), self.format)
+    }
+
+    /// The same at a time that words can tell.
+    #[inline(always)]
+    pub(crate) fn live_at(&self, at: u64) -> Live {
+        debug_assert!(at <= self.format.max_time());
+        Live::from_time(self.oldest_live(at), self.format)
+    }
+
+    #[inline(always)]
+    fn oldest_live(&self, at: u64) -> u64 {
         if at >= self.window {
-            oldest = at - self.window + 1;
+            at - self.window + 1
         } else {
             // A branch, as time starts well before: nothing waits to know.
             cold_path();
+            1
         }
-        Live::from(oldest, self.format)
     }
 
     /// The cell of a time; the same for ticks and for times counted from an origin, since origins

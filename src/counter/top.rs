@@ -91,7 +91,7 @@ impl Top {
     /// unsealed head has ended: then the [`turn`](Self::turn) tells.
     #[inline(always)]
     pub(crate) fn charge(&self, scale: &Scale, at: u64, cost: u64) -> Option<u64> {
-        let (format, live) = (scale.format(), scale.live(at));
+        let (format, live) = (scale.format(), scale.live_at(at));
         let in_head = format.count(self.head.word);
         if self.is_sealed() || !live.has(self.head.word) || in_head == 0 {
             return Some(format.pack(at, cost));
@@ -106,7 +106,7 @@ impl Top {
         let format = scale.format();
         // A live word in the way is left by refunds or forced charges; merging only lets it
         // expire later.
-        if !broken(Breakage::NoMerge) && scale.live(at).count(next.word) > 0 {
+        if !broken(Breakage::NoMerge) && scale.live_at(at).count(next.word) > 0 {
             let in_head = format.count(self.head.word);
             return Write::Target(format.pack(at, in_head.saturating_add(cost)));
         }

@@ -102,14 +102,18 @@ impl Live {
     /// Words of the time `oldest`, at least 1, and later ones. A word that was never opened has none.
     #[inline(always)]
     pub(crate) fn from(oldest: u64, format: WordFormat) -> Self {
-        debug_assert!(oldest >= 1);
-        let mut least = u64::MAX;
-        if oldest <= format.max_time() {
-            least = oldest << format.time_shift;
-        } else {
+        if oldest > format.max_time() {
             cold_path();
+            return Live { least: u64::MAX, format };
         }
-        Live { least, format }
+        Live::from_time(oldest, format)
+    }
+
+    /// The same of a time that words can tell.
+    #[inline(always)]
+    pub(crate) fn from_time(oldest: u64, format: WordFormat) -> Self {
+        debug_assert!(oldest >= 1 && oldest <= format.max_time());
+        Live { least: oldest << format.time_shift, format }
     }
 
     #[inline(always)]
@@ -146,7 +150,8 @@ impl Live {
     /// What those of the words count for together that are older than `head`.
     #[inline(always)]
     pub(crate) fn sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
-        let head_begin = self.format.time(head) << self.format.time_shift;
+        // A word of the head's own time that is less than this has no count.
+        let head_begin = head - self.in_place(head);
         let span = head_begin.saturating_sub(self.least);
         // One comparison for both ends; and what is taken off is a time alone, or `span` is 0, so
         // that the count is still there.

@@ -69,7 +69,7 @@ impl Tags {
     pub(crate) fn group(&self, group: usize, first: usize) -> Option<Group> {
         // Acquire: G2. Pairs with `tell`. Model: tag_is_told with GroupRelaxed.
         let tags = self.0.get(group)?.load(ordering(Breakage::GroupRelaxed, Acquire));
-        Some(Group { tags, first })
+        Some(Group::of(tags, first))
     }
 
     /// Tells the tag of a slot that its key has just claimed.
@@ -115,7 +115,7 @@ impl Tags {
     }
 }
 
-/// The tags of one group, as they were seen, and the slot that a key's probe begins with.
+/// The tags of one group, as they were seen, from the slot on that a key's probe begins with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
     tags: u64,
@@ -130,30 +130,31 @@ pub(crate) struct Places {
 }
 
 impl Group {
-    /// Where the key with this tag may be, in any order: nothing ends a probe there but the key. It
-    /// may name others, but misses none, and names no slot whose tag is 0.
+    #[inline(always)]
+    fn of(tags: u64, first: usize) -> Self {
+        Group { tags: tags.rotate_right(first as u32 * 8), first }
+    }
+
+    /// Where the key with this tag may be. It may name others, but misses none, and names no slot
+    /// whose tag is 0.
+    // In the order of the probe, though nothing but the key ends it there: most keys are where it
+    // begins, and any other slot's line may be one that another thread writes.
     #[inline(always)]
     pub(crate) fn told(self, tag: Tag) -> Places {
-        Places { marks: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: 0 }
+        Places { marks: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: self.first }
     }
 
     /// Whether the first slot is told to be that of a key with this tag.
     #[inline(always)]
     pub(crate) fn begins_with(self, tag: Tag) -> bool {
-        self.turned() as u8 == tag.0
+        self.tags as u8 == tag.0
     }
 
     /// Where any key may be, or none, in the order in which keys claim them. It may name others, but
     /// misses none.
     #[inline(always)]
     pub(crate) fn untold(self) -> Places {
-        Places { marks: zeros(self.turned()), first: self.first }
-    }
-
-    /// The tags from the first slot on.
-    #[inline(always)]
-    fn turned(self) -> u64 {
-        self.tags.rotate_right(self.first as u32 * 8)
+        Places { marks: zeros(self.tags), first: self.first }
     }
 }
 
@@ -256,9 +257,9 @@ mod tests {
         ) {
             let tag = Tag::of(KeyId::new(number));
             prop_assert!(tag.0 > 1);
-            let group = Group { tags: u64::from_le_bytes(bytes), first };
+            let group = Group::of(u64::from_le_bytes(bytes), first);
             prop_assert_eq!(group.begins_with(tag), bytes[first] == tag.0);
-            for (told, wanted, first) in [(group.told(tag), tag.0, 0), (group.untold(), 0, first)] {
+            for (told, wanted) in [(group.told(tag), tag.0), (group.untold(), 0)] {
                 let told: Vec<_> = told.collect();
                 prop_assert!(told.is_sorted_by_key(|place| (place + GROUP - first) % GROUP));
                 // Another only right behind one that is meant.
