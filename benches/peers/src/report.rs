@@ -54,9 +54,10 @@ pub fn aims(outcomes: &[Outcome]) -> String {
     table.to_string()
 }
 
-const AIMS_HEAD: [&str; 7] = ["work", "tollgate", "beside", "which takes", "ratio", "aim", "met"];
+const AIMS_HEAD: [&str; 8] =
+    ["work", "tollgate", "beside", "which takes", "ratio", "aim", "met", "the least"];
 
-fn aim_cells(shown: &Shown) -> [String; 7] {
+fn aim_cells(shown: &Shown) -> [String; 8] {
     let goal = match shown.aim.goal {
         Goal::Time(most) => format!("<= {most}"),
         Goal::Throughput(least) => format!(">= {least}"),
@@ -69,6 +70,7 @@ fn aim_cells(shown: &Shown) -> [String; 7] {
         Table::number(Some(shown.ratio), 2),
         goal,
         if shown.met { "yes" } else { "no" }.into(),
+        shown.least.map_or_else(String::new, |ratio| Table::number(Some(ratio), 2)),
     ]
 }
 
@@ -93,7 +95,9 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     let aims = outcomes.iter().flat_map(|outcome| &outcome.shown).map(aim_cells);
     let mut text = format!("{}; {keys}.\n\n", machine());
     text += &rows(&AIMS_HEAD, aims);
-    text += "\nMedians; nanoseconds of wall time per decision of all threads together, but under `worst`\n\
+    text += "\nUnder `the least` is the same ratio of what does only what cannot be left out: a bare table, with a\n\
+         window or without, a pin and a clock where the work needs them, or a limiter for each thread.\n\
+         \nMedians; nanoseconds of wall time per decision of all threads together, but under `worst`\n\
          nanoseconds on the processor of the worst call, and under `bytes` bytes a key. `disturbed` is\n\
          the share of turns in which a thread was set aside.\n\n";
     text += &figures(outcomes);

@@ -35,6 +35,8 @@ pub struct Shown {
     pub ratio: f64,
     /// Whether that is what was wanted.
     pub met: bool,
+    /// The ratio of the least that can be done.
+    pub least: Option<f64>,
 }
 
 /// A scene after its rounds.
@@ -111,19 +113,26 @@ impl Shown {
             let line = lines.iter().find(|line| line.name == name);
             line.unwrap_or_else(|| panic!("{}: there is no {name}", aim.work)).ns
         };
-        let own = named(aim.own);
-        let (beside, other) = match aim.beside {
+        let taken = |beside| match beside {
             Beside::Fastest(side) => {
                 let line = fastest(lines, side).unwrap_or_else(|| panic!("{}: nobody", aim.work));
                 (line.name.clone(), line.ns)
             }
             Beside::Sum(names) => (names.join(" + "), names.iter().map(|name| named(name)).sum()),
         };
-        let (ratio, met) = match aim.goal {
-            Goal::Time(most) => (own / other, own / other <= most),
-            Goal::Throughput(least) => (other / own, other / own >= least),
+        let ratio = |own: f64, other: f64| match aim.goal {
+            Goal::Time(_) => own / other,
+            Goal::Throughput(_) => other / own,
         };
-        Shown { aim, own, beside, other, ratio, met }
+        let (own, (beside, other)) = (named(aim.own), taken(aim.beside));
+        let met = match aim.goal {
+            Goal::Time(most) => ratio(own, other) <= most,
+            Goal::Throughput(least) => ratio(own, other) >= least,
+        };
+        let least = aim.least.map(|least| {
+            ratio(named(least.name), least.beside.map_or(other, |beside| taken(beside).1))
+        });
+        Shown { aim, own, beside, other, ratio: ratio(own, other), met, least }
     }
 }
 
@@ -157,16 +166,20 @@ mod tests {
             Aim::throughput("w", "tollgate", 2.0),
             Aim::throughput("w", "tollgate", 2.1),
             Aim::time("w", "tollgate", 1.5).beside(Beside::Sum(&["a", "b"])),
+            Aim::time("w", "tollgate", 0.5).least("a"),
+            Aim::throughput("w", "tollgate", 2.0).least_beside("a", Beside::Sum(&["b"])),
         ];
         let outcome = Outcome::new("s", "s".into(), "ns", lines, &aims);
         let shown: Vec<_> =
-            outcome.shown.iter().map(|s| (s.beside.as_str(), s.ratio, s.met)).collect();
+            outcome.shown.iter().map(|s| (s.beside.as_str(), s.ratio, s.met, s.least)).collect();
         let expected = [
-            ("quick", 0.5, true),
-            ("quick", 0.5, false),
-            ("quick", 2.0, true),
-            ("quick", 2.0, false),
-            ("a + b", 1.5, true),
+            ("quick", 0.5, true, None),
+            ("quick", 0.5, false, None),
+            ("quick", 2.0, true, None),
+            ("quick", 2.0, false, None),
+            ("a + b", 1.5, true, None),
+            ("quick", 0.5, true, Some(0.2)),
+            ("quick", 2.0, true, Some(8.0 / 12.0)),
         ];
         assert_eq!(shown, expected);
     }

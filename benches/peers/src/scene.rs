@@ -23,6 +23,17 @@ pub struct Aim {
     pub beside: Beside,
     /// What is wanted.
     pub goal: Goal,
+    /// What shows how far the machine is from it.
+    pub least: Option<Least>,
+}
+
+/// A contender that does only what cannot be left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Least {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is compared with, if not with the same as the own contender.
+    pub beside: Option<Beside>,
 }
 
 /// What an own contender is compared with.
@@ -44,19 +55,39 @@ pub enum Goal {
 }
 
 impl Aim {
+    /// This goal.
+    pub(crate) const fn new(
+        work: &'static str,
+        own: &'static str,
+        beside: Beside,
+        goal: Goal,
+    ) -> Aim {
+        Aim { work, own, beside, goal, least: None }
+    }
+
     /// At most so much of the time of the fastest rival.
     pub(crate) const fn time(work: &'static str, own: &'static str, ratio: f64) -> Aim {
-        Aim { work, own, beside: Beside::Fastest(Side::Rival), goal: Goal::Time(ratio) }
+        Aim::new(work, own, Beside::Fastest(Side::Rival), Goal::Time(ratio))
     }
 
     /// At least so many times the decisions of the fastest rival.
     pub(crate) const fn throughput(work: &'static str, own: &'static str, ratio: f64) -> Aim {
-        Aim { work, own, beside: Beside::Fastest(Side::Rival), goal: Goal::Throughput(ratio) }
+        Aim::new(work, own, Beside::Fastest(Side::Rival), Goal::Throughput(ratio))
     }
 
     /// The same goal beside others.
     pub(crate) const fn beside(self, beside: Beside) -> Aim {
         Aim { beside, ..self }
+    }
+
+    /// Shown with what this contender takes beside the same.
+    pub(crate) const fn least(self, name: &'static str) -> Aim {
+        Aim { least: Some(Least { name, beside: None }), ..self }
+    }
+
+    /// Shown with what this contender takes beside its own kind.
+    pub(crate) const fn least_beside(self, name: &'static str, beside: Beside) -> Aim {
+        Aim { least: Some(Least { name, beside: Some(beside) }), ..self }
     }
 }
 

@@ -5,12 +5,12 @@ use crate::contender::Side;
 use crate::keys::KeyKind;
 use crate::peer::Peer;
 use crate::peers::{
-    self, Governor, Limitador, RateNetBucket, RateNetCounter, RateNetLog, Textbook,
+    self, FirstTouch, Governor, Limitador, RateNetBucket, RateNetCounter, RateNetLog, Textbook,
     TollgateBuckets, TollgateExact,
 };
 use crate::result::{Line, Outcome};
 use crate::rounds::Rounds;
-use crate::scene::{Aim, Beside, Goal};
+use crate::scene::{Aim, Beside};
 use crate::tasks::{Job, MAX_ON_CPU, MEAN};
 use std::io;
 
@@ -22,14 +22,15 @@ const COUNTER: &str = <RateNetCounter as Peer>::NAME;
 const LOG: &str = <RateNetLog as Peer>::NAME;
 const TEXTBOOK: &str = <Textbook as Peer>::NAME;
 const LIMITADOR: &str = <Limitador as Peer>::NAME;
+const TOUCH: &str = <FirstTouch as Peer>::NAME;
 
 /// New keys into an empty limiter: the mean, and the worst call.
 pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
-    let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, TEXTBOOK];
+    let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, TEXTBOOK, TOUCH];
     let rounds = Rounds::run(&names, size.rounds, &Job::Growth.arguments::<K>(size.new))?;
     let title = |what| format!("{what} of {} into an empty limiter", many(size.new as usize));
-    let mean = Aim::time("new keys: mean", OWN, 0.7);
-    let worst = Aim::time("new keys: worst call, on CPU", OWN, 0.02);
+    let mean = Aim::time("new keys: mean", OWN, 0.7).least(TOUCH);
+    let worst = Aim::time("new keys: worst call, on CPU", OWN, 0.02).least(TOUCH);
     Ok(vec![
         Outcome::new("new", title("the mean"), "ns", lines(&rounds, MEAN), &[mean]),
         Outcome::new("worst", title("the worst call"), "ns", lines(&rounds, MAX_ON_CPU), &[worst]),
@@ -41,12 +42,8 @@ pub(super) fn bytes<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, LOG, TEXTBOOK, LIMITADOR];
     let keys = size.million as u64;
     let rounds = Rounds::run(&names, 1, &Job::Resident.arguments::<K>(keys))?;
-    let less = |name| Aim {
-        work: "bytes per live key, 7 words",
-        own: OWN,
-        beside: Beside::Sum(name),
-        goal: Goal::Time(1.0),
-    };
+    let less =
+        |names| Aim::time("bytes per live key, 7 words", OWN, 1.0).beside(Beside::Sum(names));
     let title = format!("memory per key of {}", many(size.million));
     let aims = [less(&[GOVERNOR]), less(&[BUCKET])];
     Ok(vec![Outcome::new("bytes", title, "bytes", lines(&rounds, 0), &aims)])
@@ -65,6 +62,7 @@ fn side(name: &str) -> Side {
     let promises = peers::ALL.iter().find(|(other, _)| *other == name);
     match promises {
         _ if name.starts_with("tollgate") => Side::Own,
+        _ if name.starts_with("control") => Side::Floor,
         Some((_, promises)) if promises.per_key => Side::Rival,
         _ => Side::Sketch,
     }

@@ -54,13 +54,21 @@ pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scene {
         title: format!("{}, each as likely", many(keys)),
         contenders: stage.contenders,
         aims: vec![
-            Aim::time("many keys uniform, one-shot", "tollgate", 0.4),
-            Aim::time("many keys uniform, in a session", "tollgate, session", 0.15),
-            Aim::time("many keys uniform, own now", "tollgate, own now", 0.15),
-            Aim::time("many keys uniform, batches of 32", "tollgate, batches", 0.08),
-            Aim::time("many keys, coarse clock", "tollgate, coarse clock", 0.35).beside(coarse),
-            Aim::time("many keys, own now beside coarse", "tollgate, own now", 0.35).beside(coarse),
-            Aim::time("many keys, session beside coarse", "tollgate, session", 0.35).beside(coarse),
+            Aim::time("many keys uniform, one-shot", "tollgate", 0.4).least(bare::ONE_CALL),
+            Aim::time("many keys uniform, in a session", "tollgate, session", 0.15)
+                .least(bare::ALONE),
+            Aim::time("many keys uniform, own now", "tollgate, own now", 0.15).least(bare::PINNED),
+            Aim::time("many keys uniform, batches of 32", "tollgate, batches", 0.08)
+                .least(bare::BATCHES),
+            Aim::time("many keys, coarse clock", "tollgate, coarse clock", 0.35)
+                .beside(coarse)
+                .least(bare::PINNED),
+            Aim::time("many keys, own now beside coarse", "tollgate, own now", 0.35)
+                .beside(coarse)
+                .least(bare::PINNED),
+            Aim::time("many keys, session beside coarse", "tollgate, session", 0.35)
+                .beside(coarse)
+                .least(bare::ANSWER),
         ],
     }
 }
@@ -76,7 +84,9 @@ pub(super) fn zipf_million<K: KeyKind>(size: Size) -> Scene {
         name: "zipf",
         title: format!("{}, Zipf 0.99", many(keys)),
         contenders: stage.contenders,
-        aims: vec![Aim::time("many keys Zipf 0.99, one-shot", "tollgate", 0.4)],
+        aims: vec![
+            Aim::time("many keys Zipf 0.99, one-shot", "tollgate", 0.4).least(bare::CALLED_ANSWER),
+        ],
     }
 }
 
@@ -92,8 +102,9 @@ pub(super) fn ten_million<K: KeyKind>(size: Size) -> Scene {
         title: format!("{}, each as likely", many(keys)),
         contenders: stage.contenders,
         aims: vec![
-            Aim::time("the most keys uniform, one-shot", "tollgate", 0.35),
-            Aim::time("the most keys uniform, batches of 32", "tollgate, batches", 0.08),
+            Aim::time("the most keys uniform, one-shot", "tollgate", 0.35).least(bare::ONE_CALL),
+            Aim::time("the most keys uniform, batches of 32", "tollgate, batches", 0.08)
+                .least(bare::BATCHES),
         ],
     }
 }
