@@ -33,6 +33,8 @@ breakages! {
     HeadRelaxed,
     /// Ring: the head counts as it stands when the others are loaded, not as it was seen.
     HeadSeenTwice,
+    /// Ring: an offer takes the newest word for open, whatever its marks.
+    OfferMarked,
     /// Ring: the opening exchange is relaxed.
     OpenRelaxed,
     /// Ring: the next word is opened while the head is still unsealed.

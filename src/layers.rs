@@ -79,7 +79,7 @@ impl Context<'_> {
         mode: Mode,
         layers: &mut [Layer],
     ) -> Decision {
-        let repeats = self.ask_ahead(lines);
+        let repeats = self.prefetch_and_compare(lines);
         if mode != Mode::Check || repeats {
             return self.decide_in_order(lines, mode, repeats, layers);
         }
@@ -115,10 +115,10 @@ impl Context<'_> {
         }
     }
 
-    /// Asks for the memory of all lines before the first is looked at. Whether two of them are of the
-    /// same counter.
+    /// Asks for the memory of all lines before the first is looked at. Tells, on the way, whether any
+    /// two of them are of one counter.
     #[inline(always)]
-    fn ask_ahead(&self, lines: &[Option<Line<'_>>]) -> bool {
+    fn prefetch_and_compare(&self, lines: &[Option<Line<'_>>]) -> bool {
         // Most requests have each policy once, and that is seen soon.
         let (mut seen, mut again) = (0_u64, false);
         for line in all(lines) {
@@ -342,7 +342,7 @@ impl Context<'_> {
     }
 }
 
-/// All of them: none is missing before the last.
+/// All of them: nothing but `None` follows the first `None`.
 #[inline(always)]
 fn all<'a, 'g>(lines: &'a [Option<Line<'g>>]) -> impl Iterator<Item = &'a Line<'g>> + Clone {
     lines.iter().map_while(Option::as_ref)
@@ -353,7 +353,8 @@ fn all_mut<'a, 'g>(lines: &'a mut [Option<Line<'g>>]) -> impl Iterator<Item = &'
     lines.iter_mut().map_while(Option::as_mut)
 }
 
-/// Charges by the offers of all lines; the first that has none, or whose offer stands no more.
+/// Charges by the offers of all lines, which are of different counters. The place of the first that
+/// has no offer, or one that stands no more: those before it are charged.
 #[inline(always)]
 fn take_all(lines: &[Option<Line<'_>>]) -> Option<usize> {
     let takes = |line: &Option<Line<'_>>| {

@@ -88,8 +88,8 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// How many ticks a charge counts.
     fn window(spec: &Self::Spec) -> u64;
 
-    /// The charge that the cost has room for, or the denial; writes nothing. `None` if it takes
-    /// more than one look, at what others left half done or write just now.
+    /// The charge that the cost has room for, or the denial; writes nothing. `None` or `Moved` if it
+    /// takes more than one look, at what others left half done, moved, or write just now.
     ///
     /// Not in a loop: that would make ready for a second turn, which hardly any request takes.
     fn offer<'a>(

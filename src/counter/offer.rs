@@ -35,7 +35,7 @@ impl Offer<'_> {
             return false;
         }
         // Release: whoever acquires this word as the head sees all that this thread's sum rests on,
-        // the seal included. Pairs with the Acquire in `Ring::top`. Models: filled with
+        // the seal included. Pairs with the Acquire in `Ring::head`. Models: filled with
         // OpenRelaxed, denial_in_the_head with WriteRelaxed.
         let twin = if self.opens { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
         self.target.exchange(self.word, ordering(twin, Release))

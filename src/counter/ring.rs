@@ -80,7 +80,7 @@ impl<const R: usize> Ring<R> {
     }
 
     /// The place of the newest word. R1: those that are newer than the first one follow it, and the
-    /// newest is the last of them. While others write it may be any place, so `top` looks again.
+    /// newest is the last of them. While others write it may be any place, so `head` looks again.
     #[inline(always)]
     fn newest(&self) -> usize {
         let load = |place: usize| self.words[place].load(ordering(Breakage::HeadRelaxed, Acquire));
@@ -332,8 +332,9 @@ impl<const R: usize> Counter for Ring<R> {
     ) -> Result<Option<Offered<'a>>, Moved> {
         let early = self.early();
         let top = Top { head: self.head(), next: None };
-        // One look at both marks: a charge that goes the whole way tells them apart.
-        if top.head.word & (MOVED | SEALED) != 0 {
+        // One look at both marks: a charge that goes the whole way tells them apart. Models:
+        // cell_change and move_against_charge with OfferMarked.
+        if top.head.word & (MOVED | SEALED) != 0 && !broken(Breakage::OfferMarked) {
             cold_path();
             return Ok(None);
         }
@@ -456,7 +457,7 @@ impl<const R: usize> Counter for Ring<R> {
                 return 0;
             }
             // Release: no exchange can succeed after this, and whoever meets the mark sees the
-            // array that the word is moved for. Pairs with `top` and `change`. Models:
+            // array that the word is moved for. Pairs with `head` and `change`. Models:
             // move_against_charge with NoFreeze and FreezeRelaxed, move_against_seal with
             // FreezeHeadOnly.
             let word =
@@ -485,7 +486,7 @@ impl<const R: usize> Counter for Ring<R> {
             }
         };
         // Release: whoever finds the head finds the older words as well. Pairs with the Acquire in
-        // `top`. Models: two_movers with PublishHeadFirst and InstallRelaxed.
+        // `head`. Models: two_movers with PublishHeadFirst and InstallRelaxed.
         let release = ordering(Breakage::InstallRelaxed, Release);
         if broken(Breakage::PublishHeadFirst) {
             publish(0, release);

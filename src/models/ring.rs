@@ -2,6 +2,7 @@
 
 use super::{catches, caught_in_one, holds, holds_in_both};
 use crate::breakage::Breakage;
+use crate::counter::offer::Offer;
 use crate::counter::ring::{Ring, SHORT};
 use crate::counter::scale::Scale;
 use crate::counter::{Base, Counter, Moved, Request};
@@ -43,7 +44,12 @@ fn charge_at<const R: usize>(
     now: u64,
     cost: u64,
 ) -> Result<bool, Moved> {
-    let outcome = ring.charge(&scale_of::<R>(limit), base, &Request { now, cost, limit })?;
+    let (scale, request) = (scale_of::<R>(limit), Request { now, cost, limit });
+    // As a table does: by an offer, and the whole way if there is none or it stands no more.
+    let outcome = match ring.offer(&scale, base, &request) {
+        Ok(Some((outcome, offer))) if offer.is_none_or(Offer::take) => outcome,
+        _ => ring.charge(&scale, base, &request)?,
+    };
     if outcome.admitted {
         log.lock().unwrap().push((outcome.at, cost));
     }
@@ -133,6 +139,7 @@ fn cell_change() {
     let swapped = || race(4, &[(2, 1), (4, 1)], &[&[(5, 2)], &[(6, 2)]]);
     holds("cell_change, swapped", None, 20, swapped());
     catches("cell_change", None, Breakage::NoSeal, two());
+    catches("cell_change", None, Breakage::OfferMarked, two());
     let three = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)], &[(8, 2)]]);
     holds("cell_change of three", Some(1), 500, three());
     catches("cell_change of three", Some(2), Breakage::NoSeal, three());
@@ -538,6 +545,7 @@ fn move_against_charge() {
     let one = || move_race(&[(2, 1), (4, 1)], 1, &[(5, 1), (6, 1)]);
     holds("move_against_charge", Some(3), 50, one());
     catches("move_against_charge", Some(3), Breakage::NoFreeze, one());
+    catches("move_against_charge", Some(3), Breakage::OfferMarked, one());
     let sealing = || move_race(&[(2, 1), (4, 1)], 1, &[(6, 1), (7, 1)]);
     holds("move_against_seal", Some(3), 50, sealing());
     catches("move_against_seal", Some(3), Breakage::FreezeHeadOnly, sealing());

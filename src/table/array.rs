@@ -25,7 +25,7 @@ use super::zeroed::Zeroed;
 use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::{Base, Counter};
 use crate::retries::Retries;
-use crate::sync::{AtomicUsize, Ordering::*};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
 
 /// Slots of arrays below this stay in a cache that is reached while other instructions are carried out.
 const NEAR_BYTES: usize = 1 << 22;
@@ -64,6 +64,23 @@ pub(super) fn home(key: KeyId, groups: usize) -> usize {
 pub(super) fn preferred(key: KeyId) -> usize {
     // Bits that neither the home nor the tag is made of.
     ((key.number() >> 8) as usize).rem_euclid(GROUP)
+}
+
+/// A slot's id.
+#[inline(always)]
+fn seen(id: &AtomicU64) -> u64 {
+    // Acquire: whoever ends at a frozen place sees the array that took this one's place. Pairs with
+    // `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
+    id.load(ordering(Breakage::FindRelaxed, Acquire))
+}
+
+/// A slot's id, seen by a write that changes nothing. A page that is read before it is first written
+/// to is made twice by the system: one of zeros for all readers, then one of its own.
+#[inline(always)]
+fn written(id: &AtomicU64) -> u64 {
+    // Acquire: as in `seen`. Model: absent_against_move with FindRelaxed.
+    let acquire = ordering(Breakage::FindRelaxed, Acquire);
+    id.compare_exchange(EMPTY, EMPTY, acquire, acquire).unwrap_or_else(|id| id)
 }
 
 impl<C: Counter> Array<C> {
@@ -170,12 +187,23 @@ impl<C: Counter> Array<C> {
     /// Walks from the key's home to its slot or to the end of its chain.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
+        self.probe(key, seen)
+    }
+
+    /// As [`find`](Self::find), for whoever is about to claim the place where it ends.
+    pub(crate) fn find_to_claim(&self, key: KeyId) -> Found<'_, C> {
+        self.probe(key, written)
+    }
+
+    /// Looks by `see` at the slots of which no tag tells.
+    #[inline(always)]
+    fn probe(&self, key: KeyId, see: impl Fn(&AtomicU64) -> u64) -> Found<'_, C> {
         let (mut number, tag, first) = (self.home(key), Tag::of(key), preferred(key));
         let guesses = !self.is_near() || self.is_sparse();
         while let (Some(group), Some(slots)) =
             (self.tags.group(number, first), self.groups.get(number))
         {
-            let look = |place| Self::look(slots, number, place, key);
+            let look = |place| Self::look(slots, number, place, key, seen);
             // Told by a branch, the place is guessed before the tags are there.
             if guesses
                 && group.begins_with(tag)
@@ -186,6 +214,7 @@ impl<C: Counter> Array<C> {
             if let Some(found) = group.told(tag).find_map(look) {
                 return found;
             }
+            let look = |place| Self::look(slots, number, place, key, &see);
             if let Some(found) = group.untold().find_map(look) {
                 return found;
             }
@@ -208,11 +237,10 @@ impl<C: Counter> Array<C> {
         number: usize,
         place: usize,
         key: KeyId,
+        see: impl Fn(&AtomicU64) -> u64,
     ) -> Option<Found<'_, C>> {
         let slot = group.get(place)?;
-        // Acquire: whoever ends at a frozen place sees the array that took this one's place. Pairs
-        // with `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
-        match slot.id.load(ordering(Breakage::FindRelaxed, Acquire)) {
+        match see(&slot.id) {
             id if id == key.number() => Some(Found::Slot(slot)),
             EMPTY => Some(Found::Empty(number * GROUP + place)),
             FROZEN => Some(Found::Frozen),
@@ -222,7 +250,7 @@ impl<C: Counter> Array<C> {
 
     /// The key's slot, claimed now if it was absent; `None` if the array is being left already.
     pub(crate) fn find_or_claim(&self, key: KeyId) -> Option<&Slot<C>> {
-        self.claim(key, self.find(key))
+        self.claim(key, self.find_to_claim(key))
     }
 
     /// As [`find_or_claim`](Self::find_or_claim) where a probe has ended already, however long ago.

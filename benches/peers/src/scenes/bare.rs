@@ -1,5 +1,6 @@
 //! What any table must do for a decision, and nothing else: a line for each key that holds its hash and
-//! a count, which one exchange changes. With what a call does besides, it is what a limiter could be.
+//! a count, or the buckets of a window, which one exchange changes. With what a call does besides, it
+//! is what a limiter could be.
 
 use super::lines;
 use super::window::{Window, Words};
@@ -30,24 +31,30 @@ pub(super) const ONE_CALL: &str = "bare table, a pin and a clock";
 /// All hashes, then all lines, then all exchanges.
 pub(super) const BATCHES: &str = "bare table, batches";
 
-/// What a window of seven buckets takes as well, at a time that moves on as an own one does,
+/// Those that count, in whatever order.
+const COUNTS: &[&str] = &[ALONE, PINNED, ONE_CALL, BATCHES];
+
+/// A window of seven buckets in place of the count, at a time that moves on by itself,
 pub(super) const WINDOW: &str = "bare table, a window";
-/// with an answer for the caller,
+/// an answer for the caller,
 pub(super) const ANSWER: &str = "bare table, a window, an answer";
 /// a pin for each key,
 pub(super) const PINNED_ANSWER: &str = "bare table, a window, an answer, a pin";
-/// and a reading of the clock.
+/// and, as one call does, a reading of the clock, before which the key's line is asked for.
 pub(super) const CALLED_ANSWER: &str = "bare table, a window, an answer, a pin and a clock";
 
 /// The ways of this name to ask a bare table for the keys of this stage. Each thread has a table of
 /// its own.
 pub(super) fn contenders<K: KeyKind>(stage: &Stage<K>, names: &[&str]) -> Vec<Contender> {
-    let table = |_| Arc::new(Table::of(&stage.fill));
-    let tables: Vec<_> = stage.tours.iter().map(table).collect();
+    let table = |_: &Tour<K>| Arc::new(Table::of(&stage.fill));
+    let shared: Vec<_> = stage.tours.iter().map(table).collect();
     let contender = |name: &&str| {
-        let threads = tables.iter().zip(&stage.tours);
-        let works = threads.map(|(table, tour)| table.clone().work(name, stage, tour.clone()));
-        Contender::new(name, Side::Floor, stage.answers, works.collect())
+        let threads = stage.tours.iter().zip(&shared).map(|(tour, shared)| {
+            // Windows have their times, and so a table for each.
+            let table = if COUNTS.contains(name) { shared.clone() } else { table(tour) };
+            table.work(name, stage, tour.clone())
+        });
+        Contender::new(name, Side::Floor, stage.answers, threads.collect())
     };
     names.iter().map(contender).collect()
 }
@@ -105,7 +112,7 @@ fn three<K: KeyKind>(
     })
 }
 
-/// A line a key: its hash and a count.
+/// A line a key: its hash, and a count or a window.
 #[derive(Debug)]
 struct Table {
     /// Of one thread at a time, which has it for a turn.
@@ -145,7 +152,7 @@ impl Table {
         }
     }
 
-    /// A window for each key, used as those of this stage are, and the time of that.
+    /// A window for each key, as used as those of this stage are, and the time of that.
     fn window<K: KeyKind>(&self, stage: &Stage<K>) -> (Window, u64) {
         let window = Window::new(stage.setting.limit, stage.setting.window);
         let now = window.start();

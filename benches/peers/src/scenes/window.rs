@@ -1,14 +1,14 @@
 //! The least that a window of seven buckets does for a decision. It is enough for one thread which
 //! nobody disturbs: there are no marks, no moves and no second looks.
 
-use std::hint::black_box;
+use std::hint::{black_box, cold_path};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::Duration;
 
 /// The buckets of a key.
 pub(super) type Words = [AtomicU64; 7];
 
-/// So many charges of one bucket can be told.
+/// Where a word's time begins, and its count ends.
 const TIME_SHIFT: u32 = 27;
 const COUNT: u64 = (1 << TIME_SHIFT) - 1;
 /// Times are told in units of 2^12 ns: six days of them.
@@ -16,12 +16,13 @@ const UNIT_BITS: u32 = 12;
 /// Buckets a window is divided into; the ring has one more.
 const BUCKETS: u64 = 6;
 
-/// The measures of a window, in units.
+/// The measures of a window. It may be too short by what is cut off to the unit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     limit: u64,
+    /// In units.
     window: u64,
-    /// Every bucket begins at a multiple of this power of two.
+    /// Every bucket begins at a multiple of 2 to this power, in units.
     span_bits: u32,
 }
 
@@ -36,11 +37,8 @@ pub(super) struct Answer {
     pub(super) reset_after: u64,
 }
 
-/// What is written if nobody is faster: the place, what was there, and what will be.
-type Write = (usize, u64, u64);
-
 impl Window {
-    /// As long as this, or up to twice as long.
+    /// About as long as this, or up to twice as long.
     pub(super) fn new(limit: u32, window: Duration) -> Self {
         let units = (window.as_nanos() as u64) >> UNIT_BITS;
         let span = units.div_ceil(BUCKETS).next_power_of_two();
@@ -62,10 +60,8 @@ impl Window {
     #[inline(always)]
     pub(super) fn allows(&self, words: &Words, now_ns: u64) -> bool {
         let now = now_ns >> UNIT_BITS;
-        match self.look(words, now) {
-            (used, write) if used <= self.limit => make(words, write),
-            _ => false,
-        }
+        let newest = newest(words);
+        self.used(words, newest, now) < self.limit && self.charge(words, newest, now)
     }
 
     /// The same, and tells it all.
@@ -73,31 +69,46 @@ impl Window {
     #[inline(never)]
     pub(super) fn answers(&self, words: &Words, now_ns: u64) -> Answer {
         let now = now_ns >> UNIT_BITS;
-        let (used, write) = self.look(words, now);
-        if used > self.limit {
-            return self.denial(words, now);
+        let newest = newest(words);
+        let used = self.used(words, newest, now);
+        if used >= self.limit {
+            return self.denial(words, newest, now);
         }
-        let (allowed, remaining) = (make(words, write), self.limit - used);
-        let (limit, reset_after) = (self.limit, self.window << UNIT_BITS);
-        Answer { allowed, limit, remaining, retry_after: None, reset_after }
+        Answer {
+            allowed: self.charge(words, newest, now),
+            limit: self.limit,
+            remaining: self.limit - used - 1,
+            retry_after: None,
+            reset_after: self.window << UNIT_BITS,
+        }
     }
 
-    /// What is used with one unit more, and what writes that.
+    /// The sum of what is live.
     #[inline(always)]
-    fn look(&self, words: &Words, now: u64) -> (u64, Write) {
-        let newest = newest(words);
-        let head = words[newest].load(Acquire);
+    fn used(&self, words: &Words, newest: usize, now: u64) -> u64 {
         let least = self.least(now);
         let count = |word| if word >= least { word & COUNT } else { 0 };
-        let used: u64 = words.iter().map(|word| count(word.load(Relaxed))).sum();
-        let time = now << TIME_SHIFT;
-        let write = if head >> (TIME_SHIFT + self.span_bits) == now >> self.span_bits {
+        let before = if newest == 0 { words.len() - 1 } else { newest - 1 };
+        if words[before].load(Relaxed) < least {
+            // The others are older still.
+            cold_path();
+            return count(words[newest].load(Relaxed));
+        }
+        words.iter().map(|word| count(word.load(Relaxed))).sum()
+    }
+
+    /// One unit more in the bucket of this time.
+    #[inline(always)]
+    fn charge(&self, words: &Words, newest: usize, now: u64) -> bool {
+        let (time, head) = (now << TIME_SHIFT, words[newest].load(Acquire));
+        let (place, old, new) = if head >> (TIME_SHIFT + self.span_bits) == now >> self.span_bits {
             (newest, head, (time | (head & COUNT)) + 1)
         } else {
+            cold_path();
             let next = if newest + 1 == words.len() { 0 } else { newest + 1 };
             (next, words[next].load(Relaxed), time | 1)
         };
-        (used + 1, write)
+        words[place].compare_exchange(old, new, Release, Relaxed).is_ok()
     }
 
     /// The word that is as old as any live one can be.
@@ -108,8 +119,8 @@ impl Window {
 
     /// From the newest bucket back to the one that must expire before there is room.
     #[inline(always)]
-    fn denial(&self, words: &Words, now: u64) -> Answer {
-        let (newest, least) = (newest(words), self.least(now));
+    fn denial(&self, words: &Words, newest: usize, now: u64) -> Answer {
+        let least = self.least(now);
         let (newer, older) = words.split_at(newest + 1);
         let (mut used, mut blocker) = (0, 0);
         for word in newer.iter().rev().chain(older.iter().rev()) {
@@ -140,18 +151,13 @@ fn newest(words: &Words) -> usize {
     let first = words[0].load(Acquire);
     let mut newest = 0;
     for step in [4, 2, 1] {
-        if let Some(word) = words.get(newest + step)
-            && word.load(Acquire) > first
-        {
-            newest += step;
+        match words.get(newest + step) {
+            Some(word) if word.load(Acquire) > first => newest += step,
+            // A branch, which is guessed: a select would wait for the load before.
+            _ => cold_path(),
         }
     }
     newest
-}
-
-#[inline(always)]
-fn make(words: &Words, (place, old, new): Write) -> bool {
-    words[place].compare_exchange(old, new, Release, Relaxed).is_ok()
 }
 
 #[cfg(test)]
