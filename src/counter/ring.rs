@@ -74,7 +74,7 @@ impl<const R: usize> Ring<R> {
     fn next(&self, place: usize) -> Result<Seen, Moved> {
         // Relaxed: ordered behind the Acquire of the head, like all others. And the search for the
         // head loads this word with Acquire as well, so who goes round for a MOVED one does not go
-        // round for nothing: `top`.
+        // round for nothing: `newest`.
         let next = self.see(if place + 1 == R { 0 } else { place + 1 }, Relaxed);
         if next.word & MOVED != 0 { Err(Moved) } else { Ok(next) }
     }

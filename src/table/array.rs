@@ -190,7 +190,7 @@ impl<C: Counter> Array<C> {
         self.probe(key, seen)
     }
 
-    /// As [`find`](Self::find), for whoever is about to claim the place where it ends.
+    /// As [`find`](Self::find), for whoever is about to claim the place where it ends in a new array.
     pub(crate) fn find_to_claim(&self, key: KeyId) -> Found<'_, C> {
         self.probe(key, written)
     }

@@ -95,6 +95,7 @@ impl<C: Counter> Generations<C> {
         self.hint.follow(&current.array);
         if let Some(previous) = current.previous(guard) {
             let step = self.step(previous, current, now);
+            // While an array is new, most places were never touched. Later a refusal would write.
             let found = current.array.find_to_claim(key);
             if !matches!(found, Found::Slot(slot) if slot.counter.is_open()) {
                 step.resolve(key);
@@ -112,7 +113,7 @@ impl<C: Counter> Generations<C> {
                 return Err(NoPlace::Outlived);
             }
         }
-        let found = current.array.find_to_claim(key);
+        let found = current.array.find(key);
         match found {
             Found::Slot(slot) => return Ok(Some(slot)),
             Found::Frozen => return Ok(None),
