@@ -213,6 +213,8 @@ mod tests {
                 prop_assert_eq!(live.count(word), if time >= oldest { format.count(word) } else { 0 });
                 prop_assert!(!live.has(flags));
                 prop_assert!(!Live::from(format.max_time() + oldest, format).has(word));
+            let last = format.max_time();
+            prop_assert!(Live::from(last, format).has(format.pack(last, count)));
             }
         }
 
