@@ -3,6 +3,7 @@
 //! Everything here speaks in ticks: units of the policy's own time, a scale of nanoseconds for a
 //! [`ring`](ring::Ring) and the number of the period for a [`quota`](quota::Quota).
 
+mod filled;
 pub(crate) mod offer;
 pub(crate) mod quota;
 mod reciprocal;

@@ -19,6 +19,7 @@
 //! Lock-free: an exchange fails only when another one succeeded. A thread that dies between sealing
 //! and opening leaves a sealed head, behind which anyone opens the next word.
 
+use super::filled::Filled;
 use super::offer::{Offer, Offered, Place};
 use super::scale::Scale;
 use super::snapshot::Snapshot;
@@ -495,34 +496,6 @@ impl<const R: usize> Counter for Ring<R> {
         // head.
         (1..R).for_each(|place| publish(place, Relaxed));
         publish(0, release);
-    }
-}
-
-/// Words of a window, from the newest on.
-#[derive(Clone, Copy, Default)]
-struct Filled {
-    used: u64,
-    /// The newest word that counts for anything, or 0.
-    newest: u64,
-    /// The word with which there is no room any more, or 0.
-    blocker: u64,
-}
-
-impl Filled {
-    #[inline(always)]
-    fn with(self, count: u64, word: u64, room: u64) -> Self {
-        let used = self.used + count;
-        let Filled { mut newest, mut blocker, .. } = self;
-        // Each once in a walk.
-        if newest == 0 && count > 0 {
-            cold_path();
-            newest = word;
-        }
-        if blocker == 0 && used > room {
-            cold_path();
-            blocker = word;
-        }
-        Filled { used, newest, blocker }
     }
 }
 
