@@ -35,7 +35,7 @@ pub struct Shown {
     pub ratio: f64,
     /// Whether that is what was wanted.
     pub met: bool,
-    /// The ratio of the least that can be done.
+    /// The ratio of the contender that does little else.
     pub least: Option<f64>,
 }
 

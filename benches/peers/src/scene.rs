@@ -27,7 +27,7 @@ pub struct Aim {
     pub least: Option<Least>,
 }
 
-/// A contender that does only what cannot be left out.
+/// A contender that does little else than the work itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Least {
     /// Its name.

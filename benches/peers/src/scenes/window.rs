@@ -1,4 +1,4 @@
-//! The least that a window of seven buckets does for a decision. It is enough for one thread which
+//! Little more than a window of seven buckets must do for a decision. It is enough for one thread which
 //! nobody disturbs: there are no marks, no moves and no second looks.
 
 use std::hint::{black_box, cold_path};
