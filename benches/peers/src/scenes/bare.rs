@@ -3,7 +3,8 @@
 //! is what a limiter could be.
 
 use super::lines;
-use super::window::{Window, Words};
+use super::places::{DENSE, Places, WIDE, Words, settled};
+use super::window::Window;
 use crate::contender::{Answers, Contender, Side, Work};
 use crate::keys::KeyKind;
 use crate::scene::Stage;
@@ -11,77 +12,122 @@ use crate::tour::Tour;
 use crate::ways::{BATCH, STEP_NS};
 use memmap2::MmapMut;
 use std::hint::black_box;
-use std::ops::DerefMut;
-use std::sync::atomic::{AtomicU64, Ordering::*};
-use std::sync::{Arc, Mutex, PoisonError};
-use zerocopy::FromBytes;
+use std::sync::atomic::Ordering::*;
 
-const WORDS_PER_LINE: usize = 8;
-/// Lines behind the last home, so that a probe has an end.
-const SPILL: usize = 1024;
 /// Instructions of one of the steps below: two for each of its four numbers.
 pub(super) const PER_STEP: usize = 8;
 
-/// A hash, a line and an exchange for each key.
-pub(super) const ALONE: &str = "bare table";
-/// A pin for each key as well.
-pub(super) const PINNED: &str = "bare table, a pin";
-/// A reading of the clock for each key as well: what one call does.
-pub(super) const ONE_CALL: &str = "bare table, a pin and a clock";
-/// All hashes, then all lines, then all exchanges.
-pub(super) const BATCHES: &str = "bare table, batches";
+/// A way to ask a bare table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bare {
+    pub(super) name: &'static str,
+    layout: bool,
+    does: Does,
+    with: With,
+}
 
-/// Those that count, in whatever order.
-const COUNTS: &[&str] = &[ALONE, PINNED, ONE_CALL, BATCHES];
+/// What is done with a key's words, by one exchange.
+#[derive(Clone, Copy, Debug)]
+enum Does {
+    /// A count goes up.
+    Count,
+    /// One unit is charged to a window of seven buckets.
+    Window,
+    /// The same, and the caller is told all.
+    Answer,
+}
 
-/// A window of seven buckets in place of the count, at a time that moves on by itself,
-pub(super) const WINDOW: &str = "bare table, a window";
-/// an answer for the caller,
-pub(super) const ANSWER: &str = "bare table, a window, an answer";
-/// a pin for each key,
-pub(super) const PINNED_ANSWER: &str = "bare table, a window, an answer, a pin";
-/// and, as one call does, a reading of the clock, before which the key's line is asked for.
-pub(super) const CALLED_ANSWER: &str = "bare table, a window, an answer, a pin and a clock";
+/// What is done besides.
+#[derive(Clone, Copy, Debug)]
+enum With {
+    /// Only the key's hash and its line.
+    Nothing,
+    /// A pin for each key.
+    Pin,
+    /// A pin and a reading of the clock for each key, before which its line is asked for: one call.
+    Call,
+    /// All hashes of a batch, then all lines, then all the rest.
+    Batches,
+}
 
-/// The ways of this name to ask a bare table for the keys of this stage. Each thread has a table of
-/// its own.
-pub(super) fn contenders<K: KeyKind>(stage: &Stage<K>, names: &[&str]) -> Vec<Contender> {
-    let table = |_: &Tour<K>| Arc::new(Table::of(&stage.fill));
-    let shared: Vec<_> = stage.tours.iter().map(table).collect();
-    let contender = |name: &&str| {
-        let threads = stage.tours.iter().zip(&shared).map(|(tour, shared)| {
-            // Windows have their times, and so a table for each.
-            let table = if COUNTS.contains(name) { shared.clone() } else { table(tour) };
-            table.work(name, stage, tour.clone())
-        });
-        Contender::new(name, Side::Floor, stage.answers, threads.collect())
-    };
-    names.iter().map(contender).collect()
+impl Bare {
+    const fn wide(name: &'static str, does: Does, with: With) -> Self {
+        Bare { name, layout: WIDE, does, with }
+    }
+
+    const fn dense(name: &'static str, does: Does, with: With) -> Self {
+        Bare { name, layout: DENSE, does, with }
+    }
+
+    pub(super) const ALONE: Bare = Bare::wide("bare table", Does::Count, With::Nothing);
+    pub(super) const PINNED: Bare = Bare::wide("bare table, a pin", Does::Count, With::Pin);
+    pub(super) const CALLED: Bare =
+        Bare::wide("bare table, a pin and a clock", Does::Count, With::Call);
+    pub(super) const BATCHES: Bare = Bare::wide("bare table, batches", Does::Count, With::Batches);
+    pub(super) const WINDOW: Bare = Bare::wide("bare table, a window", Does::Window, With::Nothing);
+    pub(super) const ANSWER: Bare =
+        Bare::wide("bare table, a window, an answer", Does::Answer, With::Nothing);
+    pub(super) const PINNED_ANSWER: Bare =
+        Bare::wide("bare table, a window, an answer, a pin", Does::Answer, With::Pin);
+    pub(super) const CALLED_ANSWER: Bare =
+        Bare::wide("bare table, a window, an answer, a pin and a clock", Does::Answer, With::Call);
+
+    pub(super) const DENSE: Bare = Bare::dense("dense table", Does::Count, With::Nothing);
+    pub(super) const DENSE_PINNED: Bare = Bare::dense("dense table, a pin", Does::Count, With::Pin);
+    pub(super) const DENSE_CALLED: Bare =
+        Bare::dense("dense table, a pin and a clock", Does::Count, With::Call);
+    pub(super) const DENSE_BATCHES: Bare =
+        Bare::dense("dense table, batches", Does::Count, With::Batches);
+    pub(super) const DENSE_ANSWER: Bare =
+        Bare::dense("dense table, a window, an answer", Does::Answer, With::Nothing);
+    pub(super) const DENSE_PINNED_ANSWER: Bare =
+        Bare::dense("dense table, a window, an answer, a pin", Does::Answer, With::Pin);
+    pub(super) const DENSE_CALLED_ANSWER: Bare = Bare::dense(
+        "dense table, a window, an answer, a pin and a clock",
+        Does::Answer,
+        With::Call,
+    );
+    pub(super) const DENSE_ANSWER_BATCHES: Bare =
+        Bare::dense("dense table, a window, an answer, batches", Does::Answer, With::Batches);
+
+    /// On a table of its own for each thread, for the keys of this stage.
+    pub(super) fn contender<K: KeyKind>(&self, stage: &Stage<K>) -> Contender {
+        let work = |tour: &Tour<K>| match self.layout {
+            WIDE => Table::<WIDE>::of(&stage.fill).does(self, stage, tour.clone()),
+            DENSE => Table::<DENSE>::of(&stage.fill).does(self, stage, tour.clone()),
+        };
+        let threads = stage.tours.iter().map(work).collect();
+        Contender::new(self.name, Side::Floor, stage.answers, threads)
+    }
 }
 
 /// With so many steps more for each key, which wait for its line.
 pub(super) fn with_steps<K: KeyKind, const STEPS: usize>(stage: &Stage<K>) -> Contender {
-    let (table, tour) = (Arc::new(Table::of(&stage.fill)), stage.tours[0].clone());
-    let step = black_box(1);
-    let work = table.each(tour, move |lines, hash| lines.raise::<STEPS>(hash, step));
+    let (table, step) = (Table::<WIDE>::of(&stage.fill), black_box(1));
+    let work = table
+        .each(stage.tours[0].clone(), move |places, hash| raise::<STEPS>(places.words(hash), step));
     floor(&format!("and {} instructions", STEPS * PER_STEP), work)
 }
 
 /// A bare table for each of three layers: one call, which asks for all three lines before it reads the
 /// clock, and three.
 pub(super) fn layers<K: KeyKind>(fill: &[K], tour: &Tour<K>, names: [&str; 2]) -> Vec<Contender> {
-    let tables = Arc::new([(); 3].map(|()| Table::of(fill)));
+    let tables = || [(); 3].map(|()| Table::<WIDE>::of(fill));
     let works = [
-        three(tables.clone(), tour.clone(), |clock, lines, hashes| {
-            let all = || lines.iter().zip(hashes);
-            all().for_each(|(lines, hash)| lines.ask_for(hash));
+        three(tables(), tour.clone(), |clock, layers, hashes| {
+            let all = || layers.iter().zip(hashes);
+            all().for_each(|(places, hash)| places.ask_for(hash));
             black_box(clock.raw());
             let _pinned = crossbeam_epoch::pin();
-            all().fold(true, |all, (lines, hash)| all & lines.raise::<0>(hash, 1))
+            all().fold(true, |all, (places, hash)| all & raise::<0>(places.words(hash), 1))
         }),
-        three(tables, tour.clone(), |clock, lines, hashes| {
-            let all = lines.iter().zip(hashes);
-            all.fold(true, |all, (lines, hash)| all & lines.called(clock, hash))
+        three(tables(), tour.clone(), |clock, layers, hashes| {
+            layers.iter().zip(hashes).fold(true, |all, (places, hash)| {
+                places.ask_for(hash);
+                black_box(clock.raw());
+                let _pinned = crossbeam_epoch::pin();
+                all & raise::<0>(places.words(hash), 1)
+            })
         }),
     ];
     names.iter().zip(works).map(|(name, work)| floor(name, work)).collect()
@@ -93,19 +139,19 @@ fn floor(name: &str, work: Work) -> Contender {
 
 /// The tour, each key by this in all three tables.
 fn three<K: KeyKind>(
-    tables: Arc<[Table; 3]>,
+    mut tables: [Table<WIDE>; 3],
     mut tour: Tour<K>,
-    raise: impl Fn(&quanta::Clock, &[Lines<'_>; 3], [u64; 3]) -> bool + Send + 'static,
+    raise: impl Fn(&quanta::Clock, &[Places<'_, WIDE>; 3], [u64; 3]) -> bool + Send + 'static,
 ) -> Work {
     let clock = quanta::Clock::new();
     Box::new(move |count| {
-        let mut blocks = tables.each_ref().map(Table::block);
-        let lines = blocks.each_mut().map(|block| Lines::of(block));
+        let hashers = tables.each_ref().map(|table| table.hasher.clone());
+        let layers = tables.each_mut().map(Table::places);
         let mut raised = 0;
         tour.visit(count, |keys| {
             for key in keys {
-                let hashes = tables.each_ref().map(|table| table.hash(key));
-                raised += usize::from(raise(&clock, &lines, hashes));
+                let hashes = hashers.each_ref().map(|hasher| hash(hasher, key));
+                raised += usize::from(raise(&clock, &layers, hashes));
             }
         });
         raised
@@ -114,193 +160,146 @@ fn three<K: KeyKind>(
 
 /// A line a key: its hash, and a count or a window.
 #[derive(Debug)]
-struct Table {
-    /// Of one thread at a time, which has it for a turn.
-    block: Mutex<MmapMut>,
+struct Table<const LAYOUT: bool> {
+    blocks: [MmapMut; 2],
     hasher: ahash::RandomState,
 }
 
-impl Table {
-    fn of<K: KeyKind>(keys: &[K]) -> Table {
-        let lines = 2 * keys.len() + SPILL;
-        let block = lines::block(lines * WORDS_PER_LINE * size_of::<u64>(), true, 0);
+impl<const LAYOUT: bool> Table<LAYOUT> {
+    fn of<K: KeyKind>(keys: &[K]) -> Self {
+        let bytes = Places::<LAYOUT>::bytes(keys.len());
+        let blocks = bytes.map(|bytes| lines::block(bytes, true, 0));
         let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
-        let table = Table { block: Mutex::new(block), hasher };
-        for key in keys {
-            Lines::of(&mut table.block()).raise::<0>(table.hash(key), 1);
-        }
+        let mut table = Table { blocks, hasher: hasher.clone() };
+        let places = table.places();
+        keys.iter().for_each(|key| _ = places.words(hash(&hasher, key)));
         table
     }
 
-    fn work<K: KeyKind>(self: Arc<Self>, name: &str, stage: &Stage<K>, tour: Tour<K>) -> Work {
-        match name {
-            ALONE => self.each(tour, |lines, hash| lines.raise::<0>(hash, 1)),
-            PINNED => self.each(tour, |lines, hash| {
-                let _pinned = crossbeam_epoch::pin();
-                lines.raise::<0>(hash, 1)
-            }),
-            ONE_CALL => self.calls(tour),
-            BATCHES => self.batches(tour),
-            WINDOW => self.windows(stage, tour, Window::allows),
-            ANSWER => self.windows(stage, tour, told),
-            PINNED_ANSWER => self.windows(stage, tour, |window, words, now| {
-                let _pinned = crossbeam_epoch::pin();
-                told(window, words, now)
-            }),
-            CALLED_ANSWER => self.called_windows(stage, tour),
-            _ => unreachable!("no way to ask a bare table: {name}"),
-        }
+    fn places(&mut self) -> Places<'_, LAYOUT> {
+        Places::of(self.blocks.each_mut().map(|block| &mut block[..]))
     }
 
-    /// A window for each key, as used as those of this stage are, and the time of that.
-    fn window<K: KeyKind>(&self, stage: &Stage<K>) -> (Window, u64) {
+    fn does<K: KeyKind>(mut self, way: &Bare, stage: &Stage<K>, tour: Tour<K>) -> Work {
         let window = Window::new(stage.setting.limit, stage.setting.window);
         let now = window.start();
-        let mut block = self.block();
-        let lines = Lines::of(&mut block);
-        for key in (0..stage.times).flat_map(|_| &stage.fill) {
-            window.allows(lines.words(self.hash(key)), now);
+        match way.does {
+            Does::Count => self.with(way.with, tour, now, |words, _| raise::<0>(words, 1)),
+            Does::Window => {
+                self.fill(stage, &window);
+                self.with(way.with, tour, now, move |words, now| window.allows(words, now))
+            }
+            Does::Answer => {
+                self.fill(stage, &window);
+                self.with(way.with, tour, now, move |words, now| {
+                    black_box(&window.answers(words, now)).allowed
+                })
+            }
         }
-        (window, now)
     }
 
-    fn block(&self) -> impl DerefMut<Target = MmapMut> {
-        self.block.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Windows that are as used as those of this stage are.
+    fn fill<K: KeyKind>(&mut self, stage: &Stage<K>, window: &Window) {
+        let hasher = self.hasher.clone();
+        let places = self.places();
+        for key in (0..stage.times).flat_map(|_| &stage.fill) {
+            window.allows(places.words(hash(&hasher, key)), window.start());
+        }
     }
 
-    #[inline(always)]
-    fn hash<K: KeyKind>(&self, key: &K) -> u64 {
-        self.hasher.hash_one(key.borrowed()) | 1
+    /// The tour from this time on: the clock's, or one that moves on by itself.
+    fn with<K: KeyKind>(
+        self,
+        with: With,
+        tour: Tour<K>,
+        start: u64,
+        decide: impl Fn(&Words, u64) -> bool + Send + 'static,
+    ) -> Work {
+        let mut now = start;
+        match with {
+            With::Nothing => self.each(tour, move |places, hash| {
+                now += STEP_NS;
+                decide(places.words(hash), now)
+            }),
+            With::Pin => self.each(tour, move |places, hash| {
+                now += STEP_NS;
+                let _pinned = crossbeam_epoch::pin();
+                decide(places.words(hash), now)
+            }),
+            With::Call => {
+                let clock = quanta::Clock::new();
+                let first = clock.raw();
+                self.each(tour, move |places, hash| {
+                    places.ask_for(hash);
+                    let now = start + clock.delta_as_nanos(first, clock.raw());
+                    let _pinned = crossbeam_epoch::pin();
+                    decide(places.words(hash), now)
+                })
+            }
+            With::Batches => self.batches(tour, start, decide),
+        }
     }
 
     /// The tour, each key by this.
     fn each<K: KeyKind>(
-        self: Arc<Self>,
+        mut self,
         mut tour: Tour<K>,
-        mut raise: impl FnMut(&Lines<'_>, u64) -> bool + Send + 'static,
+        mut decide: impl FnMut(&Places<'_, LAYOUT>, u64) -> bool + Send + 'static,
     ) -> Work {
+        let hasher = self.hasher.clone();
         Box::new(move |count| {
-            let mut block = self.block();
-            let lines = Lines::of(&mut block);
-            let mut raised = 0;
+            let places = self.places();
+            let mut decided = 0;
             tour.visit(count, |keys| {
                 for key in keys {
-                    raised += usize::from(raise(&lines, self.hash(key)));
+                    decided += usize::from(decide(&places, hash(&hasher, key)));
                 }
             });
-            raised
+            decided
         })
     }
 
-    fn calls<K: KeyKind>(self: Arc<Self>, tour: Tour<K>) -> Work {
-        let clock = quanta::Clock::new();
-        self.each(tour, move |lines, hash| lines.called(&clock, hash))
-    }
-
-    /// At a time that moves on by itself.
-    fn windows<K: KeyKind>(
-        self: Arc<Self>,
-        stage: &Stage<K>,
-        tour: Tour<K>,
-        decide: impl Fn(&Window, &Words, u64) -> bool + Send + 'static,
+    fn batches<K: KeyKind>(
+        mut self,
+        mut tour: Tour<K>,
+        mut now: u64,
+        decide: impl Fn(&Words, u64) -> bool + Send + 'static,
     ) -> Work {
-        let (window, mut now) = self.window(stage);
-        self.each(tour, move |lines, hash| {
-            now += STEP_NS;
-            decide(&window, lines.words(hash), now)
-        })
-    }
-
-    /// At the clock's time.
-    fn called_windows<K: KeyKind>(self: Arc<Self>, stage: &Stage<K>, tour: Tour<K>) -> Work {
-        let (window, start) = self.window(stage);
-        let clock = quanta::Clock::new();
-        let first = clock.raw();
-        self.each(tour, move |lines, hash| {
-            lines.ask_for(hash);
-            let now = start + clock.delta_as_nanos(first, clock.raw());
-            let _pinned = crossbeam_epoch::pin();
-            told(&window, lines.words(hash), now)
-        })
-    }
-
-    fn batches<K: KeyKind>(self: Arc<Self>, mut tour: Tour<K>) -> Work {
+        let hasher = self.hasher.clone();
         Box::new(move |count| {
-            let mut block = self.block();
-            let lines = Lines::of(&mut block);
-            let mut raised = 0;
+            let places = self.places();
+            let mut decided = 0;
             tour.visit(count, |keys| {
                 for batch in keys.chunks(BATCH) {
                     let mut hashes = [0; BATCH];
-                    for (hash, key) in hashes.iter_mut().zip(batch) {
-                        *hash = self.hash(key);
-                        lines.ask_for(*hash);
+                    let hashes = &mut hashes[..batch.len()];
+                    for (hashed, key) in hashes.iter_mut().zip(batch) {
+                        *hashed = hash(&hasher, key);
+                        places.ask_early(*hashed);
                     }
-                    for hash in &hashes[..batch.len()] {
-                        raised += usize::from(lines.raise::<0>(*hash, 1));
+                    hashes.iter().for_each(|hash| places.ask_late(*hash));
+                    for hash in hashes {
+                        now += STEP_NS;
+                        decided += usize::from(decide(places.words(*hash), now));
                     }
                 }
             });
-            raised
+            decided
         })
     }
 }
 
 #[inline(always)]
-fn told(window: &Window, words: &Words, now: u64) -> bool {
-    black_box(&window.answers(words, now)).allowed
+fn hash<K: KeyKind>(hasher: &ahash::RandomState, key: &K) -> u64 {
+    settled(hasher.hash_one(key.borrowed()))
 }
 
-struct Lines<'a>(&'a [[AtomicU64; WORDS_PER_LINE]]);
-
-impl<'a> Lines<'a> {
-    fn of(block: &'a mut MmapMut) -> Self {
-        let lines = <[[AtomicU64; WORDS_PER_LINE]]>::mut_from_bytes(block);
-        Lines(lines.expect("a block of whole lines"))
-    }
-
-    #[inline(always)]
-    fn home(&self, hash: u64) -> usize {
-        let homes = (self.0.len() - SPILL) as u128;
-        ((u128::from(hash) * homes) >> 64) as usize
-    }
-
-    /// Touches a home without waiting for it.
-    #[inline(always)]
-    fn ask_for(&self, hash: u64) {
-        black_box(self.0[self.home(hash)][0].load(Relaxed));
-    }
-
-    /// As [`raise`](Self::raise), with all that one call does besides.
-    #[inline(always)]
-    fn called(&self, clock: &quanta::Clock, hash: u64) -> bool {
-        self.ask_for(hash);
-        black_box(clock.raw());
-        let _pinned = crossbeam_epoch::pin();
-        self.raise::<0>(hash, 1)
-    }
-
-    /// Finds the line of this hash and changes its count by one exchange.
-    #[inline(always)]
-    fn raise<const STEPS: usize>(&self, hash: u64, step: u64) -> bool {
-        let count = &self.words(hash)[0];
-        let old = count.load(Acquire);
-        count.compare_exchange(old, more::<STEPS>(old, step), Release, Relaxed).is_ok()
-    }
-
-    /// What lies behind this hash in its line.
-    #[inline(always)]
-    fn words(&self, hash: u64) -> &'a Words {
-        let mut place = self.home(hash);
-        loop {
-            let [id, words @ ..] = &self.0[place];
-            match id.load(Acquire) {
-                id if id == hash => return words,
-                0 => id.store(hash, Release),
-                _ => place += 1,
-            }
-        }
-    }
+/// Changes a key's count by one exchange.
+#[inline(always)]
+fn raise<const STEPS: usize>(words: &Words, step: u64) -> bool {
+    let count = &words[0];
+    let old = count.load(Acquire);
+    count.compare_exchange(old, more::<STEPS>(old, step), Release, Relaxed).is_ok()
 }
 
 /// Eight instructions a step, four of which can run at the same time. All wait for the line.

@@ -1,6 +1,7 @@
 //! Many keys, most of which are in no cache when they are asked for.
 
-use super::{Size, bare, many, visits};
+use super::bare::Bare;
+use super::{Size, many, visits};
 use crate::contender::{Answers, Side};
 use crate::keys::KeyKind;
 use crate::peer::Setting;
@@ -39,36 +40,41 @@ pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scene {
     stage.way("tollgate, coarse clock", &own, Way::OneShot);
     stage.rivals();
     stage.coarse_rivals();
-    let names = [
-        bare::ALONE,
-        bare::PINNED,
-        bare::ONE_CALL,
-        bare::CALLED_ANSWER,
-        bare::ANSWER,
-        bare::BATCHES,
+    let bare = [
+        Bare::DENSE,
+        Bare::DENSE_PINNED,
+        Bare::DENSE_CALLED,
+        Bare::DENSE_ANSWER,
+        Bare::DENSE_PINNED_ANSWER,
+        Bare::DENSE_CALLED_ANSWER,
+        Bare::BATCHES,
+        Bare::DENSE_BATCHES,
+        Bare::DENSE_ANSWER_BATCHES,
     ];
-    stage.contenders.extend(bare::contenders(&stage, &names));
+    stage.contenders.extend(bare.map(|way| way.contender(&stage)));
     let coarse = Beside::Fastest(Side::CoarseRival);
     Scene {
         name: "uniform",
         title: format!("{}, each as likely", many(keys)),
         contenders: stage.contenders,
         aims: vec![
-            Aim::time("many keys uniform, one-shot", "tollgate", 0.4).least(bare::CALLED_ANSWER),
+            Aim::time("many keys uniform, one-shot", "tollgate", 0.4)
+                .least(Bare::DENSE_CALLED_ANSWER.name),
             Aim::time("many keys uniform, in a session", "tollgate, session", 0.15)
-                .least(bare::ALONE),
-            Aim::time("many keys uniform, own now", "tollgate, own now", 0.15).least(bare::PINNED),
+                .least(Bare::DENSE.name),
+            Aim::time("many keys uniform, own now", "tollgate, own now", 0.15)
+                .least(Bare::DENSE_PINNED.name),
             Aim::time("many keys uniform, batches of 32", "tollgate, batches", 0.08)
-                .least(bare::BATCHES),
+                .least(Bare::BATCHES.name),
             Aim::time("many keys, coarse clock", "tollgate, coarse clock", 0.35)
                 .beside(coarse)
-                .least(bare::PINNED),
+                .least(Bare::DENSE_PINNED_ANSWER.name),
             Aim::time("many keys, own now beside coarse", "tollgate, own now", 0.35)
                 .beside(coarse)
-                .least(bare::PINNED),
+                .least(Bare::DENSE_PINNED_ANSWER.name),
             Aim::time("many keys, session beside coarse", "tollgate, session", 0.35)
                 .beside(coarse)
-                .least(bare::ANSWER),
+                .least(Bare::DENSE_ANSWER.name),
         ],
     }
 }
@@ -78,14 +84,15 @@ pub(super) fn zipf_million<K: KeyKind>(size: Size) -> Scene {
     let mut stage = stage::<K>(keys, zipf(keys, visits(keys), 3));
     all_ways(&mut stage);
     stage.rivals();
-    let names = [bare::ALONE, bare::ONE_CALL, bare::CALLED_ANSWER];
-    stage.contenders.extend(bare::contenders(&stage, &names));
+    let bare = [Bare::DENSE, Bare::DENSE_CALLED, Bare::DENSE_CALLED_ANSWER];
+    stage.contenders.extend(bare.map(|way| way.contender(&stage)));
     Scene {
         name: "zipf",
         title: format!("{}, Zipf 0.99", many(keys)),
         contenders: stage.contenders,
         aims: vec![
-            Aim::time("many keys Zipf 0.99, one-shot", "tollgate", 0.4).least(bare::CALLED_ANSWER),
+            Aim::time("many keys Zipf 0.99, one-shot", "tollgate", 0.4)
+                .least(Bare::DENSE_CALLED_ANSWER.name),
         ],
     }
 }
@@ -95,17 +102,23 @@ pub(super) fn ten_million<K: KeyKind>(size: Size) -> Scene {
     let mut stage = stage::<K>(keys, uniform(keys, visits(keys), 4));
     all_ways(&mut stage);
     stage.quick_rivals();
-    let names = [bare::ONE_CALL, bare::CALLED_ANSWER, bare::BATCHES];
-    stage.contenders.extend(bare::contenders(&stage, &names));
+    let bare = [
+        Bare::DENSE_CALLED,
+        Bare::DENSE_CALLED_ANSWER,
+        Bare::BATCHES,
+        Bare::DENSE_BATCHES,
+        Bare::DENSE_ANSWER_BATCHES,
+    ];
+    stage.contenders.extend(bare.map(|way| way.contender(&stage)));
     Scene {
         name: "large",
         title: format!("{}, each as likely", many(keys)),
         contenders: stage.contenders,
         aims: vec![
             Aim::time("the most keys uniform, one-shot", "tollgate", 0.35)
-                .least(bare::CALLED_ANSWER),
+                .least(Bare::DENSE_CALLED_ANSWER.name),
             Aim::time("the most keys uniform, batches of 32", "tollgate, batches", 0.08)
-                .least(bare::BATCHES),
+                .least(Bare::BATCHES.name),
         ],
     }
 }

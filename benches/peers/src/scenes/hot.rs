@@ -1,6 +1,7 @@
 //! One key that everybody asks for.
 
-use super::{Size, bare, floor};
+use super::bare::Bare;
+use super::{Size, floor};
 use crate::contender::{Answers, Side};
 use crate::keys::KeyKind;
 use crate::peer::Setting;
@@ -46,16 +47,16 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
     stage.rivals();
     stage.coarse_rivals();
     stage.contenders.extend(floor::parts::<K>());
-    let names = [
-        bare::ALONE,
-        bare::PINNED,
-        bare::ONE_CALL,
-        bare::WINDOW,
-        bare::ANSWER,
-        bare::PINNED_ANSWER,
-        bare::CALLED_ANSWER,
+    let bare = [
+        Bare::ALONE,
+        Bare::PINNED,
+        Bare::CALLED,
+        Bare::WINDOW,
+        Bare::ANSWER,
+        Bare::PINNED_ANSWER,
+        Bare::CALLED_ANSWER,
     ];
-    stage.contenders.extend(bare::contenders(&stage, &names));
+    stage.contenders.extend(bare.map(|way| way.contender(&stage)));
     let coarse = Beside::Fastest(Side::CoarseRival);
     Scene {
         name: "hot",
@@ -63,22 +64,22 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
         contenders: stage.contenders,
         aims: vec![
             Aim::time("hot key admitted, one-shot, precise clock", "tollgate", 0.75)
-                .least(bare::CALLED_ANSWER),
+                .least(Bare::CALLED_ANSWER.name),
             Aim::time("the same beside its floor", "tollgate", 1.25)
                 .beside(Beside::Sum(floor::PARTS)),
             Aim::time("hot key admitted, in a session", "tollgate, session", 0.35)
-                .least(bare::ANSWER),
+                .least(Bare::ANSWER.name),
             Aim::time("hot key admitted, caller's own now", "tollgate, own now", 0.35)
-                .least(bare::PINNED_ANSWER),
+                .least(Bare::PINNED_ANSWER.name),
             Aim::time("hot key, coarse clock", "tollgate, coarse clock", 0.8)
                 .beside(coarse)
-                .least(bare::PINNED_ANSWER),
+                .least(Bare::PINNED_ANSWER.name),
             Aim::time("hot key, own now beside coarse", "tollgate, own now", 0.8)
                 .beside(coarse)
-                .least(bare::PINNED_ANSWER),
+                .least(Bare::PINNED_ANSWER.name),
             Aim::time("hot key, session beside coarse", "tollgate, session", 0.8)
                 .beside(coarse)
-                .least(bare::ANSWER),
+                .least(Bare::ANSWER.name),
         ],
     }
 }
@@ -122,7 +123,7 @@ pub(super) fn denied_to_two<K: KeyKind>(_: Size) -> Scene {
     let exact = stage.own(None, Clock::precise());
     stage.way("tollgate-exact", &exact, Way::OneShot);
     stage.rivals();
-    stage.contenders.extend(bare::contenders(&stage, &[bare::CALLED_ANSWER]));
+    stage.contenders.extend([Bare::CALLED_ANSWER.contender(&stage)]);
     stage.contenders.extend(floor::pins());
     Scene {
         name: "denied-2",
@@ -130,7 +131,7 @@ pub(super) fn denied_to_two<K: KeyKind>(_: Size) -> Scene {
         contenders: stage.contenders,
         aims: vec![
             Aim::throughput("hot key denied, 2 threads", "tollgate", 5.0)
-                .least(bare::CALLED_ANSWER),
+                .least(Bare::CALLED_ANSWER.name),
             Aim::throughput("the same beside one thread", "tollgate", 1.9)
                 .beside(Beside::Sum(&[ALONE])),
         ],

@@ -10,6 +10,7 @@ mod hot;
 mod layers;
 mod lines;
 mod overlap;
+mod places;
 mod window;
 
 use crate::keys::KeyKind;

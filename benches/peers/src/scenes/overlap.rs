@@ -23,7 +23,7 @@ pub(super) fn bare_tables<K: KeyKind>(size: Size) -> Scene {
         bare::with_steps::<K, 32>(&stage),
         bare::with_steps::<K, 48>(&stage),
     ];
-    stage.contenders.extend(bare::contenders(&stage, &[bare::ALONE]));
+    stage.contenders.extend([bare::Bare::ALONE.contender(&stage)]);
     stage.contenders.extend(with_steps);
     let title = format!("{}, beside a bare table and so many instructions", many(keys));
     Scene { name: "overlap", title, contenders: stage.contenders, aims: Vec::new() }

@@ -1,12 +1,10 @@
 //! Little more than a window of seven buckets must do for a decision. It is enough for one thread which
 //! nobody disturbs: there are no marks, no moves and no second looks.
 
+use super::places::Words;
 use std::hint::{black_box, cold_path};
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::Ordering::*;
 use std::time::Duration;
-
-/// The buckets of a key.
-pub(super) type Words = [AtomicU64; 7];
 
 /// Where a word's time begins, and its count ends.
 const TIME_SHIFT: u32 = 27;
