@@ -2,14 +2,12 @@
 
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
-use crate::counter::NEVER;
-use crate::counter::offer::Offer;
-use crate::decision::{Decision, Layer, Verdict};
+use crate::decision::{Decision, Layer};
 use crate::meters::Meters;
-use crate::request::{Context, Line, Mode, invalid, refused};
-use crate::tally::Event;
+use crate::offers::{all, ask_all, repeats, take_all};
+use crate::request::{Asked, Context, Line, Mode, invalid, refused};
+use crate::table::Told;
 use std::borrow::Borrow;
-use std::ptr;
 
 /// Most requests have no more charges than this: less is then laid out for them.
 const FEW: usize = 4;
@@ -26,8 +24,8 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
 ) -> Decision {
     match charges {
         [] => Decision::default(),
-        [charge] => match Line::of(meters, charge) {
-            Some(line) => context().borrow().decide_line(line, mode, layers),
+        [charge] => match Asked::by(meters, charge) {
+            Some(asked) => context().borrow().decide_one(asked, mode, layers),
             None => invalid(charge.policy),
         },
         [..] if charges.len() <= FEW => {
@@ -37,7 +35,7 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
     }
 }
 
-// By itself, so that few lines do not take the stack of many.
+// By itself, so that few charges do not take the stack of many.
 #[inline(never)]
 fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
     meters: &'l Meters,
@@ -46,29 +44,39 @@ fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
     layers: &mut [Layer],
     context: impl FnOnce() -> C,
 ) -> Decision {
-    let mut lines = [None; MOST];
-    match lines_of(meters, charges, &mut lines) {
-        Ok(lines) => context().borrow().decide_lines(lines, mode, layers),
-        Err(policy) => invalid(policy),
+    let mut asked = [None; MOST];
+    let asked = match ask_all(meters, charges, &mut asked) {
+        Ok(asked) => asked,
+        Err(policy) => return invalid(policy),
+    };
+    let context = context();
+    let context = context.borrow();
+    if mode != Mode::Check || repeats(all(asked)) {
+        return context.decide_lines(&mut lines::<MOST>(asked, &[]), mode, layers);
+    }
+    let mut told = [None; MOST];
+    if !context.offer_all(asked, &mut told) {
+        return context.tell_denied(asked, &mut told, layers);
+    }
+    match take_all(&told[..asked.len()]) {
+        None => context.tell_taken(asked, &told, layers),
+        Some(lost) => context.charge_rest(lost, &mut lines::<MOST>(asked, &told), layers),
     }
 }
 
-/// The lines of these charges; the policy that is not of this limiter, or one too many.
-pub(crate) fn lines_of<'g, 'a>(
-    meters: &'g Meters,
-    charges: &[Charge<'_>],
-    lines: &'a mut [Option<Line<'g>>],
-) -> Result<&'a mut [Option<Line<'g>>], PolicyId> {
-    if let Some(beyond) = charges.get(lines.len()) {
-        return Err(beyond.policy);
-    }
-    for (line, charge) in lines.iter_mut().zip(charges) {
-        let made = Line::of(meters, charge).ok_or(charge.policy)?;
-        // All of them, before the first is waited for.
-        made.meter.prefetch_unheld(made.key);
-        *line = Some(made);
-    }
-    Ok(&mut lines[..charges.len()])
+/// The lines of these, with what each was told, as far as it was told anything.
+#[inline(never)]
+fn lines<'g, const MOST: usize>(
+    asked: &[Option<Asked<'g>>],
+    told: &[Option<Told<'g>>],
+) -> [Option<Line<'g>>; MOST] {
+    std::array::from_fn(|place| {
+        let asked = (*asked.get(place)?)?;
+        Some(match told.get(place) {
+            Some(Some(told)) => Line::told(asked, told),
+            _ => Line::new(asked),
+        })
+    })
 }
 
 impl Context<'_> {
@@ -79,31 +87,8 @@ impl Context<'_> {
         mode: Mode,
         layers: &mut [Layer],
     ) -> Decision {
-        let repeats = self.prefetch_and_compare(lines);
-        if mode != Mode::Check || repeats {
-            return self.decide_in_order(lines, mode, repeats, layers);
-        }
-        if !self.offer_all(lines) {
-            return self.deny(lines, layers);
-        }
-        match take_all(lines) {
-            None => self.tell_taken(lines, layers),
-            Some(lost) => {
-                let charged = self.charge_from(lost, lines, mode, repeats);
-                self.tell_charged(lines, charged, layers)
-            }
-        }
-    }
-
-    /// As [`decide_lines`](Self::decide_lines), one line after the other.
-    #[inline(never)]
-    fn decide_in_order<'g>(
-        &'g self,
-        lines: &mut [Option<Line<'g>>],
-        mode: Mode,
-        repeats: bool,
-        layers: &mut [Layer],
-    ) -> Decision {
+        all(lines).for_each(|Line { asked, .. }| asked.meter.prefetch(asked.key, &self.guard));
+        let repeats = repeats(all(lines).map(|line| &line.asked));
         let room = mode == Mode::Force || self.look_at_all(lines, mode);
         match () {
             () if mode == Mode::Peek => self.tell_all(lines, layers),
@@ -115,42 +100,16 @@ impl Context<'_> {
         }
     }
 
-    /// Asks for the memory of all lines before the first is looked at. Tells, on the way, whether any
-    /// two of them are of one counter.
-    #[inline(always)]
-    fn prefetch_and_compare(&self, lines: &[Option<Line<'_>>]) -> bool {
-        // Most requests have each policy once, and that is seen soon.
-        let (mut seen, mut again) = (0_u64, false);
-        for line in all(lines) {
-            line.meter.prefetch(line.key, &self.guard);
-            let bit = 1 << (line.meter.id().index() % u64::BITS as usize);
-            again |= seen & bit != 0;
-            seen |= bit;
-        }
-        again && repeats(lines)
-    }
-
-    /// What each line would get where no two are of one counter; whether all have room.
-    #[inline(always)]
-    fn offer_all<'g>(&'g self, lines: &mut [Option<Line<'g>>]) -> bool {
-        let mut room = true;
-        for line in all_mut(lines) {
-            self.offer_line(line);
-            room &= line.outcome.admitted;
-        }
-        room
-    }
-
-    // By itself: there all that it works with has a register.
+    /// As [`decide_lines`](Self::decide_lines), where those before this one have taken their offers.
     #[inline(never)]
-    fn offer_line<'g>(&'g self, line: &mut Line<'g>) {
-        match self.offer(line) {
-            Some((charged, offer)) => {
-                (line.outcome, line.generation) = (charged.outcome, charged.generation);
-                line.offer = offer;
-            }
-            None => line.outcome = self.look(*line, line.cost),
-        }
+    fn charge_rest<'g>(
+        &'g self,
+        lost: usize,
+        lines: &mut [Option<Line<'g>>],
+        layers: &mut [Layer],
+    ) -> Decision {
+        let charged = self.charge_from(lost, lines, Mode::Check, false);
+        self.tell_charged(lines, charged, layers)
     }
 
     /// What each line would get, with those before it of the same counter; whether all have room.
@@ -163,8 +122,12 @@ impl Context<'_> {
                 continue;
             };
             match line.cost_before(before) {
-                0 if mode == Mode::Check => self.offer_line(line),
-                earlier => line.outcome = self.look(*line, line.cost.saturating_add(earlier)),
+                0 if mode == Mode::Check => {
+                    *line = Line::told(line.asked, &self.offer_or_look(&line.asked));
+                }
+                earlier => {
+                    line.outcome = self.look(&line.asked, line.asked.cost.saturating_add(earlier))
+                }
             }
             room &= line.outcome.admitted;
         }
@@ -177,21 +140,13 @@ impl Context<'_> {
     fn deny<'g>(&'g self, lines: &mut [Option<Line<'g>>], layers: &mut [Layer]) -> Decision {
         for line in all_mut(lines) {
             if line.offer.is_some() && !layers.is_empty() {
-                line.outcome = self.look(*line, line.cost);
+                line.outcome = self.look(&line.asked, line.asked.cost);
             }
             if !line.outcome.admitted {
                 self.count(line, Ok(()));
             }
         }
         self.tell_all(lines, layers)
-    }
-
-    /// Counts and tells lines whose offers were all taken.
-    #[inline(always)]
-    fn tell_taken(&self, lines: &[Option<Line<'_>>], layers: &mut [Layer]) -> Decision {
-        let lines = all(lines);
-        self.tell_layers(lines.clone(), layers);
-        self.least(lines.inspect(|line| line.meter.count(Event::Admitted, self.shard)))
     }
 
     /// Counts and tells lines that were charged, as far as they were.
@@ -213,20 +168,10 @@ impl Context<'_> {
     }
 
     fn tell_all(&self, lines: &[Option<Line<'_>>], layers: &mut [Layer]) -> Decision {
-        let lines = all(lines);
-        self.tell_layers(lines.clone(), layers);
-        self.report(lines)
-    }
-
-    #[inline(always)]
-    fn tell_layers<'a, 'g: 'a>(
-        &self,
-        lines: impl Iterator<Item = &'a Line<'g>>,
-        layers: &mut [Layer],
-    ) {
-        for (layer, line) in layers.iter_mut().zip(lines) {
+        for (layer, line) in layers.iter_mut().zip(all(lines)) {
             *layer = line.layer(self.now);
         }
+        self.report_lines(all(lines))
     }
 
     /// Charges the lines from this one on, in their order. If one is lost to a race, those before it
@@ -264,7 +209,7 @@ impl Context<'_> {
                 Ok(()) => Ok(false),
                 Err(_) => {
                     self.count(line, full);
-                    Err(line.meter.id())
+                    Err(line.asked.meter.id())
                 }
             };
         }
@@ -299,53 +244,25 @@ impl Context<'_> {
         }
         // By receipt: it may have expired. Schedules: late undo with UndoOldest.
         let from = if broken(Breakage::UndoOldest) { None } else { Some(line.receipt()) };
-        let given = line.meter.give_back(line.key, self.now, from, line.cost, &self.guard);
+        let given = line.asked.meter.give_back(
+            line.asked.key,
+            self.now,
+            from,
+            line.asked.cost,
+            &self.guard,
+        );
         line.outcome.used = line.outcome.used.saturating_sub(given.units);
     }
 
-    /// The decision that the lines' outcomes add up to.
-    pub(crate) fn report<'a, 'g: 'a>(
+    /// The decision that the lines add up to.
+    pub(crate) fn report_lines<'a, 'g: 'a>(
         &self,
         lines: impl Iterator<Item = &'a Line<'g>> + Clone,
     ) -> Decision {
-        match lines.clone().find(|line| !line.outcome.admitted) {
-            Some(first) => self.denial(first, lines),
-            None => {
-                let table_full = lines.clone().any(|line| line.table_full);
-                Decision { table_full, ..self.least(lines) }
-            }
-        }
+        let table_full = lines.clone().any(|line| line.table_full);
+        let decision = self.report(lines.map(|line| (&line.asked, &line.outcome)));
+        Decision { table_full: table_full && decision.is_allowed(), ..decision }
     }
-
-    /// The decision where all have room: that of the line with the least remaining.
-    #[inline(always)]
-    fn least<'a, 'g: 'a>(&self, lines: impl Iterator<Item = &'a Line<'g>>) -> Decision {
-        let least = lines.min_by_key(|line| line.remaining());
-        least.map_or(Decision::default(), |line| line.decision(Verdict::Allowed, None, self.now))
-    }
-
-    /// The decision where `first` is the first of the lines that has no room.
-    #[inline(never)]
-    fn denial<'a, 'g: 'a>(
-        &self,
-        first: &Line<'g>,
-        lines: impl Iterator<Item = &'a Line<'g>> + Clone,
-    ) -> Decision {
-        let mut lacking = lines.filter(|line| !line.outcome.admitted);
-        if lacking.clone().any(|line| line.outcome.fits_at == NEVER) {
-            return first.decision(Verdict::Impossible, None, self.now);
-        }
-        let longest = lacking.try_fold(0, |longest, line| {
-            Some(line.meter.wait_ns(line.outcome.fits_at, self.now)?.max(longest))
-        });
-        first.decision(Verdict::Denied, longest, self.now)
-    }
-}
-
-/// All of them: nothing but `None` follows the first `None`.
-#[inline(always)]
-fn all<'a, 'g>(lines: &'a [Option<Line<'g>>]) -> impl Iterator<Item = &'a Line<'g>> + Clone {
-    lines.iter().map_while(Option::as_ref)
 }
 
 #[inline(always)]
@@ -353,42 +270,17 @@ fn all_mut<'a, 'g>(lines: &'a mut [Option<Line<'g>>]) -> impl Iterator<Item = &'
     lines.iter_mut().map_while(Option::as_mut)
 }
 
-/// Charges by the offers of all lines, which are of different counters. The place of the first that
-/// has no offer, or one that stands no more: those before it are charged.
-#[inline(always)]
-fn take_all(lines: &[Option<Line<'_>>]) -> Option<usize> {
-    let takes = |line: &Option<Line<'_>>| {
-        line.as_ref().and_then(|line| line.offer).is_some_and(Offer::take)
-    };
-    lines.iter().position(|line| !takes(line))
-}
-
-/// Whether two of the lines are of the same counter.
-#[inline(never)]
-fn repeats(lines: &[Option<Line<'_>>]) -> bool {
-    (1..lines.len()).any(|place| {
-        let (before, rest) = lines.split_at(place);
-        let is_before = |line: &Line<'_>| all(before).any(|other| line.is_same_counter(other));
-        rest[0].as_ref().is_some_and(is_before)
-    })
-}
-
 impl Line<'_> {
-    #[inline(always)]
-    fn is_same_counter(&self, other: &Line<'_>) -> bool {
-        self.key == other.key && ptr::eq(self.meter, other.meter)
-    }
-
     /// What those of the lines before cost that are of the same counter.
     fn cost_before(&self, before: &[Option<Line<'_>>]) -> u64 {
-        let same = all(before).filter(|other| self.is_same_counter(other));
-        same.fold(0, |sum, other| sum.saturating_add(other.cost))
+        let same = all(before).filter(|other| self.asked.is_same_counter(&other.asked));
+        same.fold(0, |sum, other| sum.saturating_add(other.asked.cost))
     }
 
     /// Tells the lines before of the same counter what is left after this one: what is left to a
     /// key is what is left after the whole request.
     pub(crate) fn correct(&self, before: &mut [Option<Line<'_>>]) {
-        let same = all_mut(before).filter(|other| self.is_same_counter(other));
+        let same = all_mut(before).filter(|other| self.asked.is_same_counter(&other.asked));
         same.for_each(|other| {
             other.outcome.used = self.outcome.used;
             other.outcome.clear_at = self.outcome.clear_at;

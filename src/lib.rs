@@ -113,9 +113,11 @@ mod meter;
 mod meters;
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 mod models;
+mod offers;
 mod overflow;
 mod policy;
 mod price;
+mod report;
 mod request;
 mod reservation;
 mod retries;

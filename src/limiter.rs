@@ -10,7 +10,7 @@ use crate::key::Key;
 use crate::layers;
 use crate::meters::Meters;
 use crate::policy::Policy;
-use crate::request::{self, Context, Line, Mode};
+use crate::request::{self, Asked, Context, Mode};
 use crate::reservation::{Reservation, ReservationError};
 use crate::session::Session;
 use crate::stats::Stats;
@@ -118,9 +118,9 @@ impl Limiter {
         let [charge] = charges else {
             return layers::decide(meters, charges, Mode::Check, layers, context);
         };
-        let Some(line) = Line::of(meters, charge) else { return request::invalid(charge.policy) };
-        line.meter.prefetch_unheld(line.key);
-        context().decide_line(line, Mode::Check, layers)
+        let Some(asked) = Asked::by(meters, charge) else { return request::invalid(charge.policy) };
+        asked.meter.prefetch_unheld(asked.key);
+        context().decide_one(asked, Mode::Check, layers)
     }
 
     /// Checks many requests of one charge each, at one instant. See [`Session::check_many`].

@@ -4,7 +4,6 @@ use crate::breakage::{Breakage, broken};
 use crate::calendar::Calendar;
 use crate::charge::PolicyId;
 use crate::clock::Now;
-use crate::counter::offer::Offer;
 use crate::counter::quota::{Periods, Quota};
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
@@ -17,7 +16,7 @@ use crate::stats::Stats;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::table::reclaim::Guard;
 use crate::table::{
-    Bounds, Charged, Hint, KeyId, NoPlace, OutOfMemory, Receipt, Returned, Table, TableStats,
+    Bounds, Charged, Hint, KeyId, NoPlace, OutOfMemory, Receipt, Returned, Table, TableStats, Told,
 };
 use crate::tally::{Event, Tally};
 use std::time::Duration;
@@ -145,9 +144,24 @@ impl Meter {
         limit: u64,
         now: Now,
         guard: &'g Guard,
-    ) -> Option<(Charged, Option<Offer<'g>>)> {
+    ) -> Option<Told<'g>> {
         let request = Request { now: self.time.tick(now), cost, limit };
         with_table!(&self.store, table => table.offer(key, &request, guard))
+    }
+
+    /// As [`offer`](Self::offer), written by each kind of table for itself.
+    #[inline(always)]
+    pub(crate) fn offer_into<'g>(
+        &self,
+        told: &mut Option<Told<'g>>,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &'g Guard,
+    ) {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => *told = table.offer(key, &request, guard));
     }
 
     /// Whatever the table: all have their hint at one place, so nothing is chosen here.

@@ -9,8 +9,9 @@ use crate::meter::Meter;
 use crate::meters::Meters;
 use crate::shard::Shard;
 use crate::table::reclaim::{self, Guard};
-use crate::table::{Charged, KeyId, NoPlace, Receipt};
+use crate::table::{Charged, KeyId, NoPlace, Receipt, Told};
 use crate::tally::Event;
+use std::ptr;
 
 /// What a request is decided with: the policies, one instant, and this thread's hold on the tables.
 #[derive(Debug)]
@@ -23,11 +24,17 @@ pub(crate) struct Context<'l> {
 
 /// One charge of a request, with everything looked up.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Line<'l> {
+pub(crate) struct Asked<'l> {
     pub(crate) meter: &'l Meter,
     pub(crate) key: KeyId,
     pub(crate) cost: u64,
     pub(crate) limit: u64,
+}
+
+/// The same, and how it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'l> {
+    pub(crate) asked: Asked<'l>,
     pub(crate) outcome: Outcome,
     /// The table's generation that was charged.
     pub(crate) generation: u64,
@@ -51,13 +58,18 @@ impl<'l> Context<'l> {
         Context { meters, now, guard: reclaim::pin(), shard: Shard::mine() }
     }
 
-    /// Decides a request of one line.
+    /// Decides a request of one charge.
     #[inline(always)]
-    pub(crate) fn decide_line(&self, line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
+    pub(crate) fn decide_one(
+        &self,
+        asked: Asked<'l>,
+        mode: Mode,
+        layers: &mut [Layer],
+    ) -> Decision {
         if mode == Mode::Check && layers.is_empty() {
-            self.check_line(line.meter, line.key, line.cost, line.limit)
+            self.check_line(asked.meter, asked.key, asked.cost, asked.limit)
         } else {
-            self.decide_apart(line, mode, layers)
+            self.decide_apart(Line::new(asked), mode, layers)
         }
     }
 
@@ -73,11 +85,12 @@ impl<'l> Context<'l> {
         cost: u64,
         limit: u64,
     ) -> Decision {
-        let mut line = Line::new(meter, key, cost, limit);
+        let asked = Asked { meter, key, cost, limit };
         if cost > 0
-            && let Some((charged, offer)) = self.offer(&line)
+            && let Some((charged, offer)) = self.offer(&asked)
             && offer.is_none_or(Offer::take)
         {
+            let mut line = Line::new(asked);
             line.outcome = charged.outcome;
             return self.tell(&line, Ok(()));
         }
@@ -88,14 +101,14 @@ impl<'l> Context<'l> {
     #[cold]
     #[inline(never)]
     fn check_apart(&self, meter: &'l Meter, key: KeyId, cost: u64, limit: u64) -> Decision {
-        let mut line = Line::new(meter, key, cost, limit);
+        let mut line = Line::new(Asked { meter, key, cost, limit });
         let charged = self.charge_line(&mut line, Mode::Check);
         self.tell(&line, charged)
     }
 
     fn decide_apart(&self, mut line: Line<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
         let decision = if mode == Mode::Peek {
-            line.outcome = self.look(line, line.cost);
+            line.outcome = self.look(&line.asked, line.asked.cost);
             line.alone(self.now)
         } else {
             let charged = self.charge_line(&mut line, mode);
@@ -115,7 +128,7 @@ impl<'l> Context<'l> {
         match charged {
             // First the way of most, so that nothing of the others is made ready.
             Ok(()) if line.outcome.admitted && !line.table_full => {
-                line.meter.count(Event::Admitted, self.shard);
+                line.asked.meter.count(Event::Admitted, self.shard);
                 line.decision(Verdict::Allowed, None, self.now)
             }
             Ok(()) => {
@@ -124,23 +137,24 @@ impl<'l> Context<'l> {
             }
             Err(_) => {
                 self.count(line, charged);
-                refused(line.meter.id())
+                refused(line.asked.meter.id())
             }
         }
     }
 
     pub(crate) fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
-        let limit = if mode == Mode::Force { u64::MAX } else { line.limit };
-        if line.cost == 0 || line.cost > limit {
+        let limit = if mode == Mode::Force { u64::MAX } else { line.asked.limit };
+        if line.asked.cost == 0 || line.asked.cost > limit {
             // Nothing can be written, so an absent key is not given a place.
             line.outcome = self.pass(*line, mode);
             return Ok(());
         }
-        match line.meter.charge(line.key, line.cost, limit, self.now, &self.guard) {
+        match line.asked.meter.charge(line.asked.key, line.asked.cost, limit, self.now, &self.guard)
+        {
             Ok(charged) => {
                 (line.outcome, line.generation) = (charged.outcome, charged.generation);
             }
-            Err(NoPlace::Full) if line.meter.lets_overflow() => {
+            Err(NoPlace::Full) if line.asked.meter.lets_overflow() => {
                 line.outcome = self.pass(*line, mode);
                 line.table_full = true;
             }
@@ -153,7 +167,7 @@ impl<'l> Context<'l> {
     // By value, as all that is off the usual way: there the line stays in registers.
     #[cold]
     fn pass(&self, line: Line<'l>, mode: Mode) -> Outcome {
-        let mut outcome = self.look(line, line.cost);
+        let mut outcome = self.look(&line.asked, line.asked.cost);
         outcome.admitted |= mode == Mode::Force;
         outcome
     }
@@ -167,53 +181,99 @@ impl<'l> Context<'l> {
             Ok(()) if line.table_full => Event::Untracked,
             Ok(()) => Event::Admitted,
         };
-        line.meter.count(event, self.shard);
+        line.asked.meter.count(event, self.shard);
     }
 
     #[inline(always)]
-    pub(crate) fn offer<'g>(&'g self, line: &Line<'g>) -> Option<(Charged, Option<Offer<'g>>)> {
-        line.meter.offer(line.key, line.cost, line.limit, self.now, &self.guard)
+    pub(crate) fn offer<'g>(&'g self, asked: &Asked<'g>) -> Option<Told<'g>> {
+        asked.meter.offer(asked.key, asked.cost, asked.limit, self.now, &self.guard)
     }
 
-    pub(crate) fn look(&self, line: Line<'l>, cost: u64) -> Outcome {
-        line.meter.look(line.key, cost, line.limit, self.now, &self.guard)
+    pub(crate) fn look(&self, asked: &Asked<'_>, cost: u64) -> Outcome {
+        asked.meter.look(asked.key, cost, asked.limit, self.now, &self.guard)
+    }
+}
+
+impl<'l> Asked<'l> {
+    /// By a charge; `None` under a policy of another limiter.
+    #[inline(always)]
+    pub(crate) fn by(meters: &'l Meters, charge: &Charge<'_>) -> Option<Self> {
+        let meter = meters.get(charge.policy)?;
+        let key = meters.key_id(charge.key);
+        Some(Asked { meter, key, cost: charge.cost, limit: meter.limit(charge.limit) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_same_counter(&self, other: &Asked<'_>) -> bool {
+        self.key == other.key && ptr::eq(self.meter, other.meter)
+    }
+
+    #[inline(always)]
+    pub(crate) fn remaining(&self, outcome: &Outcome) -> u64 {
+        self.limit.saturating_sub(outcome.used)
+    }
+
+    #[inline(always)]
+    fn reset_after_ns(&self, outcome: &Outcome, now: Now) -> u64 {
+        if outcome.used == 0 {
+            return 0;
+        }
+        self.meter.wait_ns(outcome.clear_at, now).unwrap_or(u64::MAX)
+    }
+
+    /// The decision that rests on how this charge stands.
+    #[inline(always)]
+    pub(crate) fn decision(
+        &self,
+        outcome: &Outcome,
+        verdict: Verdict,
+        retry_after_ns: Option<u64>,
+        now: Now,
+    ) -> Decision {
+        Decision {
+            verdict,
+            policy: self.meter.id(),
+            limit: self.limit,
+            remaining: self.remaining(outcome),
+            retry_after_ns,
+            reset_after_ns: self.reset_after_ns(outcome, now),
+            table_full: false,
+        }
+    }
+
+    pub(crate) fn layer(&self, outcome: &Outcome, now: Now) -> Layer {
+        let violated = !outcome.admitted;
+        let fits_at = if violated { outcome.fits_at } else { NEVER };
+        Layer {
+            policy: self.meter.id(),
+            limit: self.limit,
+            remaining: self.remaining(outcome),
+            violated,
+            retry_after_ns: self.meter.wait_ns(fits_at, now),
+            reset_after_ns: self.reset_after_ns(outcome, now),
+            table_full: false,
+        }
     }
 }
 
 impl<'l> Line<'l> {
-    /// Of a charge, with everything looked up; `None` under a policy of another limiter.
+    /// Of what was not looked at yet.
     #[inline(always)]
-    pub(crate) fn of(meters: &'l Meters, charge: &Charge<'_>) -> Option<Self> {
-        let meter = meters.get(charge.policy)?;
-        let key = meters.key_id(charge.key);
-        Some(Line::new(meter, key, charge.cost, meter.limit(charge.limit)))
-    }
-
-    #[inline(always)]
-    pub(crate) fn new(meter: &'l Meter, key: KeyId, cost: u64, limit: u64) -> Self {
+    pub(crate) fn new(asked: Asked<'l>) -> Self {
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
-        let (generation, offer, table_full) = (0, None, false);
-        Line { meter, key, cost, limit, outcome, generation, offer, table_full }
+        Line::told(asked, &(Charged { outcome, generation: 0 }, None))
     }
-}
 
-impl Line<'_> {
+    /// Of what was told this, and not charged.
+    #[inline(always)]
+    pub(crate) fn told(asked: Asked<'l>, (charged, offer): &Told<'l>) -> Self {
+        let Charged { outcome, generation } = *charged;
+        Line { asked, outcome, generation, offer: *offer, table_full: false }
+    }
+
     /// Of a charge that was made.
     pub(crate) fn receipt(&self) -> Receipt {
-        Receipt { at: self.outcome.at, units: self.cost, generation: self.generation }
-    }
-
-    #[inline(always)]
-    pub(crate) fn remaining(&self) -> u64 {
-        self.limit.saturating_sub(self.outcome.used)
-    }
-
-    #[inline(always)]
-    fn reset_after_ns(&self, now: Now) -> u64 {
-        if self.outcome.used == 0 {
-            return 0;
-        }
-        self.meter.wait_ns(self.outcome.clear_at, now).unwrap_or(u64::MAX)
+        Receipt { at: self.outcome.at, units: self.asked.cost, generation: self.generation }
     }
 
     #[inline(always)]
@@ -223,15 +283,7 @@ impl Line<'_> {
         retry_after_ns: Option<u64>,
         now: Now,
     ) -> Decision {
-        Decision {
-            verdict,
-            policy: self.meter.id(),
-            limit: self.limit,
-            remaining: self.remaining(),
-            retry_after_ns,
-            reset_after_ns: self.reset_after_ns(now),
-            table_full: false,
-        }
+        self.asked.decision(&self.outcome, verdict, retry_after_ns, now)
     }
 
     /// The decision about a request of this line alone.
@@ -244,22 +296,12 @@ impl Line<'_> {
                 ..self.decision(Verdict::Allowed, None, now)
             },
             false if fits_at == NEVER => self.decision(Verdict::Impossible, None, now),
-            false => self.decision(Verdict::Denied, self.meter.wait_ns(fits_at, now), now),
+            false => self.decision(Verdict::Denied, self.asked.meter.wait_ns(fits_at, now), now),
         }
     }
 
     pub(crate) fn layer(self, now: Now) -> Layer {
-        let violated = !self.outcome.admitted;
-        let fits_at = if violated { self.outcome.fits_at } else { NEVER };
-        Layer {
-            policy: self.meter.id(),
-            limit: self.limit,
-            remaining: self.remaining(),
-            violated,
-            retry_after_ns: self.meter.wait_ns(fits_at, now),
-            reset_after_ns: self.reset_after_ns(now),
-            table_full: self.table_full,
-        }
+        Layer { table_full: self.table_full, ..self.asked.layer(&self.outcome, now) }
     }
 }
 

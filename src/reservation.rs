@@ -3,8 +3,8 @@
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
 use crate::decision::{Decision, Layer};
-use crate::layers::lines_of;
-use crate::request::{Context, Line, Mode, invalid, refused};
+use crate::offers::ask_all;
+use crate::request::{Asked, Context, Line, Mode, invalid, refused};
 use crate::table::{KeyId, Receipt, Returned};
 use std::fmt;
 
@@ -160,14 +160,14 @@ impl Held {
 
     /// Notes a charge that was made.
     fn add(&mut self, line: &Line<'_>) {
-        if line.cost == 0 || line.table_full {
+        if line.asked.cost == 0 || line.table_full {
             return;
         }
         self.last = line.receipt();
         if self.charged == 0 {
             self.first = self.last;
         }
-        self.charged = self.charged.saturating_add(line.cost);
+        self.charged = self.charged.saturating_add(line.asked.cost);
     }
 
     /// Gives `amount` of what was charged back.
@@ -175,7 +175,7 @@ impl Held {
         let give_back = |from: Receipt, amount: u64| {
             // By receipt: it may have expired. Schedules: reserved with SettlePresent.
             let from = if broken(Breakage::SettlePresent) { None } else { Some(from) };
-            line.meter.give_back(self.key, context.now, from, amount, &context.guard)
+            line.asked.meter.give_back(self.key, context.now, from, amount, &context.guard)
         };
         // As long as the first charge counts, so do all, and this takes them all.
         let Returned { units, is_gone } = give_back(self.first, amount);
@@ -192,7 +192,7 @@ impl Held {
 
     fn line<'l>(&self, context: &Context<'l>, cost: u64) -> Option<Line<'l>> {
         let meter = context.meters.get(self.policy)?;
-        Some(Line::new(meter, self.key, cost, meter.limit(self.limit)))
+        Some(Line::new(Asked { meter, key: self.key, cost, limit: meter.limit(self.limit) }))
     }
 }
 
@@ -201,16 +201,21 @@ pub(crate) fn reserve(
     charges: &[Charge<'_>],
     layers: &mut [Layer],
 ) -> Result<Reservation, Decision> {
-    let mut lines = [None; MAX_RESERVED];
-    let lines = lines_of(context.meters, charges, &mut lines).map_err(invalid)?;
-    let decision = context.decide_lines(lines, Mode::Check, layers);
+    let mut asked = [None; MAX_RESERVED];
+    ask_all(context.meters, charges, &mut asked).map_err(invalid)?;
+    let mut lines = asked.map(|asked| asked.map(Line::new));
+    let decision = context.decide_lines(&mut lines, Mode::Check, layers);
     if !decision.is_allowed() {
         return Err(decision);
     }
     let mut held = [Held::NOTHING; MAX_RESERVED];
     for ((held, line), charge) in held.iter_mut().zip(lines.iter().flatten()).zip(charges) {
-        *held =
-            Held { policy: line.meter.id(), key: line.key, limit: charge.limit, ..Held::NOTHING };
+        *held = Held {
+            policy: line.asked.meter.id(),
+            key: line.asked.key,
+            limit: charge.limit,
+            ..Held::NOTHING
+        };
         held.add(line);
     }
     Ok(Reservation { held, len: charges.len(), open: true, decision })
@@ -260,7 +265,7 @@ pub(crate) fn settle(
         let mode = if broken(Breakage::DebtRefused) { Mode::Check } else { Mode::Force };
         if let Err(refused) = context.charge_line(line, mode) {
             context.count(line, Err(refused));
-            full = Some(line.meter.id());
+            full = Some(line.asked.meter.id());
             continue;
         }
         held.charged = *actual;
@@ -268,7 +273,7 @@ pub(crate) fn settle(
     }
     Ok(match full {
         Some(policy) => refused(policy),
-        None => context.report(lines.iter().flatten()),
+        None => context.report_lines(lines.iter().flatten()),
     })
 }
 

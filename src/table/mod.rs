@@ -32,7 +32,6 @@ pub(crate) mod tags;
 mod zeroed;
 
 use crate::breakage::{Breakage, broken};
-use crate::counter::offer::Offer;
 use crate::counter::{Counter, Moved, Outcome, Request};
 use crate::retries::Retries;
 use array::Found;
@@ -44,7 +43,7 @@ use size::Size;
 pub(crate) use error::{NoPlace, OutOfMemory};
 pub(crate) use generations::Bounds;
 pub(crate) use hint::Hint;
-pub(crate) use receipt::{Charged, Receipt, Returned};
+pub(crate) use receipt::{Charged, Receipt, Returned, Told};
 pub(crate) use slot::KeyId;
 use slot::Slot;
 pub(crate) use stats::TableStats;
@@ -113,7 +112,7 @@ impl<C: Counter> Table<C> {
         key: KeyId,
         request: &Request,
         guard: &'g Guard,
-    ) -> Option<(Charged, Option<Offer<'g>>)> {
+    ) -> Option<Told<'g>> {
         let current = self.generations.current(guard);
         let slot = self.settled(current, key, request.now, guard)?;
         let (outcome, offer) =

@@ -1,6 +1,7 @@
 //! What tells a charge again when it is given back.
 
 use crate::counter::Outcome;
+use crate::counter::offer::Offer;
 
 /// How a charge went, and in which generation of its table.
 #[derive(Clone, Copy, Debug)]
@@ -8,6 +9,9 @@ pub(crate) struct Charged {
     pub(crate) outcome: Outcome,
     pub(crate) generation: u64,
 }
+
+/// What a charge would get, and what makes it if there is room and anything to charge.
+pub(crate) type Told<'a> = (Charged, Option<Offer<'a>>);
 
 /// One charge that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
