@@ -244,13 +244,8 @@ impl Context<'_> {
         }
         // By receipt: it may have expired. Schedules: late undo with UndoOldest.
         let from = if broken(Breakage::UndoOldest) { None } else { Some(line.receipt()) };
-        let given = line.asked.meter.give_back(
-            line.asked.key,
-            self.now,
-            from,
-            line.asked.cost,
-            &self.guard,
-        );
+        let Asked { meter, key, cost, .. } = line.asked;
+        let given = meter.give_back(key, self.now, from, cost, &self.guard);
         line.outcome.used = line.outcome.used.saturating_sub(given.units);
     }
 

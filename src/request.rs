@@ -143,18 +143,18 @@ impl<'l> Context<'l> {
     }
 
     pub(crate) fn charge_line(&self, line: &mut Line<'l>, mode: Mode) -> Result<(), NoPlace> {
-        let limit = if mode == Mode::Force { u64::MAX } else { line.asked.limit };
-        if line.asked.cost == 0 || line.asked.cost > limit {
+        let Asked { meter, key, cost, limit } = line.asked;
+        let limit = if mode == Mode::Force { u64::MAX } else { limit };
+        if cost == 0 || cost > limit {
             // Nothing can be written, so an absent key is not given a place.
             line.outcome = self.pass(*line, mode);
             return Ok(());
         }
-        match line.asked.meter.charge(line.asked.key, line.asked.cost, limit, self.now, &self.guard)
-        {
+        match meter.charge(key, cost, limit, self.now, &self.guard) {
             Ok(charged) => {
                 (line.outcome, line.generation) = (charged.outcome, charged.generation);
             }
-            Err(NoPlace::Full) if line.asked.meter.lets_overflow() => {
+            Err(NoPlace::Full) if meter.lets_overflow() => {
                 line.outcome = self.pass(*line, mode);
                 line.table_full = true;
             }

@@ -19,6 +19,7 @@ mod layered;
 mod memory;
 mod peer;
 pub mod peers;
+mod places;
 pub mod report;
 mod result;
 mod rounds;

@@ -5,7 +5,7 @@ use crate::peer::{Peer, Promises, Setting};
 use std::hint::black_box;
 use std::sync::Mutex;
 
-const NONE: Promises = Promises {
+pub(super) const NONE: Promises = Promises {
     per_key: false,
     counting: "none",
     most: "everything",

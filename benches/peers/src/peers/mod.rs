@@ -2,6 +2,7 @@
 
 mod control;
 mod governor;
+mod growing;
 mod limitador;
 mod pingora;
 mod rate_net;
@@ -13,6 +14,7 @@ pub use self::limitador::Limitador;
 pub use self::rate_net::{RateNetBucket, RateNetCoarse, RateNetCounter, RateNetLog};
 pub use self::tollgate::{TollgateBuckets, TollgateExact};
 pub use control::{EmptyCall, FirstTouch};
+pub use growing::GrowingTable;
 pub use pingora::Pingora;
 pub use textbook::Textbook;
 
@@ -20,7 +22,7 @@ use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Task};
 
 /// Those that grow with their keys and are measured at many of them, and the controls.
-pub const GROWING: [&str; 7] = [
+pub const GROWING: [&str; 8] = [
     <TollgateExact as Peer>::NAME,
     <TollgateBuckets as Peer>::NAME,
     <Governor as Peer>::NAME,
@@ -28,6 +30,7 @@ pub const GROWING: [&str; 7] = [
     <RateNetCounter as Peer>::NAME,
     <EmptyCall as Peer>::NAME,
     <FirstTouch as Peer>::NAME,
+    <GrowingTable as Peer>::NAME,
 ];
 
 /// From one list of types: their names, their promises, and the choice by name.
@@ -66,6 +69,7 @@ peers![
     Textbook<K>,
     EmptyCall,
     FirstTouch,
+    GrowingTable,
 ];
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! is what a limiter could be.
 
 use super::lines;
-use super::places::{DENSE, Places, WIDE, Words, settled};
 use super::window::Window;
 use crate::contender::{Answers, Contender, Side, Work};
 use crate::keys::KeyKind;
+use crate::places::{DENSE, Places, WIDE, Words, settled};
 use crate::scene::Stage;
 use crate::tour::Tour;
 use crate::ways::{BATCH, STEP_NS};

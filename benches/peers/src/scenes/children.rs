@@ -5,8 +5,8 @@ use crate::contender::Side;
 use crate::keys::KeyKind;
 use crate::peer::Peer;
 use crate::peers::{
-    self, FirstTouch, Governor, Limitador, RateNetBucket, RateNetCounter, RateNetLog, Textbook,
-    TollgateBuckets, TollgateExact,
+    self, FirstTouch, Governor, GrowingTable, Limitador, RateNetBucket, RateNetCounter, RateNetLog,
+    Textbook, TollgateBuckets, TollgateExact,
 };
 use crate::result::{Line, Outcome};
 use crate::rounds::Rounds;
@@ -23,13 +23,14 @@ const LOG: &str = <RateNetLog as Peer>::NAME;
 const TEXTBOOK: &str = <Textbook as Peer>::NAME;
 const LIMITADOR: &str = <Limitador as Peer>::NAME;
 const TOUCH: &str = <FirstTouch as Peer>::NAME;
+const TABLE: &str = <GrowingTable as Peer>::NAME;
 
 /// New keys into an empty limiter: the mean, and the worst call.
 pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
-    let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, TEXTBOOK, TOUCH];
+    let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, TEXTBOOK, TOUCH, TABLE];
     let rounds = Rounds::run(&names, size.rounds, &Job::Growth.arguments::<K>(size.new))?;
     let title = |what| format!("{what} of {} into an empty limiter", many(size.new as usize));
-    let mean = Aim::time("new keys: mean", OWN, 0.7).least(TOUCH);
+    let mean = Aim::time("new keys: mean", OWN, 0.7).least(TABLE);
     let worst = Aim::time("new keys: worst call, on CPU", OWN, 0.02).least(TOUCH);
     Ok(vec![
         Outcome::new("new", title("the mean"), "ns", lines(&rounds, MEAN), &[mean]),

@@ -10,7 +10,6 @@ mod hot;
 mod layers;
 mod lines;
 mod overlap;
-mod places;
 mod window;
 
 use crate::keys::KeyKind;

@@ -1,7 +1,7 @@
 //! Little more than a window of seven buckets must do for a decision. It is enough for one thread which
 //! nobody disturbs: there are no marks, no moves and no second looks.
 
-use super::places::Words;
+use crate::places::Words;
 use std::hint::{black_box, cold_path};
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;

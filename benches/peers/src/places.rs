@@ -6,13 +6,13 @@ use zerocopy::FromBytes;
 const WORDS_PER_LINE: usize = 8;
 type Line = [AtomicU64; WORDS_PER_LINE];
 /// What is kept of a key behind its hash.
-pub(super) type Words = [AtomicU64; WORDS_PER_LINE - 1];
+pub(crate) type Words = [AtomicU64; WORDS_PER_LINE - 1];
 
 /// Two lines a key, which are looked at one after the other.
-pub(super) const WIDE: bool = false;
+pub(crate) const WIDE: bool = false;
 /// Sixteen lines to fifteen keys, as a limiter's table has them when it is full; a byte of each hash
 /// lies apart, and tells which of eight lines it is.
-pub(super) const DENSE: bool = true;
+pub(crate) const DENSE: bool = true;
 
 /// Lines behind the last home, so that a probe has an end.
 const SPILL: usize = 1024;
@@ -23,7 +23,7 @@ const LOW: u64 = 0x0101_0101_0101_0101;
 
 /// The lines of all keys.
 #[derive(Debug)]
-pub(super) struct Places<'a, const LAYOUT: bool> {
+pub(crate) struct Places<'a, const LAYOUT: bool> {
     lines: &'a [Line],
     /// A byte of each line's hash, if dense.
     tags: &'a [AtomicU64],
@@ -31,28 +31,34 @@ pub(super) struct Places<'a, const LAYOUT: bool> {
 
 impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
     /// Bytes of memory for so many keys: of lines, and of tags.
-    pub(super) fn bytes(keys: usize) -> [usize; 2] {
+    pub(crate) fn bytes(keys: usize) -> [usize; 2] {
         let dense = (keys + keys / 15).next_multiple_of(GROUP);
         let lines = SPILL + if LAYOUT == DENSE { dense } else { 2 * keys };
         [lines * size_of::<Line>(), if LAYOUT == DENSE { lines } else { 0 }]
     }
 
     /// In blocks of these bytes.
-    pub(super) fn of([lines, tags]: [&'a mut [u8]; 2]) -> Self {
+    pub(crate) fn of([lines, tags]: [&'a mut [u8]; 2]) -> Self {
         let lines = <[Line]>::mut_from_bytes(lines).expect("whole lines");
         let tags = <[AtomicU64]>::mut_from_bytes(tags).expect("whole words");
         Places { lines, tags }
     }
 
+    /// All keys, in the order of their lines: their hashes, and what is kept of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u64, &'a Words)> {
+        let keys = self.lines.iter().map(|[id, words @ ..]| (id.load(Acquire), words));
+        keys.filter(|(hash, _)| *hash != 0)
+    }
+
     /// What is kept of a key by its hash.
     #[inline(always)]
-    pub(super) fn words(&self, hash: u64) -> &'a Words {
+    pub(crate) fn words(&self, hash: u64) -> &'a Words {
         if LAYOUT == DENSE { self.told(hash) } else { self.walked(hash) }
     }
 
     /// Asks for all that is most likely needed of a key, without waiting for it.
     #[inline(always)]
-    pub(super) fn ask_for(&self, hash: u64) {
+    pub(crate) fn ask_for(&self, hash: u64) {
         self.ask_early(hash);
         if LAYOUT == DENSE {
             prefetch(&self.lines[self.home(hash) * GROUP + preferred(hash)][0]);
@@ -61,14 +67,14 @@ impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
 
     /// Asks for what tells where a key is.
     #[inline(always)]
-    pub(super) fn ask_early(&self, hash: u64) {
+    pub(crate) fn ask_early(&self, hash: u64) {
         let home = self.home(hash);
         prefetch(if LAYOUT == DENSE { &self.tags[home] } else { &self.lines[home][0] });
     }
 
     /// Asks for the line which that tells of.
     #[inline(always)]
-    pub(super) fn ask_late(&self, hash: u64) {
+    pub(crate) fn ask_late(&self, hash: u64) {
         if LAYOUT == DENSE {
             let (group, first) = (self.home(hash), preferred(hash));
             let marks = zeros(self.turned(group, first) ^ tags_like(hash));
@@ -145,7 +151,7 @@ impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
 
 /// A hash that begins no line as it is: those whose lowest byte is 0 or 1 are taken for others.
 #[inline(always)]
-pub(super) fn settled(hash: u64) -> u64 {
+pub(crate) fn settled(hash: u64) -> u64 {
     if (hash as u8) < 2 { hash | 2 } else { hash }
 }
 
@@ -198,6 +204,10 @@ mod tests {
             let words = places.words(hash(counter));
             assert!(words.iter().all(|word| word.swap(counter + 1, Relaxed) == 0), "{counter}");
         }
+        let kept = places.all().map(|(hash, words)| (words[0].load(Relaxed), hash));
+        let mut kept: Vec<_> = kept.collect();
+        kept.sort_unstable();
+        assert!(kept.into_iter().eq((0..KEYS).map(|counter| (counter + 1, hash(counter)))));
         for counter in 0..KEYS {
             places.ask_for(hash(counter));
             places.ask_late(hash(counter));
