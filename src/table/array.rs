@@ -177,6 +177,16 @@ impl<C: Counter> Array<C> {
         }
     }
 
+    /// Asks for the tags of the key's home and for the place that it prefers there: all that is needed
+    /// of most keys, those included that are not here.
+    pub(crate) fn prefetch_preferred(&self, key: KeyId) {
+        let home = self.home(key);
+        if let Some(slots) = self.groups.get(home) {
+            self.tags.prefetch(home);
+            prefetch(&slots[preferred(key)]);
+        }
+    }
+
     /// Whether there are so few keys that nearly all are at the places that they prefer.
     #[inline(always)]
     fn is_sparse(&self) -> bool {

@@ -95,6 +95,8 @@ impl<C: Counter> Generations<C> {
         self.hint.follow(&current.array);
         if let Some(previous) = current.previous(guard) {
             let step = self.step(previous, current, now);
+            // With those of the other array, which were asked for before.
+            step.old.prefetch_preferred(key);
             // While an array is new, most places were never touched. Later a refusal would write.
             let found = current.array.find_to_claim(key);
             if !matches!(found, Found::Slot(slot) if slot.counter.is_open()) {

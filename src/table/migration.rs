@@ -17,6 +17,7 @@
 
 use super::array::Array;
 use super::error::OutOfMemory;
+use super::size::FINE_CHUNK;
 use super::slot::{KeyId, Slot};
 use super::tags::GROUP;
 use crate::breakage::{Breakage, broken, ordering};
@@ -104,9 +105,11 @@ impl Migration {
             told.evicted.units += units;
             Some(())
         };
-        for slot in &homes[start..end] {
-            settle(slot);
+        let slots = &homes[start..end];
+        if self.chunk <= FINE_CHUNK {
+            slots.iter().for_each(|slot| step.prefetch(slot));
         }
+        slots.iter().for_each(|slot| _ = settle(slot));
         if chunk + 1 == self.chunks {
             // What has spilled over goes with the last chunk: up to the first group with a slot that
             // is frozen empty, which ends every probe.
@@ -169,6 +172,14 @@ impl<C: Counter> Step<'_, C> {
     pub(crate) fn resolve(&self, key: KeyId) {
         if let Some(slot) = self.old.find_or_freeze(key) {
             self.move_slot(slot, key);
+        }
+    }
+
+    /// Asks for the place that a slot's key will most likely be moved to, and on the way for the slot:
+    /// those of a chunk are waited for together.
+    fn prefetch(&self, slot: &Slot<C>) {
+        if let Some(key) = slot.seen_id() {
+            self.new.prefetch_preferred(key);
         }
     }
 

@@ -5,7 +5,7 @@ use super::tags::GROUP;
 /// Keys of the smallest array.
 const LEAST_ROOM: usize = if MODEL { 1 } else { 192 };
 /// Slots moved at a time where most of them are in use.
-const FINE_CHUNK: usize = if MODEL { 1 } else { 16 };
+pub(super) const FINE_CHUNK: usize = if MODEL { 1 } else { 16 };
 /// Slots moved at a time where few of them are: passing over them costs little.
 const COARSE_CHUNK: usize = if MODEL { 2 } else { 256 };
 /// Threads that insert at the same moment.

@@ -71,6 +71,16 @@ impl<C> Slot<C> {
         (id > FROZEN).then_some(KeyId(id))
     }
 
+    /// The key that holds the slot. A hint, which a checker need not follow.
+    pub(crate) fn seen_id(&self) -> Option<KeyId> {
+        if cfg!(all(test, tollgate_model)) {
+            return None;
+        }
+        // Relaxed: a hint.
+        let id = self.id.load(Relaxed);
+        (id > FROZEN).then_some(KeyId(id))
+    }
+
     /// Whether a key holds the slot. A hint.
     pub(crate) fn is_claimed(&self) -> bool {
         // Relaxed: a hint.

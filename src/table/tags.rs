@@ -10,6 +10,7 @@
 //! An id is for good: where a tag is not of the key the id is not the key, however old the tag is.
 
 use super::error::OutOfMemory;
+use super::prefetch::prefetch;
 use super::slot::KeyId;
 use super::zeroed::{Zeroable, Zeroed};
 use crate::breakage::{Breakage, ordering};
@@ -70,6 +71,11 @@ impl Tags {
         // Acquire: G2. Pairs with `tell`. Model: tag_is_told with GroupRelaxed.
         let tags = self.0.get(group)?.load(ordering(Breakage::GroupRelaxed, Acquire));
         Some(Group::of(tags, first))
+    }
+
+    /// Asks for the tags of a group ahead of time.
+    pub(crate) fn prefetch(&self, group: usize) {
+        self.0.get(group).into_iter().for_each(prefetch);
     }
 
     /// Tells the tag of a slot that its key has just claimed.
