@@ -1,4 +1,6 @@
-//! A request over several policies: look at all of them, charge in order, undo if a race is lost.
+//! A request over several policies. Most are decided by their [offers](super::offers); the others, that
+//! are only looked at, charged whatever there is, ask twice for one counter, or lost a race, go the long
+//! way: look at all of them, charge in order, undo if a race is lost.
 
 use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
@@ -52,7 +54,7 @@ fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
     let context = context();
     let context = context.borrow();
     if mode != Mode::Check || repeats(all(asked)) {
-        return context.decide_lines(&mut lines::<MOST>(asked, &[]), mode, layers);
+        return context.decide_asked::<MOST>(asked, mode, layers);
     }
     let mut told = [None; MOST];
     if !context.offer_all(asked, &mut told) {
@@ -60,26 +62,42 @@ fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
     }
     match take_all(&told[..asked.len()]) {
         None => context.tell_taken(asked, &told, layers),
-        Some(lost) => context.charge_rest(lost, &mut lines::<MOST>(asked, &told), layers),
+        Some(lost) => context.charge_rest::<MOST>(lost, asked, &told, layers),
     }
 }
 
-/// The lines of these, with what each was told, as far as it was told anything.
-#[inline(never)]
-fn lines<'g, const MOST: usize>(
-    asked: &[Option<Asked<'g>>],
-    told: &[Option<Told<'g>>],
-) -> [Option<Line<'g>>; MOST] {
-    std::array::from_fn(|place| {
-        let asked = (*asked.get(place)?)?;
-        Some(match told.get(place) {
-            Some(Some(told)) => Line::told(asked, told),
-            _ => Line::new(asked),
-        })
-    })
-}
-
 impl Context<'_> {
+    #[inline(never)]
+    fn decide_asked<'g, const MOST: usize>(
+        &'g self,
+        asked: &[Option<Asked<'g>>],
+        mode: Mode,
+        layers: &mut [Layer],
+    ) -> Decision {
+        let mut lines = [None; MOST];
+        for (line, asked) in lines.iter_mut().zip(all(asked)) {
+            *line = Some(Line::new(*asked));
+        }
+        self.decide_lines(&mut lines, mode, layers)
+    }
+
+    /// Where those before `lost` have taken their offers, and it could not.
+    #[inline(never)]
+    fn charge_rest<'g, const MOST: usize>(
+        &'g self,
+        lost: usize,
+        asked: &[Option<Asked<'g>>],
+        told: &[Option<Told<'g>>],
+        layers: &mut [Layer],
+    ) -> Decision {
+        let mut lines = [None; MOST];
+        for (line, (asked, told)) in lines.iter_mut().zip(all(asked).zip(all(told))) {
+            *line = Some(Line::told(*asked, told));
+        }
+        let charged = self.charge_from(lost, &mut lines, Mode::Check, false);
+        self.tell_charged(&mut lines, charged, layers)
+    }
+
     /// Charges all lines or none, and tells how each stands.
     pub(crate) fn decide_lines<'g>(
         &'g self,
@@ -98,18 +116,6 @@ impl Context<'_> {
                 self.tell_charged(lines, charged, layers)
             }
         }
-    }
-
-    /// As [`decide_lines`](Self::decide_lines), where those before this one have taken their offers.
-    #[inline(never)]
-    fn charge_rest<'g>(
-        &'g self,
-        lost: usize,
-        lines: &mut [Option<Line<'g>>],
-        layers: &mut [Layer],
-    ) -> Decision {
-        let charged = self.charge_from(lost, lines, Mode::Check, false);
-        self.tell_charged(lines, charged, layers)
     }
 
     /// What each line would get, with those before it of the same counter; whether all have room.

@@ -149,7 +149,8 @@ impl Meter {
         with_table!(&self.store, table => table.offer(key, &request, guard))
     }
 
-    /// As [`offer`](Self::offer), written by each kind of table for itself.
+    /// As [`offer`](Self::offer), but written to where it is kept by the code of each kind of table:
+    /// otherwise all of them write it to one place, and it is copied from there.
     #[inline(always)]
     pub(crate) fn offer_into<'g>(
         &self,

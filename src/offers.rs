@@ -1,5 +1,6 @@
-//! Several charges of one request, as long as all have room: looked up, offered what they ask for, and
-//! taken one right after the other. Nothing is kept of them but what the next step needs.
+//! Several charges of one request, none of which takes more than one look: looked up, offered what they
+//! ask for, and taken one right after the other, or denied. Nothing is kept of them but what the next
+//! step needs.
 
 use crate::charge::{Charge, PolicyId};
 use crate::counter::Outcome;
@@ -85,14 +86,14 @@ impl Context<'_> {
         meter.offer_into(told, key, cost, limit, self.now, &self.guard);
     }
 
-    /// What it would get, and nothing to make it.
+    /// What a charge would get, but nothing to make it by.
     #[cold]
     fn look_only<'g>(&'g self, asked: &Asked<'g>) -> Told<'g> {
         let outcome = self.look(asked, asked.cost);
         (Charged { outcome, generation: 0 }, None)
     }
 
-    /// The one or the other.
+    /// What a charge would get, by whichever way tells.
     pub(crate) fn offer_or_look<'g>(&'g self, asked: &Asked<'g>) -> Told<'g> {
         let mut told = None;
         self.offer_into(&mut told, asked.meter, asked.key, asked.cost, asked.limit);

@@ -36,7 +36,7 @@ impl Context<'_> {
 
     /// Where this is the first that has no room: it waits for the one that lacks it longest.
     #[inline(always)]
-    pub(crate) fn report_denied<'a, 'g: 'a>(
+    fn report_denied<'a, 'g: 'a>(
         &self,
         (first, told): (&Asked<'g>, &Outcome),
         all: impl Iterator<Item = (&'a Asked<'g>, &'a Outcome)>,

@@ -185,7 +185,7 @@ impl<'l> Context<'l> {
     }
 
     #[inline(always)]
-    pub(crate) fn offer<'g>(&'g self, asked: &Asked<'g>) -> Option<Told<'g>> {
+    fn offer<'g>(&'g self, asked: &Asked<'g>) -> Option<Told<'g>> {
         asked.meter.offer(asked.key, asked.cost, asked.limit, self.now, &self.guard)
     }
 

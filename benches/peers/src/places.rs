@@ -1,5 +1,6 @@
 //! Where bare tables keep their keys: each begins a line of memory, by its hash.
 
+use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use zerocopy::FromBytes;
 
@@ -10,9 +11,19 @@ pub(crate) type Words = [AtomicU64; WORDS_PER_LINE - 1];
 
 /// Two lines a key, which are looked at one after the other.
 pub(crate) const WIDE: bool = false;
-/// Sixteen lines to fifteen keys, as a limiter's table has them when it is full; a byte of each hash
-/// lies apart, and tells which of eight lines it is.
+/// Laid out as this project's tables are: sixteen lines to fifteen keys when it is full, and a byte of
+/// each hash apart, which tells which of eight lines it is.
 pub(crate) const DENSE: bool = true;
+
+/// Keys of the first table of those that grow.
+pub(crate) const FIRST: usize = 192;
+
+/// The room of the table that grows to so many keys, by half of it each time.
+pub(crate) fn grown(keys: usize) -> usize {
+    iter::successors(Some(FIRST), |room| Some(room + room / 2))
+        .find(|room| *room >= keys)
+        .unwrap_or(keys)
+}
 
 /// Lines behind the last home, so that a probe has an end.
 const SPILL: usize = 1024;
@@ -30,7 +41,7 @@ pub(crate) struct Places<'a, const LAYOUT: bool> {
 }
 
 impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
-    /// Bytes of memory for so many keys: of lines, and of tags.
+    /// Bytes of memory that has room for so many keys: of lines, and of tags.
     pub(crate) fn bytes(keys: usize) -> [usize; 2] {
         let dense = (keys + keys / 15).next_multiple_of(GROUP);
         let lines = SPILL + if LAYOUT == DENSE { dense } else { 2 * keys };
@@ -149,7 +160,7 @@ impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
     }
 }
 
-/// A hash that begins no line as it is: those whose lowest byte is 0 or 1 are taken for others.
+/// The hash as it is kept: 0 is an empty line, and its lowest byte, the tag, is never 0 or 1.
 #[inline(always)]
 pub(crate) fn settled(hash: u64) -> u64 {
     if (hash as u8) < 2 { hash | 2 } else { hash }

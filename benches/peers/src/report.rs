@@ -97,7 +97,8 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     text += &rows(&AIMS_HEAD, aims);
     text += "\nUnder `the least` is the same ratio of what does little else: a bare table, with a window or without,\n\
          a pin and a clock where the work needs them, or a limiter for each thread. Where keys come from\n\
-         memory it is as dense as ours, and of batches the quicker of both.\n\
+         memory it is the quicker of two: one laid out as ours is, and one of two lines a key. Layers are of\n\
+         the latter.\n\
          \nMedians; nanoseconds of wall time per decision of all threads together, but under `worst`\n\
          nanoseconds on the processor of the worst call, and under `bytes` bytes a key. `disturbed` is\n\
          the share of turns in which a thread was set aside.\n\n";

@@ -27,11 +27,11 @@ pub struct Aim {
     pub least: Option<Least>,
 }
 
-/// A contender that does little else than the work itself.
+/// Contenders that do little else than the work itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Least {
-    /// Its name.
-    pub name: &'static str,
+    /// Their names: the quickest of them is it.
+    pub names: &'static [&'static str],
     /// What it is compared with, if not with the same as the own contender.
     pub beside: Option<Beside>,
 }
@@ -80,14 +80,14 @@ impl Aim {
         Aim { beside, ..self }
     }
 
-    /// Shown with what this contender takes beside the same.
-    pub(crate) const fn least(self, name: &'static str) -> Aim {
-        Aim { least: Some(Least { name, beside: None }), ..self }
+    /// Shown with what the quickest of these contenders takes beside the same.
+    pub(crate) const fn least(self, names: &'static [&'static str]) -> Aim {
+        Aim { least: Some(Least { names, beside: None }), ..self }
     }
 
     /// Shown with what this contender takes beside its own kind.
-    pub(crate) const fn least_beside(self, name: &'static str, beside: Beside) -> Aim {
-        Aim { least: Some(Least { name, beside: Some(beside) }), ..self }
+    pub(crate) const fn least_beside(self, names: &'static [&'static str], beside: Beside) -> Aim {
+        Aim { least: Some(Least { names, beside: Some(beside) }), ..self }
     }
 }
 

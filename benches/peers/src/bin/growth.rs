@@ -16,8 +16,7 @@
 //! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show what else is not the limiter's:
 //! `control-empty` the clock and the interruptions of this machine, `control-touch` what the system
 //! takes for handing out memory when each key touches one cache line of a table as large as the
-//! limiters have room for, and `control-table` a table that grows with its keys and does nothing
-//! else, all at once.
+//! limiters have room for.
 //!
 //! Under load two threads ask all the time. One visits known keys at random, twice as often as
 //! there are keys, and each of its calls is timed; the other asks for known keys as well, or for

@@ -4,18 +4,16 @@
 use super::control::NONE;
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
-use crate::places::{DENSE, Places, settled};
+use crate::places::{DENSE, FIRST, Places, settled};
 use memmap2::MmapMut;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::*;
 
-/// Keys of the first table.
-const FIRST: usize = 192;
-
-/// A line for each key, in a table as dense as this project's. It grows by half, as that does, and
+/// A line for each key, in a table laid out as this project's are. It grows by half, as they do, and
 /// moves all keys at once.
 #[derive(Debug)]
 pub struct GrowingTable {
+    /// Behind a mutex that nobody else takes, as in [`FirstTouch`](super::FirstTouch).
     table: Mutex<Table>,
     hasher: ahash::RandomState,
 }
@@ -54,7 +52,8 @@ impl Table {
 
 impl<K: KeyKind> Peer<K> for GrowingTable {
     const NAME: &'static str = "control-table";
-    const PROMISES: Promises = NONE;
+    const PROMISES: Promises =
+        Promises { memory: "grows with its keys", waiting: "a lock", ..NONE };
 
     fn new(_: &Setting) -> Self {
         GrowingTable { table: Mutex::new(Table::of(FIRST)), hasher: ahash::RandomState::new() }
@@ -66,10 +65,33 @@ impl<K: KeyKind> Peer<K> for GrowingTable {
         if table.keys == table.room {
             table.grow();
         }
-        let count = &table.places().words(settled(self.hasher.hash_one(key.borrowed())))[0];
+        let hash = settled(self.hasher.hash_one(key.borrowed()));
+        let places = table.places();
+        places.ask_for(hash);
+        let count = &places.words(hash)[0];
         let old = count.load(Relaxed);
         let raised = count.compare_exchange(old, old + 1, Release, Relaxed).is_ok();
         table.keys += usize::from(old == 0);
         raised
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn counts_are_kept_while_it_grows() {
+        let setting = Setting { limit: 1, window: Duration::from_secs(1), max_keys: 1 };
+        let peer = <GrowingTable as Peer>::new(&setting);
+        for _ in 0..3 {
+            assert!((0..10_000).all(|counter| peer.check(&u64::of(counter))));
+        }
+        let mut table = peer.table.into_inner().unwrap();
+        assert!(table.room > 10_000);
+        let counts: Vec<_> =
+            table.places().all().map(|(_, words)| words[0].load(Relaxed)).collect();
+        assert_eq!(counts, [3; 10_000]);
     }
 }

@@ -22,7 +22,7 @@ use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Task};
 
 /// Those that grow with their keys and are measured at many of them, and the controls.
-pub const GROWING: [&str; 8] = [
+pub const GROWING: [&str; 7] = [
     <TollgateExact as Peer>::NAME,
     <TollgateBuckets as Peer>::NAME,
     <Governor as Peer>::NAME,
@@ -30,7 +30,6 @@ pub const GROWING: [&str; 8] = [
     <RateNetCounter as Peer>::NAME,
     <EmptyCall as Peer>::NAME,
     <FirstTouch as Peer>::NAME,
-    <GrowingTable as Peer>::NAME,
 ];
 
 /// From one list of types: their names, their promises, and the choice by name.

@@ -1,4 +1,4 @@
-//! What any table must do for a decision, and nothing else: a line for each key that holds its hash and
+//! What a table must do for a decision, and nothing else: a line for each key that holds its hash and
 //! a count, or the buckets of a window, which one exchange changes. With what a call does besides, it
 //! is what a limiter could be.
 
@@ -6,7 +6,7 @@ use super::lines;
 use super::window::Window;
 use crate::contender::{Answers, Contender, Side, Work};
 use crate::keys::KeyKind;
-use crate::places::{DENSE, Places, WIDE, Words, settled};
+use crate::places::{DENSE, Places, WIDE, Words, grown, settled};
 use crate::scene::Stage;
 use crate::tour::Tour;
 use crate::ways::{BATCH, STEP_NS};
@@ -42,9 +42,9 @@ enum Does {
 enum With {
     /// Only the key's hash and its line.
     Nothing,
-    /// A pin for each key.
+    /// A pin for each key, before which its line is asked for.
     Pin,
-    /// A pin and a reading of the clock for each key, before which its line is asked for: one call.
+    /// A reading of the clock as well: one call.
     Call,
     /// All hashes of a batch, then all lines, then all the rest.
     Batches,
@@ -167,7 +167,8 @@ struct Table<const LAYOUT: bool> {
 
 impl<const LAYOUT: bool> Table<LAYOUT> {
     fn of<K: KeyKind>(keys: &[K]) -> Self {
-        let bytes = Places::<LAYOUT>::bytes(keys.len());
+        let bytes =
+            Places::<LAYOUT>::bytes(if LAYOUT == DENSE { grown(keys.len()) } else { keys.len() });
         let blocks = bytes.map(|bytes| lines::block(bytes, true, 0));
         let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
         let mut table = Table { blocks, hasher: hasher.clone() };
@@ -184,7 +185,10 @@ impl<const LAYOUT: bool> Table<LAYOUT> {
         let window = Window::new(stage.setting.limit, stage.setting.window);
         let now = window.start();
         match way.does {
-            Does::Count => self.with(way.with, tour, now, |words, _| raise::<0>(words, 1)),
+            Does::Count => self.with(way.with, tour, now, |words, now| {
+                black_box(now);
+                raise::<0>(words, 1)
+            }),
             Does::Window => {
                 self.fill(stage, &window);
                 self.with(way.with, tour, now, move |words, now| window.allows(words, now))
@@ -222,6 +226,7 @@ impl<const LAYOUT: bool> Table<LAYOUT> {
                 decide(places.words(hash), now)
             }),
             With::Pin => self.each(tour, move |places, hash| {
+                places.ask_for(hash);
                 now += STEP_NS;
                 let _pinned = crossbeam_epoch::pin();
                 decide(places.words(hash), now)

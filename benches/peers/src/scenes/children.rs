@@ -30,8 +30,8 @@ pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, TEXTBOOK, TOUCH, TABLE];
     let rounds = Rounds::run(&names, size.rounds, &Job::Growth.arguments::<K>(size.new))?;
     let title = |what| format!("{what} of {} into an empty limiter", many(size.new as usize));
-    let mean = Aim::time("new keys: mean", OWN, 0.7).least(TABLE);
-    let worst = Aim::time("new keys: worst call, on CPU", OWN, 0.02).least(TOUCH);
+    let mean = Aim::time("new keys: mean", OWN, 0.7).least(&[TABLE]);
+    let worst = Aim::time("new keys: worst call, on CPU", OWN, 0.02).least(&[TOUCH]);
     Ok(vec![
         Outcome::new("new", title("the mean"), "ns", lines(&rounds, MEAN), &[mean]),
         Outcome::new("worst", title("the worst call"), "ns", lines(&rounds, MAX_ON_CPU), &[worst]),

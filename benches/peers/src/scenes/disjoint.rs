@@ -41,7 +41,7 @@ pub(super) fn thousand<K: KeyKind>(_: Size) -> Scene {
         aims: vec![
             Aim::throughput("disjoint keys, 2 threads beside 1", TWO, 1.9)
                 .beside(Beside::Sum(&[ONE]))
-                .least(APART),
+                .least(&[APART]),
         ],
     }
 }

@@ -64,22 +64,22 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scene {
         contenders: stage.contenders,
         aims: vec![
             Aim::time("hot key admitted, one-shot, precise clock", "tollgate", 0.75)
-                .least(Bare::CALLED_ANSWER.name),
+                .least(&[Bare::CALLED_ANSWER.name]),
             Aim::time("the same beside its floor", "tollgate", 1.25)
                 .beside(Beside::Sum(floor::PARTS)),
             Aim::time("hot key admitted, in a session", "tollgate, session", 0.35)
-                .least(Bare::ANSWER.name),
+                .least(&[Bare::ANSWER.name]),
             Aim::time("hot key admitted, caller's own now", "tollgate, own now", 0.35)
-                .least(Bare::PINNED_ANSWER.name),
+                .least(&[Bare::PINNED_ANSWER.name]),
             Aim::time("hot key, coarse clock", "tollgate, coarse clock", 0.8)
                 .beside(coarse)
-                .least(Bare::PINNED_ANSWER.name),
+                .least(&[Bare::PINNED_ANSWER.name]),
             Aim::time("hot key, own now beside coarse", "tollgate, own now", 0.8)
                 .beside(coarse)
-                .least(Bare::PINNED_ANSWER.name),
+                .least(&[Bare::PINNED_ANSWER.name]),
             Aim::time("hot key, session beside coarse", "tollgate, session", 0.8)
                 .beside(coarse)
-                .least(Bare::ANSWER.name),
+                .least(&[Bare::ANSWER.name]),
         ],
     }
 }
@@ -131,7 +131,7 @@ pub(super) fn denied_to_two<K: KeyKind>(_: Size) -> Scene {
         contenders: stage.contenders,
         aims: vec![
             Aim::throughput("hot key denied, 2 threads", "tollgate", 5.0)
-                .least(Bare::CALLED_ANSWER.name),
+                .least(&[Bare::CALLED_ANSWER.name]),
             Aim::throughput("the same beside one thread", "tollgate", 1.9)
                 .beside(Beside::Sum(&[ALONE])),
         ],

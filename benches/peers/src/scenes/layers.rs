@@ -35,7 +35,7 @@ fn contenders<K: KeyKind>(fill: &[K], tour: &Tour<K>) -> Vec<Contender> {
 fn scene(name: &'static str, title: String, work: &'static str, all: Vec<Contender>) -> Scene {
     let beside = Beside::Sum(&[THREE_CALLS]);
     let aim = Aim::time(work, ONE_CALL, 0.6).beside(beside);
-    let aims = vec![aim.least_beside(BARE_CALL, Beside::Sum(&[BARE_CALLS]))];
+    let aims = vec![aim.least_beside(&[BARE_CALL], Beside::Sum(&[BARE_CALLS]))];
     Scene { name, title, contenders: all, aims }
 }
 
