@@ -128,8 +128,8 @@ impl Own {
             let mut decisions = [Decision::default(); BATCH];
             let mut admitted = 0;
             tour.visit(count, |keys| {
+                let mut charges = [self.policy.charge(Key::SHARED, 1); BATCH];
                 for batch in keys.chunks(BATCH) {
-                    let mut charges = [self.policy.charge(Key::SHARED, 1); BATCH];
                     for (charge, key) in charges.iter_mut().zip(batch) {
                         *charge = self.policy.charge(key.borrowed(), 1);
                     }
