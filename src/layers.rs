@@ -67,6 +67,7 @@ fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
 }
 
 impl Context<'_> {
+    /// As [`decide_lines`](Self::decide_lines), of what was not looked at yet.
     #[inline(never)]
     fn decide_asked<'g, const MOST: usize>(
         &'g self,
