@@ -89,8 +89,9 @@
 //!
 //! # The way of a request
 //!
-//! [`Limiter`] -> [`Session`] -> request (its lines) -> meter (one policy at work) -> table (from a
-//! key to its slot) -> counter (ring or quota) -> word. Each knows only those behind it.
+//! [`Limiter`] -> [`Session`] -> request (several charges: layers -> offers -> request) -> meter (one
+//! policy at work) -> table (from a key to its slot) -> counter (ring or quota) -> word. Each knows
+//! only those behind it.
 
 // The hooks of loom's models have no use under shuttle.
 #![cfg_attr(tollgate_shuttle, allow(dead_code))]
