@@ -1,11 +1,11 @@
-//! Many requests of one charge each, decided together: the memory of all is asked for before the first
-//! is waited for.
+//! Many requests of one charge each, thirty-two at a time: the memory of all these is asked for before
+//! any of it is waited for.
 
 use crate::charge::Charge;
 use crate::decision::Decision;
 use crate::request::{Asked, Context, invalid};
 
-/// Requests that are decided together: about as many lines as a processor fetches at the same time.
+/// Requests whose memory is asked for together.
 const TOGETHER: usize = 32;
 
 /// Decides each charge as a request of its own, in order, as far as both go; returns how many were
