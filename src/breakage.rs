@@ -1,7 +1,9 @@
 //! Deliberate breakages: each removes one step or one ordering that the protocol needs.
 //!
-//! A model is trusted only if it fails when its breakage is switched on. Outside of the models
-//! [`broken`] is the constant `false` and leaves no trace in the code.
+//! A model is trusted only if it fails when its breakage is switched on. In the models a test
+//! switches one on; in a build with `--cfg tollgate_mutants`, which the tests on real threads run in,
+//! the variable `TOLLGATE_MUTANT` names one. In every other build [`broken`] is the constant `false`
+//! and leaves no trace in the code.
 
 use crate::sync::Ordering;
 
@@ -15,7 +17,7 @@ macro_rules! breakages {
             $($(#[doc = $what])+ $name,)*
         }
 
-        #[cfg(all(test, tollgate_model))]
+        #[cfg(any(all(test, tollgate_model), tollgate_mutants))]
         impl Breakage {
             /// Each with what it does.
             pub(crate) const ALL: &[(Breakage, &str)] =
@@ -189,8 +191,30 @@ mod switch {
 #[cfg(all(test, tollgate_model))]
 pub(crate) use switch::{broken, set};
 
-/// Whether this step is switched off; never outside of the models.
-#[cfg(not(all(test, tollgate_model)))]
+#[cfg(all(tollgate_mutants, not(all(test, tollgate_model))))]
+mod process {
+    use super::Breakage;
+    use std::sync::OnceLock;
+
+    static ACTIVE: OnceLock<Option<Breakage>> = OnceLock::new();
+
+    /// The breakage that this process was started with.
+    fn named() -> Option<Breakage> {
+        let name = std::env::var("TOLLGATE_MUTANT").ok()?;
+        let found = Breakage::ALL.iter().find(|(what, _)| format!("{what:?}") == name);
+        Some(found.unwrap_or_else(|| panic!("no mutant is called {name}")).0)
+    }
+
+    pub(crate) fn broken(breakage: Breakage) -> bool {
+        *ACTIVE.get_or_init(named) == Some(breakage)
+    }
+}
+
+#[cfg(all(tollgate_mutants, not(all(test, tollgate_model))))]
+pub(crate) use process::broken;
+
+/// Whether this step is switched off; never in a build that is not made for it.
+#[cfg(not(any(all(test, tollgate_model), tollgate_mutants)))]
 #[inline(always)]
 pub(crate) const fn broken(_: Breakage) -> bool {
     false
