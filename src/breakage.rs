@@ -167,6 +167,36 @@ breakages! {
     CloseTwice,
     /// Ring: a charge merged while it is given back is taken for a newer one.
     MergedIsNewer,
+    /// Fast path: one charge is admitted though its exchange was lost.
+    LostOneAdmitted,
+    /// Fast path: several charges are admitted though the exchange of one was lost.
+    LostSeveralAdmitted,
+    /// Counter: a charge is admitted by the loop of the whole way though its exchange was lost.
+    LostLoopAdmitted,
+    /// Fast path: a charge is prepared while the table is moving.
+    PreparedWhileMoving,
+    /// Reclaim: an array is freed as soon as it is retired.
+    FreedAtOnce,
+    /// Move: words behind an empty one are not moved, though they are live.
+    EmptyEndsRing,
+    /// Table: the cutoff of a new array may lie before that of the old one.
+    CutoffBack,
+    /// Eviction: what it has forgiven counts from the caller's own time, not from the cutoff.
+    EvictionAtOwnNow,
+    /// Eviction: what earlier evictions have forgiven does not count.
+    EarlierEvictionsIgnored,
+    /// Move: a chunk that two helpers have moved counts twice.
+    ChunkCountedTwice,
+    /// Table: an array is renewed by age while it is still filled from the one before.
+    NoFinish,
+    /// Table: a new key is refused though its full array was replaced meanwhile.
+    StaleIsFull,
+    /// Statistics: a thread counts under a number that it has given back.
+    CountsAfterReturn,
+    /// Reclaim: `maintain` frees nothing.
+    MaintainCollectsNothing,
+    /// Layers: a charge that passed uncounted is undone like any other.
+    UndoUncounted,
     /// Table: keys are pending though their array was unlinked since, so that a new one is refused.
     UnlinkedSince,
 }

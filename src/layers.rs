@@ -246,7 +246,8 @@ impl Context<'_> {
 
     fn undo(&self, line: &mut Line<'_>) {
         line.offer = None;
-        if broken(Breakage::NoUndo) || line.table_full {
+        let uncounted = line.table_full && !broken(Breakage::UndoUncounted);
+        if broken(Breakage::NoUndo) || uncounted {
             return;
         }
         // By receipt: it may have expired. Schedules: late undo with UndoOldest.

@@ -1,6 +1,7 @@
 //! The request's way: limiter -> layers -> request -> meter -> table -> counter. Other verbs go through
 //! a session, and a check of one charge to the request at once.
 
+use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};
 use crate::decision::{Decision, Layer};
@@ -220,7 +221,9 @@ impl Limiter {
     /// huge pages by itself, later.
     pub fn maintain(&self, slots: usize) -> bool {
         let done = self.session().maintain(slots);
-        reclaim::collect((slots / 256).clamp(4, 64));
+        if !broken(Breakage::MaintainCollectsNothing) {
+            reclaim::collect((slots / 256).clamp(4, 64));
+        }
         done
     }
 

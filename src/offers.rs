@@ -2,9 +2,9 @@
 //! ask for, and taken one right after the other, or denied. Nothing is kept of them but what the next
 //! step needs.
 
+use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
 use crate::counter::Outcome;
-use crate::counter::offer::Offer;
 use crate::decision::{Decision, Layer};
 use crate::meter::Meter;
 use crate::meters::Meters;
@@ -160,7 +160,9 @@ fn both<'a, 'g: 'a>(
 #[inline(always)]
 pub(crate) fn take_all(told: &[Option<Told<'_>>]) -> Option<usize> {
     let takes = |told: &Option<Told<'_>>| {
-        told.as_ref().and_then(|(_, offer)| *offer).is_some_and(Offer::take)
+        told.as_ref()
+            .and_then(|(_, offer)| *offer)
+            .is_some_and(|offer| offer.take() || broken(Breakage::LostSeveralAdmitted))
     };
     told.iter().position(|told| !takes(told))
 }

@@ -1,5 +1,6 @@
 //! One request: what it is decided with, and the way of a single charge.
 
+use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
 use crate::clock::Now;
 use crate::counter::offer::Offer;
@@ -88,7 +89,7 @@ impl<'l> Context<'l> {
         let asked = Asked { meter, key, cost, limit };
         if cost > 0
             && let Some((charged, offer)) = self.offer(&asked)
-            && offer.is_none_or(Offer::take)
+            && (offer.is_none_or(Offer::take) || broken(Breakage::LostOneAdmitted))
         {
             let mut line = Line::new(asked);
             line.outcome = charged.outcome;

@@ -155,7 +155,7 @@ impl Counter for Quota {
         loop {
             retries.count();
             if let Some((outcome, offer)) = self.offer(spec, base, request)?
-                && offer.is_none_or(Offer::take)
+                && (offer.is_none_or(Offer::take) || broken(Breakage::LostLoopAdmitted))
             {
                 return Ok(outcome);
             }

@@ -352,7 +352,7 @@ impl<const R: usize> Counter for Ring<R> {
             let early = self.early();
             let Some(top) = self.top()? else { continue };
             if let Some((outcome, offer)) = self.weigh(spec, base, request, top, &early)?
-                && offer.is_none_or(Offer::take)
+                && (offer.is_none_or(Offer::take) || broken(Breakage::LostLoopAdmitted))
             {
                 return Ok(outcome);
             }
@@ -454,7 +454,8 @@ impl<const R: usize> Counter for Ring<R> {
             // opened, this one never will be. Relaxed: what was copied here was so before anybody
             // could begin to leave this array. Model: move_against_seal with FreezeNotNext.
             let stays_closed = behind_closed || broken(Breakage::FreezeNotNext) && place > 0;
-            if stays_closed && self.words[place].load(Relaxed) == 0 {
+            let is_empty = || self.words[place].load(Relaxed) == 0;
+            if stays_closed && (broken(Breakage::EmptyEndsRing) || is_empty()) {
                 return 0;
             }
             // Release: no exchange can succeed after this, and whoever meets the mark sees the

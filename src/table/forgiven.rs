@@ -5,6 +5,7 @@
 //! than the allowance, no key gains more than the allowance in any window.
 
 use super::receipt::Receipt;
+use crate::breakage::{Breakage, broken};
 
 /// Evicting copies that one window can hold.
 const COPIES: usize = 8;
@@ -28,6 +29,9 @@ pub(crate) struct Eviction {
 impl Forgiven {
     /// The units that one more copy at `now` may forgive.
     pub(crate) fn left(&self, allowance: u64, window: u64, now: u64) -> u64 {
+        if broken(Breakage::EarlierEvictionsIgnored) {
+            return allowance;
+        }
         let live = self.copies.iter().filter(|copy| copy.is_live(window, now));
         if live.clone().count() == COPIES {
             return 0;

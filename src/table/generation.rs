@@ -83,12 +83,14 @@ impl<C: Counter> Generation<C> {
     /// The one that is filled from this one. Its cutoff is the aim's time.
     pub(crate) fn next(&self, spec: &C::Spec, aim: Aim) -> Result<Self, OutOfMemory> {
         let Aim { size, forgive, now } = aim;
-        let cutoff = now.max(self.array.base().cutoff);
+        let back = broken(Breakage::CutoffBack);
+        let cutoff = if back { now } else { now.max(self.array.base().cutoff) };
         let window = C::window(spec);
         let later = cutoff.saturating_add(patience(window));
         let grown = size.room > self.size.room;
         let number = self.number + 1;
-        let eviction = Eviction { cutoff, units: forgive, generation: number };
+        let evicted_at = if broken(Breakage::EvictionAtOwnNow) { now } else { cutoff };
+        let eviction = Eviction { cutoff: evicted_at, units: forgive, generation: number };
         Ok(Generation {
             array: Array::new(size, C::base(spec, cutoff))?,
             size,

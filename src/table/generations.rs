@@ -106,7 +106,9 @@ impl<C: Counter> Generations<C> {
             self.help(current, &step, guard);
         }
         if current.array.base().is_outlived(now) {
-            self.finish(current, now, guard);
+            if !broken(Breakage::NoFinish) {
+                self.finish(current, now, guard);
+            }
             if self.renew(current, self.aim(current, now, 0)) {
                 return Ok(None);
             }
@@ -176,7 +178,8 @@ impl<C: Counter> Generations<C> {
             // Without memory the next ones need not try at once.
             current.put_renewal_off();
         }
-        if renewed || !self.is_current(current) { Ok(()) } else { Err(NoPlace::Full) }
+        let stale = !broken(Breakage::StaleIsFull) && !self.is_current(current);
+        if renewed || stale { Ok(()) } else { Err(NoPlace::Full) }
     }
 
     /// What a renewal of a full array has to forgive so that an eighth of the keys is dropped:

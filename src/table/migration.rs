@@ -84,7 +84,8 @@ impl Migration {
         // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`. Model:
         // told_done with DoneRelaxed.
         let first = flags.fetch_or(flag, ordering(Breakage::DoneRelaxed, Release)) & flag == 0;
-        let told = if first { told } else { Told::default() };
+        let told =
+            if first || broken(Breakage::ChunkCountedTwice) { told } else { Told::default() };
         // Relaxed: a bound with slack, not a proof.
         self.settled.fetch_add(told.keys, Relaxed);
         let last = taken + 1 >= self.chunks;

@@ -75,7 +75,8 @@ impl<C: Counter> Table<C> {
         now: u64,
         guard: &Guard,
     ) -> Option<&'g Slot<C>> {
-        if current.previous(guard).is_some() || current.array.base().is_outlived(now) {
+        let is_moving = current.previous(guard).is_some() && !broken(Breakage::PreparedWhileMoving);
+        if is_moving || current.array.base().is_outlived(now) {
             return None;
         }
         match current.array.find(key) {

@@ -4,6 +4,7 @@
 
 #[cfg(not(all(test, tollgate_model)))]
 mod epoch {
+    use crate::breakage::{Breakage, broken};
     use crate::sync::{Ordering::Relaxed, Statistic};
     use std::cell::Cell;
 
@@ -32,6 +33,11 @@ mod epoch {
         /// `value` came from `Box::into_raw`, is no longer reachable for a thread that pins from
         /// now on, and is retired once.
         pub(crate) unsafe fn retire<T: Shed + 'static>(&self, value: *mut T) {
+            if broken(Breakage::FreedAtOnce) {
+                // SAFETY: none: this is the mutant.
+                drop(unsafe { Box::from_raw(value) });
+                return;
+            }
             RETIRED.fetch_add(1, Relaxed);
             let free = move || {
                 // SAFETY: the caller's promise; the epoch has passed every thread that could read
