@@ -61,6 +61,16 @@ breakages! {
     RefundExpired,
     /// Table: what an eviction has forgiven is given back once more.
     RefundForgiven,
+    /// Table: a receipt does not say in which array the charge was made.
+    ReceiptWithoutGeneration,
+    /// Move: a key's age is not carried over to the next array.
+    AgeNotCarried,
+    /// Move: a key's age is written after its counter was published.
+    AgeLate,
+    /// Table: a key's age is read without a fence after its counter.
+    AgeUnfenced,
+    /// Quota: a copied word is published relaxed.
+    QuotaInstallRelaxed,
     /// Ring: a refund writes to a word that was moved.
     RefundMoved,
     /// Ring: a live word in the way is opened all the same.

@@ -33,8 +33,9 @@ pub const MAX_RESERVED: usize = 8;
 /// sweeps and nothing leaks.
 ///
 /// Amounts are given for each charge, in their order, in the units of its policy. A reservation
-/// that is extended for longer than a window gives back no more than its last extension, since what
-/// came before has expired in part.
+/// that is extended for longer than a window, or whose key was evicted meanwhile
+/// ([`Overflow::EvictLightest`](crate::Overflow::EvictLightest)), gives back no more than its last
+/// extension, since what came before no longer counts in part.
 ///
 /// ```
 /// use std::time::Duration;
@@ -182,7 +183,7 @@ impl Held {
         // Schedules: cancelled after reset with LastExtensionTwice.
         let is_gone = is_gone || broken(Breakage::LastExtensionTwice);
         // Schedules: streams with LastExtensionStays and LastExtensionUncut.
-        let extended = self.last.at > self.first.at && !broken(Breakage::LastExtensionStays);
+        let extended = self.last.is_after(&self.first) && !broken(Breakage::LastExtensionStays);
         if units < amount && is_gone && extended {
             let uncut = broken(Breakage::LastExtensionUncut);
             let most = if uncut { amount } else { self.last.units };

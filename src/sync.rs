@@ -4,7 +4,7 @@
 #[cfg(not(any(debug_assertions, all(test, tollgate_model))))]
 pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(all(test, tollgate_model)))]
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering, fence};
 
 #[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
 pub(crate) use counted::AtomicU64;
@@ -12,10 +12,14 @@ pub(crate) use counted::AtomicU64;
 pub use counted::failed_exchanges;
 
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
-pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use loom::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU64, AtomicUsize, Ordering, fence,
+};
 
 #[cfg(all(test, tollgate_shuttle))]
-pub(crate) use shuttle::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use shuttle::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU64, AtomicUsize, Ordering, fence,
+};
 
 /// A number that no decision rests on, so that no checker needs to see it.
 pub(crate) use std::sync::atomic::AtomicU64 as Statistic;

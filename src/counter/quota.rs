@@ -227,8 +227,10 @@ impl Counter for Quota {
     }
 
     fn install(&self, _: &Periods, frozen: &u64, _: Base, _: Base) {
-        // Relaxed: the word is all there is; a late copy finds it already there.
-        let _ = self.word.compare_exchange(0, *frozen, Relaxed, Relaxed);
+        // Release: publishes the key's age as well. Pairs with the fence in `Ages::has_lasted`. Model:
+        // refund_after_move with QuotaInstallRelaxed. A late copy finds the word already there.
+        let release = ordering(Breakage::QuotaInstallRelaxed, Release);
+        let _ = self.word.compare_exchange(0, *frozen, release, Relaxed);
     }
 }
 

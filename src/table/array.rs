@@ -16,6 +16,7 @@
 //! # Progress
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
 
+use super::ages::Ages;
 use super::error::OutOfMemory;
 use super::prefetch::prefetch;
 use super::size::Size;
@@ -46,6 +47,7 @@ pub(crate) enum Found<'a, C> {
 pub(crate) struct Array<C> {
     groups: Zeroed<[Slot<C>; GROUP]>,
     tags: Tags,
+    ages: Ages,
     /// Groups that hashes point to.
     homes: usize,
     base: Base,
@@ -84,10 +86,11 @@ fn written(id: &AtomicU64) -> u64 {
 }
 
 impl<C: Counter> Array<C> {
-    pub(crate) fn new(size: Size, base: Base) -> Result<Self, OutOfMemory> {
+    /// `evicts` is whether live keys may be evicted.
+    pub(crate) fn new(size: Size, base: Base, evicts: bool) -> Result<Self, OutOfMemory> {
         let [homes, all] = [size.homes, size.slots].map(|slots| slots / GROUP);
-        let (groups, tags) = (Zeroed::new(all)?, Tags::new(all)?);
-        Ok(Array { groups, tags, homes, base, claimed: AtomicUsize::new(0) })
+        let (groups, tags, ages) = (Zeroed::new(all)?, Tags::new(all)?, Ages::new(all, evicts)?);
+        Ok(Array { groups, tags, ages, homes, base, claimed: AtomicUsize::new(0) })
     }
 
     #[inline(always)]
@@ -113,7 +116,7 @@ impl<C: Counter> Array<C> {
 
     /// Bytes of the homes. What lies behind them is hardly ever touched.
     pub(crate) fn homes_bytes(&self) -> usize {
-        size_of_val(self.homes()) + Tags::bytes(self.homes)
+        size_of_val(self.homes()) + Tags::bytes(self.homes) + self.ages.bytes(self.homes)
     }
 
     /// The array is here to stay.
@@ -139,13 +142,14 @@ impl<C: Counter> Array<C> {
     /// Gives a piece of the memory back, and returns whether any is left.
     #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn shed(&mut self) -> bool {
-        self.tags.shed(self.homes) || self.groups.shed(self.homes)
+        self.ages.shed(self.homes) || self.tags.shed(self.homes) || self.groups.shed(self.homes)
     }
 
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn poison(&self) {
         self.groups.poison();
         self.tags.poison();
+        self.ages.poison();
     }
 
     /// Where the tags and the slots begin.
@@ -293,8 +297,26 @@ impl<C: Counter> Array<C> {
         }
     }
 
+    /// Whether live keys may be evicted from this array.
+    pub(super) fn evicts(&self) -> bool {
+        self.ages.are_kept()
+    }
+
+    /// Whether the key of this slot was not inserted anew within the last `arrays` moves; always
+    /// where no live key is evicted.
+    pub(super) fn has_lasted(&self, slot: &Slot<C>, arrays: u64) -> bool {
+        !self.evicts() || self.ages.has_lasted(self.place_of(slot), arrays)
+    }
+
+    /// Notes that a key was moved from a slot of `old` to this slot. Called before its counter is
+    /// installed.
+    pub(super) fn carry_age(&self, slot: &Slot<C>, old: &Self, from: &Slot<C>) {
+        if self.evicts() && !broken(Breakage::AgeNotCarried) {
+            self.ages.carry_over(self.place_of(slot), &old.ages, old.place_of(from));
+        }
+    }
+
     /// The number of a slot.
-    #[cfg(all(test, not(tollgate_model)))]
     pub(super) fn place_of(&self, slot: &Slot<C>) -> usize {
         (std::ptr::from_ref(slot).addr() - self.groups.as_ptr().addr()) / size_of::<Slot<C>>()
     }

@@ -4,7 +4,6 @@
 //! gains at most those. So as long as the units of all copies within one window add up to no more
 //! than the allowance, no key gains more than the allowance in any window.
 
-use super::receipt::Receipt;
 use crate::breakage::{Breakage, broken};
 
 /// Evicting copies that one window can hold.
@@ -22,8 +21,6 @@ pub(crate) struct Eviction {
     pub(crate) cutoff: u64,
     /// What it forgave a key at the most.
     pub(crate) units: u64,
-    /// The number of the new generation.
-    pub(crate) generation: u64,
 }
 
 impl Forgiven {
@@ -37,15 +34,6 @@ impl Forgiven {
             return 0;
         }
         live.fold(allowance, |left, copy| left.saturating_sub(copy.units))
-    }
-
-    /// Whether the key of this charge may have been dropped since.
-    pub(crate) fn may_include(&self, charge: &Receipt) -> bool {
-        self.copies.iter().any(|copy| {
-            copy.generation > charge.generation
-                && copy.cutoff >= charge.at
-                && copy.units >= charge.units.max(1)
-        })
     }
 
     /// With one more copy. There is place for it if [`left`](Self::left) was not 0.
@@ -71,22 +59,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A charge of two units at 5 in the second generation.
-    const CHARGE: Receipt = Receipt { at: 5, units: 2, generation: 1 };
-
-    #[test]
-    fn what_may_have_been_dropped() {
-        let dropped = |cutoff, units, generation| {
-            let eviction = Eviction { cutoff, units, generation };
-            Forgiven::default().and(eviction, 10).may_include(&CHARGE)
-        };
-        assert!(dropped(5, 2, 2) && dropped(6, 3, 3));
-        assert!(!dropped(4, 2, 2), "it was made later");
-        assert!(!dropped(5, 1, 2), "it was more");
-        assert!(!dropped(5, 2, 1), "it was made in the new array");
-        assert!(!Forgiven::default().may_include(&Receipt::NONE));
-    }
-
     proptest! {
         /// In no window do the copies forgive more than the allowance.
         #[test]
@@ -101,7 +73,7 @@ mod tests {
             for (gap, wanted) in steps {
                 now += gap;
                 let units = wanted.min(forgiven.left(allowance, window, now));
-                forgiven = forgiven.and(Eviction { cutoff: now, units, generation: 0 }, window);
+                forgiven = forgiven.and(Eviction { cutoff: now, units }, window);
                 copies.push((now, units));
                 let sum: u64 = copies
                     .iter()

@@ -6,12 +6,14 @@ use super::error::OutOfMemory;
 use super::forgiven::{Eviction, Forgiven};
 use super::migration::Migration;
 use super::prefetch::prefetch;
+use super::receipt::Receipt;
 use super::reclaim::Guard;
 #[cfg(all(test, tollgate_model))]
 use super::reclaim::Poison;
 #[cfg(not(all(test, tollgate_model)))]
 use super::reclaim::Shed;
 use super::size::Size;
+use super::slot::Slot;
 use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic};
@@ -65,9 +67,14 @@ pub(crate) struct Aim {
 
 impl<C: Counter> Generation<C> {
     /// The first of a table.
-    pub(crate) fn first(spec: &C::Spec, size: Size, now: u64) -> Result<Self, OutOfMemory> {
+    pub(crate) fn first(
+        spec: &C::Spec,
+        size: Size,
+        now: u64,
+        evicts: bool,
+    ) -> Result<Self, OutOfMemory> {
         Ok(Generation {
-            array: Array::new(size, C::base(spec, now))?,
+            array: Array::new(size, C::base(spec, now), evicts)?,
             size,
             migration: Migration::new(0, 1, 0)?,
             number: 0,
@@ -90,9 +97,9 @@ impl<C: Counter> Generation<C> {
         let grown = size.room > self.size.room;
         let number = self.number + 1;
         let evicted_at = if broken(Breakage::EvictionAtOwnNow) { now } else { cutoff };
-        let eviction = Eviction { cutoff: evicted_at, units: forgive, generation: number };
+        let eviction = Eviction { cutoff: evicted_at, units: forgive };
         Ok(Generation {
-            array: Array::new(size, C::base(spec, cutoff))?,
+            array: Array::new(size, C::base(spec, cutoff), self.array.evicts())?,
             size,
             migration: Migration::new(self.size.homes, size.chunk, forgive)?,
             number,
@@ -105,6 +112,14 @@ impl<C: Counter> Generation<C> {
             // looked at when it is full, and evictions have a bound of their own.
             census_at: [later, if grown || forgive > 0 { 0 } else { later }].map(AtomicU64::new),
         })
+    }
+
+    /// Whether the key of this slot was evicted, or had expired, after this charge was made.
+    pub(crate) fn was_evicted_since(&self, slot: &Slot<C>, charge: &Receipt) -> bool {
+        // Model: refund_after_move with ReceiptWithoutGeneration.
+        let lost = broken(Breakage::ReceiptWithoutGeneration);
+        let charged_in = if lost { 0 } else { charge.generation };
+        !self.array.has_lasted(slot, self.number.saturating_sub(charged_in))
     }
 
     /// The generation that is still being moved into this one.

@@ -58,7 +58,7 @@ impl<C: Counter> Generations<C> {
         size: Size,
         now: u64,
     ) -> Result<Self, OutOfMemory> {
-        let first = boxed(Generation::first(&spec, size, now)?)?;
+        let first = boxed(Generation::first(&spec, size, now, bounds.allowance > 0)?)?;
         let hint = Hint::of(&first.array);
         let current = AtomicPtr::new(Box::into_raw(first));
         let (evictions, forgiven) = (Statistic::new(0), Statistic::new(0));

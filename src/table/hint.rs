@@ -98,7 +98,7 @@ mod tests {
     fn assert_found<C: Counter>(spec: &C::Spec, groups: usize, key: KeyId) {
         let homes = groups * GROUP;
         let size = Size { homes, slots: homes + GROUP, room: homes, chunk: 1 };
-        let array = Array::<C>::new(size, C::base(spec, 1)).unwrap();
+        let array = Array::<C>::new(size, C::base(spec, 1), false).unwrap();
         let (tags, place) = Hint::of(&array).places(key, groups);
         let slot = array.find_or_claim(key).expect("nobody leaves this array");
         assert_eq!(place, std::ptr::from_ref(slot).addr());
@@ -112,7 +112,7 @@ mod tests {
             let homes = groups * GROUP;
             let size = Size { homes, slots: homes + GROUP, room: homes, chunk: 1 };
             let array =
-                Array::<Ring<7>>::new(size, Ring::<7>::base(&Scale::new(1 << 36, 20, 7), 1));
+                Array::<Ring<7>>::new(size, Ring::<7>::base(&Scale::new(1 << 36, 20, 7), 1), false);
             Hint::of(&array.unwrap()).groups.load(Relaxed)
         };
         // 4 MiB, in groups of eight lines.

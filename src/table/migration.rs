@@ -196,8 +196,16 @@ impl<C: Counter> Step<'_, C> {
             return weight;
         }
         // If the new array is being left already, whoever froze it had finished this move.
-        if let Some(slot) = self.new.find_or_claim(key) {
-            slot.counter.install(self.spec, &frozen, self.old.base(), self.new.base());
+        if let Some(new) = self.new.find_or_claim(key) {
+            // E1. Model: refund_after_move with AgeLate.
+            let late = broken(Breakage::AgeLate);
+            if !late {
+                self.new.carry_age(new, self.old, slot);
+            }
+            new.counter.install(self.spec, &frozen, self.old.base(), self.new.base());
+            if late {
+                self.new.carry_age(new, self.old, slot);
+            }
         }
         0
     }
@@ -227,7 +235,7 @@ mod tests {
             };
             let size = Size { homes: 3 * GROUP, slots: 3 * GROUP + 64, room: 60, chunk };
             let base = Quota::base(&Periods, 1);
-            let array = || Array::<Quota>::new(size, base).unwrap();
+            let array = || Array::<Quota>::new(size, base, false).unwrap();
             let (old, new) = (array(), array());
             let mut keys: Vec<_> = crowd.iter().map(key).collect();
             let absent = keys.pop().expect("at least one");

@@ -9,6 +9,7 @@
 //! # Progress
 //! Lock-free: every retry follows from a step that another thread completed.
 
+mod ages;
 mod array;
 mod census;
 mod error;
@@ -136,15 +137,15 @@ impl<C: Counter> Table<C> {
 
     /// What [`charge`](Self::charge) would answer. An absent key is not inserted.
     pub(crate) fn look(&self, key: KeyId, request: &Request, guard: &Guard) -> Outcome {
-        self.visit(key, request.now, guard, |generation, counter| {
-            counter.look(self.spec(), generation.array.base(), request)
+        self.visit(key, request.now, guard, |generation, slot| {
+            slot.counter.look(self.spec(), generation.array.base(), request)
         })
         .unwrap_or_else(|| absent(request))
     }
 
     /// Gives up to `amount` back of the charge `from` and later ones of its maker, or of all.
-    /// Nothing if the key may have been evicted since: those units were forgiven then, and what is
-    /// there now are others.
+    /// Nothing if the key was evicted since: those units were forgiven then, and what is there now
+    /// are others.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
@@ -154,14 +155,14 @@ impl<C: Counter> Table<C> {
         guard: &Guard,
     ) -> Returned {
         let mut rest = amount;
-        let counts = self.visit(key, now, guard, |generation, counter| {
+        let counts = self.visit(key, now, guard, |generation, slot| {
             // Model: refund_after_eviction with RefundForgiven.
-            let forgiven = from.filter(|_| !broken(Breakage::RefundForgiven));
-            if forgiven.is_some_and(|charge| generation.forgiven.may_include(&charge)) {
+            let charge = from.filter(|_| !broken(Breakage::RefundForgiven));
+            if charge.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
                 return Ok(false);
             }
             let (base, from) = (generation.array.base(), from.map(|charge| charge.at));
-            counter.give_back(self.spec(), base, now, from, &mut rest)
+            slot.counter.give_back(self.spec(), base, now, from, &mut rest)
         });
         // What is not there was all forgotten: nothing of it is to be found by another receipt.
         Returned { units: amount - rest, is_gone: counts == Some(false) }
@@ -169,19 +170,19 @@ impl<C: Counter> Table<C> {
 
     /// Forgets what the key has used.
     pub(crate) fn reset(&self, key: KeyId, now: u64, guard: &Guard) {
-        self.visit(key, now, guard, |generation, counter| {
-            counter.reset(self.spec(), generation.array.base())
+        self.visit(key, now, guard, |generation, slot| {
+            slot.counter.reset(self.spec(), generation.array.base())
         });
     }
 
-    /// Runs `verb` on the key's counter, again whenever it was moved meanwhile; `None` if the key
+    /// Runs `verb` on the key's slot, again whenever it was moved meanwhile; `None` if the key
     /// is absent.
     fn visit<T>(
         &self,
         key: KeyId,
         now: u64,
         guard: &Guard,
-        mut verb: impl FnMut(&Generation<C>, &C) -> Result<T, Moved>,
+        mut verb: impl FnMut(&Generation<C>, &Slot<C>) -> Result<T, Moved>,
     ) -> Option<T> {
         let mut retries = Retries::new();
         loop {
@@ -200,7 +201,7 @@ impl<C: Counter> Table<C> {
                     }
                 }
             };
-            if let Ok(value) = verb(current, &slot.counter) {
+            if let Ok(value) = verb(current, slot) {
                 return Some(value);
             }
         }

@@ -27,13 +27,18 @@ pub(crate) struct Receipt {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Returned {
     pub(crate) units: u64,
-    /// It no longer counts, or may have been evicted since.
+    /// The charge no longer counts: it has expired, or its key was evicted since.
     pub(crate) is_gone: bool,
 }
 
 impl Receipt {
     /// Of nothing.
     pub(crate) const NONE: Receipt = Receipt { at: 0, units: 0, generation: 0 };
+
+    /// Whether this charge may still count where the other no longer does.
+    pub(crate) fn is_after(&self, other: &Receipt) -> bool {
+        self.at > other.at || self.generation > other.generation
+    }
 }
 
 impl Charged {

@@ -1,0 +1,169 @@
+//! Reservations and rollbacks beside evictions: what a key still holds is given back to the unit,
+//! and what an eviction has forgiven is not given back once more.
+
+use std::time::Duration;
+use tollgate::{
+    Decision, Limiter, ManualClock, Now, Overflow, Period, Policy, PolicyId, Stats, Verdict,
+};
+
+const SECOND: u64 = 1_000_000_000;
+/// The start of an hour and a day.
+const START: u64 = 20_000 * 24 * 3_600 * SECOND;
+const ALLOWANCE: u64 = 4;
+const LIMIT: u64 = 10;
+const MAX_KEYS: u64 = 8;
+
+/// A limiter whose first policy evicts; the second has room for one key and refuses others.
+struct Fixture {
+    limiter: Limiter,
+    evicts: PolicyId,
+    full: PolicyId,
+}
+
+impl Fixture {
+    fn new(policy: Policy) -> Self {
+        let evicts = policy
+            .max_keys(MAX_KEYS as usize)
+            .overflow(Overflow::EvictLightest { allowance: ALLOWANCE });
+        let full = Policy::sliding("full", LIMIT, Duration::from_secs(60)).max_keys(1);
+        // Built at the start, so that no array is renewed by its age.
+        let clock = ManualClock::new();
+        clock.set(Now::from_unix_nanos(START));
+        let builder = Limiter::builder().policy(evicts).policy(full).clock(clock);
+        let limiter = builder.build().unwrap();
+        let [evicts, full] = ["evicts", "full"].map(|name| limiter.policy(name).unwrap());
+        Fixture { limiter, evicts, full }
+    }
+
+    /// The same over a window and over a month.
+    fn both() -> [Self; 2] {
+        [
+            Fixture::new(Policy::sliding("evicts", LIMIT, Duration::from_secs(60))),
+            Fixture::new(Policy::calendar("evicts", LIMIT, Period::Month)),
+        ]
+    }
+
+    fn at(&self, second: u64) -> tollgate::Session<'_> {
+        self.limiter.session_at(Now::from_unix_nanos(START + second * SECOND))
+    }
+
+    fn check(&self, second: u64, key: u64, cost: u64) -> Decision {
+        self.at(second).check(&[self.evicts.charge(key, cost)])
+    }
+
+    fn used(&self, second: u64, key: u64) -> u64 {
+        LIMIT - self.at(second).peek(&[self.evicts.charge(key, 0)]).remaining
+    }
+
+    fn stats(&self) -> Stats {
+        self.limiter.stats(self.evicts).unwrap()
+    }
+
+    /// Fills the table with light keys, then lets one more in, which evicts all of them.
+    fn evict(&self, second: u64, first: u64) {
+        let before = self.stats().evictions;
+        for key in first.. {
+            assert!(key < first + 2 * MAX_KEYS, "nothing was evicted");
+            assert!(self.check(second, key, ALLOWANCE / 2).is_allowed(), "key {key}");
+            while !self.at(second).maintain(100) {}
+            if self.stats().evictions > before {
+                return;
+            }
+        }
+    }
+}
+
+const HEAVY: u64 = 1;
+const LIGHT: u64 = 2;
+
+/// A key that has used more than the allowance is never evicted, so its reservation still holds.
+#[test]
+fn a_reservation_of_a_heavy_key_is_given_back_after_evictions() {
+    for fixture in Fixture::both() {
+        assert!(fixture.check(0, HEAVY, ALLOWANCE + 1).is_allowed());
+        let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(HEAVY, 2)]).unwrap();
+        // More arrays than one, so that the key is moved more than once.
+        fixture.evict(1, 100);
+        fixture.evict(1, 200);
+        assert_eq!(fixture.used(1, HEAVY), ALLOWANCE + 3);
+        fixture.at(2).cancel(&mut held).unwrap();
+        assert_eq!(fixture.used(2, HEAVY), ALLOWANCE + 1);
+        assert_eq!(held.charged(0), Some(0));
+    }
+}
+
+/// Of a reservation that was extended across an eviction which spared its key, all comes back.
+#[test]
+fn a_reservation_that_was_extended_after_an_eviction_is_given_back_whole() {
+    for fixture in Fixture::both() {
+        assert!(fixture.check(0, HEAVY, ALLOWANCE + 1).is_allowed());
+        let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(HEAVY, 2)]).unwrap();
+        fixture.evict(1, 100);
+        assert!(fixture.at(2).extend(&mut held, &[2]).unwrap().is_allowed());
+        fixture.at(3).settle(&mut held, &[1]).unwrap();
+        assert_eq!(fixture.used(3, HEAVY), ALLOWANCE + 2);
+    }
+}
+
+/// What was evicted was forgiven: what the key has used since belongs to others.
+#[test]
+fn a_reservation_of_an_evicted_key_gives_nothing_back() {
+    for fixture in Fixture::both() {
+        let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(LIGHT, 2)]).unwrap();
+        fixture.evict(0, 100);
+        assert_eq!(fixture.used(0, LIGHT), 0);
+        assert!(fixture.check(0, LIGHT, 3).is_allowed());
+        fixture.at(0).cancel(&mut held).unwrap();
+        assert_eq!(fixture.used(0, LIGHT), 3);
+    }
+}
+
+/// What was charged before the eviction is gone, the last extension is not.
+#[test]
+fn of_an_evicted_reservation_the_last_extension_is_given_back() {
+    for fixture in Fixture::both() {
+        let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(LIGHT, 2)]).unwrap();
+        fixture.evict(0, 100);
+        assert!(fixture.check(1, LIGHT, 3).is_allowed());
+        assert!(fixture.at(2).extend(&mut held, &[2]).unwrap().is_allowed());
+        assert_eq!(fixture.used(2, LIGHT), 5);
+        fixture.at(2).cancel(&mut held).unwrap();
+        assert_eq!(fixture.used(2, LIGHT), 3);
+    }
+}
+
+/// A request that a later layer refuses is undone in a layer that evicts, whatever was evicted before
+/// or by the request itself.
+#[test]
+fn a_refused_request_is_undone_after_evictions() {
+    for fixture in Fixture::both() {
+        let Fixture { evicts, full, .. } = fixture;
+        assert!(fixture.at(0).check(&[full.charge(0_u64, 1)]).is_allowed());
+        assert!(fixture.check(0, HEAVY, ALLOWANCE + 1).is_allowed());
+        fixture.evict(1, 100);
+        for (key, before) in [(HEAVY, ALLOWANCE + 1), (LIGHT, 0), (100, 0)] {
+            let refused = fixture.at(1).check(&[evicts.charge(key, 1), full.charge(key, 1)]);
+            assert_eq!((refused.verdict, refused.policy), (Verdict::TableFull, full));
+            assert_eq!(fixture.used(1, key), before, "key {key}");
+        }
+    }
+}
+
+/// The request itself evicts: its second key takes the place of light ones, and its first key, which is
+/// too heavy to be evicted, gets its unit back when the third layer refuses.
+#[test]
+fn a_request_that_evicts_and_is_refused_is_undone() {
+    for fixture in Fixture::both() {
+        let Fixture { evicts, full, .. } = fixture;
+        assert!(fixture.at(0).check(&[full.charge(0_u64, 1)]).is_allowed());
+        assert!(fixture.check(0, HEAVY, ALLOWANCE + 1).is_allowed());
+        for key in 100..100 + MAX_KEYS - 1 {
+            assert!(fixture.check(0, key, 1).is_allowed());
+        }
+        let request = [evicts.charge(HEAVY, 1), evicts.charge(LIGHT, 1), full.charge(HEAVY, 1)];
+        let refused = fixture.at(1).check(&request);
+        assert_eq!((refused.verdict, refused.policy), (Verdict::TableFull, full));
+        assert!(fixture.stats().evictions > 0);
+        assert_eq!([HEAVY, LIGHT].map(|key| fixture.used(1, key)), [ALLOWANCE + 1, 0]);
+    }
+}
