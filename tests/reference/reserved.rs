@@ -76,42 +76,27 @@ impl Textbook {
         }
     }
 
-    /// The charges that were not forgiven.
-    fn kept(&self, part: &Part) -> Vec<Charge> {
-        let life = self.lives(part.rule, part.key);
-        part.charges.iter().copied().filter(|charge| charge.life == life).collect()
-    }
-
     /// Gives back of what one layer was charged. As long as its first charge counts so do all; then
     /// no more than the last is given back. While the first may count or not, both are.
     pub fn give_back(&mut self, now: u64, part: &Part, amount: u64) {
-        let first = self.kept(part).first().map(|charge| charge.at);
-        let counts = |at| self.kind(part.rule).expiry(at) > self.instant(now, part);
-        let counts = first.is_some_and(counts);
-        self.give_back_all(now, part, amount);
+        let (Some(first), Some(last)) = (part.charges.first(), part.charges.last()) else { return };
+        let expires = self.kind(part.rule).expiry(first.at);
+        let counts = !self.is_forgotten(part, first) && expires > self.instant(now, part);
+        self.give_back_from(now, part, first, amount.min(part.charged()));
         if !counts {
-            self.give_back_last(now, part, amount);
+            self.give_back_from(now, part, last, amount.min(last.cost));
         }
     }
 
-    /// Gives back of the first charge and all later ones, if the first may count.
-    pub fn give_back_all(&mut self, now: u64, part: &Part, amount: u64) {
-        let kept = self.kept(part);
-        let charged = kept.iter().map(|charge| charge.cost).sum();
-        self.give_back_from(now, part, kept.first(), amount.min(charged));
+    /// Whether the key was dropped since, and this charge with it.
+    fn is_forgotten(&self, part: &Part, charge: &Charge) -> bool {
+        charge.life != self.lives(part.rule, part.key)
     }
 
-    /// Gives back of the last charge, if it may count.
-    pub fn give_back_last(&mut self, now: u64, part: &Part, amount: u64) {
-        let kept = self.kept(part);
-        let charged = kept.last().map_or(0, |last| last.cost);
-        self.give_back_from(now, part, kept.last(), amount.min(charged));
-    }
-
-    fn give_back_from(&mut self, now: u64, part: &Part, from: Option<&Charge>, amount: u64) {
+    fn give_back_from(&mut self, now: u64, part: &Part, from: &Charge, amount: u64) {
         let (at, grace) = (self.instant(now, part), self.measures[part.rule].grace);
-        let may_count = |from: &&Charge| self.kind(part.rule).expiry(from.at) + grace > at;
-        if let Some(from) = from.filter(may_count) {
+        let may_count = self.kind(part.rule).expiry(from.at) + grace > at;
+        if may_count && !self.is_forgotten(part, from) {
             self.take_back((part.rule, part.key), at, from.at, amount);
         }
     }

@@ -171,18 +171,6 @@ impl Books {
         self.early.give_back(now, part, amount);
     }
 
-    /// Gives back where keys were evicted. The limiter gives nothing of a charge that may have been
-    /// forgiven, whether it was or not: no more is left to the early book whichever way it goes.
-    pub fn give_back_unsure(&mut self, now: u64, part: &Part, amount: u64) {
-        let counter = (part.rule, part.key);
-        if amount > 0 {
-            let newest = self.early.newest(part.rule, part.key);
-            self.blur(counter, self.shapes[part.rule].kind.expiry(newest));
-        }
-        self.early.give_back_all(now, part, amount);
-        self.early.give_back_last(now, part, amount);
-    }
-
     /// What the limiter gave back of a reservation. Whichever units these were, no more is left
     /// than without the oldest.
     pub fn gave_back(&mut self, now: u64, (rule, key): Counter, given: u64) {
@@ -194,6 +182,14 @@ impl Books {
         self.late.reset(rule, key);
     }
 
+    /// Whether the key has seen a later time than the cutoff of its array, which keeps it from being
+    /// dropped.
+    pub fn is_ahead(&self, rule: usize, key: u64) -> bool {
+        let unit = self.shapes[rule].unit;
+        self.early.newest(rule, key) / unit > self.early.measures[rule].floor / unit
+    }
+
+    /// The key was dropped: it starts anew, and nothing of it is given back later.
     pub fn forget(&mut self, rule: usize, key: u64) {
         self.early.forget(rule, key);
         self.late.forget(rule, key);

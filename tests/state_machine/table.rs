@@ -69,10 +69,6 @@ impl Tables {
         self.allowance(rule).is_some()
     }
 
-    pub fn has_evicted(&self, rule: usize) -> bool {
-        !self.0[rule].forgiven.is_empty()
-    }
-
     /// A charge was made, or let through uncounted.
     pub fn passed(&mut self, rule: usize) {
         self.0[rule].passed += 1;
@@ -138,19 +134,23 @@ impl World {
                 // No earlier time counts in the new array.
                 self.books.raise_floor(rule, now);
                 if self.tables.allowance(rule).is_some() {
-                    self.look_for_evicted(now, rule);
+                    self.look_for_dropped(now, rule);
                 }
             }
         }
     }
 
-    /// Keys that a renewal has dropped though they were live start anew, and none was given more
-    /// than the allowance in a window.
-    fn look_for_evicted(&mut self, now: u64, rule: usize) {
+    /// Keys that a renewal has dropped start anew: those that had nothing left, and those that were
+    /// evicted. None is forgiven more than the allowance in a window.
+    fn look_for_dropped(&mut self, now: u64, rule: usize) {
         let allowance = self.tables.allowance(rule).unwrap();
         for key in self.books.early.keys(rule) {
+            if self.used(now, rule, key) > 0 || self.books.is_ahead(rule, key) {
+                continue;
+            }
             let due = self.books.early.used(rule, key, now);
-            if due == 0 || self.used(now, rule, key) > 0 {
+            if due == 0 {
+                self.books.forget(rule, key);
                 continue;
             }
             let at = self.books.early.effective(rule, key, now);

@@ -51,8 +51,6 @@ pub struct Seen {
     pub late: u64,
     /// Charges for which a ring may have merged two times.
     pub merged: u64,
-    /// Charges of refused requests that were not undone, since another of their keys evicted some.
-    pub stuck: u64,
 }
 
 impl Seen {
@@ -68,7 +66,6 @@ impl Seen {
         stopped: 0,
         late: 0,
         merged: 0,
-        stuck: 0,
     };
 }
 
@@ -269,7 +266,7 @@ impl World {
                 }
                 saw(|seen| seen.denied += 1);
             }
-            Verdict::TableFull => self.refused(now, lines, decision, before),
+            Verdict::TableFull => self.refused(now, lines, decision),
             Verdict::Invalid => panic!("{lines:?} is a good request"),
         }
     }
@@ -294,23 +291,15 @@ impl World {
     }
 
     /// A new key that found no place: nothing is charged, and those before it were undone.
-    fn refused(&mut self, now: u64, lines: &[Line], decision: &Decision, before: &Uses) {
+    fn refused(&mut self, now: u64, lines: &[Line], decision: &Decision) {
         let rule = decision.policy.index();
         let place = lines.iter().position(|line| line.0 == rule && line.2 > 0).unwrap();
         let (live, _) = self.books.live(rule, now);
         assert_eq!(self.books.early.used(rule, lines[place].1, now), 0, "a known key is refused");
         self.tables.assert_full(rule, &self.stats(now, rule), live);
         self.assert_no_room(now, rule);
-        for (line, later) in lines[..place].iter().zip(1..) {
-            // Another key of the same table may have evicted it since: then it is not undone.
-            let others = lines[later..=place].iter().any(|other| other.0 == line.0);
-            let used = self.used(now, line.0, line.1);
-            if others && self.tables.evicts(line.0) && used > before[&(line.0, line.1)] {
-                self.books.charge(now, line);
-                saw(|seen| seen.stuck += 1);
-            } else {
-                self.books.touch(now, line);
-            }
+        for line in &lines[..place] {
+            self.books.touch(now, line);
         }
         self.tables.refused(now, rule);
         saw(|seen| seen.refused += 1);
@@ -321,7 +310,7 @@ impl World {
         let before = self.uses_before(now, &lines);
         let decision = self.at(now).session().charge(&self.charges(&lines));
         if decision.verdict == Verdict::TableFull {
-            return self.refused(now, &lines, &decision, &before);
+            return self.refused(now, &lines, &decision);
         }
         let counted = self.counted(now, &lines, &decision, &before);
         counted.iter().for_each(|line| self.books.charge(now, line));
@@ -485,11 +474,7 @@ impl World {
             self.books.gave_back(now, *counter, given);
             for (part, actual) in &mut parts {
                 let rest = part.charged().saturating_sub(*actual);
-                if self.tables.has_evicted(counter.0) {
-                    self.books.give_back_unsure(now, part, rest);
-                } else {
-                    self.books.give_back(now, part, rest);
-                }
+                self.books.give_back(now, part, rest);
                 let more = part.excess(*actual).min(charged);
                 charged -= more;
                 self.books.charge_part(now, part, more);
