@@ -181,6 +181,8 @@ breakages! {
     LostOneAdmitted,
     /// Fast path: several charges are admitted though the exchange of one was lost.
     LostSeveralAdmitted,
+    /// Layers: a charge that was looked at is admitted though its exchange was lost.
+    LostLineAdmitted,
     /// Counter: a charge is admitted by the loop of the whole way though its exchange was lost.
     LostLoopAdmitted,
     /// Fast path: a charge is prepared while the table is moving.

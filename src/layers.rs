@@ -199,7 +199,12 @@ impl Context<'_> {
             // Schedules: layers with LookIsEnough.
             let mode = if broken(Breakage::LookIsEnough) { Mode::Force } else { mode };
             let full = match line.offer {
-                Some(offer) if mode == Mode::Check && offer.take() => Ok(()),
+                Some(offer)
+                    if mode == Mode::Check
+                        && (offer.take() || broken(Breakage::LostLineAdmitted)) =>
+                {
+                    Ok(())
+                }
                 _ => {
                     line.offer = None;
                     self.charge_line(line, mode)

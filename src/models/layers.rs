@@ -1,8 +1,8 @@
 //! A request over two layers: charged in both or in none.
 
-use super::{catches, holds};
+use super::{catches, caught_in_one, holds, holds_in_both};
 use crate::breakage::Breakage;
-use crate::{Limiter, ManualClock, Now, Policy};
+use crate::{Decision, Limiter, ManualClock, Now, Policy};
 use loom::thread;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,53 @@ fn race(before: u64) -> impl Fn() + Send + Sync + 'static {
     }
 }
 
+/// Two requests of one charge to a key that has room for one, known or new, by the entry points of a
+/// session.
+fn one_charge(known: bool, swap: bool) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let limit = if known { 2 } else { 1 };
+        let limiter = Limiter::builder()
+            .policy(Policy::sliding("p", limit, Duration::from_secs(1)))
+            .max_keys(1)
+            .seed([1, 2, 3, 4])
+            .clock(ManualClock::new())
+            .build()
+            .unwrap();
+        let (limiter, now) = (Arc::new(limiter), Now::from_unix_nanos(1_000));
+        let charge = limiter.policy("p").unwrap().charge(7, 1);
+        if known {
+            assert!(limiter.check_at(now, &[charge]).is_allowed());
+        }
+        let check = move |limiter: &Limiter, by_session: bool| {
+            if by_session {
+                return limiter.session_at(now).check(&[charge]).is_allowed();
+            }
+            let mut decisions = [Decision::default()];
+            limiter.session_at(now).check_many(&[charge], &mut decisions) == 1
+        };
+        let other = {
+            let limiter = limiter.clone();
+            thread::spawn(move || check(&limiter, swap))
+        };
+        let mine = check(&limiter, !swap);
+        assert!(mine != other.join().unwrap(), "one has room, not both");
+    }
+}
+
+#[test]
+fn one_against_one() {
+    let known = |swap| one_charge(true, swap);
+    holds_in_both("one_against_one", 20, known);
+    for what in [Breakage::LostOneAdmitted, Breakage::ChargeStores] {
+        caught_in_one("one_against_one", None, what, known);
+    }
+    let new = |swap| one_charge(false, swap);
+    for swap in [false, true] {
+        holds("one_against_one, new", Some(2), 20, new(swap));
+    }
+    caught_in_one("one_against_one, new", Some(2), Breakage::LostLoopAdmitted, new);
+}
+
 #[test]
 fn undo() {
     holds("undo", Some(1), 100, race(0));
@@ -51,4 +98,5 @@ fn known() {
     holds("known", Some(2), 50, race(1));
     catches("known", Some(2), Breakage::NoUndo, race(1));
     catches("known", Some(2), Breakage::ChargeStores, race(1));
+    catches("known", Some(2), Breakage::LostSeveralAdmitted, race(1));
 }

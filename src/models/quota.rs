@@ -62,6 +62,7 @@ fn rollover() {
     holds("rollover", None, 50, two());
     catches("rollover", None, Breakage::ChargeStores, two());
     catches("rollover", None, Breakage::QuotaReopens, two());
+    catches("rollover", None, Breakage::LostLoopAdmitted, two());
     let three = || race(&[&[(2, 2)], &[(1, 1)], &[(2, 2)]]);
     holds("rollover, three", Some(3), 100, three());
     catches("rollover, three", Some(3), Breakage::ChargeStores, three());

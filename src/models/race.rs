@@ -2,13 +2,15 @@
 
 use super::holds;
 use crate::breakage::Breakage;
+use crate::counter::offer::Offer;
 use crate::counter::quota::{Periods, Quota};
 use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
 use crate::counter::{Counter, Request};
 use crate::table::reclaim::pin;
-use crate::table::{KeyId, Receipt, Table};
+use crate::table::{Charged, KeyId, Receipt, Table};
 use loom::thread;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 pub(super) const WORDS: usize = 2;
@@ -69,15 +71,30 @@ pub(super) struct Race {
     pub(super) admitted: Option<usize>,
 }
 
+/// Charges as a request does: on the fast path, and the whole way where that gives no answer.
+pub(super) fn charge<C: Tiny>(
+    table: &Table<C>,
+    limit: u64,
+    key: KeyId,
+    now: u64,
+    cost: u64,
+) -> Charged {
+    let (guard, request) = (pin(), Request { now, cost, limit });
+    if let Some((charged, offer)) = table.offer(key, &request, &guard)
+        && offer.is_none_or(Offer::take)
+    {
+        return charged;
+    }
+    table.charge(key, &request, &guard).expect("room")
+}
+
 impl Race {
     fn run<C: Tiny>(&self, table: &Table<C>, log: &Log, ops: &[Op]) {
         let mut admitted = Vec::new();
         for op in ops {
             match *op {
                 Charge(key, now, cost) => {
-                    let request = Request { now, cost, limit: self.limit };
-                    let charged = table.charge(KeyId::new(key), &request, &pin()).expect("room");
-                    let outcome = charged.outcome;
+                    let outcome = charge(table, self.limit, KeyId::new(key), now, cost).outcome;
                     if outcome.admitted {
                         log.lock().unwrap().push((key, outcome.at, cost));
                         admitted.push((key, outcome.at, cost));
@@ -140,6 +157,15 @@ impl Race {
         }
     }
 
+    /// How many keys there are at the most.
+    fn most_keys(&self) -> usize {
+        let ops = self.threads.iter().flat_map(|ops| ops.iter());
+        let charged = ops.filter_map(|op| if let Charge(key, ..) = op { Some(*key) } else { None });
+        let keys: BTreeSet<u64> =
+            charged.chain(self.before.iter().map(|charge| charge.0)).collect();
+        keys.len()
+    }
+
     /// What the race's evictions may forgive a key.
     fn forgiven(&self) -> u64 {
         let ops = self.threads.iter().flat_map(|ops| ops.iter());
@@ -163,6 +189,8 @@ impl Race {
             };
             let now = newest.max(table.cutoff());
             while !table.help_once(now) {}
+            let before = table.keys_moved();
+            assert!(before <= self.most_keys(), "{before} keys were moved");
             assert!(table.places_of(KeyId::new(key)) <= 1, "a key has two slots");
             let ask = Request { now, cost: 0, limit: self.limit };
             let seen = table.look(KeyId::new(key), &ask, &pin());

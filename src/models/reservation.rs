@@ -80,6 +80,37 @@ fn settle_against_reserve(later: u64, swap: bool) -> impl Fn() + Send + Sync {
     }
 }
 
+/// Two threads reserve what is left of a known key: one of them gets it.
+fn reserve_against_reserve(swap: bool) -> impl Fn() + Send + Sync {
+    move || {
+        let (limiter, policy) = prepared(3);
+        let held = reserve(&limiter, policy, START, 1);
+        assert!(held.is_some());
+        let admitted = Arc::new(Mutex::new(0));
+        let reserving = |cost: u64| {
+            let (limiter, admitted) = (limiter.clone(), admitted.clone());
+            move || {
+                if reserve(&limiter, policy, START, cost).is_some() {
+                    *admitted.lock().unwrap() += cost;
+                }
+            }
+        };
+        together(swap, reserving(2), reserving(1));
+        let admitted = *admitted.lock().unwrap();
+        assert!(admitted == 1 || admitted == 2, "both have room");
+        assert_eq!(used(&limiter, policy, START), 1 + admitted);
+    }
+}
+
+#[test]
+fn reserved_against_reserve() {
+    for swap in [false, true] {
+        holds("reserved_against_reserve", Some(2), 10, reserve_against_reserve(swap));
+    }
+    let what = Breakage::LostLineAdmitted;
+    caught_in_one("reserved_against_reserve", Some(2), what, reserve_against_reserve);
+}
+
 #[test]
 fn settled_against_reserve() {
     let body = |swap| settle_against_reserve(0, swap);

@@ -140,6 +140,7 @@ fn cell_change() {
     holds("cell_change, swapped", None, 20, swapped());
     catches("cell_change", None, Breakage::NoSeal, two());
     catches("cell_change", None, Breakage::OfferMarked, two());
+    catches("cell_change", None, Breakage::LostLoopAdmitted, two());
     let three = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)], &[(8, 2)]]);
     holds("cell_change of three", Some(1), 500, three());
     catches("cell_change of three", Some(2), Breakage::NoSeal, three());

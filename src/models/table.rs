@@ -1,14 +1,16 @@
 //! The table: inserts, moves, drops and two generations in a row.
 
 use super::race::Op::*;
-use super::race::{A, B, Op, Race, TinyTable, WINDOW, WORDS, Z, both, caught_in_one};
+use super::race::{A, B, Op, Race, Tiny, TinyTable, WINDOW, WORDS, Z, both, caught_in_one, charge};
 use super::{catches, holds, more};
 use crate::breakage::Breakage;
 use crate::counter::Request;
+use crate::counter::quota::Quota;
+use crate::counter::ring::Ring;
 use crate::counter::scale::Scale;
-use crate::table::KeyId;
 use crate::table::reclaim::{self, pin};
 use crate::table::tags::model::watched;
+use crate::table::{KeyId, Table};
 use loom::thread;
 use std::sync::Arc;
 
@@ -69,6 +71,7 @@ fn move_against_charge() {
     ];
     both("move_against_charge", Some(1), 100, race, orders);
     caught_in_one("move_against_charge", Some(3), Breakage::NoFreeze, race, orders);
+    caught_in_one("move_against_charge", Some(2), Breakage::PreparedWhileMoving, race, orders);
     for what in [
         Breakage::FreezeHeadOnly,
         Breakage::FreezeRelaxed,
@@ -121,6 +124,18 @@ fn dropped() {
     ];
     both("dropped", Some(2), 50, race, orders);
     caught_in_one("dropped", Some(3), Breakage::NoCutoff, race, orders);
+}
+
+/// A renewal by a thread whose clock is late moves no cutoff back: what was dropped stays so.
+#[test]
+fn late_renewal() {
+    let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
+    let turns: &[&[Op]] = &[&[Renew(6), Finish(6), Renew(3), Finish(3), Charge(A, 5, 2)]];
+    holds("late_renewal, in turn", None, 1, race(turns).body());
+    catches("late_renewal, in turn", None, Breakage::CutoffBack, race(turns).body());
+    let threads: &[&[Op]] =
+        &[&[Renew(6), Finish(6), Charge(A, 5, 2)], &[Renew(3), Finish(3), Charge(A, 5, 2)]];
+    holds("late_renewal", Some(1), 50, race(threads).body());
 }
 
 /// Helpers whose clocks differ decide alike about what is dropped.
@@ -261,8 +276,7 @@ fn refund_after_eviction() {
             let table =
                 Arc::new(TinyTable::tiny(Scale::tiny(WINDOW, limit, WORDS as u64), 2, 1, 1));
             let charge = move |table: &TinyTable, now: u64, cost: u64| {
-                let request = Request { now, cost, limit };
-                table.charge(KeyId::new(A), &request, &pin()).expect("room")
+                charge(table, limit, KeyId::new(A), now, cost)
             };
             let charged = charge(&table, 3, 1);
             assert!(charged.outcome.admitted);
@@ -297,6 +311,60 @@ fn refund_after_eviction() {
         holds("refund_after_eviction", Some(2), 50, body(swap));
     }
     super::caught_in_one("refund_after_eviction", Some(2), Breakage::RefundForgiven, body);
+}
+
+/// A key that is too heavy to be evicted gives back what it holds, before the move and after it.
+fn refund_after_move<C: Tiny>(swap: bool) -> impl Fn() + Send + Sync {
+    move || {
+        let (limit, key) = (6, KeyId::new(A));
+        let table = Arc::new(Table::<C>::tiny(C::tiny(limit), 2, 1, 1));
+        let charged = [2, 1].map(|cost| charge(&table, limit, key, 3, cost));
+        let evicting = {
+            let table = table.clone();
+            move || {
+                table.start_renewal(3, 1);
+                while !table.help_once(3) {}
+            }
+        };
+        let undoing = {
+            let table = table.clone();
+            move || {
+                let given = table.give_back(key, 3, Some(charged[1].receipt(1)), 1, &pin());
+                assert_eq!(given.units, 1, "nothing was evicted");
+            }
+        };
+        let other =
+            if swap { thread::spawn(evicting.clone()) } else { thread::spawn(undoing.clone()) };
+        if swap {
+            undoing()
+        } else {
+            evicting()
+        }
+        other.join().unwrap();
+        let ask = Request { now: 3, cost: 0, limit };
+        assert_eq!(table.look(key, &ask, &pin()).used, 2);
+        // And what is charged in the new array belongs to it.
+        let again = charge(&table, limit, KeyId::new(B), 3, 1);
+        let given = table.give_back(KeyId::new(B), 3, Some(again.receipt(1)), 1, &pin());
+        assert_eq!(given.units, 1, "it was charged after the eviction");
+    }
+}
+
+#[test]
+fn refund_of_a_heavy_key_after_move() {
+    let mutants = [Breakage::AgeNotCarried, Breakage::AgeLate, Breakage::AgeUnfenced];
+    let ring = refund_after_move::<Ring<WORDS>>;
+    let quota = refund_after_move::<Quota>;
+    for swap in [false, true] {
+        holds("refund_after_move", Some(2), 50, ring(swap));
+        holds("refund_after_move of a budget", Some(2), 20, quota(swap));
+    }
+    for what in mutants.into_iter().chain([Breakage::ReceiptWithoutGeneration]) {
+        super::caught_in_one("refund_after_move", Some(2), what, ring);
+    }
+    for what in mutants.into_iter().chain([Breakage::QuotaInstallRelaxed]) {
+        super::caught_in_one("refund_after_move of a budget", Some(2), what, quota);
+    }
 }
 
 /// A key that has seen a later time than the cutoff has forgotten what is live at the cutoff: it is
@@ -337,5 +405,6 @@ fn retire_against_pinned_reader() {
     super::caught_in_one("retire_against_pinned_reader", Some(3), Breakage::NoPin, reader);
     let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
     holds("retire, two helpers", Some(3), 100, watched(helpers, None));
+    catches("retire, two helpers", Some(3), Breakage::ChunkCountedTwice, watched(helpers, None));
     catches("retire, two helpers", Some(3), Breakage::UnlinkStores, watched(helpers, None));
 }

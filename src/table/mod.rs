@@ -254,6 +254,11 @@ impl<C: Counter> Table<C> {
         })
     }
 
+    /// How many keys were moved or dropped on the way to the current array.
+    pub(crate) fn keys_moved(&self) -> usize {
+        self.generations.current(&reclaim::pin()).migration.settled()
+    }
+
     /// How many slots of the current array hold the key.
     pub(crate) fn places_of(&self, key: KeyId) -> usize {
         let guard = reclaim::pin();
