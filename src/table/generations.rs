@@ -351,46 +351,4 @@ impl<C: Counter> Drop for Generations<C> {
 }
 
 #[cfg(all(test, not(tollgate_model)))]
-mod tests {
-    use super::*;
-    use crate::counter::Request;
-    use crate::counter::quota::Quota;
-    use crate::counter::ring::Ring;
-    use crate::counter::scale::Scale;
-
-    /// A request is only as fast as its hint is true: whatever it tells, the next new key mends it.
-    #[test]
-    fn the_hint_follows_the_table() {
-        let spec = Scale::new(1 << 36, 1_000, 127);
-        let bounds = Bounds { max_keys: 100_000, allowance: 0 };
-        let size = Size::first(bounds.max_keys);
-        let generations = Generations::<Ring<127>>::new(spec, bounds, size, 1).unwrap();
-        let (mut renewals, mut far) = (0, 0);
-        for number in 1..6_000_u64 {
-            let guard = reclaim::pin();
-            let key = KeyId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let current = generations.current(&guard);
-            let mut claimed = generations.claim(current, key, 1, &guard).expect("room");
-            if claimed.is_none() {
-                // A renewal: the key comes again.
-                renewals += 1;
-                let current = generations.current(&guard);
-                claimed = generations.claim(current, key, 1, &guard).expect("room");
-            }
-            let (slot, base) =
-                (claimed.expect("one renewal"), generations.current(&guard).array.base());
-            let request = Request { now: 1, cost: 1, limit: 1_000 };
-            slot.counter.charge(&generations.spec, base, &request).expect("alone");
-            let is = Hint::of(&generations.current(&guard).array);
-            assert_eq!(generations.hint.told(), is.told());
-            far += u64::from(is.is_far());
-        }
-        assert!(renewals > 3 && far > 1_000, "{renewals} renewals, {far} keys in a far array");
-    }
-
-    #[test]
-    fn all_tables_have_their_hint_at_one_place() {
-        let of_rings = std::mem::offset_of!(Generations<Ring<7>>, hint);
-        assert_eq!(of_rings, std::mem::offset_of!(Generations<Quota>, hint));
-    }
-}
+mod tests;
