@@ -171,6 +171,8 @@ breakages! {
     DebtForgiven,
     /// Reservation: all that was used is charged where that is more than reserved.
     DebtWhole,
+    /// Reservation: more than was reserved is charged, but in no statistic.
+    DebtUncounted,
     /// Reservation: a stop is noted as if it had been charged.
     StopNoted,
     /// Reservation: what was closed can be closed again.

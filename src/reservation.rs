@@ -269,6 +269,9 @@ pub(crate) fn settle(
             full = Some(line.asked.meter.id());
             continue;
         }
+        if line.asked.cost > 0 && !broken(Breakage::DebtUncounted) {
+            context.count(line, Ok(()));
+        }
         held.charged = *actual;
         line.correct(before);
     }

@@ -11,7 +11,8 @@ use crate::charge::PolicyId;
 pub struct Stats {
     /// The policy.
     pub policy: PolicyId,
-    /// Charges that were made. A request with two charges under one policy counts twice.
+    /// Charges that were made. A request with two charges under one policy counts twice, and so does
+    /// a reservation that was extended, or settled for more than it held.
     pub admitted: u64,
     /// Charges that had no room, or cost more than the limit. A charge that had room in a request
     /// that was denied for another one is not counted.

@@ -536,3 +536,32 @@ fn sixty_four_threads_one_budget() {
         }
     }
 }
+
+/// Each charge that a reservation makes is counted once: the estimate, an extension, and what it has
+/// cost beyond them; nothing where it costs no more, and a refusal where it found no place.
+#[test]
+fn each_charge_of_a_reservation_is_counted() {
+    let policies = [
+        Policy::sliding("window", 10, Duration::from_secs(60)),
+        Policy::calendar("budget", 10, Period::Day),
+    ];
+    for policy in policies {
+        let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
+        let id = limiter.policies().next().and_then(|p| limiter.policy(p.name())).unwrap();
+        let admitted = || limiter.stats(id).unwrap().admitted;
+        let mut reservation = limiter.reserve(&[id.charge("k", 1)]).unwrap();
+        assert_eq!(admitted(), 1);
+        assert!(limiter.extend(&mut reservation, &[2]).unwrap().is_allowed());
+        assert_eq!(admitted(), 2);
+        limiter.settle(&mut reservation, &[9]).unwrap();
+        assert_eq!((limiter.peek(&[id.charge("k", 0)]).remaining, admitted()), (1, 3));
+        for (cost, counted) in [(1, 4), (0, 5)] {
+            let mut reservation = limiter.reserve(&[id.charge("k", 1)]).unwrap();
+            limiter.settle(&mut reservation, &[cost]).unwrap();
+            assert_eq!(admitted(), counted);
+            limiter.refund(&id.charge("k", 1));
+        }
+        let stats = limiter.stats(id).unwrap();
+        assert_eq!((stats.denied, stats.refused, stats.untracked), (0, 0, 0));
+    }
+}

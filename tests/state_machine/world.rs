@@ -458,10 +458,12 @@ impl World {
         assert!(std::mem::replace(&mut held.book.open, false), "settled twice");
         let lines = held.book.lines(actual);
         let after = self.uses_of(now, &held.book);
-        for (place, actual) in actual.iter().enumerate() {
+        for (place, (part, actual)) in held.book.parts.iter().zip(actual).enumerate() {
             if held.reservation.charged(place) != Some(*actual) {
                 assert_eq!(decision.verdict, Verdict::TableFull);
-                self.tables.refused(now, lines[place].0);
+                self.tables.refused(now, part.rule);
+            } else if part.excess(*actual) > 0 {
+                self.tables.passed(part.rule);
             }
         }
         for (counter, used) in before {

@@ -151,6 +151,9 @@ impl Kept {
             let told = self.reservation.charged(layer).expect("a layer");
             assert!(told == *actual || table_full && told == charged, "{told} of {actual}");
             self.charged[layer] = told;
+            if more > 0 && told == *actual {
+                side.passed(entry);
+            }
             if more > 0 && told == *actual && !(table_full && side.lets_overflow(entry)) {
                 side.account(entry).force(entry.key, more, span);
             } else if more > 0 {

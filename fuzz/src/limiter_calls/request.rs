@@ -144,13 +144,11 @@ impl Side<'_> {
         fields::check(&items, None);
     }
 
-    /// What was refused has cost nothing. A policy that evicts does not undo a charge that its last
-    /// eviction might have dropped.
+    /// What was refused has cost nothing.
     fn check_uncharged(&self, asked: &Asked<'_>, entries: &[Entry], looked: &Looked) {
         let now = Looked::new(&self.limiter.session_at(asked.now), asked.charges);
         for (entry, (before, left)) in entries.iter().zip(looked.left.iter().zip(&now.left)) {
-            let evicts = self.known[entry.policy].setting.allowance() > 0;
-            assert!(left >= before || evicts, "{entry:?} was charged though refused");
+            assert!(left >= before, "{entry:?} was charged though refused");
         }
     }
 
@@ -162,7 +160,7 @@ impl Side<'_> {
             assert!(any, "a full table where there is none: {entries:?}");
         }
         for (place, entry) in entries.iter().enumerate() {
-            self.known[entry.policy].passed += 1;
+            self.passed(entry);
             let full = answer.decision.table_full && self.lets_overflow(entry);
             let uncounted = answer.layers.map_or(full, |layers| layers[place].table_full);
             if uncounted {
@@ -234,7 +232,7 @@ impl Side<'_> {
             return;
         }
         assert_eq!(decision.verdict, Verdict::Allowed);
-        entries.iter().for_each(|entry| self.known[entry.policy].passed += 1);
+        entries.iter().for_each(|entry| self.passed(entry));
         for entry in costs() {
             let span = self.span(entry, asked.now);
             if decision.table_full && self.lets_overflow(entry) {

@@ -97,6 +97,11 @@ impl<'l> Side<'l> {
         &mut self.known[entry.policy].account
     }
 
+    /// A charge was made, or let through uncounted.
+    pub fn passed(&mut self, entry: &Entry) {
+        self.known[entry.policy].passed += 1;
+    }
+
     /// Panics unless the limiter's own count of what it let pass is right.
     pub fn check_stats(&self) {
         for (known, id) in self.known.iter().zip(&self.ids) {
