@@ -1,6 +1,7 @@
 //! What the tests at size share: how large they are, numbers at random, and resident memory.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod interrupts;
 pub mod rule;
 
 pub const MICRO: u64 = 1_000;
