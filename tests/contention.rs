@@ -1,21 +1,28 @@
-//! Threads that fight for a few keys on real clocks, the precise and the coarse one: a billion
-//! decisions at full size. What was recorded is checked again by an account that knows nothing of
-//! rings: never over, and no denial without a full window.
+//! Contention on a few keys, by real clocks, the precise and the coarse one: a billion decisions at
+//! full size. A separate account checks what was logged: never over, and no denial without a full
+//! window.
 //!
-//! `reset_after` of an admitted charge is the wait until its own unit expires, since it is the
-//! newest of its key. So `now + reset_after - window` is the time that it was recorded at, to the
-//! unit. No law compares the clock readings of two cores:
+//! Requests go through each entry point that users call: `check`, `check_at`, `check_many` and
+//! `check_layers` of a limiter or a session. Each must decide its share.
 //!
-//! - A charge is recorded no earlier than its own session's reading (cut to the unit) and no later
-//!   than the latest reading that any thread had taken. Without this a limiter could admit what it
-//!   likes and say that it was at other times.
-//! - In recorded times it is [never over](account::Law::never_over).
-//! - Each denial [has a cause](account::Law::denied_with_a_cause). Layers are not held to this: one
-//!   may look charged for an instant by a request that is undone.
+//! The account rests on the caller's own clock readings before and after each call; see
+//! [`account`]. Readings of two cores are compared only up to a stated [skew](account::SKEW).
 //!
-//! Threads start each round at a barrier. Between rounds the account is taken and forgets what can
-//! no longer share a window: a key's recorded times never step back, so that is all that lies a
-//! window (and a span, for denials) before its newest one.
+//! In addition the limiter's answers are checked. `reset_after` of an admitted charge is the wait
+//! until its own unit expires, since it is the newest of its key. So `now + reset_after - window`
+//! is the time that it was recorded at, to the unit. These laws compare no clock readings of two
+//! cores:
+//!
+//! - A charge is recorded no earlier than the reading that it was decided at (cut to the unit) and
+//!   no later than the latest reading that any thread had taken.
+//! - In recorded times a key is never over its limit, and each denial has a cause.
+//!
+//! Denials of several layers need no cause: one may look charged for an instant by a request that
+//! is undone.
+//!
+//! Threads start each round at a barrier, and are [interrupted](stress::interrupts) within calls.
+//! Between rounds the account is taken and drops what can no longer share a window with later
+//! calls.
 
 #[path = "contention/account.rs"]
 mod account;
@@ -331,6 +338,11 @@ fn layered() -> Vec<Rule> {
     vec![Rule::sliding("user", 60, 1, None), Rule::sliding("site", 800, 5, Some(15))]
 }
 
+/// Layers with so much room that many requests race for it.
+fn roomy() -> Vec<Rule> {
+    vec![Rule::sliding("user", 1_500, 1, Some(15)), Rule::sliding("site", 4_000, 2, Some(31))]
+}
+
 fn untouched(_: &mut Log) {}
 
 /// All kinds of requests on one clock; half of the decisions of this test.
@@ -341,7 +353,8 @@ fn all_kinds(name: &str, clock: impl Fn() -> Clock) {
     let kinds = [
         ("exact", exact(), by_size(2 * million, 150 * million)),
         ("bucketed", bucketed(), by_size(4 * million, 250 * million)),
-        ("layered", layered(), by_size(2 * million, 100 * million)),
+        ("layered", layered(), by_size(2 * million, 80 * million)),
+        ("roomy layers", roomy(), by_size(1_200_000, 20 * million)),
     ];
     for (kind, rules, decisions) in kinds {
         let run = Run::new(&format!("{name}, {kind}"), &rules, clock(), By::Both, untouched);
