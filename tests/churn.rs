@@ -2,20 +2,26 @@
 //! nothing is admitted that a slow and separate account would not admit, nothing is denied without
 //! a cause, and no charge is lost on its way from array to array.
 //!
-//! Two ways of accounting. While the clock *stands*, all charges of a phase lie at one instant, so
-//! what is admitted to each key, and what is left, is known to the unit. While it *runs*, a charge
-//! is recorded at a time from the caller's own reading to the clock's when the call returned: what
-//! surely lies in a window must be within the limit, and what may lie there must explain a denial.
+//! Requests go through each entry point for requests of one charge. Each must decide its share.
+//!
+//! While the clock *stands*, all charges of a phase lie at one instant, so what is admitted to each
+//! key, and what is left, is known to the unit. So is each lost exchange, wherever it happens. All
+//! threads charge a hot key throughout a phase, and are [interrupted](stress::interrupts) within
+//! calls. The same holds for tables that grow from their first array.
+//!
+//! While the clock *runs*, a charge is recorded at a time from the caller's own reading to the
+//! clock's when the call returned: what surely lies in a window must be within the limit, and what
+//! may lie there must explain a denial.
 
 mod stress;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Barrier, OnceLock, RwLock};
+use std::sync::{OnceLock, RwLock};
 use std::time::Instant;
 use stress::interrupts::Interrupts;
 use stress::rule::Rule;
-use stress::{by_size, mix};
+use stress::{StartLine, by_size, mix};
 use tollgate::{Decision, Layer, Limiter, ManualClock, Now, PolicyId, Verdict};
 
 const THREADS: u64 = 4;
@@ -87,7 +93,7 @@ struct Run {
     rule: Rule,
     limiter: Limiter,
     id: PolicyId,
-    barrier: Barrier,
+    barrier: StartLine,
     interrupts: Interrupts,
     /// The first broken law. No thread may panic while the others wait for it at the barrier.
     broken: OnceLock<String>,
@@ -100,7 +106,7 @@ impl Run {
         let id = limiter.policy(rule.policy.name()).unwrap();
         let resolution = limiter.resolution(id).unwrap().as_nanos() as u64;
         assert_eq!(rule.step % resolution, 0, "times are recorded as they are given");
-        let (barrier, broken) = (Barrier::new(THREADS as usize), OnceLock::new());
+        let (barrier, broken) = (StartLine::new(THREADS), OnceLock::new());
         Run { rule, limiter, id, barrier, interrupts: Interrupts::default(), broken }
     }
 
@@ -364,6 +370,75 @@ fn account(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, now: u
     run.law(used == (past + now) * cost, || {
         format!("key {key}, phase {number}: {used} used after {past} and {now} of {cost}")
     });
+}
+
+/// The keys of a growing table.
+const GROWING: u64 = 1_000;
+
+/// Tables grow from the first array on, while all threads charge new keys, a few hot keys and any of
+/// those before. The clock stands, so each key is admitted as often as it has room, to the unit, and
+/// no charge is lost in a move.
+#[test]
+fn while_tables_grow_every_unit_is_accounted_for() {
+    let start = Instant::now();
+    // A few tables at a time, since all of them are kept until their threads have ended.
+    let tables = || (0..10).flat_map(|_| Rule::all()).map(Run::new).collect();
+    let arrays: u64 = (0..by_size(8, 80)).map(|_| growing(tables())).sum();
+    println!("growing tables: {arrays} arrays, {:.1} s", start.elapsed().as_secs_f64());
+}
+
+/// Lets these tables grow, one after another; returns how many arrays they had.
+fn growing(runs: Vec<Run>) -> u64 {
+    let column = || -> Vec<AtomicU64> { (0..GROWING).map(|_| AtomicU64::new(0)).collect() };
+    let (asked, admitted) = (column(), column());
+    let Run { barrier, interrupts, .. } = &runs[0];
+    let work = |thread| {
+        let _interrupted = interrupts.enter();
+        runs.iter().for_each(|run| grow(run, thread, barrier, &asked, &admitted));
+    };
+    interrupts.during(|| {
+        std::thread::scope(|scope| {
+            let work = &work;
+            (0..THREADS).for_each(|thread| drop(scope.spawn(move || work(thread))));
+        });
+    });
+    runs.iter().for_each(|run| assert_eq!(run.broken.get(), None));
+    let arrays = |run: &Run| run.limiter.stats(run.id).unwrap().migrations;
+    let (tables, arrays) = (runs.len() as u64, runs.iter().map(arrays).sum());
+    assert!(arrays > 3 * tables, "too few arrays");
+    arrays
+}
+
+/// The part of one thread in the growth of one table.
+fn grow(run: &Run, thread: u64, barrier: &StartLine, asked: &[AtomicU64], admitted: &[AtomicU64]) {
+    let now = 100 * run.rule.window;
+    let note = |key: u64, is_admitted| {
+        asked[(key - HOT) as usize].fetch_add(1, Relaxed);
+        admitted[(key - HOT) as usize].fetch_add(u64::from(is_admitted), Relaxed);
+    };
+    let mut batch = Batch::new();
+    barrier.wait();
+    for turn in 0..GROWING {
+        let random = mix(turn << 2 | thread);
+        let most = if random % 2 == 0 { turn } else { turn.min(7) };
+        for key in [turn, (random >> 8) % (most + 1)].map(|key| HOT + key) {
+            let entry = Entry::random(mix(random ^ key));
+            if entry != Entry::CheckMany {
+                note(key, run.is_admitted(entry, key, now));
+            } else if batch.add(key) {
+                run.decide_batch(&mut batch, now, note);
+            }
+        }
+    }
+    run.decide_batch(&mut batch, now, note);
+    barrier.wait();
+    for key in (0..GROWING).filter(|key| key % THREADS == thread) {
+        let [asked, admitted] = [asked, admitted].map(|all| all[key as usize].swap(0, Relaxed));
+        let (expected, used) = (run.rule.limit.min(asked), run.used(HOT + key, now));
+        run.law(admitted == expected && used == expected, || {
+            format!("key {key}: {admitted} of {asked} admitted and {used} used, not {expected}")
+        });
+    }
 }
 
 /// One request while the clock runs, and two readings around it.
