@@ -420,7 +420,7 @@ fn grow(run: &Run, thread: u64, barrier: &StartLine, asked: &[AtomicU64], admitt
     barrier.wait();
     for turn in 0..GROWING {
         let random = mix(turn << 2 | thread);
-        let most = if random % 2 == 0 { turn } else { turn.min(7) };
+        let most = if random.is_multiple_of(2) { turn } else { turn.min(7) };
         for key in [turn, (random >> 8) % (most + 1)].map(|key| HOT + key) {
             let entry = Entry::random(mix(random ^ key));
             if entry != Entry::CheckMany {
@@ -473,6 +473,7 @@ fn while_the_clock_runs_never_over_and_nothing_lost() {
 
 fn running(rule: Rule, turns: u64) -> u64 {
     const STRETCH: u64 = 4_000;
+    let late = 4 * rule.window;
     let run = Run::new(rule);
     let rule = &run.rule;
     let clock = AtomicU64::new(100 * rule.window);
@@ -485,10 +486,14 @@ fn running(rule: Rule, turns: u64) -> u64 {
             let mut log = logs[thread as usize].write().unwrap();
             log.clear();
             for turn in stretch * STRETCH..(stretch + 1) * STRETCH {
-                let start = clock.fetch_add(rule.step, Relaxed);
+                let reading = clock.fetch_add(rule.step, Relaxed);
                 let random = mix(turn << 2 | thread);
                 let (key, entry) =
-                    (key_of(start / rule.step, thread, random), Entry::random(random));
+                    (key_of(reading / rule.step, thread, random), Entry::random(random));
+                // Some requests come late, as those of a thread that was stopped do.
+                let steps = (random >> 40) % (late / rule.step);
+                let start =
+                    reading - if (random >> 32).is_multiple_of(32) { steps } else { 0 } * rule.step;
                 let mut note = |key, admitted| {
                     log.push(Event { key, start, end: clock.load(Relaxed), admitted });
                     counts.count(entry, admitted);
@@ -510,7 +515,7 @@ fn running(rule: Rule, turns: u64) -> u64 {
             }
             kept.retain(|key, events| {
                 hold_to_laws(&run, *key, events, now);
-                events.retain(|event| event.admitted && rule.perhaps_counts(event.end, now));
+                events.retain(|event| event.admitted && rule.perhaps_counts(event.end, now - late));
                 !events.is_empty()
             });
             run.barrier.wait();
