@@ -2,28 +2,99 @@
 //! nothing is admitted that a slow and separate account would not admit, nothing is denied without
 //! a cause, and no charge is lost on its way from array to array.
 //!
-//! Two ways of accounting. While the clock *stands*, all charges of a phase lie at one instant, so
-//! what is admitted to each key, and what is left, is known to the unit. While it *runs*, a charge
-//! is recorded at a time from the caller's own reading to the clock's when the call returned: what
-//! surely lies in a window must be within the limit, and what may lie there must explain a denial.
+//! Requests go through each entry point for requests of one charge. Each must decide its share.
+//!
+//! While the clock *stands*, all charges of a phase lie at one instant, so what is admitted to each
+//! key, and what is left, is known to the unit. So is each lost exchange, wherever it happens. All
+//! threads charge a hot key throughout a phase, and are [interrupted](stress::interrupts) within
+//! calls. The same holds for tables that grow from their first array.
+//!
+//! While the clock *runs*, a charge is recorded at a time from the caller's own reading to the
+//! clock's when the call returned: what surely lies in a window must be within the limit, and what
+//! may lie there must explain a denial.
 
 mod stress;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Barrier, OnceLock, RwLock};
+use std::sync::{OnceLock, RwLock};
 use std::time::Instant;
+use stress::interrupts::Interrupts;
 use stress::rule::Rule;
-use stress::{by_size, mix};
-use tollgate::{Limiter, ManualClock, Now, PolicyId, Verdict};
+use stress::{StartLine, by_size, mix};
+use tollgate::{Decision, Layer, Limiter, ManualClock, Now, PolicyId, Verdict};
 
 const THREADS: u64 = 4;
-/// What one run is about, seen by all its threads.
+/// The most requests of one batch: more than are prefetched together.
+const BATCH: u64 = 40;
+/// The keys of which all threads charge one throughout a phase. They cost one unit.
+const HOT: u64 = 1 << 50;
+
+/// The way that a request is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    CheckAt,
+    SessionCheck,
+    CheckMany,
+    CheckLayers,
+}
+
+impl Entry {
+    const ALL: [Entry; 4] =
+        [Entry::CheckAt, Entry::SessionCheck, Entry::CheckMany, Entry::CheckLayers];
+
+    fn random(random: u64) -> Self {
+        Self::ALL[(random >> 56) as usize % Self::ALL.len()]
+    }
+}
+
+/// How many requests were admitted and denied by each entry point.
+#[derive(Clone, Copy, Default)]
+struct Counts([(u64, u64); Entry::ALL.len()]);
+
+impl Counts {
+    fn count(&mut self, entry: Entry, is_admitted: bool) {
+        let (admitted, denied) = &mut self.0[entry as usize];
+        *if is_admitted { admitted } else { denied } += 1;
+    }
+
+    fn with(mut self, other: Counts) -> Self {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum = (sum.0 + more.0, sum.1 + more.1);
+        }
+        self
+    }
+
+    fn sum(&self) -> (u64, u64) {
+        self.0.iter().fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
+    }
+}
+
+/// The requests of a thread for its next batch.
+struct Batch {
+    keys: Vec<u64>,
+    len: u64,
+}
+
+impl Batch {
+    fn new() -> Self {
+        Batch { keys: Vec::new(), len: 1 }
+    }
+
+    /// Adds a request; returns whether the batch is to be decided.
+    fn add(&mut self, key: u64) -> bool {
+        self.keys.push(key);
+        self.keys.len() as u64 >= self.len
+    }
+}
+
+/// One run, shared by all its threads.
 struct Run {
     rule: Rule,
     limiter: Limiter,
     id: PolicyId,
-    barrier: Barrier,
+    barrier: StartLine,
+    interrupts: Interrupts,
     /// The first broken law. No thread may panic while the others wait for it at the barrier.
     broken: OnceLock<String>,
 }
@@ -35,7 +106,8 @@ impl Run {
         let id = limiter.policy(rule.policy.name()).unwrap();
         let resolution = limiter.resolution(id).unwrap().as_nanos() as u64;
         assert_eq!(rule.step % resolution, 0, "times are recorded as they are given");
-        Run { rule, limiter, id, barrier: Barrier::new(THREADS as usize), broken: OnceLock::new() }
+        let (barrier, broken) = (StartLine::new(THREADS), OnceLock::new());
+        Run { rule, limiter, id, barrier, interrupts: Interrupts::default(), broken }
     }
 
     fn law(&self, holds: bool, told: impl FnOnce() -> String) {
@@ -44,12 +116,50 @@ impl Run {
         }
     }
 
-    fn is_admitted(&self, key: u64, now: u64) -> bool {
+    fn cost(&self, key: u64) -> u64 {
+        if key < HOT { self.rule.cost(key) } else { 1 }
+    }
+
+    /// Decides one request by an entry point for single requests.
+    fn is_admitted(&self, entry: Entry, key: u64, now: u64) -> bool {
+        let (charge, at) = ([self.id.charge(key, self.cost(key))], Now::from_unix_nanos(now));
+        let decision = match entry {
+            Entry::CheckAt => self.limiter.check_at(at, &charge),
+            Entry::CheckLayers => {
+                let mut layers = [Layer::default()];
+                let decision = self.limiter.check_layers_at(at, &charge, &mut layers);
+                let agrees = layers[0].remaining == decision.remaining;
+                self.law(agrees, || format!("{decision:?}, but {:?}", layers[0]));
+                decision
+            }
+            _ => self.limiter.session_at(at).check(&charge),
+        };
+        self.verdict(key, now, &decision)
+    }
+
+    /// Decides a batch at one instant, and empties it. Passes each key and whether it was admitted.
+    fn decide_batch(&self, batch: &mut Batch, now: u64, mut passed: impl FnMut(u64, bool)) {
+        let charge = |key: &u64| self.id.charge(*key, self.cost(*key));
+        let charges: Vec<_> = batch.keys.iter().map(charge).collect();
+        let mut decisions = vec![Decision::default(); charges.len()];
         let session = self.limiter.session_at(Now::from_unix_nanos(now));
-        let verdict = session.check(&[self.id.charge(key, self.rule.cost(key))]).verdict;
-        let known = matches!(verdict, Verdict::Allowed | Verdict::Denied);
-        self.law(known, || format!("{verdict:?} for {key} at {now}"));
-        verdict == Verdict::Allowed
+        let allowed = session.check_many(&charges, &mut decisions);
+        let mut counted = 0;
+        for (key, decision) in batch.keys.drain(..).zip(&decisions) {
+            let is_admitted = self.verdict(key, now, decision);
+            counted += usize::from(is_admitted);
+            passed(key, is_admitted);
+        }
+        self.law(allowed == counted, || format!("{allowed} allowed, not {counted}"));
+        batch.len = 1 + mix(now ^ batch.len) % BATCH;
+    }
+
+    fn verdict(&self, key: u64, now: u64, decision: &Decision) -> bool {
+        let known = matches!(decision.verdict, Verdict::Allowed | Verdict::Denied);
+        self.law(known && decision.limit == self.rule.limit, || {
+            format!("{decision:?} for {key} at {now}")
+        });
+        decision.is_allowed()
     }
 
     fn used(&self, key: u64, now: u64) -> u64 {
@@ -57,18 +167,20 @@ impl Run {
         self.rule.limit - session.peek(&[self.id.charge(key, 0)]).remaining
     }
 
-    /// Runs the threads; each returns how many requests it has seen admitted and denied. Holds the
-    /// table to its own figures, and to so many requests for each new array at the most.
-    fn threads(&self, per_array: u64, worker: impl Fn(u64) -> (u64, u64) + Sync) -> u64 {
+    /// Runs the threads; each returns how many requests it has seen admitted and denied. Checks the
+    /// table's own figures, the share of each entry point, and that there was a new array for each
+    /// so many requests at the least.
+    fn threads(&self, per_array: u64, worker: impl Fn(u64) -> Counts + Sync) -> u64 {
         let start = Instant::now();
-        let (admitted, denied) = std::thread::scope(|scope| {
+        let counts = std::thread::scope(|scope| {
             let worker = &worker;
             let threads: Vec<_> =
                 (0..THREADS).map(|thread| scope.spawn(move || worker(thread))).collect();
             let sums = threads.into_iter().map(|thread| thread.join().unwrap());
-            sums.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
+            sums.fold(Counts::default(), Counts::with)
         });
         assert_eq!(self.broken.get(), None);
+        let (admitted, denied) = counts.sum();
         let stats = self.limiter.stats(self.id).unwrap();
         println!(
             "{:>14}: {admitted} admitted, {denied} denied, {} arrays, {:.1} s",
@@ -76,6 +188,12 @@ impl Run {
             stats.migrations,
             start.elapsed().as_secs_f64()
         );
+        for entry in Entry::ALL {
+            let (admitted_by, denied_by) = counts.0[entry as usize];
+            println!("{:>14}  {entry:?}: {admitted_by} admitted, {denied_by} denied", "");
+            assert!(admitted_by > admitted / 10, "{entry:?} hardly admits");
+            assert!(denied_by > denied / 10, "{entry:?} hardly denies");
+        }
         assert_eq!((stats.admitted, stats.denied), (admitted, denied));
         assert_eq!((stats.refused, stats.untracked, stats.evictions), (0, 0, 0));
         assert!(admitted.min(denied) > (admitted + denied) / 20, "one verdict is hardly seen");
@@ -145,30 +263,53 @@ fn standing(rule: Rule, phases: u64) -> u64 {
     let rule = &run.rule;
     let phases = Phase::all(rule, phases);
     let column = |len: u64| -> Vec<AtomicU64> { (0..len).map(|_| AtomicU64::new(0)).collect() };
-    // What each thread saw admitted in this phase, by key.
+    // The requests that each thread saw admitted in this phase, by key, and those of the hot key.
     let seen: Vec<_> = (0..THREADS).map(|_| column(MOST_KEYS)).collect();
-    // What was admitted to each key in each of the last phases, with the number of that phase.
+    let hot_seen = column(THREADS);
+    // The requests admitted to each key in each of the last phases, with the number of that phase.
     let ledger: Vec<_> = (0..PHASES).map(|_| column(LEDGER)).collect();
-    run.threads(10_000, |thread| {
-        let (mut admitted, mut denied) = (0, 0);
+    let work = |thread: u64| {
+        let _interrupted = run.interrupts.enter();
+        let (mut counts, mut batch) = (Counts::default(), Batch::new());
         for phase in &phases {
-            let mine = &seen[thread as usize];
-            mine.iter().for_each(|count| count.store(0, Relaxed));
-            // Each thread in an order of its own; the second time around only for some.
+            let (mine, mine_hot) = (&seen[thread as usize], &hot_seen[thread as usize]);
+            mine.iter().chain([mine_hot]).for_each(|count| count.store(0, Relaxed));
+            let mut note = |entry, key, is_admitted| {
+                let place = key - if key < HOT { phase.keys.start } else { HOT };
+                let count = if key < HOT { &mine[place as usize] } else { mine_hot };
+                count.store(count.load(Relaxed) + u64::from(is_admitted), Relaxed);
+                counts.count(entry, is_admitted);
+            };
+            let mut ask = |key: u64, random: u64| {
+                let entry = Entry::random(random);
+                if entry != Entry::CheckMany {
+                    note(entry, key, run.is_admitted(entry, key, phase.now));
+                } else if batch.add(key) {
+                    run.decide_batch(&mut batch, phase.now, |key, yes| note(entry, key, yes));
+                }
+            };
+            // Each thread in an order of its own; the second time around only for some. Between
+            // these it charges the hot key, so that it meets the others there.
             let len = phase.keys.end - phase.keys.start;
             let (odd, start) = (mix(phase.number ^ thread << 40) | 1, mix(phase.number << 8));
+            let mut hot_asked = 0;
             for turn in 0..2 * len {
                 let place = turn.wrapping_mul(odd).wrapping_add(start) % len;
                 let key = phase.keys.start + place;
                 if turn / len < phase.asks(thread, key) {
-                    let yes = u64::from(run.is_admitted(key, phase.now));
-                    let count = &mine[place as usize];
-                    count.store(count.load(Relaxed) + yes, Relaxed);
-                    (admitted, denied) = (admitted + yes, denied + 1 - yes);
+                    ask(key, mix(odd ^ turn));
+                }
+                while hot_asked < hot_asks(rule) * (turn + 1) / (2 * len) {
+                    ask(HOT + phase.number, mix(odd ^ hot_asked << 20));
+                    hot_asked += 1;
                 }
             }
+            if !batch.keys.is_empty() {
+                let entry = Entry::CheckMany;
+                run.decide_batch(&mut batch, phase.now, |key, yes| note(entry, key, yes));
+            }
             run.barrier.wait();
-            // All keys that were asked for in the last phases, and some before them.
+            // All keys that were charged in the last phases, and some before them.
             for key in phase.keys.end - 2 * MOST_KEYS..phase.keys.end {
                 if key % THREADS == thread {
                     let sum = |column: &Vec<AtomicU64>| {
@@ -179,13 +320,32 @@ fn standing(rule: Rule, phases: u64) -> u64 {
                     account(&run, &ledger, phase, key, now);
                 }
             }
+            if phase.number % THREADS == thread {
+                account_hot(&run, phase, hot_seen.iter().map(|count| count.load(Relaxed)).sum());
+            }
             run.barrier.wait();
             if run.broken.get().is_some() {
                 break;
             }
         }
-        (admitted, denied)
-    })
+        counts
+    };
+    run.interrupts.during(|| run.threads(10_000, work))
+}
+
+/// How often a thread charges the hot key of a phase: all together a little more than it has room.
+fn hot_asks(rule: &Rule) -> u64 {
+    rule.limit * 11 / 10 / THREADS
+}
+
+/// Checks the phase's hot key, which is new in it, with so many requests admitted.
+fn account_hot(run: &Run, phase: &Phase, admitted: u64) {
+    let (number, limit) = (phase.number, run.rule.limit);
+    let expected = limit.min(hot_asks(&run.rule) * THREADS);
+    let used = run.used(HOT + number, phase.now);
+    run.law(admitted == expected && used == admitted, || {
+        format!("hot key of phase {number}: {admitted} admitted and {used} used, not {expected}")
+    });
 }
 
 /// Holds a key to the account, to which this phase has admitted so many requests.
@@ -210,6 +370,75 @@ fn account(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, now: u
     run.law(used == (past + now) * cost, || {
         format!("key {key}, phase {number}: {used} used after {past} and {now} of {cost}")
     });
+}
+
+/// The keys of a growing table.
+const GROWING: u64 = 1_000;
+
+/// Tables grow from the first array on, while all threads charge new keys, a few hot keys and any of
+/// those before. The clock stands, so each key is admitted as often as it has room, to the unit, and
+/// no charge is lost in a move.
+#[test]
+fn while_tables_grow_every_unit_is_accounted_for() {
+    let start = Instant::now();
+    // A few tables at a time, since all of them are kept until their threads have ended.
+    let tables = || (0..10).flat_map(|_| Rule::all()).map(Run::new).collect();
+    let arrays: u64 = (0..by_size(8, 80)).map(|_| growing(tables())).sum();
+    println!("growing tables: {arrays} arrays, {:.1} s", start.elapsed().as_secs_f64());
+}
+
+/// Lets these tables grow, one after another; returns how many arrays they had.
+fn growing(runs: Vec<Run>) -> u64 {
+    let column = || -> Vec<AtomicU64> { (0..GROWING).map(|_| AtomicU64::new(0)).collect() };
+    let (asked, admitted) = (column(), column());
+    let Run { barrier, interrupts, .. } = &runs[0];
+    let work = |thread| {
+        let _interrupted = interrupts.enter();
+        runs.iter().for_each(|run| grow(run, thread, barrier, &asked, &admitted));
+    };
+    interrupts.during(|| {
+        std::thread::scope(|scope| {
+            let work = &work;
+            (0..THREADS).for_each(|thread| drop(scope.spawn(move || work(thread))));
+        });
+    });
+    runs.iter().for_each(|run| assert_eq!(run.broken.get(), None));
+    let arrays = |run: &Run| run.limiter.stats(run.id).unwrap().migrations;
+    let (tables, arrays) = (runs.len() as u64, runs.iter().map(arrays).sum());
+    assert!(arrays > 3 * tables, "too few arrays");
+    arrays
+}
+
+/// The part of one thread in the growth of one table.
+fn grow(run: &Run, thread: u64, barrier: &StartLine, asked: &[AtomicU64], admitted: &[AtomicU64]) {
+    let now = 100 * run.rule.window;
+    let note = |key: u64, is_admitted| {
+        asked[(key - HOT) as usize].fetch_add(1, Relaxed);
+        admitted[(key - HOT) as usize].fetch_add(u64::from(is_admitted), Relaxed);
+    };
+    let mut batch = Batch::new();
+    barrier.wait();
+    for turn in 0..GROWING {
+        let random = mix(turn << 2 | thread);
+        let most = if random.is_multiple_of(2) { turn } else { turn.min(7) };
+        for key in [turn, (random >> 8) % (most + 1)].map(|key| HOT + key) {
+            let entry = Entry::random(mix(random ^ key));
+            if entry != Entry::CheckMany {
+                note(key, run.is_admitted(entry, key, now));
+            } else if batch.add(key) {
+                run.decide_batch(&mut batch, now, note);
+            }
+        }
+    }
+    run.decide_batch(&mut batch, now, note);
+    barrier.wait();
+    for key in (0..GROWING).filter(|key| key % THREADS == thread) {
+        let [asked, admitted] = [asked, admitted].map(|all| all[key as usize].swap(0, Relaxed));
+        let (expected, used) = (run.rule.limit.min(asked), run.used(HOT + key, now));
+        run.law(admitted == expected && used == expected, || {
+            format!("key {key}: {admitted} of {asked} admitted and {used} used, not {expected}")
+        });
+    }
 }
 
 /// One request while the clock runs, and two readings around it.
@@ -244,6 +473,7 @@ fn while_the_clock_runs_never_over_and_nothing_lost() {
 
 fn running(rule: Rule, turns: u64) -> u64 {
     const STRETCH: u64 = 4_000;
+    let late = 4 * rule.window;
     let run = Run::new(rule);
     let rule = &run.rule;
     let clock = AtomicU64::new(100 * rule.window);
@@ -251,16 +481,28 @@ fn running(rule: Rule, turns: u64) -> u64 {
     run.threads(5_000, |thread| {
         // What may still count, of the keys that this thread does the account of.
         let mut kept: HashMap<u64, Vec<Event>> = HashMap::new();
-        let (mut admitted, mut denied) = (0, 0);
+        let (mut counts, mut batch) = (Counts::default(), Batch::new());
         for stretch in 0..turns / STRETCH {
             let mut log = logs[thread as usize].write().unwrap();
             log.clear();
             for turn in stretch * STRETCH..(stretch + 1) * STRETCH {
-                let start = clock.fetch_add(rule.step, Relaxed);
-                let key = key_of(start / rule.step, thread, mix(turn << 2 | thread));
-                let yes = run.is_admitted(key, start);
-                log.push(Event { key, start, end: clock.load(Relaxed), admitted: yes });
-                (admitted, denied) = (admitted + u64::from(yes), denied + u64::from(!yes));
+                let reading = clock.fetch_add(rule.step, Relaxed);
+                let random = mix(turn << 2 | thread);
+                let (key, entry) =
+                    (key_of(reading / rule.step, thread, random), Entry::random(random));
+                // Some requests come late, as those of a thread that was stopped do.
+                let steps = (random >> 40) % (late / rule.step);
+                let start =
+                    reading - if (random >> 32).is_multiple_of(32) { steps } else { 0 } * rule.step;
+                let mut note = |key, admitted| {
+                    log.push(Event { key, start, end: clock.load(Relaxed), admitted });
+                    counts.count(entry, admitted);
+                };
+                if entry != Entry::CheckMany {
+                    note(key, run.is_admitted(entry, key, start));
+                } else if batch.add(key) {
+                    run.decide_batch(&mut batch, start, note);
+                }
             }
             drop(log);
             run.barrier.wait();
@@ -273,7 +515,7 @@ fn running(rule: Rule, turns: u64) -> u64 {
             }
             kept.retain(|key, events| {
                 hold_to_laws(&run, *key, events, now);
-                events.retain(|event| event.admitted && rule.perhaps_counts(event.end, now));
+                events.retain(|event| event.admitted && rule.perhaps_counts(event.end, now - late));
                 !events.is_empty()
             });
             run.barrier.wait();
@@ -281,7 +523,7 @@ fn running(rule: Rule, turns: u64) -> u64 {
                 break;
             }
         }
-        (admitted, denied)
+        counts
     })
 }
 

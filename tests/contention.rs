@@ -1,52 +1,53 @@
-//! Threads that fight for a few keys on real clocks, the precise and the coarse one: a billion
-//! decisions at full size. What was recorded is checked again by an account that knows nothing of
-//! rings: never over, and no denial without a full window.
+//! Contention on a few keys, by real clocks, the precise and the coarse one: a billion decisions at
+//! full size. A separate account checks what was logged: never over, and no denial without a full
+//! window.
 //!
-//! `reset_after` of an admitted charge is the wait until its own unit expires, since it is the
-//! newest of its key. So `now + reset_after - window` is the time that it was recorded at, to the
-//! unit. No law compares the clock readings of two cores:
+//! Requests go through each entry point that users call: `check`, `check_at`, `check_many` and
+//! `check_layers` of a limiter or a session. Each must decide its share.
 //!
-//! - A charge is recorded no earlier than its own session's reading (cut to the unit) and no later
-//!   than the latest reading that any thread had taken. Without this a limiter could admit what it
-//!   likes and say that it was at other times.
-//! - In recorded times it is [never over](account::Law::never_over).
-//! - Each denial [has a cause](account::Law::denied_with_a_cause). Layers are not held to this: one
-//!   may look charged for an instant by a request that is undone.
+//! The account rests on the caller's own clock readings before and after each call; see
+//! [`account`]. Readings of two cores are compared only up to a stated [skew](account::SKEW).
 //!
-//! Threads start each round at a barrier. Between rounds the account is taken and forgets what can
-//! no longer share a window: a key's recorded times never step back, so that is all that lies a
-//! window (and a span, for denials) before its newest one.
+//! In addition the limiter's answers are checked. `reset_after` of an admitted charge is the wait
+//! until its own unit expires, since it is the newest of its key. So `now + reset_after - window`
+//! is the time that it was recorded at, to the unit. These laws compare no clock readings of two
+//! cores:
+//!
+//! - A charge is recorded no earlier than the reading that it was decided at (cut to the unit) and
+//!   no later than the latest reading that any thread had taken.
+//! - In recorded times a key is never over its limit, and each denial has a cause.
+//!
+//! Denials of several layers need no cause: one may look charged for an instant by a request that
+//! is undone.
+//!
+//! Threads start each round at a barrier, and are [interrupted](stress::interrupts) within calls.
+//! Between rounds the account is taken and drops what can no longer share a window with later
+//! calls.
 
 #[path = "contention/account.rs"]
 mod account;
+#[path = "contention/log.rs"]
+mod log;
 mod stress;
 
-use account::{Charge, Denial, Events, Law};
+use account::{By, Charge, Events, Interval, Law, SKEW};
+use log::{Entry, Log};
 use std::sync::{Barrier, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+use stress::interrupts::Interrupts;
 use stress::rule::Rule;
 use stress::{MICRO, by_size, mix};
-use tollgate::{Clock, Layer, Limiter, PolicyId, Verdict};
+use tollgate::{Clock, Decision, Layer, Limiter, Now, PolicyId};
 
 const THREADS: u64 = 4;
 const KEYS: u64 = 4;
 /// Decisions of a thread between two accounts.
 const ROUND: u64 = 20_000;
+/// The most requests of one batch.
+const BATCH: usize = 6;
 
 /// Threads must meet, so one run has the processor to itself.
 static ALONE: Mutex<()> = Mutex::new(());
-
-/// What one thread has seen in a round.
-struct Log {
-    /// By layer and key.
-    events: Vec<Events>,
-    /// The latest reading of its sessions, and the latest time that a charge was recorded at.
-    latest_now: u64,
-    latest_at: u64,
-    asked: u64,
-    admitted: u64,
-    fault: Option<String>,
-}
 
 /// A limiter under contention, and the laws of its layers.
 struct Run {
@@ -54,71 +55,85 @@ struct Run {
     limiter: Limiter,
     ids: Vec<PolicyId>,
     laws: Vec<Law>,
-    /// The resolution of each layer.
-    units: Vec<u64>,
     barrier: Barrier,
+    interrupts: Interrupts,
     logs: Vec<RwLock<Log>>,
-    /// What is done to the logs before the account is taken.
+    /// Changes the logs before the account is taken.
     tamper: fn(&mut Log),
     /// The first broken law. No thread may panic while the others wait for it at the barrier.
     broken: OnceLock<String>,
 }
 
 impl Run {
-    fn new(name: &str, rules: &[Rule], clock: Clock, tamper: fn(&mut Log)) -> Self {
+    fn new(name: &str, rules: &[Rule], clock: Clock, by: By, tamper: fn(&mut Log)) -> Self {
         let builder =
             rules.iter().fold(Limiter::builder(), |b, rule| b.policy(rule.policy.clone()));
         let limiter = builder.clock(clock).max_keys(64).build().unwrap();
         let ids: Vec<_> =
             rules.iter().map(|rule| limiter.policy(rule.policy.name()).unwrap()).collect();
-        let unit = |id: &PolicyId| limiter.resolution(*id).unwrap().as_nanos() as u64;
-        let units: Vec<_> = ids.iter().map(unit).collect();
-        let law = |(rule, unit): (&Rule, &u64)| {
+        let law = |(rule, id): (&Rule, &PolicyId)| {
+            let unit = limiter.resolution(*id).unwrap().as_nanos() as u64;
             assert_eq!(rule.window % unit, 0, "a window of whole units");
-            let window = rule.window + if *unit > 1 { *unit } else { 0 };
-            Law { limit: rule.limit, window, slack: rule.slack }
+            Law { by, limit: rule.limit, window: rule.window, unit, slack: rule.slack }
         };
-        let laws = rules.iter().zip(&units).map(law).collect();
+        let laws = rules.iter().zip(&ids).map(law).collect();
         let (barrier, places) = (Barrier::new(THREADS as usize), rules.len() as u64 * KEYS);
         let logs = (0..THREADS).map(|_| RwLock::new(Log::new(places))).collect();
         let (name, broken) = (name.to_owned(), OnceLock::new());
-        Run { name, limiter, ids, laws, units, barrier, logs, tamper, broken }
+        let interrupts = Interrupts::default();
+        Run { name, limiter, ids, laws, barrier, interrupts, logs, tamper, broken }
     }
 
-    /// Lets the threads ask so often in all, and tells the first law that was broken.
+    /// Makes so many decisions in all; returns the first law that was broken.
     fn decide(&self, decisions: u64) -> Result<(), String> {
         let (start, before) = (Instant::now(), failed_exchanges());
         let rounds = decisions / THREADS / ROUND;
-        let (asked, admitted) = std::thread::scope(|scope| {
-            let worker = |thread| scope.spawn(move || self.work(thread, rounds));
-            let threads: Vec<_> = (0..THREADS).map(worker).collect();
-            let sums = threads.into_iter().map(|thread| thread.join().unwrap());
-            sums.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
+        let total = self.interrupts.during(|| {
+            std::thread::scope(|scope| {
+                let worker = |thread| scope.spawn(move || self.work(thread, rounds));
+                let threads: Vec<_> = (0..THREADS).map(worker).collect();
+                let totals = threads.into_iter().map(|thread| thread.join().unwrap());
+                totals.fold(Log::new(0), |total, log| total.with(&log))
+            })
         });
         let failed = failed_exchanges().zip(before).map(|(after, before)| after - before);
         let told = failed.map_or("not counted".into(), |failed| failed.to_string());
-        let (name, seconds) = (&self.name, start.elapsed().as_secs_f64());
+        let (decided, admitted) = (total.decided(), total.admitted());
         println!(
-            "{name:>18}: {asked} decisions, {admitted} admitted, failed exchanges {told}, {seconds:.1} s"
+            "{:>18}: {decided} decisions, {admitted} admitted, failed exchanges {told}, {:.1} s",
+            self.name,
+            start.elapsed().as_secs_f64()
         );
         if let Some(broken) = self.broken.get() {
             return Err(broken.clone());
         }
-        assert_eq!(asked, decisions);
-        assert!(admitted.min(asked - admitted) > asked / 5_000, "one verdict is hardly seen");
+        assert_eq!(decided, decisions);
+        assert!(admitted.min(decided - admitted) > decided / 5_000, "one verdict is hardly seen");
+        for entry in Entry::all(self.laws.len()) {
+            let (decided_by, admitted_by) = total.by[*entry as usize];
+            println!("{:>18}  {entry:?}: {decided_by} decisions, {admitted_by} admitted", "");
+            assert!(decided_by > decided / 20, "{entry:?} is hardly called");
+            assert!(admitted_by > admitted / 50, "{entry:?} hardly admits");
+        }
         for id in &self.ids {
             let stats = self.limiter.stats(*id).unwrap();
             assert_eq!(stats.admitted, admitted);
+            // A denied request counts once for each policy that had no room.
+            let once = if self.ids.len() == 1 { stats.denied..=stats.denied } else { 0..=u64::MAX };
+            assert!(once.contains(&(decided - admitted)) && stats.denied <= decided - admitted);
             // So what failed were exchanges of charges.
             assert_eq!(stats.migrations, 0);
         }
+        let denied = |id: &PolicyId| self.limiter.stats(*id).unwrap().denied;
+        assert!(self.ids.iter().map(denied).sum::<u64>() >= decided - admitted);
         Ok(())
     }
 
-    /// One thread's part: how often it asked, and was admitted.
-    fn work(&self, thread: u64, rounds: u64) -> (u64, u64) {
+    /// The part of one thread. Returns how many decisions it made by each entry point.
+    fn work(&self, thread: u64, rounds: u64) -> Log {
+        let _interrupted = self.interrupts.enter();
         let mut kept: Vec<Events> = self.keys().map(|_| Events::default()).collect();
-        let (mut asked, mut admitted) = (0, 0);
+        let mut total = Log::new(0);
         for round in 0..rounds {
             self.barrier.wait();
             if self.broken.get().is_some() {
@@ -126,8 +141,8 @@ impl Run {
             }
             let mut log = self.logs[thread as usize].write().unwrap();
             log.clear();
-            self.ask(thread, round, &mut log);
-            (asked, admitted) = (asked + log.asked, admitted + log.admitted);
+            self.call(thread, round, &mut log);
+            total = total.with(&log);
             (self.tamper)(&mut log);
             drop(log);
             self.barrier.wait();
@@ -135,55 +150,152 @@ impl Run {
                 let _ = self.broken.set(format!("round {round}: {broken}"));
             }
         }
-        (asked, admitted)
+        total
     }
 
     fn keys(&self) -> std::ops::Range<u64> {
         0..self.laws.len() as u64 * KEYS
     }
 
-    /// Every other round all threads ask for one key.
-    fn ask(&self, thread: u64, round: u64, log: &mut Log) {
-        let layers = self.laws.len();
-        for turn in 0..ROUND {
+    /// Every other round all threads charge one key. Two rounds of four leave out the entry point
+    /// that does not give the limiter's `now`, so that all charges have a recorded time there.
+    fn call(&self, thread: u64, round: u64, log: &mut Log) {
+        let is_single = self.laws.len() == 1;
+        let all = Entry::all(self.laws.len());
+        let entries = if round % 4 < 2 { &all[1..] } else { all };
+        let (mut turn, mut left) = (0, ROUND);
+        while left > 0 {
             let random = mix(round << 32 | turn << 2 | thread);
-            let key = if round.is_multiple_of(2) { round / 2 } else { random } % KEYS;
-            let cost = 1 + key % 2;
-            // A second layer is everybody's.
-            let charges = [self.ids[0].charge(key, cost), self.ids[layers - 1].charge(0, cost)];
-            let mut told = [Layer::default(); 2];
-            let session = self.limiter.session();
-            let verdict = session.check_layers(&charges[..layers], &mut told).verdict;
-            let now = session.now().monotonic_ns;
-            log.asked += 1;
-            log.latest_now = log.latest_now.max(now);
-            match verdict {
-                Verdict::Allowed => {
-                    log.admitted += 1;
-                    for (layer, told) in told[..layers].iter().enumerate() {
-                        let key = if layer == 0 { key } else { layer as u64 * KEYS };
-                        let at = now + told.reset_after_ns - self.laws[layer].window;
-                        log.charged(key, Charge { at, cost }, now - now % self.units[layer]);
-                    }
-                }
-                Verdict::Denied if layers == 1 => {
-                    let fits_at = now + told[0].retry_after_ns.unwrap_or(0);
-                    log.denied(key, Denial { fits_at, cost });
-                }
-                Verdict::Denied => {}
-                other => log.fault = Some(format!("{other:?}")),
-            }
+            turn += 1;
+            let key_of = |random: u64| {
+                if round.is_multiple_of(2) { round / 2 % KEYS } else { random % KEYS }
+            };
+            let entry = entries[(random >> 32) as usize % entries.len()];
+            let key = key_of(random);
+            left -= if entry == Entry::CheckMany {
+                let len = (1 + (random >> 48) as usize % BATCH).min(left as usize);
+                let keys: [u64; BATCH] = std::array::from_fn(|place| key_of(random >> place));
+                self.call_many(&keys[..len], log)
+            } else if is_single {
+                self.call_single(entry, key, log)
+            } else {
+                self.call_layers(entry, key, log)
+            };
         }
     }
 
-    /// The account of this thread's share of the keys.
+    /// Decides a batch of requests of one charge each at one instant.
+    fn call_many(&self, keys: &[u64], log: &mut Log) -> u64 {
+        let mut charges = [self.ids[0].charge(0, 0); BATCH];
+        for (charge, key) in charges.iter_mut().zip(keys) {
+            *charge = self.ids[0].charge(*key, cost(*key));
+        }
+        let mut decisions = [Decision::default(); BATCH];
+        let decisions = &mut decisions[..keys.len()];
+        let before = self.limiter.now();
+        let session = self.limiter.session();
+        let allowed = session.check_many(&charges[..keys.len()], decisions);
+        let (now, call) = (session.now(), self.since(before));
+        for (key, decision) in keys.iter().zip(&*decisions) {
+            self.decided(Entry::CheckMany, *key, call, Some(now), decision, log);
+        }
+        if allowed != decisions.iter().filter(|decision| decision.is_allowed()).count() {
+            log.fault(format!("{allowed} allowed of {decisions:?}"));
+        }
+        keys.len() as u64
+    }
+
+    /// Decides one request of one charge.
+    fn call_single(&self, entry: Entry, key: u64, log: &mut Log) -> u64 {
+        let charge = [self.ids[0].charge(key, cost(key))];
+        let before = self.limiter.now();
+        let (decision, now) = match entry {
+            Entry::Check => (self.limiter.check(&charge), None),
+            Entry::CheckAt => (self.limiter.check_at(before, &charge), Some(before)),
+            Entry::SessionCheck => {
+                let session = self.limiter.session();
+                (session.check(&charge), Some(session.now()))
+            }
+            _ => {
+                let mut layers = [Layer::default()];
+                let session = self.limiter.session();
+                let decision = session.check_layers(&charge, &mut layers);
+                if layers[0].reset_after_ns != decision.reset_after_ns
+                    || layers[0].retry_after_ns != decision.retry_after_ns
+                {
+                    log.fault(format!("{decision:?}, but {:?}", layers[0]));
+                }
+                (decision, Some(session.now()))
+            }
+        };
+        let call = self.since(before);
+        self.decided(entry, key, call, now, &decision, log);
+        1
+    }
+
+    /// Logs the decision of a request of one charge.
+    fn decided(
+        &self,
+        entry: Entry,
+        key: u64,
+        call: Interval,
+        now: Option<Now>,
+        decision: &Decision,
+        log: &mut Log,
+    ) {
+        let now = now.map(|now| now.monotonic_ns);
+        log.called(entry, decision.verdict, call, now);
+        if decision.is_allowed() {
+            let reset_after = Some(decision.reset_after_ns);
+            log.charged(&self.laws[0], key, call, cost(key), now, reset_after);
+        } else {
+            let fits_at = now.zip(decision.retry_after_ns).map(|(now, wait)| now + wait);
+            log.denied(key, call, cost(key), fits_at);
+        }
+    }
+
+    /// Decides one request of two charges. The second layer has one key for all.
+    fn call_layers(&self, entry: Entry, key: u64, log: &mut Log) -> u64 {
+        let cost = cost(key);
+        let charges = [self.ids[0].charge(key, cost), self.ids[1].charge(0, cost)];
+        let mut layers = [Layer::default(); 2];
+        let before = self.limiter.now();
+        let (decision, now) = match entry {
+            Entry::Check => (self.limiter.check(&charges), None),
+            Entry::CheckAt => {
+                (self.limiter.check_layers_at(before, &charges, &mut layers), Some(before))
+            }
+            _ => {
+                let session = self.limiter.session();
+                (session.check_layers(&charges, &mut layers), Some(session.now()))
+            }
+        };
+        let call = self.since(before);
+        let now = now.map(|now| now.monotonic_ns);
+        log.called(entry, decision.verdict, call, now);
+        if decision.is_allowed() {
+            for (place, key) in [key, KEYS].into_iter().enumerate() {
+                let reset_after = now.map(|_| layers[place].reset_after_ns);
+                log.charged(&self.laws[place], key, call, cost, now, reset_after);
+            }
+        }
+        1
+    }
+
+    /// The interval of a call that has just returned.
+    fn since(&self, before: Now) -> Interval {
+        Interval { before: before.monotonic_ns, after: self.limiter.now().monotonic_ns }
+    }
+
+    /// Checks this thread's share of the keys.
     fn account(&self, thread: u64, kept: &mut [Events]) -> Result<(), String> {
         let logs: Vec<_> = self.logs.iter().map(|log| log.read().unwrap()).collect();
-        let latest = logs.iter().map(|log| log.latest_now).max().unwrap_or_default();
+        let latest_now = logs.iter().map(|log| log.latest_now).max().unwrap_or_default();
+        let latest_reading = logs.iter().map(|log| log.latest_reading).max().unwrap_or_default();
         for log in &logs {
             log.fault.clone().map_or(Ok(()), Err)?;
-            if log.latest_at > latest {
-                return Err(format!("recorded at {}, ahead of {latest}", log.latest_at));
+            if log.latest_at > latest_now {
+                return Err(format!("recorded at {}, ahead of {latest_now}", log.latest_at));
             }
         }
         for place in self.keys().filter(|key| key % THREADS == thread) {
@@ -194,42 +306,15 @@ impl Run {
                 events.denials.extend(&new.denials);
             }
             let (layer, key) = (place / KEYS, place % KEYS);
-            let checked = self.laws[layer as usize].check(events);
+            let checked = self.laws[layer as usize].check(events, latest_reading);
             checked.map_err(|broken| format!("layer {layer}, key {key}: {broken}"))?;
         }
         Ok(())
     }
 }
 
-impl Log {
-    fn new(places: u64) -> Self {
-        let events = (0..places).map(|_| Events::default()).collect();
-        Log { events, latest_now: 0, latest_at: 0, asked: 0, admitted: 0, fault: None }
-    }
-
-    fn clear(&mut self) {
-        for events in &mut self.events {
-            events.charges.clear();
-            events.denials.clear();
-        }
-        (self.asked, self.admitted) = (0, 0);
-    }
-
-    fn charged(&mut self, place: u64, charge: Charge, earliest: u64) {
-        if charge.at < earliest {
-            self.fault = Some(format!("recorded at {}, before {earliest}", charge.at));
-        }
-        self.latest_at = self.latest_at.max(charge.at);
-        self.events[place as usize].charges.push(charge);
-    }
-
-    /// Most denials in a row wait for the same charge.
-    fn denied(&mut self, place: u64, denial: Denial) {
-        let denials = &mut self.events[place as usize].denials;
-        if denials.last() != Some(&denial) {
-            denials.push(denial);
-        }
-    }
+fn cost(key: u64) -> u64 {
+    1 + key % 2
 }
 
 /// How many exchanges have failed in this process; `None` in a build that does not count them.
@@ -253,6 +338,11 @@ fn layered() -> Vec<Rule> {
     vec![Rule::sliding("user", 60, 1, None), Rule::sliding("site", 800, 5, Some(15))]
 }
 
+/// Layers with so much room that many requests race for it.
+fn roomy() -> Vec<Rule> {
+    vec![Rule::sliding("user", 1_500, 1, Some(15)), Rule::sliding("site", 4_000, 2, Some(31))]
+}
+
 fn untouched(_: &mut Log) {}
 
 /// All kinds of requests on one clock; half of the decisions of this test.
@@ -263,10 +353,11 @@ fn all_kinds(name: &str, clock: impl Fn() -> Clock) {
     let kinds = [
         ("exact", exact(), by_size(2 * million, 150 * million)),
         ("bucketed", bucketed(), by_size(4 * million, 250 * million)),
-        ("layered", layered(), by_size(2 * million, 100 * million)),
+        ("layered", layered(), by_size(2 * million, 80 * million)),
+        ("roomy layers", roomy(), by_size(1_200_000, 20 * million)),
     ];
     for (kind, rules, decisions) in kinds {
-        let run = Run::new(&format!("{name}, {kind}"), &rules, clock(), untouched);
+        let run = Run::new(&format!("{name}, {kind}"), &rules, clock(), By::Both, untouched);
         assert_eq!(run.decide(decisions), Ok(()), "{name}, {kind}");
     }
     println!("{name}: {:.1} s", start.elapsed().as_secs_f64());
@@ -285,10 +376,19 @@ fn never_over_on_the_coarse_clock() {
 }
 
 /// The law that a run breaks in a few rounds, with the logs tampered with.
-fn broken_law(rules: &[Rule], tamper: fn(&mut Log)) -> String {
+fn broken_law(rules: &[Rule], by: By, tamper: fn(&mut Log)) -> String {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let run = Run::new("planted", rules, Clock::precise(), tamper);
+    let run = Run::new("planted", rules, Clock::precise(), by, tamper);
     run.decide(50 * THREADS * ROUND).expect_err("a planted fault was not found")
+}
+
+/// Fails unless a run breaks the law `caller` by the caller's clock alone, and `answer` by the
+/// limiter's answers alone.
+fn breaks(rules: &[Rule], caller: &str, answer: &str, tamper: fn(&mut Log)) {
+    for (by, law) in [(By::Caller, caller), (By::Answer, answer)] {
+        let broken = broken_law(rules, by, tamper);
+        assert!(broken.contains(law), "{by:?}: {broken}");
+    }
 }
 
 /// Charges of a thread to the key of this round, if they are many.
@@ -300,33 +400,30 @@ fn charges(log: &mut Log) -> &mut Vec<Charge> {
 #[test]
 fn the_account_finds_one_record_too_many() {
     for rules in [exact(), bucketed(), layered()] {
-        let broken = broken_law(&rules, |log| {
+        breaks(&rules, ": surely over: ", ": over: ", |log| {
             let charges = charges(log);
             if let Some(charge) = charges.get(charges.len() / 2).copied() {
                 charges.insert(charges.len() / 2, charge);
             }
         });
-        assert!(broken.contains("over: "), "{broken}");
     }
 }
 
 #[test]
 fn the_account_finds_a_record_that_is_missing() {
-    let broken = broken_law(&exact(), |log| {
+    breaks(&exact(), ": no possible cause: ", ": no cause: ", |log| {
         let charges = charges(log);
         if !charges.is_empty() {
             charges.remove(charges.len() / 2);
         }
     });
-    assert!(broken.contains("no cause: "), "{broken}");
 }
 
 #[test]
 fn the_account_finds_a_limiter_that_gives_one_unit_more() {
     for mut rules in [exact(), bucketed(), layered()] {
         rules[0].limit -= 1;
-        let broken = broken_law(&rules, untouched);
-        assert!(broken.contains("over: "), "{broken}");
+        breaks(&rules, ": surely over: ", ": over: ", untouched);
     }
 }
 
@@ -334,6 +431,34 @@ fn the_account_finds_a_limiter_that_gives_one_unit_more() {
 fn the_account_finds_a_limiter_that_gives_one_unit_less() {
     let mut rules = exact();
     rules[0].limit += 1;
-    let broken = broken_law(&rules, untouched);
-    assert!(broken.contains("no cause: "), "{broken}");
+    breaks(&rules, ": no possible cause: ", ": no cause: ", untouched);
+}
+
+/// A limiter whose answers are all late by half a window, so that they agree with each other.
+#[test]
+fn the_account_finds_answers_that_are_shifted_in_time() {
+    fn shifted(log: &mut Log) {
+        for events in &mut log.events {
+            let denied = events.denials.iter_mut().filter_map(|denial| denial.fits_at.as_mut());
+            let charged = events.charges.iter_mut().filter_map(|charge| charge.at.as_mut());
+            denied.chain(charged).for_each(|time| *time += 500 * MICRO);
+        }
+    }
+    for rules in [exact(), bucketed()] {
+        let broken = broken_law(&rules, By::Caller, shifted);
+        assert!(broken.contains(": recorded at "), "{broken}");
+    }
+}
+
+/// A limiter that answers that each charge was recorded a little before its call.
+#[test]
+fn the_account_finds_a_record_before_its_call() {
+    for rules in [exact(), bucketed(), layered()] {
+        let broken = broken_law(&rules, By::Both, |log| {
+            for charge in charges(log) {
+                charge.at = charge.at.map(|at| at.min(charge.call.before - 2 * SKEW));
+            }
+        });
+        assert!(broken.contains(": recorded at "), "{broken}");
+    }
 }

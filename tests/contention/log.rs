@@ -1,0 +1,128 @@
+//! The calls that one thread has made in a round.
+
+use super::account::{Charge, Denial, Events, Interval, Law};
+use tollgate::Verdict;
+
+/// The way that a request was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    Check,
+    CheckAt,
+    SessionCheck,
+    CheckMany,
+    CheckLayers,
+}
+
+impl Entry {
+    const ALL: [Entry; 5] =
+        [Entry::Check, Entry::CheckAt, Entry::SessionCheck, Entry::CheckMany, Entry::CheckLayers];
+    const OF_LAYERS: [Entry; 3] = [Entry::Check, Entry::CheckAt, Entry::CheckLayers];
+
+    /// The entry points for requests of so many charges. The first gives no `now`.
+    pub fn all(charges: usize) -> &'static [Entry] {
+        if charges == 1 { &Self::ALL } else { &Self::OF_LAYERS }
+    }
+}
+
+/// The calls that one thread has made in a round.
+pub struct Log {
+    /// By layer and key.
+    pub events: Vec<Events>,
+    /// The latest reading that the limiter has decided at, as far as it is known, or may have.
+    pub latest_now: u64,
+    /// The latest of the caller's own readings.
+    pub latest_reading: u64,
+    /// The latest time that a charge was recorded at.
+    pub latest_at: u64,
+    /// Decisions and admitted ones, by entry point.
+    pub by: [(u64, u64); Entry::ALL.len()],
+    pub fault: Option<String>,
+}
+
+impl Log {
+    pub fn new(places: u64) -> Self {
+        let events = (0..places).map(|_| Events::default()).collect();
+        let by = [(0, 0); Entry::ALL.len()];
+        Log { events, latest_now: 0, latest_reading: 0, latest_at: 0, by, fault: None }
+    }
+
+    pub fn clear(&mut self) {
+        for events in &mut self.events {
+            events.charges.clear();
+            events.denials.clear();
+        }
+        self.by = Default::default();
+    }
+
+    /// Adds the decisions of another log.
+    pub fn with(mut self, other: &Log) -> Self {
+        for (sum, more) in self.by.iter_mut().zip(&other.by) {
+            *sum = (sum.0 + more.0, sum.1 + more.1);
+        }
+        self
+    }
+
+    pub fn decided(&self) -> u64 {
+        self.by.iter().map(|by| by.0).sum()
+    }
+
+    pub fn admitted(&self) -> u64 {
+        self.by.iter().map(|by| by.1).sum()
+    }
+
+    pub fn fault(&mut self, fault: String) {
+        self.fault.get_or_insert(fault);
+    }
+
+    /// Logs a decision, and the limiter's `now` where it is known.
+    pub fn called(&mut self, entry: Entry, verdict: Verdict, call: Interval, now: Option<u64>) {
+        let (decided, admitted) = &mut self.by[entry as usize];
+        *decided += 1;
+        match verdict {
+            Verdict::Allowed => *admitted += 1,
+            Verdict::Denied => {}
+            other => self.fault(format!("{other:?}")),
+        }
+        self.latest_reading = self.latest_reading.max(call.after);
+        // A `now` that is not known may be as late as the reading after the call.
+        self.latest_now = self.latest_now.max(now.unwrap_or(call.end()));
+        if let Some(now) = now
+            && let Err(fault) = call.holds(now, now)
+        {
+            self.fault(format!("the limiter's now: {fault}"));
+        }
+    }
+
+    /// Logs a charge. It expires `reset_after` after the limiter's `now`, as far as these are known.
+    pub fn charged(
+        &mut self,
+        law: &Law,
+        place: u64,
+        call: Interval,
+        cost: u64,
+        now: Option<u64>,
+        reset_after: Option<u64>,
+    ) {
+        let at = |now: u64| Some((now + reset_after?).saturating_sub(law.recorded_window()));
+        let [earliest, latest] =
+            [call.before, call.after].map(|reading| at(now.unwrap_or(reading)));
+        if let Some((earliest, latest)) = earliest.zip(latest)
+            && let Err(fault) = call.cut(law.unit).holds(earliest, latest)
+        {
+            self.fault(format!("a charge: {fault}"));
+        }
+        let at = now.and_then(at);
+        if let Some((at, now)) = at.zip(now) {
+            if at < now - now % law.unit {
+                self.fault(format!("recorded at {at}, before {now}"));
+            }
+            self.latest_at = self.latest_at.max(at);
+        }
+        self.events[place as usize].charges.push(Charge { call, cost, at });
+    }
+
+    /// Logs a denial. Its cost fits at `fits_at`, if that is known.
+    pub fn denied(&mut self, place: u64, call: Interval, cost: u64, fits_at: Option<u64>) {
+        self.events[place as usize].denials.push(Denial { call, cost, fits_at });
+    }
+}
