@@ -44,7 +44,8 @@ impl Numbers {
     pub(crate) fn give_back(&self, number: u8) {
         // Release: pairs with `take`. Model: handed_on with HandOnRelaxed.
         let release = ordering(Breakage::HandOnRelaxed, Release);
-        self.0.fetch_and(!(1 << number), release);
+        let before = self.0.fetch_and(!(1 << number), release);
+        debug_assert!(before & (1 << number) != 0, "a number was given back twice");
     }
 }
 

@@ -1,8 +1,9 @@
 //! Arrays that were replaced are freed when no session can read them any more, and not before.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use tollgate::{Limiter, ManualClock, Now, Policy, PolicyId, Session};
 
 /// The least bytes of a table's slots. Its tags are fewer.
@@ -18,6 +19,11 @@ static ARRAYS: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
 
+thread_local! {
+    /// Allocations of this thread.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
 fn is_array(layout: Layout) -> bool {
     layout.size() >= LEAST_ARRAY && layout.align() == ALIGN
 }
@@ -29,6 +35,7 @@ struct Watching;
 // SAFETY: passes everything on to the system's allocator, or keeps a block for good.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
@@ -185,5 +192,43 @@ fn the_end_of_a_table_frees_retired_arrays() {
         retire_three(&limiter, id);
         drop(limiter);
         assert_eq!((allocated(), freed()), (4, 4), "the end of a table leaves arrays behind");
+    });
+}
+
+/// A thread that has replaced an array and then does nothing keeps none from being freed by others.
+#[test]
+fn an_idle_thread_keeps_no_retired_array() {
+    let _alone = watch();
+    let (limiter, id) = limiter();
+    let (limiter, (replaced, ready), (end, ended)) = (&limiter, mpsc::channel(), mpsc::channel());
+    let arrays = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            replace(limiter, id, 3);
+            replaced.send(()).unwrap();
+            // Until the other end of the channel is gone.
+            let _ = ended.recv();
+        });
+        ready.recv().unwrap();
+        (0..4).for_each(|_| _ = limiter.maintain(0));
+        let arrays = (allocated(), freed());
+        drop::<mpsc::Sender<()>>(end);
+        arrays
+    });
+    assert_eq!(arrays, (4, 3), "not freed though nobody can read it");
+}
+
+/// Once all retired arrays are freed, the end of a table pins nothing, which would allocate in a
+/// thread that has not pinned before.
+#[test]
+fn nothing_is_collected_where_nothing_is_retired() {
+    let _alone = watch();
+    let (limiter, id) = limiter();
+    retire_three(&limiter, id);
+    (0..4).for_each(|_| _ = limiter.maintain(0));
+    assert_eq!((allocated(), freed()), (4, 3));
+    on_new_thread(move || {
+        let before = ALLOCATIONS.get();
+        drop(limiter);
+        assert_eq!(ALLOCATIONS.get() - before, 0, "allocated, so it has pinned");
     });
 }
