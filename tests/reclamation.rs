@@ -43,10 +43,9 @@ unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
         let block = unsafe { System.alloc_zeroed(layout) };
-        if WATCHING.load(SeqCst) && is_array(layout) && !block.is_null() {
-            if let Some(entry) = ARRAYS.get(ALLOCATED.fetch_add(1, SeqCst)) {
-                entry.store(block.addr(), SeqCst);
-            }
+        let is_watched = WATCHING.load(SeqCst) && is_array(layout) && !block.is_null();
+        if is_watched && let Some(entry) = ARRAYS.get(ALLOCATED.fetch_add(1, SeqCst)) {
+            entry.store(block.addr(), SeqCst);
         }
         block
     }
