@@ -37,8 +37,9 @@ enum Kind<'k> {
     V6 { network: u128, prefix: u8 },
 }
 
-/// Kinds are told apart by a last number. Bytes need none, and no length before them: they are all
-/// that is hashed, and the hasher mixes their number in.
+/// The last number of each kind differs. Bytes need none, and no length before them: they are all
+/// that is hashed, and the hasher mixes their length in. For no bytes the AES hasher mixes in one
+/// zero, and nothing for the length 0: so no other kind may consist of a single zero.
 impl Hash for Key<'_> {
     #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -56,7 +57,7 @@ impl Hash for Key<'_> {
                 state.write_u128(network);
                 state.write_u64(3 + u64::from(prefix));
             }
-            Kind::Shared => state.write_u64(0),
+            Kind::Shared => state.write_u64(u64::MAX),
         }
     }
 }

@@ -44,7 +44,8 @@ impl Numbers {
     pub(crate) fn give_back(&self, number: u8) {
         // Release: pairs with `take`. Model: handed_on with HandOnRelaxed.
         let release = ordering(Breakage::HandOnRelaxed, Release);
-        self.0.fetch_and(!(1 << number), release);
+        let before = self.0.fetch_and(!(1 << number), release);
+        debug_assert!(before & (1 << number) != 0, "a number was given back twice");
     }
 }
 
@@ -141,5 +142,47 @@ mod tests {
             assert!(owned.windows(2).all(|pair| pair[0] != pair[1]), "one number, two threads");
             assert!(owned.iter().all(|number| *number < SHARED));
         }
+    }
+
+    /// Sends the shard of its thread when that thread ends.
+    struct AtEnd(std::cell::OnceCell<std::sync::mpsc::Sender<Shard>>);
+
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            let send = self.0.get().expect("set by the thread");
+            send.send(Shard::mine()).unwrap();
+        }
+    }
+
+    thread_local! {
+        static AT_END: AtEnd = const { AtEnd(std::cell::OnceCell::new()) };
+    }
+
+    /// The shards of one thread: while it runs, and in a destructor that runs after the one that
+    /// gives its number back (`is_after`) or before it. Destructors run in the reverse order of the
+    /// first uses.
+    fn shards(is_after: bool) -> [Shard; 2] {
+        let (send, receive) = std::sync::mpsc::channel();
+        let running = std::thread::spawn(move || {
+            let before = (!is_after).then(Shard::mine);
+            AT_END.with(|at_end| at_end.0.set(send).unwrap());
+            before.unwrap_or_else(Shard::mine)
+        });
+        let running = running.join().unwrap();
+        [running, receive.recv().unwrap()]
+    }
+
+    /// A thread that ends owns its number until its number is back, and none from then on: the next
+    /// thread may own it, and would count beside it without an atomic addition.
+    #[test]
+    fn an_ending_thread_counts_under_no_number_that_is_back() {
+        let owned =
+            || (0..100).map(|_| shards(true)).find(|[running, _]| running.owned().is_some());
+        let [_, ending] = owned().expect("a free number");
+        assert_eq!(ending.owned(), None, "counts under a number that is back");
+        let owned =
+            || (0..100).map(|_| shards(false)).find(|[running, _]| running.owned().is_some());
+        let [running, ending] = owned().expect("a free number");
+        assert_eq!(ending, running, "its number is not back yet");
     }
 }

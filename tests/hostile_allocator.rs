@@ -6,6 +6,7 @@
 //! process where it gets no memory. Those are told apart by the failed allocation's backtrace, and
 //! nothing else may end a process.
 
+mod planted;
 mod reference;
 
 use reference::{Kind, Rule, Textbook, answer};
@@ -34,7 +35,8 @@ thread_local! {
 const TRACE: &str = "failed to allocate";
 
 fn fails(layout: Layout) -> bool {
-    if !INSIDE.get() || LEFT.get() == u64::MAX {
+    // A panic is printed with memory, or its message would be lost.
+    if !INSIDE.get() || LEFT.get() == u64::MAX || std::thread::panicking() {
         return false;
     }
     if LEFT.get() > 0 {
@@ -90,10 +92,16 @@ static ALLOCATOR: Hostile = Hostile;
 
 /// Runs the code under test, whose allocations count.
 fn hostile<T>(work: impl FnOnce() -> T) -> T {
+    /// Ends the failures, also when `work` panics.
+    struct Inside;
+    impl Drop for Inside {
+        fn drop(&mut self) {
+            INSIDE.set(false);
+        }
+    }
     INSIDE.set(true);
-    let value = work();
-    INSIDE.set(false);
-    value
+    let _inside = Inside;
+    work()
 }
 
 const PLAN: &str = "TOLLGATE_FAIL_AT";
@@ -193,6 +201,20 @@ fn construction_tells_that_there_is_no_memory() {
     assert_eq!(ended, Vec::<String>::new());
     // A slot array, its flags and a generation for each of seven tables, once and lasting.
     assert!(survived >= 2 * 7 * 2, "{survived}");
+}
+
+/// The assertion that fails in [`a_failing_assertion_fails_its_test`], where every allocation does.
+#[test]
+fn planted_failure() {
+    let is_planted = planted::is_planted();
+    if is_scene() {
+        hostile(|| planted::fail_if(is_planted));
+    }
+}
+
+#[test]
+fn a_failing_assertion_fails_its_test() {
+    planted::assert_fails_soon("planted_failure", &[(PLAN, "0 lasting quiet")]);
 }
 
 const MILLI: u64 = 1_000_000;

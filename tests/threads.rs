@@ -1,7 +1,9 @@
 //! Real threads on few keys: never over, nothing lost, all or nothing.
 
-use std::sync::Barrier;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::Duration;
 use tollgate::{Limiter, ManualClock, Now, Period, Policy, PolicyId, Verdict};
 
@@ -149,4 +151,60 @@ fn refunds_under_contention_lose_nothing() {
         let used = limit - session.peek(&[ids[0].charge("k", 0)]).remaining;
         assert_eq!(used, kept.load(Relaxed));
     }
+}
+
+/// Work that a thread does when it ends.
+struct AtEnd(RefCell<Option<Box<dyn FnOnce()>>>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        if let Some(work) = self.0.take() {
+            work();
+        }
+    }
+}
+
+thread_local!(static AT_END: AtEnd = const { AtEnd(RefCell::new(None)) });
+
+/// A thread decides in its last destructor, behind those of the library, while another thread
+/// decides that has begun since and counts where the ending one did: no decision is lost.
+#[test]
+fn decisions_of_an_ending_thread_are_counted() {
+    const TURNS: u64 = 300_000;
+    let (limiter, ids) = limiter(&[Policy::sliding("p", 1, Duration::from_secs(1))]);
+    let (limiter, id) = (Arc::new(limiter), ids[0]);
+    let decide = {
+        let limiter = limiter.clone();
+        move |turns: u64| {
+            let session = limiter.session_at(Now::from_unix_nanos(10 * MILLI));
+            (0..turns).for_each(|_| _ = session.check(&[id.charge("k", 1)]));
+        }
+    };
+    let barrier = Arc::new(Barrier::new(2));
+    let ending = {
+        let (decide, barrier) = (decide.clone(), barrier.clone());
+        thread::spawn(move || {
+            let first = decide.clone();
+            let at_end = move || {
+                // The other thread's first decision, between the two.
+                barrier.wait();
+                barrier.wait();
+                decide(TURNS);
+            };
+            // Used before anything of the library, so destroyed after it.
+            AT_END.with(|work| work.0.replace(Some(Box::new(at_end))));
+            first(1);
+        })
+    };
+    let next = thread::spawn(move || {
+        barrier.wait();
+        decide(1);
+        barrier.wait();
+        decide(TURNS);
+    });
+    // A thread is joined when its destructors have run.
+    ending.join().unwrap();
+    next.join().unwrap();
+    let stats = limiter.stats(id).unwrap();
+    assert_eq!((stats.admitted, stats.denied), (1, 2 * TURNS + 1), "{stats:?}");
 }

@@ -88,6 +88,52 @@ mod epoch {
             pin().flush();
         }
     }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+        static SHED: AtomicUsize = AtomicUsize::new(0);
+        static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+        /// A value of so many pieces.
+        struct Pieces(usize);
+
+        impl Shed for Pieces {
+            fn shed(&mut self) -> bool {
+                SHED.fetch_add(1, SeqCst);
+                self.0 -= 1;
+                self.0 > 0
+            }
+        }
+
+        impl Drop for Pieces {
+            fn drop(&mut self) {
+                assert_eq!(self.0, 0, "dropped with pieces left");
+                DROPPED.fetch_add(1, SeqCst);
+            }
+        }
+
+        /// A retired value is shed piece by piece, and dropped behind the last one.
+        #[test]
+        fn a_retired_value_is_shed_in_pieces() {
+            const PIECES: usize = 5;
+            // SAFETY: made here, shared with nobody, retired once.
+            unsafe { pin().retire(Box::into_raw(Box::new(Pieces(PIECES)))) };
+            // Sessions of other tests in this process hold it up.
+            let freed = || {
+                collect(1);
+                DROPPED.load(SeqCst) == 1
+            };
+            let start = std::time::Instant::now();
+            while !freed() {
+                assert!(start.elapsed().as_secs() < 20, "{} pieces shed", SHED.load(SeqCst));
+                std::thread::yield_now();
+            }
+            assert_eq!(SHED.load(SeqCst), PIECES);
+        }
+    }
 }
 
 #[cfg(not(all(test, tollgate_model)))]
