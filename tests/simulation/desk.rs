@@ -245,6 +245,7 @@ impl<'l> Counters<'l> {
                 assert_eq!(decision.verdict, Verdict::TableFull);
                 self.account.tallies[paid.rule].refused += 1;
             } else if line.2 > 0 {
+                self.account.tallies[paid.rule].admitted += 1;
                 self.account.write(line, now, &told);
             }
             self.account.assert_left(line, now, told.remaining);
