@@ -138,6 +138,7 @@ impl Rules for Budget {
                 seen.used + cost > told.limit && (told.fits_at == fits_at || longer)
             }),
             Step::Seen { span, told } => sees(span, told, &|_| true),
+            Step::Full { span } => same(self.finds(state, *span).any(|seen| seen.used == 0)),
             Step::Take(_) => same(true),
             Step::End(back) => self.give(state, back),
             Step::Reset => vec![State { used: 0, ..state.clone() }],

@@ -3,6 +3,7 @@
 
 use super::back::charge_by_charge;
 use super::budget::Budget;
+use super::entries::{self, Entry};
 use super::layout::{HOUR, Kind, WINDOW, WORDS};
 use super::limits::Limits;
 use super::linear::{self, Rules};
@@ -11,7 +12,7 @@ use super::never_over::{self, Time};
 use super::plan::{Line, Memory};
 use super::scene::{Scene, fault};
 use super::window::Window;
-use crate::Now;
+use crate::{Now, PolicyId};
 use std::fmt::Debug;
 
 impl Scene {
@@ -30,6 +31,10 @@ impl Scene {
             }
         }
         self.assert_no_complaint();
+        let renewed = |id: &PolicyId| self.limiter.stats(*id).is_some_and(|is| is.migrations > 0);
+        if self.layout.renews_by_age_only() && self.ids.iter().any(renewed) {
+            entries::count(Entry::RenewedByAge);
+        }
     }
 
     /// Looks at what is left in the end: how much, and when each unit of it passes.

@@ -17,6 +17,8 @@
 
 mod back;
 mod budget;
+mod checks;
+mod entries;
 mod history;
 mod holds;
 mod judge;
@@ -25,6 +27,7 @@ mod limits;
 mod linear;
 mod log;
 mod never_over;
+mod operations;
 mod plan;
 mod races;
 mod record;
@@ -36,6 +39,7 @@ mod step;
 mod undone;
 mod window;
 
+use crate::Overflow;
 use crate::breakage::{self, Breakage};
 use crate::retries;
 use crate::table::reclaim;
@@ -104,7 +108,19 @@ fn explore(
 
 /// A layout that holds, under both schedulers.
 fn holds(layout: &'static Layout, iterations: usize) {
-    scene_holds(layout.name, iterations, move || scene::run(layout));
+    let wanted = wanted(iterations);
+    breakage::set(None);
+    for scheduler in [Random, Priorities] {
+        entries::reset();
+        let executions = explore(scheduler, wanted, move || scene::run(layout));
+        println!("schedules {}: holds in {executions} executions, {scheduler:?}", layout.name);
+        assert!(executions >= iterations, "{} ran only {executions} times", layout.name);
+        entries::assert_floors(layout, executions);
+    }
+}
+
+fn wanted(iterations: usize) -> usize {
+    iterations * number("TOLLGATE_SCHEDULES", 1) as usize
 }
 
 /// The same layout with a step switched off: the scheduler must find it.
@@ -114,9 +130,8 @@ fn catches(layout: &'static Layout, what: Breakage, scheduler: Scheduler, most: 
 
 fn scene_holds(name: &str, iterations: usize, scene: impl Fn() + Copy + Send + Sync + 'static) {
     breakage::set(None);
-    let wanted = iterations * number("TOLLGATE_SCHEDULES", 1) as usize;
     for scheduler in [Random, Priorities] {
-        let executions = explore(scheduler, wanted, scene);
+        let executions = explore(scheduler, wanted(iterations), scene);
         println!("schedules {name}: holds in {executions} executions, {scheduler:?}");
         assert!(executions >= iterations, "{name} ran only {executions} times");
     }
@@ -162,6 +177,7 @@ const WINDOWS: Layout = Layout {
     policies: &[Window(2)],
     keys: 2,
     spare: 1,
+    overflow: Overflow::Deny,
     threads: 3,
     movers: 1,
     verbs: &[Check, Check, Check, Peek, Tick],
@@ -202,7 +218,7 @@ const REFUNDS: Layout = Layout {
 
 const LAYERS: Layout = Layout {
     name: "layers",
-    policies: &[Window(3), Window(1)],
+    policies: &[Window(3), Window(2)],
     keys: 2,
     verbs: &[Layered, Layered, Layered, Check, Peek],
     ..WINDOWS
