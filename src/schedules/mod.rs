@@ -18,6 +18,7 @@
 mod back;
 mod budget;
 mod checks;
+mod crowded;
 mod entries;
 mod history;
 mod holds;
