@@ -12,6 +12,7 @@ const REFUSED: Layout = Layout {
     keys: 3,
     spare: -1,
     overflow: Overflow::Deny,
+    returns_exactly: true,
     threads: 3,
     movers: 1,
     verbs: &[Check, Check, CheckMany, Force, Peek, Maintain, Tick],

@@ -19,13 +19,15 @@ pub(super) enum Entry {
     Maintain,
     /// An execution in which an array was renewed because of its age.
     RenewedByAge,
+    /// A live key that was evicted.
+    Evicted,
     /// A key that found no place: refused.
     Refused,
     /// A key that found no place: allowed and not counted.
     Uncounted,
 }
 
-const ALL: [Entry; 12] = [
+const ALL: [Entry; 13] = [
     Entry::Check,
     Entry::CheckAt,
     Entry::CheckManyOfOne,
@@ -36,6 +38,7 @@ const ALL: [Entry; 12] = [
     Entry::Charge,
     Entry::Maintain,
     Entry::RenewedByAge,
+    Entry::Evicted,
     Entry::Refused,
     Entry::Uncounted,
 ];
@@ -94,6 +97,7 @@ impl Entry {
             Entry::Charge => has(Verb::Force),
             Entry::Maintain => has(Verb::Maintain),
             Entry::RenewedByAge => layout.renews_by_age_only(),
+            Entry::Evicted => layout.allowance() > 0 && !layout.only_bounds_evictions(),
             Entry::Refused => layout.is_crowded() && !layout.passes_uncounted(),
             Entry::Uncounted => layout.is_crowded() && layout.passes_uncounted(),
         }

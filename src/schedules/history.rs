@@ -91,6 +91,11 @@ impl History {
         now
     }
 
+    /// The number of the last invocation or return.
+    pub(super) fn instant(&self) -> u64 {
+        self.state().instant
+    }
+
     /// All that the clock has shown.
     pub(super) fn readings(&self) -> Vec<u64> {
         self.state().readings.clone()

@@ -24,6 +24,10 @@ impl Scene {
             );
         }
         let now = self.reading(false, memory);
+        if self.layout.allowance() > 0 {
+            self.judge_evictions(now);
+            return self.assert_no_complaint();
+        }
         for (policy, kind) in self.layout.policies.iter().enumerate() {
             for key in 0..self.layout.keys {
                 self.audit(policy, key, now);
@@ -38,7 +42,7 @@ impl Scene {
     }
 
     /// Looks at what is left in the end: how much, and when each unit of it passes.
-    fn audit(&self, policy: usize, key: usize, now: u64) {
+    pub(super) fn audit(&self, policy: usize, key: usize, now: u64) {
         let session = self.limiter.session_at(Now::from_unix_nanos(now));
         let limit = self.layout.policies[policy].max_limit();
         let look = |cost| self.peek(&session, Line { policy, key, cost }, Some(limit));
@@ -54,13 +58,8 @@ impl Scene {
         let counter = self.counter(policy, key);
         let events = self.history.of(counter);
         let unit = self.unit(policy);
-        let length = match kind {
-            Kind::Window(_) => WINDOW,
-            // What a coarser unit cuts off is added.
-            Kind::Buckets(_) => WINDOW.div_ceil(unit) + 1,
-            Kind::Hour(_) => HOUR,
-        };
-        let time = if kind.is_calendar() { Time::Period(length) } else { Time::Window(length) };
+        let time = self.time(policy, kind);
+        let (Time::Window(length) | Time::Period(length)) = time;
         let excess = never_over::excess(time, &events);
         if let Some(excess) = excess.filter(|_| !self.history.was_reset(counter)) {
             fault("over the limit", (excess, ordered(events)));
@@ -77,6 +76,16 @@ impl Scene {
         let measure = Measure { length, cell, words: WORDS };
         explain(&Window::new(measure, readings, &events), events);
     }
+
+    /// How a policy counts, in its units.
+    pub(super) fn time(&self, policy: usize, kind: Kind) -> Time {
+        match kind {
+            Kind::Window(_) => Time::Window(WINDOW),
+            // What a coarser unit cuts off is added.
+            Kind::Buckets(_) => Time::Window(WINDOW.div_ceil(self.unit(policy)) + 1),
+            Kind::Hour(_) => Time::Period(HOUR),
+        }
+    }
 }
 
 fn explain<R: Rules>(rules: &R, events: Vec<linear::Event<R::Step>>)
@@ -89,7 +98,7 @@ where
     }
 }
 
-fn ordered<S>(mut events: Vec<linear::Event<S>>) -> Vec<linear::Event<S>> {
+pub(super) fn ordered<S>(mut events: Vec<linear::Event<S>>) -> Vec<linear::Event<S>> {
     events.sort_by_key(|event| event.called);
     events
 }

@@ -53,6 +53,9 @@ pub(super) struct Layout {
     /// Places beyond those of the keys, at the least; fewer places than keys where it is negative.
     pub(super) spare: isize,
     pub(super) overflow: Overflow,
+    /// Whether a reservation gives everything back unless its own key was evicted; if not, an
+    /// eviction of another key may be taken for one of its own.
+    pub(super) returns_exactly: bool,
     pub(super) threads: usize,
     /// Threads that renew and move, beside those.
     pub(super) movers: usize,
@@ -128,6 +131,19 @@ impl Layout {
     pub(super) fn greatest_limit(&self, policy: usize) -> u64 {
         let first = self.policies[policy].limit();
         if self.verbs.contains(&Verb::SetLimit) { first.max(MOST_SET) } else { first }
+    }
+
+    /// What evictions may forgive a key.
+    pub(super) fn allowance(&self) -> u64 {
+        match self.overflow {
+            Overflow::EvictLightest { allowance } => allowance,
+            _ => 0,
+        }
+    }
+
+    /// Whether evictions are held to their bound only: units of a window expire one by one.
+    pub(super) fn only_bounds_evictions(&self) -> bool {
+        self.verbs.contains(&Verb::Tick) && !self.policies.iter().all(|kind| kind.is_calendar())
     }
 
     /// Whether nothing but its age renews an array.

@@ -20,6 +20,8 @@ mod budget;
 mod checks;
 mod crowded;
 mod entries;
+mod evicting;
+mod evictions;
 mod history;
 mod holds;
 mod judge;
@@ -179,6 +181,7 @@ const WINDOWS: Layout = Layout {
     keys: 2,
     spare: 1,
     overflow: Overflow::Deny,
+    returns_exactly: true,
     threads: 3,
     movers: 1,
     verbs: &[Check, Check, Check, Peek, Tick],
@@ -314,6 +317,8 @@ fn broken_charges_are_caught() {
     catches(&ONE_KEY, Breakage::OwnTime, Random, 5_000);
     catches(&TURNS, Breakage::SumBeforeHead, Priorities, 50_000);
     catches(&BUDGETS, Breakage::ChargeStores, Random, 5_000);
+    catches(&BUDGETS, Breakage::PreparedWhileMoving, Random, 5_000);
+    catches(&ONE_KEY, Breakage::PreparedWhileMoving, Priorities, 5_000);
     catches(&LAYERS, Breakage::NoUndo, Random, 5_000);
     catches(&LAYERS, Breakage::LookIsEnough, Random, 5_000);
     catches(&LATE_UNDO, Breakage::UndoOldest, Random, 5_000);
@@ -323,6 +328,7 @@ fn broken_charges_are_caught() {
 #[test]
 fn broken_moves_are_caught() {
     catches(&WINDOWS, Breakage::NoFreeze, Random, 5_000);
+    catches(&WINDOWS, Breakage::EmptyEndsRing, Random, 5_000);
     catches(&LIMITS, Breakage::NoFreezeEmpty, Random, 20_000);
     catches(&WINDOWS, Breakage::ClaimStores, Random, 5_000);
     catches(&WINDOWS, Breakage::NoCutoff, Random, 5_000);

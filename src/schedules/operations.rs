@@ -17,6 +17,7 @@ const KNOWN: Layout = Layout {
     keys: 1,
     spare: 1,
     overflow: Overflow::Deny,
+    returns_exactly: true,
     threads: 3,
     movers: 0,
     verbs: &[Check, Check, Check, CheckMany, Tick],

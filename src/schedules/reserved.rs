@@ -16,6 +16,7 @@ const RESERVED: Layout = Layout {
     keys: 1,
     spare: 1,
     overflow: Overflow::Deny,
+    returns_exactly: true,
     threads: 3,
     movers: 1,
     verbs: &[Reserve, Extend, Settle, Cancel, Check, Peek, Tick],
