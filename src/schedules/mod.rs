@@ -22,6 +22,7 @@ mod crowded;
 mod entries;
 mod evicting;
 mod evictions;
+mod full_races;
 mod history;
 mod holds;
 mod judge;

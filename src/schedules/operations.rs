@@ -144,4 +144,6 @@ fn broken_fast_paths_are_caught() {
 #[test]
 fn broken_cutoffs_are_caught() {
     catches(&MAINTAINED, Breakage::CutoffBack, Priorities, 20_000);
+    catches(&AGES_MOVERS, Breakage::CutoffBack, Random, 20_000);
+    catches(&AGES_MOVERS, Breakage::NoFinish, Random, 20_000);
 }

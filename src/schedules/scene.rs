@@ -154,6 +154,15 @@ impl Scene {
         for _ in 0..chunks {
             let now = self.reading(late, memory);
             self.limiter.help_once(policy, Now::from_unix_nanos(now));
+            self.count_arrays(policy);
+        }
+    }
+
+    /// Keys are found in two arrays at the most.
+    fn count_arrays(&self, policy: PolicyId) {
+        let arrays = self.limiter.arrays(policy);
+        if arrays > 2 {
+            self.complain("more than two arrays", arrays);
         }
     }
 
@@ -218,11 +227,11 @@ impl Scene {
     fn maintain(&self, session: &Session<'_>, call: &Call) {
         entries::count(Entry::Maintain);
         let slots = call.choice as usize;
-        if call.coin {
-            session.maintain(slots)
-        } else {
-            self.limiter.maintain(slots)
+        match call.coin {
+            true => session.maintain(slots),
+            false => self.limiter.maintain(slots),
         };
+        self.ids.iter().for_each(|id| self.count_arrays(*id));
     }
 
     /// At a limit of its own, if any.
