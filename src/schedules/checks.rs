@@ -5,8 +5,8 @@ use super::history::Done;
 use super::layout::MOST_LAYERS;
 use super::plan::{Call, Line, MOST_MANY, Memory};
 use super::record::Answer;
-use super::scene::Scene;
-use crate::{Decision, Layer, Now, Session};
+use super::scene::{Scene, fault};
+use crate::{Decision, Layer, Now, Session, Verdict};
 
 impl Scene {
     /// A request of one charge.
@@ -103,8 +103,10 @@ impl Scene {
 
     fn forced(&self, done: Done, lines: &[Line], decision: &Decision) {
         let of = self.place_of(lines, decision);
-        if !decision.is_allowed() {
-            return self.found_no_place(done, lines, of, true);
+        match decision.verdict {
+            Verdict::Allowed => {}
+            Verdict::TableFull => return self.found_no_place(done, lines, of, true),
+            _ => fault("a forced charge was denied", decision),
         }
         for (place, line) in lines.iter().enumerate() {
             let told = (place == of).then(|| self.told(done, *line, decision));

@@ -35,6 +35,18 @@ const REFUSED_RESERVED: Layout = Layout {
     ..REFUSED
 };
 
+/// Many new keys, and as many threads that move as those that charge.
+const FLOOD: Layout = Layout {
+    name: "flood",
+    policies: &[Hour(2)],
+    keys: 8,
+    spare: -6,
+    threads: 2,
+    movers: 2,
+    verbs: &[Check, Check, CheckMany],
+    ..REFUSED
+};
+
 const UNCOUNTED: Layout = Layout { name: "uncounted", overflow: Overflow::Allow, ..REFUSED };
 
 const UNCOUNTED_LAYERS: Layout =
@@ -46,6 +58,7 @@ const UNCOUNTED_RESERVED: Layout =
 #[test]
 fn refused() {
     holds(&REFUSED, 4_000);
+    holds(&FLOOD, 4_000);
     holds(&REFUSED_LAYERS, 4_000);
     holds(&REFUSED_RESERVED, 4_000);
 }

@@ -102,3 +102,33 @@ fn cancelled_against_charge_after_eviction() {
         scene_catches("cancelled after eviction", what, Random, 5_000, cancelled_after_eviction);
     }
 }
+
+/// A full table moves again and again while one thread tries new keys: at most one is let in beyond
+/// the bound.
+fn tried_while_moved() {
+    let window = Duration::from_nanos(WINDOW);
+    let limiter = limiter([Policy::sliding("p", LIMIT, window).max_keys(2)]);
+    let policy = limiter.policy("p").expect("just added");
+    let check = |key: u64| at(&limiter, 0).check(&[policy.charge(key, 1)]).is_allowed();
+    assert!(check(0) && check(1), "two places");
+    let now = Now::from_unix_nanos(START);
+    let moving = thread::spawn({
+        let limiter = limiter.clone();
+        move || {
+            for _ in 0..3 {
+                limiter.start_renewal(policy, now);
+                while !limiter.help_once(policy, now) {}
+            }
+        }
+    });
+    let admitted = (2..6).filter(|key| check(*key)).count();
+    moving.join().expect("a thread has failed");
+    if admitted > 1 {
+        fault("too many keys", admitted);
+    }
+}
+
+#[test]
+fn tries_against_moves() {
+    scene_holds("tried while moved", 2_000, tried_while_moved);
+}

@@ -34,10 +34,24 @@ impl Scene {
                 self.judge_key(policy, *kind, key);
             }
         }
+        if self.layout.is_crowded() {
+            self.ids.iter().for_each(|id| self.assert_keys_bounded(*id, now));
+        }
         self.assert_no_complaint();
         let renewed = |id: &PolicyId| self.limiter.stats(*id).is_some_and(|is| is.migrations > 0);
         if self.layout.renews_by_age_only() && self.ids.iter().any(renewed) {
             entries::count(Entry::RenewedByAge);
+        }
+    }
+
+    /// There are no more keys than `max_keys`, give or take one for each thread that charges.
+    fn assert_keys_bounded(&self, id: PolicyId, now: u64) {
+        let now = Now::from_unix_nanos(now);
+        while !self.limiter.help_once(id, now) {}
+        let stats = self.limiter.session_at(now).stats(id).expect("its policy");
+        let most = self.max_keys + self.layout.threads;
+        if stats.used_slots > most {
+            self.complain("too many keys", (stats.used_slots, most));
         }
     }
 

@@ -95,7 +95,7 @@ const CHANGES: Layout = Layout {
 const CHANGED_WINDOWS: Layout = Layout {
     name: "changes, windows",
     policies: &[Window(4), Window(3)],
-    verbs: &[Reserve, Extend, Cancel, Layered, Check, Force, SetLimit, Reset],
+    verbs: &[Reserve, Extend, Cancel, Layered, Check, Force, SetLimit, Reset, Tick],
     ..CHANGES
 };
 
