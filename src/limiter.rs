@@ -314,7 +314,7 @@ impl Limiter {
     }
 
     /// The number of arrays in a policy's table: one, or two while keys move.
-    #[cfg_attr(not(tollgate_shuttle), expect(dead_code, reason = "schedules count them"))]
+    #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self, policy: PolicyId) -> usize {
         self.meters.get(policy).expect("a policy of this limiter").arrays()
     }

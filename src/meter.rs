@@ -274,7 +274,7 @@ impl Meter {
         with_table!(&self.store, table => table.help_once(tick))
     }
 
-    #[cfg_attr(not(tollgate_shuttle), expect(dead_code, reason = "schedules count them"))]
+    #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self) -> usize {
         with_table!(&self.store, table => table.arrays())
     }

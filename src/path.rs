@@ -27,7 +27,7 @@ pub(crate) fn count(path: Path) {
     });
 }
 
-#[cfg(all(test, tollgate_model))]
+#[cfg(all(test, tollgate_shuttle))]
 pub(crate) use model::take_counts;
 
 #[cfg(all(test, tollgate_model))]
@@ -41,7 +41,7 @@ mod model {
     thread_local!(pub(super) static COUNTS: Cell<[u64; ALL]> = const { Cell::new([0; ALL]) });
 
     /// Returns how often each path was taken since the last call, in the order of [`Path`].
-    #[cfg_attr(not(tollgate_shuttle), expect(dead_code, reason = "schedules read it"))]
+    #[cfg(tollgate_shuttle)]
     pub(crate) fn take_counts() -> [u64; ALL] {
         COUNTS.take()
     }

@@ -1,7 +1,7 @@
 //! Keys that are evicted to make room, while their reservations are open: what is used in the end,
 //! what was given back, what has expired and what was forgiven is what was charged.
 
-use super::Scheduler::Random;
+use super::Scheduler::{Priorities, Random};
 use super::evicting::{Evicting, State, Totals};
 use super::judge::ordered;
 use super::layout::Kind::{self, Hour, Window};
@@ -131,4 +131,6 @@ fn broken_evictions_are_caught() {
     catches(&EVICTED_BUDGETS, Breakage::ChunkCountedTwice, Random, 20_000);
     catches(&EVICTED_BUDGETS, Breakage::EarlierEvictionsIgnored, Random, 20_000);
     catches(&EVICTED_BUDGETS, Breakage::RefundForgiven, Random, 5_000);
+    catches(&EVICTED_WINDOWS, Breakage::ChunkCountedTwice, Priorities, 5_000);
+    catches(&EVICTED_WINDOWS, Breakage::RefundForgiven, Random, 20_000);
 }

@@ -137,8 +137,11 @@ fn changes() {
 #[test]
 fn broken_fast_paths_are_caught() {
     catches(&KNOWN, Breakage::LostOneAdmitted, Random, 5_000);
+    catches(&KNOWN, Breakage::LostOneAdmitted, Priorities, 5_000);
     catches(&KNOWN_LAYERS, Breakage::LostSeveralAdmitted, Random, 5_000);
-    catches(&KNOWN, Breakage::LostLoopAdmitted, Random, 20_000);
+    catches(&KNOWN_LAYERS, Breakage::LostSeveralAdmitted, Priorities, 5_000);
+    catches(&KNOWN, Breakage::LostLoopAdmitted, Random, 5_000);
+    catches(&AGES, Breakage::LostLoopAdmitted, Priorities, 5_000);
 }
 
 #[test]

@@ -254,7 +254,7 @@ impl<C: Counter> Table<C> {
     }
 
     /// The number of arrays that a lookup may have to go through.
-    #[cfg_attr(not(tollgate_shuttle), expect(dead_code, reason = "schedules count them"))]
+    #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self) -> usize {
         let guard = reclaim::pin();
         let first = Some(self.generations.current(&guard));
