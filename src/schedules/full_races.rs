@@ -6,7 +6,7 @@ use super::layout::WINDOW;
 use super::scene::fault;
 use super::{scene_catches, scene_holds};
 use crate::breakage::Breakage;
-use crate::{Layer, Limiter, ManualClock, Now, Overflow, Policy, Session};
+use crate::{Layer, Limiter, ManualClock, Now, Overflow, Policy, Session, Verdict};
 use shuttle::thread;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,9 +98,37 @@ fn cancelled_after_eviction() {
 #[test]
 fn cancelled_against_charge_after_eviction() {
     scene_holds("cancelled after eviction", 2_000, cancelled_after_eviction);
-    for what in [Breakage::EvictionAtOwnNow, Breakage::RefundForgiven] {
-        scene_catches("cancelled after eviction", what, Random, 5_000, cancelled_after_eviction);
+    let what = Breakage::RefundForgiven;
+    scene_catches("cancelled after eviction", what, Random, 5_000, cancelled_after_eviction);
+}
+
+/// A thread whose clock is late has forgiven the rest of the allowance. Two threads with new keys
+/// are refused as long as that counts: from the array's cutoff, not from the late clock.
+fn tried_after_late_eviction() {
+    let limiter = limiter([policy("p", LIMIT, Overflow::EvictLightest { allowance: 2 })]);
+    let policy = limiter.policy("p").expect("just added");
+    let check = move |limiter: &Limiter, after: u64, key: u64| {
+        at(limiter, after).check(&[policy.charge(key, 1)]).verdict
+    };
+    // The second key evicts the first and makes ten the earliest time; the third, late, the second.
+    let charged = [(0, 1), (10, 2), (5, 3)].map(|(after, key)| check(&limiter, after, key));
+    assert_eq!(charged, [Verdict::Allowed; 3], "within the allowance");
+    let within = WINDOW + 7;
+    let trying = thread::spawn({
+        let limiter = limiter.clone();
+        move || check(&limiter, within, 4)
+    });
+    let tried = [check(&limiter, within, 5), trying.join().expect("a thread has failed")];
+    if tried != [Verdict::TableFull; 2] {
+        fault("more than the allowance was forgiven", tried);
     }
+}
+
+#[test]
+fn tries_after_late_eviction() {
+    scene_holds("tried after late eviction", 2_000, tried_after_late_eviction);
+    let what = Breakage::EvictionAtOwnNow;
+    scene_catches("tried after late eviction", what, Random, 5_000, tried_after_late_eviction);
 }
 
 /// A full table moves again and again while one thread tries new keys: at most one is let in beyond
