@@ -7,6 +7,7 @@ use crate::charge::{Charge, MAX_CHARGES, PolicyId};
 use crate::decision::{Decision, Layer};
 use crate::meters::Meters;
 use crate::offers::{all, ask_all, repeats, take_all};
+use crate::path::{self, Path};
 use crate::request::{Asked, Context, Line, Mode, invalid, refused};
 use crate::table::Told;
 use std::borrow::Borrow;
@@ -58,11 +59,18 @@ fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
     }
     let mut told = [None; MOST];
     if !context.offer_all(asked, &mut told) {
+        path::count(Path::SeveralDenied);
         return context.tell_denied(asked, &mut told, layers);
     }
     match take_all(&told[..asked.len()]) {
-        None => context.tell_taken(asked, &told, layers),
-        Some(lost) => context.charge_rest::<MOST>(lost, asked, &told, layers),
+        None => {
+            path::count(Path::Several);
+            context.tell_taken(asked, &told, layers)
+        }
+        Some(lost) => {
+            path::count(Path::SeveralFallback);
+            context.charge_rest::<MOST>(lost, asked, &told, layers)
+        }
     }
 }
 

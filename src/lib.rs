@@ -116,6 +116,7 @@ mod meters;
 mod models;
 mod offers;
 mod overflow;
+mod path;
 mod policy;
 mod price;
 mod report;

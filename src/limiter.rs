@@ -312,6 +312,12 @@ impl Limiter {
     pub(crate) fn help_once(&self, policy: PolicyId, now: Now) -> bool {
         self.meters.get(policy).expect("a policy of this limiter").help_once(now)
     }
+
+    /// The number of arrays in a policy's table: one, or two while keys move.
+    #[cfg(tollgate_shuttle)]
+    pub(crate) fn arrays(&self, policy: PolicyId) -> usize {
+        self.meters.get(policy).expect("a policy of this limiter").arrays()
+    }
 }
 
 /// Shared by reference between threads; a session stays on its own.

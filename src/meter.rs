@@ -273,6 +273,11 @@ impl Meter {
         let tick = self.time.tick(now);
         with_table!(&self.store, table => table.help_once(tick))
     }
+
+    #[cfg(tollgate_shuttle)]
+    pub(crate) fn arrays(&self) -> usize {
+        with_table!(&self.store, table => table.arrays())
+    }
 }
 
 impl Time {

@@ -8,6 +8,7 @@ use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, Layer, Verdict};
 use crate::meter::Meter;
 use crate::meters::Meters;
+use crate::path::{self, Path};
 use crate::shard::Shard;
 use crate::table::reclaim::{self, Guard};
 use crate::table::{Charged, KeyId, NoPlace, Receipt, Told};
@@ -91,6 +92,7 @@ impl<'l> Context<'l> {
             && let Some((charged, offer)) = self.offer(&asked)
             && (offer.is_none_or(Offer::take) || broken(Breakage::LostOneAdmitted))
         {
+            path::count(Path::One);
             let mut line = Line::new(asked);
             line.outcome = charged.outcome;
             return self.tell(&line, Ok(()));
@@ -102,6 +104,7 @@ impl<'l> Context<'l> {
     #[cold]
     #[inline(never)]
     fn check_apart(&self, meter: &'l Meter, key: KeyId, cost: u64, limit: u64) -> Decision {
+        path::count(Path::OneFallback);
         let mut line = Line::new(Asked { meter, key, cost, limit });
         let charged = self.charge_line(&mut line, Mode::Check);
         self.tell(&line, charged)

@@ -1,7 +1,7 @@
 //! How units come back to a sliding window: word by word, the oldest first.
 
 use super::holds::Hold;
-use super::log::Entry;
+use super::log::{Entry, Measure};
 use super::step::{Back, Event, From, Step};
 use super::window::{State, Window};
 
@@ -34,16 +34,44 @@ impl Window {
         let rest = hold.rest.unwrap_or(back.amount);
         let mut waits = state.clone();
         waits.holds.put(hold.owing(rest));
+        let early = self.take_early(state, hold.owing(rest), back, event, at);
         let reach = self.reach(&hold, at).filter(|_| rest > 0);
-        let Some((from, most)) = reach else { return vec![waits] };
-        let Some(oldest) = self.reached(state, at, from).next() else { return vec![waits] };
+        let Some((from, most)) = reach else { return [vec![waits], early].concat() };
+        let Some(oldest) = self.reached(state, at, from).next() else {
+            return [vec![waits], early].concat();
+        };
         let mut takes = state.clone();
         let wanted = rest.min(most);
         let taken = takes.log.take(oldest.time, wanted);
         takes.holds.put(hold.owing(wanted - taken));
         self.note_gone(&mut takes, oldest.time, taken, event);
         let must = self.reached(state, at, from).any(|entry| entry.number <= back.known);
-        if must { vec![takes] } else { vec![takes, waits] }
+        let taken = if must { vec![takes] } else { vec![takes, waits] };
+        [taken, early].concat()
+    }
+
+    /// The same of a charge that counted at the call's own time and no longer at `at`, if its bucket
+    /// does, since a later charge has joined it.
+    fn take_early(
+        &self,
+        state: &State,
+        hold: Hold,
+        back: &Back,
+        event: &Event,
+        at: u64,
+    ) -> Vec<State> {
+        let Measure { length, cell, .. } = self.measure;
+        let (Some(charged), Some(rest)) = (hold.charged, hold.rest) else { return vec![] };
+        let first_at = charged.first_at;
+        let edge = at - first_at >= length && back.span.now.saturating_sub(first_at) < length;
+        let joined = |entry: &&Entry| cell > 1 && entry.time / cell == first_at / cell;
+        let oldest = self.reached(state, at, first_at).find(joined).filter(|_| edge && rest > 0);
+        let Some(oldest) = oldest else { return vec![] };
+        let mut takes = state.clone();
+        let taken = takes.log.take(oldest.time, rest);
+        takes.holds.put(hold.owing(rest - taken));
+        self.note_gone(&mut takes, oldest.time, taken, event);
+        vec![takes]
     }
 
     /// Whether it may end so: all came back, or nothing more was there to take.
@@ -120,7 +148,6 @@ pub(super) fn charge_by_charge(events: Vec<Event>) -> Vec<Event> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log::Measure;
     use super::super::samples::*;
     use super::super::step::{Charge, Span};
     use super::*;
@@ -203,6 +230,22 @@ mod tests {
         };
         assert!(late(2, 35));
         assert!(!late(3, 30));
+    }
+
+    /// The charge of 20 has joined one of 24, with which it counts until 34.
+    #[test]
+    fn what_was_joined_by_a_later_charge_may_come_back_with_it() {
+        let measure = Measure { length: LENGTH, cell: 5, words: 7 };
+        let explained = |now, last| {
+            let during = Span { now, latest: 31 };
+            let before = vec![held(1, 50, 20, 1, 2), charge(2, 24, 1), charge(3, 31, 0)];
+            let back = returned(back(50, during, 1));
+            let events = in_turn([before, back, vec![room(at(31), last, 41)]].concat());
+            explained(&Window::new(measure, vec![31], &events), &events) == events.len()
+        };
+        assert!(explained(29, 1), "it counted at the call's time");
+        assert!(!explained(31, 1), "it had passed");
+        assert!(!explained(29, 2), "the other charge is kept");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use super::holds::Holds;
 use super::linear::Rules;
 use super::step::{Back, Charge, Event, From, Span, Step, Told};
+use std::ops::RangeInclusive;
 
 /// The rules of a calendar budget.
 #[derive(Debug)]
@@ -29,12 +30,16 @@ struct Seen {
     used: u64,
 }
 
+/// The periods that a call may find, where the key has been in this one.
+pub(super) fn periods(span: Span, newest: u64, length: u64) -> RangeInclusive<u64> {
+    (span.now / length).max(newest)..=span.latest / length
+}
+
 impl Budget {
     fn finds(&self, state: &State, span: Span) -> impl Iterator<Item = Seen> {
         let (period, used) = (state.period, state.used);
-        let first = (span.now / self.period).max(period);
-        let last = span.latest / self.period;
-        (first..=last).map(move |at| Seen { period: at, used: if at == period { used } else { 0 } })
+        periods(span, period, self.period)
+            .map(move |at| Seen { period: at, used: if at == period { used } else { 0 } })
     }
 
     fn end_of(&self, period: u64) -> u64 {
@@ -138,6 +143,7 @@ impl Rules for Budget {
                 seen.used + cost > told.limit && (told.fits_at == fits_at || longer)
             }),
             Step::Seen { span, told } => sees(span, told, &|_| true),
+            Step::Full { span } => same(self.finds(state, *span).any(|seen| seen.used == 0)),
             Step::Take(_) => same(true),
             Step::End(back) => self.give(state, back),
             Step::Reset => vec![State { used: 0, ..state.clone() }],

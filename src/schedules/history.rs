@@ -7,6 +7,7 @@
 use super::limits::Limit;
 use super::linear;
 use super::step::{Event, Span, Step};
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 
 /// A part of a call that concerns one key.
@@ -30,6 +31,8 @@ struct State {
     /// The latest that any thread has read.
     latest: u64,
     parts: Vec<Part>,
+    /// Charges that were tried, as (counter, called).
+    tried: Vec<(usize, u64)>,
     /// Resets, as (counter, called, returned).
     resets: Vec<(usize, u64, u64)>,
     /// Changes of a limit, as (policy, event).
@@ -88,6 +91,11 @@ impl History {
         now
     }
 
+    /// The number of the last invocation or return.
+    pub(super) fn instant(&self) -> u64 {
+        self.state().instant
+    }
+
     /// All that the clock has shown.
     pub(super) fn readings(&self) -> Vec<u64> {
         self.state().readings.clone()
@@ -104,6 +112,21 @@ impl History {
         state.instant += 1;
         let span = Span { now: call.now, latest: state.latest };
         Done { called: call.called, returned: state.instant, span, known: call.known }
+    }
+
+    /// Records that a call may insert this key.
+    pub(super) fn try_charge(&self, counter: usize, call: &Call) {
+        self.state().tried.push((counter, call.called));
+    }
+
+    /// How many other keys of the policy may have been inserted before the call returned.
+    pub(super) fn others(&self, counter: usize, keys: usize, done: Done) -> usize {
+        let state = self.state();
+        let before = state.tried.iter().filter(|(_, called)| *called < done.returned);
+        let others = before
+            .map(|(other, _)| *other)
+            .filter(|other| *other != counter && other / keys == counter / keys);
+        others.collect::<HashSet<_>>().len()
     }
 
     /// A number for a charge or a hold, in the order of returns.

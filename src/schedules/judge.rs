@@ -3,6 +3,7 @@
 
 use super::back::charge_by_charge;
 use super::budget::Budget;
+use super::entries::{self, Entry};
 use super::layout::{HOUR, Kind, WINDOW, WORDS};
 use super::limits::Limits;
 use super::linear::{self, Rules};
@@ -11,7 +12,7 @@ use super::never_over::{self, Time};
 use super::plan::{Line, Memory};
 use super::scene::{Scene, fault};
 use super::window::Window;
-use crate::Now;
+use crate::{Now, PolicyId};
 use std::fmt::Debug;
 
 impl Scene {
@@ -23,17 +24,39 @@ impl Scene {
             );
         }
         let now = self.reading(false, memory);
+        if self.layout.allowance() > 0 {
+            self.judge_evictions(now);
+            return self.assert_no_complaint();
+        }
         for (policy, kind) in self.layout.policies.iter().enumerate() {
             for key in 0..self.layout.keys {
                 self.audit(policy, key, now);
                 self.judge_key(policy, *kind, key);
             }
         }
+        if self.layout.is_crowded() {
+            self.ids.iter().for_each(|id| self.assert_keys_bounded(*id, now));
+        }
         self.assert_no_complaint();
+        let renewed = |id: &PolicyId| self.limiter.stats(*id).is_some_and(|is| is.migrations > 0);
+        if self.layout.renews_by_age_only() && self.ids.iter().any(renewed) {
+            entries::count(Entry::RenewedByAge);
+        }
+    }
+
+    /// There are no more keys than `max_keys`, give or take one for each thread that charges.
+    fn assert_keys_bounded(&self, id: PolicyId, now: u64) {
+        let now = Now::from_unix_nanos(now);
+        while !self.limiter.help_once(id, now) {}
+        let stats = self.limiter.session_at(now).stats(id).expect("its policy");
+        let most = self.max_keys + self.layout.threads;
+        if stats.used_slots > most {
+            self.complain("too many keys", (stats.used_slots, most));
+        }
     }
 
     /// Looks at what is left in the end: how much, and when each unit of it passes.
-    fn audit(&self, policy: usize, key: usize, now: u64) {
+    pub(super) fn audit(&self, policy: usize, key: usize, now: u64) {
         let session = self.limiter.session_at(Now::from_unix_nanos(now));
         let limit = self.layout.policies[policy].max_limit();
         let look = |cost| self.peek(&session, Line { policy, key, cost }, Some(limit));
@@ -49,13 +72,8 @@ impl Scene {
         let counter = self.counter(policy, key);
         let events = self.history.of(counter);
         let unit = self.unit(policy);
-        let length = match kind {
-            Kind::Window(_) => WINDOW,
-            // What a coarser unit cuts off is added.
-            Kind::Buckets(_) => WINDOW.div_ceil(unit) + 1,
-            Kind::Hour(_) => HOUR,
-        };
-        let time = if kind.is_calendar() { Time::Period(length) } else { Time::Window(length) };
+        let time = self.time(policy, kind);
+        let (Time::Window(length) | Time::Period(length)) = time;
         let excess = never_over::excess(time, &events);
         if let Some(excess) = excess.filter(|_| !self.history.was_reset(counter)) {
             fault("over the limit", (excess, ordered(events)));
@@ -72,6 +90,16 @@ impl Scene {
         let measure = Measure { length, cell, words: WORDS };
         explain(&Window::new(measure, readings, &events), events);
     }
+
+    /// How a policy counts, in its units.
+    pub(super) fn time(&self, policy: usize, kind: Kind) -> Time {
+        match kind {
+            Kind::Window(_) => Time::Window(WINDOW),
+            // What a coarser unit cuts off is added.
+            Kind::Buckets(_) => Time::Window(WINDOW.div_ceil(self.unit(policy)) + 1),
+            Kind::Hour(_) => Time::Period(HOUR),
+        }
+    }
 }
 
 fn explain<R: Rules>(rules: &R, events: Vec<linear::Event<R::Step>>)
@@ -84,7 +112,7 @@ where
     }
 }
 
-fn ordered<S>(mut events: Vec<linear::Event<S>>) -> Vec<linear::Event<S>> {
+pub(super) fn ordered<S>(mut events: Vec<linear::Event<S>>) -> Vec<linear::Event<S>> {
     events.sort_by_key(|event| event.called);
     events
 }

@@ -35,14 +35,35 @@ const MOST: usize = u128::BITS as usize;
 /// Searches for an order that explains every answer. `Err` is the greatest number of events that
 /// any order could explain.
 pub(super) fn explain<R: Rules>(rules: &R, events: &[Event<R::Step>]) -> Result<(), usize> {
+    search(rules, events, true).map(drop)
+}
+
+/// All states that an order which explains every answer may end in. `Err` as of [`explain`].
+pub(super) fn outcomes<R: Rules>(
+    rules: &R,
+    events: &[Event<R::Step>],
+) -> Result<Vec<R::State>, usize> {
+    search(rules, events, false)
+}
+
+/// The states that explanations end in: one is enough, or all.
+fn search<R: Rules>(
+    rules: &R,
+    events: &[Event<R::Step>],
+    one: bool,
+) -> Result<Vec<R::State>, usize> {
     assert!(events.len() <= MOST, "{} events are too many for one search", events.len());
     let all = if events.len() == MOST { u128::MAX } else { (1 << events.len()) - 1 };
     let mut seen = HashSet::new();
     let mut open = vec![(0_u128, rules.first())];
-    let mut furthest = 0;
+    let (mut furthest, mut ends) = (0, Vec::new());
     while let Some((placed, state)) = open.pop() {
         if placed == all {
-            return Ok(());
+            ends.push(state);
+            if one {
+                break;
+            }
+            continue;
         }
         furthest = furthest.max(placed.count_ones() as usize);
         let is_placed = |place: usize| placed & 1 << place != 0;
@@ -60,7 +81,7 @@ pub(super) fn explain<R: Rules>(rules: &R, events: &[Event<R::Step>]) -> Result<
             }
         }
     }
-    Err(furthest)
+    if ends.is_empty() { Err(furthest) } else { Ok(ends) }
 }
 
 #[cfg(test)]

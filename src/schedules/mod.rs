@@ -17,6 +17,12 @@
 
 mod back;
 mod budget;
+mod checks;
+mod crowded;
+mod entries;
+mod evicting;
+mod evictions;
+mod full_races;
 mod history;
 mod holds;
 mod judge;
@@ -25,6 +31,7 @@ mod limits;
 mod linear;
 mod log;
 mod never_over;
+mod operations;
 mod plan;
 mod races;
 mod record;
@@ -36,6 +43,7 @@ mod step;
 mod undone;
 mod window;
 
+use crate::Overflow;
 use crate::breakage::{self, Breakage};
 use crate::retries;
 use crate::table::reclaim;
@@ -104,7 +112,19 @@ fn explore(
 
 /// A layout that holds, under both schedulers.
 fn holds(layout: &'static Layout, iterations: usize) {
-    scene_holds(layout.name, iterations, move || scene::run(layout));
+    let wanted = wanted(iterations);
+    breakage::set(None);
+    for scheduler in [Random, Priorities] {
+        entries::reset();
+        let executions = explore(scheduler, wanted, move || scene::run(layout));
+        println!("schedules {}: holds in {executions} executions, {scheduler:?}", layout.name);
+        assert!(executions >= iterations, "{} ran only {executions} times", layout.name);
+        entries::assert_floors(layout, executions);
+    }
+}
+
+fn wanted(iterations: usize) -> usize {
+    iterations * number("TOLLGATE_SCHEDULES", 1) as usize
 }
 
 /// The same layout with a step switched off: the scheduler must find it.
@@ -114,9 +134,8 @@ fn catches(layout: &'static Layout, what: Breakage, scheduler: Scheduler, most: 
 
 fn scene_holds(name: &str, iterations: usize, scene: impl Fn() + Copy + Send + Sync + 'static) {
     breakage::set(None);
-    let wanted = iterations * number("TOLLGATE_SCHEDULES", 1) as usize;
     for scheduler in [Random, Priorities] {
-        let executions = explore(scheduler, wanted, scene);
+        let executions = explore(scheduler, wanted(iterations), scene);
         println!("schedules {name}: holds in {executions} executions, {scheduler:?}");
         assert!(executions >= iterations, "{name} ran only {executions} times");
     }
@@ -162,6 +181,7 @@ const WINDOWS: Layout = Layout {
     policies: &[Window(2)],
     keys: 2,
     spare: 1,
+    overflow: Overflow::Deny,
     threads: 3,
     movers: 1,
     verbs: &[Check, Check, Check, Peek, Tick],
@@ -202,7 +222,7 @@ const REFUNDS: Layout = Layout {
 
 const LAYERS: Layout = Layout {
     name: "layers",
-    policies: &[Window(3), Window(1)],
+    policies: &[Window(3), Window(2)],
     keys: 2,
     verbs: &[Layered, Layered, Layered, Check, Peek],
     ..WINDOWS
@@ -297,6 +317,8 @@ fn broken_charges_are_caught() {
     catches(&ONE_KEY, Breakage::OwnTime, Random, 5_000);
     catches(&TURNS, Breakage::SumBeforeHead, Priorities, 50_000);
     catches(&BUDGETS, Breakage::ChargeStores, Random, 5_000);
+    catches(&BUDGETS, Breakage::PreparedWhileMoving, Random, 5_000);
+    catches(&ONE_KEY, Breakage::PreparedWhileMoving, Priorities, 5_000);
     catches(&LAYERS, Breakage::NoUndo, Random, 5_000);
     catches(&LAYERS, Breakage::LookIsEnough, Random, 5_000);
     catches(&LATE_UNDO, Breakage::UndoOldest, Random, 5_000);
@@ -306,6 +328,7 @@ fn broken_charges_are_caught() {
 #[test]
 fn broken_moves_are_caught() {
     catches(&WINDOWS, Breakage::NoFreeze, Random, 5_000);
+    catches(&WINDOWS, Breakage::EmptyEndsRing, Random, 5_000);
     catches(&LIMITS, Breakage::NoFreezeEmpty, Random, 20_000);
     catches(&WINDOWS, Breakage::ClaimStores, Random, 5_000);
     catches(&WINDOWS, Breakage::NoCutoff, Random, 5_000);

@@ -10,6 +10,9 @@ pub(super) fn below(bound: u64) -> u64 {
     thread_rng().gen_range(0..bound)
 }
 
+/// The most requests of one call.
+pub(super) const MOST_MANY: usize = 4;
+
 /// One call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
@@ -20,6 +23,11 @@ pub(super) struct Call {
     pub(super) costs: [u64; MOST_LAYERS],
     /// At the reading of the thread's call before, not at a new one.
     pub(super) late: bool,
+    /// Which of several entry points.
+    pub(super) entry: u64,
+    /// Of a call with several requests: each request's policy, key and cost, and how many they are.
+    pub(super) many: [Line; MOST_MANY],
+    pub(super) count: usize,
     /// Which amount: the clock's step, the limit that is set, the reservation that is meant.
     pub(super) choice: u64,
     /// Whether a reservation is of all policies, and whether it is closed once more.
@@ -43,6 +51,13 @@ impl Call {
             keys: std::array::from_fn(|_| below(layout.keys as u64) as usize),
             costs: each(&|policy| 1 + below(most_cost(policy))),
             late: below(4) == 0,
+            entry: below(4),
+            many: std::array::from_fn(|_| {
+                let policy = below(layout.policies.len() as u64) as usize;
+                let key = below(layout.keys as u64) as usize;
+                Line { policy, key, cost: 1 + below(most_cost(policy)) }
+            }),
+            count: 2 + below(MOST_MANY as u64 - 1) as usize,
             choice: below(4),
             coin: below(2) == 0,
             more: each(&|policy| below(1 + most_cost(policy))),

@@ -3,22 +3,27 @@
 use super::history::Done;
 use super::layout::{MOST_LAYERS, Verb};
 use super::plan::{Call, Line, Memory, Open};
+use super::record::Answer;
 use super::scene::{Scene, fault};
-use super::step::{From, Step};
+use super::step::{From, Step, Told};
 use crate::{Decision, Layer, ReservationError, Session, Verdict};
 
 impl Scene {
     pub(super) fn reserve(&self, session: &Session<'_>, call: &Call, memory: &mut Memory) {
         let lines = self.lines(call, call.coin);
         let mut layers = [Layer::default(); MOST_LAYERS];
-        let begun = self.begin(session);
+        let begun = self.begin_charge(session, &lines);
         let reserved = session.reserve_layers(&self.charges(&lines), &mut layers);
         let done = self.history.finish(begun);
         match reserved {
             Ok(reservation) => {
                 let number = self.history.number();
                 self.answered(done, &lines, &reservation.decision(), &layers, Some(number));
-                let open = Open { number, reservation, lines };
+                let lines = lines.iter().zip(&layers).map(|(line, layer)| Line {
+                    cost: if layer.table_full { 0 } else { line.cost },
+                    ..*line
+                });
+                let open = Open { number, reservation, lines: lines.collect() };
                 self.tells_what_is_charged(&open);
                 memory.open.push(open);
             }
@@ -31,14 +36,22 @@ impl Scene {
         let open = &mut memory.open[place];
         let asked = |line: &Line| Line { cost: call.more[line.policy], ..*line };
         let lines: Vec<_> = open.lines.iter().map(asked).collect();
-        let begun = self.begin(session);
+        let begun = self.begin_charge(session, &lines);
         let decision = session.extend(&mut open.reservation, &costs(&lines));
         let done = self.history.finish(begun);
         let decision = decision.unwrap_or_else(|error| fault("an open reservation", error));
-        self.answered_in_short(done, &lines, &decision, Some(open.number));
+        // The reservation shows which lines were not counted.
+        let charged = |place: usize| open.reservation.charged(place).unwrap_or_default();
+        let uncounted: Vec<_> = (0..lines.len())
+            .map(|place| {
+                let none = charged(place) == open.lines[place].cost;
+                decision.table_full && none && lines[place].cost > 0
+            })
+            .collect();
+        self.extended(done, &lines, &decision, &uncounted, open.number);
         if decision.is_allowed() {
-            for (line, more) in open.lines.iter_mut().zip(&lines) {
-                line.cost += more.cost;
+            for ((line, more), uncounted) in open.lines.iter_mut().zip(&lines).zip(uncounted) {
+                line.cost += if uncounted { 0 } else { more.cost };
             }
         }
         self.tells_what_is_charged(open);
@@ -52,18 +65,19 @@ impl Scene {
         // Up to two more than was charged.
         let used = |line: &Line| if cancel { 0 } else { call.used[line.policy] % (line.cost + 3) };
         let used: Vec<_> = open.lines.iter().map(used).collect();
-        let begun = self.begin(session);
+        let begun = self.begin_charge(session, &open.lines);
         let decision = match cancel {
             true => session.cancel(&mut open.reservation),
             false => session.settle(&mut open.reservation, &used),
         };
         let done = self.history.finish(begun);
-        match decision {
-            Ok(decision) => self.closed(done, &open, &used, &decision),
-            Err(error) => fault("an open reservation", error),
-        }
-        for (line, used) in open.lines.iter_mut().zip(used) {
-            line.cost = used;
+        let decision = decision.unwrap_or_else(|error| fault("an open reservation", error));
+        self.closed(done, &open, &used, &decision);
+        for (place, (line, used)) in open.lines.iter_mut().zip(used).enumerate() {
+            // What found no place stays as it was, if the policy refuses new keys.
+            let full = decision.verdict == Verdict::TableFull;
+            let kept = full && open.reservation.charged(place) == Some(line.cost);
+            line.cost = if kept { line.cost } else { used };
         }
         self.tells_what_is_charged(&open);
         if call.coin {
@@ -73,24 +87,51 @@ impl Scene {
 
     /// Records what each layer must have seen: less goes back, more is charged, and one tells.
     fn closed(&self, done: Done, open: &Open, used: &[u64], decision: &Decision) {
-        if decision.verdict != Verdict::Allowed {
+        let of = self.place_of(&open.lines, decision);
+        let full = decision.verdict == Verdict::TableFull;
+        let expected = decision.is_allowed() || full && self.layout.is_crowded();
+        if !expected {
             self.complain("a settlement was refused", decision);
         }
-        let of = self.place_of(&open.lines, decision);
         for (place, (line, used)) in open.lines.iter().zip(used).enumerate() {
-            let told = (place == of).then(|| self.told(done, *line, decision));
+            let told = (place == of && !full).then(|| self.told(done, *line, decision));
             let span = done.span.in_units(self.unit(line.policy));
             let seen = told.map(|told| Step::Seen { span, told });
             if *used > line.cost {
                 let excess = Line { cost: used - line.cost, ..*line };
-                let charge = self.charge_of(done, excess, told, None, true);
-                self.record(done, *line, [Step::Charge(charge)]);
+                let refused = full && open.reservation.charged(place) == Some(line.cost);
+                self.charged_more(done, excess, told, decision, refused, open.lines.len());
             } else if *used < line.cost {
                 self.gave(done, *line, open.number, From::Hold, line.cost - used, seen);
             } else {
                 self.record(done, *line, seen);
             }
         }
+    }
+
+    /// Records what a settlement has charged beyond what was reserved.
+    fn charged_more(
+        &self,
+        done: Done,
+        excess: Line,
+        told: Option<Told>,
+        decision: &Decision,
+        refused: bool,
+        lines: usize,
+    ) {
+        let uncounted = decision.is_allowed() && decision.table_full;
+        if refused {
+            let full = self.full(done, excess);
+            return self.record(done, excess, [full]);
+        }
+        if uncounted && lines > 1 {
+            // This one or another was not counted.
+            let charge = self.charge_of(done, excess, None, None, true);
+            return self.record(done, excess, [Step::Lend(charge)]);
+        }
+        let answer = Answer { told, uncounted, forced: true, ..Answer::default() };
+        let steps = self.steps_of_allowed(done, excess, &answer, None);
+        self.record(done, excess, steps);
     }
 
     /// What is closed stays so, and nothing comes back once more.

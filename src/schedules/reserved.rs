@@ -6,6 +6,7 @@ use super::layout::Kind::*;
 use super::layout::Layout;
 use super::layout::Verb::*;
 use super::{catches, holds};
+use crate::Overflow;
 use crate::breakage::Breakage;
 
 /// One window.
@@ -14,6 +15,7 @@ const RESERVED: Layout = Layout {
     policies: &[Window(4)],
     keys: 1,
     spare: 1,
+    overflow: Overflow::Deny,
     threads: 3,
     movers: 1,
     verbs: &[Reserve, Extend, Settle, Cancel, Check, Peek, Tick],

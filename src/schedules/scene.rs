@@ -1,12 +1,13 @@
 //! One execution: a small limiter whose tables are renewed all the time, some threads with a few
 //! calls each, and the judgement of what they were told.
 
+use super::entries::{self, Entry};
 use super::history::{Done, History};
 use super::layout::{HOUR, Kind, Layout, MOST_LAYERS, MOST_SET, Verb, WINDOW};
 use super::plan::{Call, Line, Memory, below};
 use super::step::{Back, From, Step};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
-use crate::{Charge, Layer, Limiter, ManualClock, Now, Period, Policy, PolicyId, Session};
+use crate::{Charge, Limiter, ManualClock, Now, Period, Policy, PolicyId, Session};
 use shuttle::thread;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,8 @@ pub(super) fn fault(contract: &'static str, how: impl Debug) -> ! {
 pub(super) struct Scene {
     pub(super) layout: &'static Layout,
     pub(super) limiter: Limiter,
+    /// Places of each policy.
+    pub(super) max_keys: usize,
     pub(super) ids: Vec<PolicyId>,
     pub(super) history: History,
     /// A step that the schedule sees, between one call and the next.
@@ -87,9 +90,12 @@ impl Scene {
         if calendar {
             clock.set(Now::from_unix_nanos(start));
         }
-        let max_keys = layout.keys + layout.spare + below(3) as usize;
+        // Where it is crowded, it is in each execution.
+        let more = if layout.is_crowded() { 0 } else { below(3) as usize };
+        let max_keys = layout.keys.saturating_add_signed(layout.spare) + more;
         let seed = [1 + below(16), 2, 3, 4];
         let builder = Limiter::builder().clock(clock).max_keys(max_keys).seed(seed);
+        let builder = builder.overflow(layout.overflow);
         let policies = layout.policies.iter().zip(NAMES).map(|(kind, name)| kind.policy(name));
         let limiter = policies.fold(builder, |builder, policy| builder.policy(policy));
         let limiter = limiter.build().expect("a small limiter");
@@ -98,7 +104,8 @@ impl Scene {
             .map(|name| limiter.policy(name).expect("one of its policies"))
             .collect();
         let (history, between) = (History::new(start), AtomicU64::new(0));
-        Scene { layout, limiter, ids, history, between, complaints: Mutex::default() }
+        let complaints = Mutex::default();
+        Scene { layout, limiter, max_keys, ids, history, between, complaints }
     }
 
     /// Notes an answer that is wrong in itself.
@@ -147,6 +154,15 @@ impl Scene {
         for _ in 0..chunks {
             let now = self.reading(late, memory);
             self.limiter.help_once(policy, Now::from_unix_nanos(now));
+            self.count_arrays(policy);
+        }
+    }
+
+    /// Keys are found in two arrays at the most.
+    fn count_arrays(&self, policy: PolicyId) {
+        let arrays = self.limiter.arrays(policy);
+        if arrays > 2 {
+            self.complain("more than two arrays", arrays);
         }
     }
 
@@ -162,14 +178,20 @@ impl Scene {
             let step = self.layout.policies[call.policy].steps()[call.choice as usize];
             return self.history.tick(step);
         }
+        if call.verb == Verb::Leap {
+            let step = self.layout.policies[call.policy].leaps()[call.choice as usize];
+            return self.history.tick(step);
+        }
         if self.layout.turns {
             self.history.tick(1);
         }
         let now = self.reading(call.late, memory);
         let session = self.limiter.session_at(Now::from_unix_nanos(now));
         match call.verb {
-            Verb::Check => self.check(&session, &self.lines(&call, false), memory),
-            Verb::Layered => self.check(&session, &self.lines(&call, true), memory),
+            Verb::Check => self.check(&session, &call, memory),
+            Verb::CheckMany => self.check_many(&session, &call, memory),
+            Verb::Layered => self.check_layers(&session, &call, memory),
+            Verb::Force => self.force(&session, &call, memory),
             Verb::Peek => self.peek(&session, self.lines(&call, false)[0], None),
             Verb::Refund => self.refund(&session, memory),
             Verb::Reserve => self.reserve(&session, &call, memory),
@@ -180,7 +202,8 @@ impl Scene {
             Verb::Settle | Verb::Cancel => self.close(&session, &call, memory),
             Verb::SetLimit => self.set_limit(call.policy, 1 + call.choice % MOST_SET, now),
             Verb::Reset => self.reset(&session, call.policy, call.keys[call.policy]),
-            Verb::Tick => {}
+            Verb::Maintain => self.maintain(&session, &call),
+            Verb::Tick | Verb::Leap => {}
         }
     }
 
@@ -188,15 +211,27 @@ impl Scene {
         self.history.call(session.now().unix_ns)
     }
 
-    fn check(&self, session: &Session<'_>, lines: &[Line], memory: &mut Memory) {
+    /// As [`begin`](Self::begin), of a call that may insert these keys.
+    pub(super) fn begin_charge(
+        &self,
+        session: &Session<'_>,
+        lines: &[Line],
+    ) -> super::history::Call {
         let begun = self.begin(session);
-        let mut layers = [Layer::default(); MOST_LAYERS];
-        let decision = session.check_layers(&self.charges(lines), &mut layers);
-        let done = self.history.finish(begun);
-        if decision.is_allowed() {
-            memory.paid.extend(lines.iter().map(|line| (line.policy, line.key, line.cost)));
-        }
-        self.answered(done, lines, &decision, &layers, None);
+        let counters = lines.iter().map(|line| self.counter(line.policy, line.key));
+        counters.for_each(|counter| self.history.try_charge(counter, &begun));
+        begun
+    }
+
+    /// In the session's time, or in that of the limiter's own clock: the earliest of all.
+    fn maintain(&self, session: &Session<'_>, call: &Call) {
+        entries::count(Entry::Maintain);
+        let slots = call.choice as usize;
+        match call.coin {
+            true => session.maintain(slots),
+            false => self.limiter.maintain(slots),
+        };
+        self.ids.iter().for_each(|id| self.count_arrays(*id));
     }
 
     /// At a limit of its own, if any.

@@ -88,6 +88,10 @@ pub(super) enum Step {
         span: Span,
         told: Told,
     },
+    /// The key found no place: nothing that it had used can still have counted.
+    Full {
+        span: Span,
+    },
     /// Some of what comes back.
     Take(Back),
     /// The last of it, if anything is still to come.

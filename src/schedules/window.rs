@@ -229,6 +229,10 @@ impl Rules for Window {
             Step::Seen { span, told } => same(
                 self.sees(state, *span, called, |view, at| self.shows(view, at, span.now, told)),
             ),
+            Step::Full { span } => {
+                let latest = span.latest.max(state.newest);
+                same(state.log.used(length, latest) == 0)
+            }
             Step::Take(back) => self.give(state, back, event, false),
             Step::End(back) => self.give(state, back, event, true),
             Step::Forget { number } => vec![self.forget(state, *number, event)],

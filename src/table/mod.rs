@@ -259,6 +259,14 @@ impl<C: Counter> Table<C> {
         self.generations.current(&reclaim::pin()).migration.settled()
     }
 
+    /// The number of arrays that a lookup may have to go through.
+    #[cfg(tollgate_shuttle)]
+    pub(crate) fn arrays(&self) -> usize {
+        let guard = reclaim::pin();
+        let first = Some(self.generations.current(&guard));
+        std::iter::successors(first, |generation| generation.previous(&guard)).count()
+    }
+
     /// How many slots of the current array hold the key.
     pub(crate) fn places_of(&self, key: KeyId) -> usize {
         let guard = reclaim::pin();

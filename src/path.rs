@@ -1,0 +1,48 @@
+//! The path that decided a request, counted in models only, so that schedules can show that they
+//! run each of them. Nothing at all in other builds.
+
+/// A path that ends in a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// One charge: the fast path.
+    One,
+    /// One charge: the fallback of the fast path.
+    OneFallback,
+    /// Several charges: each committed with one CAS.
+    Several,
+    /// Several charges: denied after one evaluation.
+    SeveralDenied,
+    /// Several charges: a CAS failed, or a charge could not be prepared.
+    SeveralFallback,
+}
+
+#[inline(always)]
+#[cfg_attr(not(all(test, tollgate_model)), expect(unused_variables, reason = "counts in models"))]
+pub(crate) fn count(path: Path) {
+    #[cfg(all(test, tollgate_model))]
+    model::COUNTS.with(|counts| {
+        let mut all = counts.get();
+        all[path as usize] += 1;
+        counts.set(all);
+    });
+}
+
+#[cfg(all(test, tollgate_shuttle))]
+pub(crate) use model::take_counts;
+
+#[cfg(all(test, tollgate_model))]
+mod model {
+    use super::Path;
+    use std::cell::Cell;
+
+    const ALL: usize = Path::SeveralFallback as usize + 1;
+
+    // A model's threads all run on one OS thread.
+    thread_local!(pub(super) static COUNTS: Cell<[u64; ALL]> = const { Cell::new([0; ALL]) });
+
+    /// Returns how often each path was taken since the last call, in the order of [`Path`].
+    #[cfg(tollgate_shuttle)]
+    pub(crate) fn take_counts() -> [u64; ALL] {
+        COUNTS.take()
+    }
+}
