@@ -40,7 +40,8 @@ impl Ages {
     }
 
     fn slot(&self, index: usize) -> Option<&AtomicU16> {
-        self.0.as_ref()?.get(index / GROUP)?.0.get(index % GROUP)
+        let group = index / GROUP;
+        self.0.as_ref()?.get(group)?.0.get(index - group * GROUP)
     }
 
     /// Notes that the key of slot `index` was moved here from slot `from` of the array before.
