@@ -2,13 +2,13 @@
 
 use crate::charge::{MAX_CHARGES, PolicyId};
 use crate::clock::Clock;
+use crate::engine::Policies;
+use crate::engine::policy_state::PolicyState;
 use crate::error::ConfigError;
-use crate::fallible::vector;
 use crate::limiter::Limiter;
-use crate::meter::Meter;
-use crate::meters::Meters;
-use crate::overflow::Overflow;
 use crate::policy::Policy;
+use crate::policy::overflow::Overflow;
+use crate::sync::alloc::vector;
 use std::hash::{BuildHasher, RandomState};
 
 const DEFAULT_MAX_KEYS: usize = 1 << 20;
@@ -101,17 +101,17 @@ impl Builder {
         }
         let clock = self.clock.unwrap_or_default();
         let now = clock.now(true);
-        let Ok(mut meters) = vector(policies.len()) else {
+        let Ok(mut states) = vector(policies.len()) else {
             return Err(ConfigError::OutOfMemory { policy: policies.swap_remove(0).into_name() });
         };
-        // Random, so that ids of another limiter are told apart whatever their seeds.
+        // Random, so that ids of another limiter are evaluation apart whatever their seeds.
         let owner = (random_seed()[0] as u32).max(1);
         for (place, policy) in policies.into_iter().enumerate() {
-            meters.push(Meter::new(PolicyId::new(place, owner), policy, now)?);
+            states.push(PolicyState::new(PolicyId::new(place, owner), policy, now)?);
         }
         let [a, b, c, d] = self.seed.unwrap_or_else(random_seed);
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
-        Ok(Limiter::new(Meters::new(meters.into_boxed_slice(), hasher, owner), clock))
+        Ok(Limiter::new(Policies::new(states.into_boxed_slice(), hasher, owner), clock))
     }
 }
 

@@ -96,54 +96,36 @@
 // The hooks of loom's models have no use under shuttle.
 #![cfg_attr(tollgate_shuttle, allow(dead_code))]
 
-mod batch;
-mod breakage;
 mod builder;
-mod calendar;
 mod charge;
 mod clock;
 mod counter;
 mod decision;
+mod engine;
 mod error;
-mod fallible;
 pub mod http;
 mod key;
-mod layers;
 mod limiter;
-mod meter;
-mod meters;
-#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
-mod models;
-mod offers;
-mod overflow;
-mod path;
 mod policy;
-mod price;
-mod report;
 mod request;
-mod reservation;
-mod retries;
-#[cfg(all(test, tollgate_shuttle))]
-mod schedules;
 mod session;
-mod shard;
 mod stats;
 mod sync;
 mod table;
-mod tally;
+mod verify;
 
 pub use builder::Builder;
-pub use calendar::Period;
 pub use charge::{Charge, MAX_CHARGES, PolicyId};
 pub use clock::{Clock, CoarseClock, ManualClock, Now};
 pub use decision::{Decision, Layer, Verdict};
 pub use error::{ConfigError, MAX_LIMIT};
 pub use key::Key;
 pub use limiter::Limiter;
-pub use overflow::Overflow;
+pub use policy::calendar::Period;
+pub use policy::overflow::Overflow;
+pub use policy::token_price::TokenPrice;
 pub use policy::{MAX_WINDOW, MIN_WINDOW, Policy};
-pub use price::TokenPrice;
-pub use reservation::{MAX_RESERVED, Reservation, ReservationError};
+pub use request::reservation::{MAX_RESERVED, Reservation, ReservationError};
 pub use session::Session;
 pub use stats::Stats;
 #[cfg(all(debug_assertions, not(all(test, tollgate_model))))]

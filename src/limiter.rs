@@ -1,21 +1,21 @@
-//! The request's way: limiter -> layers -> request -> meter -> table -> counter. Other verbs go through
+//! The request's way: limiter -> layers -> request -> policy -> table -> counter. Other verbs go through
 //! a session, and a check of one charge to the request at once.
 
-use crate::breakage::{Breakage, broken};
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};
 use crate::decision::{Decision, Layer};
+use crate::engine::Policies;
 use crate::error::ConfigError;
 use crate::http;
 use crate::key::Key;
-use crate::layers;
-use crate::meters::Meters;
 use crate::policy::Policy;
-use crate::request::{self, Asked, Context, Mode};
-use crate::reservation::{Reservation, ReservationError};
+use crate::request::fallback;
+use crate::request::reservation::{Reservation, ReservationError};
+use crate::request::{self, Context, Mode, ResolvedCharge};
 use crate::session::Session;
 use crate::stats::Stats;
-use crate::table::reclaim;
+use crate::table::epoch;
+use crate::verify::mutants::{Breakage, broken};
 use std::time::Duration;
 
 /// Decides which requests may go on.
@@ -24,16 +24,16 @@ use std::time::Duration;
 /// but for the amortised renewal of a table.
 #[derive(Debug)]
 pub struct Limiter {
-    meters: Meters,
+    policies: Policies,
     clock: Clock,
     /// Whether any policy follows the calendar.
     wants_wall: bool,
 }
 
 impl Limiter {
-    pub(crate) fn new(meters: Meters, clock: Clock) -> Self {
-        let wants_wall = meters.policies().any(|policy| policy.period().is_some());
-        Limiter { meters, clock, wants_wall }
+    pub(crate) fn new(policies: Policies, clock: Clock) -> Self {
+        let wants_wall = policies.policies().any(|policy| policy.period().is_some());
+        Limiter { policies, clock, wants_wall }
     }
 
     /// The present reading of the limiter's clock. The wall clock is read only if a policy follows
@@ -56,7 +56,7 @@ impl Limiter {
     /// which it was built; [`Clock::precise`] begins at zero.
     #[inline]
     pub fn session_at(&self, now: Now) -> Session<'_> {
-        Session::new(&self.meters, now)
+        Session::new(&self.policies, now)
     }
 
     /// Charges a request under all its policies, or under none.
@@ -115,13 +115,15 @@ impl Limiter {
         layers: &mut [Layer],
         now: impl FnOnce() -> Now,
     ) -> Decision {
-        let (meters, context) = (&self.meters, || Context::new(&self.meters, now()));
+        let (policies, context) = (&self.policies, || Context::new(&self.policies, now()));
         let [charge] = charges else {
-            return layers::decide(meters, charges, Mode::Check, layers, context);
+            return fallback::decide(policies, charges, Mode::Check, layers, context);
         };
-        let Some(asked) = Asked::by(meters, charge) else { return request::invalid(charge.policy) };
-        asked.meter.prefetch_unheld(asked.key);
-        context().decide_one(asked, Mode::Check, layers)
+        let Some(resolved) = ResolvedCharge::by(policies, charge) else {
+            return request::invalid(charge.policy);
+        };
+        resolved.policy.prefetch_unpinned(resolved.key);
+        context().decide_one(resolved, Mode::Check, layers)
     }
 
     /// Checks many requests of one charge each, at one instant. See [`Session::check_many`].
@@ -222,7 +224,7 @@ impl Limiter {
     pub fn maintain(&self, slots: usize) -> bool {
         let done = self.session().maintain(slots);
         if !broken(Breakage::MaintainCollectsNothing) {
-            reclaim::collect((slots / 256).clamp(4, 64));
+            epoch::collect((slots / 256).clamp(4, 64));
         }
         done
     }
@@ -255,31 +257,31 @@ impl Limiter {
     /// [`ConfigError::Limit`] for 0, [`ConfigError::MaxLimit`] above the policy's greatest limit,
     /// [`ConfigError::UnknownPolicy`] for a policy of another limiter.
     pub fn set_limit(&self, policy: PolicyId, limit: u64) -> Result<(), ConfigError> {
-        match self.meters.get(policy) {
-            Some(meter) => meter.set_limit(limit),
+        match self.policies.get(policy) {
+            Some(policy) => policy.set_limit(limit),
             None => Err(ConfigError::UnknownPolicy { value: policy.index() }),
         }
     }
 
     /// The limit that applies now to requests without one of their own.
     pub fn limit(&self, policy: PolicyId) -> Option<u64> {
-        self.meters.get(policy).map(|meter| meter.limit(None))
+        self.policies.get(policy).map(|policy| policy.limit(None))
     }
 
     /// The policy of this name.
     pub fn policy(&self, name: &str) -> Option<PolicyId> {
-        self.meters.find(name)
+        self.policies.find(name)
     }
 
     /// All policies, in their order.
     pub fn policies(&self) -> impl ExactSizeIterator<Item = &Policy> {
-        self.meters.policies()
+        self.policies.policies()
     }
 
     /// To what fraction of a second a policy records time: clock readings are cut to it. One
     /// nanosecond for exact policies with windows up to days.
     pub fn resolution(&self, policy: PolicyId) -> Option<Duration> {
-        self.meters.get(policy).map(|meter| meter.resolution())
+        self.policies.get(policy).map(|policy| policy.resolution())
     }
 
     /// What the [`http`] fields need to know of these layers, in their order. Allocates nothing.
@@ -288,7 +290,7 @@ impl Limiter {
         layers: &'a [Layer],
     ) -> impl Iterator<Item = http::Item<'a>> + Clone {
         layers.iter().filter_map(move |layer| {
-            let policy = self.meters.get(layer.policy)?.policy();
+            let policy = self.policies.get(layer.policy)?.policy();
             let window =
                 policy.window().or_else(|| policy.period().map(|period| period.longest()))?;
             let item = http::Item::new(policy.name(), window, *layer);
@@ -305,18 +307,18 @@ impl Limiter {
 impl Limiter {
     /// Starts a renewal of a policy's table, unless one is under way.
     pub(crate) fn start_renewal(&self, policy: PolicyId, now: Now) {
-        self.meters.get(policy).expect("a policy of this limiter").start_renewal(now);
+        self.policies.get(policy).expect("a policy of this limiter").start_renewal(now);
     }
 
     /// Moves one chunk of a policy's table; true when nothing is left to move.
     pub(crate) fn help_once(&self, policy: PolicyId, now: Now) -> bool {
-        self.meters.get(policy).expect("a policy of this limiter").help_once(now)
+        self.policies.get(policy).expect("a policy of this limiter").help_once(now)
     }
 
     /// The number of arrays in a policy's table: one, or two while keys move.
     #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self, policy: PolicyId) -> usize {
-        self.meters.get(policy).expect("a policy of this limiter").arrays()
+        self.policies.get(policy).expect("a policy of this limiter").arrays()
     }
 }
 

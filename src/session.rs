@@ -1,15 +1,15 @@
 //! The verbs, at one instant.
 
-use crate::batch;
 use crate::charge::{Charge, PolicyId};
 use crate::clock::Now;
 use crate::decision::{Decision, Layer};
+use crate::engine::Policies;
+use crate::engine::policy_state::PolicyState;
 use crate::key::Key;
-use crate::layers;
-use crate::meter::Meter;
-use crate::meters::Meters;
+use crate::request::batch;
+use crate::request::fallback;
+use crate::request::reservation::{self, Reservation, ReservationError};
 use crate::request::{Context, Mode};
-use crate::reservation::{self, Reservation, ReservationError};
 use crate::stats::Stats;
 
 /// A limiter at one instant.
@@ -23,13 +23,13 @@ pub struct Session<'l> {
 
 impl<'l> Session<'l> {
     #[inline]
-    pub(crate) fn new(meters: &'l Meters, now: Now) -> Self {
-        Session { context: Context::new(meters, now) }
+    pub(crate) fn new(policies: &'l Policies, now: Now) -> Self {
+        Session { context: Context::new(policies, now) }
     }
 
     #[inline(always)]
-    fn decide(&self, charges: &[Charge<'_>], mode: Mode, told: &mut [Layer]) -> Decision {
-        layers::decide(self.context.meters, charges, mode, told, || &self.context)
+    fn decide(&self, charges: &[Charge<'_>], mode: Mode, evaluations: &mut [Layer]) -> Decision {
+        fallback::decide(self.context.policies, charges, mode, evaluations, || &self.context)
     }
 
     /// The instant of this session.
@@ -86,7 +86,7 @@ impl<'l> Session<'l> {
     /// both go. Returns how many were allowed.
     ///
     /// The same as [`check`](Self::check) for each of them in order, but the memory that they need
-    /// is asked for ahead, so that keys which are in no cache wait together and not one by one.
+    /// is resolved for ahead, so that keys which are in no cache wait together and not one by one.
     ///
     /// ```
     /// use std::time::Duration;
@@ -107,7 +107,7 @@ impl<'l> Session<'l> {
     }
 
     /// What [`check`](Self::check) would decide; charges nothing. `remaining` is what is left
-    /// without the request. Other threads may spend it in the next moment. A new key is told what
+    /// without the request. Other threads may spend it in the next moment. A new key is evaluations what
     /// it would get if it found a place.
     pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Peek, &mut [])
@@ -125,7 +125,7 @@ impl<'l> Session<'l> {
     /// The verdict is [`Verdict::Allowed`](crate::Verdict::Allowed) unless a key found no place
     /// ([`Verdict::TableFull`](crate::Verdict::TableFull)) or a charge is
     /// [`Verdict::Invalid`](crate::Verdict::Invalid); then nothing was charged, but
-    /// for a debt beyond what its bucket remembers, which cannot be told from more and stays.
+    /// for a debt beyond what its bucket remembers, which cannot be evaluations from more and stays.
     pub fn charge(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Force, &mut [])
     }
@@ -136,11 +136,11 @@ impl<'l> Session<'l> {
     /// earlier than if the right one had been taken. So give back only what still counts: units of
     /// a charge that has expired would be taken from others.
     pub fn refund(&self, charge: &Charge<'_>) -> u64 {
-        match self.context.meters.get(charge.policy) {
-            Some(meter) => {
-                let key = self.context.meters.key_id(charge.key);
+        match self.context.policies.get(charge.policy) {
+            Some(policy) => {
+                let key = self.context.policies.key_id(charge.key);
                 let Context { now, guard, .. } = &self.context;
-                meter.give_back(key, *now, None, charge.cost, guard).units
+                policy.give_back(key, *now, None, charge.cost, guard).units
             }
             None => 0,
         }
@@ -203,9 +203,9 @@ impl<'l> Session<'l> {
     /// made meanwhile may be forgotten or kept. Close the key's open reservations first: what they
     /// give back afterwards may be units that were charged since.
     pub fn reset_key<'k>(&self, policy: PolicyId, key: impl Into<Key<'k>>) {
-        if let Some(meter) = self.context.meters.get(policy) {
-            meter.reset(
-                self.context.meters.key_id(key.into()),
+        if let Some(policy) = self.context.policies.get(policy) {
+            policy.reset(
+                self.context.policies.key_id(key.into()),
                 self.context.now,
                 &self.context.guard,
             );
@@ -214,13 +214,14 @@ impl<'l> Session<'l> {
 
     /// Housekeeping ahead of need: see [`Limiter::maintain`](crate::Limiter::maintain).
     pub fn maintain(&self, slots: usize) -> bool {
-        let done = |meter: &Meter| meter.maintain(slots, self.context.now, &self.context.guard);
-        self.context.meters.all().fold(true, |all, meter| all & done(meter))
+        let done =
+            |policy: &PolicyState| policy.maintain(slots, self.context.now, &self.context.guard);
+        self.context.policies.all().fold(true, |all, policy| all & done(policy))
     }
 
     /// How a policy stands: see [`Limiter::stats`](crate::Limiter::stats).
     pub fn stats(&self, policy: PolicyId) -> Option<Stats> {
-        let meter = self.context.meters.get(policy)?;
-        Some(meter.stats(self.context.now, &self.context.guard))
+        let policy = self.context.policies.get(policy)?;
+        Some(policy.stats(self.context.now, &self.context.guard))
     }
 }

@@ -9,8 +9,8 @@
 use super::error::OutOfMemory;
 use super::tags::GROUP;
 use super::zeroed::{Zeroable, Zeroed};
-use crate::breakage::{Breakage, broken};
 use crate::sync::{AtomicU16, Ordering::*, fence};
+use crate::verify::mutants::{Breakage, broken};
 
 /// The ages of one group of slots.
 #[derive(Debug)]

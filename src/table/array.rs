@@ -23,10 +23,10 @@ use super::size::Size;
 use super::slot::{EMPTY, FROZEN, KeyId, Slot};
 use super::tags::{GROUP, Tag, Tags};
 use super::zeroed::Zeroed;
-use crate::breakage::{Breakage, broken, ordering};
-use crate::counter::{Base, Counter};
-use crate::retries::Retries;
+use crate::counter::{Counter, TimeBase};
+use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
+use crate::verify::mutants::{Breakage, broken, ordering};
 
 /// Slots of arrays below this stay in a cache that is reached while other instructions are carried out.
 const NEAR_BYTES: usize = 1 << 22;
@@ -50,7 +50,7 @@ pub(crate) struct Array<C> {
     ages: Ages,
     /// Groups that hashes point to.
     homes: usize,
-    base: Base,
+    base: TimeBase,
     claimed: AtomicUsize,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn preferred(key: KeyId) -> usize {
 #[inline(always)]
 fn seen(id: &AtomicU64) -> u64 {
     // Acquire: whoever ends at a frozen place sees the array that took this one's place. Pairs with
-    // `Slot::settled_id`. Model: absent_against_move with FindRelaxed.
+    // `Slot::freeze_or_id`. Model: absent_against_move with FindRelaxed.
     id.load(ordering(Breakage::FindRelaxed, Acquire))
 }
 
@@ -87,14 +87,14 @@ fn written(id: &AtomicU64) -> u64 {
 
 impl<C: Counter> Array<C> {
     /// `evicts` is whether live keys may be evicted.
-    pub(crate) fn new(size: Size, base: Base, evicts: bool) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(size: Size, base: TimeBase, evicts: bool) -> Result<Self, OutOfMemory> {
         let [homes, all] = [size.homes, size.slots].map(|slots| slots / GROUP);
         let (groups, tags, ages) = (Zeroed::new(all)?, Tags::new(all)?, Ages::new(all, evicts)?);
         Ok(Array { groups, tags, ages, homes, base, claimed: AtomicUsize::new(0) })
     }
 
     #[inline(always)]
-    pub(crate) fn base(&self) -> Base {
+    pub(crate) fn base(&self) -> TimeBase {
         self.base
     }
 
@@ -120,9 +120,9 @@ impl<C: Counter> Array<C> {
     }
 
     /// The array is here to stay.
-    pub(crate) fn settle(&self) {
-        self.groups.settle(self.homes);
-        self.tags.settle(self.homes);
+    pub(crate) fn advise_huge_pages(&self) {
+        self.groups.advise_huge_pages(self.homes);
+        self.tags.advise_huge_pages(self.homes);
     }
 
     /// How many huge pages the array can lie in.
@@ -175,7 +175,7 @@ impl<C: Counter> Array<C> {
         let home = self.home(key);
         if let (Some(group), Some(slots)) =
             (self.tags.group(home, preferred(key)), self.groups.get(home))
-            && let Some(place) = group.told(Tag::of(key)).next()
+            && let Some(place) = group.matches(Tag::of(key)).next()
         {
             prefetch(&slots[place]);
         }
@@ -218,18 +218,18 @@ impl<C: Counter> Array<C> {
             (self.tags.group(number, first), self.groups.get(number))
         {
             let look = |place| Self::look(slots, number, place, key, seen);
-            // Told by a branch, the place is guessed before the tags are there.
+            // Evaluation by a branch, the place is guessed before the tags are there.
             if guesses
                 && group.begins_with(tag)
                 && let Some(found) = look(first)
             {
                 return found;
             }
-            if let Some(found) = group.told(tag).find_map(look) {
+            if let Some(found) = group.matches(tag).find_map(look) {
                 return found;
             }
             let look = |place| Self::look(slots, number, place, key, &see);
-            if let Some(found) = group.untold().find_map(look) {
+            if let Some(found) = group.unpublished().find_map(look) {
                 return found;
             }
             number += 1;
@@ -279,7 +279,7 @@ impl<C: Counter> Array<C> {
             };
             // G1. Model: insert at one home with TagFirst.
             if broken(Breakage::TagFirst) {
-                self.tags.tell(place, Tag::of(key));
+                self.tags.publish(place, Tag::of(key));
             }
             if broken(Breakage::ClaimStores) {
                 slot.id.store(key.number(), Release);
@@ -288,7 +288,7 @@ impl<C: Counter> Array<C> {
             // Relaxed: a place is claimed once, and what the key uses is told by its counter; the
             // loser walks again and meets the winner's id. Model: insert with ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), Relaxed, Relaxed).is_ok() {
-                self.tags.tell(place, Tag::of(key));
+                self.tags.publish(place, Tag::of(key));
                 // Relaxed: a counter.
                 self.claimed.fetch_add(1, Relaxed);
                 return Some(slot);
@@ -305,28 +305,28 @@ impl<C: Counter> Array<C> {
     /// Whether the key of this slot was not inserted anew within the last `arrays` moves; always
     /// where no live key is evicted.
     pub(super) fn has_lasted(&self, slot: &Slot<C>, arrays: u64) -> bool {
-        !self.evicts() || self.ages.has_lasted(self.place_of(slot), arrays)
+        !self.evicts() || self.ages.has_lasted(self.index_of(slot), arrays)
     }
 
     /// Notes that a key was moved from a slot of `old` to this slot. Called before its counter is
     /// installed.
     pub(super) fn carry_age(&self, slot: &Slot<C>, old: &Self, from: &Slot<C>) {
         if self.evicts() && !broken(Breakage::AgeNotCarried) {
-            self.ages.carry_over(self.place_of(slot), &old.ages, old.place_of(from));
+            self.ages.carry_over(self.index_of(slot), &old.ages, old.index_of(from));
         }
     }
 
     /// The number of a slot.
-    pub(super) fn place_of(&self, slot: &Slot<C>) -> usize {
+    pub(super) fn index_of(&self, slot: &Slot<C>) -> usize {
         (std::ptr::from_ref(slot).addr() - self.groups.as_ptr().addr()) / size_of::<Slot<C>>()
     }
 
     /// Whether the key's home tells of a key where no id is seen.
     #[cfg(all(test, tollgate_model))]
-    pub(crate) fn tells_of_nobody(&self, key: KeyId) -> bool {
+    pub(crate) fn has_tag_without_id(&self, key: KeyId) -> bool {
         let home = self.home(key);
         let group = self.tags.group(home, preferred(key)).expect("a home");
-        group.told(Tag::of(key)).any(|place| self.groups[home][place].id().is_none())
+        group.matches(Tag::of(key)).any(|place| self.groups[home][place].id().is_none())
     }
 
     /// Makes sure that an absent key never enters this array; its slot if it is here.
@@ -338,7 +338,7 @@ impl<C: Counter> Array<C> {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
                 Found::Empty(place) => {
-                    let freeze = || self.slot(place).settled_id().is_none();
+                    let freeze = || self.slot(place).freeze_or_id().is_none();
                     if broken(Breakage::NoFreezeEmpty) || freeze() {
                         return None;
                     }

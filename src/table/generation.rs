@@ -1,30 +1,30 @@
 //! An array, what it is filled from, how far that is, and what is known of its keys.
 
 use super::array::Array;
-use super::census::Census;
+use super::epoch::Guard;
+#[cfg(all(test, tollgate_model))]
+use super::epoch::Poison;
+#[cfg(not(all(test, tollgate_model)))]
+use super::epoch::Shed;
 use super::error::OutOfMemory;
-use super::forgiven::{Eviction, Forgiven};
+use super::evictions::{Eviction, EvictionLedger};
 use super::migration::Migration;
 use super::prefetch::prefetch;
 use super::receipt::Receipt;
-use super::reclaim::Guard;
-#[cfg(all(test, tollgate_model))]
-use super::reclaim::Poison;
-#[cfg(not(all(test, tollgate_model)))]
-use super::reclaim::Shed;
+use super::sample::UsageSample;
 use super::size::Size;
 use super::slot::Slot;
-use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic};
+use crate::verify::mutants::{Breakage, broken, ordering};
 use std::ptr;
 
 /// A table is said to be large when it has this many times the homes of the first array.
 const LARGE: usize = 4;
 /// Without memory so many new keys are refused for one that tries to renew a full array, which
-/// takes a census.
+/// takes a sample.
 const RENEWAL_EVERY: u64 = 256;
-/// Samples of a census that are asked for ahead: enough to keep the memory busy.
+/// Samples of a sample that are asked for ahead: enough to keep the memory busy.
 const CENSUS_AHEAD: usize = 16;
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct Generation<C: Counter> {
     pub(crate) migration: Migration,
     /// How many generations there were before.
     pub(crate) number: u64,
-    pub(crate) forgiven: Forgiven,
+    pub(crate) forgiven: EvictionLedger,
     /// Written once, from non-null to null, when everything has been moved.
     previous: AtomicPtr<Generation<C>>,
     /// Not 0 once huge pages were asked for.
@@ -43,11 +43,11 @@ pub(crate) struct Generation<C: Counter> {
     collapsed: Statistic,
     /// New keys to refuse before one tries again to renew the array: not 0 once that has failed.
     refusals: Statistic,
-    /// The ticks from which on it may pay to take a census again, for each of its uses.
+    /// The ticks from which on it may pay to take a sample again, for each of its uses.
     census_at: [AtomicU64; 2],
 }
 
-/// What a census is taken for.
+/// What a sample is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To see whether the array is mostly idle.
@@ -58,7 +58,7 @@ pub(crate) enum Purpose {
 
 /// What a generation is made for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Aim {
+pub(crate) struct ResizePlan {
     pub(crate) size: Size,
     /// The units that the move forgives a key at the most.
     pub(crate) forgive: u64,
@@ -78,7 +78,7 @@ impl<C: Counter> Generation<C> {
             size,
             migration: Migration::new(0, 1, 0)?,
             number: 0,
-            forgiven: Forgiven::default(),
+            forgiven: EvictionLedger::default(),
             previous: AtomicPtr::new(ptr::null_mut()),
             settled: Statistic::new(0),
             collapsed: Statistic::new(0),
@@ -87,9 +87,9 @@ impl<C: Counter> Generation<C> {
         })
     }
 
-    /// The one that is filled from this one. Its cutoff is the aim's time.
-    pub(crate) fn next(&self, spec: &C::Spec, aim: Aim) -> Result<Self, OutOfMemory> {
-        let Aim { size, forgive, now } = aim;
+    /// The one that is filled from this one. Its cutoff is the plan_next's time.
+    pub(crate) fn next(&self, spec: &C::Spec, plan_next: ResizePlan) -> Result<Self, OutOfMemory> {
+        let ResizePlan { size, forgive, now } = plan_next;
         let back = broken(Breakage::CutoffBack);
         let cutoff = if back { now } else { now.max(self.array.base().cutoff) };
         let window = C::window(spec);
@@ -158,20 +158,20 @@ impl<C: Counter> Generation<C> {
     /// How many keys are in the old array and were not yet moved or dropped, at the most.
     pub(crate) fn pending(&self, guard: &Guard) -> usize {
         let keys = |previous: &Self| previous.array.claimed();
-        self.previous(guard).map_or(0, keys).saturating_sub(self.migration.settled())
+        self.previous(guard).map_or(0, keys).saturating_sub(self.migration.moved())
     }
 
     pub(crate) fn is_large(&self, first: Size) -> bool {
         self.size.homes > LARGE * first.homes
     }
 
-    /// Whether a census may be taken: a flood of new keys must not pay for one each.
+    /// Whether a sample may be taken: a flood of new keys must not pay for one each.
     pub(crate) fn is_census_due(&self, purpose: Purpose, now: u64) -> bool {
         // Relaxed: only spreads the samples.
         now >= self.census_at[purpose as usize].load(Relaxed)
     }
 
-    /// No census for a 64th of a window: the last one showed that it would not pay.
+    /// No sample for a 64th of a window: the last one showed that it would not pay.
     pub(crate) fn put_census_off(&self, purpose: Purpose, spec: &C::Spec, now: u64) {
         let later = now.saturating_add(patience(C::window(spec)));
         // Relaxed: as above.
@@ -201,10 +201,10 @@ impl<C: Counter> Generation<C> {
     }
 
     /// Asks for huge pages, once.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn advise_huge_pages(&self) {
         // Relaxed: asking twice is harmless.
         if self.settled.swap(1, Relaxed) == 0 {
-            self.array.settle();
+            self.array.advise_huge_pages();
         }
     }
 
@@ -228,9 +228,9 @@ impl<C: Counter> Generation<C> {
     }
 
     /// Looks at some slots, spread over the array; at others each time.
-    pub(crate) fn census(&self, spec: &C::Spec, now: u64) -> Census {
+    pub(crate) fn sample(&self, spec: &C::Spec, now: u64) -> UsageSample {
         let homes = self.array.homes();
-        let every = homes.len() / Census::samples(homes.len()).max(1);
+        let every = homes.len() / UsageSample::samples(homes.len()).max(1);
         // Scattered: the readings of a coarse clock have a common divisor.
         let scattered = now.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let start = (scattered % every.max(1) as u64) as usize;
@@ -240,7 +240,10 @@ impl<C: Counter> Generation<C> {
         let sample = sample.inspect(|_| ahead.next().into_iter().for_each(prefetch));
         let keys = sample.filter(|slot| slot.is_claimed());
         let base = self.array.base();
-        Census::new(self.array.claimed(), keys.map(|slot| slot.counter.weight(spec, base, now)))
+        UsageSample::new(
+            self.array.claimed(),
+            keys.map(|slot| slot.counter.weight(spec, base, now)),
+        )
     }
 
     /// Bytes that may be resident.

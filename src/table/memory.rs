@@ -48,11 +48,11 @@ impl Memory {
     /// Asks for huge pages under the first `dense` bytes, where the system has them: a random key
     /// then costs one cache miss and a shorter walk to its page.
     ///
-    /// Asked only of an array that is here to stay: the system then makes huge pages of small ones
+    /// ResolvedCharge only of an array that is here to stay: the system then makes huge pages of small ones
     /// beside the program, in minutes. If it were asked at once, whoever touches the first byte of
     /// a huge page would wait until all of it is cleared, 0.2 ms, and 4 ms in a virtual machine
     /// without memory at hand; and while small ones are copied, page faults of other threads wait.
-    pub(crate) fn settle(&self, dense: usize) {
+    pub(crate) fn advise_huge_pages(&self, dense: usize) {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self
             && dense >= LEAST_HUGE
@@ -163,7 +163,7 @@ mod tests {
     fn zeroed_and_aligned_and_given_back() {
         for bytes in [3, 1 << 10, 1 << 17, 9 << 20, 40 << 20] {
             let mut memory = Memory::zeroed(bytes).unwrap();
-            memory.settle(bytes);
+            memory.advise_huge_pages(bytes);
             let pages = memory.huge_pages(bytes);
             assert!(pages <= bytes >> 21);
             let first = memory.start().as_ptr();

@@ -20,10 +20,10 @@ use super::error::OutOfMemory;
 use super::size::FINE_CHUNK;
 use super::slot::{KeyId, Slot};
 use super::tags::GROUP;
-use crate::breakage::{Breakage, broken, ordering};
 use crate::counter::Counter;
-use crate::fallible::vector;
+use crate::sync::alloc::vector;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
+use crate::verify::mutants::{Breakage, broken, ordering};
 
 /// What is moved, and which chunks of it are done.
 #[derive(Debug)]
@@ -36,14 +36,14 @@ pub(crate) struct Migration {
     /// The next chunk that nobody has taken yet.
     cursor: AtomicUsize,
     /// Keys in the chunks that are done.
-    settled: AtomicUsize,
+    moved: AtomicUsize,
     /// Keys that have used no more than this are dropped.
     forgive: u64,
 }
 
 /// What happened to one chunk.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
+struct ChunkStats {
     keys: usize,
     evicted: Evicted,
 }
@@ -63,13 +63,13 @@ impl Migration {
         let flags = chunks.div_ceil(u64::BITS as usize);
         let mut done = vector(flags)?;
         done.resize_with(flags, || AtomicU64::new(0));
-        let (cursor, settled) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Migration { done: done.into_boxed_slice(), chunks, chunk, cursor, settled, forgive })
+        let (cursor, moved) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Ok(Migration { done: done.into_boxed_slice(), chunks, chunk, cursor, moved, forgive })
     }
 
     /// Moves one chunk, and tells what it dropped. True when all are done.
     pub(crate) fn help<C: Counter>(&self, step: &Step<'_, C>) -> (bool, Evicted) {
-        // Relaxed: only shares the work out; what is done is told by the flags.
+        // Relaxed: only shares the work out; what is done is stats by the flags.
         let taken = self.cursor.fetch_add(1, Relaxed);
         let chunk = match taken < self.chunks {
             true => taken,
@@ -79,48 +79,51 @@ impl Migration {
                 None => return (true, Evicted::default()),
             },
         };
-        let told = self.move_chunk(chunk, step);
+        let stats = self.move_chunk(chunk, step);
         let (flags, flag) = self.flag(chunk);
         // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`. Model:
         // told_done with DoneRelaxed.
         let first = flags.fetch_or(flag, ordering(Breakage::DoneRelaxed, Release)) & flag == 0;
-        let told =
-            if first || broken(Breakage::ChunkCountedTwice) { told } else { Told::default() };
+        let stats = if first || broken(Breakage::ChunkCountedTwice) {
+            stats
+        } else {
+            ChunkStats::default()
+        };
         // Relaxed: a bound with slack, not a proof.
-        self.settled.fetch_add(told.keys, Relaxed);
+        self.moved.fetch_add(stats.keys, Relaxed);
         let last = taken + 1 >= self.chunks;
         let done = last && (broken(Breakage::TakenIsDone) || self.first_undone().is_none());
-        (done, told.evicted)
+        (done, stats.evicted)
     }
 
-    fn move_chunk<C: Counter>(&self, chunk: usize, step: &Step<'_, C>) -> Told {
+    fn move_chunk<C: Counter>(&self, chunk: usize, step: &Step<'_, C>) -> ChunkStats {
         let start = chunk * self.chunk;
         let homes = step.old.homes();
         let end = homes.len().min(start + self.chunk);
-        let mut told = Told::default();
-        let mut settle = |slot: &Slot<C>| {
-            let key = slot.settled_id()?;
+        let mut stats = ChunkStats::default();
+        let mut move_one = |slot: &Slot<C>| {
+            let key = slot.freeze_or_id()?;
             let units = step.move_slot(slot, key);
-            told.keys += 1;
-            told.evicted.keys += u64::from(units > 0);
-            told.evicted.units += units;
+            stats.keys += 1;
+            stats.evicted.keys += u64::from(units > 0);
+            stats.evicted.units += units;
             Some(())
         };
         let slots = &homes[start..end];
         if self.chunk <= FINE_CHUNK {
             slots.iter().for_each(|slot| step.prefetch(slot));
         }
-        slots.iter().for_each(|slot| _ = settle(slot));
+        slots.iter().for_each(|slot| _ = move_one(slot));
         if chunk + 1 == self.chunks {
             // What has spilled over goes with the last chunk: up to the first group with a slot that
             // is frozen empty, which ends every probe.
             for group in step.old.spill().chunks(GROUP) {
-                if group.iter().filter_map(&mut settle).count() < group.len() {
+                if group.iter().filter_map(&mut move_one).count() < group.len() {
                     break;
                 }
             }
         }
-        told
+        stats
     }
 
     fn flag(&self, chunk: usize) -> (&AtomicU64, u64) {
@@ -134,9 +137,9 @@ impl Migration {
     }
 
     /// How many of the old array's keys have been moved or dropped, as far as chunks are done.
-    pub(crate) fn settled(&self) -> usize {
+    pub(crate) fn moved(&self) -> usize {
         // Relaxed: as in `help`.
-        self.settled.load(Relaxed)
+        self.moved.load(Relaxed)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -179,7 +182,7 @@ impl<C: Counter> Step<'_, C> {
     /// Asks for the place that a slot's key will most likely be moved to, and on the way for the slot:
     /// those of a chunk are waited for together.
     fn prefetch(&self, slot: &Slot<C>) {
-        if let Some(key) = slot.seen_id() {
+        if let Some(key) = slot.peek_id() {
             self.new.prefetch_preferred(key);
         }
     }
@@ -217,7 +220,7 @@ mod tests {
     use super::super::size::Size;
     use super::*;
     use crate::counter::Request;
-    use crate::counter::quota::{Periods, Quota};
+    use crate::counter::calendar::{Periods, Quota};
     use proptest::prelude::*;
 
     const ASK: Request = Request { now: 1, cost: 0, limit: u64::MAX };
@@ -250,12 +253,12 @@ mod tests {
             let migration = Migration::new(size.homes, chunk, 0).unwrap();
             let step = Step { old: &old, new: &new, spec: &Periods, forgive: 0, now: 1 };
             while !migration.help(&step).0 {}
-            prop_assert_eq!(migration.settled(), keys.len());
+            prop_assert_eq!(migration.moved(), keys.len());
             for (cost, key) in (1..).zip(&keys) {
                 let Found::Slot(slot) = new.find(*key) else {
                     return Err(TestCaseError::fail("a key was left behind"));
                 };
-                prop_assert_eq!(slot.counter.look(&Periods, base, &ASK).unwrap().used, cost);
+                prop_assert_eq!(slot.counter.peek(&Periods, base, &ASK).unwrap().used, cost);
             }
             prop_assert!(matches!(old.find(absent), Found::Frozen));
         }

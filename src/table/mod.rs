@@ -11,18 +11,18 @@
 
 mod ages;
 mod array;
-mod census;
+pub(crate) mod epoch;
 mod error;
-mod forgiven;
+mod evictions;
 mod generation;
-mod generations;
-mod hint;
 #[cfg(not(all(test, tollgate_model)))]
 mod memory;
 mod migration;
 mod prefetch;
+mod prefetch_hint;
 mod receipt;
-pub(crate) mod reclaim;
+mod resize;
+mod sample;
 mod size;
 mod slot;
 mod stats;
@@ -32,19 +32,19 @@ mod tags;
 pub(crate) mod tags;
 mod zeroed;
 
-use crate::breakage::{Breakage, broken};
 use crate::counter::{Counter, Moved, Outcome, Request};
-use crate::retries::Retries;
+use crate::sync::progress::Retries;
+use crate::verify::mutants::{Breakage, broken};
 use array::Found;
+use epoch::Guard;
 use generation::Generation;
-use generations::Generations;
-use reclaim::Guard;
+use resize::Arrays;
 use size::Size;
 
-pub(crate) use error::{NoPlace, OutOfMemory};
-pub(crate) use generations::Bounds;
-pub(crate) use hint::Hint;
-pub(crate) use receipt::{Charged, Receipt, Returned, Told};
+pub(crate) use error::{ClaimError, OutOfMemory};
+pub(crate) use prefetch_hint::PrefetchHint;
+pub(crate) use receipt::{Charged, Evaluation, Receipt, Returned};
+pub(crate) use resize::Bounds;
 pub(crate) use slot::KeyId;
 use slot::Slot;
 pub(crate) use stats::TableStats;
@@ -52,14 +52,14 @@ pub(crate) use stats::TableStats;
 /// The counters of one policy's keys.
 #[derive(Debug)]
 pub(crate) struct Table<C: Counter> {
-    generations: Generations<C>,
+    generations: Arrays<C>,
 }
 
 impl<C: Counter> Table<C> {
     /// A table in use from `now` on.
     pub(crate) fn new(spec: C::Spec, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
         let size = Size::first(bounds.max_keys);
-        Ok(Table { generations: Generations::new(spec, bounds, size, now)? })
+        Ok(Table { generations: Arrays::new(spec, bounds, size, now)? })
     }
 
     #[inline(always)]
@@ -69,7 +69,7 @@ impl<C: Counter> Table<C> {
 
     /// The key's counter, where nothing is to be done before it is charged.
     #[inline(always)]
-    fn settled<'g>(
+    fn find_fast<'g>(
         &self,
         current: &'g Generation<C>,
         key: KeyId,
@@ -92,7 +92,7 @@ impl<C: Counter> Table<C> {
         key: KeyId,
         request: &Request,
         guard: &Guard,
-    ) -> Result<Charged, NoPlace> {
+    ) -> Result<Charged, ClaimError> {
         let mut retries = Retries::new();
         loop {
             retries.count();
@@ -109,22 +109,22 @@ impl<C: Counter> Table<C> {
     /// The charge that the cost has room for, or the denial: the way of most charges. `None` if it
     /// takes more than that.
     #[inline(always)]
-    pub(crate) fn offer<'g>(
+    pub(crate) fn evaluate<'g>(
         &self,
         key: KeyId,
         request: &Request,
         guard: &'g Guard,
-    ) -> Option<Told<'g>> {
+    ) -> Option<Evaluation<'g>> {
         let current = self.generations.current(guard);
-        let slot = self.settled(current, key, request.now, guard)?;
-        let (outcome, offer) =
-            slot.counter.offer(self.spec(), current.array.base(), request).ok()??;
-        Some((Charged { outcome, generation: current.number }, offer))
+        let slot = self.find_fast(current, key, request.now, guard)?;
+        let (outcome, prepared) =
+            slot.counter.prepare(self.spec(), current.array.base(), request).ok()??;
+        Some((Charged { outcome, generation: current.number }, prepared))
     }
 
     /// Where a key most likely is, of an array that is not held.
     #[inline(always)]
-    pub(crate) fn hint(&self) -> &Hint {
+    pub(crate) fn hint(&self) -> &PrefetchHint {
         &self.generations.hint
     }
 
@@ -136,9 +136,9 @@ impl<C: Counter> Table<C> {
     }
 
     /// What [`charge`](Self::charge) would answer. An absent key is not inserted.
-    pub(crate) fn look(&self, key: KeyId, request: &Request, guard: &Guard) -> Outcome {
+    pub(crate) fn peek(&self, key: KeyId, request: &Request, guard: &Guard) -> Outcome {
         self.visit(key, request.now, guard, |generation, slot| {
-            slot.counter.look(self.spec(), generation.array.base(), request)
+            slot.counter.peek(self.spec(), generation.array.base(), request)
         })
         .unwrap_or_else(|| absent(request))
     }
@@ -225,27 +225,27 @@ impl<C: Counter> Table<C> {
     pub(crate) fn tiny(spec: C::Spec, homes: usize, allowance: u64, now: u64) -> Self {
         let bounds = Bounds { max_keys: usize::MAX, allowance };
         let size = Size { homes, slots: homes + 3, room: usize::MAX, chunk: 1 };
-        Table { generations: Generations::new(spec, bounds, size, now).expect("a few slots") }
+        Table { generations: Arrays::new(spec, bounds, size, now).expect("a few slots") }
     }
 
     /// Starts a renewal that forgives so much, unless one is under way. Under loom it keeps its
-    /// size: a census would load every word, and hide other threads' loads from the checker.
+    /// size: a sample would load every word, and hide other threads' loads from the checker.
     pub(crate) fn start_renewal(&self, now: u64, forgive: u64) {
-        let guard = reclaim::pin();
+        let guard = epoch::pin();
         let current = self.generations.current(&guard);
         if current.previous(&guard).is_none() {
-            let aim = if cfg!(tollgate_shuttle) {
-                self.generations.aim(current, now, forgive)
+            let plan_next = if cfg!(tollgate_shuttle) {
+                self.generations.plan_next(current, now, forgive)
             } else {
-                generation::Aim { size: current.size.same(), forgive, now }
+                generation::ResizePlan { size: current.size.same(), forgive, now }
             };
-            self.generations.renew(current, aim);
+            self.generations.renew(current, plan_next);
         }
     }
 
     /// Moves one chunk; true when nothing is left to move.
     pub(crate) fn help_once(&self, now: u64) -> bool {
-        let guard = reclaim::pin();
+        let guard = epoch::pin();
         let current = self.generations.current(&guard);
         let previous = current.previous(&guard);
         previous.is_none_or(|previous| {
@@ -256,31 +256,31 @@ impl<C: Counter> Table<C> {
 
     /// How many keys were moved or dropped on the way to the current array.
     pub(crate) fn keys_moved(&self) -> usize {
-        self.generations.current(&reclaim::pin()).migration.settled()
+        self.generations.current(&epoch::pin()).migration.moved()
     }
 
     /// The number of arrays that a lookup may have to go through.
     #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self) -> usize {
-        let guard = reclaim::pin();
+        let guard = epoch::pin();
         let first = Some(self.generations.current(&guard));
         std::iter::successors(first, |generation| generation.previous(&guard)).count()
     }
 
     /// How many slots of the current array hold the key.
     pub(crate) fn places_of(&self, key: KeyId) -> usize {
-        let guard = reclaim::pin();
+        let guard = epoch::pin();
         let array = &self.generations.current(&guard).array;
         let slots = array.homes().iter().chain(array.spill());
         slots.filter(|slot| slot.id() == Some(key)).count()
     }
 
-    pub(crate) fn tells_of_nobody(&self, key: KeyId) -> bool {
-        self.generations.current(&reclaim::pin()).array.tells_of_nobody(key)
+    pub(crate) fn has_tag_without_id(&self, key: KeyId) -> bool {
+        self.generations.current(&epoch::pin()).array.has_tag_without_id(key)
     }
 
     pub(crate) fn cutoff(&self) -> u64 {
-        self.generations.current(&reclaim::pin()).array.base().cutoff
+        self.generations.current(&epoch::pin()).array.base().cutoff
     }
 }
 

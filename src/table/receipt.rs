@@ -1,7 +1,7 @@
 //! What tells a charge again when it is given back.
 
 use crate::counter::Outcome;
-use crate::counter::offer::Offer;
+use crate::counter::prepared::PreparedCharge;
 
 /// How a charge went, and in which generation of its table.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Charged {
 }
 
 /// What a charge would get, and what makes it if there is room and anything to charge.
-pub(crate) type Told<'a> = (Charged, Option<Offer<'a>>);
+pub(crate) type Evaluation<'a> = (Charged, Option<PreparedCharge<'a>>);
 
 /// One charge that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ const COARSE_CHUNK: usize = if MODEL { 2 } else { 256 };
 /// Threads that insert at the same moment.
 const THREADS: usize = if MODEL { 8 } else { 256 };
 /// No array is smaller than this part of the one before. Keys that come back to life between the
-/// census and the move are more than were counted: they still find short probes.
+/// sample and the move are more than were counted: they still find short probes.
 const GREATEST_SHRINK: usize = 16;
 
 const MODEL: bool = cfg!(all(test, tollgate_model));

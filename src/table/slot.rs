@@ -1,9 +1,9 @@
 //! One key's place in an array: its id and its counter.
 
 use super::zeroed::Zeroable;
-use crate::breakage::{Breakage, ordering};
 use crate::counter::Counter;
 use crate::sync::{AtomicU64, Ordering::*};
+use crate::verify::mutants::{Breakage, ordering};
 
 /// The id of a key in a table: its keyed hash, but with a lowest byte that is more than 1, so that
 /// it is none of the reserved values, and this byte can be its [tag](super::tags).
@@ -48,7 +48,7 @@ unsafe impl<C: Counter> Zeroable for Slot<C> {
 
 impl<C> Slot<C> {
     /// The id for good: an empty slot is frozen first, so that nobody can claim it afterwards.
-    pub(crate) fn settled_id(&self) -> Option<KeyId> {
+    pub(crate) fn freeze_or_id(&self) -> Option<KeyId> {
         // Relaxed: a slot's id is all that is asked for.
         let mut id = self.id.load(Relaxed);
         if id == EMPTY {
@@ -72,7 +72,7 @@ impl<C> Slot<C> {
     }
 
     /// The key that holds the slot. A hint, which a checker need not follow.
-    pub(crate) fn seen_id(&self) -> Option<KeyId> {
+    pub(crate) fn peek_id(&self) -> Option<KeyId> {
         if cfg!(all(test, tollgate_model)) {
             return None;
         }

@@ -13,8 +13,8 @@ use super::error::OutOfMemory;
 use super::prefetch::prefetch;
 use super::slot::KeyId;
 use super::zeroed::{Zeroable, Zeroed};
-use crate::breakage::{Breakage, ordering};
 use crate::sync::Ordering::*;
+use crate::verify::mutants::{Breakage, ordering};
 
 /// Slots whose tags lie in one word, and which are probed together.
 pub(crate) const GROUP: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 8 };
@@ -80,7 +80,7 @@ impl Tags {
 
     /// Tells the tag of a slot that its key has just claimed.
     #[inline]
-    pub(crate) fn tell(&self, place: usize, tag: Tag) {
+    pub(crate) fn publish(&self, place: usize, tag: Tag) {
         let group = place / GROUP;
         if let Some(tags) = self.0.get(group) {
             // Added by its one claimer where there was 0. Release: G2. Pairs with `group`. Model:
@@ -96,8 +96,8 @@ impl Tags {
     }
 
     /// Those of the first `dense` groups are here to stay.
-    pub(crate) fn settle(&self, dense: usize) {
-        self.0.settle(dense);
+    pub(crate) fn advise_huge_pages(&self, dense: usize) {
+        self.0.advise_huge_pages(dense);
     }
 
     /// Of the tags of the first `dense` groups.
@@ -130,7 +130,7 @@ pub(crate) struct Group {
 
 /// Slots of a group, by their number in it, from one of them on and around.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Places {
+pub(crate) struct SlotMask {
     marks: u64,
     first: usize,
 }
@@ -146,8 +146,8 @@ impl Group {
     // In the order of the probe, though nothing but the key ends it there: most keys are where it
     // begins, and any other slot's line may be one that another thread writes.
     #[inline(always)]
-    pub(crate) fn told(self, tag: Tag) -> Places {
-        Places { marks: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: self.first }
+    pub(crate) fn matches(self, tag: Tag) -> SlotMask {
+        SlotMask { marks: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: self.first }
     }
 
     /// Whether the first slot is told to be that of a key with this tag.
@@ -159,8 +159,8 @@ impl Group {
     /// Where any key may be, or none, in the order in which keys claim them. It may name others, but
     /// misses none.
     #[inline(always)]
-    pub(crate) fn untold(self) -> Places {
-        Places { marks: zeros(self.tags), first: self.first }
+    pub(crate) fn unpublished(self) -> SlotMask {
+        SlotMask { marks: zeros(self.tags), first: self.first }
     }
 }
 
@@ -172,7 +172,7 @@ fn zeros(word: u64) -> u64 {
     word.wrapping_sub(LOW) & !word & HIGH
 }
 
-impl Iterator for Places {
+impl Iterator for SlotMask {
     type Item = usize;
 
     #[inline(always)]
@@ -243,13 +243,13 @@ mod tests {
     #[test]
     fn a_slot_is_told_once_and_for_all() {
         let tags = Tags::new(3).unwrap();
-        tags.tell(9, Tag(7));
-        tags.tell(15, Tag(255));
+        tags.publish(9, Tag(7));
+        tags.publish(15, Tag(255));
         let group = tags.group(1, 0).unwrap();
-        assert_eq!(group.told(Tag(7)).collect::<Vec<_>>(), [1]);
-        assert_eq!(group.told(Tag(255)).collect::<Vec<_>>(), [7]);
-        assert_eq!(group.untold().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 6]);
-        assert_eq!(tags.group(0, 5).unwrap().untold().count(), 8);
+        assert_eq!(group.matches(Tag(7)).collect::<Vec<_>>(), [1]);
+        assert_eq!(group.matches(Tag(255)).collect::<Vec<_>>(), [7]);
+        assert_eq!(group.unpublished().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 6]);
+        assert_eq!(tags.group(0, 5).unwrap().unpublished().count(), 8);
         assert!(tags.group(2, 0).is_some() && tags.group(3, 0).is_none());
         assert_eq!([0, 1, 3].map(Tags::bytes), [0, 8, 24]);
     }
@@ -265,7 +265,7 @@ mod tests {
             prop_assert!(tag.0 > 1);
             let group = Group::of(u64::from_le_bytes(bytes), first);
             prop_assert_eq!(group.begins_with(tag), bytes[first] == tag.0);
-            for (told, wanted) in [(group.told(tag), tag.0), (group.untold(), 0)] {
+            for (told, wanted) in [(group.matches(tag), tag.0), (group.unpublished(), 0)] {
                 let told: Vec<_> = told.collect();
                 prop_assert!(told.is_sorted_by_key(|place| (place + GROUP - first) % GROUP));
                 // Another only right behind one that is meant.

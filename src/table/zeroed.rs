@@ -49,8 +49,8 @@ mod mapped {
         }
 
         /// The first `dense` values are here to stay.
-        pub(crate) fn settle(&self, dense: usize) {
-            self.memory.settle(dense.saturating_mul(size_of::<T>()));
+        pub(crate) fn advise_huge_pages(&self, dense: usize) {
+            self.memory.advise_huge_pages(dense.saturating_mul(size_of::<T>()));
         }
 
         /// As [`Memory::huge_pages`], of the first `dense` values.
@@ -103,7 +103,7 @@ impl<T: Zeroable> Modelled<T> {
         Ok(Modelled { values, freed: Statistic::new(0) })
     }
 
-    pub(crate) fn settle(&self, _: usize) {}
+    pub(crate) fn advise_huge_pages(&self, _: usize) {}
 
     pub(crate) fn huge_pages(&self, _: usize) -> usize {
         0
@@ -125,7 +125,7 @@ impl<T> std::ops::Deref for Modelled<T> {
 
     fn deref(&self) -> &[T] {
         if self.freed.load(Relaxed) > 0 {
-            super::reclaim::read_after_free();
+            super::epoch::read_after_free();
         }
         &self.values
     }

@@ -1,0 +1,605 @@
+//! One key's sliding window: a fixed ring of words, each a bucket of charges.
+//!
+//! # State
+//! At most one word is unsealed, and it is the head: the newest bucket. Every verb changes one word
+//! by one compare-exchange at a time.
+//!
+//! # Invariants
+//! - R1: times grow strictly along the ring from the word after the head to the head, so that an
+//!   old value never comes back in this array.
+//! - R2: while the target (the unsealed head or, behind a sealed head, the next word) is unchanged,
+//!   no word of the ring gains a charge. Hence a successful exchange of the target proves that the
+//!   sum which allowed it still held, if that has counted the target as it was seen: a refund and a
+//!   charge may have made it the same again.
+//! - R3: refunds only lower counts, and neither seal nor unseal.
+//! - R4: once a word is MOVED it never changes; words are frozen from index 0 on, all but those
+//!   that can never be opened.
+//!
+//! # Progress
+//! Lock-free: an exchange fails only when another one succeeded. A thread that dies between sealing
+//! and opening leaves a sealed head, behind which anyone opens the next word.
+
+mod head;
+mod reciprocal;
+mod snapshot;
+pub(crate) mod time_scale;
+mod usage;
+pub(crate) mod word;
+
+use super::prepared::{ObservedCell, Prepared, PreparedCharge};
+use super::{Counter, Moved, NEVER, Outcome, Request, TimeBase};
+use crate::sync::progress::Retries;
+use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
+use crate::verify::mutants::{Breakage, broken, ordering};
+use head::{HeadSnapshot, ObservedWord, Write};
+use snapshot::Snapshot;
+use std::hint::cold_path;
+use std::ops::ControlFlow::{self, Break, Continue};
+use time_scale::TimeScale;
+use usage::UsageScan;
+use word::{Live, MOVED, SEALED};
+
+/// Rings up to this length are summed as a whole, without a branch; longer ones only where they
+/// are live.
+pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
+
+/// The words as they were before the snapshot was looked for: none, but in the twins that count them.
+type Early<const R: usize> = Option<[u64; R]>;
+
+/// `R` buckets. Zeroed memory is a fresh ring.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Ring<const R: usize> {
+    words: [AtomicU64; R],
+}
+
+impl<const R: usize> Ring<R> {
+    /// The newest word, or any if others write meanwhile.
+    #[inline(always)]
+    fn head(&self) -> ObservedWord {
+        // Acquire: whoever sees this head sees every change made before it was written, so that
+        // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
+        // exchange. Model: scan with HeadRelaxed.
+        self.observe(self.newest(), ordering(Breakage::HeadRelaxed, Acquire))
+    }
+
+    /// The snapshot as a charge must see it, or `Moved`; `None` if others wrote it meanwhile.
+    #[inline(always)]
+    fn head_snapshot(&self) -> Result<Option<HeadSnapshot>, Moved> {
+        let head = self.head();
+        if head.word & MOVED != 0 {
+            // No fence: if the caller still finds this array current, its next scan loads these
+            // words with Acquire and sees what they were moved for.
+            return Err(Moved);
+        }
+        let is_sealed = head.word & SEALED != 0;
+        let snapshot = HeadSnapshot {
+            head,
+            next: if is_sealed { Some(self.next(head.index)?) } else { None },
+        };
+        Ok((!snapshot.is_stale()).then_some(snapshot))
+    }
+
+    /// The word after this index, or `Moved`: then nothing may be opened there.
+    #[inline(always)]
+    fn next(&self, index: usize) -> Result<ObservedWord, Moved> {
+        // Relaxed: ordered behind the Acquire of the head, like all others. And the search for the
+        // head loads this word with Acquire as well, so who goes round for a MOVED one does not go
+        // round for nothing: `newest`.
+        let next = self.observe(if index + 1 == R { 0 } else { index + 1 }, Relaxed);
+        if next.word & MOVED != 0 { Err(Moved) } else { Ok(next) }
+    }
+
+    /// The index of the newest word. R1: those that are newer than the first one follow it, and the
+    /// newest is the last of them. While others write it may be any index, so `head` looks again.
+    #[inline(always)]
+    fn newest(&self) -> usize {
+        let load = |index: usize| self.words[index].load(ordering(Breakage::HeadRelaxed, Acquire));
+        let first = load(0);
+        let (mut newest, mut step) = (0, R.next_power_of_two() / 2);
+        while step > 0 {
+            let index = newest + step;
+            if index < R && load(index) > first {
+                newest = index;
+            } else {
+                // No rarer than the other, but this makes it a branch. The processor guesses that; by
+                // a select each load would wait for the one before.
+                cold_path();
+            }
+            step /= 2;
+        }
+        newest
+    }
+
+    #[inline(always)]
+    fn observe(&self, index: usize, order: Ordering) -> ObservedWord {
+        ObservedWord { index, word: self.words[index].load(order) }
+    }
+
+    /// What is live: the head as it was seen, and the others as they are after that (R2).
+    #[inline(always)]
+    fn used(&self, snapshot: &HeadSnapshot, live: Live, early: &Early<R>) -> u64 {
+        // Of its own word an exchange tells that it is the same again, not that it always was.
+        // Model: refund_and_again with HeadSeenTwice.
+        let twice = broken(Breakage::HeadSeenTwice);
+        let head =
+            if twice { self.words[snapshot.head.index].load(Relaxed) } else { snapshot.head.word };
+        let older = if R <= SHORT {
+            // The minimum is for the compiler, which does not know that no index is beyond.
+            let before = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
+            if !live.has(load(&self.words[before], before, snapshot, early)) {
+                // R1: the others are older still. The newest bucket is the only live one.
+                return live.count(head);
+            }
+            // All of them: no branch to guess, and no order to follow.
+            let words = self.words.iter().enumerate();
+            live.sum_before(head, words.map(|(index, word)| load(word, index, snapshot, early)))
+        } else {
+            let add = |sum, word| sum + live.in_place(word);
+            live.out_of_place(self.fold_live(live, snapshot, early, 0, add))
+        };
+        live.count(head) + older
+    }
+
+    /// Adds the live words behind the head, back to the oldest.
+    #[inline(always)]
+    fn fold_live<T>(
+        &self,
+        live: Live,
+        snapshot: &HeadSnapshot,
+        early: &Early<R>,
+        sum: T,
+        add: impl Fn(T, u64) -> T,
+    ) -> T {
+        let step = |sum: T, index: usize, word: &AtomicU64| {
+            let word = load(word, index, snapshot, early);
+            if live.has(word) { Continue(add(sum, word)) } else { Break(sum) }
+        };
+        let (newer, older) = self.words.split_at(snapshot.head.index);
+        let behind = older.get(1..).unwrap_or_default();
+        let first = snapshot.head.index + 1;
+        let newer = fold_back(newer, sum, step);
+        let all = match newer {
+            Continue(sum) => {
+                fold_back(behind, sum, |sum, index, word| step(sum, first + index, word))
+            }
+            ended => ended,
+        };
+        let (Continue(sum) | Break(sum)) = all;
+        sum
+    }
+
+    /// The words before the snapshot is looked for: none, but in the twins that count them.
+    #[inline(always)]
+    fn early(&self) -> Early<R> {
+        let twin = broken(Breakage::SumBeforeHead) || broken(Breakage::SumBeforeSealed);
+        twin.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
+    }
+
+    /// Whether the target is still what it was, so that what was summed was true at once.
+    fn is_unchanged(&self, target: ObservedWord) -> bool {
+        if !broken(Breakage::NoValidateFence) {
+            // Acquire: whoever saw a newer bucket in the relaxed loads sees the target changed as
+            // well. Pairs with the Release of the opening exchange. Model: denial settles with
+            // NoValidateFence.
+            fence(Acquire);
+        }
+        // Relaxed: compared only.
+        self.words[target.index].load(Relaxed) == target.word
+    }
+
+    /// What a charge at `at` is settles if it is not made, from one look at each word that is live.
+    #[inline(always)]
+    fn scan(
+        &self,
+        spec: &TimeScale,
+        at: u64,
+        snapshot: HeadSnapshot,
+        request: &Request,
+        early: &Early<R>,
+    ) -> Outcome {
+        let live = spec.live_at(at);
+        let room = request.limit.saturating_sub(request.cost);
+        let add = |sum, word| UsageScan::with(sum, spec.format().count(word), word, room);
+        let mut scan = UsageScan::default();
+        if live.has(snapshot.head.word) {
+            scan = self.fold_live(live, &snapshot, early, add(scan, snapshot.head.word), add);
+        }
+        let UsageScan { used, newest, blocker } = scan;
+        let end = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
+        let fits_at = if request.cost > request.limit { NEVER } else { end(blocker) };
+        let admitted = blocker == 0 && request.cost <= request.limit;
+        Outcome { admitted, used, at, fits_at, clear_at: end(newest) }
+    }
+
+    /// What the cost gets beside what is used; `None` if that has changed meanwhile.
+    #[inline(always)]
+    fn evaluate(
+        &self,
+        spec: &TimeScale,
+        base: TimeBase,
+        request: &Request,
+        snapshot: HeadSnapshot,
+        early: &Early<R>,
+    ) -> Result<Option<Prepared<'_>>, Moved> {
+        let at = snapshot.effective(spec, local(base, request.now));
+        let used = self.used(&snapshot, spec.live_at(at), early).saturating_add(request.cost);
+        if used <= request.limit && request.cost > 0 {
+            let write = match snapshot.charge(spec, at, request.cost) {
+                Some(word) => Write::Target(word),
+                None => snapshot.turn(spec, at, request.cost, self.next(snapshot.head.index)?),
+            };
+            let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
+            let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
+            return Ok(Some((outcome, Some(self.prepared(&snapshot, write)))));
+        }
+        let outcome = self.scan(spec, at, snapshot, request, early);
+        let unchanged = broken(Breakage::NoValidate) || self.is_unchanged(snapshot.target());
+        // Admitted after all: others have given back meanwhile.
+        let settles = unchanged && (!outcome.admitted || request.cost == 0);
+        Ok(settles.then(|| (global(base, outcome), None)))
+    }
+
+    #[inline(always)]
+    fn prepared(&self, snapshot: &HeadSnapshot, write: Write) -> PreparedCharge<'_> {
+        let (head, target, word) = match write {
+            Write::Target(word) => (None, snapshot.target(), word),
+            Write::Turn(next, word) => (Some(self.cell_of(snapshot.head)), next, word),
+        };
+        let opens = snapshot.is_sealed() || head.is_some();
+        PreparedCharge { head, target: self.cell_of(target), word, opens }
+    }
+
+    #[inline(always)]
+    fn cell_of(&self, seen: ObservedWord) -> ObservedCell<'_> {
+        ObservedCell { cell: &self.words[seen.index], word: seen.word }
+    }
+
+    /// Replaces each word by `change(word)` until that gives the word itself or stops.
+    fn change(&self, index: usize, mut change: impl FnMut(u64) -> u64) -> Result<(), Moved> {
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
+            // `freeze`. Model: reset_lasts with RefundLoadRelaxed.
+            let word = self.words[index].load(ordering(Breakage::RefundLoadRelaxed, Acquire));
+            if word & MOVED != 0 && !broken(Breakage::RefundMoved) {
+                return Err(Moved);
+            }
+            let mut after = change(word);
+            if after == word {
+                return Ok(());
+            }
+            if broken(Breakage::RefundStores) {
+                self.words[index].store(after, Release);
+                return Ok(());
+            }
+            if broken(Breakage::RefundUnseals) {
+                after &= !SEALED;
+            }
+            // Relaxed: it goes on with the release of the charge that it lowers. Model:
+            // refund_against_seal with RefundStores and RefundUnseals.
+            if self.words[index].compare_exchange(word, after, Relaxed, Relaxed).is_ok() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Panics unless R1 holds and at most one word is unsealed.
+    #[cfg(test)]
+    pub(crate) fn assert_ordered(&self, spec: &TimeScale) {
+        let words = std::array::from_fn(|index| self.words[index].load(Acquire));
+        let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
+        assert!(open.count() <= 1, "two words are unsealed");
+        let mut newest = 0;
+        for word in Snapshot::<R>::of(words).oldest_first() {
+            let time = spec.format().time(word);
+            assert!(time > newest || word == 0 && newest == 0, "times do not grow along the ring");
+            newest = time;
+        }
+    }
+
+    /// The breakage of that name, and nothing else, comes here.
+    fn freeze_head_only(&self) -> Snapshot<R> {
+        loop {
+            let words = std::array::from_fn(|index| self.words[index].load(Acquire));
+            let marked =
+                |head: ObservedWord| self.cell_of(head).exchange(head.word | MOVED, AcqRel);
+            match self.head_snapshot() {
+                Ok(Some(snapshot)) if marked(snapshot.head) => return Snapshot::of(words),
+                Ok(_) => continue,
+                Err(Moved) => return Snapshot::of(words),
+            }
+        }
+    }
+}
+
+impl<const R: usize> Counter for Ring<R> {
+    type Spec = TimeScale;
+    type Frozen = Snapshot<R>;
+
+    #[cfg(all(test, tollgate_model))]
+    fn zeroed() -> Self {
+        Ring { words: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    fn base(spec: &TimeScale, cutoff: u64) -> TimeBase {
+        let origin = spec.origin(cutoff);
+        TimeBase { origin, cutoff, lasts_until: origin.saturating_add(spec.renew_at()) }
+    }
+
+    fn is_beyond(spec: &TimeScale, base: TimeBase, now: u64) -> bool {
+        now.saturating_sub(base.origin) > spec.format().max_time()
+    }
+
+    fn window(spec: &TimeScale) -> u64 {
+        spec.window()
+    }
+
+    #[inline(always)]
+    fn prepare<'a>(
+        &'a self,
+        spec: &TimeScale,
+        base: TimeBase,
+        request: &Request,
+    ) -> Result<Option<Prepared<'a>>, Moved> {
+        let early = self.early();
+        let snapshot = HeadSnapshot { head: self.head(), next: None };
+        // One look at both marks: a charge that goes the whole way tells them apart. Models:
+        // cell_change and move_against_charge with OfferMarked.
+        if snapshot.head.word & (MOVED | SEALED) != 0 && !broken(Breakage::OfferMarked) {
+            cold_path();
+            return Ok(None);
+        }
+        if snapshot.is_stale() {
+            return Ok(None);
+        }
+        self.evaluate(spec, base, request, snapshot, &early)
+    }
+
+    fn charge(
+        &self,
+        spec: &TimeScale,
+        base: TimeBase,
+        request: &Request,
+    ) -> Result<Outcome, Moved> {
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let early = self.early();
+            let Some(snapshot) = self.head_snapshot()? else { continue };
+            if let Some((outcome, prepared)) =
+                self.evaluate(spec, base, request, snapshot, &early)?
+                && (prepared.is_none_or(PreparedCharge::commit)
+                    || broken(Breakage::LostLoopAdmitted))
+            {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    fn peek(&self, spec: &TimeScale, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
+        let now = local(base, request.now);
+        let unvalidated = broken(Breakage::NoValidate) || broken(Breakage::LookUnvalidated);
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let early = self.early();
+            let Some(snapshot) = self.head_snapshot()? else { continue };
+            let outcome = self.scan(spec, snapshot.effective(spec, now), snapshot, request, &early);
+            if unvalidated || self.is_unchanged(snapshot.target()) {
+                return Ok(global(base, outcome));
+            }
+        }
+    }
+
+    fn give_back(
+        &self,
+        spec: &TimeScale,
+        base: TimeBase,
+        now: u64,
+        from: Option<u64>,
+        amount: &mut u64,
+    ) -> Result<bool, Moved> {
+        let format = spec.format();
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let Some(HeadSnapshot { head, .. }) = self.head_snapshot()? else { continue };
+            let newest = format.time(head.word);
+            let now = local(base, now).max(newest);
+            let Some(oldest) = oldest_live(spec, base, from, now) else {
+                return Ok(false);
+            };
+            let live = spec.live(now);
+            // A merged bucket unchanged in a later cell. Model: merge with NoRefundMerged.
+            let is_other = |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
+            let mut newer = false;
+            for step in 1..=R {
+                let mut given = 0;
+                self.change((head.index + step) % R, |word| {
+                    let (time, cell) = (format.time(word), spec.cell(format.time(word)));
+                    // A bucket that was opened since is newer than the charge that is given back.
+                    newer = cell > spec.cell(newest);
+                    let ours = time >= oldest && !newer && !is_other(cell) && live.has(word);
+                    let (after, taken) =
+                        if ours { format.give_back(word, *amount) } else { (word, 0) };
+                    given = taken;
+                    after
+                })?;
+                *amount -= given;
+                if *amount == 0 {
+                    return Ok(true);
+                }
+            }
+            // Last came the head. If it unchanged in a later cell now, the charge may have been merged
+            // into that. Schedules: cancelled against merge with MergedIsNewer.
+            if !newer || broken(Breakage::MergedIsNewer) {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn reset(&self, spec: &TimeScale, _: TimeBase) -> Result<(), Moved> {
+        for index in 0..R {
+            self.change(index, |word| spec.format().clear(word))?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        // Relaxed: whoever goes on finds the head with Acquire. A copy's head is published last.
+        // Model: two_movers with PublishHeadFirst.
+        self.words[0].load(Relaxed) != 0
+    }
+
+    fn weight(&self, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
+        // Relaxed: a hint.
+        let words = std::array::from_fn(|index| self.words[index].load(Relaxed));
+        Self::frozen_weight(&Snapshot::of(words), spec, base, cutoff)
+    }
+
+    fn freeze(&self) -> Snapshot<R> {
+        if broken(Breakage::FreezeHeadOnly) {
+            return self.freeze_head_only();
+        }
+        let mut behind_closed = false;
+        Snapshot::of(std::array::from_fn(|index| {
+            if broken(Breakage::NoFreeze) {
+                return self.words[index].load(Acquire);
+            }
+            // A word is opened behind one that was opened: where that one is frozen as it was never
+            // opened, this one never will be. Relaxed: what was copied here was so before anybody
+            // could begin to leave this array. Model: move_against_seal with FreezeNotNext.
+            let stays_closed = behind_closed || broken(Breakage::FreezeNotNext) && index > 0;
+            let is_empty = || self.words[index].load(Relaxed) == 0;
+            if stays_closed && (broken(Breakage::EmptyEndsRing) || is_empty()) {
+                return 0;
+            }
+            // Release: no exchange can succeed after this, and whoever meets the mark sees the
+            // array that the word is moved for. Pairs with `head` and `change`. Models:
+            // move_against_charge with NoFreeze and FreezeRelaxed, move_against_seal with
+            // FreezeHeadOnly.
+            let word =
+                self.words[index].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release));
+            behind_closed = word & !MOVED == 0;
+            word
+        }))
+    }
+
+    fn frozen_weight(frozen: &Snapshot<R>, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
+        let cutoff = local(base, cutoff);
+        let newest = spec.format().time(frozen.newest());
+        // Model: seen_later with DropsLater.
+        let later = newest > cutoff && !broken(Breakage::DropsLater);
+        if later { u64::MAX } else { frozen.used(spec, cutoff) }
+    }
+
+    fn install(&self, spec: &TimeScale, frozen: &Snapshot<R>, from: TimeBase, to: TimeBase) {
+        let words =
+            frozen.rebased(spec, local(from, to.cutoff), to.origin.saturating_sub(from.origin));
+        let publish = |index: usize, order| {
+            if words[index] != 0 {
+                // A late copy finds the word already there and changes nothing, since no word of an
+                // open ring is 0 again.
+                let _ = self.words[index].compare_exchange(0, words[index], order, Relaxed);
+            }
+        };
+        // Release: whoever finds the head finds the older words as well. Pairs with the Acquire in
+        // `head`. Models: two_movers with PublishHeadFirst and InstallRelaxed.
+        let release = ordering(Breakage::InstallRelaxed, Release);
+        if broken(Breakage::PublishHeadFirst) {
+            publish(0, release);
+        }
+        // Relaxed: what another copy has published this thread has seen, and so will who finds the
+        // head.
+        (1..R).for_each(|index| publish(index, Relaxed));
+        publish(0, release);
+    }
+}
+
+/// Folds the words from the last one back, until one of them ends it.
+#[inline(always)]
+fn fold_back<T>(
+    words: &[AtomicU64],
+    mut sum: T,
+    step: impl Fn(T, usize, &AtomicU64) -> ControlFlow<T, T>,
+) -> ControlFlow<T, T> {
+    // A few at a time, so that their steps are laid out one behind the other.
+    let chunks = words.rchunks_exact(4);
+    let rest = chunks.remainder();
+    let mut index = words.len();
+    for chunk in chunks {
+        for word in chunk.iter().rev() {
+            index -= 1;
+            sum = step(sum, index, word)?;
+        }
+    }
+    for word in rest.iter().rev() {
+        index -= 1;
+        sum = step(sum, index, word)?;
+    }
+    Continue(sum)
+}
+
+/// A word beside the snapshot, loaded after it.
+#[inline(always)]
+fn load<const R: usize>(
+    word: &AtomicU64,
+    index: usize,
+    snapshot: &HeadSnapshot,
+    early: &Early<R>,
+) -> u64 {
+    let twin =
+        if snapshot.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
+    let is_target = snapshot.next.is_some_and(|next| next.index == index);
+    match early {
+        Some(words) if broken(twin) && !is_target => words[index],
+        // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.
+        // Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
+        _ => word.load(Relaxed),
+    }
+}
+
+/// From when on units are given back at `now`; `None` if what was charged at `from` has expired: it
+/// is nowhere, and others must not pay for it. Model: expired_charge with RefundExpired.
+fn oldest_live(spec: &TimeScale, base: TimeBase, from: Option<u64>, now: u64) -> Option<u64> {
+    let Some(from) = from else { return Some(0) };
+    let from = from.checked_sub(base.origin)?;
+    let counts = now - from.min(now) < spec.window() || broken(Breakage::RefundExpired);
+    counts.then_some(from)
+}
+
+/// A tick as the words count it. No time before the cutoff is used in an array: a late thread
+/// could start a second history of a key that was dropped. Model: dropped with NoCutoff.
+#[inline(always)]
+fn local(base: TimeBase, tick: u64) -> u64 {
+    if broken(Breakage::NoCutoff) {
+        return tick.saturating_sub(base.origin);
+    }
+    // An array counts from before its cutoff.
+    tick.max(base.cutoff) - base.origin
+}
+
+/// A time of the words as a tick. At the very end of time a wait is as long as the clock can tell.
+#[inline(always)]
+fn tick(base: TimeBase, time: u64) -> u64 {
+    match time.checked_add(base.origin) {
+        Some(tick) if tick < NEVER => tick,
+        _ => {
+            cold_path();
+            NEVER - 1
+        }
+    }
+}
+
+/// An outcome in ticks.
+fn global(base: TimeBase, outcome: Outcome) -> Outcome {
+    let Outcome { at, fits_at, clear_at, .. } = outcome;
+    let fits_at = if fits_at == NEVER { NEVER } else { tick(base, fits_at) };
+    Outcome { at: tick(base, at), fits_at, clear_at: tick(base, clear_at), ..outcome }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests;

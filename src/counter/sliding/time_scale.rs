@@ -1,0 +1,251 @@
+//! How a sliding window is laid on a ring: the unit of time, the window and the cells in such
+//! units.
+//!
+//! An exact policy takes the finest decimal unit (1 ns, 10 ns, 100 ns, ...) whose window fits eight
+//! times into the word's time field: 1 ns up to windows of days. Clock readings are cut to the
+//! unit. A bucketed policy takes the coarsest decimal unit that still divides each bucket's span by
+//! 1024, since a coarse unit lets the time field last longer; one unit is added to its window, so
+//! that what the cut takes off is never given away.
+
+use super::reciprocal::Reciprocal;
+use super::word::{Live, WordFormat};
+use crate::verify::mutants::{Breakage, broken};
+use std::hint::cold_path;
+
+/// How many windows the time field must span at the least. An array is renewed before its field
+/// ends, and after a renewal the field starts one window before the present.
+const WINDOWS_PER_FIELD: u64 = 8;
+
+/// Units per bucket that a bucketed policy asks for.
+const UNITS_PER_SPAN: u64 = 1024;
+
+/// The measures of one policy's rings, in ticks: units of time counted from the clock's zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeScale {
+    unit: Reciprocal,
+    cell: Reciprocal,
+    window: u64,
+    lead: u64,
+    format: WordFormat,
+}
+
+impl TimeScale {
+    /// `words` is the length of the ring. Exact if the ring has a word for each unit of the limit.
+    pub(crate) fn new(window_ns: u64, max_limit: u64, words: u64) -> Self {
+        let format = WordFormat::for_limit(max_limit);
+        let exact = max_limit <= words;
+        let unit = unit_ns(window_ns, words, exact, format);
+        let coarse = !exact && unit > 1;
+        let window = window_ns.div_ceil(unit) + u64::from(coarse);
+        let span = if exact { 1 } else { window.div_ceil(words - 1) };
+        // Ticks begin high enough for an array that is born at the clock's zero to look back.
+        let lead = (window.div_ceil(span) + 2) * span;
+        TimeScale { unit: Reciprocal::new(unit), cell: Reciprocal::new(span), window, lead, format }
+    }
+
+    /// Measures small enough for a model: ticks of 1 ns that begin at the clock's zero.
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn tiny(window: u64, max_limit: u64, words: u64) -> Self {
+        let span = if max_limit <= words { 1 } else { window.div_ceil(words - 1) };
+        let (unit, cell) = (Reciprocal::new(1), Reciprocal::new(span));
+        TimeScale { unit, cell, window, lead: 0, format: WordFormat::for_limit(max_limit) }
+    }
+
+    /// The tick at an instant of the clock.
+    #[inline(always)]
+    pub(crate) fn tick(&self, ns: u64) -> u64 {
+        let Some(tick) = self.unit.divide(ns).checked_add(self.lead) else {
+            cold_path();
+            return u64::MAX;
+        };
+        tick
+    }
+
+    /// The first instant of a tick, in nanoseconds of the clock.
+    pub(crate) fn instant_ns(&self, tick: u64) -> u64 {
+        tick.saturating_sub(self.lead).saturating_mul(self.unit.divisor())
+    }
+
+    /// The resolution of recorded times.
+    pub(crate) fn unit_ns(&self) -> u64 {
+        self.unit.divisor()
+    }
+
+    /// The window in ticks.
+    #[inline(always)]
+    pub(crate) fn window(&self) -> u64 {
+        self.window
+    }
+
+    #[inline(always)]
+    pub(crate) fn format(&self) -> WordFormat {
+        self.format
+    }
+
+    /// What is live at `at`: a charge of `time` is if `at - time < window`.
+    #[inline(always)]
+    pub(crate) fn live(&self, at: u64) -> Live {
+        Live::from(self.oldest_live(at), self.format)
+    }
+
+    /// The same at a time that words can tell.
+    #[inline(always)]
+    pub(crate) fn live_at(&self, at: u64) -> Live {
+        debug_assert!(at <= self.format.max_time());
+        Live::from_time(self.oldest_live(at), self.format)
+    }
+
+    #[inline(always)]
+    fn oldest_live(&self, at: u64) -> u64 {
+        if at >= self.window {
+            at - self.window + 1
+        } else {
+            // A branch, as time starts well before: nothing waits to know.
+            cold_path();
+            1
+        }
+    }
+
+    /// The cell of a time; the same for ticks and for times counted from an origin, since origins
+    /// are whole cells.
+    #[inline(always)]
+    pub(crate) fn cell(&self, time: u64) -> u64 {
+        self.cell.divide(time)
+    }
+
+    /// The first time of the cell after that of `time`.
+    #[inline(always)]
+    pub(crate) fn next_cell(&self, time: u64) -> u64 {
+        (self.cell(time) + 1) * self.cell.divisor()
+    }
+
+    /// The tick from which an array born at `cutoff` counts: a whole cell, and before everything
+    /// that is live at the cutoff.
+    pub(crate) fn origin(&self, cutoff: u64) -> u64 {
+        // Model: publish with OriginAtCutoff.
+        let back = if broken(Breakage::OriginAtCutoff) { 0 } else { self.window + 1 };
+        let oldest = cutoff.saturating_sub(back);
+        oldest - oldest % self.cell.divisor()
+    }
+
+    /// The age, in ticks since its origin, at which an array should be renewed.
+    pub(crate) fn renew_at(&self) -> u64 {
+        self.format.max_time() / 4 * 3
+    }
+}
+
+fn unit_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
+    let mut unit: u64 = 1;
+    if !exact {
+        let wanted = UNITS_PER_SPAN * (words - 1);
+        while window_ns / (unit * 10) >= wanted {
+            unit *= 10;
+        }
+    }
+    while (window_ns.div_ceil(unit) + 1) * WINDOWS_PER_FIELD > format.max_time() {
+        unit *= 10;
+    }
+    unit
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::*;
+    use crate::counter::sliding::word::{MOVED, SEALED};
+    use crate::error::MAX_LIMIT;
+    use crate::policy::{MAX_WINDOW, MIN_WINDOW};
+    use proptest::prelude::*;
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    #[test]
+    fn small_limits_have_fine_time() {
+        assert_eq!(TimeScale::new(MINUTE, 20, 31).unit_ns(), 1);
+        assert_eq!(TimeScale::new(24 * 60 * MINUTE, 127, 127).unit_ns(), 1);
+        assert_eq!(TimeScale::new(400 * 24 * 60 * MINUTE, 127, 127).unit_ns(), 1_000);
+        assert_eq!(TimeScale::new(MINUTE, 100_000, 15).unit_ns(), 1_000_000);
+    }
+
+    /// Whether the windows that the time field must span fit into it, with a unit of so many ns.
+    fn fits(scale: &TimeScale, window_ns: u64, unit: u64) -> bool {
+        let windows = WINDOWS_PER_FIELD as u128 * (window_ns.div_ceil(unit) as u128 + 1);
+        windows <= scale.format().max_time() as u128
+    }
+
+    /// The finest unit that fits, and for buckets no finer than they need.
+    fn assert_as_fine_as_it_fits(window_ns: u64, limit: u64, words: u64) {
+        let scale = TimeScale::new(window_ns, limit, words);
+        let (unit, wanted) = (scale.unit_ns(), UNITS_PER_SPAN * (words - 1));
+        let exact = limit <= words;
+        assert!(fits(&scale, window_ns, unit));
+        assert!(exact || window_ns / unit / 10 < wanted, "finer than buckets need");
+        let needed = !exact && window_ns / unit >= wanted;
+        assert!(
+            unit == 1 || needed || !fits(&scale, window_ns, unit / 10),
+            "coarser than it must be"
+        );
+    }
+
+    #[test]
+    fn time_is_as_fine_as_it_fits() {
+        for words in [7, 15, 31, 63, 127] {
+            for limit in (0..=40).map(|bits| MAX_LIMIT >> bits) {
+                let field = WordFormat::for_limit(limit).max_time() / WINDOWS_PER_FIELD;
+                let spans = [UNITS_PER_SPAN * (words - 1), UNITS_PER_SPAN * words];
+                for edge in [field, spans[0], spans[1]] {
+                    for window_ns in (0..9).map(|tens| edge.saturating_mul(10_u64.pow(tens))) {
+                        for window_ns in (0..9).map(|little| window_ns.saturating_add(little) - 4) {
+                            if window_ns <= MAX_WINDOW.as_nanos() as u64 {
+                                assert_as_fine_as_it_fits(window_ns, limit, words);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_policy_fits_its_field(
+            window_ns in prop_oneof![
+                MIN_WINDOW.as_nanos() as u64..=MAX_WINDOW.as_nanos() as u64,
+                MIN_WINDOW.as_nanos() as u64..2 * MIN_WINDOW.as_nanos() as u64,
+            ],
+            limit in 1..=MAX_LIMIT, shift in 0u32..40,
+            words in prop::sample::select(vec![7u64, 15, 31, 63, 127]),
+            now in prop_oneof![0u64..3, any::<u64>()],
+        ) {
+            let limit = (limit >> shift).max(1);
+            let scale = TimeScale::new(window_ns, limit, words);
+            assert_as_fine_as_it_fits(window_ns, limit, words);
+            let (window, unit) = (scale.window() as u128, scale.unit_ns() as u128);
+            prop_assert!(!scale.live(now).has(SEALED | MOVED), "no word, whatever its marks, is live");
+            // Never shorter than asked for, and late by less than two units.
+            prop_assert!(window * unit >= window_ns as u128);
+            prop_assert!(window * unit < window_ns as u128 + 2 * unit);
+            prop_assert!(window * unit <= window_ns as u128 * 101 / 100, "unit {unit} of {window_ns}");
+            // Nothing is added where nothing is cut off; and what is cut off is never given away.
+            prop_assert!(unit > 1 || window == window_ns as u128);
+            let exact = limit <= words;
+            let last = now.saturating_add(window_ns - 1);
+            let apart = scale.tick(last) - scale.tick(now);
+            prop_assert!(apart < scale.window() || exact && apart == scale.window());
+            // The cells beside the head's span a window, and none of them in vain.
+            let (cells, span) = (words - 1, scale.next_cell(0));
+            prop_assert!(exact && span == 1 || cells * span >= scale.window());
+            prop_assert!(cells * (span - 1) < scale.window());
+            // An array is renewed at least two windows after its birth.
+            let cutoff = scale.tick(now);
+            let origin = scale.origin(cutoff);
+            prop_assert!(cutoff - origin > scale.window());
+            prop_assert_eq!(scale.cell(origin) * scale.cell.divisor(), origin);
+            prop_assert!(cutoff - origin + 2 * scale.window() < scale.renew_at());
+            // Ticks and instants are inverse.
+            if cutoff < u64::MAX {
+                prop_assert!(scale.instant_ns(cutoff) <= now);
+                prop_assert!(now - scale.instant_ns(cutoff) < scale.unit_ns());
+            }
+        }
+    }
+}

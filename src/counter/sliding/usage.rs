@@ -1,0 +1,32 @@
+//! How far the words of a window fill it: pure, no atomics.
+
+use std::hint::cold_path;
+
+/// Words of a window, from the newest on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct UsageScan {
+    pub(super) used: u64,
+    /// The newest word that counts for anything, or 0.
+    pub(super) newest: u64,
+    /// The word with which there is no room any more, or 0.
+    pub(super) blocker: u64,
+}
+
+impl UsageScan {
+    /// With an older word as well, where so many units leave room.
+    #[inline(always)]
+    pub(super) fn with(self, count: u64, word: u64, room: u64) -> Self {
+        let used = self.used + count;
+        let UsageScan { mut newest, mut blocker, .. } = self;
+        // Each once in a walk.
+        if newest == 0 && count > 0 {
+            cold_path();
+            newest = word;
+        }
+        if blocker == 0 && used > room {
+            cold_path();
+            blocker = word;
+        }
+        UsageScan { used, newest, blocker }
+    }
+}

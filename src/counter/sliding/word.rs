@@ -1,0 +1,248 @@
+//! One ring word: the pure transitions of one bucket.
+//!
+//! ```text
+//!  63                                              0
+//! [ time of the newest charge | count | MOVED | SEALED ]
+//! ```
+//!
+//! The split between time and count follows from the limit: small limits get fine time. Time is on
+//! snapshot, so that words compare by time, and it starts at 1, so that an opened word is never 0.
+
+use std::hint::cold_path;
+
+/// The bucket takes no more charges; whoever finds it as the head opens the next one.
+pub(crate) const SEALED: u64 = 1;
+/// The bucket has been copied to another array and never changes again in this one.
+pub(crate) const MOVED: u64 = 2;
+
+const FLAG_BITS: u32 = 2;
+
+/// A bucket holds at least 2^5 times the limit, so that a debt is remembered in full.
+const HEADROOM_BITS: u32 = 5;
+
+/// Where time ends and the count begins, for one policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WordFormat {
+    time_shift: u32,
+    /// The bits of the count, where they stand.
+    count_bits: u64,
+    max_time: u64,
+}
+
+impl WordFormat {
+    /// The format for limits up to `max_limit` (at most [`MAX_LIMIT`](crate::error::MAX_LIMIT)).
+    pub(crate) fn for_limit(max_limit: u64) -> Self {
+        let count_bits = u64::BITS - max_limit.leading_zeros() + HEADROOM_BITS;
+        let time_shift = FLAG_BITS + count_bits;
+        let count_bits = ((1 << count_bits) - 1) << FLAG_BITS;
+        WordFormat { time_shift, count_bits, max_time: u64::MAX >> time_shift }
+    }
+
+    #[inline(always)]
+    pub(crate) fn time(self, word: u64) -> u64 {
+        word >> self.time_shift
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(self, word: u64) -> u64 {
+        (word & self.count_bits) >> FLAG_BITS
+    }
+
+    /// An open bucket. A count beyond [`max_count`](Self::max_count) is held there.
+    #[inline(always)]
+    pub(crate) fn pack(self, time: u64, count: u64) -> u64 {
+        debug_assert!(time >= 1 && time <= self.max_time());
+        let mut held = count;
+        if count > self.max_count() {
+            // A branch, since a minimum would have to be waited for.
+            cold_path();
+            held = self.max_count();
+        }
+        (time << self.time_shift) | (held << FLAG_BITS)
+    }
+
+    /// The word after `amount` of its count was given back, and how much that was.
+    ///
+    /// A saturated count may stand for more than it says, so it stays until it expires.
+    #[inline]
+    pub(crate) fn give_back(self, word: u64, amount: u64) -> (u64, u64) {
+        let count = self.count(word);
+        if count == self.max_count() {
+            return (word, 0);
+        }
+        let given = amount.min(count);
+        (word - (given << FLAG_BITS), given)
+    }
+
+    /// The word with no count left, whatever it held.
+    pub(crate) fn clear(self, word: u64) -> u64 {
+        word & !self.count_bits
+    }
+
+    #[inline(always)]
+    pub(crate) fn max_count(self) -> u64 {
+        self.count_bits >> FLAG_BITS
+    }
+
+    #[inline(always)]
+    pub(crate) fn max_time(self) -> u64 {
+        self.max_time
+    }
+}
+
+/// Which words count at one instant, and for how much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live {
+    /// Words compare by time, so that every word from here on is live.
+    least: u64,
+    format: WordFormat,
+}
+
+impl Live {
+    /// Words of the time `oldest`, at least 1, and later ones. A word that was never opened has none.
+    #[inline(always)]
+    pub(crate) fn from(oldest: u64, format: WordFormat) -> Self {
+        if oldest > format.max_time() {
+            cold_path();
+            return Live { least: u64::MAX, format };
+        }
+        Live::from_time(oldest, format)
+    }
+
+    /// The same of a time that words can tell.
+    #[inline(always)]
+    pub(crate) fn from_time(oldest: u64, format: WordFormat) -> Self {
+        debug_assert!(oldest >= 1 && oldest <= format.max_time());
+        Live { least: oldest << format.time_shift, format }
+    }
+
+    #[inline(always)]
+    pub(crate) fn has(self, word: u64) -> bool {
+        word >= self.least
+    }
+
+    /// What the word counts for.
+    #[inline(always)]
+    pub(crate) fn count(self, word: u64) -> u64 {
+        self.sum([word])
+    }
+
+    /// What the words count for together.
+    #[inline(always)]
+    pub(crate) fn sum(self, words: impl IntoIterator<Item = u64>) -> u64 {
+        let counts = |word| if self.has(word) { self.in_place(word) } else { 0 };
+        self.out_of_place(words.into_iter().map(counts).sum())
+    }
+
+    /// The count of a word where it unchanged in it, to be summed there.
+    #[inline(always)]
+    pub(crate) fn in_place(self, word: u64) -> u64 {
+        word & self.format.count_bits
+    }
+
+    /// A sum of counts where they stand. Shifted once: a count ends at bit 48, so that a ring of
+    /// them fits.
+    #[inline(always)]
+    pub(crate) fn out_of_place(self, sum: u64) -> u64 {
+        sum >> FLAG_BITS
+    }
+
+    /// What those of the words count for together that are older than `head`.
+    #[inline(always)]
+    pub(crate) fn sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
+        // A word of the head's own time that is less than this has no count.
+        let head_begin = head - self.in_place(head);
+        let span = head_begin.saturating_sub(self.least);
+        // One comparison for both ends; and what is taken off is a time alone, or `span` is 0, so
+        // that the count is still there.
+        let counts = |word: u64| {
+            let ahead = word.wrapping_sub(self.least);
+            self.in_place(if ahead < span { ahead } else { 0 })
+        };
+        self.out_of_place(words.into_iter().map(counts).sum())
+    }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::*;
+    use crate::error::MAX_LIMIT;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packs_and_unpacks(limit in 1..=MAX_LIMIT, time: u64, count: u64) {
+            let format = WordFormat::for_limit(limit);
+            let time = time % format.max_time() + 1;
+            let word = format.pack(time, count);
+            prop_assert_eq!(format.time(word), time);
+            prop_assert_eq!(format.count(word), count.min(format.max_count()));
+            prop_assert_eq!(word & (SEALED | MOVED), 0);
+            prop_assert!(word != 0);
+            prop_assert!(format.max_count() >= limit * 32 - 1);
+            // No bit of the count is in vain, and none of the word is left over.
+            prop_assert!(format.max_count() < limit * 64);
+            let values = (format.max_time() as u128 + 1) * (format.max_count() as u128 + 1);
+            prop_assert_eq!(values << 2, 1 << 64);
+            for flags in [SEALED, MOVED, SEALED | MOVED] {
+                prop_assert_eq!(format.time(word | flags), time);
+                prop_assert_eq!(format.count(word | flags), format.count(word));
+                prop_assert_eq!(format.clear(word | flags), format.pack(time, 0) | flags);
+            }
+        }
+
+        #[test]
+        fn words_compare_by_time(limit in 1..=MAX_LIMIT, a: u64, b: u64, m: u64, n: u64) {
+            let format = WordFormat::for_limit(limit);
+            let (a, b) = (a % format.max_time() + 1, b % format.max_time() + 1);
+            prop_assume!(a != b);
+            let (a, b) = (a.min(b), a.max(b));
+            prop_assert!(format.pack(a, m) | SEALED | MOVED < format.pack(b, n));
+        }
+
+        #[test]
+        fn a_word_lives_from_its_time_on(
+            limit in 1..=MAX_LIMIT, time: u64, oldest: u64, count: u64, flags in 0u64..4,
+        ) {
+            let format = WordFormat::for_limit(limit);
+            let [time, oldest] = [time, oldest].map(|time| time % format.max_time() + 1);
+            let word = format.pack(time, count) | flags;
+            for oldest in [oldest, (time - 1).max(1), time, time.min(format.max_time() - 1) + 1] {
+                let live = Live::from(oldest, format);
+                prop_assert_eq!(live.has(word), time >= oldest);
+                prop_assert_eq!(live.count(word), if time >= oldest { format.count(word) } else { 0 });
+                prop_assert!(!live.has(flags));
+                prop_assert!(!Live::from(format.max_time() + oldest, format).has(word));
+            let last = format.max_time();
+            prop_assert!(Live::from(last, format).has(format.pack(last, count)));
+            }
+        }
+
+        #[test]
+        fn older_words_are_summed(
+            limit in 1..=MAX_LIMIT, oldest in 1u64..20, head in 1u64..20,
+            words in prop::collection::vec((1u64..20, 0u64..9, 0u64..4), 0..20),
+        ) {
+            let format = WordFormat::for_limit(limit);
+            let live = Live::from(oldest, format);
+            let packed = words.iter().map(|(time, count, flags)| format.pack(*time, *count) | flags);
+            let sum = |newest: u64| -> u64 {
+                let counts = words.iter().filter(|(time, ..)| (oldest..newest).contains(time));
+                counts.map(|(_, count, _)| (*count).min(format.max_count())).sum()
+            };
+            prop_assert_eq!(live.sum(packed.clone()), sum(20));
+            prop_assert_eq!(live.sum_before(format.pack(head, 3) | SEALED, packed), sum(head));
+        }
+
+        #[test]
+        fn gives_back_what_is_there(limit in 1..=MAX_LIMIT, count: u64, amount: u64, flags in 0u64..4) {
+            let format = WordFormat::for_limit(limit);
+            let count = count % (format.max_count() + 1);
+            let word = format.pack(7, count) | flags;
+            let (after, given) = format.give_back(word, amount);
+            let expected = if count == format.max_count() { 0 } else { amount.min(count) };
+            prop_assert_eq!(given, expected);
+            prop_assert_eq!(after, format.pack(7, count - given) | flags);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! One policy at work: its present limit, its time, and the table of the right shape.
+
+use crate::charge::PolicyId;
+use crate::clock::Now;
+use crate::counter::calendar::{Periods, Quota};
+use crate::counter::sliding::Ring;
+use crate::counter::sliding::time_scale::TimeScale;
+use crate::counter::{NEVER, Outcome, Request};
+use crate::engine::metrics::{Event, Metrics};
+use crate::error::ConfigError;
+use crate::policy::calendar::Calendar;
+use crate::policy::overflow::Overflow;
+use crate::policy::{Plan, Policy};
+use crate::stats::Stats;
+use crate::sync::shard::Shard;
+use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::table::epoch::Guard;
+use crate::table::{
+    Bounds, Charged, ClaimError, Evaluation, KeyId, OutOfMemory, PrefetchHint, Receipt, Returned,
+    Table, TableStats,
+};
+use crate::verify::mutants::{Breakage, broken};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct PolicyState {
+    id: PolicyId,
+    policy: Policy,
+    limit: AtomicU64,
+    time: Time,
+    store: Store,
+    metrics: Metrics,
+}
+
+/// From the clock to ticks and back.
+#[derive(Debug)]
+enum Time {
+    Window(TimeScale),
+    Calendar(Calendar),
+}
+
+/// A table for each length of the ring, so that no request looks at a length.
+#[derive(Debug)]
+enum Store {
+    Ring7(Table<Ring<7>>),
+    Ring15(Table<Ring<15>>),
+    Ring31(Table<Ring<31>>),
+    Ring63(Table<Ring<63>>),
+    Ring127(Table<Ring<127>>),
+    Quota(Table<Quota>),
+}
+
+macro_rules! with_table {
+    ($store:expr, $table:ident => $operation:expr) => {
+        match $store {
+            Store::Ring7($table) => $operation,
+            Store::Ring15($table) => $operation,
+            Store::Ring31($table) => $operation,
+            Store::Ring63($table) => $operation,
+            Store::Ring127($table) => $operation,
+            Store::Quota($table) => $operation,
+        }
+    };
+}
+
+impl PolicyState {
+    pub(crate) fn new(id: PolicyId, policy: Policy, now: Now) -> Result<Self, ConfigError> {
+        let plan = policy.plan()?;
+        let max_keys = policy.most_keys();
+        let bounds = Bounds { max_keys, allowance: policy.overflow_mode().allowance() };
+        let time = match plan {
+            Plan::Ring { window_ns, words } => {
+                Time::Window(TimeScale::new(window_ns, policy.greatest_limit(), u64::from(words)))
+            }
+            Plan::Quota { period, offset_s } => Time::Calendar(Calendar::new(period, offset_s)),
+        };
+        let store = Store::new(&time, plan, bounds, time.tick(now));
+        let (store, metrics) = match (store, Metrics::new()) {
+            (Ok(store), Ok(metrics)) => (store, metrics),
+            _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
+        };
+        let limit = AtomicU64::new(policy.limit());
+        Ok(PolicyState { id, policy, limit, time, store, metrics })
+    }
+
+    #[inline(always)]
+    pub(crate) fn id(&self) -> PolicyId {
+        self.id
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub(crate) fn resolution(&self) -> Duration {
+        match &self.time {
+            Time::Window(scale) => Duration::from_nanos(scale.unit_ns()),
+            Time::Calendar(_) => Duration::from_nanos(1),
+        }
+    }
+
+    /// The limit for a charge that asks for `wanted`, or for none of its own.
+    #[inline]
+    pub(crate) fn limit(&self, wanted: Option<u64>) -> u64 {
+        match wanted {
+            Some(wanted) => wanted.min(self.policy.greatest_limit()),
+            None if broken(Breakage::OldLimit) => self.policy.limit(),
+            // Relaxed: a limit publishes nothing but itself. Model: extended_against_set_limit with
+            // OldLimit.
+            None => self.limit.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn set_limit(&self, limit: u64) -> Result<(), ConfigError> {
+        let policy = || self.policy.name().to_owned();
+        if limit == 0 {
+            return Err(ConfigError::Limit { policy: policy(), value: limit });
+        }
+        let greatest = self.policy.greatest_limit();
+        if limit > greatest {
+            return Err(ConfigError::MaxLimit { policy: policy(), value: greatest, limit });
+        }
+        self.limit.store(limit, Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn charge(
+        &self,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &Guard,
+    ) -> Result<Charged, ClaimError> {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.charge(key, &request, guard))
+    }
+
+    /// The charge that the cost has room for, or the denial. `None` if it takes more than that.
+    #[inline(always)]
+    pub(crate) fn evaluate<'g>(
+        &self,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &'g Guard,
+    ) -> Option<Evaluation<'g>> {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.evaluate(key, &request, guard))
+    }
+
+    /// As [`evaluate`](Self::evaluate), but written to where it is kept by the code of each kind of table:
+    /// otherwise all of them write it to one place, and it is copied from there.
+    #[inline(always)]
+    pub(crate) fn evaluate_into<'g>(
+        &self,
+        evaluation: &mut Option<Evaluation<'g>>,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &'g Guard,
+    ) {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => *evaluation = table.evaluate(key, &request, guard));
+    }
+
+    /// Whatever the table: all have their hint at one place, so nothing is chosen here.
+    #[inline(always)]
+    fn hint(&self) -> &PrefetchHint {
+        with_table!(&self.store, table => table.hint())
+    }
+
+    /// Asks for a key's memory before anything is held, as far as its place can be guessed.
+    #[inline(always)]
+    pub(crate) fn prefetch_unpinned(&self, key: KeyId) {
+        self.hint().prefetch(key);
+    }
+
+    /// Asks for a key's place ahead of time, if it takes time to come.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
+        if self.hint().is_far() {
+            with_table!(&self.store, table => table.prefetch(key, guard));
+        }
+    }
+
+    pub(crate) fn peek(
+        &self,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+        now: Now,
+        guard: &Guard,
+    ) -> Outcome {
+        let request = Request { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.peek(key, &request, guard))
+    }
+
+    /// Gives up to `amount` back: of a charge and later ones of its maker, or of all.
+    pub(crate) fn give_back(
+        &self,
+        key: KeyId,
+        now: Now,
+        from: Option<Receipt>,
+        amount: u64,
+        guard: &Guard,
+    ) -> Returned {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.give_back(key, tick, from, amount, guard))
+    }
+
+    pub(crate) fn reset(&self, key: KeyId, now: Now, guard: &Guard) {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.reset(key, tick, guard))
+    }
+
+    /// Whether a new key that finds no place is let through uncounted.
+    pub(crate) fn lets_overflow(&self) -> bool {
+        self.policy.overflow_mode() == Overflow::Allow
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self, event: Event, shard: Shard) {
+        self.metrics.count(event, shard);
+    }
+
+    pub(crate) fn maintain(&self, budget: usize, now: Now, guard: &Guard) -> bool {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.maintain(budget, tick, guard))
+    }
+
+    pub(crate) fn stats(&self, now: Now, guard: &Guard) -> Stats {
+        let tick = self.time.tick(now);
+        let table: TableStats = with_table!(&self.store, table => table.stats(tick, guard));
+        Stats {
+            policy: self.id,
+            admitted: self.metrics.sum(Event::Admitted),
+            denied: self.metrics.sum(Event::Denied),
+            refused: self.metrics.sum(Event::Refused),
+            untracked: self.metrics.sum(Event::Untracked),
+            live_keys: table.live_keys,
+            used_slots: table.used_slots,
+            slots: table.slots,
+            bytes: table.bytes + self.metrics.bytes(),
+            migrations: table.migrations,
+            evictions: table.evictions,
+            forgiven: table.forgiven,
+        }
+    }
+
+    /// The wait from `now` until a tick, in nanoseconds; `None` if it never comes.
+    #[inline(always)]
+    pub(crate) fn wait_ns(&self, tick: u64, now: Now) -> Option<u64> {
+        if tick == NEVER {
+            return None;
+        }
+        Some(match &self.time {
+            Time::Window(scale) => scale.instant_ns(tick).saturating_sub(now.monotonic_ns),
+            Time::Calendar(calendar) => calendar.start_ns(tick).saturating_sub(now.unix_ns),
+        })
+    }
+}
+
+#[cfg(all(test, tollgate_model))]
+impl PolicyState {
+    pub(crate) fn start_renewal(&self, now: Now) {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.start_renewal(tick, 0));
+    }
+
+    pub(crate) fn help_once(&self, now: Now) -> bool {
+        let tick = self.time.tick(now);
+        with_table!(&self.store, table => table.help_once(tick))
+    }
+
+    #[cfg(tollgate_shuttle)]
+    pub(crate) fn arrays(&self) -> usize {
+        with_table!(&self.store, table => table.arrays())
+    }
+}
+
+impl Time {
+    #[inline(always)]
+    fn tick(&self, now: Now) -> u64 {
+        match self {
+            Time::Window(scale) => scale.tick(now.monotonic_ns),
+            Time::Calendar(calendar) => calendar.index(now.unix_ns),
+        }
+    }
+}
+
+impl Store {
+    fn new(time: &Time, plan: Plan, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
+        let (Time::Window(scale), Plan::Ring { words, .. }) = (time, plan) else {
+            // From the first period on: nothing was dropped yet, so any time may be used.
+            return Ok(Store::Quota(Table::new(Periods, bounds, 0)?));
+        };
+        Ok(match words {
+            7 => Store::Ring7(Table::new(*scale, bounds, now)?),
+            15 => Store::Ring15(Table::new(*scale, bounds, now)?),
+            31 => Store::Ring31(Table::new(*scale, bounds, now)?),
+            63 => Store::Ring63(Table::new(*scale, bounds, now)?),
+            _ => Store::Ring127(Table::new(*scale, bounds, now)?),
+        })
+    }
+}

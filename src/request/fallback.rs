@@ -1,0 +1,314 @@
+//! A request over several policies. Most are decided by their [offers](super::offers); the others, that
+//! are only looked at, charged whatever there is, ask twice for one counter, or lost a race, go the long
+//! way: look at all of them, charge in order, roll_back if a race is lost.
+
+use crate::charge::{Charge, MAX_CHARGES, PolicyId};
+use crate::decision::{Decision, Layer};
+use crate::engine::Policies;
+use crate::request::optimistic::{all, commit_all, repeats, resolve_all};
+use crate::request::{Context, Item, Mode, ResolvedCharge, invalid, refused};
+use crate::table::Evaluation;
+use crate::verify::mutants::{Breakage, broken};
+use crate::verify::path::{self, Path};
+use std::borrow::Borrow;
+
+/// Most requests have no more charges than this: less is then laid out for them.
+const FEW: usize = 4;
+
+/// Decides a request. The context is made when the memory of all charges has been resolved for, if there
+/// are several; who has made one already gains nothing by asking early for one.
+#[inline(always)]
+pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
+    policies: &'l Policies,
+    charges: &[Charge<'_>],
+    mode: Mode,
+    layers: &mut [Layer],
+    context: impl FnOnce() -> C,
+) -> Decision {
+    match charges {
+        [] => Decision::default(),
+        [charge] => match ResolvedCharge::by(policies, charge) {
+            Some(resolved) => context().borrow().decide_one(resolved, mode, layers),
+            None => invalid(charge.policy),
+        },
+        [..] if charges.len() <= FEW => {
+            decide_up_to::<FEW, C>(policies, charges, mode, layers, context)
+        }
+        [..] => decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, layers, context),
+    }
+}
+
+// By itself, so that few charges do not take the stack of many.
+#[inline(never)]
+fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
+    policies: &'l Policies,
+    charges: &[Charge<'_>],
+    mode: Mode,
+    layers: &mut [Layer],
+    context: impl FnOnce() -> C,
+) -> Decision {
+    let mut resolved = [None; MOST];
+    let resolved = match resolve_all(policies, charges, &mut resolved) {
+        Ok(resolved) => resolved,
+        Err(policy) => return invalid(policy),
+    };
+    let context = context();
+    let context = context.borrow();
+    if mode != Mode::Check || repeats(all(resolved)) {
+        return context.decide_resolved::<MOST>(resolved, mode, layers);
+    }
+    let mut evaluations = [None; MOST];
+    if !context.evaluate_all(resolved, &mut evaluations) {
+        path::count(Path::SeveralDenied);
+        return context.finish_denied(resolved, &mut evaluations, layers);
+    }
+    match commit_all(&evaluations[..resolved.len()]) {
+        None => {
+            path::count(Path::Several);
+            context.finish_admitted(resolved, &evaluations, layers)
+        }
+        Some(lost) => {
+            path::count(Path::SeveralFallback);
+            context.charge_rest::<MOST>(lost, resolved, &evaluations, layers)
+        }
+    }
+}
+
+impl Context<'_> {
+    /// As [`decide_items`](Self::decide_items), of what was not looked at yet.
+    #[inline(never)]
+    fn decide_resolved<'g, const MOST: usize>(
+        &'g self,
+        resolved: &[Option<ResolvedCharge<'g>>],
+        mode: Mode,
+        layers: &mut [Layer],
+    ) -> Decision {
+        let mut items = [None; MOST];
+        for (item, resolved) in items.iter_mut().zip(all(resolved)) {
+            *item = Some(Item::new(*resolved));
+        }
+        self.decide_items(&mut items, mode, layers)
+    }
+
+    /// Where those before `lost` have taken their offers, and it could not.
+    #[inline(never)]
+    fn charge_rest<'g, const MOST: usize>(
+        &'g self,
+        lost: usize,
+        resolved: &[Option<ResolvedCharge<'g>>],
+        evaluations: &[Option<Evaluation<'g>>],
+        layers: &mut [Layer],
+    ) -> Decision {
+        let mut items = [None; MOST];
+        for (item, (resolved, evaluations)) in
+            items.iter_mut().zip(all(resolved).zip(all(evaluations)))
+        {
+            *item = Some(Item::from_evaluation(*resolved, evaluations));
+        }
+        let charged = self.charge_from(lost, &mut items, Mode::Check, false);
+        self.finish_charged(&mut items, charged, layers)
+    }
+
+    /// Charges all items or none, and tells how each stands.
+    pub(crate) fn decide_items<'g>(
+        &'g self,
+        items: &mut [Option<Item<'g>>],
+        mode: Mode,
+        layers: &mut [Layer],
+    ) -> Decision {
+        all(items)
+            .for_each(|Item { resolved, .. }| resolved.policy.prefetch(resolved.key, &self.guard));
+        let repeats = repeats(all(items).map(|item| &item.resolved));
+        let room = mode == Mode::Force || self.evaluate_items(items, mode);
+        match () {
+            () if mode == Mode::Peek => self.report_all(items, layers),
+            () if !room => self.finish_denied_items(items, layers),
+            () => {
+                let charged = self.charge_from(0, items, mode, repeats);
+                self.finish_charged(items, charged, layers)
+            }
+        }
+    }
+
+    /// What each item would get, with those before it of the same counter; whether all have room.
+    #[inline(never)]
+    fn evaluate_items<'g>(&'g self, items: &mut [Option<Item<'g>>], mode: Mode) -> bool {
+        let mut room = true;
+        for place in 0..items.len() {
+            let (before, rest) = items.split_at_mut(place);
+            let Some(Some(item)) = rest.first_mut() else {
+                continue;
+            };
+            match item.cost_before(before) {
+                0 if mode == Mode::Check => {
+                    *item =
+                        Item::from_evaluation(item.resolved, &self.evaluate_one(&item.resolved));
+                }
+                earlier => {
+                    item.outcome =
+                        self.peek(&item.resolved, item.resolved.cost.saturating_add(earlier))
+                }
+            }
+            room &= item.outcome.admitted;
+        }
+        room
+    }
+
+    /// Counts the items that deny a request, and tells all. It looks what those are left with that had
+    /// an prepared and were not charged, if anybody asks.
+    #[inline(never)]
+    fn finish_denied_items<'g>(
+        &'g self,
+        items: &mut [Option<Item<'g>>],
+        layers: &mut [Layer],
+    ) -> Decision {
+        for item in all_mut(items) {
+            if item.prepared.is_some() && !layers.is_empty() {
+                item.outcome = self.peek(&item.resolved, item.resolved.cost);
+            }
+            if !item.outcome.admitted {
+                self.count(item, Ok(()));
+            }
+        }
+        self.report_all(items, layers)
+    }
+
+    /// Counts and tells items that were charged, as far as they were.
+    #[inline(never)]
+    fn finish_charged<'g>(
+        &'g self,
+        items: &mut [Option<Item<'g>>],
+        charged: Result<bool, PolicyId>,
+        layers: &mut [Layer],
+    ) -> Decision {
+        match charged {
+            Ok(true) => {
+                all(items).for_each(|item| self.count(item, Ok(())));
+                self.report_all(items, layers)
+            }
+            Ok(false) => self.finish_denied_items(items, layers),
+            Err(policy) => refused(policy),
+        }
+    }
+
+    fn report_all(&self, items: &[Option<Item<'_>>], layers: &mut [Layer]) -> Decision {
+        for (layer, item) in layers.iter_mut().zip(all(items)) {
+            *layer = item.layer(self.now);
+        }
+        self.report_items(all(items))
+    }
+
+    /// Charges the items from this one on, in their order. If one is lost to a race, those before it
+    /// are undone and its outcome tells; the policy that has no place for its key is evaluations at once.
+    #[inline(never)]
+    fn charge_from<'g>(
+        &'g self,
+        first: usize,
+        items: &mut [Option<Item<'g>>],
+        mode: Mode,
+        repeats: bool,
+    ) -> Result<bool, PolicyId> {
+        for place in first..items.len() {
+            let (charged, rest) = items.split_at_mut(place);
+            let Some(Some(item)) = rest.first_mut() else {
+                continue;
+            };
+            // Schedules: layers with LookIsEnough.
+            let mode = if broken(Breakage::LookIsEnough) { Mode::Force } else { mode };
+            let full = match item.prepared {
+                Some(prepared)
+                    if mode == Mode::Check
+                        && (prepared.commit() || broken(Breakage::LostLineAdmitted)) =>
+                {
+                    Ok(())
+                }
+                _ => {
+                    item.prepared = None;
+                    self.charge_item(item, mode)
+                }
+            };
+            if full.is_ok() && item.outcome.admitted {
+                if repeats {
+                    item.copy_usage_to(charged);
+                }
+                continue;
+            }
+            self.roll_back_all(charged, repeats);
+            return match full {
+                Ok(()) => Ok(false),
+                Err(_) => {
+                    self.count(item, full);
+                    Err(item.resolved.policy.id())
+                }
+            };
+        }
+        Ok(true)
+    }
+
+    /// Gives back what these items were charged, and tells each what is left without it.
+    fn roll_back_all(&self, items: &mut [Option<Item<'_>>], repeats: bool) {
+        for place in (0..items.len()).rev() {
+            let (before, rest) = items.split_at_mut(place);
+            let Some(item) = &mut rest[0] else {
+                continue;
+            };
+            self.roll_back(item);
+            if repeats {
+                item.copy_usage_to(before);
+            }
+        }
+        // What the first item of a counter was left with, all of them are.
+        for place in (0..items.len()).filter(|_| repeats) {
+            let (item, after) = items[place..].split_at_mut(1);
+            if let Some(item) = &item[0] {
+                item.copy_usage_to(after);
+            }
+        }
+    }
+
+    fn roll_back(&self, item: &mut Item<'_>) {
+        item.prepared = None;
+        let uncounted = item.table_full && !broken(Breakage::UndoUncounted);
+        if broken(Breakage::NoUndo) || uncounted {
+            return;
+        }
+        // By receipt: it may have expired. Schedules: late roll_back with UndoOldest.
+        let from = if broken(Breakage::UndoOldest) { None } else { Some(item.receipt()) };
+        let ResolvedCharge { policy, key, cost, .. } = item.resolved;
+        let given = policy.give_back(key, self.now, from, cost, &self.guard);
+        item.outcome.used = item.outcome.used.saturating_sub(given.units);
+    }
+
+    /// The decision that the items add up to.
+    pub(crate) fn report_items<'a, 'g: 'a>(
+        &self,
+        items: impl Iterator<Item = &'a Item<'g>> + Clone,
+    ) -> Decision {
+        let table_full = items.clone().any(|item| item.table_full);
+        let decision = self.report(items.map(|item| (&item.resolved, &item.outcome)));
+        Decision { table_full: table_full && decision.is_allowed(), ..decision }
+    }
+}
+
+#[inline(always)]
+fn all_mut<'a, 'g>(items: &'a mut [Option<Item<'g>>]) -> impl Iterator<Item = &'a mut Item<'g>> {
+    items.iter_mut().map_while(Option::as_mut)
+}
+
+impl Item<'_> {
+    /// What those of the items before cost that are of the same counter.
+    fn cost_before(&self, before: &[Option<Item<'_>>]) -> u64 {
+        let same = all(before).filter(|other| self.resolved.is_same_counter(&other.resolved));
+        same.fold(0, |sum, other| sum.saturating_add(other.resolved.cost))
+    }
+
+    /// Tells the items before of the same counter what is left after this one: what is left to a
+    /// key is what is left after the whole request.
+    pub(crate) fn copy_usage_to(&self, before: &mut [Option<Item<'_>>]) {
+        let same = all_mut(before).filter(|other| self.resolved.is_same_counter(&other.resolved));
+        same.for_each(|other| {
+            other.outcome.used = self.outcome.used;
+            other.outcome.clear_at = self.outcome.clear_at;
+        });
+    }
+}

@@ -1,0 +1,79 @@
+//! The only file that names atomics: the standard ones or, in a model, those of the checker that
+//! chooses the schedule: loom's, or shuttle's.
+
+pub(crate) mod alloc;
+pub(crate) mod progress;
+pub(crate) mod shard;
+
+#[cfg(not(any(debug_assertions, all(test, tollgate_model))))]
+pub(crate) use std::sync::atomic::AtomicU64;
+#[cfg(not(all(test, tollgate_model)))]
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering, fence};
+
+#[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
+pub(crate) use counted::AtomicU64;
+#[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
+pub use counted::failed_exchanges;
+
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+pub(crate) use loom::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+#[cfg(all(test, tollgate_shuttle))]
+pub(crate) use shuttle::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+/// A number that no decision rests on, so that no checker needs to see it.
+pub(crate) use std::sync::atomic::AtomicU64 as Statistic;
+
+/// Counts exchanges that failed, so that a test can show that its threads have met. As a debug
+/// assertion does, it comes with every build that is tested and with none that is released.
+#[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
+mod counted {
+    use super::{Ordering, Ordering::Relaxed, Statistic};
+
+    static FAILED: Statistic = Statistic::new(0);
+
+    /// How many exchanges of this process have failed, each because another thread's succeeded.
+    pub fn failed_exchanges() -> u64 {
+        FAILED.load(Relaxed)
+    }
+
+    /// The standard atomic; only its exchange tells when it fails.
+    #[derive(Debug)]
+    #[repr(transparent)]
+    pub(crate) struct AtomicU64(std::sync::atomic::AtomicU64);
+
+    impl AtomicU64 {
+        pub(crate) const fn new(value: u64) -> Self {
+            AtomicU64(std::sync::atomic::AtomicU64::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn compare_exchange(
+            &self,
+            current: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            let exchanged = self.0.compare_exchange(current, new, success, failure);
+            if exchanged.is_err() {
+                // Relaxed: a count that orders nothing.
+                FAILED.fetch_add(1, Relaxed);
+            }
+            exchanged
+        }
+    }
+
+    impl std::ops::Deref for AtomicU64 {
+        type Target = std::sync::atomic::AtomicU64;
+
+        #[inline(always)]
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+}

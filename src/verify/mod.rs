@@ -1,0 +1,9 @@
+//! What checks the concurrent code: loom's models, random schedules, and the mutants that they must
+//! catch.
+
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+mod models;
+pub(crate) mod mutants;
+pub(crate) mod path;
+#[cfg(all(test, tollgate_shuttle))]
+mod schedules;

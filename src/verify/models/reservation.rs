@@ -1,0 +1,194 @@
+//! Reservations: settled while others charge, while the key moves, while the limit changes.
+
+use super::{caught_in_one, holds};
+use crate::verify::mutants::Breakage;
+use crate::{Limiter, ManualClock, Now, Policy, PolicyId, Reservation};
+use loom::thread;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const WINDOW: u64 = 1_000_000;
+const START: u64 = 10 * WINDOW;
+
+fn prepared(limit: u64) -> (Arc<Limiter>, PolicyId) {
+    let limiter = Limiter::builder()
+        .policy(Policy::sliding("p", limit, Duration::from_nanos(WINDOW)))
+        .max_keys(1)
+        .seed([1, 2, 3, 4])
+        .clock(ManualClock::new())
+        .build()
+        .unwrap();
+    let policy = limiter.policy("p").unwrap();
+    (Arc::new(limiter), policy)
+}
+
+fn used(limiter: &Limiter, policy: PolicyId, now: u64) -> u64 {
+    let decision = limiter.session_at(Now::from_unix_nanos(now)).peek(&[policy.charge("k", 0)]);
+    decision.limit - decision.remaining
+}
+
+fn reserve(limiter: &Limiter, policy: PolicyId, now: u64, cost: u64) -> Option<Reservation> {
+    limiter.session_at(Now::from_unix_nanos(now)).reserve(&[policy.charge("k", cost)]).ok()
+}
+
+fn settle(limiter: &Limiter, mut reservation: Reservation, now: u64, actual: u64) {
+    let session = limiter.session_at(Now::from_unix_nanos(now));
+    session.settle(&mut reservation, &[actual]).expect("open, and of this limiter");
+}
+
+/// Runs both, one of them in a thread of its own.
+fn together(
+    swap: bool,
+    one: impl FnOnce() + Send + 'static,
+    other: impl FnOnce() + Send + 'static,
+) {
+    let there = if swap {
+        let there = thread::spawn(one);
+        other();
+        there
+    } else {
+        let there = thread::spawn(other);
+        one();
+        there
+    };
+    there.join().unwrap();
+}
+
+/// One is settled while another is reserved: later, so that the bucket is sealed meanwhile, or at
+/// the same instant.
+fn settle_against_reserve(later: u64, swap: bool) -> impl Fn() + Send + Sync {
+    move || {
+        let (limiter, policy) = prepared(4);
+        let first = reserve(&limiter, policy, START, 3).expect("room");
+        let admitted = Arc::new(Mutex::new(0));
+        let settling = {
+            let limiter = limiter.clone();
+            move || settle(&limiter, first, START, 1)
+        };
+        let reserving = {
+            let (limiter, admitted) = (limiter.clone(), admitted.clone());
+            move || {
+                if reserve(&limiter, policy, START + later, 1).is_some() {
+                    *admitted.lock().unwrap() += 1;
+                }
+            }
+        };
+        together(swap, settling, reserving);
+        let admitted = *admitted.lock().unwrap();
+        assert_eq!(admitted, 1, "there was room before and after");
+        assert_eq!(used(&limiter, policy, START + later), 2, "charged is what was used");
+    }
+}
+
+/// Two threads reserve what is left of a known key: one of them gets it.
+fn reserve_against_reserve(swap: bool) -> impl Fn() + Send + Sync {
+    move || {
+        let (limiter, policy) = prepared(3);
+        let held = reserve(&limiter, policy, START, 1);
+        assert!(held.is_some());
+        let admitted = Arc::new(Mutex::new(0));
+        let reserving = |cost: u64| {
+            let (limiter, admitted) = (limiter.clone(), admitted.clone());
+            move || {
+                if reserve(&limiter, policy, START, cost).is_some() {
+                    *admitted.lock().unwrap() += cost;
+                }
+            }
+        };
+        together(swap, reserving(2), reserving(1));
+        let admitted = *admitted.lock().unwrap();
+        assert!(admitted == 1 || admitted == 2, "both have room");
+        assert_eq!(used(&limiter, policy, START), 1 + admitted);
+    }
+}
+
+#[test]
+fn reserved_against_reserve() {
+    for swap in [false, true] {
+        holds("reserved_against_reserve", Some(2), 10, reserve_against_reserve(swap));
+    }
+    let what = Breakage::LostLineAdmitted;
+    caught_in_one("reserved_against_reserve", Some(2), what, reserve_against_reserve);
+}
+
+#[test]
+fn settled_against_reserve() {
+    let body = |swap| settle_against_reserve(0, swap);
+    for swap in [false, true] {
+        holds("settled_against_reserve", Some(3), 10, body(swap));
+    }
+    caught_in_one("settled_against_reserve", Some(3), Breakage::RefundStores, body);
+}
+
+#[test]
+fn settled_against_seal() {
+    let body = |swap| settle_against_reserve(1, swap);
+    for swap in [false, true] {
+        holds("settled_against_seal", Some(3), 10, body(swap));
+    }
+    caught_in_one("settled_against_seal", Some(3), Breakage::RefundStores, body);
+}
+
+/// The key moves to another array while its reservation is settled.
+#[test]
+fn settled_against_move() {
+    let body = |swap: bool| {
+        move || {
+            let (limiter, policy) = prepared(4);
+            let first = reserve(&limiter, policy, START, 3).expect("room");
+            let settling = {
+                let limiter = limiter.clone();
+                move || settle(&limiter, first, START, 1)
+            };
+            let moving = {
+                let limiter = limiter.clone();
+                move || {
+                    let now = Now::from_unix_nanos(START);
+                    limiter.start_renewal(policy, now);
+                    while !limiter.help_once(policy, now) {}
+                }
+            };
+            together(swap, settling, moving);
+            assert_eq!(used(&limiter, policy, START), 1, "charged is what was used");
+        }
+    };
+    for swap in [false, true] {
+        holds("settled_against_move", Some(1), 10, body(swap));
+    }
+    caught_in_one("settled_against_move", Some(2), Breakage::RefundMoved, body);
+}
+
+/// The limit is lowered while a reservation is extended: from then on the lower one holds.
+#[test]
+fn extended_against_set_limit() {
+    let body = |swap: bool| {
+        move || {
+            let (limiter, policy) = prepared(4);
+            let reservation = reserve(&limiter, policy, START, 1).expect("room");
+            let reservation = Arc::new(Mutex::new(reservation));
+            let extend = {
+                let limiter = limiter.clone();
+                move |reservation: &mut Reservation| {
+                    let session = limiter.session_at(Now::from_unix_nanos(START));
+                    session.extend(reservation, &[1]).expect("open").is_allowed()
+                }
+            };
+            let extending = {
+                let (reservation, extend) = (reservation.clone(), extend.clone());
+                move || assert!(extend(&mut reservation.lock().unwrap()), "room under both")
+            };
+            let lowering = {
+                let limiter = limiter.clone();
+                move || limiter.set_limit(policy, 2).expect("a lower limit")
+            };
+            together(swap, extending, lowering);
+            let mut reservation = reservation.lock().unwrap();
+            assert!(!extend(&mut reservation), "extended beyond the limit");
+            assert_eq!(used(&limiter, policy, START), 2);
+        }
+    };
+    for swap in [false, true] {
+        holds("extended_against_set_limit", Some(3), 5, body(swap));
+    }
+    caught_in_one("extended_against_set_limit", Some(3), Breakage::OldLimit, body);
+}

@@ -1,0 +1,35 @@
+//! Numbers of threads: what the one before has counted is not lost.
+
+use super::{catches, holds};
+use crate::sync::shard::Numbers;
+use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::verify::mutants::Breakage;
+use loom::thread;
+use std::sync::Arc;
+
+/// Two threads that each count once, one after the other or at the same time.
+fn race() {
+    let shared = Arc::new((Numbers::new(), [AtomicU64::new(0), AtomicU64::new(0)]));
+    let count = |shared: &(Numbers, [AtomicU64; 2])| {
+        let (numbers, counts) = shared;
+        let number = numbers.take().expect("there are more");
+        let count = &counts[usize::from(number)];
+        count.store(count.load(Relaxed) + 1, Relaxed);
+        numbers.give_back(number);
+    };
+    let other = {
+        let shared = shared.clone();
+        thread::spawn(move || count(&shared))
+    };
+    count(&shared);
+    other.join().unwrap();
+    let sum: u64 = shared.1.iter().map(|count| count.load(Relaxed)).sum();
+    assert_eq!(sum, 2, "a count was lost");
+}
+
+#[test]
+fn handed_on() {
+    holds("handed_on", None, 5, race);
+    catches("handed_on", None, Breakage::TakeRelaxed, race);
+    catches("handed_on", None, Breakage::HandOnRelaxed, race);
+}

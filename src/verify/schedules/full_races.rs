@@ -1,0 +1,162 @@
+//! Races at a full table by themselves, where each needs a state that random calls seldom bring
+//! about.
+
+use super::Scheduler::{Priorities, Random};
+use super::layout::WINDOW;
+use super::scene::fault;
+use super::{scene_catches, scene_holds};
+use crate::verify::mutants::Breakage;
+use crate::{Layer, Limiter, ManualClock, Now, Overflow, Policy, Session, Verdict};
+use shuttle::thread;
+use std::sync::Arc;
+use std::time::Duration;
+
+const START: u64 = 10 * WINDOW;
+const LIMIT: u64 = 4;
+
+fn limiter<const N: usize>(policies: [Policy; N]) -> Arc<Limiter> {
+    let builder = Limiter::builder().clock(ManualClock::new()).seed([1, 2, 3, 4]);
+    let builder = policies.into_iter().fold(builder, |builder, policy| builder.policy(policy));
+    Arc::new(builder.build().expect("a small limiter"))
+}
+
+/// A policy with a place for one key.
+fn policy(name: &str, limit: u64, overflow: Overflow) -> Policy {
+    let policy = Policy::sliding(name, limit, Duration::from_nanos(WINDOW));
+    policy.max_keys(1).overflow(overflow)
+}
+
+fn at(limiter: &Limiter, after: u64) -> Session<'_> {
+    limiter.session_at(Now::from_unix_nanos(START + after))
+}
+
+/// A charge that passed uncounted is undone after its key has found a place and was charged by
+/// another thread.
+fn undone_uncounted() {
+    let wide = policy("wide", LIMIT, Overflow::Allow);
+    let limiter = limiter([wide, policy("narrow", 1, Overflow::Deny)]);
+    let [wide, narrow] = ["wide", "narrow"].map(|name| limiter.policy(name).expect("just added"));
+    assert!(at(&limiter, 0).check(&[wide.charge("other", 1)]).is_allowed(), "the only place");
+    let later = 4 * WINDOW;
+    let faster = thread::spawn({
+        let limiter = limiter.clone();
+        move || {
+            // By then the other key has expired, and makes room.
+            let counted = at(&limiter, later).check(&[wide.charge("k", 2)]);
+            let last = at(&limiter, later).check(&[narrow.charge("k", 1)]);
+            (counted, last)
+        }
+    });
+    let mut layers = [Layer::default(); 2];
+    let charges = [wide.charge("k", 1), narrow.charge("k", 1)];
+    let decision = at(&limiter, 0).check_layers(&charges, &mut layers);
+    let (counted, _) = faster.join().expect("a thread has failed");
+    let used = LIMIT - at(&limiter, later).peek(&[wide.charge("k", 0)]).remaining;
+    let least = if counted.table_full { 0 } else { 2 };
+    // At the earlier time it counts if it came after the later one.
+    let most = least + u64::from(decision.is_allowed() && !layers[0].table_full);
+    if !counted.is_allowed() || !(least..=most).contains(&used) {
+        fault("what was not counted was given back", (used, counted, decision, layers));
+    }
+}
+
+#[test]
+fn uncounted_against_undo() {
+    scene_holds("uncounted against undo", 2_000, undone_uncounted);
+    let what = Breakage::UndoUncounted;
+    scene_catches("uncounted against undo", what, Priorities, 20_000, undone_uncounted);
+}
+
+/// What a reservation held was evicted by a thread whose clock is late, and its key was charged
+/// anew. It is cancelled while the key is charged once more.
+fn cancelled_after_eviction() {
+    let limiter = limiter([policy("p", LIMIT, Overflow::EvictLightest { allowance: 2 })]);
+    let policy = limiter.policy("p").expect("just added");
+    assert!(at(&limiter, 0).check(&[policy.charge("first", 1)]).is_allowed(), "the only place");
+    let reserve = |after: u64, key: &str| {
+        let reserved = at(&limiter, after).reserve(&[policy.charge(key, 1)]);
+        reserved.expect("one unit of each key is within the allowance")
+    };
+    // Evicts the first key; from then on no earlier time is used.
+    let mut reservation = reserve(10, "k");
+    // Evicts the second one, and leaves its place to it.
+    let mut late = reserve(5, "late");
+    at(&limiter, 10).cancel(&mut late).expect("it is open");
+    assert!(at(&limiter, 10).check(&[policy.charge("k", 1)]).is_allowed(), "a place again");
+    let charging = thread::spawn({
+        let limiter = limiter.clone();
+        move || at(&limiter, 11).check(&[policy.charge("k", 1)]).is_allowed()
+    });
+    at(&limiter, 11).cancel(&mut reservation).expect("it is open");
+    assert!(charging.join().expect("a thread has failed"), "room for four");
+    let used = LIMIT - at(&limiter, 11).peek(&[policy.charge("k", 0)]).remaining;
+    if used != 2 {
+        fault("what was evicted came back", used);
+    }
+}
+
+#[test]
+fn cancelled_against_charge_after_eviction() {
+    scene_holds("cancelled after eviction", 2_000, cancelled_after_eviction);
+    let what = Breakage::RefundForgiven;
+    scene_catches("cancelled after eviction", what, Random, 5_000, cancelled_after_eviction);
+}
+
+/// A thread whose clock is late has forgiven the rest of the allowance. Two threads with new keys
+/// are refused as long as that counts: from the array's cutoff, not from the late clock.
+fn tried_after_late_eviction() {
+    let limiter = limiter([policy("p", LIMIT, Overflow::EvictLightest { allowance: 2 })]);
+    let policy = limiter.policy("p").expect("just added");
+    let check = move |limiter: &Limiter, after: u64, key: u64| {
+        at(limiter, after).check(&[policy.charge(key, 1)]).verdict
+    };
+    // The second key evicts the first and makes ten the earliest time; the third, late, the second.
+    let charged = [(0, 1), (10, 2), (5, 3)].map(|(after, key)| check(&limiter, after, key));
+    assert_eq!(charged, [Verdict::Allowed; 3], "within the allowance");
+    let within = WINDOW + 7;
+    let trying = thread::spawn({
+        let limiter = limiter.clone();
+        move || check(&limiter, within, 4)
+    });
+    let tried = [check(&limiter, within, 5), trying.join().expect("a thread has failed")];
+    if tried != [Verdict::TableFull; 2] {
+        fault("more than the allowance was forgiven", tried);
+    }
+}
+
+#[test]
+fn tries_after_late_eviction() {
+    scene_holds("tried after late eviction", 2_000, tried_after_late_eviction);
+    let what = Breakage::EvictionAtOwnNow;
+    scene_catches("tried after late eviction", what, Random, 5_000, tried_after_late_eviction);
+}
+
+/// A full table moves again and again while one thread tries new keys: at most one is let in beyond
+/// the bound.
+fn tried_while_moved() {
+    let window = Duration::from_nanos(WINDOW);
+    let limiter = limiter([Policy::sliding("p", LIMIT, window).max_keys(2)]);
+    let policy = limiter.policy("p").expect("just added");
+    let check = |key: u64| at(&limiter, 0).check(&[policy.charge(key, 1)]).is_allowed();
+    assert!(check(0) && check(1), "two places");
+    let now = Now::from_unix_nanos(START);
+    let moving = thread::spawn({
+        let limiter = limiter.clone();
+        move || {
+            for _ in 0..3 {
+                limiter.start_renewal(policy, now);
+                while !limiter.help_once(policy, now) {}
+            }
+        }
+    });
+    let admitted = (2..6).filter(|key| check(*key)).count();
+    moving.join().expect("a thread has failed");
+    if admitted > 1 {
+        fault("too many keys", admitted);
+    }
+}
+
+#[test]
+fn tries_against_moves() {
+    scene_holds("tried while moved", 2_000, tried_while_moved);
+}
