@@ -54,9 +54,9 @@ impl Gate {
             Some(charges) => charges,
             None => &everyone,
         };
-        let mut layers = [tollgate::Layer::default(); 3];
+        let mut layers = [tollgate::PolicyStatus::default(); 3];
         let layers = &mut layers[..charges.len()];
-        let decision = self.limiter.check_layers(charges, layers);
+        let decision = self.limiter.check_with_status(charges, layers);
 
         let items = self.limiter.http_items(layers);
         let mut headers = vec![

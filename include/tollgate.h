@@ -80,11 +80,11 @@
 // A wait that never ends: no wait will help.
 #define TOLLGATE_NEVER UINT64_MAX
 
-// `tollgate_decision` and `tollgate_layer`: a table had no place for a new key. It was refused or,
+// `tollgate_decision` and `tollgate_policy_status`: a table had no place for a new key. It was refused or,
 // under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
 #define TOLLGATE_TABLE_WAS_FULL 1
 
-// `tollgate_layer`: this policy had no room for its charge.
+// `tollgate_policy_status`: this policy had no room for its charge.
 #define TOLLGATE_VIOLATED 2
 
 // Bytes of an error's text, the NUL at its end included.
@@ -276,7 +276,7 @@ typedef struct {
     uint32_t flags;
     // 0.
     uint32_t reserved;
-} tollgate_layer;
+} tollgate_policy_status;
 
 // One line of a request: who pays how much under which policy. Keys of different kinds never
 // compare equal. `tollgate_charge_bytes` and the like in this header fill one in.
@@ -457,7 +457,7 @@ uint64_t tollgate_reset_seconds(uint64_t reset_after_ns);
 // Allocates nothing. Any thread. Other errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
 // `TOLLGATE_E_POLICY`, `TOLLGATE_E_TOO_MANY`.
 tollgate_status tollgate_http_policy(const tollgate_limiter *limiter,
-                                     const tollgate_layer *layers,
+                                     const tollgate_policy_status *layers,
                                      size_t count,
                                      char *buffer,
                                      size_t size,
@@ -466,7 +466,7 @@ tollgate_status tollgate_http_policy(const tollgate_limiter *limiter,
 // The value of `RateLimit` (the same draft, section 4): how the policies stand now. As
 // `tollgate_http_policy`.
 tollgate_status tollgate_http_limit(const tollgate_limiter *limiter,
-                                    const tollgate_layer *layers,
+                                    const tollgate_policy_status *layers,
                                     size_t count,
                                     char *buffer,
                                     size_t size,
@@ -476,7 +476,7 @@ tollgate_status tollgate_http_limit(const tollgate_limiter *limiter,
 // without room. `detail`, for people to read, is UTF-8 ended by a NUL, or NULL; what is not UTF-8 in
 // it is replaced. As `tollgate_http_policy`.
 tollgate_status tollgate_http_problem(const tollgate_limiter *limiter,
-                                      const tollgate_layer *layers,
+                                      const tollgate_policy_status *layers,
                                       size_t count,
                                       const char *detail,
                                       char *buffer,
@@ -546,12 +546,12 @@ tollgate_status tollgate_check(const tollgate_limiter *limiter,
 
 // As `tollgate_check`, and tells how each policy stands after it: `layers[i]` is that of
 // `charges[i]`. There must be room for `count` of them. After an error they are untouched.
-tollgate_status tollgate_check_layers(const tollgate_limiter *limiter,
+tollgate_status tollgate_check_with_status(const tollgate_limiter *limiter,
                                       const tollgate_now *now,
                                       const tollgate_charge *charges,
                                       size_t count,
                                       tollgate_decision *decision,
-                                      tollgate_layer *layers);
+                                      tollgate_policy_status *layers);
 
 // One charge to one key of bytes: `tollgate_check` without a struct to fill in.
 tollgate_status tollgate_check_key(const tollgate_limiter *limiter,
@@ -586,19 +586,19 @@ tollgate_status tollgate_peek(const tollgate_limiter *limiter,
                               size_t count,
                               tollgate_decision *decision);
 
-// As `tollgate_peek`, and tells how each policy stands, as `tollgate_check_layers` does.
-tollgate_status tollgate_peek_layers(const tollgate_limiter *limiter,
+// As `tollgate_peek`, and tells how each policy stands, as `tollgate_check_with_status` does.
+tollgate_status tollgate_peek_with_status(const tollgate_limiter *limiter,
                                      const tollgate_now *now,
                                      const tollgate_charge *charges,
                                      size_t count,
                                      tollgate_decision *decision,
-                                     tollgate_layer *layers);
+                                     tollgate_policy_status *layers);
 
 // Charges whatever the usage is, for costs that are known only afterwards. Usage may then exceed
 // the limit, and later requests are denied until it has passed.
 //
 // Answers `TOLLGATE_OK`, or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
-tollgate_status tollgate_charge_always(const tollgate_limiter *limiter,
+tollgate_status tollgate_force_charge(const tollgate_limiter *limiter,
                                        const tollgate_now *now,
                                        const tollgate_charge *charges,
                                        size_t count,
@@ -636,7 +636,7 @@ tollgate_status tollgate_reserve(const tollgate_limiter *limiter,
                                  size_t count,
                                  tollgate_reservation *reservation,
                                  tollgate_decision *decision,
-                                 tollgate_layer *layers);
+                                 tollgate_policy_status *layers);
 
 // Charges `more[i]` units more to layer i of a reservation, or nothing to any: then the answer is
 // 'stop now', with the layer and the wait. One amount for each charge that was reserved.

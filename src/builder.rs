@@ -13,9 +13,11 @@ use std::hash::{BuildHasher, RandomState};
 
 const DEFAULT_MAX_KEYS: usize = 1 << 20;
 
-/// Collects what a [`Limiter`] is made of.
-#[derive(Clone, Debug)]
+/// The configuration of a [`Limiter`] before it is built.
+#[derive(Debug)]
 pub struct Builder {
+    /// Marks the ids of the limiter's policies.
+    owner: u32,
     policies: Vec<Policy>,
     max_keys: usize,
     overflow: Overflow,
@@ -27,6 +29,7 @@ impl Limiter {
     /// Starts a limiter.
     pub fn builder() -> Builder {
         Builder {
+            owner: new_owner(),
             policies: Vec::new(),
             max_keys: DEFAULT_MAX_KEYS,
             overflow: Overflow::Deny,
@@ -36,11 +39,40 @@ impl Limiter {
     }
 }
 
+/// A copy builds a limiter of its own: ids from [`Builder::add`] are not its ids.
+impl Clone for Builder {
+    fn clone(&self) -> Self {
+        Builder {
+            owner: new_owner(),
+            policies: self.policies.clone(),
+            clock: self.clock.clone(),
+            ..*self
+        }
+    }
+}
+
 impl Builder {
     /// Adds a policy. Their order is the order of reports.
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policies.push(policy);
+        self.add(policy);
         self
+    }
+
+    /// Adds a policy and returns its id, for charges of the limiter that is built of this.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, Policy};
+    ///
+    /// let mut builder = Limiter::builder();
+    /// let user = builder.add(Policy::sliding("user", 20, Duration::from_secs(60)));
+    /// let limiter = builder.build()?;
+    /// assert!(limiter.check(&[user.charge("alice", 1)]).is_allowed());
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
+    pub fn add(&mut self, policy: Policy) -> PolicyId {
+        self.policies.push(policy);
+        PolicyId::new(self.policies.len() - 1, self.owner)
     }
 
     /// How many live keys each policy counts at the most; 1,048,576 by default. What happens to
@@ -104,8 +136,7 @@ impl Builder {
         let Ok(mut states) = vector(policies.len()) else {
             return Err(ConfigError::OutOfMemory { policy: policies.swap_remove(0).into_name() });
         };
-        // Random, so that ids of another limiter are evaluation apart whatever their seeds.
-        let owner = (random_seed()[0] as u32).max(1);
+        let owner = self.owner;
         for (place, policy) in policies.into_iter().enumerate() {
             states.push(PolicyState::new(PolicyId::new(place, owner), policy, now)?);
         }
@@ -113,6 +144,11 @@ impl Builder {
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
         Ok(Limiter::new(Policies::new(states.into_boxed_slice(), hasher, owner), clock))
     }
+}
+
+/// A random mark, so that no limiter takes the ids of another for its own, whatever their seeds.
+fn new_owner() -> u32 {
+    (random_seed()[0] as u32).max(1)
 }
 
 /// Four numbers from the standard library's source of hash seeds.

@@ -6,6 +6,7 @@ use crate::charge::PolicyId;
 
 /// The answer to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// Every policy had room; all of them have been charged.
     Allowed,
@@ -26,6 +27,7 @@ pub enum Verdict {
 ///
 /// Times are waits counted from the request's own `now`, never points on a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a request that is not allowed must not go on"]
 #[non_exhaustive]
 pub struct Decision {
     /// Whether the request may go on.
@@ -92,11 +94,11 @@ impl Decision {
 
 /// How one policy of a request stands after the decision, for reports and headers.
 ///
-/// [`Limiter::check_layers`](crate::Limiter::check_layers) gives one for each charge, in their
+/// [`Limiter::check_with_status`](crate::Limiter::check_with_status) gives one for each charge, in their
 /// order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Layer {
+pub struct PolicyStatus {
     /// The policy that was charged.
     pub policy: PolicyId,
     /// The limit that was applied, in units of cost.
@@ -114,7 +116,7 @@ pub struct Layer {
     pub table_full: bool,
 }
 
-impl Layer {
+impl PolicyStatus {
     /// [`retry_after_ns`](Self::retry_after_ns) as a [`Duration`].
     #[inline]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -126,7 +126,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "policy {policy:?}: offset {value} s must be within 18 hours of UTC")
             }
             MaxKeys { value } => write!(f, "max_keys {value} must be at least 1"),
-            UnknownPolicy { value } => write!(f, "policy {value} is not one of this limiter"),
+            UnknownPolicy { value } => crate::UnknownPolicy { value: *value }.fmt(f),
             Allowance { policy, value, limit } => {
                 write!(f, "policy {policy:?}: allowance {value} must be from 1 to {limit}")
             }
@@ -136,3 +136,25 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// A [`PolicyId`](crate::PolicyId) of another limiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownPolicy {
+    /// The index of the id.
+    pub value: usize,
+}
+
+impl fmt::Display for UnknownPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "policy {} is not one of this limiter", self.value)
+    }
+}
+
+impl std::error::Error for UnknownPolicy {}
+
+impl From<UnknownPolicy> for ConfigError {
+    fn from(UnknownPolicy { value }: UnknownPolicy) -> Self {
+        ConfigError::UnknownPolicy { value }
+    }
+}

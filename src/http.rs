@@ -7,7 +7,7 @@
 //! | [`RATE_LIMIT_POLICY`]: [`RateLimitPolicyDraft11`] | [`Item`]s | draft-ietf-httpapi-ratelimit-headers-11, section 3 |
 //! | [`RATE_LIMIT`]: [`RateLimitDraft11`] | [`Item`]s | the same, section 4 |
 //! | a body of [`PROBLEM_JSON`]: [`QuotaExceeded`] | [`Item`]s | the same, section 5.1; RFC 9457 |
-//! | `x-ratelimit-*`: [`XRateLimitDelta`] | a [`Decision`] or [`Layer`] | none: a custom |
+//! | `x-ratelimit-*`: [`XRateLimitDelta`] | a [`Decision`] or [`PolicyStatus`] | none: a custom |
 //!
 //! The draft is an Internet-Draft, work in progress and not an RFC: earlier ones had other fields
 //! under the same names, and a later one may again. So its number is in the names here, and a new
@@ -55,7 +55,7 @@ use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter, Write};
 use std::time::Duration;
 
-use crate::decision::{Decision, Layer};
+use crate::decision::{Decision, PolicyStatus};
 
 /// Status 429, "Too Many Requests" (RFC 6585, section 4).
 pub const STATUS_TOO_MANY_REQUESTS: u16 = 429;
@@ -108,12 +108,12 @@ pub struct Item<'a> {
     /// What the limit counts, such as `"tokens"`; `None` says requests.
     pub unit: Option<&'a str>,
     /// How the policy stands after the decision.
-    pub layer: Layer,
+    pub layer: PolicyStatus,
 }
 
 impl<'a> Item<'a> {
     /// An item that counts requests.
-    pub fn new(name: &'a str, window: Duration, layer: Layer) -> Self {
+    pub fn new(name: &'a str, window: Duration, layer: PolicyStatus) -> Self {
         Self { name, window, unit: None, layer }
     }
 
@@ -137,9 +137,9 @@ impl<'a> Item<'a> {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tollgate::{Layer, http::{Item, RateLimitPolicyDraft11}};
+/// use tollgate::{PolicyStatus, http::{Item, RateLimitPolicyDraft11}};
 ///
-/// let (mut user, mut tokens) = (Layer::default(), Layer::default());
+/// let (mut user, mut tokens) = (PolicyStatus::default(), PolicyStatus::default());
 /// (user.limit, tokens.limit) = (20, 10_000);
 /// let items = [
 ///     Item::new("user", Duration::from_secs(60), user),
@@ -183,16 +183,16 @@ where
 /// section 4). Send no field when there are no items: its value would be empty.
 ///
 /// `r` is what is left, in units, and `t` the seconds within which the client can use no more than
-/// that, rounded up: [`Layer::retry_after`] where the policy had no room, else
-/// [`Layer::reset_after`]. Who keeps to `r` for the time `t` is not refused by that policy; as a
+/// that, rounded up: [`PolicyStatus::retry_after`] where the policy had no room, else
+/// [`PolicyStatus::reset_after`]. Who keeps to `r` for the time `t` is not refused by that policy; as a
 /// sliding window frees its units one by one, more may be free before. Strings and integers are as
 /// in [`RateLimitPolicyDraft11`].
 ///
 /// ```
 /// use std::time::Duration;
-/// use tollgate::{Layer, http::{Item, RateLimitDraft11}};
+/// use tollgate::{PolicyStatus, http::{Item, RateLimitDraft11}};
 ///
-/// let mut user = Layer::default();
+/// let mut user = PolicyStatus::default();
 /// (user.limit, user.remaining, user.violated) = (20, 0, true);
 /// user.retry_after_ns = Some(36_200_000_000);
 /// let items = [Item::new("user", Duration::from_secs(60), user)];
@@ -227,9 +227,9 @@ where
 ///
 /// ```
 /// use std::time::Duration;
-/// use tollgate::{Layer, http::{Item, QuotaExceeded}};
+/// use tollgate::{PolicyStatus, http::{Item, QuotaExceeded}};
 ///
-/// let (mut user, ip) = (Layer::default(), Layer::default());
+/// let (mut user, ip) = (PolicyStatus::default(), PolicyStatus::default());
 /// user.violated = true;
 /// let minute = Duration::from_secs(60);
 /// let items = [Item::new("ip", minute, ip), Item::new("user", minute, user)];
@@ -295,9 +295,9 @@ where
 ///
 /// ```
 /// use std::time::Duration;
-/// use tollgate::{Layer, http::XRateLimitDelta};
+/// use tollgate::{PolicyStatus, http::XRateLimitDelta};
 ///
-/// let mut user = Layer::default();
+/// let mut user = PolicyStatus::default();
 /// (user.limit, user.remaining) = (20, 12);
 /// user.reset_after_ns = 36_200_000_000;
 /// assert_eq!(
@@ -337,8 +337,8 @@ impl From<&Decision> for XRateLimitDelta {
     }
 }
 
-impl From<&Layer> for XRateLimitDelta {
-    fn from(layer: &Layer) -> Self {
+impl From<&PolicyStatus> for XRateLimitDelta {
+    fn from(layer: &PolicyStatus) -> Self {
         Self {
             limit: layer.limit,
             remaining: layer.remaining,

@@ -39,7 +39,7 @@
 //!   admitted charges would, with the same `retry_after`. A policy with a greater limit counts in
 //!   [`buckets`](Policy::buckets): it may deny early, never late, and a bucket's charges expire
 //!   together, less than one bucket's span after the first of them would. After a
-//!   [`refund`](Session::refund), a forced [`charge`](Session::charge) or a layered request that
+//!   [`refund`](Session::refund), a [`force_charge`](Session::force_charge) or a layered request that
 //!   lost a race an exact policy may hold a charge longer than the log would, never shorter.
 //! - **C. All or nothing.** A request is charged under all its policies or under none. A denial
 //!   names the first policy without room and the longest wait over all of them. A
@@ -117,8 +117,8 @@ mod verify;
 pub use builder::Builder;
 pub use charge::{Charge, MAX_CHARGES, PolicyId};
 pub use clock::{Clock, CoarseClock, ManualClock, Now};
-pub use decision::{Decision, Layer, Verdict};
-pub use error::{ConfigError, MAX_LIMIT};
+pub use decision::{Decision, PolicyStatus, Verdict};
+pub use error::{ConfigError, MAX_LIMIT, UnknownPolicy};
 pub use key::Key;
 pub use limiter::Limiter;
 pub use policy::calendar::Period;

@@ -3,9 +3,9 @@
 
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};
-use crate::decision::{Decision, Layer};
+use crate::decision::{Decision, PolicyStatus};
 use crate::engine::Policies;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, UnknownPolicy};
 use crate::http;
 use crate::key::Key;
 use crate::policy::Policy;
@@ -63,12 +63,16 @@ impl Limiter {
     /// See [`Session::check`].
     #[inline]
     pub fn check(&self, charges: &[Charge<'_>]) -> Decision {
-        self.check_layers(charges, &mut [])
+        self.check_with_status(charges, &mut [])
     }
 
-    /// As [`check`](Self::check), and tells how each policy stands. See [`Session::check_layers`].
+    /// As [`check`](Self::check), and tells how each policy stands. See [`Session::check_with_status`].
     #[inline]
-    pub fn check_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
+    pub fn check_with_status(
+        &self,
+        charges: &[Charge<'_>],
+        layers: &mut [PolicyStatus],
+    ) -> Decision {
         self.decide(charges, layers, || self.now())
     }
 
@@ -92,16 +96,16 @@ impl Limiter {
     /// ```
     #[inline]
     pub fn check_at(&self, now: Now, charges: &[Charge<'_>]) -> Decision {
-        self.check_layers_at(now, charges, &mut [])
+        self.check_at_with_status(now, charges, &mut [])
     }
 
     /// As [`check_at`](Self::check_at), and tells how each policy stands.
     #[inline]
-    pub fn check_layers_at(
+    pub fn check_at_with_status(
         &self,
         now: Now,
         charges: &[Charge<'_>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         self.decide(charges, layers, || now)
     }
@@ -112,7 +116,7 @@ impl Limiter {
     fn decide(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
         now: impl FnOnce() -> Now,
     ) -> Decision {
         let (policies, context) = (&self.policies, || Context::new(&self.policies, now()));
@@ -136,18 +140,25 @@ impl Limiter {
         self.session().peek(charges)
     }
 
-    /// As [`peek`](Self::peek), and tells how each policy stands. See [`Session::peek_layers`].
-    pub fn peek_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
-        self.session().peek_layers(charges, layers)
+    /// As [`peek`](Self::peek), and tells how each policy stands. See [`Session::peek_with_status`].
+    pub fn peek_with_status(
+        &self,
+        charges: &[Charge<'_>],
+        layers: &mut [PolicyStatus],
+    ) -> Decision {
+        self.session().peek_with_status(charges, layers)
     }
 
-    /// Charges whatever the usage is. See [`Session::charge`].
-    pub fn charge(&self, charges: &[Charge<'_>]) -> Decision {
-        self.session().charge(charges)
+    /// Charges whatever the usage is. See [`Session::force_charge`].
+    pub fn force_charge(&self, charges: &[Charge<'_>]) -> Decision {
+        self.session().force_charge(charges)
     }
 
     /// Gives units back. See [`Session::refund`].
-    pub fn refund(&self, charge: &Charge<'_>) -> u64 {
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn refund(&self, charge: &Charge<'_>) -> Result<u64, UnknownPolicy> {
         self.session().refund(charge)
     }
 
@@ -160,16 +171,16 @@ impl Limiter {
     }
 
     /// As [`reserve`](Self::reserve), and tells how each policy stands. See
-    /// [`Session::reserve_layers`].
+    /// [`Session::reserve_with_status`].
     ///
     /// # Errors
     /// As [`reserve`](Self::reserve).
-    pub fn reserve_layers(
+    pub fn reserve_with_status(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Result<Reservation, Decision> {
-        self.session().reserve_layers(charges, layers)
+        self.session().reserve_with_status(charges, layers)
     }
 
     /// Charges so much more to each layer of a reservation, or to none. See [`Reservation`].
@@ -205,8 +216,15 @@ impl Limiter {
     }
 
     /// Forgets what a key has used. See [`Session::reset_key`].
-    pub fn reset_key<'k>(&self, policy: PolicyId, key: impl Into<Key<'k>>) {
-        self.session().reset_key(policy, key);
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn reset_key<'k>(
+        &self,
+        policy: PolicyId,
+        key: impl Into<Key<'k>>,
+    ) -> Result<(), UnknownPolicy> {
+        self.session().reset_key(policy, key)
     }
 
     /// Housekeeping ahead of need, for hosts that have idle moments: moves up to `slots` slots of
@@ -229,8 +247,7 @@ impl Limiter {
         done
     }
 
-    /// How a policy stands; `None` for a policy of another limiter. Takes microseconds: it looks at
-    /// up to 1,024 slots.
+    /// The statistics of a policy. Takes microseconds: up to 1,024 slots are sampled.
     ///
     /// ```
     /// use std::time::Duration;
@@ -247,7 +264,10 @@ impl Limiter {
     /// assert!(stats.bytes < 50_000);
     /// # Ok::<(), tollgate::ConfigError>(())
     /// ```
-    pub fn stats(&self, policy: PolicyId) -> Option<Stats> {
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn stats(&self, policy: PolicyId) -> Result<Stats, UnknownPolicy> {
         self.session().stats(policy)
     }
 
@@ -257,15 +277,15 @@ impl Limiter {
     /// [`ConfigError::Limit`] for 0, [`ConfigError::MaxLimit`] above the policy's greatest limit,
     /// [`ConfigError::UnknownPolicy`] for a policy of another limiter.
     pub fn set_limit(&self, policy: PolicyId, limit: u64) -> Result<(), ConfigError> {
-        match self.policies.get(policy) {
-            Some(policy) => policy.set_limit(limit),
-            None => Err(ConfigError::UnknownPolicy { value: policy.index() }),
-        }
+        self.policies.known(policy)?.set_limit(limit)
     }
 
     /// The limit that applies now to requests without one of their own.
-    pub fn limit(&self, policy: PolicyId) -> Option<u64> {
-        self.policies.get(policy).map(|policy| policy.limit(None))
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn limit(&self, policy: PolicyId) -> Result<u64, UnknownPolicy> {
+        self.policies.known(policy).map(|policy| policy.limit(None))
     }
 
     /// The policy of this name.
@@ -280,14 +300,17 @@ impl Limiter {
 
     /// To what fraction of a second a policy records time: clock readings are cut to it. One
     /// nanosecond for exact policies with windows up to days.
-    pub fn resolution(&self, policy: PolicyId) -> Option<Duration> {
-        self.policies.get(policy).map(|policy| policy.resolution())
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn resolution(&self, policy: PolicyId) -> Result<Duration, UnknownPolicy> {
+        self.policies.known(policy).map(|policy| policy.resolution())
     }
 
     /// What the [`http`] fields need to know of these layers, in their order. Allocates nothing.
     pub fn http_items<'a>(
         &'a self,
-        layers: &'a [Layer],
+        layers: &'a [PolicyStatus],
     ) -> impl Iterator<Item = http::Item<'a>> + Clone {
         layers.iter().filter_map(move |layer| {
             let policy = self.policies.get(layer.policy)?.policy();

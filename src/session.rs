@@ -2,9 +2,10 @@
 
 use crate::charge::{Charge, PolicyId};
 use crate::clock::Now;
-use crate::decision::{Decision, Layer};
+use crate::decision::{Decision, PolicyStatus};
 use crate::engine::Policies;
 use crate::engine::policy_state::PolicyState;
+use crate::error::UnknownPolicy;
 use crate::key::Key;
 use crate::request::batch;
 use crate::request::fallback;
@@ -28,7 +29,12 @@ impl<'l> Session<'l> {
     }
 
     #[inline(always)]
-    fn decide(&self, charges: &[Charge<'_>], mode: Mode, evaluations: &mut [Layer]) -> Decision {
+    fn decide(
+        &self,
+        charges: &[Charge<'_>],
+        mode: Mode,
+        evaluations: &mut [PolicyStatus],
+    ) -> Decision {
         fallback::decide(self.context.policies, charges, mode, evaluations, || &self.context)
     }
 
@@ -78,7 +84,11 @@ impl<'l> Session<'l> {
 
     /// As [`check`](Self::check), and tells how each policy stands after it: `layers[i]` is that of
     /// `charges[i]`, as far as both go.
-    pub fn check_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
+    pub fn check_with_status(
+        &self,
+        charges: &[Charge<'_>],
+        layers: &mut [PolicyStatus],
+    ) -> Decision {
         self.decide(charges, Mode::Check, layers)
     }
 
@@ -114,7 +124,11 @@ impl<'l> Session<'l> {
     }
 
     /// As [`peek`](Self::peek), and tells how each policy stands.
-    pub fn peek_layers(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
+    pub fn peek_with_status(
+        &self,
+        charges: &[Charge<'_>],
+        layers: &mut [PolicyStatus],
+    ) -> Decision {
         self.decide(charges, Mode::Peek, layers)
     }
 
@@ -126,7 +140,7 @@ impl<'l> Session<'l> {
     /// ([`Verdict::TableFull`](crate::Verdict::TableFull)) or a charge is
     /// [`Verdict::Invalid`](crate::Verdict::Invalid); then nothing was charged, but
     /// for a debt beyond what its bucket remembers, which cannot be evaluations from more and stays.
-    pub fn charge(&self, charges: &[Charge<'_>]) -> Decision {
+    pub fn force_charge(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Force, &mut [])
     }
 
@@ -135,15 +149,14 @@ impl<'l> Session<'l> {
     /// Units are taken from the oldest charges that still count, so that what is left expires no
     /// earlier than if the right one had been taken. So give back only what still counts: units of
     /// a charge that has expired would be taken from others.
-    pub fn refund(&self, charge: &Charge<'_>) -> u64 {
-        match self.context.policies.get(charge.policy) {
-            Some(policy) => {
-                let key = self.context.policies.key_id(charge.key);
-                let Context { now, guard, .. } = &self.context;
-                policy.give_back(key, *now, None, charge.cost, guard).units
-            }
-            None => 0,
-        }
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn refund(&self, charge: &Charge<'_>) -> Result<u64, UnknownPolicy> {
+        let Context { policies, now, guard, .. } = &self.context;
+        let policy = policies.known(charge.policy)?;
+        let key = policies.key_id(charge.key);
+        Ok(policy.give_back(key, *now, None, charge.cost, guard).units)
     }
 
     /// Charges a request whose cost is known only afterwards: see [`Reservation`].
@@ -159,10 +172,10 @@ impl<'l> Session<'l> {
     ///
     /// # Errors
     /// As [`reserve`](Self::reserve).
-    pub fn reserve_layers(
+    pub fn reserve_with_status(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Result<Reservation, Decision> {
         reservation::reserve(&self.context, charges, layers)
     }
@@ -202,14 +215,17 @@ impl<'l> Session<'l> {
     /// Forgets everything that a key has used under a policy. Charges of other threads that are
     /// made meanwhile may be forgotten or kept. Close the key's open reservations first: what they
     /// give back afterwards may be units that were charged since.
-    pub fn reset_key<'k>(&self, policy: PolicyId, key: impl Into<Key<'k>>) {
-        if let Some(policy) = self.context.policies.get(policy) {
-            policy.reset(
-                self.context.policies.key_id(key.into()),
-                self.context.now,
-                &self.context.guard,
-            );
-        }
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn reset_key<'k>(
+        &self,
+        policy: PolicyId,
+        key: impl Into<Key<'k>>,
+    ) -> Result<(), UnknownPolicy> {
+        let Context { policies, now, guard, .. } = &self.context;
+        policies.known(policy)?.reset(policies.key_id(key.into()), *now, guard);
+        Ok(())
     }
 
     /// Housekeeping ahead of need: see [`Limiter::maintain`](crate::Limiter::maintain).
@@ -220,8 +236,11 @@ impl<'l> Session<'l> {
     }
 
     /// How a policy stands: see [`Limiter::stats`](crate::Limiter::stats).
-    pub fn stats(&self, policy: PolicyId) -> Option<Stats> {
-        let policy = self.context.policies.get(policy)?;
-        Some(policy.stats(self.context.now, &self.context.guard))
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn stats(&self, policy: PolicyId) -> Result<Stats, UnknownPolicy> {
+        let policy = self.context.policies.known(policy)?;
+        Ok(policy.stats(self.context.now, &self.context.guard))
     }
 }

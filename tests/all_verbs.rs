@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::time::Duration;
 use stress::mix;
-use tollgate::{Layer, Limiter, MAX_LIMIT, ManualClock, Now, Overflow, Period, Policy, PolicyId};
+use tollgate::{
+    Limiter, MAX_LIMIT, ManualClock, Now, Overflow, Period, Policy, PolicyId, PolicyStatus,
+};
 
 const THREADS: u64 = 4;
 /// What the clock moves on by in each turn: a window has some hundred turns.
@@ -82,14 +84,14 @@ impl Shared {
         ];
         match random >> 32 & 15 {
             0..6 => {
-                let mut layers = [Layer::default(); 4];
-                if session.check_layers(&charges, &mut layers).is_allowed() {
+                let mut layers = [PolicyStatus::default(); 4];
+                if session.check_with_status(&charges, &mut layers).is_allowed() {
                     *spent = spent.map(|sum| sum + 3);
                 }
             }
             6 => drop(session.peek(&charges)),
             7 => {
-                session.charge(&charges[1..]);
+                session.force_charge(&charges[1..]);
                 *spent = spent.map(|sum| sum + 3);
             }
             8 => {

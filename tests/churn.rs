@@ -22,7 +22,7 @@ use std::time::Instant;
 use stress::interrupts::Interrupts;
 use stress::rule::Rule;
 use stress::{StartLine, by_size, mix};
-use tollgate::{Decision, Layer, Limiter, ManualClock, Now, PolicyId, Verdict};
+use tollgate::{Decision, Limiter, ManualClock, Now, PolicyId, PolicyStatus, Verdict};
 
 const THREADS: u64 = 4;
 /// The most requests of one batch: more than are prefetched together.
@@ -126,8 +126,8 @@ impl Run {
         let decision = match entry {
             Entry::CheckAt => self.limiter.check_at(at, &charge),
             Entry::CheckLayers => {
-                let mut layers = [Layer::default()];
-                let decision = self.limiter.check_layers_at(at, &charge, &mut layers);
+                let mut layers = [PolicyStatus::default()];
+                let decision = self.limiter.check_at_with_status(at, &charge, &mut layers);
                 let agrees = layers[0].remaining == decision.remaining;
                 self.law(agrees, || format!("{decision:?}, but {:?}", layers[0]));
                 decision

@@ -3,7 +3,7 @@
 //! window.
 //!
 //! Requests go through each entry point that users call: `check`, `check_at`, `check_many` and
-//! `check_layers` of a limiter or a session. Each must decide its share.
+//! `check_with_status` of a limiter or a session. Each must decide its share.
 //!
 //! The account rests on the caller's own clock readings before and after each call; see
 //! [`account`]. Readings of two cores are compared only up to a stated [skew](account::SKEW).
@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use stress::interrupts::Interrupts;
 use stress::rule::Rule;
 use stress::{MICRO, by_size, mix};
-use tollgate::{Clock, Decision, Layer, Limiter, Now, PolicyId};
+use tollgate::{Clock, Decision, Limiter, Now, PolicyId, PolicyStatus};
 
 const THREADS: u64 = 4;
 const KEYS: u64 = 4;
@@ -217,9 +217,9 @@ impl Run {
                 (session.check(&charge), Some(session.now()))
             }
             _ => {
-                let mut layers = [Layer::default()];
+                let mut layers = [PolicyStatus::default()];
                 let session = self.limiter.session();
-                let decision = session.check_layers(&charge, &mut layers);
+                let decision = session.check_with_status(&charge, &mut layers);
                 if layers[0].reset_after_ns != decision.reset_after_ns
                     || layers[0].retry_after_ns != decision.retry_after_ns
                 {
@@ -258,16 +258,16 @@ impl Run {
     fn call_layers(&self, entry: Entry, key: u64, log: &mut Log) -> u64 {
         let cost = cost(key);
         let charges = [self.ids[0].charge(key, cost), self.ids[1].charge(0, cost)];
-        let mut layers = [Layer::default(); 2];
+        let mut layers = [PolicyStatus::default(); 2];
         let before = self.limiter.now();
         let (decision, now) = match entry {
             Entry::Check => (self.limiter.check(&charges), None),
             Entry::CheckAt => {
-                (self.limiter.check_layers_at(before, &charges, &mut layers), Some(before))
+                (self.limiter.check_at_with_status(before, &charges, &mut layers), Some(before))
             }
             _ => {
                 let session = self.limiter.session();
-                (session.check_layers(&charges, &mut layers), Some(session.now()))
+                (session.check_with_status(&charges, &mut layers), Some(session.now()))
             }
         };
         let call = self.since(before);

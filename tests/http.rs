@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tollgate::Layer;
+use tollgate::PolicyStatus;
 use tollgate::http::{
     Item, QuotaExceeded, RateLimitDraft11, RateLimitPolicyDraft11, XRateLimitDelta,
     retry_after_seconds,
@@ -159,7 +159,7 @@ struct Sample {
     name: String,
     window: Duration,
     unit: Option<String>,
-    layer: Layer,
+    layer: PolicyStatus,
 }
 
 impl Sample {
@@ -205,8 +205,8 @@ prop_compose! {
         retry_after_ns in proptest::option::of(any_quantity()),
         reset_after_ns in any_quantity(),
         violated in any::<bool>(),
-    ) -> Layer {
-        let mut layer = Layer::default();
+    ) -> PolicyStatus {
+        let mut layer = PolicyStatus::default();
         (layer.limit, layer.remaining, layer.violated) = (limit, remaining, violated);
         (layer.retry_after_ns, layer.reset_after_ns) = (retry_after_ns, reset_after_ns);
         layer
@@ -325,7 +325,7 @@ proptest! {
 
 #[test]
 fn registered_units_are_the_drafts_own_parameter() {
-    let item = Item::new("p", Duration::from_secs(1), Layer::default());
+    let item = Item::new("p", Duration::from_secs(1), PolicyStatus::default());
     for unit in ["requests", "content-bytes", "concurrent-requests"] {
         let field = RateLimitPolicyDraft11([item.with_unit(unit)]).to_string();
         assert_eq!(field, format!(r#""p";q=0;w=1;qu="{unit}""#));
@@ -344,7 +344,7 @@ fn no_items_give_empty_lists() {
 #[test]
 fn any_iterable_of_items_will_do() {
     let names = ["a", "b"];
-    let item = |name| Item::new(name, Duration::from_secs(1), Layer::default());
+    let item = |name| Item::new(name, Duration::from_secs(1), PolicyStatus::default());
     let array = names.map(item);
     let expected = r#""a";r=0;t=0, "b";r=0;t=0"#;
     assert_eq!(RateLimitDraft11(&array[..]).to_string(), expected);
@@ -354,7 +354,7 @@ fn any_iterable_of_items_will_do() {
 
 #[test]
 fn the_ends_of_the_numbers() {
-    let mut layer = Layer::default();
+    let mut layer = PolicyStatus::default();
     (layer.limit, layer.remaining) = (u64::MAX, u64::MAX);
     layer.reset_after_ns = u64::MAX;
     let items = [Item::new("p", Duration::MAX, layer)];
@@ -363,6 +363,6 @@ fn the_ends_of_the_numbers() {
     assert_eq!(RateLimitDraft11(&items).to_string(), format!(r#""p";r={most};t={latest}"#));
     assert_eq!(RateLimitPolicyDraft11(&items).to_string(), format!(r#""p";q={most};w={most}"#));
     assert_eq!(retry_after_seconds(Duration::MAX), u64::MAX);
-    let window_0 = [Item::new("p", Duration::ZERO, Layer::default())];
+    let window_0 = [Item::new("p", Duration::ZERO, PolicyStatus::default())];
     assert_eq!(RateLimitPolicyDraft11(&window_0).to_string(), r#""p";q=0;w=1"#);
 }

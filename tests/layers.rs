@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use std::net::IpAddr;
 use std::time::Duration;
 use tollgate::{
-    Charge, Key, Layer, Limiter, MAX_CHARGES, ManualClock, Now, Period, Policy, PolicyId, Verdict,
+    Charge, Key, Limiter, MAX_CHARGES, ManualClock, Now, Period, Policy, PolicyId, PolicyStatus,
+    Verdict,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -47,9 +48,9 @@ fn one_full_layer_charges_none() {
             assert!(session.check(&[ids[full].charge("k", left)]).is_allowed());
 
             let (mut layers, mut seen) =
-                ([Layer::default(); MAX_CHARGES], [Layer::default(); MAX_CHARGES]);
-            let looked = session.peek_layers(&charges(&ids), &mut seen);
-            let decision = session.check_layers(&charges(&ids), &mut layers);
+                ([PolicyStatus::default(); MAX_CHARGES], [PolicyStatus::default(); MAX_CHARGES]);
+            let looked = session.peek_with_status(&charges(&ids), &mut seen);
+            let decision = session.check_with_status(&charges(&ids), &mut layers);
             assert_eq!(decision, looked);
             assert_eq!(layers, seen);
             assert_eq!(decision.verdict, Verdict::Denied);
@@ -110,7 +111,7 @@ fn what_is_not_a_request_of_this_limiter_is_invalid() {
         assert_eq!(session.check(&[id.charge("k", 1)]).verdict, Verdict::Invalid);
         let mixed = [ids[0].charge("k", 1), id.charge("k", 1)];
         assert_eq!(session.check(&mixed).verdict, Verdict::Invalid);
-        assert_eq!(session.charge(&mixed).verdict, Verdict::Invalid);
+        assert_eq!(session.force_charge(&mixed).verdict, Verdict::Invalid);
         assert_eq!(session.refund(&id.charge("k", 1)), 0);
         session.reset_key(id, "k");
         assert!(first.set_limit(id, 5).is_err());
@@ -140,7 +141,7 @@ fn a_full_table_charges_none() {
         let decision = request(key);
         assert_eq!((decision.verdict, decision.policy), (Verdict::TableFull, ids[1]));
         assert_eq!(session.peek(&[ids[0].charge(key, 1)]).remaining, 10);
-        assert_eq!(session.charge(&[ids[1].charge(key, 1)]).verdict, Verdict::TableFull);
+        assert_eq!(session.force_charge(&[ids[1].charge(key, 1)]).verdict, Verdict::TableFull);
     }
     assert!(request(0).is_allowed());
 }
@@ -181,7 +182,7 @@ fn refunds_and_debts_show() {
         assert!(session.check(&[id.charge("k", limit)]).is_allowed());
         assert_eq!(session.refund(&id.charge("k", 4)), 4);
         assert_eq!(session.peek(&[id.charge("k", 1)]).remaining, 4);
-        let debt = session.charge(&[id.charge("k", limit)]);
+        let debt = session.force_charge(&[id.charge("k", limit)]);
         assert_eq!((debt.verdict, debt.remaining), (Verdict::Allowed, 0));
         assert!(!session.check(&[id.charge("k", 1)]).is_allowed());
         assert_eq!(session.refund(&id.charge("k", u64::MAX)), 2 * limit - 4);
@@ -235,14 +236,14 @@ proptest! {
             let charges = |ids: &[PolicyId]| -> Vec<Charge<'static>> {
                 lines.iter().map(|(policy, key, cost)| ids[*policy].charge(*key, *cost)).collect()
             };
-            let [mut asked, mut told] = [[Layer::default(); 6]; 2];
-            let expected = session.session_at(now).check_layers(&charges(in_session), &mut asked);
-            let decision = call.check_layers_at(now, &charges(by_call), &mut told);
+            let [mut asked, mut told] = [[PolicyStatus::default(); 6]; 2];
+            let expected = session.session_at(now).check_with_status(&charges(in_session), &mut asked);
+            let decision = call.check_at_with_status(now, &charges(by_call), &mut told);
             let without = plain.check_at(now, &charges(by_plain));
             prop_assert_eq!(reference::told(&decision), reference::told(&expected));
             prop_assert_eq!(reference::told(&without), reference::told(&expected));
             // As many as were asked for: ids of policies differ from limiter to limiter.
-            let of = |layer: &Layer| (
+            let of = |layer: &PolicyStatus| (
                 [layer.limit, layer.remaining, layer.reset_after_ns],
                 (layer.violated, layer.retry_after_ns, layer.table_full),
             );

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
-use tollgate::{Layer, Limiter, ManualClock, Now, Period, Policy};
+use tollgate::{Limiter, ManualClock, Now, Period, Policy, PolicyStatus};
 
 thread_local!(static COUNT: Cell<u64> = const { Cell::new(0) });
 
@@ -54,19 +54,19 @@ fn decisions_allocate_nothing() {
     // The epoch's own record of a thread is made at its first session.
     drop(limiter.session());
     let (mut allowed, mut denied) = (0, 0);
-    let mut layers = [Layer::default(); 3];
+    let mut layers = [PolicyStatus::default(); 3];
     let mut decide = |turn: u64| {
         let key = turn % 5_000;
         let session = limiter.session_at(Now::from_unix_nanos(1_000_000_000 + turn));
         let charges = ids.map(|id| id.charge(key, 2));
-        match session.check_layers(&charges, &mut layers).is_allowed() {
+        match session.check_with_status(&charges, &mut layers).is_allowed() {
             true => allowed += 1,
             false => denied += 1,
         }
         session.check(&charges[..1]);
         session.peek(&charges);
         session.refund(&ids[1].charge(key, 1));
-        session.charge(&charges[2..]);
+        session.force_charge(&charges[2..]);
     };
     let growing = allocations(|| (0..20_000).for_each(&mut decide));
     // 15,000 new keys in three tables, each of which grows nine times or so.

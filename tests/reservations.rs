@@ -7,7 +7,7 @@ use reference::cases;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tollgate::{
-    Layer, Limiter, MAX_RESERVED, ManualClock, Now, Overflow, Period, Policy, PolicyId,
+    Limiter, MAX_RESERVED, ManualClock, Now, Overflow, Period, Policy, PolicyId, PolicyStatus,
     Reservation, ReservationError, Session, Verdict,
 };
 
@@ -77,8 +77,8 @@ fn four_layers_in_one_call() {
         ids.iter().zip([1, 24_000, 24_000, 1_000]).map(|(id, cost)| id.charge("k", cost)).collect();
     let kept: Vec<Reservation> =
         (0..4).map(|_| at(&limiter, late).reserve(&big).expect("room")).collect();
-    let mut layers = [Layer::default(); 4];
-    let refused = at(&limiter, late).reserve_layers(&big, &mut layers).unwrap_err();
+    let mut layers = [PolicyStatus::default(); 4];
+    let refused = at(&limiter, late).reserve_with_status(&big, &mut layers).unwrap_err();
     assert_eq!(layers.map(|layer| layer.violated), [false, true, false, false]);
     assert_eq!(layers.map(|layer| layer.remaining), [6, 4_000, 882_000, 4_930_000]);
     assert_eq!((refused.verdict, refused.policy), (Verdict::Denied, ids[1]));

@@ -204,7 +204,7 @@ proptest! {
                 }
                 Step::Force(line) => {
                     let lines = bench.lines(&[line]);
-                    prop_assert!(session.charge(&bench.charges(&lines)).is_allowed());
+                    prop_assert!(session.force_charge(&bench.charges(&lines)).is_allowed());
                     bench.textbook.charge(bench.now, &lines[0]);
                 }
                 Step::Reset(rule, key) => {

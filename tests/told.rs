@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use reference::cases;
 use std::time::Duration;
 use tollgate::{
-    Charge, Decision, Layer, Limiter, ManualClock, Now, Overflow, Period, Policy, PolicyId,
+    Charge, Decision, Limiter, ManualClock, Now, Overflow, Period, Policy, PolicyId, PolicyStatus,
     Session, Verdict,
 };
 
@@ -89,14 +89,14 @@ impl Request<'_> {
         cost_of(self.lines, line)
     }
 
-    fn ask(&self) -> (Decision, [Layer; 4]) {
+    fn ask(&self) -> (Decision, [PolicyStatus; 4]) {
         let charge = |(policy, key, cost): &Line| self.ids[*policy].charge(*key, *cost);
         let charges: Vec<Charge<'static>> = self.lines.iter().map(charge).collect();
-        let mut layers = [Layer::default(); 4];
+        let mut layers = [PolicyStatus::default(); 4];
         let decision = match self.verb {
-            Verb::Check => self.session.check_layers(&charges, &mut layers),
-            Verb::Peek => self.session.peek_layers(&charges, &mut layers),
-            Verb::Charge => self.session.charge(&charges),
+            Verb::Check => self.session.check_with_status(&charges, &mut layers),
+            Verb::Peek => self.session.peek_with_status(&charges, &mut layers),
+            Verb::Charge => self.session.force_charge(&charges),
         };
         (decision, layers)
     }
@@ -179,7 +179,7 @@ proptest! {
 fn what_no_policy_limits() {
     let (limiter, ids) = limiter();
     let session = limiter.session_at(Now::from_unix_nanos(START));
-    for decision in [session.check(&[]), session.peek(&[]), session.charge(&[])] {
+    for decision in [session.check(&[]), session.peek(&[]), session.force_charge(&[])] {
         assert_eq!(decision.verdict, Verdict::Allowed);
         assert_eq!((decision.limit, decision.remaining), (u64::MAX, u64::MAX));
         assert_eq!((decision.retry_after(), decision.reset_after()), (None, Duration::ZERO));
@@ -199,7 +199,7 @@ fn nothing_takes_no_place() {
         for key in 0..100_u64 {
             assert!(session.check(&[id.charge(key, 0)]).is_allowed());
             assert!(session.check(&[id.charge(key, 0), id.charge(key, 0)]).is_allowed());
-            assert!(session.charge(&[id.charge(key, 0)]).is_allowed());
+            assert!(session.force_charge(&[id.charge(key, 0)]).is_allowed());
             assert!(!session.check(&[id.charge(key, 21)]).is_allowed());
         }
         assert_eq!(session.stats(id).unwrap().used_slots, 0);
@@ -216,10 +216,10 @@ fn a_forced_charge_is_never_denied() {
     let (limiter, ids) = limiter();
     let session = limiter.session_at(Now::from_unix_nanos(START));
     for id in ids {
-        assert!(session.charge(&[id.charge("k", 30)]).is_allowed());
+        assert!(session.force_charge(&[id.charge("k", 30)]).is_allowed());
         assert!(!session.check(&[id.charge("k", 0)]).is_allowed());
-        assert!(session.charge(&[id.charge("k", 0)]).is_allowed());
-        assert!(session.charge(&[id.charge("k", 1), id.charge("k", 0)]).is_allowed());
+        assert!(session.force_charge(&[id.charge("k", 0)]).is_allowed());
+        assert!(session.force_charge(&[id.charge("k", 1), id.charge("k", 0)]).is_allowed());
     }
 }
 
@@ -233,8 +233,8 @@ fn the_reset_is_when_it_is_told() {
             |now: u64| GREATEST - at(now).peek(&[id.charge("k", 0).limit(GREATEST)]).remaining;
         assert_eq!(at(START).peek(&[id.charge("k", 1)]).reset_after(), Duration::ZERO);
         for (now, cost) in [(START, 2), (START + SECOND / 3, 3), (START + SECOND / 2, 20)] {
-            let mut layers = [Layer::default()];
-            let decision = at(now).check_layers(&[id.charge("k", cost)], &mut layers);
+            let mut layers = [PolicyStatus::default()];
+            let decision = at(now).check_with_status(&[id.charge("k", cost)], &mut layers);
             assert_eq!(decision.is_allowed(), cost < 7);
             assert_eq!(layers[0].reset_after(), decision.reset_after());
             let reset = now + decision.reset_after_ns;

@@ -124,7 +124,7 @@ fn the_end_of_time_is_quiet() {
                 assert!(matches!(decision.verdict, Verdict::Allowed | Verdict::Denied));
                 allowed += u64::from(decision.is_allowed());
                 session.refund(&id.charge("k", 1));
-                session.charge(&[id.charge("k", u64::MAX)]);
+                session.force_charge(&[id.charge("k", u64::MAX)]);
                 session.peek(&[id.charge("k", u64::MAX)]);
                 session.reset_key(id, "other");
             }

@@ -69,7 +69,7 @@ class gate {
         }
         std::array<tollgate::layer, 3> layers;
         const tollgate::view<const tollgate::layer> told(layers.data(), count);
-        const auto decision = limiter_.check_layers({charges.data(), count}, layers);
+        const auto decision = limiter_.check_with_status({charges.data(), count}, layers);
         switch (decision.verdict()) {
             case verdict::allowed: break;
             case verdict::denied:

@@ -80,11 +80,11 @@ static struct MHD_Response *response_of(const char *type, const char *body) {
 static enum MHD_Result answer(const server *server, struct MHD_Connection *connection,
                               const tollgate_charge *charges, size_t count) {
     tollgate_decision decision;
-    tollgate_layer layers[POLICIES];
+    tollgate_policy_status layers[POLICIES];
     char text[1024];
     struct MHD_Response *response;
     unsigned status;
-    switch (tollgate_check_layers(server->limiter, NULL, charges, count, &decision, layers)) {
+    switch (tollgate_check_with_status(server->limiter, NULL, charges, count, &decision, layers)) {
         case TOLLGATE_OK:
             status = MHD_HTTP_OK;
             response = response_of("text/plain", "welcome\n");

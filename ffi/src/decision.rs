@@ -1,15 +1,15 @@
 //! What the caller learns, in structs of the caller's.
 
 use crate::status::tollgate_status::{self, *};
-use limiter::{Decision, Layer, Verdict};
+use limiter::{Decision, PolicyStatus, Verdict};
 
 /// A wait that never ends: no wait will help.
 pub const TOLLGATE_NEVER: u64 = u64::MAX;
 
-/// `tollgate_decision` and `tollgate_layer`: a table had no place for a new key. It was refused or,
+/// `tollgate_decision` and `tollgate_policy_status`: a table had no place for a new key. It was refused or,
 /// under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
 pub const TOLLGATE_TABLE_WAS_FULL: u32 = 1;
-/// `tollgate_layer`: this policy had no room for its charge.
+/// `tollgate_policy_status`: this policy had no room for its charge.
 pub const TOLLGATE_VIOLATED: u32 = 2;
 
 /// The outcome of one request. Times are waits in nanoseconds from the request's own instant.
@@ -40,7 +40,7 @@ pub struct tollgate_decision {
 /// How one policy of a request stands after the decision, for reports and HTTP fields.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct tollgate_layer {
+pub struct tollgate_policy_status {
     /// The policy that was charged.
     pub policy: u64,
     /// The limit that was applied.
@@ -89,15 +89,15 @@ impl From<&Decision> for tollgate_decision {
     }
 }
 
-impl From<&Layer> for tollgate_layer {
-    fn from(layer: &Layer) -> Self {
+impl From<&PolicyStatus> for tollgate_policy_status {
+    fn from(layer: &PolicyStatus) -> Self {
         let retry_after_ns = match (layer.retry_after_ns, layer.violated) {
             (Some(wait_ns), _) => wait_ns,
             (None, true) => TOLLGATE_NEVER,
             (None, false) => 0,
         };
         let flag = |on: bool, flag: u32| if on { flag } else { 0 };
-        tollgate_layer {
+        tollgate_policy_status {
             policy: layer.policy.to_bits(),
             limit: layer.limit,
             remaining: layer.remaining,
@@ -110,9 +110,9 @@ impl From<&Layer> for tollgate_layer {
     }
 }
 
-impl From<&tollgate_layer> for Layer {
-    fn from(layer: &tollgate_layer) -> Self {
-        let mut made = Layer::default();
+impl From<&tollgate_policy_status> for PolicyStatus {
+    fn from(layer: &tollgate_policy_status) -> Self {
+        let mut made = PolicyStatus::default();
         made.policy = limiter::PolicyId::from_bits(layer.policy);
         made.limit = layer.limit;
         made.remaining = layer.remaining;

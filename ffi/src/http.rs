@@ -2,12 +2,12 @@
 
 use crate::argument::{fits, slice, text, write_optional};
 use crate::config::tollgate_limiter;
-use crate::decision::tollgate_layer;
+use crate::decision::tollgate_policy_status;
 use crate::guard::guard;
 use crate::handle;
 use crate::status::tollgate_status::{self, *};
 use limiter::http::{QuotaExceeded, RateLimitDraft11, RateLimitPolicyDraft11, retry_after_seconds};
-use limiter::{Layer, Limiter, MAX_CHARGES, PolicyId};
+use limiter::{Limiter, MAX_CHARGES, PolicyId, PolicyStatus};
 use std::ffi::c_char;
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
@@ -85,13 +85,13 @@ unsafe fn write(
 /// The layers can be read.
 unsafe fn layers_of(
     limiter: &Limiter,
-    layers: *const tollgate_layer,
+    layers: *const tollgate_policy_status,
     count: usize,
-) -> Result<([Layer; MAX_CHARGES], usize), tollgate_status> {
+) -> Result<([PolicyStatus; MAX_CHARGES], usize), tollgate_status> {
     if count > MAX_CHARGES {
         return Err(TOLLGATE_E_TOO_MANY);
     }
-    let mut made = [Layer::default(); MAX_CHARGES];
+    let mut made = [PolicyStatus::default(); MAX_CHARGES];
     // SAFETY: the caller's promise.
     for (made, layer) in made.iter_mut().zip(unsafe { slice(layers, count) }?) {
         limiter.limit(PolicyId::from_bits(layer.policy)).ok_or(TOLLGATE_E_POLICY)?;
@@ -113,7 +113,7 @@ unsafe fn layers_of(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_policy(
     limiter: *const tollgate_limiter,
-    layers: *const tollgate_layer,
+    layers: *const tollgate_policy_status,
     count: usize,
     buffer: *mut c_char,
     size: usize,
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn tollgate_http_policy(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_limit(
     limiter: *const tollgate_limiter,
-    layers: *const tollgate_layer,
+    layers: *const tollgate_policy_status,
     count: usize,
     buffer: *mut c_char,
     size: usize,
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn tollgate_http_limit(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_problem(
     limiter: *const tollgate_limiter,
-    layers: *const tollgate_layer,
+    layers: *const tollgate_policy_status,
     count: usize,
     detail: *const c_char,
     buffer: *mut c_char,

@@ -4,12 +4,12 @@ use crate::argument::{aligned, fits, read, read_optional, slice, write_optional}
 use crate::charge::{charge_of, key_of, tollgate_charge};
 use crate::clock::tollgate_now;
 use crate::config::{Server, tollgate_limiter};
-use crate::decision::{status_of, tollgate_decision, tollgate_layer};
+use crate::decision::{status_of, tollgate_decision, tollgate_policy_status};
 use crate::guard::guard;
 use crate::handle;
 use crate::status::tollgate_status::{self, *};
 use limiter::{
-    Charge, Decision, Key, Layer, Limiter, MAX_CHARGES, Now, PolicyId, Session, Verdict,
+    Charge, Decision, Key, Limiter, MAX_CHARGES, Now, PolicyId, PolicyStatus, Session, Verdict,
 };
 
 /// A charge that stands for none in an array on the stack.
@@ -80,20 +80,20 @@ fn check(limiter: &Limiter, now: Option<Now>, charges: &[Charge<'_>]) -> Decisio
 }
 
 /// As [`check`], and tells how each layer stands.
-fn check_layers(
+fn check_with_status(
     limiter: &Limiter,
     now: Option<Now>,
     charges: &[Charge<'_>],
-    layers: &mut [Layer],
+    layers: &mut [PolicyStatus],
 ) -> Decision {
     match now {
-        Some(now) => limiter.check_layers_at(now, charges, layers),
-        None => limiter.check_layers(charges, layers),
+        Some(now) => limiter.check_at_with_status(now, charges, layers),
+        None => limiter.check_with_status(charges, layers),
     }
 }
 
 type Verb = fn(&Limiter, Option<Now>, &[Charge<'_>]) -> Decision;
-type VerbInLayers = fn(&Limiter, Option<Now>, &[Charge<'_>], &mut [Layer]) -> Decision;
+type VerbInLayers = fn(&Limiter, Option<Now>, &[Charge<'_>], &mut [PolicyStatus]) -> Decision;
 
 /// A verb over one request.
 ///
@@ -133,7 +133,7 @@ unsafe fn decide_layers(
     charges: *const tollgate_charge,
     count: usize,
     decision: *mut tollgate_decision,
-    layers: *mut tollgate_layer,
+    layers: *mut tollgate_policy_status,
     verb: VerbInLayers,
 ) -> tollgate_status {
     guard(|| {
@@ -146,7 +146,7 @@ unsafe fn decide_layers(
         if count > 0 {
             fits(layers, count)?;
         }
-        let mut told = [Layer::default(); MAX_CHARGES];
+        let mut told = [PolicyStatus::default(); MAX_CHARGES];
         // SAFETY: the caller's promise.
         let now = unsafe { instant(now) }?;
         let decided = verb(&server.limiter, now, &charges[..count], &mut told[..count]);
@@ -162,7 +162,11 @@ unsafe fn decide_layers(
 ///
 /// # Safety
 /// As many can be written, and the place is aligned.
-pub(crate) unsafe fn write_layers(place: *mut tollgate_layer, told: &[Layer], verdict: Verdict) {
+pub(crate) unsafe fn write_layers(
+    place: *mut tollgate_policy_status,
+    told: &[PolicyStatus],
+    verdict: Verdict,
+) {
     if verdict == Verdict::Invalid {
         return;
     }
@@ -206,16 +210,16 @@ pub unsafe extern "C" fn tollgate_check(
 /// # Safety
 /// See the introduction.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tollgate_check_layers(
+pub unsafe extern "C" fn tollgate_check_with_status(
     limiter: *const tollgate_limiter,
     now: *const tollgate_now,
     charges: *const tollgate_charge,
     count: usize,
     decision: *mut tollgate_decision,
-    layers: *mut tollgate_layer,
+    layers: *mut tollgate_policy_status,
 ) -> tollgate_status {
     // SAFETY: the caller's promise.
-    unsafe { decide_layers(limiter, now, charges, count, decision, layers, check_layers) }
+    unsafe { decide_layers(limiter, now, charges, count, decision, layers, check_with_status) }
 }
 
 /// One charge to one key of bytes: `tollgate_check` without a struct to fill in.
@@ -326,21 +330,21 @@ pub unsafe extern "C" fn tollgate_peek(
     }
 }
 
-/// As `tollgate_peek`, and tells how each policy stands, as `tollgate_check_layers` does.
+/// As `tollgate_peek`, and tells how each policy stands, as `tollgate_check_with_status` does.
 ///
 /// # Safety
 /// See the introduction.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tollgate_peek_layers(
+pub unsafe extern "C" fn tollgate_peek_with_status(
     limiter: *const tollgate_limiter,
     now: *const tollgate_now,
     charges: *const tollgate_charge,
     count: usize,
     decision: *mut tollgate_decision,
-    layers: *mut tollgate_layer,
+    layers: *mut tollgate_policy_status,
 ) -> tollgate_status {
     let verb: VerbInLayers =
-        |limiter, now, charges, layers| session(limiter, now).peek_layers(charges, layers);
+        |limiter, now, charges, layers| session(limiter, now).peek_with_status(charges, layers);
     // SAFETY: the caller's promise.
     unsafe { decide_layers(limiter, now, charges, count, decision, layers, verb) }
 }
@@ -353,7 +357,7 @@ pub unsafe extern "C" fn tollgate_peek_layers(
 /// # Safety
 /// See the introduction.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tollgate_charge_always(
+pub unsafe extern "C" fn tollgate_force_charge(
     limiter: *const tollgate_limiter,
     now: *const tollgate_now,
     charges: *const tollgate_charge,
@@ -363,7 +367,7 @@ pub unsafe extern "C" fn tollgate_charge_always(
     // SAFETY: the caller's promise.
     unsafe {
         decide(limiter, now, charges, count, decision, |limiter, now, charges| {
-            session(limiter, now).charge(charges)
+            session(limiter, now).force_charge(charges)
         })
     }
 }

@@ -4,12 +4,12 @@ use crate::argument::{aligned, slice, write_optional};
 use crate::charge::tollgate_charge;
 use crate::clock::tollgate_now;
 use crate::config::{Server, tollgate_limiter};
-use crate::decision::{status_of, tollgate_decision, tollgate_layer};
+use crate::decision::{status_of, tollgate_decision, tollgate_policy_status};
 use crate::guard::guard;
 use crate::handle;
 use crate::request::{charges_of, session_at, write_layers};
 use crate::status::tollgate_status::{self, *};
-use limiter::{Decision, Layer, MAX_RESERVED, Reservation, ReservationError, Session};
+use limiter::{Decision, MAX_RESERVED, PolicyStatus, Reservation, ReservationError, Session};
 use std::mem::ManuallyDrop;
 
 /// 64-bit numbers that a reservation takes.
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn tollgate_reserve(
     count: usize,
     reservation: *mut tollgate_reservation,
     decision: *mut tollgate_decision,
-    layers: *mut tollgate_layer,
+    layers: *mut tollgate_policy_status,
 ) -> tollgate_status {
     guard(|| {
         aligned(reservation)?;
@@ -97,10 +97,10 @@ pub unsafe extern "C" fn tollgate_reserve(
         if !layers.is_null() {
             crate::argument::fits(layers, count)?;
         }
-        let mut told = [Layer::default(); MAX_RESERVED];
+        let mut told = [PolicyStatus::default(); MAX_RESERVED];
         // SAFETY: as above.
         let session = unsafe { session_at(server, now) }?;
-        let reserved = session.reserve_layers(&charges[..count], &mut told[..count]);
+        let reserved = session.reserve_with_status(&charges[..count], &mut told[..count]);
         let decided = match reserved {
             Ok(made) => {
                 let decided = made.decision();

@@ -150,16 +150,16 @@ static inline void types_of_tollgate_error(tollgate_error *it) {
     (void)message;
 }
 
-static_assert(sizeof(tollgate_layer) == 48, "sizeof(tollgate_layer)");
-static_assert(alignof(tollgate_layer) == 8, "alignof(tollgate_layer)");
-static_assert(offsetof(tollgate_layer, policy) == 0, "offsetof(tollgate_layer, policy)");
-static_assert(offsetof(tollgate_layer, limit) == 8, "offsetof(tollgate_layer, limit)");
-static_assert(offsetof(tollgate_layer, remaining) == 16, "offsetof(tollgate_layer, remaining)");
-static_assert(offsetof(tollgate_layer, retry_after_ns) == 24, "offsetof(tollgate_layer, retry_after_ns)");
-static_assert(offsetof(tollgate_layer, reset_after_ns) == 32, "offsetof(tollgate_layer, reset_after_ns)");
-static_assert(offsetof(tollgate_layer, flags) == 40, "offsetof(tollgate_layer, flags)");
-static_assert(offsetof(tollgate_layer, reserved) == 44, "offsetof(tollgate_layer, reserved)");
-static inline void types_of_tollgate_layer(tollgate_layer *it) {
+static_assert(sizeof(tollgate_policy_status) == 48, "sizeof(tollgate_policy_status)");
+static_assert(alignof(tollgate_policy_status) == 8, "alignof(tollgate_policy_status)");
+static_assert(offsetof(tollgate_policy_status, policy) == 0, "offsetof(tollgate_policy_status, policy)");
+static_assert(offsetof(tollgate_policy_status, limit) == 8, "offsetof(tollgate_policy_status, limit)");
+static_assert(offsetof(tollgate_policy_status, remaining) == 16, "offsetof(tollgate_policy_status, remaining)");
+static_assert(offsetof(tollgate_policy_status, retry_after_ns) == 24, "offsetof(tollgate_policy_status, retry_after_ns)");
+static_assert(offsetof(tollgate_policy_status, reset_after_ns) == 32, "offsetof(tollgate_policy_status, reset_after_ns)");
+static_assert(offsetof(tollgate_policy_status, flags) == 40, "offsetof(tollgate_policy_status, flags)");
+static_assert(offsetof(tollgate_policy_status, reserved) == 44, "offsetof(tollgate_policy_status, reserved)");
+static inline void types_of_tollgate_layer(tollgate_policy_status *it) {
     uint64_t *policy = &it->policy;
     (void)policy;
     uint64_t *limit = &it->limit;
@@ -321,11 +321,11 @@ static inline void functions(void) {
     (void)tollgate_retry_after_seconds_;
     uint64_t (*tollgate_reset_seconds_)(uint64_t reset_after_ns) = tollgate_reset_seconds;
     (void)tollgate_reset_seconds_;
-    tollgate_status (*tollgate_http_policy_)(const tollgate_limiter *limiter, const tollgate_layer *layers, size_t count, char *buffer, size_t size, size_t *length) = tollgate_http_policy;
+    tollgate_status (*tollgate_http_policy_)(const tollgate_limiter *limiter, const tollgate_policy_status *layers, size_t count, char *buffer, size_t size, size_t *length) = tollgate_http_policy;
     (void)tollgate_http_policy_;
-    tollgate_status (*tollgate_http_limit_)(const tollgate_limiter *limiter, const tollgate_layer *layers, size_t count, char *buffer, size_t size, size_t *length) = tollgate_http_limit;
+    tollgate_status (*tollgate_http_limit_)(const tollgate_limiter *limiter, const tollgate_policy_status *layers, size_t count, char *buffer, size_t size, size_t *length) = tollgate_http_limit;
     (void)tollgate_http_limit_;
-    tollgate_status (*tollgate_http_problem_)(const tollgate_limiter *limiter, const tollgate_layer *layers, size_t count, const char *detail, char *buffer, size_t size, size_t *length) = tollgate_http_problem;
+    tollgate_status (*tollgate_http_problem_)(const tollgate_limiter *limiter, const tollgate_policy_status *layers, size_t count, const char *detail, char *buffer, size_t size, size_t *length) = tollgate_http_problem;
     (void)tollgate_http_problem_;
     tollgate_status (*tollgate_policy_find_)(const tollgate_limiter *limiter, const char *name, uint64_t *policy) = tollgate_policy_find;
     (void)tollgate_policy_find_;
@@ -341,23 +341,23 @@ static inline void functions(void) {
     (void)tollgate_token_cost_;
     tollgate_status (*tollgate_check_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_check;
     (void)tollgate_check_;
-    tollgate_status (*tollgate_check_layers_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision, tollgate_layer *layers) = tollgate_check_layers;
-    (void)tollgate_check_layers_;
+    tollgate_status (*tollgate_check_with_status_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision, tollgate_policy_status *layers) = tollgate_check_with_status;
+    (void)tollgate_check_with_status_;
     tollgate_status (*tollgate_check_key_)(const tollgate_limiter *limiter, const tollgate_now *now, uint64_t policy, const void *key, size_t key_size, uint64_t cost, tollgate_decision *decision) = tollgate_check_key;
     (void)tollgate_check_key_;
     tollgate_status (*tollgate_check_many_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decisions, size_t *allowed) = tollgate_check_many;
     (void)tollgate_check_many_;
     tollgate_status (*tollgate_peek_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_peek;
     (void)tollgate_peek_;
-    tollgate_status (*tollgate_peek_layers_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision, tollgate_layer *layers) = tollgate_peek_layers;
-    (void)tollgate_peek_layers_;
-    tollgate_status (*tollgate_charge_always_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_charge_always;
-    (void)tollgate_charge_always_;
+    tollgate_status (*tollgate_peek_with_status_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision, tollgate_policy_status *layers) = tollgate_peek_with_status;
+    (void)tollgate_peek_with_status_;
+    tollgate_status (*tollgate_force_charge_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_force_charge;
+    (void)tollgate_force_charge_;
     tollgate_status (*tollgate_refund_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charge, uint64_t *given) = tollgate_refund;
     (void)tollgate_refund_;
     tollgate_status (*tollgate_reset_key_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charge) = tollgate_reset_key;
     (void)tollgate_reset_key_;
-    tollgate_status (*tollgate_reserve_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_reservation *reservation, tollgate_decision *decision, tollgate_layer *layers) = tollgate_reserve;
+    tollgate_status (*tollgate_reserve_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_reservation *reservation, tollgate_decision *decision, tollgate_policy_status *layers) = tollgate_reserve;
     (void)tollgate_reserve_;
     tollgate_status (*tollgate_extend_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_reservation *reservation, const uint64_t *more, size_t count, tollgate_decision *decision) = tollgate_extend;
     (void)tollgate_extend_;

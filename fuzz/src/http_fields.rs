@@ -3,7 +3,7 @@
 use crate::{Reached, fields};
 use arbitrary::{Arbitrary, Unstructured};
 use std::time::Duration;
-use tollgate::Layer;
+use tollgate::PolicyStatus;
 use tollgate::http::Item;
 
 pub const WANTED: [&str; 6] =
@@ -39,7 +39,7 @@ enum Unit<'a> {
 
 impl<'a> Sample<'a> {
     fn item(&self) -> Item<'a> {
-        let mut layer = Layer::default();
+        let mut layer = PolicyStatus::default();
         (layer.limit, layer.remaining, layer.violated) =
             (self.limit, self.remaining, self.violated);
         (layer.retry_after_ns, layer.reset_after_ns) = (self.retry_after_ns, self.reset_after_ns);

@@ -86,11 +86,11 @@ class verbs {
 
     /// As `check`, and tells how each policy stands after it: `layers[i]` is that of `charges[i]`.
     /// With fewer layers than charges the request is invalid: `errc::buffer`.
-    [[nodiscard]] tollgate::decision check_layers(view<const tollgate::charge> charges,
+    [[nodiscard]] tollgate::decision check_with_status(view<const tollgate::charge> charges,
                                                   view<layer> layers) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             if (layers.size() < charges.size()) return TOLLGATE_E_BUFFER;
-            return tollgate_check_layers(limiter, now, detail::raw(charges), charges.size(), decision,
+            return tollgate_check_with_status(limiter, now, detail::raw(charges), charges.size(), decision,
                                          detail::raw(layers));
         });
     }
@@ -129,12 +129,12 @@ class verbs {
         });
     }
 
-    /// As `peek`, and tells how each policy stands, as `check_layers` does.
-    [[nodiscard]] tollgate::decision peek_layers(view<const tollgate::charge> charges,
+    /// As `peek`, and tells how each policy stands, as `check_with_status` does.
+    [[nodiscard]] tollgate::decision peek_with_status(view<const tollgate::charge> charges,
                                                  view<layer> layers) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             if (layers.size() < charges.size()) return TOLLGATE_E_BUFFER;
-            return tollgate_peek_layers(limiter, now, detail::raw(charges), charges.size(), decision,
+            return tollgate_peek_with_status(limiter, now, detail::raw(charges), charges.size(), decision,
                                         detail::raw(layers));
         });
     }
@@ -144,7 +144,7 @@ class verbs {
     /// `verdict::table_full` and `invalid`.
     tollgate::decision charge(view<const tollgate::charge> charges) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
-            return tollgate_charge_always(limiter, now, detail::raw(charges), charges.size(),
+            return tollgate_force_charge(limiter, now, detail::raw(charges), charges.size(),
                                           decision);
         });
     }
@@ -183,7 +183,7 @@ class verbs {
     }
 
     /// As `reserve`, and tells how each policy stands after it, allowed or denied.
-    result<reservation, tollgate::decision> reserve_layers(view<const tollgate::charge> charges,
+    result<reservation, tollgate::decision> reserve_with_status(view<const tollgate::charge> charges,
                                                            view<layer> layers) const noexcept {
         if (layers.size() < charges.size()) return decision_of(TOLLGATE_E_BUFFER);
         return reserve_told(charges, detail::raw(layers));
@@ -240,7 +240,7 @@ class verbs {
     }
 
     [[nodiscard]] result<reservation, tollgate::decision> reserve_told(
-        view<const tollgate::charge> charges, tollgate_layer* layers) const noexcept {
+        view<const tollgate::charge> charges, tollgate_policy_status* layers) const noexcept {
         reservation made;
         made.decision_ = decide([&](auto limiter, auto now, auto decision) {
             return tollgate_reserve(limiter, now, detail::raw(charges), charges.size(), &made.raw_,

@@ -286,7 +286,7 @@ class [[nodiscard]] decision {
 };
 
 /// How one policy of a request stands after the decision, for reports and HTTP fields. Written by
-/// `check_layers` and the like, one for each charge.
+/// `check_with_status` and the like, one for each charge.
 class layer {
   public:
     constexpr layer() noexcept = default;
@@ -319,10 +319,10 @@ class layer {
     }
 
     /// As C tells it.
-    [[nodiscard]] constexpr const tollgate_layer& c() const noexcept { return raw_; }
+    [[nodiscard]] constexpr const tollgate_policy_status& c() const noexcept { return raw_; }
 
   private:
-    tollgate_layer raw_ = {0, 0, 0, 0, 0, 0, 0};
+    tollgate_policy_status raw_ = {0, 0, 0, 0, 0, 0, 0};
 };
 
 namespace detail {
@@ -333,7 +333,7 @@ inline constexpr bool same_layout =
     std::is_standard_layout_v<Ours> && std::is_trivially_copyable_v<Ours> &&
     sizeof(Ours) == sizeof(Theirs) && alignof(Ours) == alignof(Theirs);
 static_assert(same_layout<charge, tollgate_charge> && same_layout<decision, tollgate_decision> &&
-              same_layout<layer, tollgate_layer>);
+              same_layout<layer, tollgate_policy_status>);
 
 [[nodiscard]] inline const tollgate_charge* raw(view<const charge> charges) noexcept {
     return reinterpret_cast<const tollgate_charge*>(charges.data());
@@ -341,11 +341,11 @@ static_assert(same_layout<charge, tollgate_charge> && same_layout<decision, toll
 [[nodiscard]] inline tollgate_decision* raw(view<decision> decisions) noexcept {
     return reinterpret_cast<tollgate_decision*>(decisions.data());
 }
-[[nodiscard]] inline tollgate_layer* raw(view<layer> layers) noexcept {
-    return reinterpret_cast<tollgate_layer*>(layers.data());
+[[nodiscard]] inline tollgate_policy_status* raw(view<layer> layers) noexcept {
+    return reinterpret_cast<tollgate_policy_status*>(layers.data());
 }
-[[nodiscard]] inline const tollgate_layer* raw(view<const layer> layers) noexcept {
-    return reinterpret_cast<const tollgate_layer*>(layers.data());
+[[nodiscard]] inline const tollgate_policy_status* raw(view<const layer> layers) noexcept {
+    return reinterpret_cast<const tollgate_policy_status*>(layers.data());
 }
 
 } // namespace detail

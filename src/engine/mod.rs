@@ -5,6 +5,7 @@ pub(crate) mod policy_state;
 
 use crate::charge::PolicyId;
 use crate::engine::policy_state::PolicyState;
+use crate::error::UnknownPolicy;
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::table::KeyId;
@@ -28,6 +29,11 @@ impl Policies {
     pub(crate) fn get(&self, policy: PolicyId) -> Option<&PolicyState> {
         let meter = self.list.get(policy.index())?;
         (policy.owner() == self.owner).then_some(meter)
+    }
+
+    /// The policy, or an error if it is one of another limiter.
+    pub(crate) fn known(&self, policy: PolicyId) -> Result<&PolicyState, UnknownPolicy> {
+        self.get(policy).ok_or(UnknownPolicy { value: policy.index() })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<PolicyId> {

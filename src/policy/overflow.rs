@@ -6,6 +6,7 @@
 /// [`Allow`](Self::Allow) whatever new ones come; under
 /// [`EvictLightest`](Self::EvictLightest) those do that have used more than the allowance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overflow {
     /// The request is refused: [`Verdict::TableFull`](crate::Verdict::TableFull).
     #[default]

@@ -3,7 +3,7 @@
 //! way: look at all of them, charge in order, roll_back if a race is lost.
 
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
-use crate::decision::{Decision, Layer};
+use crate::decision::{Decision, PolicyStatus};
 use crate::engine::Policies;
 use crate::request::optimistic::{all, commit_all, repeats, resolve_all};
 use crate::request::{Context, Item, Mode, ResolvedCharge, invalid, refused};
@@ -22,7 +22,7 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
-    layers: &mut [Layer],
+    layers: &mut [PolicyStatus],
     context: impl FnOnce() -> C,
 ) -> Decision {
     match charges {
@@ -44,7 +44,7 @@ fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
-    layers: &mut [Layer],
+    layers: &mut [PolicyStatus],
     context: impl FnOnce() -> C,
 ) -> Decision {
     let mut resolved = [None; MOST];
@@ -81,7 +81,7 @@ impl Context<'_> {
         &'g self,
         resolved: &[Option<ResolvedCharge<'g>>],
         mode: Mode,
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         let mut items = [None; MOST];
         for (item, resolved) in items.iter_mut().zip(all(resolved)) {
@@ -97,7 +97,7 @@ impl Context<'_> {
         lost: usize,
         resolved: &[Option<ResolvedCharge<'g>>],
         evaluations: &[Option<Evaluation<'g>>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         let mut items = [None; MOST];
         for (item, (resolved, evaluations)) in
@@ -114,7 +114,7 @@ impl Context<'_> {
         &'g self,
         items: &mut [Option<Item<'g>>],
         mode: Mode,
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         all(items)
             .for_each(|Item { resolved, .. }| resolved.policy.prefetch(resolved.key, &self.guard));
@@ -160,7 +160,7 @@ impl Context<'_> {
     fn finish_denied_items<'g>(
         &'g self,
         items: &mut [Option<Item<'g>>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         for item in all_mut(items) {
             if item.prepared.is_some() && !layers.is_empty() {
@@ -179,7 +179,7 @@ impl Context<'_> {
         &'g self,
         items: &mut [Option<Item<'g>>],
         charged: Result<bool, PolicyId>,
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         match charged {
             Ok(true) => {
@@ -191,7 +191,7 @@ impl Context<'_> {
         }
     }
 
-    fn report_all(&self, items: &[Option<Item<'_>>], layers: &mut [Layer]) -> Decision {
+    fn report_all(&self, items: &[Option<Item<'_>>], layers: &mut [PolicyStatus]) -> Decision {
         for (layer, item) in layers.iter_mut().zip(all(items)) {
             *layer = item.layer(self.now);
         }

@@ -10,7 +10,7 @@ use crate::charge::{Charge, PolicyId};
 use crate::clock::Now;
 use crate::counter::prepared::PreparedCharge;
 use crate::counter::{NEVER, Outcome};
-use crate::decision::{Decision, Layer, Verdict};
+use crate::decision::{Decision, PolicyStatus, Verdict};
 use crate::engine::Policies;
 use crate::engine::metrics::Event;
 use crate::engine::policy_state::PolicyState;
@@ -72,7 +72,7 @@ impl<'l> Context<'l> {
         &self,
         resolved: ResolvedCharge<'l>,
         mode: Mode,
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         if mode == Mode::Check && layers.is_empty() {
             self.check_one(resolved.policy, resolved.key, resolved.cost, resolved.limit)
@@ -122,7 +122,12 @@ impl<'l> Context<'l> {
         self.finish_one(&item, charged)
     }
 
-    fn decide_one_slow(&self, mut item: Item<'l>, mode: Mode, layers: &mut [Layer]) -> Decision {
+    fn decide_one_slow(
+        &self,
+        mut item: Item<'l>,
+        mode: Mode,
+        layers: &mut [PolicyStatus],
+    ) -> Decision {
         let decision = if mode == Mode::Peek {
             item.outcome = self.peek(&item.resolved, item.resolved.cost);
             item.decision_alone(self.now)
@@ -257,10 +262,10 @@ impl<'l> ResolvedCharge<'l> {
         }
     }
 
-    pub(crate) fn layer(&self, outcome: &Outcome, now: Now) -> Layer {
+    pub(crate) fn layer(&self, outcome: &Outcome, now: Now) -> PolicyStatus {
         let violated = !outcome.admitted;
         let fits_at = if violated { outcome.fits_at } else { NEVER };
-        Layer {
+        PolicyStatus {
             policy: self.policy.id(),
             limit: self.limit,
             remaining: self.remaining(outcome),
@@ -321,8 +326,8 @@ impl<'l> Item<'l> {
         }
     }
 
-    pub(crate) fn layer(self, now: Now) -> Layer {
-        Layer { table_full: self.table_full, ..self.resolved.layer(&self.outcome, now) }
+    pub(crate) fn layer(self, now: Now) -> PolicyStatus {
+        PolicyStatus { table_full: self.table_full, ..self.resolved.layer(&self.outcome, now) }
     }
 }
 

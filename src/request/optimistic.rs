@@ -4,7 +4,7 @@
 
 use crate::charge::{Charge, PolicyId};
 use crate::counter::Outcome;
-use crate::decision::{Decision, Layer};
+use crate::decision::{Decision, PolicyStatus};
 use crate::engine::Policies;
 use crate::engine::metrics::Event;
 use crate::engine::policy_state::PolicyState;
@@ -120,7 +120,7 @@ impl Context<'_> {
         &self,
         resolved: &[Option<ResolvedCharge<'_>>],
         evaluations: &[Option<Evaluation<'_>>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         all(resolved).for_each(|resolved| resolved.policy.count(Event::Admitted, self.shard));
         self.write_statuses(resolved, evaluations, layers);
@@ -134,7 +134,7 @@ impl Context<'_> {
         &'g self,
         resolved: &[Option<ResolvedCharge<'g>>],
         evaluations: &mut [Option<Evaluation<'g>>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Decision {
         for (resolved, evaluations) in all(resolved).zip(evaluations.iter_mut().flatten()) {
             let (charged, prepared) = evaluations;
@@ -154,7 +154,7 @@ impl Context<'_> {
         &self,
         resolved: &[Option<ResolvedCharge<'_>>],
         evaluations: &[Option<Evaluation<'_>>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) {
         for (layer, (resolved, outcome)) in layers.iter_mut().zip(both(resolved, evaluations)) {
             *layer = resolved.layer(outcome, self.now);

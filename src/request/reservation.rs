@@ -1,7 +1,7 @@
 //! A charge whose cost is known only afterwards: reserved, extended, settled.
 
 use crate::charge::{Charge, PolicyId};
-use crate::decision::{Decision, Layer};
+use crate::decision::{Decision, PolicyStatus};
 use crate::request::optimistic::resolve_all;
 use crate::request::{Context, Item, Mode, ResolvedCharge, invalid, refused};
 use crate::table::{KeyId, Receipt, Returned};
@@ -205,7 +205,7 @@ impl Held {
 pub(crate) fn reserve(
     context: &Context<'_>,
     charges: &[Charge<'_>],
-    layers: &mut [Layer],
+    layers: &mut [PolicyStatus],
 ) -> Result<Reservation, Decision> {
     let mut resolved = [None; MAX_RESERVED];
     resolve_all(context.policies, charges, &mut resolved).map_err(invalid)?;

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 use tollgate::{
-    Charge, Decision, Layer, Limiter, MAX_CHARGES, MAX_RESERVED, Now, PolicyId, Reservation,
+    Charge, Decision, Limiter, MAX_CHARGES, MAX_RESERVED, Now, PolicyId, PolicyStatus, Reservation,
     ReservationError, Session,
 };
 
@@ -83,9 +83,9 @@ impl Desk<'_> {
         &self.session
     }
 
-    pub fn check(&self, charges: &[Charge<'_>], layers: &mut [Layer]) -> Decision {
-        let mut own = [Layer::default(); MAX_CHARGES];
-        let mut decision = self.session.check_layers(charges, &mut own);
+    pub fn check(&self, charges: &[Charge<'_>], layers: &mut [PolicyStatus]) -> Decision {
+        let mut own = [PolicyStatus::default(); MAX_CHARGES];
+        let mut decision = self.session.check_with_status(charges, &mut own);
         if decision.is_allowed() && self.gate.forgets() {
             self.give_back(charges);
         }
@@ -101,9 +101,9 @@ impl Desk<'_> {
     pub fn reserve(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [Layer],
+        layers: &mut [PolicyStatus],
     ) -> Result<Reservation, Decision> {
-        let reserved = self.session.reserve_layers(charges, layers);
+        let reserved = self.session.reserve_with_status(charges, layers);
         if reserved.is_ok() && self.gate.forgets() {
             self.give_back(charges);
         }
@@ -152,7 +152,7 @@ impl Desk<'_> {
         }
     }
 
-    fn denied(&self, charges: &[Charge<'_>], layers: &[Layer]) {
+    fn denied(&self, charges: &[Charge<'_>], layers: &[PolicyStatus]) {
         if self.gate.has(Fault::ChargesTheDenied) {
             for (charge, _) in charges.iter().zip(layers).filter(|(_, layer)| !layer.violated) {
                 self.session.check(&[*charge]);

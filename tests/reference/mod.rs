@@ -70,7 +70,7 @@ pub fn answer(decision: &tollgate::Decision) -> Answer {
 }
 
 /// One layer of the limiter's answer in the textbook's words.
-pub fn stand(layer: &tollgate::Layer) -> Stand {
+pub fn stand(layer: &tollgate::PolicyStatus) -> Stand {
     Stand {
         limit: layer.limit,
         left: layer.remaining,

@@ -10,7 +10,7 @@
 
 use super::make::{POLICIES, Rule, Span};
 use std::collections::HashMap;
-use tollgate::{Layer, Now};
+use tollgate::{Now, PolicyStatus};
 
 /// One line of a request: policy, key and cost.
 pub type Line = (usize, u64, u64);
@@ -105,7 +105,7 @@ impl Account {
     }
 
     /// Writes an admitted charge down, by what is told after it; returns its number.
-    pub fn admit(&mut self, (rule, key, cost): Line, now: Now, told: &Layer) -> u64 {
+    pub fn admit(&mut self, (rule, key, cost): Line, now: Now, told: &PolicyStatus) -> u64 {
         let (at, used) = self.recorded(rule, key, now, told);
         let limit = self.rules[rule].limit;
         assert_eq!(told.limit, limit);
@@ -114,7 +114,7 @@ impl Account {
     }
 
     /// When what was charged last was recorded, and what else counts then.
-    fn recorded(&self, rule: usize, key: u64, now: Now, told: &Layer) -> (u64, u64) {
+    fn recorded(&self, rule: usize, key: u64, now: Now, told: &PolicyStatus) -> (u64, u64) {
         let of = &self.rules[rule];
         let at = of.recorded(now, told.reset_after_ns);
         assert!(at + of.unit > of.time(now), "recorded before it came");
@@ -125,7 +125,7 @@ impl Account {
     }
 
     /// Writes a charge down, whatever the limit is.
-    pub fn write(&mut self, (rule, key, cost): Line, now: Now, told: &Layer) -> u64 {
+    pub fn write(&mut self, (rule, key, cost): Line, now: Now, told: &PolicyStatus) -> u64 {
         let (at, _) = self.recorded(rule, key, now, told);
         self.charges += 1;
         let number = self.charges;

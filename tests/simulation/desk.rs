@@ -4,7 +4,7 @@ use super::account::{Account, Line, Tally};
 use super::make::{BUDGET, Make, POLICIES, Span};
 use super::reference::gate::{Desk, Fault, Gate};
 use super::stress::mix;
-use tollgate::{Charge, Decision, Layer, Now, PolicyId, Reservation, Stats, Verdict};
+use tollgate::{Charge, Decision, Now, PolicyId, PolicyStatus, Reservation, Stats, Verdict};
 
 /// The limiter with its account, and a sum over everything that was answered.
 #[derive(Debug)]
@@ -87,17 +87,17 @@ impl<'l> Counters<'l> {
     }
 
     /// What is left in each layer, without asking for anything.
-    fn look(&self, desk: &Desk<'_>, lines: &[Line]) -> Vec<Layer> {
+    fn look(&self, desk: &Desk<'_>, lines: &[Line]) -> Vec<PolicyStatus> {
         let nothing: Vec<Line> = lines.iter().map(|(rule, key, _)| (*rule, *key, 0)).collect();
-        let mut layers = vec![Layer::default(); lines.len()];
-        desk.session().peek_layers(&self.charges(&nothing), &mut layers);
+        let mut layers = vec![PolicyStatus::default(); lines.len()];
+        desk.session().peek_with_status(&self.charges(&nothing), &mut layers);
         layers
     }
 
     /// A request that is charged at once. A denial, if a wait helps.
     pub fn check(&mut self, desk: &Desk<'_>, lines: &[Line]) -> (Decision, Option<Denial>) {
         let before = self.look(desk, lines);
-        let mut layers = vec![Layer::default(); lines.len()];
+        let mut layers = vec![PolicyStatus::default(); lines.len()];
         let decision = desk.check(&self.charges(lines), &mut layers);
         self.note_decision(&decision);
         if decision.is_allowed() {
@@ -108,9 +108,9 @@ impl<'l> Counters<'l> {
     }
 
     /// Writes down what was admitted; returns the numbers of the charges.
-    fn admitted(&mut self, desk: &Desk<'_>, lines: &[Line], layers: &[Layer]) -> Vec<u64> {
+    fn admitted(&mut self, desk: &Desk<'_>, lines: &[Line], layers: &[PolicyStatus]) -> Vec<u64> {
         let now = desk.session().now();
-        let admit = |(line, layer): (&Line, &Layer)| {
+        let admit = |(line, layer): (&Line, &PolicyStatus)| {
             assert!(!layer.violated);
             self.account.tallies[line.0].admitted += 1;
             self.account.admit(*line, now, layer)
@@ -124,13 +124,14 @@ impl<'l> Counters<'l> {
         desk: &Desk<'_>,
         lines: &[Line],
         decision: &Decision,
-        layers: &[Layer],
-        before: &[Layer],
+        layers: &[PolicyStatus],
+        before: &[PolicyStatus],
     ) -> Option<Denial> {
         let now = desk.session().now();
         let after = self.look(desk, lines);
-        let left =
-            |layers: &[Layer]| layers.iter().map(|layer| layer.remaining).collect::<Vec<_>>();
+        let left = |layers: &[PolicyStatus]| {
+            layers.iter().map(|layer| layer.remaining).collect::<Vec<_>>()
+        };
         assert_eq!(left(before), left(&after), "refused, and charged to {lines:?}");
         let rule = decision.policy.index();
         if decision.verdict == Verdict::TableFull {
@@ -171,7 +172,7 @@ impl<'l> Counters<'l> {
 
     pub fn reserve(&mut self, desk: &Desk<'_>, lines: &[Line]) -> Option<Stream> {
         let before = self.look(desk, lines);
-        let mut layers = vec![Layer::default(); lines.len()];
+        let mut layers = vec![PolicyStatus::default(); lines.len()];
         let reservation = match desk.reserve(&self.charges(lines), &mut layers) {
             Ok(reservation) => reservation,
             Err(decision) => {
@@ -202,8 +203,9 @@ impl<'l> Counters<'l> {
         self.note_decision(&decision);
         let after = self.look(desk, &lines);
         if !decision.is_allowed() {
-            let left =
-                |layers: &[Layer]| layers.iter().map(|layer| layer.remaining).collect::<Vec<_>>();
+            let left = |layers: &[PolicyStatus]| {
+                layers.iter().map(|layer| layer.remaining).collect::<Vec<_>>()
+            };
             assert_eq!(left(&before), left(&after), "stopped, and charged");
             if decision.verdict == Verdict::TableFull {
                 self.account.tallies[decision.policy.index()].refused += 1;
@@ -272,7 +274,7 @@ impl<'l> Counters<'l> {
 
     /// A request that has failed elsewhere gets its cost back while it surely counts.
     pub fn refund(&mut self, desk: &Desk<'_>, lines: &[Line]) {
-        let mut layers = vec![Layer::default(); lines.len()];
+        let mut layers = vec![PolicyStatus::default(); lines.len()];
         let charges = self.charges(lines);
         let decision = desk.check(&charges, &mut layers);
         self.note_decision(&decision);

@@ -7,7 +7,7 @@ use super::scene::{Call, Config, Cost, Scene, Transition, Wrong};
 use super::table::Tables;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use tollgate::{Charge, Decision, Layer, PolicyId, Reservation, ReservationError, Verdict};
+use tollgate::{Charge, Decision, PolicyId, PolicyStatus, Reservation, ReservationError, Verdict};
 
 /// The most layers of a request.
 const LAYERS: usize = 3;
@@ -186,7 +186,7 @@ impl World {
     }
 
     /// Judges an answer by what it says of each layer.
-    fn judge(&self, now: u64, lines: &[Line], decision: &Decision, layers: &[Layer]) {
+    fn judge(&self, now: u64, lines: &[Line], decision: &Decision, layers: &[PolicyStatus]) {
         let told: Vec<Stand> = layers.iter().map(stand).collect();
         let allowed = decision.is_allowed();
         let bounds =
@@ -246,7 +246,7 @@ impl World {
         now: u64,
         lines: &[Line],
         decision: &Decision,
-        layers: &[Layer],
+        layers: &[PolicyStatus],
         before: &Uses,
     ) {
         match decision.verdict {
@@ -273,7 +273,7 @@ impl World {
 
     pub(super) fn check(&mut self, now: u64, lines: &[Line]) -> Decision {
         let before = self.uses_before(now, lines);
-        let mut layers = [Layer::default(); LAYERS];
+        let mut layers = [PolicyStatus::default(); LAYERS];
         let layers = &mut layers[..lines.len()];
         let decision = self.at(now).check(&self.charges(lines), layers);
         self.decided(now, lines, &decision, layers, &before);
@@ -281,9 +281,9 @@ impl World {
     }
 
     fn peek(&self, now: u64, lines: &[Line]) {
-        let mut layers = [Layer::default(); LAYERS];
+        let mut layers = [PolicyStatus::default(); LAYERS];
         let layers = &mut layers[..lines.len()];
-        let decision = self.at(now).session().peek_layers(&self.charges(lines), layers);
+        let decision = self.at(now).session().peek_with_status(&self.charges(lines), layers);
         let told: Vec<Stand> = layers.iter().map(stand).collect();
         let bounds = self.books.before(now, lines);
         bounds.iter().zip(&told).for_each(|(bounds, told)| bounds.assert_hold(told));
@@ -308,7 +308,7 @@ impl World {
     fn charge(&mut self, now: u64, lines: &[Line]) {
         let lines = self.within_sight(now, lines);
         let before = self.uses_before(now, &lines);
-        let decision = self.at(now).session().charge(&self.charges(&lines));
+        let decision = self.at(now).session().force_charge(&self.charges(&lines));
         if decision.verdict == Verdict::TableFull {
             return self.refused(now, &lines, &decision);
         }
@@ -336,7 +336,7 @@ impl World {
 
     pub(super) fn reserve(&mut self, now: u64, lines: &[Line]) {
         let before = self.uses_before(now, lines);
-        let mut layers = [Layer::default(); LAYERS];
+        let mut layers = [PolicyStatus::default(); LAYERS];
         let layers = &mut layers[..lines.len()];
         let reserved = self.at(now).reserve(&self.charges(lines), layers);
         let reservation = match reserved {
@@ -373,10 +373,10 @@ impl World {
         let more = &more[..held.book.parts.len()];
         let lines = held.book.lines(more);
         let charges = self.charges(&lines);
-        let mut layers = [Layer::default(); LAYERS];
+        let mut layers = [PolicyStatus::default(); LAYERS];
         let layers = &mut layers[..lines.len()];
         let before = self.uses_before(now, &lines);
-        let room = self.at(now).session().peek_layers(&charges, layers).is_allowed();
+        let room = self.at(now).session().peek_with_status(&charges, layers).is_allowed();
         let extended = self.at(now).extend(&mut held.reservation, &charges, more);
         match extended {
             Err(error) => {

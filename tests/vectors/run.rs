@@ -49,14 +49,14 @@ impl Host {
         match verb {
             Verb::Check(charges) => self.told(session.check(&self.charges(charges)), &[]),
             Verb::Peek(charges) => self.told(session.peek(&self.charges(charges)), &[]),
-            Verb::Charge(charges) => self.told(session.charge(&self.charges(charges)), &[]),
+            Verb::Charge(charges) => self.told(session.force_charge(&self.charges(charges)), &[]),
             Verb::CheckLayers(charges) => {
-                let mut layers = vec![tollgate::Layer::default(); charges.len()];
-                self.told(session.check_layers(&self.charges(charges), &mut layers), &layers)
+                let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
+                self.told(session.check_with_status(&self.charges(charges), &mut layers), &layers)
             }
             Verb::PeekLayers(charges) => {
-                let mut layers = vec![tollgate::Layer::default(); charges.len()];
-                self.told(session.peek_layers(&self.charges(charges), &mut layers), &layers)
+                let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
+                self.told(session.peek_with_status(&self.charges(charges), &mut layers), &layers)
             }
             Verb::CheckMany(charges) => {
                 let mut decisions = vec![tollgate::Decision::default(); charges.len()];
@@ -82,9 +82,9 @@ impl Host {
 
     fn reservation(&mut self, now: Now, verb: &Verb) -> Expect {
         if let Verb::Reserve(number, charges) = verb {
-            let mut layers = vec![tollgate::Layer::default(); charges.len()];
+            let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
             let session = self.limiter.session_at(now);
-            let made = session.reserve_layers(&self.charges(charges), &mut layers);
+            let made = session.reserve_with_status(&self.charges(charges), &mut layers);
             let decision = made.as_ref().map_or_else(|denied| *denied, Reservation::decision);
             drop(session);
             self.reservations.resize_with(self.reservations.len().max(number + 1), || None);
@@ -110,7 +110,7 @@ impl Host {
         }
     }
 
-    fn told(&self, decision: tollgate::Decision, layers: &[tollgate::Layer]) -> Expect {
+    fn told(&self, decision: tollgate::Decision, layers: &[tollgate::PolicyStatus]) -> Expect {
         self.decision(decision, layers).map_or(Expect::Status(-4), Expect::Decision)
     }
 
@@ -118,7 +118,7 @@ impl Host {
     fn decision(
         &self,
         decision: tollgate::Decision,
-        layers: &[tollgate::Layer],
+        layers: &[tollgate::PolicyStatus],
     ) -> Option<Decision> {
         use tollgate::Verdict::*;
         let status = match decision.verdict {
@@ -137,7 +137,7 @@ impl Host {
             violated: false,
             table_full: decision.table_full,
         };
-        let layer = |layer: &tollgate::Layer| Stand {
+        let layer = |layer: &tollgate::PolicyStatus| Stand {
             policy: layer.policy.index(),
             limit: layer.limit,
             remaining: layer.remaining,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use tollgate::{
-    Charge, Clock, ConfigError, Layer, Limiter, Period, Policy, PolicyId, TokenPrice, http,
+    Charge, Clock, ConfigError, Limiter, Period, Policy, PolicyId, PolicyStatus, TokenPrice, http,
 };
 
 /// How much each user may do.
@@ -59,9 +59,9 @@ impl Gate {
     }
 
     /// How the user stands in each layer, charging nothing.
-    pub fn standing(&self, user: &str) -> [Layer; 3] {
-        let mut layers = [Layer::default(); 3];
-        self.limiter.peek_layers(&self.charges(user, [0; 3]), &mut layers);
+    pub fn standing(&self, user: &str) -> [PolicyStatus; 3] {
+        let mut layers = [PolicyStatus::default(); 3];
+        self.limiter.peek_with_status(&self.charges(user, [0; 3]), &mut layers);
         layers
     }
 
@@ -82,7 +82,7 @@ impl Gate {
     }
 
     /// The header fields that tell a client how it stands.
-    pub(crate) fn fields(&self, layers: &[Layer]) -> [(&'static str, String); 2] {
+    pub(crate) fn fields(&self, layers: &[PolicyStatus]) -> [(&'static str, String); 2] {
         let items = self.limiter.http_items(layers);
         [
             (http::RATE_LIMIT_POLICY, http::RateLimitPolicyDraft11(items.clone()).to_string()),

@@ -4,7 +4,7 @@ use crate::gate::Gate;
 use crate::refusal::Refusal;
 use serde::Serialize;
 use std::sync::Arc;
-use tollgate::{Layer, Reservation, http};
+use tollgate::{PolicyStatus, Reservation, http};
 
 /// How many tokens are reserved at a time.
 ///
@@ -58,8 +58,8 @@ impl Paid {
     ) -> Result<Self, Box<Refusal>> {
         let reserved = max_tokens.min(STEP);
         let charges = gate.charges(user, gate.amounts(prompt_tokens, reserved));
-        let mut layers = [Layer::default(); 3];
-        match gate.limiter.reserve_layers(&charges, &mut layers) {
+        let mut layers = [PolicyStatus::default(); 3];
+        match gate.limiter.reserve_with_status(&charges, &mut layers) {
             Ok(reservation) => {
                 let gate = Arc::clone(gate);
                 Ok(Paid { gate, reservation, prompt_tokens, reserved, sent: 0, max_tokens })

@@ -3,7 +3,7 @@
 use crate::gate::Gate;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use tollgate::{Decision, Layer, Verdict, http};
+use tollgate::{Decision, PolicyStatus, Verdict, http};
 
 /// A request that was refused before it began: nothing was charged.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// What the client of a denied request is told: by the decision, and of all layers.
-    pub(crate) fn new(gate: &Gate, decision: Decision, layers: &[Layer]) -> Self {
+    pub(crate) fn new(gate: &Gate, decision: Decision, layers: &[PolicyStatus]) -> Self {
         let seconds = |wait| [(http::RETRY_AFTER, http::retry_after_seconds(wait).to_string())];
         let retry_after = decision.retry_after().map(seconds);
         let body = http::QuotaExceeded::new(gate.limiter.http_items(layers)).to_string();

@@ -3,7 +3,7 @@
 use crate::charge::tollgate_charge;
 use crate::clock::{tollgate_clock, tollgate_now};
 use crate::config::{tollgate_options, tollgate_policy};
-use crate::decision::{tollgate_decision, tollgate_layer};
+use crate::decision::{tollgate_decision, tollgate_policy_status};
 use crate::error::tollgate_error;
 use crate::reservation::tollgate_reservation;
 use crate::session::tollgate_session;
@@ -95,7 +95,7 @@ pub(super) fn of(name: &str) -> Layout {
             buckets, overflow, allowance, unit,
         }
         tollgate_error { status, reserved, message }
-        tollgate_layer {
+        tollgate_policy_status {
             policy, limit, remaining, retry_after_ns, reset_after_ns, flags, reserved,
         }
         tollgate_charge { policy, key, key_size, number, cost, limit, key_kind, reserved }

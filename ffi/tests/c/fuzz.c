@@ -17,8 +17,8 @@
 #endif
 
 /* Memory that ends with so many layers. */
-static tollgate_layer *room_for(size_t count) {
-    tollgate_layer *layers = malloc((count > 0 ? count : 1) * sizeof *layers);
+static tollgate_policy_status *room_for(size_t count) {
+    tollgate_policy_status *layers = malloc((count > 0 ? count : 1) * sizeof *layers);
     CHECK(layers != NULL);
     return layers;
 }
@@ -76,12 +76,12 @@ static void check(fuzzer *f) {
     decided(f, tollgate_check(some_limiter(f), some_now(f, 0), charges, count, place), place);
 }
 
-static void check_layers(fuzzer *f) {
+static void check_with_status(fuzzer *f) {
     tollgate_decision decision, *place = maybe(f, &decision);
     size_t count = some_count(f, 16);
     const tollgate_charge *charges = some_charges(f, count, 16, 1);
-    tollgate_layer *layers = room_for(count), *told = count > 0 ? needed(f, layers) : layers;
-    decided(f, tollgate_check_layers(some_limiter(f), some_now(f, 0), charges, count, place, told), place);
+    tollgate_policy_status *layers = room_for(count), *told = count > 0 ? needed(f, layers) : layers;
+    decided(f, tollgate_check_with_status(some_limiter(f), some_now(f, 0), charges, count, place, told), place);
     free(layers);
 }
 
@@ -129,12 +129,12 @@ static void peek_or_charge(fuzzer *f) {
     const tollgate_limiter *limiter = some_limiter(f);
     const tollgate_now *now = some_now(f, 1);
     if (below(f, 3) == 0) {
-        (void)right(f, tollgate_charge_always(limiter, now, charges, count, place));
+        (void)right(f, tollgate_force_charge(limiter, now, charges, count, place));
     } else if (below(f, 2) == 0) {
         decided(f, tollgate_peek(limiter, now, charges, count, place), place);
     } else {
-        tollgate_layer *layers = room_for(count), *told = count > 0 ? needed(f, layers) : NULL;
-        decided(f, tollgate_peek_layers(limiter, now, charges, count, place, told), place);
+        tollgate_policy_status *layers = room_for(count), *told = count > 0 ? needed(f, layers) : NULL;
+        decided(f, tollgate_peek_with_status(limiter, now, charges, count, place, told), place);
         free(layers);
     }
 }
@@ -157,7 +157,7 @@ static void reserve(fuzzer *f) {
     tollgate_decision decision, *place = maybe(f, &decision);
     const tollgate_charge *charges = some_charges(f, count, 8, 0);
     tollgate_reservation *reservation = needed(f, &f->reserved[slot]);
-    tollgate_layer *layers = room_for(count), *told = below(f, 2) == 0 ? NULL : maybe(f, layers);
+    tollgate_policy_status *layers = room_for(count), *told = below(f, 2) == 0 ? NULL : maybe(f, layers);
     const tollgate_limiter *limiter = some_limiter(f);
     tollgate_status status;
     status = tollgate_reserve(limiter, some_now(f, 1), charges, count, reservation, place, told);
@@ -287,7 +287,7 @@ static void get_stats(fuzzer *f) {
 /* Layers of any numbers, into a buffer of any size. */
 static void write_http(fuzzer *f) {
     size_t count = some_count(f, 16), size = below(f, 300), length = 0, i;
-    tollgate_layer *layers = room_for(count), *passed = count > 0 ? needed(f, layers) : NULL;
+    tollgate_policy_status *layers = room_for(count), *passed = count > 0 ? needed(f, layers) : NULL;
     char *buffer = malloc(size > 0 ? size : 1);
     size_t *told = maybe(f, &length);
     uint64_t kind = below(f, 3);
@@ -365,7 +365,7 @@ typedef void verb(fuzzer *);
 
 /* The more often a verb is here, the more often it is called. */
 static verb *const verbs[] = {
-    check, check, check, check_layers, check_layers, check_key, check_key, check_many, peek_or_charge,
+    check, check, check, check_with_status, check_with_status, check_key, check_key, check_many, peek_or_charge,
     peek_or_charge, refund_or_reset, reserve, reserve, change_reservation, change_reservation,
     look_at_reservation, begin_or_end_session, ask_policy, set_limit, get_stats, write_http, keep_house,
     move_clock, move_clock, ask_nobody,

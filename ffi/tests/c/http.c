@@ -1,19 +1,19 @@
 /* HTTP fields and bodies, into buffers that are just large enough, too small, or none. */
 #include "scene.h"
 
-typedef tollgate_status writer(const tollgate_limiter *, const tollgate_layer *, size_t, char *,
+typedef tollgate_status writer(const tollgate_limiter *, const tollgate_policy_status *, size_t, char *,
                                size_t, size_t *);
 
 /* A problem with a detail and one without, as the fields are written. */
 static const char *detail;
 
-static tollgate_status problem(const tollgate_limiter *limiter, const tollgate_layer *layers,
+static tollgate_status problem(const tollgate_limiter *limiter, const tollgate_policy_status *layers,
                                size_t count, char *buffer, size_t size, size_t *length) {
     return tollgate_http_problem(limiter, layers, count, detail, buffer, size, length);
 }
 
 static tollgate_limiter *limiter;
-static tollgate_layer layers[17];
+static tollgate_policy_status layers[17];
 
 /* A denied request under two policies, seen a quarter of a second into their windows. */
 static void begin(void) {
@@ -28,7 +28,7 @@ static void begin(void) {
     charges[1] = tollgate_charge_shared(id_of(limiter, "day"), 10);
     ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
     now = at(SECOND / 4);
-    ANSWER(TOLLGATE_DENIED, tollgate_check_layers(limiter, &now, charges, 2, NULL, layers));
+    ANSWER(TOLLGATE_DENIED, tollgate_check_with_status(limiter, &now, charges, 2, NULL, layers));
     EQUAL(2, layers[0].flags);
 }
 
@@ -82,7 +82,7 @@ static void texts(void) {
 static void wrong_layers(writer *write) {
     char buffer[1000];
     size_t length = 7, i;
-    tollgate_layer stranger[2];
+    tollgate_policy_status stranger[2];
     stranger[0] = stranger[1] = layers[0];
     ANSWER(TOLLGATE_E_NULL, write(NULL, layers, 2, buffer, sizeof buffer, &length));
     ANSWER(TOLLGATE_E_NULL, write(limiter, NULL, 2, buffer, sizeof buffer, &length));

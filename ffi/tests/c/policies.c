@@ -47,7 +47,7 @@ static void policies_of_others_are_strangers(void) {
     for (i = 0; i < 3; i++) {
         tollgate_charge charge = tollgate_charge_shared(strangers[i], 1);
         tollgate_decision decision;
-        tollgate_layer layer, before;
+        tollgate_policy_status layer, before;
         tollgate_reservation reservation;
         tollgate_stats stats = TOLLGATE_STATS_INIT;
         tollgate_error error;
@@ -62,10 +62,10 @@ static void policies_of_others_are_strangers(void) {
         EQUAL(TOLLGATE_E_POLICY, decision.status);
         EQUAL(TOLLGATE_NEVER, decision.retry_after_ns);
         ANSWER(TOLLGATE_E_POLICY, tollgate_check_key(mine, &now, strangers[i], "k", 1, 1, &decision));
-        ANSWER(TOLLGATE_E_POLICY, tollgate_check_layers(mine, &now, &charge, 1, &decision, &layer));
+        ANSWER(TOLLGATE_E_POLICY, tollgate_check_with_status(mine, &now, &charge, 1, &decision, &layer));
         ANSWER(TOLLGATE_E_POLICY, tollgate_peek(mine, &now, &charge, 1, &decision));
-        ANSWER(TOLLGATE_E_POLICY, tollgate_peek_layers(mine, &now, &charge, 1, NULL, &layer));
-        ANSWER(TOLLGATE_E_POLICY, tollgate_charge_always(mine, &now, &charge, 1, &decision));
+        ANSWER(TOLLGATE_E_POLICY, tollgate_peek_with_status(mine, &now, &charge, 1, NULL, &layer));
+        ANSWER(TOLLGATE_E_POLICY, tollgate_force_charge(mine, &now, &charge, 1, &decision));
         ANSWER(TOLLGATE_E_POLICY, tollgate_refund(mine, &now, &charge, &number));
         EQUAL(0, number);
         ANSWER(TOLLGATE_E_POLICY, tollgate_reset_key(mine, &now, &charge));

@@ -32,7 +32,7 @@ static void all_layers_or_none(void) {
     unsigned turn, outcomes[3] = {0, 0, 0};
     for (turn = 0; turn < 4000; turn++) {
         tollgate_charge charges[POLICIES];
-        tollgate_layer layers[POLICIES];
+        tollgate_policy_status layers[POLICIES];
         tollgate_decision decision;
         tollgate_now now;
         tollgate_status status;
@@ -48,7 +48,7 @@ static void all_layers_or_none(void) {
         if (turn % 100 == 0) {
             charges[turn / 100 % POLICIES].cost = limits[turn / 100 % POLICIES] + 1;
         }
-        status = tollgate_check_layers(limiter, &now, charges, POLICIES, &decision, layers);
+        status = tollgate_check_with_status(limiter, &now, charges, POLICIES, &decision, layers);
         CHECK(status >= TOLLGATE_OK && status <= TOLLGATE_IMPOSSIBLE);
         EQUAL(status, decision.status);
         outcomes[status]++;
@@ -106,24 +106,24 @@ static void as_many_charges_as_a_request_has(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);
     tollgate_charge charges[17];
-    tollgate_layer layers[17];
+    tollgate_policy_status layers[17];
     tollgate_decision decision;
     tollgate_now now = at(0);
     size_t i;
     ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, NULL, 0, &decision));
     EQUAL(0, decision.retry_after_ns);
-    ANSWER(TOLLGATE_OK, tollgate_check_layers(limiter, &now, NULL, 0, NULL, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_peek_layers(limiter, &now, charges, 0, NULL, NULL));
+    ANSWER(TOLLGATE_OK, tollgate_check_with_status(limiter, &now, NULL, 0, NULL, NULL));
+    ANSWER(TOLLGATE_OK, tollgate_peek_with_status(limiter, &now, charges, 0, NULL, NULL));
     for (i = 0; i < 17; i++) {
         charges[i] = tollgate_charge_shared(ids[DAY], 3);
     }
-    ANSWER(TOLLGATE_OK, tollgate_check_layers(limiter, &now, charges, 16, &decision, layers));
+    ANSWER(TOLLGATE_OK, tollgate_check_with_status(limiter, &now, charges, 16, &decision, layers));
     EQUAL(50 - 48, left(limiter, 0, charges[0]));
     ANSWER(TOLLGATE_E_TOO_MANY, tollgate_check(limiter, &now, charges, 17, &decision));
     ANSWER(TOLLGATE_E_TOO_MANY, tollgate_peek(limiter, &now, charges, SIZE_MAX, &decision));
-    ANSWER(TOLLGATE_E_TOO_MANY, tollgate_charge_always(limiter, &now, charges, 17, &decision));
+    ANSWER(TOLLGATE_E_TOO_MANY, tollgate_force_charge(limiter, &now, charges, 17, &decision));
     ANSWER(TOLLGATE_E_TOO_MANY,
-           tollgate_check_layers(limiter, &now, charges, 17, &decision, layers));
+           tollgate_check_with_status(limiter, &now, charges, 17, &decision, layers));
     EQUAL(50 - 48, left(limiter, 0, charges[0]));
     ANSWER(TOLLGATE_OK, tollgate_free(limiter));
 }
@@ -133,7 +133,7 @@ static void an_error_charges_nothing(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);
     tollgate_charge charges[POLICIES];
-    tollgate_layer layers[POLICIES], same[POLICIES];
+    tollgate_policy_status layers[POLICIES], same[POLICIES];
     tollgate_decision decision;
     tollgate_now now = at(0);
     request_of(ids, 1, charges);
@@ -141,11 +141,11 @@ static void an_error_charges_nothing(void) {
     memcpy(same, layers, sizeof layers);
     charges[DAY].key_kind = TOLLGATE_KEY_SHARED + 1;
     ANSWER(TOLLGATE_E_ARGUMENT,
-           tollgate_check_layers(limiter, &now, charges, POLICIES, NULL, layers));
+           tollgate_check_with_status(limiter, &now, charges, POLICIES, NULL, layers));
     charges[DAY].key_kind = TOLLGATE_KEY_SHARED;
     charges[DAY].policy = 0;
     ANSWER(TOLLGATE_E_POLICY,
-           tollgate_check_layers(limiter, &now, charges, POLICIES, &decision, layers));
+           tollgate_check_with_status(limiter, &now, charges, POLICIES, &decision, layers));
     CHECK(memcmp(same, layers, sizeof layers) == 0);
     EQUAL(limits[NARROW], left(limiter, 0, charges[NARROW]));
     EQUAL(limits[WIDE], left(limiter, 0, charges[WIDE]));
@@ -221,7 +221,7 @@ static void a_debt_blocks(void) {
     tollgate_now now = at(0);
     ANSWER(TOLLGATE_IMPOSSIBLE, tollgate_check(limiter, &now, &charge, 1, &decision));
     EQUAL(TOLLGATE_NEVER, decision.retry_after_ns);
-    ANSWER(TOLLGATE_OK, tollgate_charge_always(limiter, &now, &charge, 1, &decision));
+    ANSWER(TOLLGATE_OK, tollgate_force_charge(limiter, &now, &charge, 1, &decision));
     EQUAL(0, decision.remaining);
     charge.cost = 1;
     now = at(SECOND - 1);

@@ -32,7 +32,7 @@ static void end(void) { ANSWER(TOLLGATE_OK, tollgate_free(limiter)); }
 static void charged_extended_settled(void) {
     tollgate_reservation reservation;
     tollgate_decision decision;
-    tollgate_layer layers[2];
+    tollgate_policy_status layers[2];
     uint64_t amounts[2] = {0, 500}, units;
     begin();
     ANSWER(TOLLGATE_OK,
@@ -175,7 +175,7 @@ static void amounts_and_owners_are_checked(void) {
 static void as_many_charges_as_it_holds(void) {
     tollgate_reservation reservation;
     tollgate_charge many[9];
-    tollgate_layer layers[9];
+    tollgate_policy_status layers[9];
     uint64_t actual[8];
     size_t i;
     begin();

@@ -49,7 +49,7 @@ static void own(worker *me, const tollgate_now *now, uint64_t random) {
     tollgate_charge charge = tollgate_charge_bytes(me->own, &me->number, sizeof me->number, 5);
     tollgate_reservation reservation;
     uint64_t actual = random % 10, given;
-    me->unexpected += tollgate_charge_always(me->limiter, now, &charge, 1, NULL) != TOLLGATE_OK;
+    me->unexpected += tollgate_force_charge(me->limiter, now, &charge, 1, NULL) != TOLLGATE_OK;
     charge.cost = 2;
     me->unexpected += tollgate_refund(me->limiter, now, &charge, &given) != TOLLGATE_OK || given != 2;
     charge.cost = 5;

@@ -18,8 +18,8 @@ struct bench {
     bench() {
         const auto user = check::find(gate, "user"), tokens = check::find(gate, "tokens");
         const auto request = {user.charge("a", 2), tokens.charge("a", 512)};
-        CHECK(gate.check_layers(request, layers).is_allowed());
-        CHECK(!gate.check_layers(request, layers).is_allowed());
+        CHECK(gate.check_with_status(request, layers).is_allowed());
+        CHECK(!gate.check_with_status(request, layers).is_allowed());
     }
 };
 

@@ -73,10 +73,10 @@ TEST(requests_allocate_nothing) {
         const now now(time, time);
         (void)gate.check(request);
         (void)gate.at(now).check({exact.charge(key::ip(address), 1), day.charge(7, 1)});
-        (void)gate.check_layers(request, layers);
+        (void)gate.check_with_status(request, layers);
         (void)gate.check_many(request, decisions);
         (void)gate.peek(request);
-        (void)gate.peek_layers(request, layers);
+        (void)gate.peek_with_status(request, layers);
         (void)gate.charge(request);
         (void)gate.try_refund(request[1]);
         (void)http::write_limit(gate, layers, buffer);

@@ -60,7 +60,7 @@ TEST(a_refusal_is_the_decision) {
     [[maybe_unused]] const auto kept = it.reserve(90);
     std::array<layer, 2> layers;
     const auto refused =
-        it.gate.reserve_layers({it.requests.charge("a", 1), it.tokens.charge("a", 20)}, layers);
+        it.gate.reserve_with_status({it.requests.charge("a", 1), it.tokens.charge("a", 20)}, layers);
     CHECK(!refused && refused.error().verdict() == verdict::denied && refused.error().policy() == it.tokens);
     CHECK(layers[1].violated() && !layers[0].violated() && it.left() == 10);
     const std::vector<charge> many(9, it.tokens.charge("a", 1));

@@ -122,9 +122,9 @@ TEST(what_is_no_request_is_invalid_and_charges_nothing) {
     const std::vector<charge> many(17, good);
     CHECK(it.gate.check(many).code() == errc::too_many && max_charges == 16);
     layer layers[1];
-    CHECK(it.gate.check_layers({good, good}, layers).code() == errc::buffer);
-    CHECK(it.gate.peek_layers({good, good}, layers).code() == errc::buffer);
-    CHECK(it.gate.reserve_layers({good, good}, layers).error().code() == errc::buffer);
+    CHECK(it.gate.check_with_status({good, good}, layers).code() == errc::buffer);
+    CHECK(it.gate.peek_with_status({good, good}, layers).code() == errc::buffer);
+    CHECK(it.gate.reserve_with_status({good, good}, layers).error().code() == errc::buffer);
     CHECK(it.gate.peek({good}).remaining() == 100);
     CHECK(decision().verdict() == verdict::invalid && decision().code() == errc::argument);
 }
@@ -143,13 +143,13 @@ TEST(layers_tell_how_each_policy_stands) {
     const bench it;
     std::array<layer, 3> layers;
     const auto request = {it.ip.charge("a", 1), it.user.charge("alice", 2), it.tokens.charge("alice", 99'999)};
-    const auto decision = it.gate.check_layers(request, layers);
+    const auto decision = it.gate.check_with_status(request, layers);
     CHECK(decision.verdict() == verdict::impossible && decision.policy() == it.tokens);
     CHECK(!layers[0].violated() && layers[0].policy() == it.ip && layers[0].remaining() == 100);
     CHECK(layers[2].violated() && !layers[2].retry_after() && layers[2].limit() == 10'000);
-    CHECK(it.gate.check_layers({it.user.charge("alice", 2)}, layers).is_allowed());
+    CHECK(it.gate.check_with_status({it.user.charge("alice", 2)}, layers).is_allowed());
     CHECK(layers[0].remaining() == 0 && layers[0].reset_after() == 1min && !layers[0].retry_after());
-    CHECK(it.gate.peek_layers({it.user.charge("alice", 1)}, layers).verdict() == verdict::denied);
+    CHECK(it.gate.peek_with_status({it.user.charge("alice", 1)}, layers).verdict() == verdict::denied);
     CHECK(layers[0].violated() && layers[0].retry_after() == 1min && !layers[0].table_full());
     CHECK(layers[0].c().policy == it.user.to_bits() && layer().limit() == 0);
 }
@@ -203,8 +203,8 @@ TEST(instants_and_sessions_have_the_same_verbs) {
         const auto nested = it.gate.session_at(first);
         CHECK(nested.peek({it.user.charge("a", 1)}).verdict() == verdict::denied);
         layer layers[1];
-        CHECK(session.check_layers({it.ip.charge("a", 1)}, layers).is_allowed());
-        CHECK(session.peek_layers({it.ip.charge("a", 0)}, layers).remaining() == 99);
+        CHECK(session.check_with_status({it.ip.charge("a", 1)}, layers).is_allowed());
+        CHECK(session.peek_with_status({it.ip.charge("a", 0)}, layers).remaining() == 99);
         CHECK(session.charge({it.ip.charge("a", 200)}).is_allowed());
         CHECK(*session.try_refund(it.ip.charge("a", 1)) == 1);
         CHECK(session.try_reset_key(it.ip, "a").has_value());
@@ -212,7 +212,7 @@ TEST(instants_and_sessions_have_the_same_verbs) {
         CHECK(session.check_many({it.ip.charge("a", 1)}, decided) == 1);
         auto held = check::must(session.reserve({it.ip.charge("a", 1)}));
         CHECK(session.extend(held, {1}).is_allowed() && session.settle(held, {1}).is_allowed());
-        auto other = check::must(session.reserve_layers({it.ip.charge("a", 1)}, layers));
+        auto other = check::must(session.reserve_with_status({it.ip.charge("a", 1)}, layers));
         CHECK(session.cancel(other).is_allowed() && layers[0].remaining() == 97);
     }
     it.clock.set(later);

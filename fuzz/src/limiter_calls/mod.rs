@@ -17,8 +17,8 @@ use plan::{Act, Amounts, By, Line, Plan, Step, Turn, Verb, Whose};
 use request::{Answer, Asked, Looked};
 use side::{Entry, Side};
 use tollgate::{
-    Charge, ConfigError, Decision, Layer, MAX_CHARGES, MAX_RESERVED, ManualClock, Now, PolicyId,
-    Reservation, Session,
+    Charge, ConfigError, Decision, MAX_CHARGES, MAX_RESERVED, ManualClock, Now, PolicyId,
+    PolicyStatus, Reservation, Session,
 };
 
 pub const WANTED: [&str; 18] = [
@@ -170,7 +170,7 @@ impl<'l> Scene<'l> {
         let entries = entries.filter(|entries| entries.len() <= most);
         let asked = Asked { now, charges: &charges, entries: entries.as_deref() };
         // Longer and shorter than the request in turn, as callers may have it.
-        let mut layers = vec![Layer::default(); lines.len() + lines.len() % 2];
+        let mut layers = vec![PolicyStatus::default(); lines.len() + lines.len() % 2];
         let (looked, decision, reservation) = call(side, by, verb, &asked, &mut layers);
         let shown = matches!(verb, Verb::CheckLayers | Verb::PeekLayers | Verb::ReserveLayers);
         let answer = Answer { decision, layers: shown.then_some(&layers) };
@@ -180,7 +180,7 @@ impl<'l> Scene<'l> {
                 assert_eq!(looked.decision, decision);
                 if let Some(entries) = asked.entries {
                     side.check_possible(entries, &decision);
-                    side.check_layers(entries, &answer);
+                    side.check_with_status(entries, &answer);
                 }
             }
             _ => side.judge(&asked, &looked, &answer, &mut self.reached),
@@ -300,7 +300,7 @@ fn call(
     by: By,
     verb: Verb,
     asked: &Asked<'_>,
-    layers: &mut [Layer],
+    layers: &mut [PolicyStatus],
 ) -> (Looked, Decision, Option<Reservation>) {
     let (limiter, charges) = (side.limiter, asked.charges);
     side.clock.set(asked.now);
@@ -313,12 +313,12 @@ fn call(
     }
     let reserved = match verb {
         Verb::Check => Err(by_either!(check(charges))),
-        Verb::CheckLayers => Err(by_either!(check_layers(charges, layers))),
+        Verb::CheckLayers => Err(by_either!(check_with_status(charges, layers))),
         Verb::Peek => Err(by_either!(peek(charges))),
-        Verb::PeekLayers => Err(by_either!(peek_layers(charges, layers))),
-        Verb::Charge => Err(by_either!(charge(charges))),
+        Verb::PeekLayers => Err(by_either!(peek_with_status(charges, layers))),
+        Verb::Charge => Err(by_either!(force_charge(charges))),
         Verb::Reserve => by_either!(reserve(charges)),
-        Verb::ReserveLayers => by_either!(reserve_layers(charges, layers)),
+        Verb::ReserveLayers => by_either!(reserve_with_status(charges, layers)),
     };
     match reserved {
         Ok(reservation) => (looked, reservation.decision(), Some(reservation)),

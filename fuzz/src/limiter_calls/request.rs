@@ -3,7 +3,7 @@
 use super::side::{Entry, Side};
 use crate::{Reached, fields};
 use tollgate::http::Item;
-use tollgate::{Charge, Decision, Layer, Now, Session, Verdict};
+use tollgate::{Charge, Decision, Now, PolicyStatus, Session, Verdict};
 
 /// Times beyond this are too near the end of all clocks for a wait to be told exactly.
 const LATE_NS: u64 = 1 << 63;
@@ -19,7 +19,7 @@ pub struct Asked<'a> {
 /// An answer, as far as the verb gives one.
 pub struct Answer<'a> {
     pub decision: Decision,
-    pub layers: Option<&'a [Layer]>,
+    pub layers: Option<&'a [PolicyStatus]>,
 }
 
 /// What a peek says of a request.
@@ -31,8 +31,8 @@ pub struct Looked {
 
 impl Looked {
     pub fn new(session: &Session<'_>, charges: &[Charge<'_>]) -> Self {
-        let mut layers = vec![Layer::default(); charges.len()];
-        let decision = session.peek_layers(charges, &mut layers);
+        let mut layers = vec![PolicyStatus::default(); charges.len()];
+        let decision = session.peek_with_status(charges, &mut layers);
         Looked { decision, left: layers.iter().map(|layer| layer.remaining).collect() }
     }
 }
@@ -70,7 +70,7 @@ impl Side<'_> {
             return;
         };
         self.check_possible(entries, decision);
-        self.check_layers(entries, answer);
+        self.check_with_status(entries, answer);
         entries.iter().for_each(|entry| {
             if (1..=self.limit(entry)).contains(&entry.cost) {
                 self.account(entry).know(entry.key);
@@ -114,7 +114,7 @@ impl Side<'_> {
         }
     }
 
-    pub fn check_layers(&self, entries: &[Entry], answer: &Answer<'_>) {
+    pub fn check_with_status(&self, entries: &[Entry], answer: &Answer<'_>) {
         let (Some(layers), decision) = (answer.layers, &answer.decision) else { return };
         if decision.verdict == Verdict::TableFull {
             return;

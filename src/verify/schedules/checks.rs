@@ -6,7 +6,7 @@ use super::layout::MOST_LAYERS;
 use super::plan::{Call, Line, MOST_MANY, Memory};
 use super::record::Answer;
 use super::scene::{Scene, fault};
-use crate::{Decision, Layer, Now, Session, Verdict};
+use crate::{Decision, Now, PolicyStatus, Session, Verdict};
 
 impl Scene {
     /// A request of one charge.
@@ -14,7 +14,7 @@ impl Scene {
         let lines = self.lines(call, false);
         let charges = self.charges(&lines);
         let begun = self.begin_charge(session, &lines);
-        let mut layers = [Layer::default(); MOST_LAYERS];
+        let mut layers = [PolicyStatus::default(); MOST_LAYERS];
         let (entry, decision) = match call.entry {
             0 => (Entry::Check, session.check(&charges)),
             1 => {
@@ -26,7 +26,7 @@ impl Scene {
                 session.check_many(&charges, &mut decisions);
                 (Entry::CheckManyOfOne, decisions[0])
             }
-            _ => (Entry::CheckLayersOfOne, session.check_layers(&charges, &mut layers)),
+            _ => (Entry::CheckLayersOfOne, session.check_with_status(&charges, &mut layers)),
         };
         let done = self.history.finish(begun);
         entries::count(entry);
@@ -39,7 +39,12 @@ impl Scene {
     }
 
     /// A request of one charge for each policy.
-    pub(super) fn check_layers(&self, session: &Session<'_>, call: &Call, memory: &mut Memory) {
+    pub(super) fn check_with_status(
+        &self,
+        session: &Session<'_>,
+        call: &Call,
+        memory: &mut Memory,
+    ) {
         let lines = self.lines(call, true);
         let charges = self.charges(&lines);
         let begun = self.begin_charge(session, &lines);
@@ -51,8 +56,8 @@ impl Scene {
             self.answered_in_short(done, &lines, &decision, None);
             return self.note_paid(&lines, &decision, false, memory);
         }
-        let mut layers = [Layer::default(); MOST_LAYERS];
-        let decision = session.check_layers(&charges, &mut layers);
+        let mut layers = [PolicyStatus::default(); MOST_LAYERS];
+        let decision = session.check_with_status(&charges, &mut layers);
         let done = self.history.finish(begun);
         entries::count(Entry::CheckLayers);
         self.answered(done, &lines, &decision, &layers, None);
@@ -94,7 +99,7 @@ impl Scene {
         let all = call.coin && !self.layout.passes_uncounted();
         let lines = self.lines(call, all);
         let begun = self.begin_charge(session, &lines);
-        let decision = session.charge(&self.charges(&lines));
+        let decision = session.force_charge(&self.charges(&lines));
         let done = self.history.finish(begun);
         entries::count(Entry::Charge);
         self.forced(done, &lines, &decision);

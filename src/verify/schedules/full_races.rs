@@ -6,7 +6,7 @@ use super::layout::WINDOW;
 use super::scene::fault;
 use super::{scene_catches, scene_holds};
 use crate::verify::mutants::Breakage;
-use crate::{Layer, Limiter, ManualClock, Now, Overflow, Policy, Session, Verdict};
+use crate::{Limiter, ManualClock, Now, Overflow, Policy, PolicyStatus, Session, Verdict};
 use shuttle::thread;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,9 +47,9 @@ fn undone_uncounted() {
             (counted, last)
         }
     });
-    let mut layers = [Layer::default(); 2];
+    let mut layers = [PolicyStatus::default(); 2];
     let charges = [wide.charge("k", 1), narrow.charge("k", 1)];
-    let decision = at(&limiter, 0).check_layers(&charges, &mut layers);
+    let decision = at(&limiter, 0).check_with_status(&charges, &mut layers);
     let (counted, _) = faster.join().expect("a thread has failed");
     let used = LIMIT - at(&limiter, later).peek(&[wide.charge("k", 0)]).remaining;
     let least = if counted.table_full { 0 } else { 2 };

@@ -5,7 +5,7 @@ use super::history::Done;
 use super::plan::Line;
 use super::scene::{Scene, fault};
 use super::step::{Back, Charge, From, Step, Told};
-use crate::{Decision, Layer, Verdict};
+use crate::{Decision, PolicyStatus, Verdict};
 use std::time::Duration;
 
 /// What a request was told of one layer.
@@ -39,7 +39,7 @@ impl Scene {
         told.in_units(self.unit(line.policy))
     }
 
-    fn told_by_layer(&self, done: Done, line: Line, layer: &Layer) -> Told {
+    fn told_by_layer(&self, done: Done, line: Line, layer: &PolicyStatus) -> Told {
         let now = done.span.now;
         let told = Told {
             limit: layer.limit,
@@ -107,7 +107,7 @@ impl Scene {
         done: Done,
         lines: &[Line],
         decision: &Decision,
-        layers: &[Layer],
+        layers: &[PolicyStatus],
         hold: Option<usize>,
     ) {
         let answers: Vec<_> = lines

@@ -6,14 +6,14 @@ use super::plan::{Call, Line, Memory, Open};
 use super::record::Answer;
 use super::scene::{Scene, fault};
 use super::step::{From, Step, Told};
-use crate::{Decision, Layer, ReservationError, Session, Verdict};
+use crate::{Decision, PolicyStatus, ReservationError, Session, Verdict};
 
 impl Scene {
     pub(super) fn reserve(&self, session: &Session<'_>, call: &Call, memory: &mut Memory) {
         let lines = self.lines(call, call.coin);
-        let mut layers = [Layer::default(); MOST_LAYERS];
+        let mut layers = [PolicyStatus::default(); MOST_LAYERS];
         let begun = self.begin_charge(session, &lines);
-        let reserved = session.reserve_layers(&self.charges(&lines), &mut layers);
+        let reserved = session.reserve_with_status(&self.charges(&lines), &mut layers);
         let done = self.history.finish(begun);
         match reserved {
             Ok(reservation) => {

@@ -190,7 +190,7 @@ impl Scene {
         match call.verb {
             Verb::Check => self.check(&session, &call, memory),
             Verb::CheckMany => self.check_many(&session, &call, memory),
-            Verb::Layered => self.check_layers(&session, &call, memory),
+            Verb::Layered => self.check_with_status(&session, &call, memory),
             Verb::Force => self.force(&session, &call, memory),
             Verb::Peek => self.peek(&session, self.lines(&call, false)[0], None),
             Verb::Refund => self.refund(&session, memory),

@@ -1,7 +1,7 @@
 //! What a request is told of its charges that were undone, two of them to one key, because another
 //! thread was faster at the last one.
 
-use crate::{Clock, Layer, Limiter, ManualClock, Policy, Verdict};
+use crate::{Clock, Limiter, ManualClock, Policy, PolicyStatus, Verdict};
 use shuttle::thread;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +19,9 @@ pub(super) fn scene() {
         let limiter = limiter.clone();
         move || limiter.check(&[narrow.charge(1, 1)]).verdict
     });
-    let mut layers = [Layer::default(); 3];
+    let mut layers = [PolicyStatus::default(); 3];
     let charges = [wide.charge(1, 1), wide.charge(1, 2), narrow.charge(1, 1)];
-    let verdict = limiter.check_layers(&charges, &mut layers).verdict;
+    let verdict = limiter.check_with_status(&charges, &mut layers).verdict;
     let other = faster.join().expect("a thread has failed");
     assert!([verdict, other].contains(&Verdict::Allowed), "both were denied");
     let left = if verdict == Verdict::Allowed { LIMIT - 3 } else { LIMIT };

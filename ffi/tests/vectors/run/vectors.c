@@ -144,9 +144,9 @@ static void print_decision(tollgate_status status, const tollgate_decision *told
            told->limit, told->remaining, told->retry_after_ns, told->reset_after_ns, told->flags);
 }
 
-static void print_layers(const tollgate_layer *layers, size_t count) {
+static void print_layers(const tollgate_policy_status *layers, size_t count) {
     for (size_t place = 0; place < count; ++place) {
-        const tollgate_layer *told = &layers[place];
+        const tollgate_policy_status *told = &layers[place];
         printf("; %ld %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32,
                place_of(told->policy), told->limit, told->remaining, told->retry_after_ns,
                told->reset_after_ns, told->flags);
@@ -158,7 +158,7 @@ static void request(const char *verb, const tollgate_now *now) {
     static char keys[MOST][KEY];
     tollgate_charge charges[MOST];
     tollgate_decision told[MOST];
-    tollgate_layer layers[MOST];
+    tollgate_policy_status layers[MOST];
     const size_t count = read_charges(charges, keys);
     tollgate_status status = TOLLGATE_E_ARGUMENT;
     if (strcmp(verb, "check_many") == 0) {
@@ -176,11 +176,11 @@ static void request(const char *verb, const tollgate_now *now) {
     } else if (strcmp(verb, "peek") == 0) {
         status = tollgate_peek(limiter, now, charges, count, told);
     } else if (strcmp(verb, "charge") == 0) {
-        status = tollgate_charge_always(limiter, now, charges, count, told);
-    } else if (strcmp(verb, "check_layers") == 0) {
-        status = tollgate_check_layers(limiter, now, charges, count, told, layers);
-    } else if (strcmp(verb, "peek_layers") == 0) {
-        status = tollgate_peek_layers(limiter, now, charges, count, told, layers);
+        status = tollgate_force_charge(limiter, now, charges, count, told);
+    } else if (strcmp(verb, "check_with_status") == 0) {
+        status = tollgate_check_with_status(limiter, now, charges, count, told, layers);
+    } else if (strcmp(verb, "peek_with_status") == 0) {
+        status = tollgate_peek_with_status(limiter, now, charges, count, told, layers);
     }
     print_decision(status, told);
     if (strstr(verb, "_layers") != NULL && status >= 0) print_layers(layers, count);
@@ -190,7 +190,7 @@ static void reserve(const tollgate_now *now) {
     static char keys[MOST][KEY];
     tollgate_charge charges[MOST];
     tollgate_decision told;
-    tollgate_layer layers[MOST];
+    tollgate_policy_status layers[MOST];
     tollgate_reservation *held = &reservations[count_of(RESERVATIONS - 1)];
     const size_t count = read_charges(charges, keys);
     const tollgate_status status =

@@ -95,10 +95,10 @@ class host {
             print(at.peek(charges), {});
         } else if (verb == "charge") {
             print(at.charge(charges), {});
-        } else if (verb == "check_layers") {
-            print(at.check_layers(charges, layers), layers);
-        } else if (verb == "peek_layers") {
-            print(at.peek_layers(charges, layers), layers);
+        } else if (verb == "check_with_status") {
+            print(at.check_with_status(charges, layers), layers);
+        } else if (verb == "peek_with_status") {
+            print(at.peek_with_status(charges, layers), layers);
         } else {
             std::exit(2);
         }
@@ -109,7 +109,7 @@ class host {
         if (verb == "reserve") {
             const auto charges = charges_of(line);
             std::vector<layer> layers(charges.size());
-            auto made = at.reserve_layers(charges, layers);
+            auto made = at.reserve_with_status(charges, layers);
             print(made ? made->decision() : made.error(), layers);
             if (made) held = *std::move(made);
         } else if (verb == "cancel") {
