@@ -123,7 +123,7 @@ impl Limiter {
         let [charge] = charges else {
             return fallback::decide(policies, charges, Mode::Check, layers, context);
         };
-        let Some(resolved) = ResolvedCharge::by(policies, charge) else {
+        let Some(resolved) = ResolvedCharge::new(policies, charge) else {
             return request::invalid(charge.policy);
         };
         resolved.policy.prefetch_unpinned(resolved.key);

@@ -1,39 +1,39 @@
-//! Many requests of one charge each, thirty-two at a time: the memory of all these is resolved for before
-//! any of it is waited for.
+//! Many requests of one charge each, in groups of 32 whose cache misses overlap: the slots of a whole
+//! group are prefetched before its first request is decided.
 
 use crate::charge::Charge;
 use crate::decision::Decision;
 use crate::request::{Context, ResolvedCharge, invalid};
 
-/// Requests whose memory is resolved for together.
-const TOGETHER: usize = 32;
+/// Requests that are prefetched together.
+const GROUP: usize = 32;
 
-/// Decides each charge as a request of its own, in order, as far as both go; returns how many were
-/// allowed.
+/// Decides each charge as a request of its own, in order, up to the shorter of both slices. Returns the
+/// number of allowed requests.
 pub(crate) fn decide_many(
     context: &Context<'_>,
     charges: &[Charge<'_>],
     decisions: &mut [Decision],
 ) -> usize {
     let count = charges.len().min(decisions.len());
-    let charges = charges[..count].chunks(TOGETHER);
-    let all = charges.zip(decisions[..count].chunks_mut(TOGETHER));
-    all.map(|(charges, decisions)| decide_together(context, charges, decisions)).sum()
+    let charges = charges[..count].chunks(GROUP);
+    let all = charges.zip(decisions[..count].chunks_mut(GROUP));
+    all.map(|(charges, decisions)| decide_group(context, charges, decisions)).sum()
 }
 
-fn decide_together(
+fn decide_group(
     context: &Context<'_>,
     charges: &[Charge<'_>],
     decisions: &mut [Decision],
 ) -> usize {
-    let mut resolved = [None; TOGETHER];
+    let mut resolved = [None; GROUP];
     for (resolved, charge) in resolved.iter_mut().zip(charges) {
-        *resolved = ResolvedCharge::by(context.policies, charge);
+        *resolved = ResolvedCharge::new(context.policies, charge);
         if let Some(ResolvedCharge { policy, key, .. }) = resolved {
             policy.prefetch_unpinned(*key);
         }
     }
-    // By now it is evaluations which slots they are, where not those that they prefer.
+    // By now the tags of the first keys have arrived, which locate the slots that the guess missed.
     for ResolvedCharge { policy, key, .. } in resolved.iter().flatten() {
         policy.prefetch(*key, &context.guard);
     }

@@ -1,6 +1,6 @@
-//! A request over several policies. Most are decided by their [offers](super::offers); the others, that
-//! are only looked at, charged whatever there is, ask twice for one counter, or lost a race, go the long
-//! way: look at all of them, charge in order, roll_back if a race is lost.
+//! Requests over several policies. Most take the [optimistic path](super::optimistic). The fallback is for
+//! peeks, forced charges, requests that charge one counter twice, and lost commits: evaluate all charges,
+//! charge them in order, and roll back if one has no room any more.
 
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
 use crate::decision::{Decision, PolicyStatus};
@@ -12,39 +12,39 @@ use crate::verify::mutants::{Breakage, broken};
 use crate::verify::path::{self, Path};
 use std::borrow::Borrow;
 
-/// Most requests have no more charges than this: less is then laid out for them.
+/// Most requests have no more charges than this, and need less stack.
 const FEW: usize = 4;
 
-/// Decides a request. The context is made when the memory of all charges has been resolved for, if there
-/// are several; who has made one already gains nothing by asking early for one.
+/// Decides a request. The context (clock and pin) is made after the slots of several charges have been
+/// prefetched, so that the misses overlap with it.
 #[inline(always)]
 pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
-    layers: &mut [PolicyStatus],
+    statuses: &mut [PolicyStatus],
     context: impl FnOnce() -> C,
 ) -> Decision {
     match charges {
         [] => Decision::default(),
-        [charge] => match ResolvedCharge::by(policies, charge) {
-            Some(resolved) => context().borrow().decide_one(resolved, mode, layers),
+        [charge] => match ResolvedCharge::new(policies, charge) {
+            Some(resolved) => context().borrow().decide_one(resolved, mode, statuses),
             None => invalid(charge.policy),
         },
         [..] if charges.len() <= FEW => {
-            decide_up_to::<FEW, C>(policies, charges, mode, layers, context)
+            decide_up_to::<FEW, C>(policies, charges, mode, statuses, context)
         }
-        [..] => decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, layers, context),
+        [..] => decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, context),
     }
 }
 
-// By itself, so that few charges do not take the stack of many.
+// Not inlined, so that few charges do not take the stack of many.
 #[inline(never)]
 fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
-    layers: &mut [PolicyStatus],
+    statuses: &mut [PolicyStatus],
     context: impl FnOnce() -> C,
 ) -> Decision {
     let mut resolved = [None; MOST];
@@ -55,87 +55,87 @@ fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
     let context = context();
     let context = context.borrow();
     if mode != Mode::Check || repeats(all(resolved)) {
-        return context.decide_resolved::<MOST>(resolved, mode, layers);
+        return context.decide_resolved::<MOST>(resolved, mode, statuses);
     }
     let mut evaluations = [None; MOST];
     if !context.evaluate_all(resolved, &mut evaluations) {
         path::count(Path::SeveralDenied);
-        return context.finish_denied(resolved, &mut evaluations, layers);
+        return context.finish_denied(resolved, &mut evaluations, statuses);
     }
     match commit_all(&evaluations[..resolved.len()]) {
         None => {
             path::count(Path::Several);
-            context.finish_admitted(resolved, &evaluations, layers)
+            context.finish_admitted(resolved, &evaluations, statuses)
         }
         Some(lost) => {
             path::count(Path::SeveralFallback);
-            context.charge_rest::<MOST>(lost, resolved, &evaluations, layers)
+            context.charge_rest::<MOST>(lost, resolved, &evaluations, statuses)
         }
     }
 }
 
 impl Context<'_> {
-    /// As [`decide_items`](Self::decide_items), of what was not looked at yet.
+    /// Decides charges that are not evaluated yet by [`decide_items`](Self::decide_items).
     #[inline(never)]
     fn decide_resolved<'g, const MOST: usize>(
         &'g self,
         resolved: &[Option<ResolvedCharge<'g>>],
         mode: Mode,
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
         let mut items = [None; MOST];
-        for (item, resolved) in items.iter_mut().zip(all(resolved)) {
-            *item = Some(Item::new(*resolved));
+        for (item, charge) in items.iter_mut().zip(all(resolved)) {
+            *item = Some(Item::new(*charge));
         }
-        self.decide_items(&mut items, mode, layers)
+        self.decide_items(&mut items, mode, statuses)
     }
 
-    /// Where those before `lost` have taken their offers, and it could not.
+    /// Charges the rest where the charges before `lost` are committed and that one has lost its CAS.
     #[inline(never)]
     fn charge_rest<'g, const MOST: usize>(
         &'g self,
         lost: usize,
         resolved: &[Option<ResolvedCharge<'g>>],
         evaluations: &[Option<Evaluation<'g>>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
         let mut items = [None; MOST];
-        for (item, (resolved, evaluations)) in
+        for (item, (charge, evaluation)) in
             items.iter_mut().zip(all(resolved).zip(all(evaluations)))
         {
-            *item = Some(Item::from_evaluation(*resolved, evaluations));
+            *item = Some(Item::from_evaluation(*charge, evaluation));
         }
         let charged = self.charge_from(lost, &mut items, Mode::Check, false);
-        self.finish_charged(&mut items, charged, layers)
+        self.finish_charged(&mut items, charged, statuses)
     }
 
-    /// Charges all items or none, and tells how each stands.
+    /// Charges all items or none, and reports the status of each.
     pub(crate) fn decide_items<'g>(
         &'g self,
         items: &mut [Option<Item<'g>>],
         mode: Mode,
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
         all(items)
             .for_each(|Item { resolved, .. }| resolved.policy.prefetch(resolved.key, &self.guard));
         let repeats = repeats(all(items).map(|item| &item.resolved));
         let room = mode == Mode::Force || self.evaluate_items(items, mode);
         match () {
-            () if mode == Mode::Peek => self.report_all(items, layers),
-            () if !room => self.finish_denied_items(items, layers),
+            () if mode == Mode::Peek => self.report_all(items, statuses),
+            () if !room => self.finish_denied_items(items, statuses),
             () => {
                 let charged = self.charge_from(0, items, mode, repeats);
-                self.finish_charged(items, charged, layers)
+                self.finish_charged(items, charged, statuses)
             }
         }
     }
 
-    /// What each item would get, with those before it of the same counter; whether all have room.
+    /// Evaluates each item together with the earlier items of its counter. Returns whether all have room.
     #[inline(never)]
     fn evaluate_items<'g>(&'g self, items: &mut [Option<Item<'g>>], mode: Mode) -> bool {
         let mut room = true;
-        for place in 0..items.len() {
-            let (before, rest) = items.split_at_mut(place);
+        for index in 0..items.len() {
+            let (before, rest) = items.split_at_mut(index);
             let Some(Some(item)) = rest.first_mut() else {
                 continue;
             };
@@ -154,52 +154,52 @@ impl Context<'_> {
         room
     }
 
-    /// Counts the items that deny a request, and tells all. It looks what those are left with that had
-    /// an prepared and were not charged, if anybody asks.
+    /// Counts the items without room and returns the decision. If statuses are reported, the items that
+    /// had room are read again, without their cost.
     #[inline(never)]
     fn finish_denied_items<'g>(
         &'g self,
         items: &mut [Option<Item<'g>>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
         for item in all_mut(items) {
-            if item.prepared.is_some() && !layers.is_empty() {
+            if item.prepared.is_some() && !statuses.is_empty() {
                 item.outcome = self.peek(&item.resolved, item.resolved.cost);
             }
             if !item.outcome.admitted {
                 self.count(item, Ok(()));
             }
         }
-        self.report_all(items, layers)
+        self.report_all(items, statuses)
     }
 
-    /// Counts and tells items that were charged, as far as they were.
+    /// Counts the items after [`charge_from`](Self::charge_from) and returns the decision.
     #[inline(never)]
     fn finish_charged<'g>(
         &'g self,
         items: &mut [Option<Item<'g>>],
         charged: Result<bool, PolicyId>,
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
         match charged {
             Ok(true) => {
                 all(items).for_each(|item| self.count(item, Ok(())));
-                self.report_all(items, layers)
+                self.report_all(items, statuses)
             }
-            Ok(false) => self.finish_denied_items(items, layers),
+            Ok(false) => self.finish_denied_items(items, statuses),
             Err(policy) => refused(policy),
         }
     }
 
-    fn report_all(&self, items: &[Option<Item<'_>>], layers: &mut [PolicyStatus]) -> Decision {
-        for (layer, item) in layers.iter_mut().zip(all(items)) {
-            *layer = item.layer(self.now);
+    fn report_all(&self, items: &[Option<Item<'_>>], statuses: &mut [PolicyStatus]) -> Decision {
+        for (status, item) in statuses.iter_mut().zip(all(items)) {
+            *status = item.status(self.now);
         }
         self.report_items(all(items))
     }
 
-    /// Charges the items from this one on, in their order. If one is lost to a race, those before it
-    /// are undone and its outcome tells; the policy that has no place for its key is evaluations at once.
+    /// Charges the items from `first` on, in order. If one has no room any more, those before it are
+    /// rolled back, and the result is `Ok(false)`. `Err` names the policy whose table is full.
     #[inline(never)]
     fn charge_from<'g>(
         &'g self,
@@ -208,8 +208,8 @@ impl Context<'_> {
         mode: Mode,
         repeats: bool,
     ) -> Result<bool, PolicyId> {
-        for place in first..items.len() {
-            let (charged, rest) = items.split_at_mut(place);
+        for index in first..items.len() {
+            let (charged, rest) = items.split_at_mut(index);
             let Some(Some(item)) = rest.first_mut() else {
                 continue;
             };
@@ -245,10 +245,10 @@ impl Context<'_> {
         Ok(true)
     }
 
-    /// Gives back what these items were charged, and tells each what is left without it.
+    /// Gives back what these items were charged, and updates their usage.
     fn roll_back_all(&self, items: &mut [Option<Item<'_>>], repeats: bool) {
-        for place in (0..items.len()).rev() {
-            let (before, rest) = items.split_at_mut(place);
+        for index in (0..items.len()).rev() {
+            let (before, rest) = items.split_at_mut(index);
             let Some(item) = &mut rest[0] else {
                 continue;
             };
@@ -257,9 +257,9 @@ impl Context<'_> {
                 item.copy_usage_to(before);
             }
         }
-        // What the first item of a counter was left with, all of them are.
-        for place in (0..items.len()).filter(|_| repeats) {
-            let (item, after) = items[place..].split_at_mut(1);
+        // The usage of a counter after the rollback is that of its first item.
+        for index in (0..items.len()).filter(|_| repeats) {
+            let (item, after) = items[index..].split_at_mut(1);
             if let Some(item) = &item[0] {
                 item.copy_usage_to(after);
             }
@@ -272,14 +272,14 @@ impl Context<'_> {
         if broken(Breakage::NoUndo) || uncounted {
             return;
         }
-        // By receipt: it may have expired. Schedules: late roll_back with UndoOldest.
+        // By receipt, since the charge may have expired. Schedules: late undo with UndoOldest.
         let from = if broken(Breakage::UndoOldest) { None } else { Some(item.receipt()) };
         let ResolvedCharge { policy, key, cost, .. } = item.resolved;
         let given = policy.give_back(key, self.now, from, cost, &self.guard);
         item.outcome.used = item.outcome.used.saturating_sub(given.units);
     }
 
-    /// The decision that the items add up to.
+    /// The decision of these items.
     pub(crate) fn report_items<'a, 'g: 'a>(
         &self,
         items: impl Iterator<Item = &'a Item<'g>> + Clone,
@@ -296,14 +296,14 @@ fn all_mut<'a, 'g>(items: &'a mut [Option<Item<'g>>]) -> impl Iterator<Item = &'
 }
 
 impl Item<'_> {
-    /// What those of the items before cost that are of the same counter.
+    /// The cost of the earlier items of the same counter.
     fn cost_before(&self, before: &[Option<Item<'_>>]) -> u64 {
         let same = all(before).filter(|other| self.resolved.is_same_counter(&other.resolved));
         same.fold(0, |sum, other| sum.saturating_add(other.resolved.cost))
     }
 
-    /// Tells the items before of the same counter what is left after this one: what is left to a
-    /// key is what is left after the whole request.
+    /// Copies the usage to other items of the same counter: a key's remaining units are those after the
+    /// whole request.
     pub(crate) fn copy_usage_to(&self, before: &mut [Option<Item<'_>>]) {
         let same = all_mut(before).filter(|other| self.resolved.is_same_counter(&other.resolved));
         same.for_each(|other| {

@@ -1,4 +1,4 @@
-//! One request: what it is decided with, and the way of a single charge.
+//! Requests: the context of a decision, one resolved charge, and the fast path of a single charge.
 
 pub(crate) mod batch;
 pub(crate) mod fallback;
@@ -21,7 +21,8 @@ use crate::verify::mutants::{Breakage, broken};
 use crate::verify::path::{self, Path};
 use std::ptr;
 
-/// What a request is decided with: the policies, one instant, and this thread's hold on the tables.
+/// The context of a decision: the policies, one instant, the pinned epoch, and the shard of this
+/// thread's statistics.
 #[derive(Debug)]
 pub(crate) struct Context<'l> {
     pub(crate) policies: &'l Policies,
@@ -30,7 +31,7 @@ pub(crate) struct Context<'l> {
     pub(crate) shard: Shard,
 }
 
-/// One charge of a request, with everything looked up.
+/// One charge of a request with its policy, key id and limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResolvedCharge<'l> {
     pub(crate) policy: &'l PolicyState,
@@ -39,24 +40,27 @@ pub(crate) struct ResolvedCharge<'l> {
     pub(crate) limit: u64,
 }
 
-/// The same, and how it stands.
+/// A resolved charge with its evaluation, or with the outcome of its commit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item<'l> {
     pub(crate) resolved: ResolvedCharge<'l>,
     pub(crate) outcome: Outcome,
-    /// The table's generation that was charged.
+    /// The generation of the table that was charged.
     pub(crate) generation: u64,
-    /// What would charge it, as long as it was only looked at and has room.
+    /// The charge that an evaluation has found room for, until it is committed.
     pub(crate) prepared: Option<PreparedCharge<'l>>,
-    /// The table had no place for the key.
+    /// The table was full, and the charge passed uncounted.
     pub(crate) table_full: bool,
 }
 
-/// How a request is charged.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
+    /// Charges if all policies have room.
     Check,
+    /// Writes nothing.
     Peek,
+    /// Charges whatever the usage is.
     Force,
 }
 
@@ -72,19 +76,18 @@ impl<'l> Context<'l> {
         &self,
         resolved: ResolvedCharge<'l>,
         mode: Mode,
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        if mode == Mode::Check && layers.is_empty() {
+        if mode == Mode::Check && statuses.is_empty() {
             self.check_one(resolved.policy, resolved.key, resolved.cost, resolved.limit)
         } else {
-            self.decide_one_slow(Item::new(resolved), mode, layers)
+            self.decide_one_slow(Item::new(resolved), mode, statuses)
         }
     }
 
-    /// The way of most requests: the key is known, and nobody else writes its counter just now.
-    ///
-    /// What is known where the caller stands, a key's kind say, is used there; from here on all go
-    /// one way in one piece, and what is not on it is somewhere else.
+    /// Fast path: known key, no contention. Everything else is in
+    /// [`check_one_slow`](Self::check_one_slow).
+    // Not inlined: the caller hashes the key where its kind is known, and this body exists once.
     #[inline(never)]
     pub(crate) fn check_one(
         &self,
@@ -106,7 +109,7 @@ impl<'l> Context<'l> {
         self.check_one_slow(policy, key, cost, limit)
     }
 
-    /// As [`check_one`](Self::check_one) where more is to be done.
+    /// Slow path of [`check_one`](Self::check_one): new keys, lost commits, migrations, costs of 0.
     #[cold]
     #[inline(never)]
     fn check_one_slow(
@@ -122,11 +125,12 @@ impl<'l> Context<'l> {
         self.finish_one(&item, charged)
     }
 
+    /// Decides a forced charge, a peek, or a check that reports its policy's status.
     fn decide_one_slow(
         &self,
         mut item: Item<'l>,
         mode: Mode,
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
         let decision = if mode == Mode::Peek {
             item.outcome = self.peek(&item.resolved, item.resolved.cost);
@@ -136,18 +140,18 @@ impl<'l> Context<'l> {
             self.finish_one(&item, charged)
         };
         if decision.verdict != Verdict::TableFull
-            && let Some(layer) = layers.first_mut()
+            && let Some(status) = statuses.first_mut()
         {
-            *layer = item.layer(self.now);
+            *status = item.status(self.now);
         }
         decision
     }
 
-    /// Counts how the charge of a item decision_alone went, and tells it.
+    /// Counts the outcome of a request of one item, and returns its decision.
     #[inline(always)]
     fn finish_one(&self, item: &Item<'l>, charged: Result<(), ClaimError>) -> Decision {
         match charged {
-            // First the way of most, so that nothing of the others is made ready.
+            // The common case first, so that the compiler prepares nothing for the others.
             Ok(()) if item.outcome.admitted && !item.table_full => {
                 item.resolved.policy.count(Event::Admitted, self.shard);
                 item.decision(Verdict::Allowed, None, self.now)
@@ -163,11 +167,12 @@ impl<'l> Context<'l> {
         }
     }
 
+    /// Charges an item on the slow path. `Err` if its key found no slot.
     pub(crate) fn charge_item(&self, item: &mut Item<'l>, mode: Mode) -> Result<(), ClaimError> {
         let ResolvedCharge { policy, key, cost, limit } = item.resolved;
         let limit = if mode == Mode::Force { u64::MAX } else { limit };
         if cost == 0 || cost > limit {
-            // Nothing can be written, so an absent key is not given a place.
+            // Nothing can be written, so an absent key is not inserted.
             item.outcome = self.read_only_outcome(*item, mode);
             return Ok(());
         }
@@ -184,8 +189,8 @@ impl<'l> Context<'l> {
         Ok(())
     }
 
-    /// The outcome of a item that writes nothing.
-    // By value, as all that is off the usual way: there the item stays in registers.
+    /// Decides an item that writes nothing.
+    // By value, like everything off the fast path: there the item stays in registers.
     #[cold]
     fn read_only_outcome(&self, item: Item<'l>, mode: Mode) -> Outcome {
         let mut outcome = self.peek(&item.resolved, item.resolved.cost);
@@ -193,7 +198,7 @@ impl<'l> Context<'l> {
         outcome
     }
 
-    /// Counts how a charge went, for the statistics.
+    /// Counts the outcome of one charge in the statistics.
     #[inline(always)]
     pub(crate) fn count(&self, item: &Item<'_>, charged: Result<(), ClaimError>) {
         let event = match charged {
@@ -205,30 +210,34 @@ impl<'l> Context<'l> {
         item.resolved.policy.count(event, self.shard);
     }
 
+    /// Evaluates a charge; `None` if that takes the slow path.
     #[inline(always)]
     fn evaluate<'g>(&'g self, resolved: &ResolvedCharge<'g>) -> Option<Evaluation<'g>> {
         resolved.policy.evaluate(resolved.key, resolved.cost, resolved.limit, self.now, &self.guard)
     }
 
+    /// Decides a charge of `cost` without writing.
     pub(crate) fn peek(&self, resolved: &ResolvedCharge<'_>, cost: u64) -> Outcome {
         resolved.policy.peek(resolved.key, cost, resolved.limit, self.now, &self.guard)
     }
 }
 
 impl<'l> ResolvedCharge<'l> {
-    /// By a charge; `None` under a policy of another limiter.
+    /// Resolves a charge; `None` for a policy of another limiter.
     #[inline(always)]
-    pub(crate) fn by(policies: &'l Policies, charge: &Charge<'_>) -> Option<Self> {
+    pub(crate) fn new(policies: &'l Policies, charge: &Charge<'_>) -> Option<Self> {
         let policy = policies.get(charge.policy)?;
         let key = policies.key_id(charge.key);
         Some(ResolvedCharge { policy, key, cost: charge.cost, limit: policy.limit(charge.limit) })
     }
 
+    /// Whether both charge one counter.
     #[inline(always)]
     pub(crate) fn is_same_counter(&self, other: &ResolvedCharge<'_>) -> bool {
         self.key == other.key && ptr::eq(self.policy, other.policy)
     }
 
+    /// Units that the limit leaves.
     #[inline(always)]
     pub(crate) fn remaining(&self, outcome: &Outcome) -> u64 {
         self.limit.saturating_sub(outcome.used)
@@ -242,7 +251,7 @@ impl<'l> ResolvedCharge<'l> {
         self.policy.wait_ns(outcome.clear_at, now).unwrap_or(u64::MAX)
     }
 
-    /// The decision that rests on how this charge stands.
+    /// The decision that this charge determines.
     #[inline(always)]
     pub(crate) fn decision(
         &self,
@@ -262,7 +271,8 @@ impl<'l> ResolvedCharge<'l> {
         }
     }
 
-    pub(crate) fn layer(&self, outcome: &Outcome, now: Now) -> PolicyStatus {
+    /// The state of this charge's policy after the decision.
+    pub(crate) fn status(&self, outcome: &Outcome, now: Now) -> PolicyStatus {
         let violated = !outcome.admitted;
         let fits_at = if violated { outcome.fits_at } else { NEVER };
         PolicyStatus {
@@ -278,14 +288,14 @@ impl<'l> ResolvedCharge<'l> {
 }
 
 impl<'l> Item<'l> {
-    /// Of what was not looked at yet.
+    /// An item that is not evaluated yet.
     #[inline(always)]
     pub(crate) fn new(resolved: ResolvedCharge<'l>) -> Self {
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
         Item::from_evaluation(resolved, &(Charged { outcome, generation: 0 }, None))
     }
 
-    /// Of what was evaluations this, and not charged.
+    /// An item with an uncommitted evaluation.
     #[inline(always)]
     pub(crate) fn from_evaluation(
         resolved: ResolvedCharge<'l>,
@@ -295,11 +305,12 @@ impl<'l> Item<'l> {
         Item { resolved, outcome, generation, prepared: *prepared, table_full: false }
     }
 
-    /// Of a charge that was made.
+    /// The receipt of a committed charge.
     pub(crate) fn receipt(&self) -> Receipt {
         Receipt { at: self.outcome.at, units: self.resolved.cost, generation: self.generation }
     }
 
+    /// The decision that this item determines.
     #[inline(always)]
     pub(crate) fn decision(
         &self,
@@ -310,7 +321,7 @@ impl<'l> Item<'l> {
         self.resolved.decision(&self.outcome, verdict, retry_after_ns, now)
     }
 
-    /// The decision about a request of this item decision_alone.
+    /// The decision of a request that has this item alone.
     #[inline(always)]
     pub(crate) fn decision_alone(&self, now: Now) -> Decision {
         let Outcome { admitted, fits_at, .. } = self.outcome;
@@ -326,17 +337,18 @@ impl<'l> Item<'l> {
         }
     }
 
-    pub(crate) fn layer(self, now: Now) -> PolicyStatus {
-        PolicyStatus { table_full: self.table_full, ..self.resolved.layer(&self.outcome, now) }
+    /// The state of this item's policy after the decision.
+    pub(crate) fn status(self, now: Now) -> PolicyStatus {
+        PolicyStatus { table_full: self.table_full, ..self.resolved.status(&self.outcome, now) }
     }
 }
 
-/// The decision about a policy of another limiter, or too many charges.
+/// The decision of a request with a policy of another limiter, or with too many charges.
 pub(crate) fn invalid(policy: PolicyId) -> Decision {
     Decision::of_none(Verdict::Invalid, policy)
 }
 
-/// The decision about a new key that found no place.
+/// The decision of a request whose new key found a full table.
 pub(crate) fn refused(policy: PolicyId) -> Decision {
     Decision { table_full: true, ..Decision::of_none(Verdict::TableFull, policy) }
 }

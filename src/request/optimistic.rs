@@ -1,6 +1,5 @@
-//! Several charges of one request, none of which takes more than one look: looked up, offered what they
-//! ask for, and taken one right after the other, or denied. Nothing is kept of them but what the next
-//! step needs.
+//! Optimistic path of several charges: evaluate every charge read-only, then commit each with one CAS.
+//! Nothing is kept of a charge but what the next step needs.
 
 use crate::charge::{Charge, PolicyId};
 use crate::counter::Outcome;
@@ -12,8 +11,8 @@ use crate::request::{Context, ResolvedCharge};
 use crate::table::{Charged, Evaluation, KeyId};
 use crate::verify::mutants::{Breakage, broken};
 
-/// Looks up as many as have a place, and asks for the memory of all before the first is waited for.
-/// The policy that is not of this limiter, or one too many.
+/// Resolves all charges into `resolved` and prefetches their slots. `Err` names a policy of another
+/// limiter, or the policy of the first charge that is one too many.
 #[inline(always)]
 pub(crate) fn resolve_all<'g, 'a>(
     policies: &'g Policies,
@@ -24,128 +23,119 @@ pub(crate) fn resolve_all<'g, 'a>(
         return Err(beyond.policy);
     }
     for (resolved, charge) in resolved.iter_mut().zip(charges) {
-        let found = ResolvedCharge::by(policies, charge).ok_or(charge.policy)?;
-        found.policy.prefetch_unpinned(found.key);
-        *resolved = Some(found);
+        let charge = ResolvedCharge::new(policies, charge).ok_or(charge.policy)?;
+        charge.policy.prefetch_unpinned(charge.key);
+        *resolved = Some(charge);
     }
     Ok(&resolved[..charges.len()])
 }
 
-/// Whether two of them are of the same counter.
+/// Whether two of the charges have the same counter.
 #[inline(always)]
 pub(crate) fn repeats<'a, 'g: 'a>(
     resolved: impl Iterator<Item = &'a ResolvedCharge<'g>> + Clone,
 ) -> bool {
-    // Most requests have each policy once, and that is seen soon.
+    // Most requests have each policy once, which one pass shows.
     let (mut seen, mut again) = (0_u64, false);
-    for resolved in resolved.clone() {
-        let bit = 1 << (resolved.policy.id().index() % u64::BITS as usize);
+    for charge in resolved.clone() {
+        let bit = 1 << (charge.policy.id().index() % u64::BITS as usize);
         again |= seen & bit != 0;
         seen |= bit;
     }
-    again && compare(resolved)
+    again && have_a_counter_twice(resolved)
 }
 
 #[inline(never)]
-fn compare<'a, 'g: 'a>(resolved: impl Iterator<Item = &'a ResolvedCharge<'g>> + Clone) -> bool {
-    let before = |place| resolved.clone().take(place);
+fn have_a_counter_twice<'a, 'g: 'a>(
+    resolved: impl Iterator<Item = &'a ResolvedCharge<'g>> + Clone,
+) -> bool {
+    let before = |index| resolved.clone().take(index);
     let mut all = resolved.clone().enumerate();
-    all.any(|(place, resolved)| before(place).any(|other| resolved.is_same_counter(other)))
+    all.any(|(index, charge)| before(index).any(|other| charge.is_same_counter(other)))
 }
 
 impl Context<'_> {
-    /// What each would get, where no two are of one counter; whether all have room.
+    /// Evaluates all charges, which have different counters. Returns whether all have room.
     #[inline(always)]
     pub(crate) fn evaluate_all<'g>(
         &'g self,
         resolved: &[Option<ResolvedCharge<'g>>],
         evaluations: &mut [Option<Evaluation<'g>>],
     ) -> bool {
-        for resolved in all(resolved) {
-            resolved.policy.prefetch(resolved.key, &self.guard);
+        for charge in all(resolved) {
+            charge.policy.prefetch(charge.key, &self.guard);
         }
         let mut room = true;
-        for (evaluations, resolved) in evaluations.iter_mut().zip(all(resolved)) {
-            self.evaluate_into(
-                evaluations,
-                resolved.policy,
-                resolved.key,
-                resolved.cost,
-                resolved.limit,
-            );
-            let (charged, _) = evaluations.get_or_insert_with(|| self.evaluate_read_only(resolved));
+        for (evaluation, charge) in evaluations.iter_mut().zip(all(resolved)) {
+            self.evaluate_into(evaluation, charge.policy, charge.key, charge.cost, charge.limit);
+            let (charged, _) = evaluation.get_or_insert_with(|| self.evaluate_read_only(charge));
             room &= charged.outcome.admitted;
         }
         room
     }
 
-    /// What a charge would get, or nothing if that takes more than one look.
-    // By itself: there all that it works with has a register. Whatever the counter, it writes the answer
-    // where it is kept.
+    /// Evaluates a charge into `evaluation`; leaves `None` if that takes the slow path.
+    // Not inlined: by itself it fits into the registers. Each kind of counter writes its evaluation where
+    // the caller keeps it, without a copy.
     #[inline(never)]
     fn evaluate_into<'g>(
         &'g self,
-        evaluations: &mut Option<Evaluation<'g>>,
+        evaluation: &mut Option<Evaluation<'g>>,
         policy: &'g PolicyState,
         key: KeyId,
         cost: u64,
         limit: u64,
     ) {
-        policy.evaluate_into(evaluations, key, cost, limit, self.now, &self.guard);
+        policy.evaluate_into(evaluation, key, cost, limit, self.now, &self.guard);
     }
 
-    /// What a charge would get, but nothing to make it by.
+    /// Evaluates a charge without preparing it.
     #[cold]
     fn evaluate_read_only<'g>(&'g self, resolved: &ResolvedCharge<'g>) -> Evaluation<'g> {
         let outcome = self.peek(resolved, resolved.cost);
         (Charged { outcome, generation: 0 }, None)
     }
 
-    /// What a charge would get, by whichever way tells.
+    /// Evaluates a charge, on the slow path if need be.
     pub(crate) fn evaluate_one<'g>(&'g self, resolved: &ResolvedCharge<'g>) -> Evaluation<'g> {
-        let mut evaluations = None;
-        self.evaluate_into(
-            &mut evaluations,
-            resolved.policy,
-            resolved.key,
-            resolved.cost,
-            resolved.limit,
-        );
-        evaluations.unwrap_or_else(|| self.evaluate_read_only(resolved))
+        let ResolvedCharge { policy, key, cost, limit } = *resolved;
+        let mut evaluation = None;
+        self.evaluate_into(&mut evaluation, policy, key, cost, limit);
+        evaluation.unwrap_or_else(|| self.evaluate_read_only(resolved))
     }
 
-    /// Counts and tells charges whose offers were all taken.
+    /// Counts committed charges and returns the decision.
     #[inline(always)]
     pub(crate) fn finish_admitted(
         &self,
         resolved: &[Option<ResolvedCharge<'_>>],
         evaluations: &[Option<Evaluation<'_>>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        all(resolved).for_each(|resolved| resolved.policy.count(Event::Admitted, self.shard));
-        self.write_statuses(resolved, evaluations, layers);
+        all(resolved).for_each(|charge| charge.policy.count(Event::Admitted, self.shard));
+        self.write_statuses(resolved, evaluations, statuses);
         self.report_allowed(both(resolved, evaluations))
     }
 
-    /// Counts the charges that deny a request, and tells all. It looks what those are left with that had
-    /// an prepared, if anybody asks.
+    /// Counts the charges without room and returns the decision. If statuses are reported, the charges
+    /// that had room are read again, without their cost.
     #[inline(never)]
     pub(crate) fn finish_denied<'g>(
         &'g self,
         resolved: &[Option<ResolvedCharge<'g>>],
         evaluations: &mut [Option<Evaluation<'g>>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        for (resolved, evaluations) in all(resolved).zip(evaluations.iter_mut().flatten()) {
-            let (charged, prepared) = evaluations;
-            if prepared.is_some() && !layers.is_empty() {
-                charged.outcome = self.peek(resolved, resolved.cost);
+        for (charge, evaluation) in all(resolved).zip(evaluations.iter_mut().flatten()) {
+            let (charged, prepared) = evaluation;
+            if prepared.is_some() && !statuses.is_empty() {
+                charged.outcome = self.peek(charge, charge.cost);
             }
             if !charged.outcome.admitted {
-                resolved.policy.count(Event::Denied, self.shard);
+                charge.policy.count(Event::Denied, self.shard);
             }
         }
-        self.write_statuses(resolved, evaluations, layers);
+        self.write_statuses(resolved, evaluations, statuses);
         self.report(both(resolved, evaluations))
     }
 
@@ -154,10 +144,10 @@ impl Context<'_> {
         &self,
         resolved: &[Option<ResolvedCharge<'_>>],
         evaluations: &[Option<Evaluation<'_>>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) {
-        for (layer, (resolved, outcome)) in layers.iter_mut().zip(both(resolved, evaluations)) {
-            *layer = resolved.layer(outcome, self.now);
+        for (status, (charge, outcome)) in statuses.iter_mut().zip(both(resolved, evaluations)) {
+            *status = charge.status(outcome, self.now);
         }
     }
 }
@@ -169,20 +159,20 @@ fn both<'a, 'g: 'a>(
     all(resolved).zip(all(evaluations).map(|(charged, _)| &charged.outcome))
 }
 
-/// Charges by all offers, which are of different counters. The place of the first that is none, or
-/// stands no more: those before it are charged.
+/// Commits all prepared charges, which have different counters. Returns the index of the first that is
+/// missing or has lost its CAS; those before it are charged.
 #[inline(always)]
 pub(crate) fn commit_all(evaluations: &[Option<Evaluation<'_>>]) -> Option<usize> {
-    let takes = |evaluations: &Option<Evaluation<'_>>| {
-        evaluations
+    let commits = |evaluation: &Option<Evaluation<'_>>| {
+        evaluation
             .as_ref()
             .and_then(|(_, prepared)| *prepared)
             .is_some_and(|prepared| prepared.commit() || broken(Breakage::LostSeveralAdmitted))
     };
-    evaluations.iter().position(|evaluations| !takes(evaluations))
+    evaluations.iter().position(|evaluation| !commits(evaluation))
 }
 
-/// All of them: nothing but `None` follows the first `None`.
+/// The values before the first `None`; none follows it.
 #[inline(always)]
 pub(crate) fn all<T>(some: &[Option<T>]) -> impl Iterator<Item = &T> + Clone {
     some.iter().map_while(Option::as_ref)

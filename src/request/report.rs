@@ -1,11 +1,11 @@
-//! What a request over several policies is evaluations: the decision that its charges add up to.
+//! The decision of a request over several policies, from the outcomes of its charges.
 
 use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, Verdict};
 use crate::request::{Context, ResolvedCharge};
 
 impl Context<'_> {
-    /// Of charges, and what each was evaluations.
+    /// The decision of these charges and their outcomes.
     pub(crate) fn report<'a, 'g: 'a>(
         &self,
         all: impl Iterator<Item = (&'a ResolvedCharge<'g>, &'a Outcome)> + Clone,
@@ -16,39 +16,39 @@ impl Context<'_> {
         }
     }
 
-    /// Where all have room: that of the charge with the least remaining.
+    /// Reports the charge with the least remaining, where all have room.
     #[inline(always)]
     pub(crate) fn report_allowed<'a, 'g: 'a>(
         &self,
         all: impl Iterator<Item = (&'a ResolvedCharge<'g>, &'a Outcome)>,
     ) -> Decision {
         let mut least: Option<(u64, &ResolvedCharge<'_>, &Outcome)> = None;
-        for (resolved, outcome) in all {
-            let remaining = resolved.remaining(outcome);
+        for (charge, outcome) in all {
+            let remaining = charge.remaining(outcome);
             if least.is_none_or(|(least, ..)| remaining < least) {
-                least = Some((remaining, resolved, outcome));
+                least = Some((remaining, charge, outcome));
             }
         }
-        least.map_or(Decision::default(), |(_, resolved, outcome)| {
-            resolved.decision(outcome, Verdict::Allowed, None, self.now)
+        least.map_or(Decision::default(), |(_, charge, outcome)| {
+            charge.decision(outcome, Verdict::Allowed, None, self.now)
         })
     }
 
-    /// Where this is the first that has no room: it waits for the one that lacks it longest.
+    /// Reports the first charge without room; `retry_after` is the longest wait of all.
     #[inline(always)]
     fn report_denied<'a, 'g: 'a>(
         &self,
-        (first, evaluations): (&ResolvedCharge<'g>, &Outcome),
+        (first, first_outcome): (&ResolvedCharge<'g>, &Outcome),
         all: impl Iterator<Item = (&'a ResolvedCharge<'g>, &'a Outcome)>,
     ) -> Decision {
         let mut longest = Some(0);
-        for (resolved, outcome) in all.filter(|(_, outcome)| !outcome.admitted) {
+        for (charge, outcome) in all.filter(|(_, outcome)| !outcome.admitted) {
             if outcome.fits_at == NEVER {
-                return first.decision(evaluations, Verdict::Impossible, None, self.now);
+                return first.decision(first_outcome, Verdict::Impossible, None, self.now);
             }
-            let wait = resolved.policy.wait_ns(outcome.fits_at, self.now);
+            let wait = charge.policy.wait_ns(outcome.fits_at, self.now);
             longest = longest.zip(wait).map(|(longest, wait)| wait.max(longest));
         }
-        first.decision(evaluations, Verdict::Denied, longest, self.now)
+        first.decision(first_outcome, Verdict::Denied, longest, self.now)
     }
 }

@@ -1,4 +1,4 @@
-//! A charge whose cost is known only afterwards: reserved, extended, settled.
+//! Reservations: charges whose cost is known only afterwards.
 
 use crate::charge::{Charge, PolicyId};
 use crate::decision::{Decision, PolicyStatus};
@@ -11,31 +11,31 @@ use std::fmt;
 /// The most charges of one reservation.
 pub const MAX_RESERVED: usize = 8;
 
-/// A request that has been charged an estimate, and may cost more or less.
+/// A request that was charged an estimate, and is settled with its actual cost.
 ///
 /// ```text
 /// reserve(estimate) -> extend(more)* -> settle(actual) | cancel()
 /// ```
 ///
-/// The estimate is charged at once, under all policies of the request or under none, so that
-/// requests that run at the same time cannot spend the same units. What was charged never is less
-/// than what was reserved, and stays charged until it is settled.
+/// `reserve` charges the estimate under all policies of the request or under none, so that concurrent
+/// requests cannot spend the same units. An open reservation holds at least its estimate.
 ///
-/// - **extend** charges more to each layer, or to none: then the answer is 'stop now', with the
+/// - **extend** charges more to each layer, or nothing to any. A denial means: stop now. It names the
 ///   layer and the wait.
-/// - **settle** with less gives the difference back to the window or the period that was charged:
-///   nothing if that has passed. With more it charges the difference whatever the usage is, so that
-///   a debt blocks later requests until it has passed.
-/// - **cancel** settles with nothing.
+/// - **settle** replaces the estimate by the actual cost. An overestimate is refunded to the window or
+///   period that was charged, and not at all once that has passed. An underestimate is charged even over
+///   the limit, and blocks later requests until it has expired.
+/// - **cancel** settles with a cost of 0.
 ///
-/// A reservation is plain data: it can be kept as long as a response streams, and sent between
-/// threads. *Dropped unsettled it stays charged* until its window or period has passed; nothing
-/// sweeps and nothing leaks.
+/// A reservation is plain data: it can be sent between threads and kept as long as a response streams. *A
+/// reservation that is dropped without being settled stays charged* until its window or period has
+/// passed. Nothing sweeps it up, and no memory leaks.
 ///
-/// Amounts are given for each charge, in their order, in the units of its policy. A reservation
-/// that is extended for longer than a window, or whose key was evicted meanwhile
-/// ([`Overflow::EvictLightest`](crate::Overflow::EvictLightest)), gives back no more than its last
-/// extension, since what came before no longer counts in part.
+/// Amounts are given for each charge, in order, in the units of its policy.
+///
+/// A reservation that is extended for longer than a window gives back at most its last extension, since
+/// earlier charges have expired in part. So does one whose key was evicted meanwhile
+/// ([`Overflow::EvictLightest`](crate::Overflow::EvictLightest)).
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,15 +48,15 @@ pub const MAX_RESERVED: usize = 8;
 ///     .build()?;
 /// let [requests, tokens] = ["requests", "tokens"].map(|name| limiter.policy(name).unwrap());
 ///
-/// // The prompt is known, the answer is not: reserve room for 500 tokens of it.
+/// // The prompt is known, the answer is not: reserve 500 tokens for it.
 /// let charges = [requests.charge("alice", 1), tokens.charge("alice", 1_200 + 500)];
 /// let mut reservation = limiter.reserve(&charges).expect("there is room");
-/// // The answer is getting longer.
+/// // The answer grows: extend the reservation.
 /// let decision = limiter.extend(&mut reservation, &[0, 500])?;
 /// if !decision.is_allowed() {
 ///     // Stop the stream here.
 /// }
-/// // One request, and so many tokens in the end.
+/// // The actual cost: one request and 1,840 tokens.
 /// let decision = limiter.settle(&mut reservation, &[1, 1_200 + 640])?;
 /// assert_eq!(limiter.peek(&[tokens.charge("alice", 0)]).remaining, 100_000 - 1_840);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -70,29 +70,29 @@ pub struct Reservation {
     decision: Decision,
 }
 
-/// What is charged to one layer.
+/// The charges of one layer.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     policy: PolicyId,
     key: KeyId,
     limit: Option<u64>,
-    /// All that was charged.
+    /// The sum of all charges.
     charged: u64,
-    /// The first charge; all others came later.
+    /// The first charge.
     first: Receipt,
     /// The newest charge.
     last: Receipt,
 }
 
-/// Why a reservation was not touched.
+/// An operation on a reservation that changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReservationError {
-    /// It has been settled or cancelled already.
+    /// The reservation was settled or cancelled already.
     Closed,
-    /// It was made by another limiter.
+    /// The reservation was made by another limiter.
     Foreign,
-    /// There must be one amount for each charge.
+    /// The number of amounts is not the number of charges.
     Amounts {
         /// The number of charges.
         expected: usize,
@@ -116,18 +116,18 @@ impl fmt::Display for ReservationError {
 impl std::error::Error for ReservationError {}
 
 impl Reservation {
-    /// The decision that allowed it.
+    /// The decision that allowed the request.
     pub fn decision(&self) -> Decision {
         self.decision
     }
 
-    /// What is charged now to the layer of this place, in its units; after settling what it has
-    /// cost. `None` beyond the last layer.
+    /// Units that are charged to a layer, by its index in the request; after settling, the actual cost.
+    /// `None` beyond the last layer.
     pub fn charged(&self, layer: usize) -> Option<u64> {
         self.held().get(layer).map(|held| held.charged)
     }
 
-    /// Whether it can still be extended and settled.
+    /// Whether the reservation can still be extended and settled.
     pub fn is_open(&self) -> bool {
         self.open
     }
@@ -136,7 +136,7 @@ impl Reservation {
         &self.held[..self.len]
     }
 
-    /// Whether it is open, of this limiter, and has so many layers.
+    /// Checks that the reservation is open, of this limiter, and has so many layers.
     fn expect(&self, context: &Context<'_>, amounts: usize) -> Result<(), ReservationError> {
         if self.held().iter().any(|held| context.policies.get(held.policy).is_none()) {
             return Err(ReservationError::Foreign);
@@ -159,7 +159,7 @@ impl Held {
         last: Receipt::NONE,
     };
 
-    /// Notes a charge that was made.
+    /// Adds a committed charge.
     fn add(&mut self, item: &Item<'_>) {
         if item.resolved.cost == 0 || item.table_full {
             return;
@@ -171,14 +171,14 @@ impl Held {
         self.charged = self.charged.saturating_add(item.resolved.cost);
     }
 
-    /// Gives `amount` of what was charged back.
+    /// Gives back `amount` of the charged units.
     fn give_back(&self, context: &Context<'_>, item: &Item<'_>, amount: u64) {
         let give_back = |from: Receipt, amount: u64| {
-            // By receipt: it may have expired. Schedules: reserved with SettlePresent.
+            // By receipt, since the charge may have expired. Schedules: reserved with SettlePresent.
             let from = if broken(Breakage::SettlePresent) { None } else { Some(from) };
             item.resolved.policy.give_back(self.key, context.now, from, amount, &context.guard)
         };
-        // As long as the first charge counts, so do all, and this takes them all.
+        // While the first charge counts, all later ones do as well, and this takes from all.
         let Returned { units, is_gone } = give_back(self.first, amount);
         // Schedules: cancelled after reset with LastExtensionTwice.
         let is_gone = is_gone || broken(Breakage::LastExtensionTwice);
@@ -191,6 +191,7 @@ impl Held {
         }
     }
 
+    /// An item that charges `cost` more to this layer.
     fn item<'l>(&self, context: &Context<'l>, cost: u64) -> Option<Item<'l>> {
         let policy = context.policies.get(self.policy)?;
         Some(Item::new(ResolvedCharge {
@@ -202,15 +203,16 @@ impl Held {
     }
 }
 
+/// Charges the estimate of a request under all its policies, or under none.
 pub(crate) fn reserve(
     context: &Context<'_>,
     charges: &[Charge<'_>],
-    layers: &mut [PolicyStatus],
+    statuses: &mut [PolicyStatus],
 ) -> Result<Reservation, Decision> {
     let mut resolved = [None; MAX_RESERVED];
     resolve_all(context.policies, charges, &mut resolved).map_err(invalid)?;
     let mut items = resolved.map(|resolved| resolved.map(Item::new));
-    let decision = context.decide_items(&mut items, Mode::Check, layers);
+    let decision = context.decide_items(&mut items, Mode::Check, statuses);
     if !decision.is_allowed() {
         return Err(decision);
     }
@@ -227,6 +229,7 @@ pub(crate) fn reserve(
     Ok(Reservation { held, len: charges.len(), open: true, decision })
 }
 
+/// Charges more to each layer, or nothing to any.
 pub(crate) fn extend(
     context: &Context<'_>,
     reservation: &mut Reservation,
@@ -247,6 +250,7 @@ pub(crate) fn extend(
     Ok(decision)
 }
 
+/// Closes a reservation with its actual cost.
 pub(crate) fn settle(
     context: &Context<'_>,
     reservation: &mut Reservation,
@@ -256,18 +260,18 @@ pub(crate) fn settle(
     reservation.open = false;
     let mut items = [None; MAX_RESERVED];
     let mut full = None;
-    for (place, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
-        let (before, rest) = items.split_at_mut(place);
+    for (index, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
+        let (before, rest) = items.split_at_mut(index);
         let Some(item) = rest.first_mut() else { break };
         *item = held.item(context, excess(*actual, held.charged));
         let Some(item) = item else { continue };
         // Schedules: reserved, layers with SettleFirstLayer.
-        let forgotten = broken(Breakage::SettleFirstLayer) && place > 0;
+        let forgotten = broken(Breakage::SettleFirstLayer) && index > 0;
         if *actual < held.charged && !forgotten {
             held.give_back(context, item, held.charged - actual);
         }
-        // Each layer by itself: what was spent is charged wherever it can be. Schedules: reserved
-        // with DebtRefused.
+        // Each layer by itself: the actual cost is charged wherever the key has a slot. Schedules:
+        // reserved with DebtRefused.
         let mode = if broken(Breakage::DebtRefused) { Mode::Check } else { Mode::Force };
         if let Err(refused) = context.charge_item(item, mode) {
             context.count(item, Err(refused));
@@ -286,7 +290,7 @@ pub(crate) fn settle(
     })
 }
 
-/// What is still to be charged. Schedules: reserved with DebtForgiven and DebtWhole.
+/// Units beyond those charged. Schedules: reserved with DebtForgiven and DebtWhole.
 fn excess(actual: u64, charged: u64) -> u64 {
     match actual.saturating_sub(charged) {
         0 => 0,
@@ -296,6 +300,7 @@ fn excess(actual: u64, charged: u64) -> u64 {
     }
 }
 
+/// Closes a reservation with a cost of 0.
 pub(crate) fn cancel(
     context: &Context<'_>,
     reservation: &mut Reservation,
@@ -303,7 +308,7 @@ pub(crate) fn cancel(
     settle(context, reservation, &[0; MAX_RESERVED][..reservation.len])
 }
 
-/// Sent between threads and kept for as long as a response streams.
+/// A reservation may be sent to another thread and kept as long as a response streams.
 const _: fn() = || {
     fn sent<T: Send + Sync + 'static>() {}
     sent::<Reservation>();
