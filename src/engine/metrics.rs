@@ -1,10 +1,10 @@
-//! How often things have happened: counted by each thread in a cache line of its own.
+//! Statistics of decisions, counted by each thread in a cache line of its own.
 
 use crate::sync::alloc::{OutOfMemory, vector};
 use crate::sync::shard::{SHARDS, SHARED, Shard};
 use crate::sync::{Ordering::Relaxed, Statistic};
 
-/// What can happen to a charge.
+/// The outcome of a charge, for the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Admitted,
@@ -15,7 +15,7 @@ pub(crate) enum Event {
 
 const EVENTS: usize = 4;
 
-/// One thread's counts: alone on a line, with the one that the processor fetches beside it.
+/// One thread's counts, in a cache line of its own and the one that the processor fetches with it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Counts([Statistic; EVENTS]);
@@ -37,7 +37,7 @@ impl Metrics {
     pub(crate) fn count(&self, event: Event, shard: Shard) {
         let count = |shard: usize| &self.shards[shard].0[event as usize];
         match shard.owned() {
-            // Relaxed: nobody else writes here.
+            // Relaxed: no other thread writes here.
             Some(own) => count(own).store(count(own).load(Relaxed).wrapping_add(1), Relaxed),
             None => {
                 count(SHARED).fetch_add(1, Relaxed);
@@ -46,7 +46,7 @@ impl Metrics {
     }
 
     pub(crate) fn sum(&self, event: Event) -> u64 {
-        // Relaxed: exact for threads that were joined, and as good as any number for the others.
+        // Relaxed: exact for threads that were joined; a snapshot for the others.
         self.shards.iter().map(|counts| counts.0[event as usize].load(Relaxed)).sum()
     }
 

@@ -1,4 +1,4 @@
-//! The policies of one limiter at work, and how a request finds them: by id and by hashed key.
+//! The policies of one limiter at run time, and the hash that turns keys into ids.
 
 pub(crate) mod metrics;
 pub(crate) mod policy_state;
@@ -24,7 +24,7 @@ impl Policies {
         Policies { list, hasher, owner }
     }
 
-    /// The meter of a policy, unless it is one of another limiter.
+    /// The policy; `None` if it is one of another limiter.
     #[inline]
     pub(crate) fn get(&self, policy: PolicyId) -> Option<&PolicyState> {
         let meter = self.list.get(policy.index())?;

@@ -1,4 +1,4 @@
-//! One policy at work: its present limit, its time, and the table of the right shape.
+//! One policy at run time: its current limit, its time scale, and its table of counters.
 
 use crate::charge::PolicyId;
 use crate::clock::Now;
@@ -32,14 +32,14 @@ pub(crate) struct PolicyState {
     metrics: Metrics,
 }
 
-/// From the clock to ticks and back.
+/// The conversion between clock readings and ticks.
 #[derive(Debug)]
 enum Time {
     Window(TimeScale),
     Calendar(Calendar),
 }
 
-/// A table for each length of the ring, so that no request looks at a length.
+/// One table type for each length of the ring, so that the length is a constant on the request path.
 #[derive(Debug)]
 enum Store {
     Ring7(Table<Ring<7>>),
@@ -99,18 +99,19 @@ impl PolicyState {
         }
     }
 
-    /// The limit for a charge that asks for `wanted`, or for none of its own.
+    /// The limit of a charge: its own (`wanted`), or that of the policy.
     #[inline]
     pub(crate) fn limit(&self, wanted: Option<u64>) -> u64 {
         match wanted {
             Some(wanted) => wanted.min(self.policy.greatest_limit()),
             None if broken(Breakage::OldLimit) => self.policy.limit(),
-            // Relaxed: a limit publishes nothing but itself. Model: extended_against_set_limit with
+            // Relaxed: a limit publishes no other data. Model: extended_against_set_limit with
             // OldLimit.
             None => self.limit.load(Relaxed),
         }
     }
 
+    /// Changes the limit of all later charges.
     pub(crate) fn set_limit(&self, limit: u64) -> Result<(), ConfigError> {
         let policy = || self.policy.name().to_owned();
         if limit == 0 {
@@ -124,6 +125,7 @@ impl PolicyState {
         Ok(())
     }
 
+    /// Charges a key on the slow path; inserts it if it is new.
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -136,7 +138,7 @@ impl PolicyState {
         with_table!(&self.store, table => table.charge(key, &request, guard))
     }
 
-    /// The charge that the cost has room for, or the denial. `None` if it takes more than that.
+    /// Evaluates a charge read-only; `None` if that takes the slow path.
     #[inline(always)]
     pub(crate) fn evaluate<'g>(
         &self,
@@ -150,8 +152,8 @@ impl PolicyState {
         with_table!(&self.store, table => table.evaluate(key, &request, guard))
     }
 
-    /// As [`evaluate`](Self::evaluate), but written to where it is kept by the code of each kind of table:
-    /// otherwise all of them write it to one place, and it is copied from there.
+    /// Evaluates a charge into the caller's slot.
+    // Each kind of table writes the evaluation there itself. Returned by value, it would be copied.
     #[inline(always)]
     pub(crate) fn evaluate_into<'g>(
         &self,
@@ -166,19 +168,19 @@ impl PolicyState {
         with_table!(&self.store, table => *evaluation = table.evaluate(key, &request, guard));
     }
 
-    /// Whatever the table: all have their hint at one place, so nothing is chosen here.
+    /// The prefetch hint, which has the same offset in every kind of table: no branch is needed.
     #[inline(always)]
     fn hint(&self) -> &PrefetchHint {
         with_table!(&self.store, table => table.hint())
     }
 
-    /// Asks for a key's memory before anything is held, as far as its place can be guessed.
+    /// Prefetches the likely slot of a key, before the epoch is pinned.
     #[inline(always)]
     pub(crate) fn prefetch_unpinned(&self, key: KeyId) {
         self.hint().prefetch(key);
     }
 
-    /// Asks for a key's place ahead of time, if it takes time to come.
+    /// Prefetches the slot of a key, if the table is too large for the near caches.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
         if self.hint().is_far() {
@@ -186,6 +188,7 @@ impl PolicyState {
         }
     }
 
+    /// Decides a charge without writing.
     pub(crate) fn peek(
         &self,
         key: KeyId,
@@ -198,7 +201,8 @@ impl PolicyState {
         with_table!(&self.store, table => table.peek(key, &request, guard))
     }
 
-    /// Gives up to `amount` back: of a charge and later ones of its maker, or of all.
+    /// Gives back up to `amount` units: of the charge `from` and later ones of its reservation, or of all
+    /// charges.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
@@ -211,12 +215,13 @@ impl PolicyState {
         with_table!(&self.store, table => table.give_back(key, tick, from, amount, guard))
     }
 
+    /// Forgets what a key has used.
     pub(crate) fn reset(&self, key: KeyId, now: Now, guard: &Guard) {
         let tick = self.time.tick(now);
         with_table!(&self.store, table => table.reset(key, tick, guard))
     }
 
-    /// Whether a new key that finds no place is let through uncounted.
+    /// Whether new keys pass uncounted when the table is full.
     pub(crate) fn lets_overflow(&self) -> bool {
         self.policy.overflow_mode() == Overflow::Allow
     }
@@ -294,7 +299,7 @@ impl Time {
 impl Store {
     fn new(time: &Time, plan: Plan, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
         let (Time::Window(scale), Plan::Ring { words, .. }) = (time, plan) else {
-            // From the first period on: nothing was dropped yet, so any time may be used.
+            // The cutoff is the first period: nothing was dropped yet, so any time may be used.
             return Ok(Store::Quota(Table::new(Periods, bounds, 0)?));
         };
         Ok(match words {
