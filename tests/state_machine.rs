@@ -113,7 +113,7 @@ fn after_an_eviction() -> (Limiter, PolicyId, PolicyId) {
     let limiter = limiter.clock(ManualClock::new()).build().unwrap();
     let [evicts, denies] = ["evicts", "denies"].map(|name| limiter.policy(name).unwrap());
     for key in 0..4_u64 {
-        limiter.check(&[evicts.charge(key, 1), denies.charge(key, 1)]);
+        assert!(limiter.check(&[evicts.charge(key, 1), denies.charge(key, 1)]).is_allowed());
     }
     assert!(limiter.check(&[evicts.charge(4_u64, 1)]).is_allowed());
     assert!(limiter.stats(evicts).unwrap().evictions > 0);
@@ -134,6 +134,6 @@ fn a_refused_request_is_charged_nowhere() {
 fn a_reservation_after_an_eviction_costs_what_it_has_cost() {
     let (limiter, evicts, _) = after_an_eviction();
     let mut reservation = limiter.reserve(&[evicts.charge(5_u64, 1)]).unwrap();
-    limiter.cancel(&mut reservation).unwrap();
+    assert!(limiter.cancel(&mut reservation).unwrap().is_allowed());
     assert_eq!(limiter.peek(&[evicts.charge(5_u64, 1)]).remaining, 10);
 }

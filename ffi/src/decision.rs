@@ -66,6 +66,8 @@ pub(crate) fn status_of(verdict: Verdict) -> tollgate_status {
         Verdict::Impossible => TOLLGATE_IMPOSSIBLE,
         Verdict::TableFull => TOLLGATE_TABLE_FULL,
         Verdict::Invalid => TOLLGATE_E_POLICY,
+        // A verdict that this version does not know: an error, never an admission.
+        _ => TOLLGATE_E_PANIC,
     }
 }
 

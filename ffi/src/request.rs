@@ -167,7 +167,7 @@ pub(crate) unsafe fn write_layers(
     told: &[PolicyStatus],
     verdict: Verdict,
 ) {
-    if verdict == Verdict::Invalid {
+    if status_of(verdict).is_error() {
         return;
     }
     for (index, layer) in told.iter().enumerate() {
@@ -391,10 +391,8 @@ pub unsafe extern "C" fn tollgate_refund(
         let (server, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
         // SAFETY: as above.
         unsafe { write_optional(given, 0) }?;
-        let policy = PolicyId::from_bits(charge.policy);
-        server.limiter.limit(policy).ok_or(TOLLGATE_E_POLICY)?;
         // SAFETY: as above.
-        let units = unsafe { session_at(server, now)?.refund(&charge_of(&charge)?) };
+        let units = unsafe { session_at(server, now)?.refund(&charge_of(&charge)?) }?;
         // SAFETY: as above.
         unsafe { write_optional(given, units) }?;
         Ok(TOLLGATE_OK)
@@ -419,9 +417,8 @@ pub unsafe extern "C" fn tollgate_reset_key(
         // SAFETY: the caller's promise.
         let (server, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
         let policy = PolicyId::from_bits(charge.policy);
-        server.limiter.limit(policy).ok_or(TOLLGATE_E_POLICY)?;
         // SAFETY: as above.
-        unsafe { session_at(server, now)?.reset_key(policy, key_of(&charge)?) };
+        unsafe { session_at(server, now)?.reset_key(policy, key_of(&charge)?) }?;
         Ok(TOLLGATE_OK)
     })
 }

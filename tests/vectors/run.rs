@@ -64,9 +64,9 @@ impl Host {
                 let told = |decision| self.decision(decision, &[]).expect("a good request");
                 Expect::Decisions(decisions.into_iter().map(told).collect())
             }
-            Verb::Refund(charge) => Expect::Units(session.refund(&self.charge(charge))),
+            Verb::Refund(charge) => Expect::Units(session.refund(&self.charge(charge)).unwrap()),
             Verb::ResetKey(charge) => {
-                session.reset_key(self.id(charge), key_of(&charge.key));
+                session.reset_key(self.id(charge), key_of(&charge.key)).unwrap();
                 Expect::Status(0)
             }
             Verb::SetLimit(policy, limit) => {
@@ -127,6 +127,7 @@ impl Host {
             Impossible => 2,
             TableFull => 3,
             Invalid => return None,
+            verdict => panic!("{verdict:?} has no number in the vectors"),
         };
         let stand = Stand {
             policy: decision.policy.index(),

@@ -61,7 +61,7 @@ fn now(ns: u64) -> Now {
 fn after_warming(times: u64, mut decide: impl FnMut(u64) -> Decision) -> u64 {
     const WARM: u64 = 10_000;
     (0..WARM).for_each(|time| {
-        black_box(decide(time));
+        let _ = black_box(decide(time));
     });
     counted(times, |time| decide(WARM + time))
 }

@@ -210,11 +210,14 @@ impl<'l> Scene<'l> {
     fn refund(&mut self, place: usize, line: &Line, others: &[PolicyId]) {
         let side = &mut self.sides[place];
         let given = side.limiter.session_at(self.now).refund(&charge(side, line, others));
-        assert!(given <= line.cost.0);
-        match entry(side, line) {
-            None => assert_eq!(given, 0),
-            Some(_) if given == 0 => {}
-            Some(entry) => {
+        let Some(entry) = entry(side, line) else {
+            assert!(given.is_err(), "{given:?} for a policy of another limiter");
+            return;
+        };
+        match given.expect("a policy of this limiter") {
+            0 => {}
+            given => {
+                assert!(given <= line.cost.0);
                 side.account(&entry).refund(entry.key, given);
                 self.reached.insert("refunded");
             }
@@ -224,9 +227,11 @@ impl<'l> Scene<'l> {
     fn reset(&mut self, place: usize, line: &Line, others: &[PolicyId]) {
         let side = &mut self.sides[place];
         let session = side.limiter.session_at(self.now);
-        session.reset_key(id(side, line.policy, others), side::key(line.key.0));
+        let reset = session.reset_key(id(side, line.policy, others), side::key(line.key.0));
         drop(session);
-        if let Some(entry) = entry(side, line) {
+        let entry = entry(side, line);
+        assert_eq!(reset.is_ok(), entry.is_some());
+        if let Some(entry) = entry {
             side.account(&entry).reset(entry.key);
             let left = side.limiter.session_at(self.now).peek(&[charge(
                 side,
@@ -244,7 +249,7 @@ impl<'l> Scene<'l> {
         let outcome = side.limiter.set_limit(id, limit);
         let Whose::Own(own) = policy else {
             assert_eq!(outcome, Err(ConfigError::UnknownPolicy { value: id.index() }));
-            assert_eq!((side.limiter.limit(id), side.limiter.stats(id)), (None, None));
+            assert!(side.limiter.limit(id).is_err() && side.limiter.stats(id).is_err());
             return;
         };
         let own = usize::from(own) % side.ids.len();
@@ -257,7 +262,7 @@ impl<'l> Scene<'l> {
             assert!(matches!(error, ConfigError::Limit { .. } | ConfigError::MaxLimit { .. }));
             self.reached.insert("wrong limit");
         }
-        assert_eq!(side.limiter.limit(id), Some(known.limit));
+        assert_eq!(side.limiter.limit(id), Ok(known.limit));
     }
 
     /// So many keys that were never used before, one after the other.
