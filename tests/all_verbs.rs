@@ -37,19 +37,17 @@ impl Shared {
     fn new() -> Self {
         let (milli, hour) = (Duration::from_millis(1), Duration::from_secs(3600));
         // Keys of the first two come and go; the time field of the second is as short as can be.
-        let limiter = Limiter::builder()
-            .policy(Policy::sliding("exact", 5, milli).max_keys(60))
-            .policy(Policy::sliding("aged", 9, milli).buckets(7).max_limit(MAX_LIMIT))
-            .policy(Policy::sliding("tokens", MAX_LIMIT, hour).buckets(7))
-            .policy(Policy::calendar("day", MAX_LIMIT, Period::Day))
+        let mut builder = Limiter::builder()
             .overflow(Overflow::EvictLightest { allowance: 1 })
             .max_keys(1_000_000)
             .clock(ManualClock::new())
-            .seed([1, 2, 3, 4])
-            .build()
-            .unwrap();
-        let id = |name| limiter.policy(name).unwrap();
-        let [exact, aged, tokens, day] = ["exact", "aged", "tokens", "day"].map(id);
+            .seed([1, 2, 3, 4]);
+        let exact = builder.add(Policy::sliding("exact", 5, milli).max_keys(60));
+        let aged = Policy::sliding("aged", 9, milli).buckets(7).max_limit(MAX_LIMIT);
+        let aged = builder.add(aged);
+        let tokens = builder.add(Policy::sliding("tokens", MAX_LIMIT, hour).buckets(7));
+        let day = builder.add(Policy::calendar("day", MAX_LIMIT, Period::Day));
+        let limiter = builder.build().unwrap();
         let fault = std::env::var("TOLLGATE_FAULT").ok();
         let (clock, started) = (AtomicU64::new(STEP), AtomicUsize::new(0));
         Shared { limiter, exact, aged, tokens, day, clock, started, fault }

@@ -29,10 +29,9 @@ impl Fixture {
         // Built at the start, so that no array is renewed by its age.
         let clock = ManualClock::new();
         clock.set(Now::from_unix_nanos(START));
-        let builder = Limiter::builder().policy(evicts).policy(full).clock(clock);
-        let limiter = builder.build().unwrap();
-        let [evicts, full] = ["evicts", "full"].map(|name| limiter.policy(name).unwrap());
-        Fixture { limiter, evicts, full }
+        let mut builder = Limiter::builder().clock(clock);
+        let (evicts, full) = (builder.add(evicts), builder.add(full));
+        Fixture { limiter: builder.build().unwrap(), evicts, full }
     }
 
     /// The same over a window and over a month.

@@ -42,15 +42,14 @@ fn the_counter_counts() {
 #[test]
 fn decisions_allocate_nothing() {
     let minute = Duration::from_secs(60);
-    let limiter = Limiter::builder()
-        .policy(Policy::sliding("exact", 20, minute))
-        .policy(Policy::sliding("buckets", 1_000_000, minute))
-        .policy(Policy::calendar("day", 1_000_000, Period::Day))
-        .max_keys(100_000)
-        .clock(ManualClock::new())
-        .build()
-        .unwrap();
-    let ids = ["exact", "buckets", "day"].map(|name| limiter.policy(name).unwrap());
+    let mut builder = Limiter::builder().max_keys(100_000).clock(ManualClock::new());
+    let ids = [
+        Policy::sliding("exact", 20, minute),
+        Policy::sliding("buckets", 1_000_000, minute),
+        Policy::calendar("day", 1_000_000, Period::Day),
+    ]
+    .map(|policy| builder.add(policy));
+    let limiter = builder.build().unwrap();
     // The epoch's own record of a thread is made at its first session.
     drop(limiter.session());
     let (mut allowed, mut denied) = (0, 0);

@@ -20,12 +20,9 @@ const BLUR: u64 = 1_000_000;
 const START: u64 = 472_223 * HOUR;
 
 fn limiter(policies: impl IntoIterator<Item = Policy>) -> (Limiter, Vec<PolicyId>) {
-    let builder = Limiter::builder().clock(ManualClock::new());
-    let builder = policies.into_iter().fold(builder, |builder, policy| builder.policy(policy));
-    let limiter = builder.build().unwrap();
-    let names: Vec<_> = limiter.policies().map(|policy| policy.name().to_owned()).collect();
-    let ids = names.iter().map(|name| limiter.policy(name).unwrap()).collect();
-    (limiter, ids)
+    let mut builder = Limiter::builder().clock(ManualClock::new());
+    let ids = policies.into_iter().map(|policy| builder.add(policy)).collect();
+    (builder.build().unwrap(), ids)
 }
 
 fn at(limiter: &Limiter, now: u64) -> Session<'_> {

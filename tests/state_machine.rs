@@ -109,9 +109,9 @@ fn a_settled_key_is_told_as_it_is_left() {
 fn after_an_eviction() -> (Limiter, PolicyId, PolicyId) {
     let day = |name| Policy::calendar(name, 10, Period::Day).max_keys(4);
     let evicts = day("evicts").overflow(Overflow::EvictLightest { allowance: 5 });
-    let limiter = Limiter::builder().policy(evicts).policy(day("denies"));
-    let limiter = limiter.clock(ManualClock::new()).build().unwrap();
-    let [evicts, denies] = ["evicts", "denies"].map(|name| limiter.policy(name).unwrap());
+    let mut builder = Limiter::builder().clock(ManualClock::new());
+    let (evicts, denies) = (builder.add(evicts), builder.add(day("denies")));
+    let limiter = builder.build().unwrap();
     for key in 0..4_u64 {
         assert!(limiter.check(&[evicts.charge(key, 1), denies.charge(key, 1)]).is_allowed());
     }
