@@ -50,11 +50,11 @@ impl Host {
             Verb::Check(charges) => self.told(session.check(&self.charges(charges)), &[]),
             Verb::Peek(charges) => self.told(session.peek(&self.charges(charges)), &[]),
             Verb::Charge(charges) => self.told(session.force_charge(&self.charges(charges)), &[]),
-            Verb::CheckLayers(charges) => {
+            Verb::CheckWithStatus(charges) => {
                 let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
                 self.told(session.check_with_status(&self.charges(charges), &mut layers), &layers)
             }
-            Verb::PeekLayers(charges) => {
+            Verb::PeekWithStatus(charges) => {
                 let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
                 self.told(session.peek_with_status(&self.charges(charges), &mut layers), &layers)
             }

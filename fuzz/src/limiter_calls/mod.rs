@@ -165,18 +165,19 @@ impl<'l> Scene<'l> {
         let charges: Vec<Charge<'static>> =
             lines.iter().map(|line| charge(side, line, others)).collect();
         let entries: Option<Vec<Entry>> = lines.iter().map(|line| entry(side, line)).collect();
-        let reserves = matches!(verb, Verb::Reserve | Verb::ReserveLayers);
+        let reserves = matches!(verb, Verb::Reserve | Verb::ReserveWithStatus);
         let most = if reserves { MAX_RESERVED } else { MAX_CHARGES };
         let entries = entries.filter(|entries| entries.len() <= most);
         let asked = Asked { now, charges: &charges, entries: entries.as_deref() };
         // Longer and shorter than the request in turn, as callers may have it.
         let mut layers = vec![PolicyStatus::default(); lines.len() + lines.len() % 2];
         let (looked, decision, reservation) = call(side, by, verb, &asked, &mut layers);
-        let shown = matches!(verb, Verb::CheckLayers | Verb::PeekLayers | Verb::ReserveLayers);
+        let shown =
+            matches!(verb, Verb::CheckWithStatus | Verb::PeekWithStatus | Verb::ReserveWithStatus);
         let answer = Answer { decision, layers: shown.then_some(&layers) };
         match verb {
             Verb::Charge => side.judge_forced(&asked, &decision, &mut self.reached),
-            Verb::Peek | Verb::PeekLayers => {
+            Verb::Peek | Verb::PeekWithStatus => {
                 assert_eq!(looked.decision, decision);
                 if let Some(entries) = asked.entries {
                     side.check_possible(entries, &decision);
@@ -318,12 +319,12 @@ fn call(
     }
     let reserved = match verb {
         Verb::Check => Err(by_either!(check(charges))),
-        Verb::CheckLayers => Err(by_either!(check_with_status(charges, layers))),
+        Verb::CheckWithStatus => Err(by_either!(check_with_status(charges, layers))),
         Verb::Peek => Err(by_either!(peek(charges))),
-        Verb::PeekLayers => Err(by_either!(peek_with_status(charges, layers))),
+        Verb::PeekWithStatus => Err(by_either!(peek_with_status(charges, layers))),
         Verb::Charge => Err(by_either!(force_charge(charges))),
         Verb::Reserve => by_either!(reserve(charges)),
-        Verb::ReserveLayers => by_either!(reserve_with_status(charges, layers)),
+        Verb::ReserveWithStatus => by_either!(reserve_with_status(charges, layers)),
     };
     match reserved {
         Ok(reservation) => (looked, reservation.decision(), Some(reservation)),
