@@ -32,15 +32,11 @@ struct Response {
 impl Gate {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
         let minute = Duration::from_secs(60);
-        let limiter = Limiter::builder()
-            .policy(Policy::sliding("ip", 100, minute))
-            .policy(Policy::sliding("user", 20, minute))
-            .policy(Policy::calendar("tokens", 10_000, Period::Day).unit("tokens"))
-            .max_keys(100_000)
-            .build()?;
-        let find = |name| limiter.policy(name).ok_or("a policy of that name was just given");
-        let (ip, user, tokens) = (find("ip")?, find("user")?, find("tokens")?);
-        Ok(Gate { limiter, ip, user, tokens })
+        let mut builder = Limiter::builder().max_keys(100_000);
+        let ip = builder.add(Policy::sliding("ip", 100, minute));
+        let user = builder.add(Policy::sliding("user", 20, minute));
+        let tokens = builder.add(Policy::calendar("tokens", 10_000, Period::Day).unit("tokens"));
+        Ok(Gate { limiter: builder.build()?, ip, user, tokens })
     }
 
     fn handle(&self, request: &Request<'_>) -> Response {
@@ -71,7 +67,8 @@ impl Gate {
             Verdict::Denied | Verdict::Impossible => {
                 (http::STATUS_TOO_MANY_REQUESTS, http::QuotaExceeded::new(items).to_string())
             }
-            Verdict::TableFull | Verdict::Invalid => (503, "too many clients".to_owned()),
+            // A full table, or an invalid request: fail closed.
+            _ => (503, "too many clients".to_owned()),
         };
         Response { status, headers, body }
     }

@@ -80,8 +80,8 @@
 // A wait that never ends: no wait will help.
 #define TOLLGATE_NEVER UINT64_MAX
 
-// `tollgate_decision` and `tollgate_policy_status`: a table had no place for a new key. It was refused or,
-// under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
+// `tollgate_decision` and `tollgate_policy_status`: a table had no room for a new key. The request
+// was denied or, under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
 #define TOLLGATE_TABLE_WAS_FULL 1
 
 // `tollgate_policy_status`: this policy had no room for its charge.
@@ -547,11 +547,11 @@ tollgate_status tollgate_check(const tollgate_limiter *limiter,
 // As `tollgate_check`, and tells how each policy stands after it: `layers[i]` is that of
 // `charges[i]`. There must be room for `count` of them. After an error they are untouched.
 tollgate_status tollgate_check_with_status(const tollgate_limiter *limiter,
-                                      const tollgate_now *now,
-                                      const tollgate_charge *charges,
-                                      size_t count,
-                                      tollgate_decision *decision,
-                                      tollgate_policy_status *layers);
+                                           const tollgate_now *now,
+                                           const tollgate_charge *charges,
+                                           size_t count,
+                                           tollgate_decision *decision,
+                                           tollgate_policy_status *layers);
 
 // One charge to one key of bytes: `tollgate_check` without a struct to fill in.
 tollgate_status tollgate_check_key(const tollgate_limiter *limiter,
@@ -588,21 +588,21 @@ tollgate_status tollgate_peek(const tollgate_limiter *limiter,
 
 // As `tollgate_peek`, and tells how each policy stands, as `tollgate_check_with_status` does.
 tollgate_status tollgate_peek_with_status(const tollgate_limiter *limiter,
-                                     const tollgate_now *now,
-                                     const tollgate_charge *charges,
-                                     size_t count,
-                                     tollgate_decision *decision,
-                                     tollgate_policy_status *layers);
+                                          const tollgate_now *now,
+                                          const tollgate_charge *charges,
+                                          size_t count,
+                                          tollgate_decision *decision,
+                                          tollgate_policy_status *layers);
 
 // Charges whatever the usage is, for costs that are known only afterwards. Usage may then exceed
 // the limit, and later requests are denied until it has passed.
 //
 // Answers `TOLLGATE_OK`, or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 tollgate_status tollgate_force_charge(const tollgate_limiter *limiter,
-                                       const tollgate_now *now,
-                                       const tollgate_charge *charges,
-                                       size_t count,
-                                       tollgate_decision *decision);
+                                      const tollgate_now *now,
+                                      const tollgate_charge *charges,
+                                      size_t count,
+                                      tollgate_decision *decision);
 
 // Gives up to the cost of a charge back to its key; `given`, how much that was, may be NULL. Units
 // are taken from the oldest charges that still count: give back only what still counts.

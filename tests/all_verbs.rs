@@ -37,19 +37,17 @@ impl Shared {
     fn new() -> Self {
         let (milli, hour) = (Duration::from_millis(1), Duration::from_secs(3600));
         // Keys of the first two come and go; the time field of the second is as short as can be.
-        let limiter = Limiter::builder()
-            .policy(Policy::sliding("exact", 5, milli).max_keys(60))
-            .policy(Policy::sliding("aged", 9, milli).buckets(7).max_limit(MAX_LIMIT))
-            .policy(Policy::sliding("tokens", MAX_LIMIT, hour).buckets(7))
-            .policy(Policy::calendar("day", MAX_LIMIT, Period::Day))
+        let mut builder = Limiter::builder()
             .overflow(Overflow::EvictLightest { allowance: 1 })
             .max_keys(1_000_000)
             .clock(ManualClock::new())
-            .seed([1, 2, 3, 4])
-            .build()
-            .unwrap();
-        let id = |name| limiter.policy(name).unwrap();
-        let [exact, aged, tokens, day] = ["exact", "aged", "tokens", "day"].map(id);
+            .seed([1, 2, 3, 4]);
+        let exact = builder.add(Policy::sliding("exact", 5, milli).max_keys(60));
+        let aged = Policy::sliding("aged", 9, milli).buckets(7).max_limit(MAX_LIMIT);
+        let aged = builder.add(aged);
+        let tokens = builder.add(Policy::sliding("tokens", MAX_LIMIT, hour).buckets(7));
+        let day = builder.add(Policy::calendar("day", MAX_LIMIT, Period::Day));
+        let limiter = builder.build().unwrap();
         let fault = std::env::var("TOLLGATE_FAULT").ok();
         let (clock, started) = (AtomicU64::new(STEP), AtomicUsize::new(0));
         Shared { limiter, exact, aged, tokens, day, clock, started, fault }
@@ -91,23 +89,23 @@ impl Shared {
             }
             6 => drop(session.peek(&charges)),
             7 => {
-                session.force_charge(&charges[1..]);
+                assert!(session.force_charge(&charges[1..]).is_allowed());
                 *spent = spent.map(|sum| sum + 3);
             }
             8 => {
-                spent[0] -= session.refund(&self.tokens.charge(mine(thread), 2));
-                spent[1] -= session.refund(&self.day.charge(mine(thread), 1));
+                spent[0] -= session.refund(&self.tokens.charge(mine(thread), 2)).unwrap();
+                spent[1] -= session.refund(&self.day.charge(mine(thread), 1)).unwrap();
             }
             9 | 10 => drop(session.check(&[self.day.charge(crowd, 1)])),
             11 => drop(session.check(&[self.tokens.charge(crowd, 1)])),
-            12 => session.reset_key(self.aged, crowd),
+            12 => session.reset_key(self.aged, crowd).unwrap(),
             13 => self.keep_house(random, now),
             _ => {
                 if let Ok(mut reservation) = session.reserve(&charges) {
                     let more = session.extend(&mut reservation, &[0, 0, 4, 0]);
                     assert!(more.is_ok());
                     let actual = [1, 0, random >> 40 & 15, random >> 44 & 15];
-                    session.settle(&mut reservation, &actual).expect("it is open");
+                    assert!(session.settle(&mut reservation, &actual).unwrap().is_allowed());
                     *spent = [spent[0] + actual[2], spent[1] + actual[3]];
                 }
             }
@@ -116,7 +114,7 @@ impl Shared {
 
     fn keep_house(&self, random: u64, now: Now) {
         let session = self.limiter.session_at(now);
-        assert!(session.stats(self.exact).is_some());
+        assert!(session.stats(self.exact).is_ok());
         session.maintain(64);
         drop(session);
         self.limiter.set_limit(self.aged, 5 + random % 5).expect("a legal limit");

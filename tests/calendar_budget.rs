@@ -109,7 +109,7 @@ fn the_greatest_numbers_do_not_wrap() {
     assert_eq!(session.check(&[id.charge("k", u64::MAX)]).verdict, Verdict::Impossible);
     // Debt is remembered up to 2^42 - 1 units, and then for the whole period.
     assert_eq!(session.force_charge(&[id.charge("k", u64::MAX)]).remaining, 0);
-    assert_eq!(session.refund(&id.charge("k", u64::MAX)), 0);
+    assert_eq!(session.refund(&id.charge("k", u64::MAX)), Ok(0));
     assert!(!session.check(&[id.charge("k", 1)]).is_allowed());
     let next = limiter.session_at(Now::from_unix_nanos(START + 3_600 * SECOND));
     assert!(next.check(&[id.charge("k", MAX_LIMIT)]).is_allowed());
@@ -130,7 +130,7 @@ fn the_last_hour_is_spent_once() {
     let session = limiter.session_at(late);
     assert!(session.check(&[id.charge("a", 5)]).is_allowed());
     assert!(session.check(&[id.charge("b", 5)]).is_allowed());
-    session.reset_key(id, "b");
+    session.reset_key(id, "b").unwrap();
     assert!(session.check(&[id.charge("c", 5)]).is_allowed());
     let again = session.check(&[id.charge("a", 5)]);
     assert!(!again.is_allowed() && again.retry_after() > Some(Duration::ZERO));

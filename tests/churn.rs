@@ -36,12 +36,12 @@ enum Entry {
     CheckAt,
     SessionCheck,
     CheckMany,
-    CheckLayers,
+    CheckWithStatus,
 }
 
 impl Entry {
     const ALL: [Entry; 4] =
-        [Entry::CheckAt, Entry::SessionCheck, Entry::CheckMany, Entry::CheckLayers];
+        [Entry::CheckAt, Entry::SessionCheck, Entry::CheckMany, Entry::CheckWithStatus];
 
     fn random(random: u64) -> Self {
         Self::ALL[(random >> 56) as usize % Self::ALL.len()]
@@ -125,7 +125,7 @@ impl Run {
         let (charge, at) = ([self.id.charge(key, self.cost(key))], Now::from_unix_nanos(now));
         let decision = match entry {
             Entry::CheckAt => self.limiter.check_at(at, &charge),
-            Entry::CheckLayers => {
+            Entry::CheckWithStatus => {
                 let mut layers = [PolicyStatus::default()];
                 let decision = self.limiter.check_at_with_status(at, &charge, &mut layers);
                 let agrees = layers[0].remaining == decision.remaining;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use std::net::IpAddr;
 use std::time::Duration;
 use tollgate::{
-    Charge, Key, Limiter, MAX_CHARGES, ManualClock, Now, Period, Policy, PolicyId, PolicyStatus,
-    Verdict,
+    Charge, ConfigError, Key, Limiter, MAX_CHARGES, ManualClock, Now, Period, Policy, PolicyId,
+    PolicyStatus, Verdict,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,12 +16,9 @@ const NOW: Now = Now::from_unix_nanos(1_700_000_000_000_000_000);
 fn limiter(policies: impl IntoIterator<Item = Policy>) -> (Limiter, Vec<PolicyId>) {
     let clock = ManualClock::new();
     clock.set(NOW);
-    let builder = Limiter::builder().clock(clock).max_keys(64);
-    let limiter = policies.into_iter().fold(builder, |builder, policy| builder.policy(policy));
-    let limiter = limiter.build().unwrap();
-    let names: Vec<_> = limiter.policies().map(|policy| policy.name().to_owned()).collect();
-    let ids = names.iter().map(|name| limiter.policy(name).unwrap()).collect();
-    (limiter, ids)
+    let mut builder = Limiter::builder().clock(clock).max_keys(64);
+    let ids = policies.into_iter().map(|policy| builder.add(policy)).collect();
+    (builder.build().unwrap(), ids)
 }
 
 fn charges(ids: &[PolicyId]) -> Vec<Charge<'static>> {
@@ -112,11 +109,17 @@ fn what_is_not_a_request_of_this_limiter_is_invalid() {
         let mixed = [ids[0].charge("k", 1), id.charge("k", 1)];
         assert_eq!(session.check(&mixed).verdict, Verdict::Invalid);
         assert_eq!(session.force_charge(&mixed).verdict, Verdict::Invalid);
-        assert_eq!(session.refund(&id.charge("k", 1)), 0);
-        session.reset_key(id, "k");
-        assert!(first.set_limit(id, 5).is_err());
-        assert_eq!(first.limit(id), None);
-        assert_eq!(first.resolution(id), None);
+        let error = session.refund(&id.charge("k", 1)).unwrap_err();
+        assert_eq!(error.value, id.index());
+        assert_eq!(session.reset_key(id, "k"), Err(error));
+        assert_eq!(session.stats(id), Err(error));
+        assert_eq!(first.refund(&id.charge("k", 1)), Err(error));
+        assert_eq!(first.reset_key(id, "k"), Err(error));
+        assert_eq!(first.stats(id), Err(error));
+        assert_eq!(first.limit(id), Err(error));
+        assert_eq!(first.resolution(id), Err(error));
+        assert_eq!(first.set_limit(id, 5), Err(error.into()));
+        assert_eq!(error.to_string(), ConfigError::from(error).to_string());
     }
     let many = [ids[0].charge("k", 0); MAX_CHARGES + 1];
     assert_eq!(session.check(&many).verdict, Verdict::Invalid);
@@ -166,7 +169,7 @@ fn tiers_and_new_limits_keep_what_was_used() {
     let lowered = session.check(&[id.charge("free", 1)]);
     assert_eq!((lowered.limit, lowered.remaining), (3, 0));
     assert!(limiter.set_limit(id, 101).is_err() && limiter.set_limit(id, 0).is_err());
-    assert_eq!(limiter.limit(id), Some(3));
+    assert_eq!(limiter.limit(id), Ok(3));
 }
 
 #[test]
@@ -180,16 +183,16 @@ fn refunds_and_debts_show() {
     for id in ids {
         let limit = limiter.limit(id).unwrap();
         assert!(session.check(&[id.charge("k", limit)]).is_allowed());
-        assert_eq!(session.refund(&id.charge("k", 4)), 4);
+        assert_eq!(session.refund(&id.charge("k", 4)), Ok(4));
         assert_eq!(session.peek(&[id.charge("k", 1)]).remaining, 4);
         let debt = session.force_charge(&[id.charge("k", limit)]);
         assert_eq!((debt.verdict, debt.remaining), (Verdict::Allowed, 0));
         assert!(!session.check(&[id.charge("k", 1)]).is_allowed());
-        assert_eq!(session.refund(&id.charge("k", u64::MAX)), 2 * limit - 4);
-        assert_eq!(session.refund(&id.charge("k", 1)), 0);
-        assert_eq!(session.refund(&id.charge("absent", 1)), 0);
+        assert_eq!(session.refund(&id.charge("k", u64::MAX)), Ok(2 * limit - 4));
+        assert_eq!(session.refund(&id.charge("k", 1)), Ok(0));
+        assert_eq!(session.refund(&id.charge("absent", 1)), Ok(0));
         assert!(session.check(&[id.charge("k", limit)]).is_allowed());
-        session.reset_key(id, "k");
+        session.reset_key(id, "k").unwrap();
         assert_eq!(session.peek(&[id.charge("k", 1)]).remaining, limit);
     }
 }

@@ -20,12 +20,9 @@ const BLUR: u64 = 1_000_000;
 const START: u64 = 472_223 * HOUR;
 
 fn limiter(policies: impl IntoIterator<Item = Policy>) -> (Limiter, Vec<PolicyId>) {
-    let builder = Limiter::builder().clock(ManualClock::new());
-    let builder = policies.into_iter().fold(builder, |builder, policy| builder.policy(policy));
-    let limiter = builder.build().unwrap();
-    let names: Vec<_> = limiter.policies().map(|policy| policy.name().to_owned()).collect();
-    let ids = names.iter().map(|name| limiter.policy(name).unwrap()).collect();
-    (limiter, ids)
+    let mut builder = Limiter::builder().clock(ManualClock::new());
+    let ids = policies.into_iter().map(|policy| builder.add(policy)).collect();
+    (builder.build().unwrap(), ids)
 }
 
 fn at(limiter: &Limiter, now: u64) -> Session<'_> {
@@ -70,7 +67,9 @@ fn four_layers_in_one_call() {
     assert_eq!(used(START + SECOND), [1, 25_000, 25_000, 75_000]);
     // Minutes later the windows have passed and the periods have not.
     let late = START + 5 * MINUTE;
-    at(&limiter, late).settle(&mut first, &[1, 22_000, 22_000, 66_000]).unwrap();
+    assert!(
+        at(&limiter, late).settle(&mut first, &[1, 22_000, 22_000, 66_000]).unwrap().is_allowed()
+    );
     assert_eq!(used(late), [0, 0, 22_000, 66_000]);
     // Four of the largest fit into the minute's tokens, none of the fifth layer by layer.
     let big: Vec<_> =
@@ -85,7 +84,7 @@ fn four_layers_in_one_call() {
     assert_eq!(refused.retry_after(), Some(minute + Duration::from_nanos(BLUR)));
     assert_eq!(used(late), [4, 96_000, 22_000 + 96_000, 70_000]);
     for mut reservation in kept {
-        at(&limiter, late).cancel(&mut reservation).unwrap();
+        assert!(at(&limiter, late).cancel(&mut reservation).unwrap().is_allowed());
     }
     assert_eq!(used(late), [0, 0, 22_000, 66_000]);
 }
@@ -102,10 +101,15 @@ fn what_has_passed_is_not_given_back() {
     let mut first = reserve(START + 58 * MINUTE).unwrap();
     let mut second = reserve(START + 60 * MINUTE).unwrap();
     assert_eq!(both(START + 60 * MINUTE), [600, 600]);
-    at(&limiter, START + 60 * MINUTE).settle(&mut first, &[1, 1]).unwrap();
+    assert!(at(&limiter, START + 60 * MINUTE).settle(&mut first, &[1, 1]).unwrap().is_allowed());
     assert_eq!(both(START + 60 * MINUTE), [600, 600], "the second's units are not the first's");
     // Within the window it comes back to the unit.
-    at(&limiter, START + 61 * MINUTE - SECOND).settle(&mut second, &[250, 250]).unwrap();
+    assert!(
+        at(&limiter, START + 61 * MINUTE - SECOND)
+            .settle(&mut second, &[250, 250])
+            .unwrap()
+            .is_allowed()
+    );
     assert_eq!(both(START + 61 * MINUTE - SECOND), [250, 250]);
     assert_eq!(both(START + 61 * MINUTE + BLUR), [0, 250], "it expires when its charge does");
 }
@@ -139,7 +143,7 @@ fn a_stream_longer_than_the_window() {
             assert!(session.extend(&mut reservation, &[more]).unwrap().is_allowed());
         }
         let end = START + 70 * SECOND;
-        at(&limiter, end).settle(&mut reservation, &[actual]).unwrap();
+        assert!(at(&limiter, end).settle(&mut reservation, &[actual]).unwrap().is_allowed());
         used(&limiter, ids[0], end)
     };
     assert_eq!(stream(600), 500);
@@ -158,7 +162,7 @@ fn an_extension_by_nothing_is_none() {
     }
     let end = START + 70 * SECOND;
     assert_eq!(used(&limiter, ids[0], end), 200);
-    at(&limiter, end).cancel(&mut reservation).unwrap();
+    assert!(at(&limiter, end).cancel(&mut reservation).unwrap().is_allowed());
     assert_eq!(used(&limiter, ids[0], end), 0);
 }
 
@@ -198,7 +202,12 @@ fn an_extension_stops_at_the_limit() {
     limiter.set_limit(ids[1], 500).unwrap();
     let stop = at(&limiter, START + SECOND).extend(&mut reservation, &[1, 1]).unwrap();
     assert_eq!(stop.verdict, Verdict::Denied);
-    at(&limiter, START + SECOND).settle(&mut reservation, &[1_000, 1_000]).unwrap();
+    assert!(
+        at(&limiter, START + SECOND)
+            .settle(&mut reservation, &[1_000, 1_000])
+            .unwrap()
+            .is_allowed()
+    );
     assert_eq!(at(&limiter, START + SECOND).peek(&[ids[0].charge("k", 0)]).remaining, 9_000);
 }
 
@@ -216,7 +225,7 @@ fn a_debt_blocks_until_it_has_passed() {
     let due = START + 31 * SECOND + wait;
     assert!(at(&limiter, due - 100_000_000).reserve(&[ids[0].charge("k", 1)]).is_err());
     let mut again = at(&limiter, due).reserve(&[ids[0].charge("k", 1)]).unwrap();
-    at(&limiter, due).cancel(&mut again).unwrap();
+    assert!(at(&limiter, due).cancel(&mut again).unwrap().is_allowed());
 }
 
 #[test]
@@ -232,7 +241,7 @@ fn misuse_has_an_answer() {
         let mut reservation = session.reserve(&charge(300)).unwrap();
         assert!(reservation.is_open());
         let before = used(&limiter, ids[0], START);
-        close(&session, &mut reservation).unwrap();
+        assert!(close(&session, &mut reservation).unwrap().is_allowed());
         assert!(!reservation.is_open());
         let after = used(&limiter, ids[0], START);
         assert!(after <= before);
@@ -258,14 +267,14 @@ fn misuse_has_an_answer() {
         assert_eq!(session.settle(&mut reservation, amounts).map(drop), Err(error));
         assert_eq!(session.extend(&mut reservation, amounts).map(drop), Err(error));
     }
-    session.cancel(&mut reservation).unwrap();
+    assert!(session.cancel(&mut reservation).unwrap().is_allowed());
     // Too many layers, and none.
     let many = [ids[1].charge("k", 1); MAX_RESERVED + 1];
     assert_eq!(session.reserve(&many).unwrap_err().verdict, Verdict::Invalid);
     assert_eq!(used(&limiter, ids[1], START), 0);
     let mut all = session.reserve(&many[1..]).unwrap();
     assert_eq!(used(&limiter, ids[1], START), MAX_RESERVED as u64);
-    session.cancel(&mut all).unwrap();
+    assert!(session.cancel(&mut all).unwrap().is_allowed());
     let mut none = session.reserve(&[]).unwrap();
     assert!(session.settle(&mut none, &[]).unwrap().is_allowed());
     // More than the limit.
@@ -283,7 +292,7 @@ fn the_greatest_and_the_least_amounts() {
         let mut reservation = session.reserve(&[id.charge("k", 0)]).unwrap();
         assert_eq!(reservation.charged(0), Some(0));
         assert_eq!(used(&limiter, *id, START), 0);
-        session.settle(&mut reservation, &[700]).unwrap();
+        assert!(session.settle(&mut reservation, &[700]).unwrap().is_allowed());
         assert_eq!(used(&limiter, *id, START), 700);
     }
     for id in &ids {
@@ -320,7 +329,7 @@ fn an_evicted_reservation_gives_nothing_back() {
         assert_eq!(used_before, if evicted { 0 } else { 9 });
         let more = if evicted { 10 } else { 1 };
         assert!(at(&limiter, START + 2 * SECOND).check(&[ids[0].charge("k", more)]).is_allowed());
-        at(&limiter, START + 3 * SECOND).cancel(&mut reservation).unwrap();
+        assert!(at(&limiter, START + 3 * SECOND).cancel(&mut reservation).unwrap().is_allowed());
         assert_eq!(used(&limiter, ids[0], START + 3 * SECOND), more);
     }
 }
@@ -335,11 +344,20 @@ fn settled_after_the_table_has_grown_and_shrunk() {
         kept.push(at(&limiter, START + key).reserve(&charges).unwrap());
     }
     for key in 10_000..50_000_u64 {
-        at(&limiter, START + SECOND).check(&[ids[0].charge(key, 1), ids[1].charge(key, 1)]);
+        assert!(
+            at(&limiter, START + SECOND)
+                .check(&[ids[0].charge(key, 1), ids[1].charge(key, 1)])
+                .is_allowed()
+        );
     }
     assert!(ids.iter().all(|id| limiter.stats(*id).unwrap().migrations > 5));
     for (key, reservation) in (0_u64..).zip(&mut kept) {
-        at(&limiter, START + 2 * SECOND).settle(reservation, &[key % 900, key % 900]).unwrap();
+        assert!(
+            at(&limiter, START + 2 * SECOND)
+                .settle(reservation, &[key % 900, key % 900])
+                .unwrap()
+                .is_allowed()
+        );
     }
     for key in 0..3_000_u64 {
         for id in &ids {
@@ -514,7 +532,9 @@ fn sixty_four_threads_one_budget() {
                         _ => 0,
                     };
                     excess.fetch_add(actual.saturating_sub(charged), SeqCst);
-                    session().settle(&mut reservation, &[actual, actual]).unwrap();
+                    assert!(
+                        session().settle(&mut reservation, &[actual, actual]).unwrap().is_allowed()
+                    );
                     let sum = truly.fetch_add(actual, SeqCst) + actual;
                     for id in ids {
                         let used = used(limiter, *id, START);
@@ -553,13 +573,13 @@ fn each_charge_of_a_reservation_is_counted() {
         assert_eq!(admitted(), 1);
         assert!(limiter.extend(&mut reservation, &[2]).unwrap().is_allowed());
         assert_eq!(admitted(), 2);
-        limiter.settle(&mut reservation, &[9]).unwrap();
+        assert!(limiter.settle(&mut reservation, &[9]).unwrap().is_allowed());
         assert_eq!((limiter.peek(&[id.charge("k", 0)]).remaining, admitted()), (1, 3));
         for (cost, counted) in [(1, 4), (0, 5)] {
             let mut reservation = limiter.reserve(&[id.charge("k", 1)]).unwrap();
-            limiter.settle(&mut reservation, &[cost]).unwrap();
+            assert!(limiter.settle(&mut reservation, &[cost]).unwrap().is_allowed());
             assert_eq!(admitted(), counted);
-            limiter.refund(&id.charge("k", 1));
+            limiter.refund(&id.charge("k", 1)).unwrap();
         }
         let stats = limiter.stats(id).unwrap();
         assert_eq!((stats.denied, stats.refused, stats.untracked), (0, 0, 0));

@@ -109,11 +109,11 @@ fn a_settled_key_is_told_as_it_is_left() {
 fn after_an_eviction() -> (Limiter, PolicyId, PolicyId) {
     let day = |name| Policy::calendar(name, 10, Period::Day).max_keys(4);
     let evicts = day("evicts").overflow(Overflow::EvictLightest { allowance: 5 });
-    let limiter = Limiter::builder().policy(evicts).policy(day("denies"));
-    let limiter = limiter.clock(ManualClock::new()).build().unwrap();
-    let [evicts, denies] = ["evicts", "denies"].map(|name| limiter.policy(name).unwrap());
+    let mut builder = Limiter::builder().clock(ManualClock::new());
+    let (evicts, denies) = (builder.add(evicts), builder.add(day("denies")));
+    let limiter = builder.build().unwrap();
     for key in 0..4_u64 {
-        limiter.check(&[evicts.charge(key, 1), denies.charge(key, 1)]);
+        assert!(limiter.check(&[evicts.charge(key, 1), denies.charge(key, 1)]).is_allowed());
     }
     assert!(limiter.check(&[evicts.charge(4_u64, 1)]).is_allowed());
     assert!(limiter.stats(evicts).unwrap().evictions > 0);
@@ -134,6 +134,6 @@ fn a_refused_request_is_charged_nowhere() {
 fn a_reservation_after_an_eviction_costs_what_it_has_cost() {
     let (limiter, evicts, _) = after_an_eviction();
     let mut reservation = limiter.reserve(&[evicts.charge(5_u64, 1)]).unwrap();
-    limiter.cancel(&mut reservation).unwrap();
+    assert!(limiter.cancel(&mut reservation).unwrap().is_allowed());
     assert_eq!(limiter.peek(&[evicts.charge(5_u64, 1)]).remaining, 10);
 }

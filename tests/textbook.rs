@@ -166,7 +166,7 @@ proptest! {
                 }
                 Step::Reset(rule, key) => {
                     let rule = bench.rule(rule);
-                    session.reset_key(bench.ids[rule], key);
+                    session.reset_key(bench.ids[rule], key).unwrap();
                     bench.textbook.reset(rule, key);
                 }
                 Step::Time(jump) => bench.jump(jump),
@@ -196,7 +196,7 @@ proptest! {
                 }
                 Step::Refund(rule, key, cost) => {
                     let rule = bench.rule(rule);
-                    let given = session.refund(&bench.ids[rule].charge(key, cost));
+                    let given = session.refund(&bench.ids[rule].charge(key, cost)).unwrap();
                     prop_assert!(given <= cost);
                     // What was given back beyond the textbook's would be a gift.
                     let due = bench.textbook.refund(bench.now, rule, key, given);
@@ -209,7 +209,7 @@ proptest! {
                 }
                 Step::Reset(rule, key) => {
                     let rule = bench.rule(rule);
-                    session.reset_key(bench.ids[rule], key);
+                    session.reset_key(bench.ids[rule], key).unwrap();
                     bench.textbook.reset(rule, key);
                 }
                 Step::Time(jump) => bench.jump(jump),

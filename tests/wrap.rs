@@ -123,10 +123,11 @@ fn the_end_of_time_is_quiet() {
                 let decision = session.check(&[id.charge("k", limit)]);
                 assert!(matches!(decision.verdict, Verdict::Allowed | Verdict::Denied));
                 allowed += u64::from(decision.is_allowed());
-                session.refund(&id.charge("k", 1));
-                session.force_charge(&[id.charge("k", u64::MAX)]);
-                session.peek(&[id.charge("k", u64::MAX)]);
-                session.reset_key(id, "other");
+                session.refund(&id.charge("k", 1)).unwrap();
+                assert!(session.force_charge(&[id.charge("k", u64::MAX)]).is_allowed());
+                let huge = session.peek(&[id.charge("k", u64::MAX)]);
+                assert_eq!(huge.verdict, Verdict::Impossible);
+                session.reset_key(id, "other").unwrap();
             }
             assert!(allowed >= 1);
         }

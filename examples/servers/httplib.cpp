@@ -67,8 +67,8 @@ class gate {
         if (request.path == "/ai") {
             charges[count++] = tokens_.charge(has_user ? key(user) : from.as_key(), tokens_of_an_answer);
         }
-        std::array<tollgate::layer, 3> layers;
-        const tollgate::view<const tollgate::layer> told(layers.data(), count);
+        std::array<tollgate::policy_status, 3> layers;
+        const tollgate::view<const tollgate::policy_status> told(layers.data(), count);
         const auto decision = limiter_.check_with_status({charges.data(), count}, layers);
         switch (decision.verdict()) {
             case verdict::allowed: break;
@@ -91,7 +91,7 @@ class gate {
     }
 
     void refuse(httplib::Response& response, const tollgate::decision& decision,
-                tollgate::view<const tollgate::layer> layers) const {
+                tollgate::view<const tollgate::policy_status> layers) const {
         response.status = http::too_many_requests;
         response.set_content(http::problem(limiter_, layers), std::string(http::problem_type));
         if (const auto wait = decision.retry_after()) {

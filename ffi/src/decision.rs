@@ -6,8 +6,8 @@ use limiter::{Decision, PolicyStatus, Verdict};
 /// A wait that never ends: no wait will help.
 pub const TOLLGATE_NEVER: u64 = u64::MAX;
 
-/// `tollgate_decision` and `tollgate_policy_status`: a table had no place for a new key. It was refused or,
-/// under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
+/// `tollgate_decision` and `tollgate_policy_status`: a table had no room for a new key. The request
+/// was denied or, under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
 pub const TOLLGATE_TABLE_WAS_FULL: u32 = 1;
 /// `tollgate_policy_status`: this policy had no room for its charge.
 pub const TOLLGATE_VIOLATED: u32 = 2;
@@ -66,6 +66,8 @@ pub(crate) fn status_of(verdict: Verdict) -> tollgate_status {
         Verdict::Impossible => TOLLGATE_IMPOSSIBLE,
         Verdict::TableFull => TOLLGATE_TABLE_FULL,
         Verdict::Invalid => TOLLGATE_E_POLICY,
+        // A verdict that this version does not know: an error, never an admission.
+        _ => TOLLGATE_E_PANIC,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::argument::write_optional;
 use crate::status::tollgate_status::{self, *};
-use limiter::ConfigError;
+use limiter::{ConfigError, UnknownPolicy};
 use std::ffi::c_char;
 use std::fmt::{self, Write};
 
@@ -54,6 +54,12 @@ impl Write for Text<'_> {
             self.place += 1;
         }
         Ok(())
+    }
+}
+
+impl From<UnknownPolicy> for tollgate_status {
+    fn from(_: UnknownPolicy) -> Self {
+        TOLLGATE_E_POLICY
     }
 }
 

@@ -94,7 +94,7 @@ unsafe fn layers_of(
     let mut made = [PolicyStatus::default(); MAX_CHARGES];
     // SAFETY: the caller's promise.
     for (made, layer) in made.iter_mut().zip(unsafe { slice(layers, count) }?) {
-        limiter.limit(PolicyId::from_bits(layer.policy)).ok_or(TOLLGATE_E_POLICY)?;
+        limiter.limit(PolicyId::from_bits(layer.policy))?;
         *made = layer.into();
     }
     Ok((made, count))

@@ -77,7 +77,7 @@ pub unsafe extern "C" fn tollgate_get_limit(
         // SAFETY: the caller's promise.
         let server = unsafe { handle::value(limiter) }?;
         aligned(limit)?;
-        let found = server.limiter.limit(PolicyId::from_bits(policy)).ok_or(TOLLGATE_E_POLICY)?;
+        let found = server.limiter.limit(PolicyId::from_bits(policy))?;
         // SAFETY: as above.
         unsafe { write_optional(limit, found) }?;
         Ok(TOLLGATE_OK)
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn tollgate_resolution(
         let server = unsafe { handle::value(limiter) }?;
         aligned(resolution_ns)?;
         let found = server.limiter.resolution(PolicyId::from_bits(policy));
-        let ns = found.ok_or(TOLLGATE_E_POLICY)?.as_nanos();
+        let ns = found?.as_nanos();
         // SAFETY: as above.
         unsafe { write_optional(resolution_ns, u64::try_from(ns).unwrap_or(u64::MAX)) }?;
         Ok(TOLLGATE_OK)

@@ -93,7 +93,7 @@ fn check_with_status(
 }
 
 type Verb = fn(&Limiter, Option<Now>, &[Charge<'_>]) -> Decision;
-type VerbInLayers = fn(&Limiter, Option<Now>, &[Charge<'_>], &mut [PolicyStatus]) -> Decision;
+type VerbWithStatus = fn(&Limiter, Option<Now>, &[Charge<'_>], &mut [PolicyStatus]) -> Decision;
 
 /// A verb over one request.
 ///
@@ -127,14 +127,14 @@ unsafe fn decide(
 ///
 /// # Safety
 /// The pointers are as their functions say.
-unsafe fn decide_layers(
+unsafe fn decide_with_status(
     limiter: *const tollgate_limiter,
     now: *const tollgate_now,
     charges: *const tollgate_charge,
     count: usize,
     decision: *mut tollgate_decision,
     layers: *mut tollgate_policy_status,
-    verb: VerbInLayers,
+    verb: VerbWithStatus,
 ) -> tollgate_status {
     guard(|| {
         // SAFETY: the caller's promise.
@@ -167,7 +167,7 @@ pub(crate) unsafe fn write_layers(
     told: &[PolicyStatus],
     verdict: Verdict,
 ) {
-    if verdict == Verdict::Invalid {
+    if status_of(verdict).is_error() {
         return;
     }
     for (index, layer) in told.iter().enumerate() {
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn tollgate_check_with_status(
     layers: *mut tollgate_policy_status,
 ) -> tollgate_status {
     // SAFETY: the caller's promise.
-    unsafe { decide_layers(limiter, now, charges, count, decision, layers, check_with_status) }
+    unsafe { decide_with_status(limiter, now, charges, count, decision, layers, check_with_status) }
 }
 
 /// One charge to one key of bytes: `tollgate_check` without a struct to fill in.
@@ -343,10 +343,10 @@ pub unsafe extern "C" fn tollgate_peek_with_status(
     decision: *mut tollgate_decision,
     layers: *mut tollgate_policy_status,
 ) -> tollgate_status {
-    let verb: VerbInLayers =
+    let verb: VerbWithStatus =
         |limiter, now, charges, layers| session(limiter, now).peek_with_status(charges, layers);
     // SAFETY: the caller's promise.
-    unsafe { decide_layers(limiter, now, charges, count, decision, layers, verb) }
+    unsafe { decide_with_status(limiter, now, charges, count, decision, layers, verb) }
 }
 
 /// Charges whatever the usage is, for costs that are known only afterwards. Usage may then exceed
@@ -391,10 +391,8 @@ pub unsafe extern "C" fn tollgate_refund(
         let (server, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
         // SAFETY: as above.
         unsafe { write_optional(given, 0) }?;
-        let policy = PolicyId::from_bits(charge.policy);
-        server.limiter.limit(policy).ok_or(TOLLGATE_E_POLICY)?;
         // SAFETY: as above.
-        let units = unsafe { session_at(server, now)?.refund(&charge_of(&charge)?) };
+        let units = unsafe { session_at(server, now)?.refund(&charge_of(&charge)?) }?;
         // SAFETY: as above.
         unsafe { write_optional(given, units) }?;
         Ok(TOLLGATE_OK)
@@ -419,9 +417,8 @@ pub unsafe extern "C" fn tollgate_reset_key(
         // SAFETY: the caller's promise.
         let (server, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
         let policy = PolicyId::from_bits(charge.policy);
-        server.limiter.limit(policy).ok_or(TOLLGATE_E_POLICY)?;
         // SAFETY: as above.
-        unsafe { session_at(server, now)?.reset_key(policy, key_of(&charge)?) };
+        unsafe { session_at(server, now)?.reset_key(policy, key_of(&charge)?) }?;
         Ok(TOLLGATE_OK)
     })
 }

@@ -62,7 +62,7 @@ pub unsafe extern "C" fn tollgate_get_stats(
         if !(size_of::<u64>()..=4_096).contains(&size) {
             return Err(TOLLGATE_E_ARGUMENT);
         }
-        let found = server.limiter.stats(PolicyId::from_bits(policy)).ok_or(TOLLGATE_E_POLICY)?;
+        let found = server.limiter.stats(PolicyId::from_bits(policy))?;
         let made = tollgate_stats {
             struct_size,
             reserved: 0,

@@ -101,6 +101,11 @@ impl tollgate_status {
         TOLLGATE_E_PANIC,
     ];
 
+    /// Whether nothing was decided, and nothing charged.
+    pub(crate) fn is_error(self) -> bool {
+        (self as i32) < 0
+    }
+
     pub(crate) fn text(self) -> &'static CStr {
         match self {
             TOLLGATE_OK => c"ok",

@@ -159,7 +159,7 @@ static_assert(offsetof(tollgate_policy_status, retry_after_ns) == 24, "offsetof(
 static_assert(offsetof(tollgate_policy_status, reset_after_ns) == 32, "offsetof(tollgate_policy_status, reset_after_ns)");
 static_assert(offsetof(tollgate_policy_status, flags) == 40, "offsetof(tollgate_policy_status, flags)");
 static_assert(offsetof(tollgate_policy_status, reserved) == 44, "offsetof(tollgate_policy_status, reserved)");
-static inline void types_of_tollgate_layer(tollgate_policy_status *it) {
+static inline void types_of_tollgate_policy_status(tollgate_policy_status *it) {
     uint64_t *policy = &it->policy;
     (void)policy;
     uint64_t *limit = &it->limit;

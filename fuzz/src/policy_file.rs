@@ -55,13 +55,12 @@ fn check_error(error: &PolicyFileError, data: &[u8]) {
 }
 
 fn check_limiter(file: &PolicyFile) {
-    let builder = Limiter::builder().clock(ManualClock::new());
-    let policies = file.policies.iter().map(PolicySpec::policy);
-    let limiter = policies.fold(builder, |builder, policy| builder.policy(policy)).build();
-    let limiter = limiter.expect("a limiter of the accepted policies");
-    for spec in &file.policies {
-        let id = limiter.policy(&spec.name).expect("a policy of that name");
-        assert_eq!(limiter.limit(id), Some(spec.limit));
+    let mut builder = Limiter::builder().clock(ManualClock::new());
+    let ids: Vec<_> = file.policies.iter().map(|spec| builder.add(spec.policy())).collect();
+    let limiter = builder.build().expect("a limiter of the accepted policies");
+    for (spec, id) in file.policies.iter().zip(ids) {
+        assert_eq!(limiter.policy(&spec.name), Some(id));
+        assert_eq!(limiter.limit(id), Ok(spec.limit));
     }
 }
 

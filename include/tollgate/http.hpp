@@ -42,7 +42,7 @@ struct [[nodiscard]] written {
 /// Writes the value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11, section 3) for the
 /// layers of a request, and a NUL. Send no field for no layers. Allocates nothing. Any thread. Other
 /// errors: `errc::policy` (a layer of another limiter), `errc::too_many`, `errc::null`.
-[[nodiscard]] inline written write_policy(const limiter& limiter, view<const layer> layers,
+[[nodiscard]] inline written write_policy(const limiter& limiter, view<const policy_status> layers,
                                           view<char> buffer) noexcept {
     std::size_t size = 0;
     const auto status = tollgate_http_policy(limiter.c(), detail::raw(layers), layers.size(),
@@ -52,7 +52,7 @@ struct [[nodiscard]] written {
 
 /// Writes the value of `RateLimit` (the same draft, section 4): how the policies stand now. As
 /// `write_policy`.
-[[nodiscard]] inline written write_limit(const limiter& limiter, view<const layer> layers,
+[[nodiscard]] inline written write_limit(const limiter& limiter, view<const policy_status> layers,
                                          view<char> buffer) noexcept {
     std::size_t size = 0;
     const auto status = tollgate_http_limit(limiter.c(), detail::raw(layers), layers.size(),
@@ -62,7 +62,7 @@ struct [[nodiscard]] written {
 
 /// Writes a problem body (RFC 9457) for status 429 that names every policy without room. `why`, for
 /// people to read, is UTF-8, or NULL. As `write_policy`.
-[[nodiscard]] inline written write_problem(const limiter& limiter, view<const layer> layers,
+[[nodiscard]] inline written write_problem(const limiter& limiter, view<const policy_status> layers,
                                            const char* why, view<char> buffer) noexcept {
     std::size_t size = 0;
     const auto status = tollgate_http_problem(limiter.c(), detail::raw(layers), layers.size(), why,
@@ -94,17 +94,17 @@ namespace tollgate::http {
 
 /// The value of `RateLimit-Policy` as a string; see `write_policy`.
 [[nodiscard]] inline result<std::string> try_policy(const limiter& limiter,
-                                                    view<const layer> layers) {
+                                                    view<const policy_status> layers) {
     return detail::text([&](view<char> buffer) { return write_policy(limiter, layers, buffer); });
 }
 /// The value of `RateLimit` as a string; see `write_limit`.
 [[nodiscard]] inline result<std::string> try_limit(const limiter& limiter,
-                                                   view<const layer> layers) {
+                                                   view<const policy_status> layers) {
     return detail::text([&](view<char> buffer) { return write_limit(limiter, layers, buffer); });
 }
 /// A problem body as a string; see `write_problem`.
 [[nodiscard]] inline result<std::string> try_problem(const limiter& limiter,
-                                                     view<const layer> layers,
+                                                     view<const policy_status> layers,
                                                      const char* why = nullptr) {
     return detail::text(
         [&](view<char> buffer) { return write_problem(limiter, layers, why, buffer); });
@@ -112,15 +112,15 @@ namespace tollgate::http {
 
 #if TOLLGATE_EXCEPTIONS
 /// As `try_policy`; throws `tollgate::exception`.
-[[nodiscard]] inline std::string policy(const limiter& limiter, view<const layer> layers) {
+[[nodiscard]] inline std::string policy(const limiter& limiter, view<const policy_status> layers) {
     return try_policy(limiter, layers).value();
 }
 /// As `try_limit`; throws `tollgate::exception`.
-[[nodiscard]] inline std::string limit(const limiter& limiter, view<const layer> layers) {
+[[nodiscard]] inline std::string limit(const limiter& limiter, view<const policy_status> layers) {
     return try_limit(limiter, layers).value();
 }
 /// As `try_problem`; throws `tollgate::exception`.
-[[nodiscard]] inline std::string problem(const limiter& limiter, view<const layer> layers,
+[[nodiscard]] inline std::string problem(const limiter& limiter, view<const policy_status> layers,
                                          const char* why = nullptr) {
     return try_problem(limiter, layers, why).value();
 }

@@ -87,11 +87,11 @@ class verbs {
     /// As `check`, and tells how each policy stands after it: `layers[i]` is that of `charges[i]`.
     /// With fewer layers than charges the request is invalid: `errc::buffer`.
     [[nodiscard]] tollgate::decision check_with_status(view<const tollgate::charge> charges,
-                                                  view<layer> layers) const noexcept {
+                                                       view<policy_status> layers) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             if (layers.size() < charges.size()) return TOLLGATE_E_BUFFER;
-            return tollgate_check_with_status(limiter, now, detail::raw(charges), charges.size(), decision,
-                                         detail::raw(layers));
+            return tollgate_check_with_status(limiter, now, detail::raw(charges), charges.size(),
+                                              decision, detail::raw(layers));
         });
     }
 
@@ -131,21 +131,21 @@ class verbs {
 
     /// As `peek`, and tells how each policy stands, as `check_with_status` does.
     [[nodiscard]] tollgate::decision peek_with_status(view<const tollgate::charge> charges,
-                                                 view<layer> layers) const noexcept {
+                                                      view<policy_status> layers) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             if (layers.size() < charges.size()) return TOLLGATE_E_BUFFER;
-            return tollgate_peek_with_status(limiter, now, detail::raw(charges), charges.size(), decision,
-                                        detail::raw(layers));
+            return tollgate_peek_with_status(limiter, now, detail::raw(charges), charges.size(),
+                                             decision, detail::raw(layers));
         });
     }
 
     /// Charges whatever the usage is, for costs that are known only afterwards. Usage may then exceed
     /// the limit, and later requests are denied until it has passed. Allowed, but for
     /// `verdict::table_full` and `invalid`.
-    tollgate::decision charge(view<const tollgate::charge> charges) const noexcept {
+    tollgate::decision force_charge(view<const tollgate::charge> charges) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             return tollgate_force_charge(limiter, now, detail::raw(charges), charges.size(),
-                                          decision);
+                                         decision);
         });
     }
 
@@ -183,8 +183,8 @@ class verbs {
     }
 
     /// As `reserve`, and tells how each policy stands after it, allowed or denied.
-    result<reservation, tollgate::decision> reserve_with_status(view<const tollgate::charge> charges,
-                                                           view<layer> layers) const noexcept {
+    result<reservation, tollgate::decision> reserve_with_status(
+        view<const tollgate::charge> charges, view<policy_status> layers) const noexcept {
         if (layers.size() < charges.size()) return decision_of(TOLLGATE_E_BUFFER);
         return reserve_told(charges, detail::raw(layers));
     }

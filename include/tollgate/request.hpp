@@ -287,9 +287,9 @@ class [[nodiscard]] decision {
 
 /// How one policy of a request stands after the decision, for reports and HTTP fields. Written by
 /// `check_with_status` and the like, one for each charge.
-class layer {
+class policy_status {
   public:
-    constexpr layer() noexcept = default;
+    constexpr policy_status() noexcept = default;
 
     /// The policy that was charged.
     [[nodiscard]] constexpr policy_id policy() const noexcept {
@@ -333,7 +333,7 @@ inline constexpr bool same_layout =
     std::is_standard_layout_v<Ours> && std::is_trivially_copyable_v<Ours> &&
     sizeof(Ours) == sizeof(Theirs) && alignof(Ours) == alignof(Theirs);
 static_assert(same_layout<charge, tollgate_charge> && same_layout<decision, tollgate_decision> &&
-              same_layout<layer, tollgate_policy_status>);
+              same_layout<policy_status, tollgate_policy_status>);
 
 [[nodiscard]] inline const tollgate_charge* raw(view<const charge> charges) noexcept {
     return reinterpret_cast<const tollgate_charge*>(charges.data());
@@ -341,10 +341,10 @@ static_assert(same_layout<charge, tollgate_charge> && same_layout<decision, toll
 [[nodiscard]] inline tollgate_decision* raw(view<decision> decisions) noexcept {
     return reinterpret_cast<tollgate_decision*>(decisions.data());
 }
-[[nodiscard]] inline tollgate_policy_status* raw(view<layer> layers) noexcept {
+[[nodiscard]] inline tollgate_policy_status* raw(view<policy_status> layers) noexcept {
     return reinterpret_cast<tollgate_policy_status*>(layers.data());
 }
-[[nodiscard]] inline const tollgate_policy_status* raw(view<const layer> layers) noexcept {
+[[nodiscard]] inline const tollgate_policy_status* raw(view<const policy_status> layers) noexcept {
     return reinterpret_cast<const tollgate_policy_status*>(layers.data());
 }
 

@@ -10,13 +10,18 @@ pub enum Entry {
     CheckAt,
     SessionCheck,
     CheckMany,
-    CheckLayers,
+    CheckWithStatus,
 }
 
 impl Entry {
-    const ALL: [Entry; 5] =
-        [Entry::Check, Entry::CheckAt, Entry::SessionCheck, Entry::CheckMany, Entry::CheckLayers];
-    const OF_LAYERS: [Entry; 3] = [Entry::Check, Entry::CheckAt, Entry::CheckLayers];
+    const ALL: [Entry; 5] = [
+        Entry::Check,
+        Entry::CheckAt,
+        Entry::SessionCheck,
+        Entry::CheckMany,
+        Entry::CheckWithStatus,
+    ];
+    const OF_LAYERS: [Entry; 3] = [Entry::Check, Entry::CheckAt, Entry::CheckWithStatus];
 
     /// The entry points for requests of so many charges. The first gives no `now`.
     pub fn all(charges: usize) -> &'static [Entry] {

@@ -142,20 +142,20 @@ impl Desk<'_> {
 
     pub fn reset_key(&self, policy: PolicyId, key: u64) {
         if !self.gate.has(Fault::IgnoresReset) {
-            self.session.reset_key(policy, key);
+            self.session.reset_key(policy, key).expect("a policy of this limiter");
         }
     }
 
     fn give_back(&self, charges: &[Charge<'_>]) {
         for charge in charges {
-            self.session.refund(charge);
+            self.session.refund(charge).expect("a policy of this limiter");
         }
     }
 
     fn denied(&self, charges: &[Charge<'_>], layers: &[PolicyStatus]) {
         if self.gate.has(Fault::ChargesTheDenied) {
             for (charge, _) in charges.iter().zip(layers).filter(|(_, layer)| !layer.violated) {
-                self.session.check(&[*charge]);
+                let _ = self.session.check(&[*charge]);
             }
         }
     }

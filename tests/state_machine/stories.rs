@@ -13,7 +13,7 @@ impl World {
     /// Keys from one on are charged, one after the other.
     pub(super) fn crowd(&mut self, now: u64, rule: usize, first: u64, count: u64, cost: u64) {
         for key in first..first + count {
-            self.check(now, &[(rule, key, cost, None)]);
+            let _ = self.check(now, &[(rule, key, cost, None)]);
             if self.tables.evicts(rule) {
                 self.look_at_tables(now);
             }
@@ -25,7 +25,7 @@ impl World {
     pub(super) fn flap(&mut self, now: u64, rule: usize, key: u64, times: u64) {
         for step in (0..times).rev() {
             let at = now - step * self.config.shapes[rule].unit;
-            self.check(at, &[(rule, key, 1, None)]);
+            let _ = self.check(at, &[(rule, key, 1, None)]);
             if step % 3 > 0 {
                 self.refund(at, rule, key, 1);
             }
@@ -41,7 +41,7 @@ impl World {
         let strangers = self.config.shapes[rule].max_keys.min(SMALL) as u64 + 1;
         let (first, cost) = (STRANGERS + round as u64 * strangers, 1 + line.2 % 2);
         self.crowd(now, rule, first, strangers, cost);
-        self.check(now, &[line]);
+        let _ = self.check(now, &[line]);
         self.look_at_tables(now);
         self.settle(now, which, None);
     }

@@ -116,7 +116,7 @@ impl World {
             }
             Call::SetLimit(rule, limit) => {
                 self.gate.limiter.set_limit(self.ids[rule], limit).unwrap();
-                assert_eq!(self.gate.limiter.limit(self.ids[rule]), Some(limit));
+                assert_eq!(self.gate.limiter.limit(self.ids[rule]), Ok(limit));
                 self.books.set_limit(rule, limit);
             }
             Call::Maintain(budget) => drop(self.at(now).session().maintain(budget)),
@@ -267,7 +267,7 @@ impl World {
                 saw(|seen| seen.denied += 1);
             }
             Verdict::TableFull => self.refused(now, lines, decision),
-            Verdict::Invalid => panic!("{lines:?} is a good request"),
+            verdict => panic!("{verdict:?} of a valid request: {lines:?}"),
         }
     }
 
@@ -328,7 +328,7 @@ impl World {
 
     pub(super) fn refund(&mut self, now: u64, rule: usize, key: u64, cost: u64) {
         let used = self.used(now, rule, key);
-        let given = self.at(now).session().refund(&self.ids[rule].charge(key, cost));
+        let given = self.at(now).session().refund(&self.ids[rule].charge(key, cost)).unwrap();
         assert_eq!(given, used.min(cost));
         let due = self.books.refund(now, (rule, key), given);
         assert!(due == given || !self.books.is_sharp(now, (rule, key)), "{due} of {given}");

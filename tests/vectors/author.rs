@@ -128,7 +128,7 @@ impl Author {
     pub fn check(&mut self, lines: &[Line], layers: bool) {
         let decision = self.decide(&self.cut(lines), layers);
         let charges = self.charges(lines);
-        let verb = if layers { Verb::CheckLayers(charges) } else { Verb::Check(charges) };
+        let verb = if layers { Verb::CheckWithStatus(charges) } else { Verb::Check(charges) };
         self.push(verb, Expect::Decision(decision));
     }
 
@@ -136,7 +136,7 @@ impl Author {
         let cut = self.cut(lines);
         let decision = Self::told(&cut, &self.textbook.stands(self.now, &cut), layers);
         let charges = self.charges(lines);
-        let verb = if layers { Verb::PeekLayers(charges) } else { Verb::Peek(charges) };
+        let verb = if layers { Verb::PeekWithStatus(charges) } else { Verb::Peek(charges) };
         self.push(verb, Expect::Decision(decision));
     }
 

@@ -84,10 +84,10 @@ pub struct Call {
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
     Check(Vec<Charge>),
-    CheckLayers(Vec<Charge>),
+    CheckWithStatus(Vec<Charge>),
     CheckMany(Vec<Charge>),
     Peek(Vec<Charge>),
-    PeekLayers(Vec<Charge>),
+    PeekWithStatus(Vec<Charge>),
     Charge(Vec<Charge>),
     Refund(Charge),
     ResetKey(Charge),
@@ -257,10 +257,10 @@ impl Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Verb::Check(charges) => write!(f, "check{}", List(charges)),
-            Verb::CheckLayers(charges) => write!(f, "check_with_status{}", List(charges)),
+            Verb::CheckWithStatus(charges) => write!(f, "check_with_status{}", List(charges)),
             Verb::CheckMany(charges) => write!(f, "check_many{}", List(charges)),
             Verb::Peek(charges) => write!(f, "peek{}", List(charges)),
-            Verb::PeekLayers(charges) => write!(f, "peek_with_status{}", List(charges)),
+            Verb::PeekWithStatus(charges) => write!(f, "peek_with_status{}", List(charges)),
             Verb::Charge(charges) => write!(f, "charge{}", List(charges)),
             Verb::Refund(charge) => write!(f, "refund {charge}"),
             Verb::ResetKey(charge) => write!(f, "reset_key {charge}"),

@@ -50,11 +50,11 @@ impl Host {
             Verb::Check(charges) => self.told(session.check(&self.charges(charges)), &[]),
             Verb::Peek(charges) => self.told(session.peek(&self.charges(charges)), &[]),
             Verb::Charge(charges) => self.told(session.force_charge(&self.charges(charges)), &[]),
-            Verb::CheckLayers(charges) => {
+            Verb::CheckWithStatus(charges) => {
                 let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
                 self.told(session.check_with_status(&self.charges(charges), &mut layers), &layers)
             }
-            Verb::PeekLayers(charges) => {
+            Verb::PeekWithStatus(charges) => {
                 let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
                 self.told(session.peek_with_status(&self.charges(charges), &mut layers), &layers)
             }
@@ -64,9 +64,9 @@ impl Host {
                 let told = |decision| self.decision(decision, &[]).expect("a good request");
                 Expect::Decisions(decisions.into_iter().map(told).collect())
             }
-            Verb::Refund(charge) => Expect::Units(session.refund(&self.charge(charge))),
+            Verb::Refund(charge) => Expect::Units(session.refund(&self.charge(charge)).unwrap()),
             Verb::ResetKey(charge) => {
-                session.reset_key(self.id(charge), key_of(&charge.key));
+                session.reset_key(self.id(charge), key_of(&charge.key)).unwrap();
                 Expect::Status(0)
             }
             Verb::SetLimit(policy, limit) => {
@@ -127,6 +127,7 @@ impl Host {
             Impossible => 2,
             TableFull => 3,
             Invalid => return None,
+            verdict => panic!("{verdict:?} has no number in the vectors"),
         };
         let stand = Stand {
             policy: decision.policy.index(),

@@ -37,15 +37,14 @@ fn counted(times: u64, mut decide: impl FnMut(u64) -> Decision) -> u64 {
     (0..times).map(|time| u64::from(black_box(&decide(time)).is_allowed())).sum()
 }
 
-fn limiter(policies: impl IntoIterator<Item = Policy>) -> Limiter {
-    let builder = Limiter::builder().seed([1, 2, 3, 4]);
-    let builder = policies.into_iter().fold(builder, |builder, policy| builder.policy(policy));
-    builder.build().expect("valid policies")
+fn limiter<const N: usize>(policies: [Policy; N]) -> (Limiter, [PolicyId; N]) {
+    let mut builder = Limiter::builder().seed([1, 2, 3, 4]);
+    let ids = policies.map(|policy| builder.add(policy));
+    (builder.build().expect("valid policies"), ids)
 }
 
 fn with_one(policy: Policy) -> (Limiter, PolicyId) {
-    let limiter = limiter([policy]);
-    let policy = limiter.policy("user").expect("just added");
+    let (limiter, [policy]) = limiter([policy]);
     (limiter, policy)
 }
 
@@ -61,7 +60,7 @@ fn now(ns: u64) -> Now {
 fn after_warming(times: u64, mut decide: impl FnMut(u64) -> Decision) -> u64 {
     const WARM: u64 = 10_000;
     (0..WARM).for_each(|time| {
-        black_box(decide(time));
+        let _ = black_box(decide(time));
     });
     counted(times, |time| decide(WARM + time))
 }
@@ -97,14 +96,11 @@ fn new_key(times: u64) -> u64 {
 }
 
 fn three_layers(times: u64) -> u64 {
-    let names = ["ip", "user", "tokens"];
-    let policies = [
-        Policy::sliding(names[0], 1 << 30, WINDOW).buckets(7),
-        Policy::sliding(names[1], 1 << 30, WINDOW).buckets(7),
-        Policy::calendar(names[2], 1 << 30, Period::Day),
-    ];
-    let limiter = limiter(policies);
-    let [ip, user, tokens] = names.map(|name| limiter.policy(name).expect("just added"));
+    let (limiter, [ip, user, tokens]) = limiter([
+        Policy::sliding("ip", 1 << 30, WINDOW).buckets(7),
+        Policy::sliding("user", 1 << 30, WINDOW).buckets(7),
+        Policy::calendar("tokens", 1 << 30, Period::Day),
+    ]);
     after_warming(times, |time| {
         let key = black_box(KEY);
         let request = [ip.charge(key, 1), user.charge("alice", 1), tokens.charge("alice", 512)];

@@ -19,11 +19,9 @@ impl Layered {
     pub fn new(max_keys: usize) -> Self {
         let policy =
             |name| Policy::sliding(name, 200_000_000, Duration::from_secs(20 * 60)).buckets(7);
-        let builder = Limiter::builder().max_keys(max_keys);
-        let limiter = NAMES.map(policy).into_iter().fold(builder, |all, policy| all.policy(policy));
-        let limiter = limiter.build().expect("valid policies");
-        let policies = NAMES.map(|name| limiter.policy(name).expect("added above"));
-        Layered { limiter, policies }
+        let mut builder = Limiter::builder().max_keys(max_keys);
+        let policies = NAMES.map(|name| builder.add(policy(name)));
+        Layered { limiter: builder.build().expect("valid policies"), policies }
     }
 
     /// A request that is charged to the key under all three.

@@ -46,22 +46,20 @@ impl Gate {
     pub fn new(limits: &Limits, clock: impl Into<Clock>) -> Result<Self, ConfigError> {
         let [requests, tokens, dollars] = NAMES;
         let minute = Duration::from_secs(60);
-        let limiter = Limiter::builder()
-            .policy(Policy::sliding(requests, limits.requests, minute))
-            .policy(Policy::sliding(tokens, limits.tokens, minute).unit("tokens"))
-            .policy(
-                Policy::calendar(dollars, limits.micro_dollars, Period::Day).unit("micro-dollars"),
-            )
-            .clock(clock)
-            .build()?;
-        let policies = NAMES.map(|name| limiter.policy(name).unwrap_or_default());
-        Ok(Gate { limiter, policies, price: limits.price })
+        let mut builder = Limiter::builder().clock(clock);
+        let policies = [
+            Policy::sliding(requests, limits.requests, minute),
+            Policy::sliding(tokens, limits.tokens, minute).unit("tokens"),
+            Policy::calendar(dollars, limits.micro_dollars, Period::Day).unit("micro-dollars"),
+        ]
+        .map(|policy| builder.add(policy));
+        Ok(Gate { limiter: builder.build()?, policies, price: limits.price })
     }
 
     /// How the user stands in each layer, charging nothing.
     pub fn standing(&self, user: &str) -> [PolicyStatus; 3] {
         let mut layers = [PolicyStatus::default(); 3];
-        self.limiter.peek_with_status(&self.charges(user, [0; 3]), &mut layers);
+        let _ = self.limiter.peek_with_status(&self.charges(user, [0; 3]), &mut layers);
         layers
     }
 

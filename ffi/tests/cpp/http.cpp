@@ -13,7 +13,7 @@ struct bench {
                                    .policy(policy::calendar("tokens", 10'000, period::day).unit("tokens"))
                                    .clock(clock)
                                    .try_build());
-    std::array<layer, 2> layers;
+    std::array<policy_status, 2> layers;
 
     bench() {
         const auto user = check::find(gate, "user"), tokens = check::find(gate, "tokens");
@@ -47,7 +47,7 @@ TEST(fields_as_strings) {
     const std::string speech(5'000, 's');
     CHECK(check::must(http::try_problem(it.gate, it.layers, speech.c_str())).find(speech) != body.npos);
     CHECK(check::must(http::try_policy(it.gate, {})).empty());
-    const layer foreign[1];
+    const policy_status foreign[1];
     CHECK(http::try_limit(it.gate, foreign).error().code() == errc::policy);
 }
 
@@ -65,7 +65,7 @@ TEST(fields_into_a_buffer_of_the_caller_s) {
     CHECK(small.code == errc::buffer && small.size == limits.size() && buffer[0] == '\0');
     CHECK(http::write_limit(it.gate, it.layers, {}).size == limits.size());
     CHECK(!http::write_limit(it.gate, it.layers, view<char>(buffer, limits.size() + 1)).code);
-    const std::vector<layer> many(17);
+    const std::vector<policy_status> many(17);
     CHECK(http::write_policy(it.gate, many, buffer).code == errc::too_many);
 }
 
@@ -74,7 +74,7 @@ TEST(fields_by_what_throws) {
     const bench it;
     CHECK(http::policy(it.gate, it.layers) == policies && http::limit(it.gate, it.layers) == limits);
     CHECK(http::problem(it.gate, it.layers, "why").size() > 100);
-    const layer foreign[1];
+    const policy_status foreign[1];
     std::error_code code;
     try {
         (void)http::limit(it.gate, foreign);

@@ -63,7 +63,7 @@ TEST(requests_allocate_nothing) {
                                       .try_build());
     const auto exact = check::find(gate, "exact"), buckets = check::find(gate, "buckets"), day = check::find(gate, "day");
     const std::array<std::uint8_t, 4> address = {192, 0, 2, 1};
-    std::array<layer, 3> layers;
+    std::array<policy_status, 3> layers;
     std::array<decision, 3> decisions;
     char buffer[512];
     const auto all = [&](std::uint64_t turn) {
@@ -77,7 +77,7 @@ TEST(requests_allocate_nothing) {
         (void)gate.check_many(request, decisions);
         (void)gate.peek(request);
         (void)gate.peek_with_status(request, layers);
-        (void)gate.charge(request);
+        (void)gate.force_charge(request);
         (void)gate.try_refund(request[1]);
         (void)http::write_limit(gate, layers, buffer);
         (void)http::write_problem(gate, layers, nullptr, buffer);

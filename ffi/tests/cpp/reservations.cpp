@@ -58,7 +58,7 @@ TEST(cancelled_it_has_cost_nothing) {
 TEST(a_refusal_is_the_decision) {
     const bench it;
     [[maybe_unused]] const auto kept = it.reserve(90);
-    std::array<layer, 2> layers;
+    std::array<policy_status, 2> layers;
     const auto refused =
         it.gate.reserve_with_status({it.requests.charge("a", 1), it.tokens.charge("a", 20)}, layers);
     CHECK(!refused && refused.error().verdict() == verdict::denied && refused.error().policy() == it.tokens);

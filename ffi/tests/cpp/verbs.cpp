@@ -63,9 +63,9 @@ TEST(charges_come_in_any_container) {
     CHECK(it.gate.check({vector.data(), 2}).remaining() == 86);
     CHECK(it.gate.check(view<const charge>(&one, 1)).remaining() == 85);
     CHECK(it.gate.check({}).is_allowed());
-    static_assert(!std::is_constructible_v<view<layer>, const std::array<layer, 2>&>);
-    static_assert(!std::is_constructible_v<view<const charge>, std::vector<layer>>);
-    static_assert(!std::is_constructible_v<view<layer>, std::initializer_list<layer>>);
+    static_assert(!std::is_constructible_v<view<policy_status>, const std::array<policy_status, 2>&>);
+    static_assert(!std::is_constructible_v<view<const charge>, std::vector<policy_status>>);
+    static_assert(!std::is_constructible_v<view<policy_status>, std::initializer_list<policy_status>>);
 }
 
 TEST(keys_of_every_kind_stand_apart) {
@@ -121,7 +121,7 @@ TEST(what_is_no_request_is_invalid_and_charges_nothing) {
     CHECK(code(it.ip.charge("a", 1).limit(0)) == errc::argument);
     const std::vector<charge> many(17, good);
     CHECK(it.gate.check(many).code() == errc::too_many && max_charges == 16);
-    layer layers[1];
+    policy_status layers[1];
     CHECK(it.gate.check_with_status({good, good}, layers).code() == errc::buffer);
     CHECK(it.gate.peek_with_status({good, good}, layers).code() == errc::buffer);
     CHECK(it.gate.reserve_with_status({good, good}, layers).error().code() == errc::buffer);
@@ -141,7 +141,7 @@ TEST(a_charge_may_have_a_limit_of_its_own) {
 
 TEST(layers_tell_how_each_policy_stands) {
     const bench it;
-    std::array<layer, 3> layers;
+    std::array<policy_status, 3> layers;
     const auto request = {it.ip.charge("a", 1), it.user.charge("alice", 2), it.tokens.charge("alice", 99'999)};
     const auto decision = it.gate.check_with_status(request, layers);
     CHECK(decision.verdict() == verdict::impossible && decision.policy() == it.tokens);
@@ -151,7 +151,7 @@ TEST(layers_tell_how_each_policy_stands) {
     CHECK(layers[0].remaining() == 0 && layers[0].reset_after() == 1min && !layers[0].retry_after());
     CHECK(it.gate.peek_with_status({it.user.charge("alice", 1)}, layers).verdict() == verdict::denied);
     CHECK(layers[0].violated() && layers[0].retry_after() == 1min && !layers[0].table_full());
-    CHECK(layers[0].c().policy == it.user.to_bits() && layer().limit() == 0);
+    CHECK(layers[0].c().policy == it.user.to_bits() && policy_status().limit() == 0);
 }
 
 TEST(many_are_decided_in_their_order) {
@@ -177,7 +177,7 @@ TEST(many_are_decided_in_their_order) {
 
 TEST(charges_are_forced_refunded_and_forgotten) {
     const bench it;
-    CHECK(it.gate.charge({it.user.charge("alice", 4)}).is_allowed());
+    CHECK(it.gate.force_charge({it.user.charge("alice", 4)}).is_allowed());
     CHECK(it.gate.check({it.user.charge("alice", 1)}).verdict() == verdict::denied);
     CHECK(*it.gate.try_refund(it.user.charge("alice", 3)) == 3);
     CHECK(it.gate.check({it.user.charge("alice", 1)}).is_allowed());
@@ -202,10 +202,10 @@ TEST(instants_and_sessions_have_the_same_verbs) {
         CHECK(session.check_key(it.user, "a", 1).remaining() == 0);
         const auto nested = it.gate.session_at(first);
         CHECK(nested.peek({it.user.charge("a", 1)}).verdict() == verdict::denied);
-        layer layers[1];
+        policy_status layers[1];
         CHECK(session.check_with_status({it.ip.charge("a", 1)}, layers).is_allowed());
         CHECK(session.peek_with_status({it.ip.charge("a", 0)}, layers).remaining() == 99);
-        CHECK(session.charge({it.ip.charge("a", 200)}).is_allowed());
+        CHECK(session.force_charge({it.ip.charge("a", 200)}).is_allowed());
         CHECK(*session.try_refund(it.ip.charge("a", 1)) == 1);
         CHECK(session.try_reset_key(it.ip, "a").has_value());
         decision decided[1];

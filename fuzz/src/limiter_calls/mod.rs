@@ -165,18 +165,19 @@ impl<'l> Scene<'l> {
         let charges: Vec<Charge<'static>> =
             lines.iter().map(|line| charge(side, line, others)).collect();
         let entries: Option<Vec<Entry>> = lines.iter().map(|line| entry(side, line)).collect();
-        let reserves = matches!(verb, Verb::Reserve | Verb::ReserveLayers);
+        let reserves = matches!(verb, Verb::Reserve | Verb::ReserveWithStatus);
         let most = if reserves { MAX_RESERVED } else { MAX_CHARGES };
         let entries = entries.filter(|entries| entries.len() <= most);
         let asked = Asked { now, charges: &charges, entries: entries.as_deref() };
         // Longer and shorter than the request in turn, as callers may have it.
         let mut layers = vec![PolicyStatus::default(); lines.len() + lines.len() % 2];
         let (looked, decision, reservation) = call(side, by, verb, &asked, &mut layers);
-        let shown = matches!(verb, Verb::CheckLayers | Verb::PeekLayers | Verb::ReserveLayers);
+        let shown =
+            matches!(verb, Verb::CheckWithStatus | Verb::PeekWithStatus | Verb::ReserveWithStatus);
         let answer = Answer { decision, layers: shown.then_some(&layers) };
         match verb {
             Verb::Charge => side.judge_forced(&asked, &decision, &mut self.reached),
-            Verb::Peek | Verb::PeekLayers => {
+            Verb::Peek | Verb::PeekWithStatus => {
                 assert_eq!(looked.decision, decision);
                 if let Some(entries) = asked.entries {
                     side.check_possible(entries, &decision);
@@ -210,11 +211,14 @@ impl<'l> Scene<'l> {
     fn refund(&mut self, place: usize, line: &Line, others: &[PolicyId]) {
         let side = &mut self.sides[place];
         let given = side.limiter.session_at(self.now).refund(&charge(side, line, others));
-        assert!(given <= line.cost.0);
-        match entry(side, line) {
-            None => assert_eq!(given, 0),
-            Some(_) if given == 0 => {}
-            Some(entry) => {
+        let Some(entry) = entry(side, line) else {
+            assert!(given.is_err(), "{given:?} for a policy of another limiter");
+            return;
+        };
+        match given.expect("a policy of this limiter") {
+            0 => {}
+            given => {
+                assert!(given <= line.cost.0);
                 side.account(&entry).refund(entry.key, given);
                 self.reached.insert("refunded");
             }
@@ -224,9 +228,11 @@ impl<'l> Scene<'l> {
     fn reset(&mut self, place: usize, line: &Line, others: &[PolicyId]) {
         let side = &mut self.sides[place];
         let session = side.limiter.session_at(self.now);
-        session.reset_key(id(side, line.policy, others), side::key(line.key.0));
+        let reset = session.reset_key(id(side, line.policy, others), side::key(line.key.0));
         drop(session);
-        if let Some(entry) = entry(side, line) {
+        let entry = entry(side, line);
+        assert_eq!(reset.is_ok(), entry.is_some());
+        if let Some(entry) = entry {
             side.account(&entry).reset(entry.key);
             let left = side.limiter.session_at(self.now).peek(&[charge(
                 side,
@@ -244,7 +250,7 @@ impl<'l> Scene<'l> {
         let outcome = side.limiter.set_limit(id, limit);
         let Whose::Own(own) = policy else {
             assert_eq!(outcome, Err(ConfigError::UnknownPolicy { value: id.index() }));
-            assert_eq!((side.limiter.limit(id), side.limiter.stats(id)), (None, None));
+            assert!(side.limiter.limit(id).is_err() && side.limiter.stats(id).is_err());
             return;
         };
         let own = usize::from(own) % side.ids.len();
@@ -257,7 +263,7 @@ impl<'l> Scene<'l> {
             assert!(matches!(error, ConfigError::Limit { .. } | ConfigError::MaxLimit { .. }));
             self.reached.insert("wrong limit");
         }
-        assert_eq!(side.limiter.limit(id), Some(known.limit));
+        assert_eq!(side.limiter.limit(id), Ok(known.limit));
     }
 
     /// So many keys that were never used before, one after the other.
@@ -313,12 +319,12 @@ fn call(
     }
     let reserved = match verb {
         Verb::Check => Err(by_either!(check(charges))),
-        Verb::CheckLayers => Err(by_either!(check_with_status(charges, layers))),
+        Verb::CheckWithStatus => Err(by_either!(check_with_status(charges, layers))),
         Verb::Peek => Err(by_either!(peek(charges))),
-        Verb::PeekLayers => Err(by_either!(peek_with_status(charges, layers))),
+        Verb::PeekWithStatus => Err(by_either!(peek_with_status(charges, layers))),
         Verb::Charge => Err(by_either!(force_charge(charges))),
         Verb::Reserve => by_either!(reserve(charges)),
-        Verb::ReserveLayers => by_either!(reserve_with_status(charges, layers)),
+        Verb::ReserveWithStatus => by_either!(reserve_with_status(charges, layers)),
     };
     match reserved {
         Ok(reservation) => (looked, reservation.decision(), Some(reservation)),

@@ -130,12 +130,12 @@ pub enum Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Check,
-    CheckLayers,
+    CheckWithStatus,
     Peek,
-    PeekLayers,
+    PeekWithStatus,
     Charge,
     Reserve,
-    ReserveLayers,
+    ReserveWithStatus,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -332,12 +332,12 @@ impl<'a> Arbitrary<'a> for Verb {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         Ok(match u8::arbitrary(u)? % 8 {
             0 | 1 => Verb::Check,
-            2 => Verb::CheckLayers,
+            2 => Verb::CheckWithStatus,
             3 => Verb::Peek,
-            4 => Verb::PeekLayers,
+            4 => Verb::PeekWithStatus,
             5 => Verb::Charge,
             6 => Verb::Reserve,
-            _ => Verb::ReserveLayers,
+            _ => Verb::ReserveWithStatus,
         })
     }
 }

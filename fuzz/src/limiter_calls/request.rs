@@ -102,6 +102,7 @@ impl Side<'_> {
                 reached.insert("table full");
             }
             Verdict::Invalid => panic!("{decision:?} of a valid request"),
+            _ => panic!("{decision:?} has an unknown verdict"),
         }
     }
 

@@ -183,7 +183,7 @@ static void request(const char *verb, const tollgate_now *now) {
         status = tollgate_peek_with_status(limiter, now, charges, count, told, layers);
     }
     print_decision(status, told);
-    if (strstr(verb, "_layers") != NULL && status >= 0) print_layers(layers, count);
+    if (strstr(verb, "_with_status") != NULL && status >= 0) print_layers(layers, count);
 }
 
 static void reserve(const tollgate_now *now) {

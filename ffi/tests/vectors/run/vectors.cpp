@@ -81,7 +81,7 @@ class host {
   private:
     void request(const std::string& verb, const instant& at, std::istream& line) {
         const auto charges = charges_of(line);
-        std::vector<layer> layers(charges.size());
+        std::vector<policy_status> layers(charges.size());
         if (verb == "check_many") {
             std::vector<decision> decisions(charges.size());
             std::cout << at.check_many(charges, decisions);
@@ -94,7 +94,7 @@ class host {
         } else if (verb == "peek") {
             print(at.peek(charges), {});
         } else if (verb == "charge") {
-            print(at.charge(charges), {});
+            print(at.force_charge(charges), {});
         } else if (verb == "check_with_status") {
             print(at.check_with_status(charges, layers), layers);
         } else if (verb == "peek_with_status") {
@@ -108,7 +108,7 @@ class host {
         auto& held = reservations_[number(line)];
         if (verb == "reserve") {
             const auto charges = charges_of(line);
-            std::vector<layer> layers(charges.size());
+            std::vector<policy_status> layers(charges.size());
             auto made = at.reserve_with_status(charges, layers);
             print(made ? made->decision() : made.error(), layers);
             if (made) held = *std::move(made);
@@ -121,7 +121,7 @@ class host {
         }
     }
 
-    void print(const decision& told, const std::vector<layer>& layers) const {
+    void print(const decision& told, const std::vector<policy_status>& layers) const {
         std::cout << told.code().value();
         if (told.verdict() == verdict::invalid) return;
         const auto flags = told.table_full() ? 1 : 0;
