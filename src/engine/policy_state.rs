@@ -181,7 +181,7 @@ impl PolicyState {
     /// Asks for a key's place ahead of time, if it takes time to come.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
-        if self.hint().is_far() {
+        if self.hint().is_enabled() {
             with_table!(&self.store, table => table.prefetch(key, guard));
         }
     }
@@ -267,7 +267,7 @@ impl PolicyState {
 impl PolicyState {
     pub(crate) fn start_renewal(&self, now: Now) {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.start_renewal(tick, 0));
+        with_table!(&self.store, table => table.start_resize(tick, 0));
     }
 
     pub(crate) fn help_once(&self, now: Now) -> bool {
@@ -277,7 +277,7 @@ impl PolicyState {
 
     #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self) -> usize {
-        with_table!(&self.store, table => table.arrays())
+        with_table!(&self.store, table => table.generation_count())
     }
 }
 
