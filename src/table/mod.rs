@@ -3,8 +3,8 @@
 //! # Invariants
 //! - T1: a key can be charged in at most one slot, and no charge is lost.
 //! - T2: no time before an array's cutoff is ever used in that array.
-//! - T3: the keys of an array and those still to be moved into it are at most `max_keys`, plus or
-//!   minus one for each thread that is inserting at that moment.
+//! - T3: the keys of an array and those still to be moved into it are at most `max_keys`, plus one
+//!   for each thread that is inserting at that moment.
 //!
 //! # Progress
 //! Lock-free: every retry follows from a step that another thread completed.
