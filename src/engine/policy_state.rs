@@ -183,7 +183,7 @@ impl PolicyState {
     /// Prefetches the slot of a key, if the table is too large for the near caches.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
-        if self.hint().is_far() {
+        if self.hint().is_enabled() {
             with_table!(&self.store, table => table.prefetch(key, guard));
         }
     }
@@ -272,7 +272,7 @@ impl PolicyState {
 impl PolicyState {
     pub(crate) fn start_renewal(&self, now: Now) {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.start_renewal(tick, 0));
+        with_table!(&self.store, table => table.start_resize(tick, 0));
     }
 
     pub(crate) fn help_once(&self, now: Now) -> bool {
@@ -282,7 +282,7 @@ impl PolicyState {
 
     #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self) -> usize {
-        with_table!(&self.store, table => table.arrays())
+        with_table!(&self.store, table => table.generation_count())
     }
 }
 

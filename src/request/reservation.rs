@@ -183,7 +183,7 @@ impl Held {
         // Schedules: cancelled after reset with LastExtensionTwice.
         let is_gone = is_gone || broken(Breakage::LastExtensionTwice);
         // Schedules: streams with LastExtensionStays and LastExtensionUncut.
-        let extended = self.last.is_after(&self.first) && !broken(Breakage::LastExtensionStays);
+        let extended = self.last.may_outlast(&self.first) && !broken(Breakage::LastExtensionStays);
         if units < amount && is_gone && extended {
             let uncut = broken(Breakage::LastExtensionUncut);
             let most = if uncut { amount } else { self.last.units };

@@ -1,10 +1,13 @@
-//! Through how many arrays each slot's key was moved since it was last inserted: kept where live keys
-//! may be evicted, so that a charge from before an eviction is not given back to what the key was
-//! charged after it.
+//! The age of each slot's key: the number of moves from array to array since the key was last
+//! inserted.
+//!
+//! Ages are kept only where live keys may be evicted. They separate charges made before an
+//! eviction from later ones, so that a refund of the former does not take units of the latter.
 //!
 //! # Invariant
 //! - E1: an age is written before the counter that it belongs to is published, and never changes
-//!   after that: a key that is inserted here has age 0, and all who move a key here write the same.
+//!   afterwards. A key that is inserted here has age 0. All threads that move a key here write the
+//!   same age.
 
 use super::error::OutOfMemory;
 use super::tags::GROUP;
@@ -25,12 +28,12 @@ unsafe impl Zeroable for Group {
     }
 }
 
-/// The ages of all slots; nothing where no live key is ever evicted.
+/// The ages of all slots, or nothing where no live key is ever evicted.
 #[derive(Debug)]
 pub(crate) struct Ages(Option<Zeroed<Group>>);
 
 impl Ages {
-    /// Ages for so many groups, if they are `kept`.
+    /// Creates the ages of `groups` groups, if they are `kept`.
     pub(crate) fn new(groups: usize, kept: bool) -> Result<Self, OutOfMemory> {
         Ok(Ages(if kept { Some(Zeroed::new(groups)?) } else { None }))
     }
@@ -44,28 +47,28 @@ impl Ages {
         self.0.as_ref()?.get(group)?.0.get(index - group * GROUP)
     }
 
-    /// Notes that the key of slot `index` was moved here from slot `from` of the array before.
-    /// Called before the counter is published.
+    /// Records that the key of slot `index` was moved here from slot `from` of the array before.
+    /// Call it before the counter is published.
     pub(crate) fn carry_over(&self, index: usize, old: &Ages, from: usize) {
         let (Some(new), Some(old)) = (self.slot(index), old.slot(from)) else { return };
-        // Relaxed: the old age was seen with the old array, whose move had ended. The new one is
-        // published by the Release of `install`. Saturated, it is younger than it should be: then
-        // less is given back.
+        // Relaxed: the move into the old array ended before the new array was published, so this
+        // thread sees the old array's final ages. The new age is published by the Release of
+        // `install`. A saturated age is too low, so less is given back than could be.
         let age = old.load(Relaxed).saturating_add(1);
         new.store(age, Relaxed);
     }
 
-    /// Whether the key of slot `index`, whose counter was seen open, was not inserted anew within
-    /// the last `arrays` moves.
-    pub(crate) fn has_lasted(&self, index: usize, arrays: u64) -> bool {
+    /// Returns whether the key of slot `index` was inserted before the last `moves` moves, and not
+    /// anew since. The caller must have seen its counter open.
+    pub(crate) fn has_survived(&self, index: usize, moves: u64) -> bool {
         let Some(age) = self.slot(index) else { return true };
         if !broken(Breakage::AgeUnfenced) {
             // Acquire: the age was written before the counter was published. Pairs with the Release
             // of `install`. Model: refund_after_move with AgeUnfenced.
             fence(Acquire);
         }
-        // Relaxed: ordered behind the fence.
-        u64::from(age.load(Relaxed)) >= arrays
+        // Relaxed: ordered after the fence.
+        u64::from(age.load(Relaxed)) >= moves
     }
 
     /// Bytes of the ages of the first `groups` groups.
@@ -73,10 +76,10 @@ impl Ages {
         if self.are_kept() { groups * size_of::<Group>() } else { 0 }
     }
 
-    /// As [`Zeroed::shed`].
+    /// See [`Zeroed::free_piece`].
     #[cfg(not(all(test, tollgate_model)))]
-    pub(crate) fn shed(&mut self, dense: usize) -> bool {
-        self.0.as_mut().is_some_and(|ages| ages.shed(dense))
+    pub(crate) fn free_piece(&mut self, dense: usize) -> bool {
+        self.0.as_mut().is_some_and(|ages| ages.free_piece(dense))
     }
 
     #[cfg(all(test, tollgate_model))]

@@ -1,17 +1,22 @@
-//! One array of slots: lock-free insert and lookup by probing group after group, and nothing else.
+//! One array of slots: wait-free lookup and lock-free insert by probing one group after another.
 //!
 //! # State
-//! A slot's id goes from `EMPTY` to a key's id, or to `FROZEN` when the array is being left, by one
-//! compare-exchange, and never changes again: no deletes, no tombstones, no key twice. A probe
-//! goes through the key's home, a group of slots, from the place in it that the key prefers around to
-//! the one before, and then in the same way through the groups behind it; [`Size`] sees to it that
-//! there is an end for every key. It passes over the slots whose [tags](super::tags)
-//! say that they are of other keys: their lines are left to whoever charges there.
+//! A slot's id starts as `EMPTY`. One CAS changes it to a key's id, or to `FROZEN` when keys are
+//! moved out of the array. After that it never changes: there are no deletes, no tombstones, and no
+//! key has two slots.
+//!
+//! # Probe order
+//! A probe starts in the key's home group, at the key's preferred slot, and wraps around within the
+//! group. It continues with the following groups in the same way. [`Size`] leaves enough slots
+//! after the last home group for every probe to end.
+//!
+//! A probe skips the slots whose [tags](super::tags) show other keys. So it does not load the cache
+//! lines in which other threads charge those keys.
 //!
 //! # Invariants
 //! - A1: every probe for a key meets the key's slot before any `EMPTY` or `FROZEN`.
 //! - A2: once a probe for an absent key ended at `FROZEN`, the key never enters this array.
-//! - A3: `claimed` is the number of keys, but for one that each thread has just let in.
+//! - A3: `claimed` is the number of keys, less at most one for each thread that is inserting.
 //!
 //! # Progress
 //! Wait-free lookup: at most one pass over the array. Lock-free insert.
@@ -28,69 +33,73 @@ use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
 use crate::verify::mutants::{Breakage, broken, ordering};
 
-/// Slots of arrays below this stay in a cache that is reached while other instructions are carried out.
-const NEAR_BYTES: usize = 1 << 22;
+/// An array with fewer bytes of slots than this stays in a cache whose latency is hidden by
+/// out-of-order execution.
+const CACHED_BYTES: usize = 1 << 22;
 
 /// Where a probe for a key ended.
 #[derive(Debug)]
 pub(crate) enum Found<'a, C> {
     /// At the key's slot.
     Slot(&'a Slot<C>),
-    /// At a place that a key may still claim: its number.
+    /// At the empty slot with this index, which a key may still claim.
     Empty(usize),
-    /// At a place that no key can claim any more: the key will never be in this array.
+    /// At a frozen slot: the key will never be in this array.
     Frozen,
 }
 
-/// Slots, and the times that their counters live by.
+/// Slots, and the time base of their counters.
 #[derive(Debug)]
 pub(crate) struct Array<C> {
     groups: Zeroed<[Slot<C>; GROUP]>,
     tags: Tags,
     ages: Ages,
-    /// Groups that hashes point to.
-    homes: usize,
+    /// The number of home groups: those that keys hash to.
+    home_groups: usize,
     base: TimeBase,
     claimed: AtomicUsize,
 }
 
-/// The group of so many that the key's probe begins at.
+/// The index of the key's home group among `groups` groups.
 #[inline(always)]
-pub(super) fn home(key: KeyId, groups: usize) -> usize {
+pub(super) fn home_group(key: KeyId, groups: usize) -> usize {
     ((key.number() as u128 * groups as u128) >> 64) as usize
 }
 
-/// The place of a group where the key's probe begins. Most keys are there; so whoever guesses it
-/// asks for their line before their tags have come.
+/// The index in its group of the key's preferred slot, where its probe starts.
+///
+/// Most keys are there, so a caller can prefetch this slot before the tags are loaded.
 #[inline(always)]
-pub(super) fn preferred(key: KeyId) -> usize {
-    // Bits that neither the home nor the tag is made of.
+pub(super) fn preferred_slot(key: KeyId) -> usize {
+    // Bits that neither the home group nor the tag is made of.
     ((key.number() >> 8) as usize).rem_euclid(GROUP)
 }
 
-/// A slot's id.
+/// Loads a slot's id.
 #[inline(always)]
-fn seen(id: &AtomicU64) -> u64 {
-    // Acquire: whoever ends at a frozen place sees the array that took this one's place. Pairs with
+fn load_id(id: &AtomicU64) -> u64 {
+    // Acquire: a probe that ends at a frozen slot sees the array that replaced this one. Pairs with
     // `Slot::freeze_or_id`. Model: absent_against_move with FindRelaxed.
     id.load(ordering(Breakage::FindRelaxed, Acquire))
 }
 
-/// A slot's id, seen by a write that changes nothing. A page that is read before it is first written
-/// to is made twice by the system: one of zeros for all readers, then one of its own.
+/// Loads a slot's id by a CAS that changes nothing.
+///
+/// This costs one page fault for a fresh page. A load before the first write costs two: the system
+/// maps a shared page of zeros for the load and a private page for the write.
 #[inline(always)]
-fn written(id: &AtomicU64) -> u64 {
-    // Acquire: as in `seen`. Model: absent_against_move with FindRelaxed.
+fn load_id_by_cas(id: &AtomicU64) -> u64 {
+    // Acquire: as in `load_id`. Model: absent_against_move with FindRelaxed.
     let acquire = ordering(Breakage::FindRelaxed, Acquire);
     id.compare_exchange(EMPTY, EMPTY, acquire, acquire).unwrap_or_else(|id| id)
 }
 
 impl<C: Counter> Array<C> {
-    /// `evicts` is whether live keys may be evicted.
+    /// Creates an empty array. `evicts` says whether live keys may be evicted from it.
     pub(crate) fn new(size: Size, base: TimeBase, evicts: bool) -> Result<Self, OutOfMemory> {
-        let [homes, all] = [size.homes, size.slots].map(|slots| slots / GROUP);
+        let [home_groups, all] = [size.home_slots, size.slots].map(|slots| slots / GROUP);
         let (groups, tags, ages) = (Zeroed::new(all)?, Tags::new(all)?, Ages::new(all, evicts)?);
-        Ok(Array { groups, tags, ages, homes, base, claimed: AtomicUsize::new(0) })
+        Ok(Array { groups, tags, ages, home_groups, base, claimed: AtomicUsize::new(0) })
     }
 
     #[inline(always)]
@@ -98,51 +107,55 @@ impl<C: Counter> Array<C> {
         self.base
     }
 
-    /// The slots that hashes point to.
-    pub(crate) fn homes(&self) -> &[Slot<C>] {
-        self.groups[..self.homes].as_flattened()
+    /// The slots of the home groups.
+    pub(crate) fn home_slots(&self) -> &[Slot<C>] {
+        self.groups[..self.home_groups].as_flattened()
     }
 
-    /// The slots behind the homes: used from the first on, as far as keys spilled over.
-    pub(crate) fn spill(&self) -> &[Slot<C>] {
-        self.groups[self.homes..].as_flattened()
+    /// The slots after the home groups. Keys that spill over fill them from the first one on.
+    pub(crate) fn spill_slots(&self) -> &[Slot<C>] {
+        self.groups[self.home_groups..].as_flattened()
     }
 
-    /// How many keys there are. It lags behind by those that are just entering.
+    /// The number of keys, except those that are being inserted at the moment.
     pub(crate) fn claimed(&self) -> usize {
         // Relaxed: a bound, not a proof.
         self.claimed.load(Relaxed)
     }
 
-    /// Bytes of the homes. What lies behind them is hardly ever touched.
-    pub(crate) fn homes_bytes(&self) -> usize {
-        size_of_val(self.homes()) + Tags::bytes(self.homes) + self.ages.bytes(self.homes)
+    /// Bytes of the home slots. The spill slots are hardly ever touched, so they do not count.
+    pub(crate) fn home_bytes(&self) -> usize {
+        size_of_val(self.home_slots())
+            + Tags::bytes(self.home_groups)
+            + self.ages.bytes(self.home_groups)
     }
 
-    /// The array is here to stay.
+    /// Advises the system to use huge pages, for an array that stays in use.
     pub(crate) fn advise_huge_pages(&self) {
-        self.groups.advise_huge_pages(self.homes);
-        self.tags.advise_huge_pages(self.homes);
+        self.groups.advise_huge_pages(self.home_groups);
+        self.tags.advise_huge_pages(self.home_groups);
     }
 
-    /// How many huge pages the array can lie in.
+    /// The number of huge pages that [`collapse`](Self::collapse) can make.
     pub(crate) fn huge_pages(&self) -> usize {
-        self.groups.huge_pages(self.homes) + self.tags.huge_pages(self.homes)
+        self.groups.huge_pages(self.home_groups) + self.tags.huge_pages(self.home_groups)
     }
 
-    /// Makes one of them now; false if the system does not.
+    /// Makes the huge page with this index now. Returns whether the system did.
     pub(crate) fn collapse(&self, page: usize) -> bool {
-        let of_slots = self.groups.huge_pages(self.homes);
+        let of_slots = self.groups.huge_pages(self.home_groups);
         match page.checked_sub(of_slots) {
             None => self.groups.collapse(page),
             Some(page) => self.tags.collapse(page),
         }
     }
 
-    /// Gives a piece of the memory back, and returns whether any is left.
+    /// Frees a piece of the memory. Returns whether any is left.
     #[cfg(not(all(test, tollgate_model)))]
-    pub(crate) fn shed(&mut self) -> bool {
-        self.ages.shed(self.homes) || self.tags.shed(self.homes) || self.groups.shed(self.homes)
+    pub(crate) fn free_piece(&mut self) -> bool {
+        self.ages.free_piece(self.home_groups)
+            || self.tags.free_piece(self.home_groups)
+            || self.groups.free_piece(self.home_groups)
     }
 
     #[cfg(all(test, tollgate_model))]
@@ -152,144 +165,153 @@ impl<C: Counter> Array<C> {
         self.ages.poison();
     }
 
-    /// Where the tags and the slots begin.
+    /// The addresses of the first tag and of the first slot.
     pub(super) fn addresses(&self) -> (usize, usize) {
         (self.tags.address(), self.groups.as_ptr().addr())
     }
 
-    /// Whether the array is near enough to look at a key's tags first. A guess of its place hides
-    /// what memory takes, and costs where it is wrong: a line that another thread writes.
+    /// Returns whether the array is small enough to stay in cache.
+    ///
+    /// In a cached array a probe waits for the tags. In a larger one it guesses that the key is in
+    /// its preferred slot, which hides the latency of memory. A wrong guess costs the load of a
+    /// cache line that another thread may be writing.
     #[inline(always)]
-    pub(super) fn is_near(&self) -> bool {
-        self.homes < NEAR_BYTES / size_of::<[Slot<C>; GROUP]>()
+    pub(super) fn stays_cached(&self) -> bool {
+        self.home_groups < CACHED_BYTES / size_of::<[Slot<C>; GROUP]>()
     }
 
     #[inline(always)]
-    fn home(&self, key: KeyId) -> usize {
-        home(key, self.homes)
+    fn home_group(&self, key: KeyId) -> usize {
+        home_group(key, self.home_groups)
     }
 
-    /// Asks for the key's slot ahead of time, if it is as near to its home as most are.
+    /// Prefetches the key's slot if it is in the home group, as most are.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
-        let home = self.home(key);
+        let home = self.home_group(key);
         if let (Some(group), Some(slots)) =
-            (self.tags.group(home, preferred(key)), self.groups.get(home))
-            && let Some(place) = group.matches(Tag::of(key)).next()
+            (self.tags.group(home, preferred_slot(key)), self.groups.get(home))
+            && let Some(index) = group.matches(Tag::of(key)).next()
         {
-            prefetch(&slots[place]);
+            prefetch(&slots[index]);
         }
     }
 
-    /// Asks for the tags of the key's home and for the place that it prefers there: all that is needed
-    /// of most keys, those included that are not here.
+    /// Prefetches the tags of the key's home group and its preferred slot. Most lookups need no
+    /// more than that, also those of absent keys.
     pub(crate) fn prefetch_preferred(&self, key: KeyId) {
-        let home = self.home(key);
+        let home = self.home_group(key);
         if let Some(slots) = self.groups.get(home) {
             self.tags.prefetch(home);
-            prefetch(&slots[preferred(key)]);
+            prefetch(&slots[preferred_slot(key)]);
         }
     }
 
-    /// Whether there are so few keys that nearly all are at the places that they prefer.
+    /// Returns whether there are so few keys that nearly all are in their preferred slots.
     #[inline(always)]
     fn is_sparse(&self) -> bool {
-        // A checker would take each number that this may be for a way of its own.
-        cfg!(all(test, tollgate_model)) || self.claimed() < self.homes
+        // A model checker would explore an execution for each count that it could load.
+        cfg!(all(test, tollgate_model)) || self.claimed() < self.home_groups
     }
 
-    /// Walks from the key's home to its slot or to the end of its chain.
+    /// Probes for the key, up to its slot or the end of its probe sequence.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        self.probe(key, seen)
+        self.probe(key, load_id)
     }
 
-    /// As [`find`](Self::find), for whoever is about to claim the place where it ends in a new array.
+    /// Probes as [`find`](Self::find) does, for a caller that claims the empty slot where the probe
+    /// ends. It loads by CAS, which saves a page fault in a new array.
     pub(crate) fn find_to_claim(&self, key: KeyId) -> Found<'_, C> {
-        self.probe(key, written)
+        self.probe(key, load_id_by_cas)
     }
 
-    /// Looks by `see` at the slots of which no tag tells.
+    /// Probes for the key. `load_untagged` loads the ids of slots without a published tag.
     #[inline(always)]
-    fn probe(&self, key: KeyId, see: impl Fn(&AtomicU64) -> u64) -> Found<'_, C> {
-        let (mut number, tag, first) = (self.home(key), Tag::of(key), preferred(key));
-        let guesses = !self.is_near() || self.is_sparse();
+    fn probe(&self, key: KeyId, load_untagged: impl Fn(&AtomicU64) -> u64) -> Found<'_, C> {
+        let (mut group_index, tag, first) =
+            (self.home_group(key), Tag::of(key), preferred_slot(key));
+        let guesses = !self.stays_cached() || self.is_sparse();
         while let (Some(group), Some(slots)) =
-            (self.tags.group(number, first), self.groups.get(number))
+            (self.tags.group(group_index, first), self.groups.get(group_index))
         {
-            let look = |place| Self::look(slots, number, place, key, seen);
-            // Evaluation by a branch, the place is guessed before the tags are there.
+            let check = |index| Self::check_slot(slots, group_index, index, key, load_id);
+            // A guess by branch: the CPU predicts it, and loads the slot before the tags arrive.
             if guesses
                 && group.begins_with(tag)
-                && let Some(found) = look(first)
+                && let Some(found) = check(first)
             {
                 return found;
             }
-            if let Some(found) = group.matches(tag).find_map(look) {
+            if let Some(found) = group.matches(tag).find_map(check) {
                 return found;
             }
-            let look = |place| Self::look(slots, number, place, key, &see);
-            if let Some(found) = group.unpublished().find_map(look) {
+            let check = |index| Self::check_slot(slots, group_index, index, key, &load_untagged);
+            if let Some(found) = group.unpublished().find_map(check) {
                 return found;
             }
-            number += 1;
+            group_index += 1;
         }
-        // Not reached: behind every home there are more slots than keys can enter (`Size`, A3).
-        debug_assert!(false, "an array without an end");
+        // Not reached: after every home group there are more slots than keys can enter (`Size`,
+        // A3).
+        debug_assert!(false, "a probe ran past the last slot");
         Found::Frozen
     }
 
-    /// The slot at a place that was found.
-    fn slot(&self, place: usize) -> &Slot<C> {
-        &self.groups.as_flattened()[place]
+    /// The slot with this index.
+    fn slot(&self, index: usize) -> &Slot<C> {
+        &self.groups.as_flattened()[index]
     }
 
-    /// What the key's probe ends with at this place of a group; `None` if it goes on.
+    /// Checks whether the key's probe ends at this slot of a group; `None` if it continues.
     #[inline(always)]
-    fn look(
+    fn check_slot(
         group: &[Slot<C>; GROUP],
-        number: usize,
-        place: usize,
+        group_index: usize,
+        index: usize,
         key: KeyId,
-        see: impl Fn(&AtomicU64) -> u64,
+        load_id: impl Fn(&AtomicU64) -> u64,
     ) -> Option<Found<'_, C>> {
-        let slot = group.get(place)?;
-        match see(&slot.id) {
+        let slot = group.get(index)?;
+        match load_id(&slot.id) {
             id if id == key.number() => Some(Found::Slot(slot)),
-            EMPTY => Some(Found::Empty(number * GROUP + place)),
+            EMPTY => Some(Found::Empty(group_index * GROUP + index)),
             FROZEN => Some(Found::Frozen),
             _ => None,
         }
     }
 
-    /// The key's slot, claimed now if it was absent; `None` if the array is being left already.
+    /// Finds the key's slot, or claims one if the key is absent. `None` if the probe ends at a
+    /// frozen slot: the array is being replaced.
     pub(crate) fn find_or_claim(&self, key: KeyId) -> Option<&Slot<C>> {
         self.claim(key, self.find_to_claim(key))
     }
 
-    /// As [`find_or_claim`](Self::find_or_claim) where a probe has ended already, however long ago.
+    /// Continues [`find_or_claim`](Self::find_or_claim) from the result of an earlier probe,
+    /// however old it is.
     pub(crate) fn claim<'a>(&'a self, key: KeyId, mut found: Found<'a, C>) -> Option<&'a Slot<C>> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let (place, slot) = match found {
-                Found::Empty(place) => (place, self.slot(place)),
+            let (index, slot) = match found {
+                Found::Empty(index) => (index, self.slot(index)),
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
             };
-            // G1. Model: insert at one home with TagFirst.
+            // G1. Model: `insert at one home` with TagFirst.
             if broken(Breakage::TagFirst) {
-                self.tags.publish(place, Tag::of(key));
+                self.tags.publish(index, Tag::of(key));
             }
             if broken(Breakage::ClaimStores) {
                 slot.id.store(key.number(), Release);
                 return Some(slot);
             }
-            // Relaxed: a place is claimed once, and what the key uses is told by its counter; the
-            // loser walks again and meets the winner's id. Model: insert with ClaimStores.
+            // Relaxed: the CAS alone makes the claim unique, and the counter publishes the usage.
+            // The loser probes again and meets the winner's id. Model: `insert at one home` with
+            // ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), Relaxed, Relaxed).is_ok() {
-                self.tags.publish(place, Tag::of(key));
-                // Relaxed: a counter.
+                self.tags.publish(index, Tag::of(key));
+                // Relaxed: a count.
                 self.claimed.fetch_add(1, Relaxed);
                 return Some(slot);
             }
@@ -297,39 +319,40 @@ impl<C: Counter> Array<C> {
         }
     }
 
-    /// Whether live keys may be evicted from this array.
+    /// Returns whether live keys may be evicted from this array.
     pub(super) fn evicts(&self) -> bool {
         self.ages.are_kept()
     }
 
-    /// Whether the key of this slot was not inserted anew within the last `arrays` moves; always
-    /// where no live key is evicted.
-    pub(super) fn has_lasted(&self, slot: &Slot<C>, arrays: u64) -> bool {
-        !self.evicts() || self.ages.has_lasted(self.index_of(slot), arrays)
+    /// Returns whether the key of this slot was inserted before the last `moves` moves, and not
+    /// anew since. Always true where no live key is evicted.
+    pub(super) fn has_survived(&self, slot: &Slot<C>, moves: u64) -> bool {
+        !self.evicts() || self.ages.has_survived(self.index_of(slot), moves)
     }
 
-    /// Notes that a key was moved from a slot of `old` to this slot. Called before its counter is
-    /// installed.
+    /// Records that a key was moved from a slot of `old` to this slot. Call it before the counter
+    /// is installed.
     pub(super) fn carry_age(&self, slot: &Slot<C>, old: &Self, from: &Slot<C>) {
         if self.evicts() && !broken(Breakage::AgeNotCarried) {
             self.ages.carry_over(self.index_of(slot), &old.ages, old.index_of(from));
         }
     }
 
-    /// The number of a slot.
+    /// The index of a slot.
     pub(super) fn index_of(&self, slot: &Slot<C>) -> usize {
         (std::ptr::from_ref(slot).addr() - self.groups.as_ptr().addr()) / size_of::<Slot<C>>()
     }
 
-    /// Whether the key's home tells of a key where no id is seen.
+    /// Returns whether the key's home group has the key's tag at a slot that has no id yet.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn has_tag_without_id(&self, key: KeyId) -> bool {
-        let home = self.home(key);
-        let group = self.tags.group(home, preferred(key)).expect("a home");
-        group.matches(Tag::of(key)).any(|place| self.groups[home][place].id().is_none())
+        let home = self.home_group(key);
+        let group = self.tags.group(home, preferred_slot(key)).expect("a home group");
+        group.matches(Tag::of(key)).any(|index| self.groups[home][index].id().is_none())
     }
 
-    /// Makes sure that an absent key never enters this array; its slot if it is here.
+    /// Finds the key's slot, or ensures that the key never enters this array: it then freezes the
+    /// empty slot where the probe ends.
     pub(crate) fn find_or_freeze(&self, key: KeyId) -> Option<&Slot<C>> {
         let mut retries = Retries::new();
         loop {
@@ -337,8 +360,8 @@ impl<C: Counter> Array<C> {
             match self.find(key) {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
-                Found::Empty(place) => {
-                    let freeze = || self.slot(place).freeze_or_id().is_none();
+                Found::Empty(index) => {
+                    let freeze = || self.slot(index).freeze_or_id().is_none();
                     if broken(Breakage::NoFreezeEmpty) || freeze() {
                         return None;
                     }

@@ -1,6 +1,7 @@
-//! When an array that was replaced may be freed: once every thread that could still read it has
-//! let go. A seam: `crossbeam-epoch` here, nothing at all in a model, where arrays live as long as
-//! their table.
+//! Epoch-based reclamation: a retired array is freed when no thread that could read it is pinned.
+//!
+//! Outside of the models this wraps `crossbeam-epoch`. A model has its own version, which reports
+//! each access to freed memory and frees nothing before the execution ends.
 
 #[cfg(not(all(test, tollgate_model)))]
 mod epoch {
@@ -8,10 +9,11 @@ mod epoch {
     use crate::verify::mutants::{Breakage, broken};
     use std::cell::Cell;
 
-    /// Values that were retired and are not yet gone: while there are any, new keys see to it.
+    /// Retired values that are not yet freed. While there are any, each slow-path charge frees a
+    /// piece.
     static RETIRED: Statistic = Statistic::new(0);
 
-    /// Keeps every array that is reachable now from being freed.
+    /// A pin. While it is held, no array that was reachable when it was created is freed.
     #[derive(Debug)]
     pub(crate) struct Guard(crossbeam_epoch::Guard);
 
@@ -20,19 +22,20 @@ mod epoch {
         Guard(crossbeam_epoch::pin())
     }
 
-    /// What gives its memory back in pieces: the system takes milliseconds for a large array.
-    pub(crate) trait Shed {
-        /// Gives a piece back, and returns whether any is left.
-        fn shed(&mut self) -> bool;
+    /// A value whose memory is freed in pieces: for a whole large array the system takes
+    /// milliseconds.
+    pub(crate) trait FreeInPieces {
+        /// Frees a piece. Returns whether any is left.
+        fn free_piece(&mut self) -> bool;
     }
 
     impl Guard {
-        /// Frees `value` when no guard of today is left, a piece at a time.
+        /// Frees `value` piece by piece, once all guards that exist now are dropped.
         ///
         /// # Safety
         /// `value` came from `Box::into_raw`, is no longer reachable for a thread that pins from
         /// now on, and is retired once.
-        pub(crate) unsafe fn retire<T: Shed + 'static>(&self, value: *mut T) {
+        pub(crate) unsafe fn retire<T: FreeInPieces + 'static>(&self, value: *mut T) {
             if broken(Breakage::FreedAtOnce) {
                 // SAFETY: none: this is the mutant.
                 drop(unsafe { Box::from_raw(value) });
@@ -43,9 +46,10 @@ mod epoch {
                 // SAFETY: the caller's promise; the epoch has passed every thread that could read
                 // it.
                 let mut value = unsafe { Box::from_raw(value) };
-                if value.shed() {
-                    // The rest some pins later, by whoever pins then.
-                    // SAFETY: nobody else has known of it for an epoch.
+                if value.free_piece() {
+                    // Some pins later, any thread frees the rest.
+                    // SAFETY: from a box, unreachable for an epoch already, and this is the only
+                    // pointer to it.
                     unsafe { pin().retire(Box::into_raw(value)) };
                 }
                 RETIRED.fetch_sub(1, Relaxed);
@@ -53,13 +57,14 @@ mod epoch {
             // SAFETY: the closure owns nothing of the caller's stack, and an array may be freed by
             // any thread.
             unsafe { self.0.defer_unchecked(free) };
-            // An array is large and retired seldom: do not let it wait in a thread's own bag.
+            // An array is large and seldom retired, so it must not wait in the thread's local bag.
             self.flush();
         }
 
-        /// Hands on what this thread has retired, and frees what is due. What is freed meanwhile
-        /// and retires a rest does not come here again: many arrays may be due at once, and each
-        /// would be freed one level deeper on the stack.
+        /// Hands over the values that this thread has retired, and frees those that are due.
+        ///
+        /// Does nothing in a nested call, from a value that retires its rest while it is freed:
+        /// many arrays may be due at once, and each would be freed one level deeper on the stack.
         fn flush(&self) {
             let outermost = FLUSHING.try_with(|flushing| !flushing.replace(true)) == Ok(true);
             if outermost {
@@ -71,14 +76,15 @@ mod epoch {
 
     thread_local!(static FLUSHING: Cell<bool> = const { Cell::new(false) });
 
-    /// Frees a piece of what no guard holds any more, if anything was retired.
+    /// Frees some retired memory that no guard holds any more: one round of [`collect`].
     #[inline]
     pub(crate) fn collect_some() {
         collect(1);
     }
 
-    /// Frees what no guard holds any more, a few pieces, as long as anything is retired. Else it
-    /// does not even pin, which allocates in a thread that has not done so before.
+    /// Frees retired memory that no guard holds any more, in up to `rounds` rounds of a few pieces.
+    ///
+    /// Does not pin if nothing is retired, because a thread's first pin allocates.
     pub(crate) fn collect(rounds: usize) {
         for _ in 0..rounds {
             // Relaxed: a hint.
@@ -94,15 +100,15 @@ mod epoch {
         use super::*;
         use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-        static SHED: AtomicUsize = AtomicUsize::new(0);
+        static FREED: AtomicUsize = AtomicUsize::new(0);
         static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-        /// A value of so many pieces.
+        /// A value with this many pieces.
         struct Pieces(usize);
 
-        impl Shed for Pieces {
-            fn shed(&mut self) -> bool {
-                SHED.fetch_add(1, SeqCst);
+        impl FreeInPieces for Pieces {
+            fn free_piece(&mut self) -> bool {
+                FREED.fetch_add(1, SeqCst);
                 self.0 -= 1;
                 self.0 > 0
             }
@@ -115,29 +121,29 @@ mod epoch {
             }
         }
 
-        /// A retired value is shed piece by piece, and dropped behind the last one.
+        /// A retired value is freed piece by piece, and dropped after the last one.
         #[test]
-        fn a_retired_value_is_shed_in_pieces() {
+        fn retired_value_is_freed_in_pieces() {
             const PIECES: usize = 5;
-            // SAFETY: made here, shared with nobody, retired once.
+            // SAFETY: made here, shared with no other thread, retired once.
             unsafe { pin().retire(Box::into_raw(Box::new(Pieces(PIECES)))) };
-            // Sessions of other tests in this process hold it up.
-            let freed = || {
+            // Repeated: pins of other tests in this process may delay it.
+            let is_dropped = || {
                 collect(1);
                 DROPPED.load(SeqCst) == 1
             };
             let start = std::time::Instant::now();
-            while !freed() {
-                assert!(start.elapsed().as_secs() < 20, "{} pieces shed", SHED.load(SeqCst));
+            while !is_dropped() {
+                assert!(start.elapsed().as_secs() < 20, "{} pieces freed", FREED.load(SeqCst));
                 std::thread::yield_now();
             }
-            assert_eq!(SHED.load(SeqCst), PIECES);
+            assert_eq!(FREED.load(SeqCst), PIECES);
         }
     }
 }
 
 #[cfg(not(all(test, tollgate_model)))]
-pub(crate) use epoch::{Guard, Shed, collect, collect_some, pin};
+pub(crate) use epoch::{FreeInPieces, Guard, collect, collect_some, pin};
 
 #[cfg(all(test, tollgate_model))]
 mod model {
@@ -146,17 +152,17 @@ mod model {
     use std::cell::RefCell;
     use std::collections::BTreeSet;
 
-    /// What a model marks as freed, so that every later access is an error. The memory itself stays
-    /// until the execution ends.
+    /// A value that a model marks as freed, so that every later access is an error. The memory
+    /// itself stays until the execution ends.
     pub(crate) trait Poison {
         fn poison(&self);
     }
 
     type Free = Box<dyn FnOnce()>;
 
-    /// Something that was retired, and the guards that may still read it.
+    /// A retired value, and the guards that may still read it.
     struct Retired {
-        place: usize,
+        address: usize,
         holders: BTreeSet<u64>,
         poison: Box<dyn Fn()>,
         free: Free,
@@ -164,7 +170,7 @@ mod model {
 
     #[derive(Default)]
     struct Epoch {
-        /// Whether readers and retirements are watched.
+        /// Whether accesses to freed memory are reported.
         strict: bool,
         guards: u64,
         pinned: BTreeSet<u64>,
@@ -187,7 +193,7 @@ mod model {
             (epoch.strict, epoch.guards)
         });
         if strict {
-            // As the epoch's own pin: later than every retirement that does not know of it.
+            // As in the real pin: ordered after every retirement that did not see this guard.
             fence(SeqCst);
         }
         Guard(id)
@@ -208,42 +214,42 @@ mod model {
     }
 
     impl Guard {
-        /// Keeps `value` until [`free_all`], and poisons it when no guard of today is left.
+        /// Keeps `value` until [`free_all`]. Poisons it once all guards that exist now are dropped.
         pub(crate) unsafe fn retire<T: Poison + 'static>(&self, value: *mut T) {
             if EPOCH.with_borrow(|epoch| epoch.strict) {
                 fence(SeqCst);
             }
-            let place = value as usize;
-            // SAFETY: freed by `free_all` only.
+            let address = value as usize;
+            // SAFETY: only `free_all` frees it.
             let poison = Box::new(move || unsafe { (*value).poison() });
             let free = Box::new(move || {
                 // SAFETY: `free_all` runs when no thread of the model is left.
                 drop(unsafe { Box::from_raw(value) });
             });
             EPOCH.with_borrow_mut(|epoch| {
-                if epoch.retired.iter().any(|retired| retired.place == place) {
+                if epoch.retired.iter().any(|retired| retired.address == address) {
                     epoch.fault = Some("retired twice");
                     return;
                 }
                 let holders = epoch.pinned.clone();
-                epoch.retired.push(Retired { place, holders, poison, free });
+                epoch.retired.push(Retired { address, holders, poison, free });
             });
         }
     }
 
-    /// From now on until [`free_all`] every access to what was retired and is held by no guard is
-    /// an error.
+    /// Reports, from now on until [`free_all`], every access to a retired value that no guard
+    /// holds.
     pub(crate) fn watch() {
         EPOCH.with_borrow_mut(|epoch| epoch.strict = true);
     }
 
-    /// Notes an access to what was freed. It is told at the end, by [`assert_sound`]: a panic here
-    /// would unwind through the checker's threads.
+    /// Records an access to freed memory for [`assert_sound`]: a panic here would unwind through
+    /// the checker's threads.
     pub(crate) fn read_after_free() {
         EPOCH.with_borrow_mut(|epoch| epoch.fault = Some("read after it was freed"));
     }
 
-    /// Panics if anything was wrong in this execution.
+    /// Panics if this execution retired a value twice or accessed freed memory.
     pub(crate) fn assert_sound() {
         let fault = EPOCH.with_borrow(|epoch| epoch.fault);
         assert!(fault.is_none(), "{fault:?}");
@@ -253,7 +259,7 @@ mod model {
 
     pub(crate) fn collect_some() {}
 
-    /// Frees what was retired in this execution.
+    /// Frees the values that this execution has retired.
     pub(crate) fn free_all() {
         let epoch = EPOCH.with_borrow_mut(std::mem::take);
         epoch.retired.into_iter().for_each(|retired| (retired.free)());

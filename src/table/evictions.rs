@@ -1,48 +1,50 @@
-//! What evictions have forgiven: a bound on it per key and window, carried from array to array.
+//! A bound on what evictions forgive a key within one window, carried from generation to
+//! generation.
 //!
-//! A key that is dropped while it is live starts anew. If it had used at most `units` by then, it
-//! gains at most those. So as long as the units of all copies within one window add up to no more
-//! than the allowance, no key gains more than the allowance in any window.
+//! An evicted key starts over at zero usage, so it gains the units that it had used, at most the
+//! move's eviction threshold. No key gains more than the allowance in any window, because the
+//! thresholds of all evicting moves within one window add up to no more than the allowance.
 
 use crate::verify::mutants::{Breakage, broken};
 
-/// Evicting copies that one window can hold.
-const COPIES: usize = 8;
+/// Evicting moves that the ledger has room for in one window.
+const MAX_EVICTIONS: usize = 8;
 
-/// The evicting copies of the last window.
+/// The evicting moves of the last window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EvictionLedger {
-    copies: [Eviction; COPIES],
+    evictions: [Eviction; MAX_EVICTIONS],
 }
 
-/// A copy into a new generation that dropped live keys.
+/// A move into a new generation that dropped live keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Eviction {
     pub(crate) cutoff: u64,
-    /// What it forgave a key at the most.
+    /// Units that it forgave a key at most; 0 marks an empty entry.
     pub(crate) units: u64,
 }
 
 impl EvictionLedger {
-    /// The units that one more copy at `now` may forgive.
-    pub(crate) fn left(&self, allowance: u64, window: u64, now: u64) -> u64 {
+    /// The units that one more move at `now` may forgive.
+    pub(crate) fn remaining(&self, allowance: u64, window: u64, now: u64) -> u64 {
         if broken(Breakage::EarlierEvictionsIgnored) {
             return allowance;
         }
-        let live = self.copies.iter().filter(|copy| copy.is_live(window, now));
-        if live.clone().count() == COPIES {
+        let live = self.evictions.iter().filter(|eviction| eviction.is_live(window, now));
+        if live.clone().count() == MAX_EVICTIONS {
             return 0;
         }
-        live.fold(allowance, |left, copy| left.saturating_sub(copy.units))
+        live.fold(allowance, |remaining, eviction| remaining.saturating_sub(eviction.units))
     }
 
-    /// With one more copy. There is place for it if [`left`](Self::left) was not 0.
-    pub(crate) fn and(mut self, copy: Eviction, window: u64) -> Self {
-        if copy.units > 0
-            && let Some(place) =
-                self.copies.iter_mut().find(|other| !other.is_live(window, copy.cutoff))
+    /// Returns the ledger with one more eviction. It has room for that if
+    /// [`remaining`](Self::remaining) was not 0.
+    pub(crate) fn with(mut self, eviction: Eviction, window: u64) -> Self {
+        if eviction.units > 0
+            && let Some(entry) =
+                self.evictions.iter_mut().find(|entry| !entry.is_live(window, eviction.cutoff))
         {
-            *place = copy;
+            *entry = eviction;
         }
         self
     }
@@ -60,31 +62,31 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// In no window do the copies forgive more than the allowance.
+        /// Evictions forgive no more than the allowance in any window, and can use all of it.
         #[test]
-        fn within_the_allowance(
+        fn evictions_stay_within_the_allowance(
             allowance in 1u64..20,
             window in 1u64..50,
             steps in prop::collection::vec((0u64..20, 1u64..20), 1..100),
         ) {
-            let mut forgiven = EvictionLedger::default();
-            let mut copies: Vec<(u64, u64)> = Vec::new();
+            let mut ledger = EvictionLedger::default();
+            let mut evictions: Vec<(u64, u64)> = Vec::new();
             let mut now = 1;
             for (gap, wanted) in steps {
                 now += gap;
-                let units = wanted.min(forgiven.left(allowance, window, now));
-                forgiven = forgiven.and(Eviction { cutoff: now, units }, window);
-                copies.push((now, units));
-                let sum: u64 = copies
+                let units = wanted.min(ledger.remaining(allowance, window, now));
+                ledger = ledger.with(Eviction { cutoff: now, units }, window);
+                evictions.push((now, units));
+                let sum: u64 = evictions
                     .iter()
                     .filter(|(at, _)| now - at < window)
                     .map(|(_, units)| units)
                     .sum();
                 prop_assert!(sum <= allowance, "{sum} of {allowance}");
-                // And all of it can be spent, but for the number of copies.
-                let live = copies.iter().filter(|(at, units)| now - at < window && *units > 0);
-                if live.count() < COPIES {
-                    prop_assert_eq!(forgiven.left(allowance, window, now), allowance - sum);
+                // All of the allowance can be spent, unless the ledger is full.
+                let live = evictions.iter().filter(|(at, units)| now - at < window && *units > 0);
+                if live.count() < MAX_EVICTIONS {
+                    prop_assert_eq!(ledger.remaining(allowance, window, now), allowance - sum);
                 }
             }
         }

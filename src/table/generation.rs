@@ -1,11 +1,11 @@
-//! An array, what it is filled from, how far that is, and what is known of its keys.
+//! One generation: an array, the migration into it, and when to sample or replace it.
 
 use super::array::Array;
+#[cfg(not(all(test, tollgate_model)))]
+use super::epoch::FreeInPieces;
 use super::epoch::Guard;
 #[cfg(all(test, tollgate_model))]
 use super::epoch::Poison;
-#[cfg(not(all(test, tollgate_model)))]
-use super::epoch::Shed;
 use super::error::OutOfMemory;
 use super::evictions::{Eviction, EvictionLedger};
 use super::migration::Migration;
@@ -19,54 +19,58 @@ use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic};
 use crate::verify::mutants::{Breakage, broken, ordering};
 use std::ptr;
 
-/// A table is said to be large when it has this many times the homes of the first array.
-const LARGE: usize = 4;
-/// Without memory so many new keys are refused for one that tries to renew a full array, which
-/// takes a sample.
-const RENEWAL_EVERY: u64 = 256;
-/// Samples of a sample that are asked for ahead: enough to keep the memory busy.
-const CENSUS_AHEAD: usize = 16;
+/// A table is large when its array has more than this many times the home slots of the first one.
+const LARGE_FACTOR: usize = 4;
+/// New keys that are refused between two retries of a resize after an allocation failure. A retry
+/// takes a sample, which is expensive.
+const RESIZE_RETRY_INTERVAL: u64 = 256;
+/// Slots that a sample prefetches ahead: enough to keep the memory busy.
+const PREFETCH_DISTANCE: usize = 16;
 
+/// An array with its migration.
 #[derive(Debug)]
 pub(crate) struct Generation<C: Counter> {
     pub(crate) array: Array<C>,
     pub(crate) size: Size,
     pub(crate) migration: Migration,
-    /// How many generations there were before.
+    /// The number of generations before this one.
     pub(crate) number: u64,
-    pub(crate) forgiven: EvictionLedger,
-    /// Written once, from non-null to null, when everything has been moved.
+    pub(crate) ledger: EvictionLedger,
+    /// The generation that is being moved into this one. Written once, from non-null to null, when
+    /// everything has been moved.
     previous: AtomicPtr<Generation<C>>,
-    /// Not 0 once huge pages were asked for.
-    settled: Statistic,
-    /// How many huge pages were made.
+    /// Not 0 once the system was advised to use huge pages.
+    huge_pages_advised: Statistic,
+    /// The number of huge pages that were made.
     collapsed: Statistic,
-    /// New keys to refuse before one tries again to renew the array: not 0 once that has failed.
-    refusals: Statistic,
-    /// The ticks from which on it may pay to take a sample again, for each of its uses.
-    census_at: [AtomicU64; 2],
+    /// New keys still to refuse before one retries the resize. Greater than 0 only after an
+    /// allocation failure.
+    refusals_left: Statistic,
+    /// For each purpose, the tick from which on a new sample may pay off.
+    sample_due_at: [AtomicU64; 2],
 }
 
-/// What a sample is taken for.
+/// The purpose of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To see whether the array is mostly idle.
+    /// Find out whether the array is mostly idle.
     Shrink,
-    /// To see whether a full array has keys to drop.
-    Drop,
+    /// Find out whether a full array has keys to drop.
+    MakeRoom,
 }
 
-/// What a generation is made for.
+/// The parameters of the next generation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResizePlan {
     pub(crate) size: Size,
-    /// The units that the move forgives a key at the most.
-    pub(crate) forgive: u64,
+    /// The move drops keys that have used at most this many units. With 0 it drops expired keys
+    /// only.
+    pub(crate) eviction_threshold: u64,
     pub(crate) now: u64,
 }
 
 impl<C: Counter> Generation<C> {
-    /// The first of a table.
+    /// Creates the first generation of a table.
     pub(crate) fn first(
         spec: &C::Spec,
         size: Size,
@@ -78,61 +82,65 @@ impl<C: Counter> Generation<C> {
             size,
             migration: Migration::new(0, 1, 0)?,
             number: 0,
-            forgiven: EvictionLedger::default(),
+            ledger: EvictionLedger::default(),
             previous: AtomicPtr::new(ptr::null_mut()),
-            settled: Statistic::new(0),
+            huge_pages_advised: Statistic::new(0),
             collapsed: Statistic::new(0),
-            refusals: Statistic::new(0),
-            census_at: [0, 0].map(AtomicU64::new),
+            refusals_left: Statistic::new(0),
+            sample_due_at: [0, 0].map(AtomicU64::new),
         })
     }
 
-    /// The one that is filled from this one. Its cutoff is the plan_next's time.
-    pub(crate) fn next(&self, spec: &C::Spec, plan_next: ResizePlan) -> Result<Self, OutOfMemory> {
-        let ResizePlan { size, forgive, now } = plan_next;
+    /// Creates the generation that this one is moved into. Its cutoff is the plan's time, but no
+    /// earlier than this one's cutoff.
+    pub(crate) fn next(&self, spec: &C::Spec, plan: ResizePlan) -> Result<Self, OutOfMemory> {
+        let ResizePlan { size, eviction_threshold, now } = plan;
         let back = broken(Breakage::CutoffBack);
         let cutoff = if back { now } else { now.max(self.array.base().cutoff) };
         let window = C::window(spec);
-        let later = cutoff.saturating_add(patience(window));
-        let grown = size.room > self.size.room;
+        let later = cutoff.saturating_add(sample_interval(window));
+        let has_grown = size.capacity > self.size.capacity;
         let number = self.number + 1;
         let evicted_at = if broken(Breakage::EvictionAtOwnNow) { now } else { cutoff };
-        let eviction = Eviction { cutoff: evicted_at, units: forgive };
+        let eviction = Eviction { cutoff: evicted_at, units: eviction_threshold };
         Ok(Generation {
             array: Array::new(size, C::base(spec, cutoff), self.array.evicts())?,
             size,
-            migration: Migration::new(self.size.homes, size.chunk, forgive)?,
+            migration: Migration::new(self.size.home_slots, size.chunk_len, eviction_threshold)?,
             number,
-            forgiven: self.forgiven.and(eviction, window),
+            ledger: self.ledger.with(eviction, window),
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
-            settled: Statistic::new(0),
+            huge_pages_advised: Statistic::new(0),
             collapsed: Statistic::new(0),
-            refusals: Statistic::new(0),
-            // Not at once again, whatever this one leaves; but one that has grown to the bound is
-            // looked at when it is full, and evictions have a bound of their own.
-            census_at: [later, if grown || forgive > 0 { 0 } else { later }].map(AtomicU64::new),
+            refusals_left: Statistic::new(0),
+            // No new sample at once, since this resize has just taken one. Exception: a sample to
+            // make room in an array that has grown, or after an eviction, where the ledger is the
+            // limit.
+            sample_due_at: [later, if has_grown || eviction_threshold > 0 { 0 } else { later }]
+                .map(AtomicU64::new),
         })
     }
 
-    /// Whether the key of this slot was evicted, or had expired, after this charge was made.
+    /// Returns whether the key of this slot was dropped and inserted anew after this charge: it was
+    /// evicted, or had expired.
     pub(crate) fn was_evicted_since(&self, slot: &Slot<C>, charge: &Receipt) -> bool {
         // Model: refund_after_move with ReceiptWithoutGeneration.
         let lost = broken(Breakage::ReceiptWithoutGeneration);
         let charged_in = if lost { 0 } else { charge.generation };
-        !self.array.has_lasted(slot, self.number.saturating_sub(charged_in))
+        !self.array.has_survived(slot, self.number.saturating_sub(charged_in))
     }
 
     /// The generation that is still being moved into this one.
     #[inline(always)]
     pub(crate) fn previous<'g>(&self, _guard: &'g Guard) -> Option<&'g Generation<C>> {
-        // Acquire: whoever finds it unlinked sees all that was moved. Pairs with `unlink`. Model:
-        // look_against_move with PreviousRelaxed.
+        // Acquire: a thread that finds it unlinked sees everything that was moved. Pairs with
+        // `unlink`. Model: look_against_move with PreviousRelaxed.
         let previous = self.previous.load(ordering(Breakage::PreviousRelaxed, Acquire));
         // SAFETY: not freed while the guard is held: it is retired after it was unlinked.
         unsafe { previous.as_ref() }
     }
 
-    /// Takes the old generation off, for the one caller who retires it.
+    /// Unlinks the previous generation and returns it. Only one caller gets it, and must retire it.
     pub(crate) fn unlink(&self) -> Option<*mut Generation<C>> {
         // Relaxed: only compared.
         let previous = self.previous.load(Relaxed);
@@ -143,100 +151,102 @@ impl<C: Counter> Generation<C> {
             self.previous.store(ptr::null_mut(), Release);
             return Some(previous);
         }
-        // Release: one thread unlinks, and whoever finds it gone sees what was moved. Pairs with
-        // `previous`. Models: retire with UnlinkStores, look_against_move with UnlinkRelaxed.
+        // Release: a thread that finds it unlinked sees everything that was moved. Pairs with
+        // `previous`. CAS: only one thread unlinks. Models: retire_against_pinned_reader with
+        // UnlinkStores, look_against_move with UnlinkRelaxed.
         let release = ordering(Breakage::UnlinkRelaxed, Release);
         self.previous.compare_exchange(previous, ptr::null_mut(), release, Relaxed).ok()
     }
 
-    /// As [`unlink`](Self::unlink), of a generation that no other thread knows.
+    /// The previous generation of one that no other thread can reach.
     pub(crate) fn into_previous(self) -> *mut Generation<C> {
         // Relaxed: owned.
         self.previous.load(Relaxed)
     }
 
-    /// How many keys are in the old array and were not yet moved or dropped, at the most.
+    /// An upper bound on the keys that are still to be moved or dropped.
     pub(crate) fn pending(&self, guard: &Guard) -> usize {
         let keys = |previous: &Self| previous.array.claimed();
         self.previous(guard).map_or(0, keys).saturating_sub(self.migration.moved())
     }
 
     pub(crate) fn is_large(&self, first: Size) -> bool {
-        self.size.homes > LARGE * first.homes
+        self.size.home_slots > LARGE_FACTOR * first.home_slots
     }
 
-    /// Whether a sample may be taken: a flood of new keys must not pay for one each.
-    pub(crate) fn is_census_due(&self, purpose: Purpose, now: u64) -> bool {
+    /// Returns whether a sample may be taken: a flood of new keys must not take one each.
+    pub(crate) fn is_sample_due(&self, purpose: Purpose, now: u64) -> bool {
         // Relaxed: only spreads the samples.
-        now >= self.census_at[purpose as usize].load(Relaxed)
+        now >= self.sample_due_at[purpose as usize].load(Relaxed)
     }
 
-    /// No sample for a 64th of a window: the last one showed that it would not pay.
-    pub(crate) fn put_census_off(&self, purpose: Purpose, spec: &C::Spec, now: u64) {
-        let later = now.saturating_add(patience(C::window(spec)));
-        // Relaxed: as above.
-        self.census_at[purpose as usize].store(later, Relaxed);
+    /// Postpones the next sample by 1/64 of a window, after one that led to no resize.
+    pub(crate) fn postpone_sample(&self, purpose: Purpose, spec: &C::Spec, now: u64) {
+        let later = now.saturating_add(sample_interval(C::window(spec)));
+        // Relaxed: as in `is_sample_due`.
+        self.sample_due_at[purpose as usize].store(later, Relaxed);
     }
 
-    /// Whether a new key may try to renew a full array, after it had failed for want of memory.
-    pub(crate) fn is_renewal_due(&self) -> bool {
-        // Relaxed: only spreads the tries; two threads may count one refusal.
-        let refusals = self.refusals.load(Relaxed);
+    /// Returns whether a new key may resize a full array; if not, counts its refusal.
+    pub(crate) fn is_resize_due(&self) -> bool {
+        // Relaxed: only spreads the retries; two threads may count as one.
+        let refusals = self.refusals_left.load(Relaxed);
         if refusals > 0 {
-            self.refusals.store(refusals - 1, Relaxed);
+            self.refusals_left.store(refusals - 1, Relaxed);
         }
         refusals == 0
     }
 
-    /// There was no memory for a renewal. Counted in requests: memory may be back long before a
-    /// calendar period is over.
-    pub(crate) fn put_renewal_off(&self) {
-        // Relaxed: as above.
-        self.refusals.store(RENEWAL_EVERY, Relaxed);
+    /// Postpones the next resize after an allocation failure. The delay is counted in requests, not
+    /// in time: memory may be available again long before a calendar period ends.
+    pub(crate) fn postpone_resize(&self) {
+        // Relaxed: as in `is_resize_due`.
+        self.refusals_left.store(RESIZE_RETRY_INTERVAL, Relaxed);
     }
 
-    /// Whether this array has been in use for a window: it may stay.
-    pub(crate) fn has_lasted(&self, spec: &C::Spec, now: u64) -> bool {
+    /// Returns whether this array has been in use for a window, and so is likely to stay.
+    pub(crate) fn is_window_old(&self, spec: &C::Spec, now: u64) -> bool {
         now.saturating_sub(self.array.base().cutoff) >= C::window(spec)
     }
 
-    /// Asks for huge pages, once.
+    /// Advises the system to use huge pages, once.
     pub(crate) fn advise_huge_pages(&self) {
-        // Relaxed: asking twice is harmless.
-        if self.settled.swap(1, Relaxed) == 0 {
+        // Relaxed: to advise twice is harmless.
+        if self.huge_pages_advised.swap(1, Relaxed) == 0 {
             self.array.advise_huge_pages();
         }
     }
 
-    /// Makes the huge pages of about `budget` slots; true when there are none left to make.
+    /// Makes the huge pages of about `budget` slots. Returns whether none are left to make.
     pub(crate) fn collapse(&self, budget: usize) -> bool {
         let pages = self.array.huge_pages();
-        // Relaxed: to make one twice is harmless.
+        // Relaxed: to make a page twice is harmless.
         let first = self.collapsed.load(Relaxed) as usize;
-        let share = budget.div_ceil((self.size.homes / pages.max(1)).max(1));
+        let share = budget.div_ceil((self.size.home_slots / pages.max(1)).max(1));
         let end = pages.min(first.saturating_add(share));
-        // Where the system does not make one it will make none.
+        // After one failure the others are not tried: they would fail too.
         let all = (first..end).all(|page| self.array.collapse(page));
         let made = if all { end } else { pages };
         self.collapsed.fetch_max(made as u64, Relaxed);
         made == pages
     }
 
-    /// Whether this array's keys have had two windows to expire.
-    pub(crate) fn has_rested(&self, spec: &C::Spec, now: u64) -> bool {
+    /// Returns whether this array has been in use for two windows, so that its keys had time to
+    /// expire.
+    pub(crate) fn is_two_windows_old(&self, spec: &C::Spec, now: u64) -> bool {
         now.saturating_sub(self.array.base().cutoff) / 2 >= C::window(spec)
     }
 
-    /// Looks at some slots, spread over the array; at others each time.
+    /// Samples slots that are spread over the array, different ones each time.
     pub(crate) fn sample(&self, spec: &C::Spec, now: u64) -> UsageSample {
-        let homes = self.array.homes();
-        let every = homes.len() / UsageSample::samples(homes.len()).max(1);
+        let slots = self.array.home_slots();
+        let stride = slots.len() / UsageSample::sample_slots(slots.len()).max(1);
         // Scattered: the readings of a coarse clock have a common divisor.
         let scattered = now.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let start = (scattered % every.max(1) as u64) as usize;
-        let sample = homes[start..].iter().step_by(every.max(1));
-        // One by one their lines would come in as many waits as there are samples.
-        let mut ahead = sample.clone().skip(CENSUS_AHEAD);
+        let start = (scattered % stride.max(1) as u64) as usize;
+        let sample = slots[start..].iter().step_by(stride.max(1));
+        // Prefetched, so that the cache misses overlap.
+        let mut ahead = sample.clone().skip(PREFETCH_DISTANCE);
         let sample = sample.inspect(|_| ahead.next().into_iter().for_each(prefetch));
         let keys = sample.filter(|slot| slot.is_claimed());
         let base = self.array.base();
@@ -248,18 +258,18 @@ impl<C: Counter> Generation<C> {
 
     /// Bytes that may be resident.
     pub(crate) fn bytes(&self) -> usize {
-        self.array.homes_bytes() + self.migration.bytes()
+        self.array.home_bytes() + self.migration.bytes()
     }
 }
 
-fn patience(window: u64) -> u64 {
+fn sample_interval(window: u64) -> u64 {
     (window / 64).max(1)
 }
 
 #[cfg(not(all(test, tollgate_model)))]
-impl<C: Counter> Shed for Generation<C> {
-    fn shed(&mut self) -> bool {
-        self.array.shed()
+impl<C: Counter> FreeInPieces for Generation<C> {
+    fn free_piece(&mut self) -> bool {
+        self.array.free_piece()
     }
 }
 

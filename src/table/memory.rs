@@ -1,103 +1,110 @@
-//! Zeroed memory for an array: mapped from the system where it is large, so that pages cost nothing
-//! until they are touched and go back when the array goes; from the allocator elsewhere.
+//! Zeroed memory for an array.
+//!
+//! A large block is mapped from the system: its pages cost nothing until they are touched, and they
+//! are returned when the array is freed. A small block comes from the allocator.
 
 use super::error::OutOfMemory;
+use super::prefetch::CACHE_LINE;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
-/// Every block starts on a cache line.
-pub(crate) const LINE: usize = 64;
-/// From here on a block is a map of its own.
+/// Bytes of the smallest block that is a map of its own.
 #[cfg(unix)]
-const LEAST_MAP: usize = 64 << 10;
-/// From here on huge pages are asked for: half a page of waste is then nothing.
+const MIN_MAP: usize = 64 << 10;
+/// Bytes of the smallest block with huge pages. The waste of half a page is negligible there.
 #[cfg(target_os = "linux")]
-const LEAST_HUGE: usize = 8 << 20;
+const MIN_HUGE: usize = 8 << 20;
 /// Bytes of a huge page.
 #[cfg(target_os = "linux")]
-const HUGE: usize = 2 << 20;
-/// From Linux 6.1 on (`linux/mman.h`); the crate names it for glibc alone.
+const HUGE_PAGE: usize = 2 << 20;
+/// Available since Linux 6.1 (`linux/mman.h`). The `libc` crate defines it for glibc only.
 #[cfg(target_os = "linux")]
 const MADV_COLLAPSE: libc::c_int = 25;
-/// Given back at a time: some ten microseconds of the system's time.
+/// Bytes freed at a time: this takes the system some ten microseconds.
 #[cfg(unix)]
 const PIECE: usize = 128 << 10;
 
-/// A block of memory, zeroed when made.
+/// A block of memory that is zeroed at first. It starts on a cache line.
 #[derive(Debug)]
 pub(crate) enum Memory {
-    /// The allocator's.
+    /// From the allocator.
     Heap { block: NonNull<u8>, layout: Layout },
-    /// The system's.
+    /// From the system.
     #[cfg(unix)]
     Map { map: memmap2::MmapMut, kept: usize },
 }
 
 impl Memory {
-    /// `bytes` of zeros.
+    /// Allocates `bytes` zeroed bytes.
     pub(crate) fn zeroed(bytes: usize) -> Result<Self, OutOfMemory> {
         #[cfg(unix)]
-        if bytes >= LEAST_MAP {
-            // Most of the block may never be touched, so no swap is set aside for it.
+        if bytes >= MIN_MAP {
+            // Most of the block may never be touched, so no swap is reserved for it.
             let map = memmap2::MmapOptions::new().len(bytes).no_reserve_swap().map_anon();
             return Ok(Memory::Map { map: map.map_err(|_| OutOfMemory)?, kept: bytes });
         }
         Self::allocated(bytes)
     }
 
-    /// Asks for huge pages under the first `dense` bytes, where the system has them: a random key
-    /// then costs one cache miss and a shorter walk to its page.
+    /// Advises the system to back the first `dense` bytes with huge pages. A lookup of a random key
+    /// then costs one cache miss and a shorter page walk.
     ///
-    /// ResolvedCharge only of an array that is here to stay: the system then makes huge pages of small ones
-    /// beside the program, in minutes. If it were asked at once, whoever touches the first byte of
-    /// a huge page would wait until all of it is cleared, 0.2 ms, and 4 ms in a virtual machine
-    /// without memory at hand; and while small ones are copied, page faults of other threads wait.
+    /// Call it only for an array that stays in use. The system then merges small pages in the
+    /// background, within minutes. Advice for a fresh array has two costs:
+    /// - The thread that first touches a huge page waits until all of it is cleared. This takes
+    ///   0.2 ms, or 4 ms in a virtual machine that has to get the memory from its host first.
+    /// - While small pages are copied, page faults of other threads wait.
     pub(crate) fn advise_huge_pages(&self, dense: usize) {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self
-            && dense >= LEAST_HUGE
+            && dense >= MIN_HUGE
         {
-            // Without them it is only slower.
+            // An error is ignored: without huge pages, lookups are only slower.
             let _ = map.advise_range(memmap2::Advice::HugePage, 0, dense.min(map.len()));
         }
         let _ = dense;
     }
 
-    /// How many huge pages [`collapse`](Self::collapse) can make of the first `dense` bytes.
+    /// The number of huge pages that [`collapse`](Self::collapse) can make of the first `dense`
+    /// bytes.
     pub(crate) fn huge_pages(&self, dense: usize) -> usize {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self
-            && dense >= LEAST_HUGE
+            && dense >= MIN_HUGE
         {
-            let first = map.as_ptr().align_offset(HUGE);
-            return dense.min(map.len()).saturating_sub(first) / HUGE;
+            let first = map.as_ptr().align_offset(HUGE_PAGE);
+            return dense.min(map.len()).saturating_sub(first) / HUGE_PAGE;
         }
         let _ = dense;
         0
     }
 
-    /// Makes one of the [huge pages](Self::huge_pages) now; false if the system does not. It copies
-    /// small ones, for milliseconds, and whoever touches them meanwhile may wait.
+    /// Makes one of the [huge pages](Self::huge_pages) now. Returns whether the system did.
+    ///
+    /// The system copies the small pages, which takes milliseconds. Threads that touch them in the
+    /// meantime may wait.
     pub(crate) fn collapse(&self, page: usize) -> bool {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self {
-            let place = map.as_ptr().align_offset(HUGE).saturating_add(page.saturating_mul(HUGE));
-            if place.saturating_add(HUGE) > map.len() {
+            let offset =
+                map.as_ptr().align_offset(HUGE_PAGE).saturating_add(page.saturating_mul(HUGE_PAGE));
+            if offset.saturating_add(HUGE_PAGE) > map.len() {
                 return false;
             }
-            let start = map.as_ptr().wrapping_add(place).cast_mut().cast();
-            // SAFETY: within the map, whose contents stay as they are.
-            return unsafe { libc::madvise(start, HUGE, MADV_COLLAPSE) } == 0;
+            let start = map.as_ptr().wrapping_add(offset).cast_mut().cast();
+            // SAFETY: within the map, whose contents do not change.
+            return unsafe { libc::madvise(start, HUGE_PAGE, MADV_COLLAPSE) } == 0;
         }
         let _ = page;
         false
     }
 
     fn allocated(bytes: usize) -> Result<Self, OutOfMemory> {
-        // Up to this alignment `alloc_zeroed` hands out pages that the system clears when they are
-        // touched; beyond, it clears by hand. So the line boundary is found inside of the block.
+        // Up to this alignment `alloc_zeroed` returns pages that the system clears when they are
+        // touched. For a larger one it clears the block itself. So the block has this alignment and
+        // is one line longer, and `start` skips to the line boundary.
         const ALIGN: usize = 16;
-        let size = bytes.checked_add(LINE).ok_or(OutOfMemory)?;
+        let size = bytes.checked_add(CACHE_LINE).ok_or(OutOfMemory)?;
         let layout = Layout::from_size_align(size, ALIGN).map_err(|_| OutOfMemory)?;
         // SAFETY: the layout is at least one line long, so not empty.
         let block = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OutOfMemory)?;
@@ -108,11 +115,11 @@ impl Memory {
     pub(crate) fn start(&self) -> NonNull<u8> {
         match self {
             Memory::Heap { block, .. } => {
-                let offset = block.as_ptr().align_offset(LINE);
-                // SAFETY: the block is one line longer than asked for.
+                let offset = block.as_ptr().align_offset(CACHE_LINE);
+                // SAFETY: the block is one line longer than the requested size.
                 unsafe { block.add(offset) }
             }
-            // The map is not at address 0, and begins with a page.
+            // A map is not at address 0, and it starts on a page.
             #[cfg(unix)]
             Memory::Map { map, .. } => {
                 NonNull::new(map.as_ptr().cast_mut()).unwrap_or(NonNull::dangling())
@@ -120,25 +127,26 @@ impl Memory {
         }
     }
 
-    /// Gives a piece back to the system, from the end on, and returns whether any is left. What
-    /// lies beyond the `dense` bytes was hardly touched and goes at once. What it held is gone; the
-    /// block must not be read any more.
-    pub(crate) fn shed(&mut self, dense: usize) -> bool {
+    /// Frees the last piece, which goes back to the system. Returns whether any is left.
+    ///
+    /// The bytes after the `dense` ones were hardly touched, so they go all at once. The contents
+    /// are lost: the block must not be read any more.
+    pub(crate) fn free_piece(&mut self, dense: usize) -> bool {
         match self {
             Memory::Heap { .. } => false,
             #[cfg(unix)]
             Memory::Map { map, kept } => {
                 let end = *kept;
                 *kept = end.min(dense.saturating_add(PIECE)).saturating_sub(1) / PIECE * PIECE;
-                // SAFETY: the block is owned, and its owner reads it no more.
-                let shed = unsafe {
+                // SAFETY: the block is owned, and its owner does not read it any more.
+                let advised = unsafe {
                     map.unchecked_advise_range(
                         memmap2::UncheckedAdvice::DontNeed,
                         *kept,
                         end - *kept,
                     )
                 };
-                shed.is_ok() && *kept > 0
+                advised.is_ok() && *kept > 0
             }
         }
     }
@@ -160,30 +168,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zeroed_and_aligned_and_given_back() {
+    fn blocks_are_zeroed_aligned_and_freed_in_pieces() {
         for bytes in [3, 1 << 10, 1 << 17, 9 << 20, 40 << 20] {
             let mut memory = Memory::zeroed(bytes).unwrap();
             memory.advise_huge_pages(bytes);
             let pages = memory.huge_pages(bytes);
             assert!(pages <= bytes >> 21);
             let first = memory.start().as_ptr();
-            assert_eq!(first as usize % LINE, 0);
-            for place in [0, bytes / 2, bytes - 1] {
-                let byte = first.wrapping_add(place);
-                // SAFETY: within the block, and nobody else has it.
-                assert_eq!(unsafe { byte.read() }, 0, "byte {place} of {bytes}");
+            assert_eq!(first as usize % CACHE_LINE, 0);
+            for offset in [0, bytes / 2, bytes - 1] {
+                let byte = first.wrapping_add(offset);
+                // SAFETY: within the block, which no other thread uses.
+                assert_eq!(unsafe { byte.read() }, 0, "byte {offset} of {bytes}");
                 // SAFETY: as above.
                 unsafe { byte.write(7) };
             }
-            // Whether it makes them or not, nothing is lost.
+            // Whether or not the system makes the huge pages, no contents are lost.
             (0..=pages).for_each(|page| _ = memory.collapse(page));
             // SAFETY: as above.
             assert_eq!(unsafe { first.wrapping_add(bytes / 2).read() }, 7);
             let mut pieces = 0;
-            while memory.shed(bytes) {
+            while memory.free_piece(bytes) {
                 pieces += 1;
             }
-            // All but the last piece, which goes with the rest.
+            // All but the last piece, after which none is left.
             assert_eq!(pieces, (bytes - 1) / PIECE);
         }
         assert!(Memory::zeroed(usize::MAX).is_err());

@@ -1,19 +1,19 @@
-//! Leaving an array for the next one, a chunk at a time, by everyone who comes along.
+//! The move of all keys into the next array, in chunks that all threads share.
 //!
 //! # Protocol
-//! A slot is moved by freezing its counter, claiming its id in the new array, and installing there
-//! what was frozen. Every step can be repeated by anyone: all who move a slot see the same frozen
-//! counter and decide by the same cutoff whether it is still needed, and a late copy changes
-//! nothing. So a helper that stalls holds nobody up: others do its chunk again.
+//! To move a slot, a thread freezes the slot's counter, claims the key's slot in the new array, and
+//! installs the frozen counter there. Any thread can repeat every step. All threads that move a
+//! slot see the same frozen counter and use the same cutoff to decide whether to drop the key, and
+//! a late copy changes nothing. So a stalled helper blocks nobody: others redo its chunk.
 //!
 //! # Invariants
-//! - M1: a key is charged in at most one place: in the old array until its slot is frozen, then in
-//!   the new one.
-//! - M2: when all chunks are done, every slot of the old array that a probe can reach is frozen or was
-//!   dropped for good.
+//! - M1: a key is charged in at most one slot: in the old array until its counter is frozen, then
+//!   in the new one.
+//! - M2: when all chunks are done, every slot of the old array that a probe can reach is frozen.
+//!   Each of its keys was moved, or dropped for good.
 //!
 //! # Progress
-//! Wait-free: a chunk is a fixed number of slots.
+//! Wait-free: a chunk is a fixed number of slots, and the last chunk also takes the spilled ones.
 
 use super::array::Array;
 use super::error::OutOfMemory;
@@ -25,30 +25,30 @@ use crate::sync::alloc::vector;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
 use crate::verify::mutants::{Breakage, broken, ordering};
 
-/// What is moved, and which chunks of it are done.
+/// The progress of a move: which chunks of the old array are done.
 #[derive(Debug)]
 pub(crate) struct Migration {
-    /// A bit for each chunk.
+    /// One flag for each chunk.
     done: Box<[AtomicU64]>,
-    chunks: usize,
+    chunk_count: usize,
     /// Slots in a chunk.
-    chunk: usize,
-    /// The next chunk that nobody has taken yet.
+    chunk_len: usize,
+    /// The next chunk that no helper has taken.
     cursor: AtomicUsize,
     /// Keys in the chunks that are done.
     moved: AtomicUsize,
-    /// Keys that have used no more than this are dropped.
-    forgive: u64,
+    /// Keys that have used at most this many units are dropped.
+    eviction_threshold: u64,
 }
 
-/// What happened to one chunk.
+/// The keys of one moved chunk.
 #[derive(Clone, Copy, Debug, Default)]
 struct ChunkStats {
     keys: usize,
     evicted: Evicted,
 }
 
-/// What was dropped though it was live.
+/// Live keys that were dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evicted {
     pub(crate) keys: u64,
@@ -56,33 +56,37 @@ pub(crate) struct Evicted {
 }
 
 impl Migration {
-    /// Out of an array with so many homes, `chunk` at a time. Keys that have used no more than
-    /// `forgive` units are dropped.
-    pub(crate) fn new(homes: usize, chunk: usize, forgive: u64) -> Result<Self, OutOfMemory> {
-        let chunks = homes.div_ceil(chunk.max(1));
-        let flags = chunks.div_ceil(u64::BITS as usize);
-        let mut done = vector(flags)?;
-        done.resize_with(flags, || AtomicU64::new(0));
+    /// Creates the migration out of an array with `home_slots` home slots.
+    pub(crate) fn new(
+        home_slots: usize,
+        chunk_len: usize,
+        eviction_threshold: u64,
+    ) -> Result<Self, OutOfMemory> {
+        let chunk_count = home_slots.div_ceil(chunk_len.max(1));
+        let words = chunk_count.div_ceil(u64::BITS as usize);
+        let mut done = vector(words)?;
+        done.resize_with(words, || AtomicU64::new(0));
         let (cursor, moved) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Migration { done: done.into_boxed_slice(), chunks, chunk, cursor, moved, forgive })
+        let done = done.into_boxed_slice();
+        Ok(Migration { done, chunk_count, chunk_len, cursor, moved, eviction_threshold })
     }
 
-    /// Moves one chunk, and tells what it dropped. True when all are done.
-    pub(crate) fn help<C: Counter>(&self, step: &Step<'_, C>) -> (bool, Evicted) {
-        // Relaxed: only shares the work out; what is done is stats by the flags.
+    /// Moves one chunk. Returns whether all chunks are done, and what was evicted from this one.
+    pub(crate) fn help<C: Counter>(&self, mover: &KeyMover<'_, C>) -> (bool, Evicted) {
+        // Relaxed: only distributes the work; the flags say what is done.
         let taken = self.cursor.fetch_add(1, Relaxed);
-        let chunk = match taken < self.chunks {
+        let chunk = match taken < self.chunk_count {
             true => taken,
             false => match self.first_undone() {
-                // Its helper has stalled, or is not quite through.
+                // Its helper has stalled or has not finished yet.
                 Some(chunk) => chunk,
                 None => return (true, Evicted::default()),
             },
         };
-        let stats = self.move_chunk(chunk, step);
+        let stats = self.move_chunk(chunk, mover);
         let (flags, flag) = self.flag(chunk);
-        // Release: whoever sees the flag sees the chunk moved. Pairs with `first_undone`. Model:
-        // told_done with DoneRelaxed.
+        // Release: a thread that sees the flag sees the chunk moved. Pairs with `first_undone`.
+        // Model: told_done with DoneRelaxed.
         let first = flags.fetch_or(flag, ordering(Breakage::DoneRelaxed, Release)) & flag == 0;
         let stats = if first || broken(Breakage::ChunkCountedTwice) {
             stats
@@ -91,33 +95,33 @@ impl Migration {
         };
         // Relaxed: a bound with slack, not a proof.
         self.moved.fetch_add(stats.keys, Relaxed);
-        let last = taken + 1 >= self.chunks;
+        let last = taken + 1 >= self.chunk_count;
         let done = last && (broken(Breakage::TakenIsDone) || self.first_undone().is_none());
         (done, stats.evicted)
     }
 
-    fn move_chunk<C: Counter>(&self, chunk: usize, step: &Step<'_, C>) -> ChunkStats {
-        let start = chunk * self.chunk;
-        let homes = step.old.homes();
-        let end = homes.len().min(start + self.chunk);
+    fn move_chunk<C: Counter>(&self, chunk: usize, mover: &KeyMover<'_, C>) -> ChunkStats {
+        let start = chunk * self.chunk_len;
+        let home_slots = mover.old.home_slots();
+        let end = home_slots.len().min(start + self.chunk_len);
         let mut stats = ChunkStats::default();
         let mut move_one = |slot: &Slot<C>| {
             let key = slot.freeze_or_id()?;
-            let units = step.move_slot(slot, key);
+            let units = mover.move_slot(slot, key);
             stats.keys += 1;
             stats.evicted.keys += u64::from(units > 0);
             stats.evicted.units += units;
             Some(())
         };
-        let slots = &homes[start..end];
-        if self.chunk <= FINE_CHUNK {
-            slots.iter().for_each(|slot| step.prefetch(slot));
+        let slots = &home_slots[start..end];
+        if self.chunk_len <= FINE_CHUNK {
+            slots.iter().for_each(|slot| mover.prefetch(slot));
         }
         slots.iter().for_each(|slot| _ = move_one(slot));
-        if chunk + 1 == self.chunks {
-            // What has spilled over goes with the last chunk: up to the first group with a slot that
-            // is frozen empty, which ends every probe.
-            for group in step.old.spill().chunks(GROUP) {
+        if chunk + 1 == self.chunk_count {
+            // The last chunk includes the spilled keys, up to the first group with a slot that is
+            // frozen empty: it ends every probe.
+            for group in mover.old.spill_slots().chunks(GROUP) {
                 if group.iter().filter_map(&mut move_one).count() < group.len() {
                     break;
                 }
@@ -131,12 +135,12 @@ impl Migration {
         (&self.done[chunk / bits], 1 << (chunk % bits))
     }
 
-    /// Keys that have used no more than this are dropped.
-    pub(crate) fn forgive(&self) -> u64 {
-        self.forgive
+    /// Keys that have used at most this many units are dropped.
+    pub(crate) fn eviction_threshold(&self) -> u64 {
+        self.eviction_threshold
     }
 
-    /// How many of the old array's keys have been moved or dropped, as far as chunks are done.
+    /// The number of the old array's keys in finished chunks: moved or dropped.
     pub(crate) fn moved(&self) -> usize {
         // Relaxed: as in `help`.
         self.moved.load(Relaxed)
@@ -148,57 +152,57 @@ impl Migration {
 
     fn first_undone(&self) -> Option<usize> {
         let bits = u64::BITS as usize;
-        self.done.iter().enumerate().find_map(|(place, flags)| {
+        self.done.iter().enumerate().find_map(|(index, flags)| {
             // Acquire: pairs with `help`. The end follows from the flags themselves, not from a
-            // counter beside them. Model: told_done with AllDoneRelaxed.
-            let chunk = place * bits
+            // separate counter. Model: told_done with AllDoneRelaxed.
+            let chunk = index * bits
                 + flags.load(ordering(Breakage::AllDoneRelaxed, Acquire)).trailing_ones() as usize;
-            (chunk < self.chunks.min(place * bits + bits)).then_some(chunk)
+            (chunk < self.chunk_count.min(index * bits + bits)).then_some(chunk)
         })
     }
 }
 
-/// Two arrays and what of the old one is needed in the new one.
+/// Moves keys from the old array to the new one, or drops them.
 #[derive(Debug)]
-pub(crate) struct Step<'a, C: Counter> {
+pub(crate) struct KeyMover<'a, C: Counter> {
     pub(crate) old: &'a Array<C>,
     pub(crate) new: &'a Array<C>,
     pub(crate) spec: &'a C::Spec,
-    /// Keys that have used no more than this by the new array's cutoff are dropped.
-    pub(crate) forgive: u64,
-    /// The time of the thread that helps.
+    /// Keys that have used at most this many units by the new array's cutoff are dropped.
+    pub(crate) eviction_threshold: u64,
+    /// The time of the helping thread.
     pub(crate) now: u64,
 }
 
-impl<C: Counter> Step<'_, C> {
-    /// After this the key can be charged in the new array: it was moved, or it was dropped, or it
-    /// can never again enter the old one.
+impl<C: Counter> KeyMover<'_, C> {
+    /// Makes the key chargeable in the new array: moves it, drops it, or ensures that it never
+    /// enters the old array.
     pub(crate) fn resolve(&self, key: KeyId) {
         if let Some(slot) = self.old.find_or_freeze(key) {
             self.move_slot(slot, key);
         }
     }
 
-    /// Asks for the place that a slot's key will most likely be moved to, and on the way for the slot:
-    /// those of a chunk are waited for together.
+    /// Prefetches the slot that this slot's key will most likely be moved to. Reading the key loads
+    /// this slot as well, so that all cache misses of a chunk overlap.
     fn prefetch(&self, slot: &Slot<C>) {
         if let Some(key) = slot.peek_id() {
             self.new.prefetch_preferred(key);
         }
     }
 
-    /// Moves or drops one key; returns what was forgiven to it.
+    /// Moves or drops one key. Returns the units that an eviction forgave, 0 otherwise.
     fn move_slot(&self, slot: &Slot<C>, key: KeyId) -> u64 {
         let frozen = slot.counter.freeze();
-        // One immutable cutoff, so that all helpers drop the same keys. Model:
+        // The new array's cutoff is immutable, so all helpers drop the same keys. Model:
         // same_cutoff with DropByOwnNow.
         let own = broken(Breakage::DropByOwnNow);
         let cutoff = if own { self.now } else { self.new.base().cutoff };
         let weight = C::frozen_weight(&frozen, self.spec, self.old.base(), cutoff);
-        if weight <= self.forgive {
+        if weight <= self.eviction_threshold {
             return weight;
         }
-        // If the new array is being left already, whoever froze it had finished this move.
+        // `None`: the new array is itself being replaced, so the move into it is already complete.
         if let Some(new) = self.new.find_or_claim(key) {
             // E1. Model: refund_after_move with AgeLate.
             let late = broken(Breakage::AgeLate);
@@ -223,42 +227,45 @@ mod tests {
     use crate::counter::calendar::{Periods, Quota};
     use proptest::prelude::*;
 
-    const ASK: Request = Request { now: 1, cost: 0, limit: u64::MAX };
+    const READ: Request = Request { now: 1, cost: 0, limit: u64::MAX };
 
     proptest! {
-        /// Keys that crowd at few homes, so that they fill groups and spill over the end, each from
-        /// the place that it prefers.
+        /// A migration moves every key. The keys crowd a few home groups, so that they fill groups
+        /// and spill over the end, each from its own preferred slot.
         #[test]
-        fn whatever_is_found_is_moved(
+        fn every_key_is_moved(
             crowd in prop::collection::hash_set((0u64..4, 0u64..8, 2u64..5, 0u64..6), 1..60),
-            chunk in 1usize..20,
+            chunk_len in 1usize..20,
         ) {
             let key = |&(home, preferred, tag, other): &(u64, u64, u64, u64)| {
                 KeyId::new(home << 62 | other << 16 | preferred << 8 | tag)
             };
-            let size = Size { homes: 3 * GROUP, slots: 3 * GROUP + 64, room: 60, chunk };
+            let home_slots = 3 * GROUP;
+            let size = Size { home_slots, slots: home_slots + 64, capacity: 60, chunk_len };
             let base = Quota::base(&Periods, 1);
             let array = || Array::<Quota>::new(size, base, false).unwrap();
             let (old, new) = (array(), array());
             let mut keys: Vec<_> = crowd.iter().map(key).collect();
             let absent = keys.pop().expect("at least one");
             for (cost, key) in (1..).zip(&keys) {
-                let slot = old.find_or_claim(*key).expect("nobody leaves this array");
-                let request = Request { cost, ..ASK };
+                let slot = old.find_or_claim(*key).expect("the array is not being replaced");
+                let request = Request { cost, ..READ };
                 prop_assert!(slot.counter.charge(&Periods, base, &request).is_ok());
-                prop_assert!(matches!(old.find(*key), Found::Slot(found) if std::ptr::eq(found, slot)));
+                let found = old.find(*key);
+                prop_assert!(matches!(found, Found::Slot(found) if std::ptr::eq(found, slot)));
             }
             prop_assert!(matches!(old.find(absent), Found::Empty(_)));
 
-            let migration = Migration::new(size.homes, chunk, 0).unwrap();
-            let step = Step { old: &old, new: &new, spec: &Periods, forgive: 0, now: 1 };
-            while !migration.help(&step).0 {}
+            let migration = Migration::new(size.home_slots, chunk_len, 0).unwrap();
+            let mover =
+                KeyMover { old: &old, new: &new, spec: &Periods, eviction_threshold: 0, now: 1 };
+            while !migration.help(&mover).0 {}
             prop_assert_eq!(migration.moved(), keys.len());
             for (cost, key) in (1..).zip(&keys) {
                 let Found::Slot(slot) = new.find(*key) else {
                     return Err(TestCaseError::fail("a key was left behind"));
                 };
-                prop_assert_eq!(slot.counter.peek(&Periods, base, &ASK).unwrap().used, cost);
+                prop_assert_eq!(slot.counter.peek(&Periods, base, &READ).unwrap().used, cost);
             }
             prop_assert!(matches!(old.find(absent), Found::Frozen));
         }

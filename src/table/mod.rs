@@ -1,10 +1,10 @@
-//! From a key's id to its counter.
+//! The hash table from a key's id to its counter.
 //!
 //! # Invariants
-//! - T1: a key is chargeable in at most one place, and no charge is lost.
-//! - T2: no time before an array's cutoff is ever used in it.
-//! - T3: an array and what is still to be moved into it hold at most `max_keys` keys, give or take
-//!   one for each thread that is inserting at this moment.
+//! - T1: a key can be charged in at most one slot, and no charge is lost.
+//! - T2: no time before an array's cutoff is ever used in that array.
+//! - T3: the keys of an array and those still to be moved into it are at most `max_keys`, plus one
+//!   for each thread that is inserting at that moment.
 //!
 //! # Progress
 //! Lock-free: every retry follows from a step that another thread completed.
@@ -52,22 +52,23 @@ pub(crate) use stats::TableStats;
 /// The counters of one policy's keys.
 #[derive(Debug)]
 pub(crate) struct Table<C: Counter> {
-    generations: Arrays<C>,
+    arrays: Arrays<C>,
 }
 
 impl<C: Counter> Table<C> {
-    /// A table in use from `now` on.
+    /// Creates a table that is in use from `now` on.
     pub(crate) fn new(spec: C::Spec, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
         let size = Size::first(bounds.max_keys);
-        Ok(Table { generations: Arrays::new(spec, bounds, size, now)? })
+        Ok(Table { arrays: Arrays::new(spec, bounds, size, now)? })
     }
 
     #[inline(always)]
     fn spec(&self) -> &C::Spec {
-        &self.generations.spec
+        &self.arrays.spec
     }
 
-    /// The key's counter, where nothing is to be done before it is charged.
+    /// Fast path: finds a known key's slot in an array that is neither being filled nor outdated.
+    /// `None` sends the caller to the slow path.
     #[inline(always)]
     fn find_fast<'g>(
         &self,
@@ -86,7 +87,8 @@ impl<C: Counter> Table<C> {
         }
     }
 
-    /// Charges one key, whatever is to be done before it. Denials write nothing to the key.
+    /// Slow path: charges the key after any insert, move or resize that it needs. A denial writes
+    /// nothing to the key.
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -96,8 +98,8 @@ impl<C: Counter> Table<C> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let current = self.generations.current(guard);
-            let claimed = self.generations.claim(current, key, request.now, guard)?;
+            let current = self.arrays.current(guard);
+            let claimed = self.arrays.claim(current, key, request.now, guard)?;
             let Some(slot) = claimed else { continue };
             match slot.counter.charge(self.spec(), current.array.base(), request) {
                 Ok(outcome) => return Ok(Charged { outcome, generation: current.number }),
@@ -106,8 +108,8 @@ impl<C: Counter> Table<C> {
         }
     }
 
-    /// The charge that the cost has room for, or the denial: the way of most charges. `None` if it
-    /// takes more than that.
+    /// Fast path: evaluates a charge without writing. `None` sends the caller to
+    /// [`charge`](Self::charge).
     #[inline(always)]
     pub(crate) fn evaluate<'g>(
         &self,
@@ -115,27 +117,27 @@ impl<C: Counter> Table<C> {
         request: &Request,
         guard: &'g Guard,
     ) -> Option<Evaluation<'g>> {
-        let current = self.generations.current(guard);
+        let current = self.arrays.current(guard);
         let slot = self.find_fast(current, key, request.now, guard)?;
         let (outcome, prepared) =
             slot.counter.prepare(self.spec(), current.array.base(), request).ok()??;
         Some((Charged { outcome, generation: current.number }, prepared))
     }
 
-    /// Where a key most likely is, of an array that is not held.
+    /// Likely addresses of keys, usable without a pin.
     #[inline(always)]
     pub(crate) fn hint(&self) -> &PrefetchHint {
-        &self.generations.hint
+        &self.arrays.hint
     }
 
-    /// Asks for the key's place ahead of time.
-    // By itself: most tables are near, and do not come here.
+    /// Prefetches the key's slot.
+    // Not inlined: most arrays are small enough to stay cached, and skip this call.
     #[inline(never)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
-        self.generations.current(guard).array.prefetch(key);
+        self.arrays.current(guard).array.prefetch(key);
     }
 
-    /// What [`charge`](Self::charge) would answer. An absent key is not inserted.
+    /// Returns what [`charge`](Self::charge) would return. An absent key is not inserted.
     pub(crate) fn peek(&self, key: KeyId, request: &Request, guard: &Guard) -> Outcome {
         self.visit(key, request.now, guard, |generation, slot| {
             slot.counter.peek(self.spec(), generation.array.base(), request)
@@ -143,9 +145,11 @@ impl<C: Counter> Table<C> {
         .unwrap_or_else(|| absent(request))
     }
 
-    /// Gives up to `amount` back of the charge `from` and later ones of its maker, or of all.
-    /// Nothing if the key was evicted since: those units were forgiven then, and what is there now
-    /// are others.
+    /// Gives back up to `amount` units: with a receipt, of the caller's charges from that one on;
+    /// without one, of all charges.
+    ///
+    /// With a receipt it gives nothing back if the key was evicted after that charge. The eviction
+    /// has forgiven those units, and the key's present units belong to later charges.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
@@ -154,137 +158,141 @@ impl<C: Counter> Table<C> {
         amount: u64,
         guard: &Guard,
     ) -> Returned {
-        let mut rest = amount;
-        let counts = self.visit(key, now, guard, |generation, slot| {
+        let mut remaining = amount;
+        let still_counts = self.visit(key, now, guard, |generation, slot| {
             // Model: refund_after_eviction with RefundForgiven.
             let charge = from.filter(|_| !broken(Breakage::RefundForgiven));
             if charge.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
                 return Ok(false);
             }
             let (base, from) = (generation.array.base(), from.map(|charge| charge.at));
-            slot.counter.give_back(self.spec(), base, now, from, &mut rest)
+            slot.counter.give_back(self.spec(), base, now, from, &mut remaining)
         });
-        // What is not there was all forgotten: nothing of it is to be found by another receipt.
-        Returned { units: amount - rest, is_gone: counts == Some(false) }
+        // An absent key (`None`) is not reported as gone: all its charges are forgotten, so a
+        // second receipt would find nothing either.
+        Returned { units: amount - remaining, is_gone: still_counts == Some(false) }
     }
 
-    /// Forgets what the key has used.
+    /// Resets the key's usage to zero.
     pub(crate) fn reset(&self, key: KeyId, now: u64, guard: &Guard) {
         self.visit(key, now, guard, |generation, slot| {
             slot.counter.reset(self.spec(), generation.array.base())
         });
     }
 
-    /// Runs `verb` on the key's slot, again whenever it was moved meanwhile; `None` if the key
-    /// is absent.
+    /// Runs `operation` on the key's slot, and again each time that the key was moved in the
+    /// meantime. Returns `None` if the key is absent.
     fn visit<T>(
         &self,
         key: KeyId,
         now: u64,
         guard: &Guard,
-        mut verb: impl FnMut(&Generation<C>, &Slot<C>) -> Result<T, Moved>,
+        mut operation: impl FnMut(&Generation<C>, &Slot<C>) -> Result<T, Moved>,
     ) -> Option<T> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let current = self.generations.current(guard);
+            let current = self.arrays.current(guard);
             let slot = match current.array.find(key) {
                 Found::Slot(slot) if slot.counter.is_open() => slot,
                 _ => {
                     if let Some(previous) = current.previous(guard) {
-                        self.generations.step(previous, current, now).resolve(key);
+                        self.arrays.mover(previous, current, now).resolve(key);
                     }
                     match current.array.find(key) {
                         Found::Slot(slot) => slot,
-                        Found::Frozen if !self.generations.is_current(current) => continue,
+                        Found::Frozen if !self.arrays.is_current(current) => continue,
                         _ => return None,
                     }
                 }
             };
-            if let Ok(value) = verb(current, slot) {
+            if let Ok(value) = operation(current, slot) {
                 return Some(value);
             }
         }
     }
 
-    /// Moves up to `budget` slots, or makes an array ahead of need. True when nothing is left to
-    /// do.
+    /// Does pending work of about `budget` slots: moves slots, resizes ahead of need, or makes huge
+    /// pages. Returns whether no work is left.
     pub(crate) fn maintain(&self, budget: usize, now: u64, guard: &Guard) -> bool {
-        self.generations.maintain(budget, now, guard)
+        self.arrays.maintain(budget, now, guard)
     }
 
     pub(crate) fn stats(&self, now: u64, guard: &Guard) -> TableStats {
-        self.generations.stats(now, guard)
+        self.arrays.stats(now, guard)
     }
 }
 
-/// What a model does by hand and a table does by itself.
+/// Hooks for the models: they trigger by hand what a table does on its own, and inspect it.
 #[cfg(all(test, tollgate_model))]
 impl<C: Counter> Table<C> {
-    /// A table of so many homes that keeps its size.
-    pub(crate) fn tiny(spec: C::Spec, homes: usize, allowance: u64, now: u64) -> Self {
+    /// Creates a table with `home_slots` home slots that never resizes on its own.
+    pub(crate) fn tiny(spec: C::Spec, home_slots: usize, allowance: u64, now: u64) -> Self {
         let bounds = Bounds { max_keys: usize::MAX, allowance };
-        let size = Size { homes, slots: homes + 3, room: usize::MAX, chunk: 1 };
-        Table { generations: Arrays::new(spec, bounds, size, now).expect("a few slots") }
+        let slots = home_slots + 3;
+        let size = Size { home_slots, slots, capacity: usize::MAX, chunk_len: 1 };
+        Table { arrays: Arrays::new(spec, bounds, size, now).expect("a few slots") }
     }
 
-    /// Starts a renewal that forgives so much, unless one is under way. Under loom it keeps its
-    /// size: a sample would load every word, and hide other threads' loads from the checker.
-    pub(crate) fn start_renewal(&self, now: u64, forgive: u64) {
+    /// Starts a resize with this eviction threshold, unless one is in progress.
+    ///
+    /// Under loom the table keeps its size: a sample would load every word, and the checker would
+    /// no longer explore other threads' loads.
+    pub(crate) fn start_resize(&self, now: u64, eviction_threshold: u64) {
         let guard = epoch::pin();
-        let current = self.generations.current(&guard);
+        let current = self.arrays.current(&guard);
         if current.previous(&guard).is_none() {
-            let plan_next = if cfg!(tollgate_shuttle) {
-                self.generations.plan_next(current, now, forgive)
+            let plan = if cfg!(tollgate_shuttle) {
+                self.arrays.plan_next(current, now, eviction_threshold)
             } else {
-                generation::ResizePlan { size: current.size.same(), forgive, now }
+                generation::ResizePlan { size: current.size.unchanged(), eviction_threshold, now }
             };
-            self.generations.renew(current, plan_next);
+            self.arrays.resize(current, plan);
         }
     }
 
-    /// Moves one chunk; true when nothing is left to move.
+    /// Moves one chunk. Returns whether nothing is left to move.
     pub(crate) fn help_once(&self, now: u64) -> bool {
         let guard = epoch::pin();
-        let current = self.generations.current(&guard);
+        let current = self.arrays.current(&guard);
         let previous = current.previous(&guard);
         previous.is_none_or(|previous| {
-            let step = self.generations.step(previous, current, now);
-            self.generations.help(current, &step, &guard)
+            let mover = self.arrays.mover(previous, current, now);
+            self.arrays.help(current, &mover, &guard)
         })
     }
 
-    /// How many keys were moved or dropped on the way to the current array.
+    /// The number of keys that were moved or dropped on the way into the current array.
     pub(crate) fn keys_moved(&self) -> usize {
-        self.generations.current(&epoch::pin()).migration.moved()
+        self.arrays.current(&epoch::pin()).migration.moved()
     }
 
-    /// The number of arrays that a lookup may have to go through.
+    /// The number of generations that are linked: a lookup may have to search all their arrays.
     #[cfg(tollgate_shuttle)]
-    pub(crate) fn arrays(&self) -> usize {
+    pub(crate) fn generation_count(&self) -> usize {
         let guard = epoch::pin();
-        let first = Some(self.generations.current(&guard));
+        let first = Some(self.arrays.current(&guard));
         std::iter::successors(first, |generation| generation.previous(&guard)).count()
     }
 
-    /// How many slots of the current array hold the key.
-    pub(crate) fn places_of(&self, key: KeyId) -> usize {
+    /// The number of slots of the current array that hold the key.
+    pub(crate) fn slots_holding(&self, key: KeyId) -> usize {
         let guard = epoch::pin();
-        let array = &self.generations.current(&guard).array;
-        let slots = array.homes().iter().chain(array.spill());
+        let array = &self.arrays.current(&guard).array;
+        let slots = array.home_slots().iter().chain(array.spill_slots());
         slots.filter(|slot| slot.id() == Some(key)).count()
     }
 
     pub(crate) fn has_tag_without_id(&self, key: KeyId) -> bool {
-        self.generations.current(&epoch::pin()).array.has_tag_without_id(key)
+        self.arrays.current(&epoch::pin()).array.has_tag_without_id(key)
     }
 
     pub(crate) fn cutoff(&self) -> u64 {
-        self.generations.current(&epoch::pin()).array.base().cutoff
+        self.arrays.current(&epoch::pin()).array.base().cutoff
     }
 }
 
-/// The answer for a key that has no counter.
+/// The outcome for a key that has no counter.
 fn absent(request: &Request) -> Outcome {
     let admitted = request.cost <= request.limit;
     let fits_at = if admitted { request.now } else { crate::counter::NEVER };

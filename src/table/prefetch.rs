@@ -1,31 +1,32 @@
-//! A line asked for ahead of time, so that the misses of several keys overlap.
+//! Prefetches, so that the cache misses of several keys overlap.
 
-/// Bytes of a cache line, on all machines that matter or a multiple of it.
-const LINE: usize = 64;
-/// Of a large counter the rest is fetched on demand.
-const MOST_LINES: usize = 4;
+/// Bytes of a cache line. Some machines have shorter lines, of which this is a multiple.
+pub(super) const CACHE_LINE: usize = 64;
+/// Lines prefetched of a value. The rest of a larger counter is loaded on demand.
+const MAX_LINES: usize = 4;
 
-/// Asks for the first lines of `value`. A hint, and nothing at all where Rust has no way to say it.
+/// Prefetches the first cache lines of `value`. Does nothing on architectures for which Rust has no
+/// prefetch.
 #[inline(always)]
 pub(super) fn prefetch<T>(value: &T) {
     prefetch_bytes(std::ptr::from_ref(value).addr(), size_of::<T>());
 }
 
-/// As [`prefetch`] of a value of so many bytes that may or may not be at this address.
+/// Prefetches a value of `bytes` bytes at an address that may be invalid.
 #[inline(always)]
 pub(super) fn prefetch_bytes(address: usize, bytes: usize) {
-    for line in 0..bytes.div_ceil(LINE).min(MOST_LINES) {
-        ask_for(std::ptr::without_provenance(address.wrapping_add(line * LINE)));
+    for line in 0..bytes.div_ceil(CACHE_LINE).min(MAX_LINES) {
+        prefetch_line(std::ptr::without_provenance(address.wrapping_add(line * CACHE_LINE)));
     }
 }
 
 #[inline(always)]
-fn ask_for(place: *const i8) {
+fn prefetch_line(line: *const i8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing and faults at no address.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place);
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line);
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
+    let _ = line;
 }

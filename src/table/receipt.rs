@@ -1,29 +1,29 @@
-//! What tells a charge again when it is given back.
+//! Receipts: they identify a charge for a later give-back.
 
 use crate::counter::Outcome;
 use crate::counter::prepared::PreparedCharge;
 
-/// How a charge went, and in which generation of its table.
+/// The outcome of a charge, and the number of the generation that it was made in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Charged {
     pub(crate) outcome: Outcome,
     pub(crate) generation: u64,
 }
 
-/// What a charge would get, and what makes it if there is room and anything to charge.
+/// The outcome that a charge would have, and the prepared charge if it has room and a cost.
 pub(crate) type Evaluation<'a> = (Charged, Option<PreparedCharge<'a>>);
 
-/// One charge that was made.
+/// The identity of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    /// The tick that was recorded.
+    /// The recorded tick.
     pub(crate) at: u64,
     pub(crate) units: u64,
-    /// The number of the generation that it was charged in.
+    /// The number of the generation that it was made in.
     pub(crate) generation: u64,
 }
 
-/// What came back of a charge.
+/// The result of a give-back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Returned {
     pub(crate) units: u64,
@@ -32,17 +32,17 @@ pub(crate) struct Returned {
 }
 
 impl Receipt {
-    /// Of nothing.
+    /// The receipt of no charge.
     pub(crate) const NONE: Receipt = Receipt { at: 0, units: 0, generation: 0 };
 
-    /// Whether this charge may still count where the other no longer does.
-    pub(crate) fn is_after(&self, other: &Receipt) -> bool {
+    /// Returns whether this charge may still count when `other` no longer does.
+    pub(crate) fn may_outlast(&self, other: &Receipt) -> bool {
         self.at > other.at || self.generation > other.generation
     }
 }
 
 impl Charged {
-    /// For so many units.
+    /// The receipt of a charge of this many units.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn receipt(&self, units: u64) -> Receipt {
         Receipt { at: self.outcome.at, units, generation: self.generation }

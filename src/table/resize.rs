@@ -1,19 +1,21 @@
-//! The current generation and the one that is being left: when a new one is made, how large, and
-//! who moves the keys.
+//! The current generation and the previous one: when to resize, to which size, and which requests
+//! move the keys.
 //!
 //! # State
-//! `current` points to the newest generation; a generation's `previous` to the one that is being
-//! moved into it, or null. There are at most two: a new one is linked only when `previous` is null.
+//! `current` points to the newest generation. A generation's `previous` points to the one that is
+//! being moved into it, or is null. There are at most two: a new one is linked only when `previous`
+//! is null.
 //!
-//! A new one is made when the array is full, mostly idle, or so old that its words could no longer
-//! tell the time; its size follows the live keys. Every charge that meets a migration moves one
-//! small chunk, so that no request pays for the whole.
+//! # Resize
+//! A resize replaces the array when it is full, mostly idle, or so old that its words can no longer
+//! represent the time. The new size follows the number of live keys. Each slow-path charge during a
+//! migration moves one small chunk, so that no request pays for the whole move.
 
 use super::array::Found;
 use super::epoch::{self, Guard};
 use super::error::{ClaimError, OutOfMemory};
 use super::generation::{Generation, Purpose, ResizePlan};
-use super::migration::Step;
+use super::migration::KeyMover;
 use super::prefetch_hint::PrefetchHint;
 use super::size::Size;
 use super::slot::{KeyId, Slot};
@@ -24,31 +26,33 @@ use crate::sync::{AtomicPtr, Ordering::*, Statistic};
 use crate::verify::mutants::{Breakage, broken, ordering};
 use std::ptr;
 
-/// Chunks that a new key moves at the most where there is no room for it.
-const CHUNKS_AT_BOUND: usize = 16;
+/// Chunks that a new key moves at most when the table is at its key bound.
+const MAX_CHUNKS_AT_BOUND: usize = 16;
 
-/// What a table may hold and forgive.
+/// The limits of a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) max_keys: usize,
-    /// Units that evictions may forgive a key within one window; 0 evicts no live key.
+    /// Units that evictions may forgive a key within one window. With 0, no live key is evicted.
     pub(crate) allowance: u64,
 }
 
-/// What is given back of retired arrays when their table ends; others go on with the rest.
-const ROUNDS_AT_END: usize = 64;
+/// Rounds of freeing retired memory when a table is dropped. Other tables free the rest.
+const COLLECT_ROUNDS_ON_DROP: usize = 64;
 
-// In this order: the hint is at one place whatever the counters are.
+/// The current generation and, during a migration, the previous one.
+// `repr(C)` with the hint first: its offset is the same for every counter type, so that reading it
+// needs no branch on the type.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Arrays<C: Counter> {
-    /// Where to ask for a key's memory before anything is held.
+    /// Likely addresses of keys, for a prefetch before the epoch is pinned.
     pub(super) hint: PrefetchHint,
     current: AtomicPtr<Generation<C>>,
     pub(super) spec: C::Spec,
     bounds: Bounds,
-    evictions: Statistic,
-    forgiven: Statistic,
+    evicted_keys: Statistic,
+    forgiven_units: Statistic,
 }
 
 impl<C: Counter> Arrays<C> {
@@ -61,13 +65,14 @@ impl<C: Counter> Arrays<C> {
         let first = boxed(Generation::first(&spec, size, now, bounds.allowance > 0)?)?;
         let hint = PrefetchHint::of(&first.array);
         let current = AtomicPtr::new(Box::into_raw(first));
-        let (evictions, forgiven) = (Statistic::new(0), Statistic::new(0));
-        Ok(Arrays { hint, current, spec, bounds, evictions, forgiven })
+        let (evicted_keys, forgiven_units) = (Statistic::new(0), Statistic::new(0));
+        Ok(Arrays { hint, current, spec, bounds, evicted_keys, forgiven_units })
     }
 
+    /// The newest generation.
     #[inline(always)]
     pub(super) fn current<'g>(&self, _guard: &'g Guard) -> &'g Generation<C> {
-        // Acquire: whoever finds a generation finds what is in it. Pairs with `renew`. Model:
+        // Acquire: a thread that finds a generation sees its contents. Pairs with `resize`. Model:
         // move_against_charge with CurrentRelaxed.
         let current = self.current.load(ordering(Breakage::CurrentRelaxed, Acquire));
         // SAFETY: never null, and not freed while the guard is held: a generation is retired only
@@ -76,12 +81,12 @@ impl<C: Counter> Arrays<C> {
     }
 
     pub(super) fn is_current(&self, generation: &Generation<C>) -> bool {
-        // Relaxed: the caller looks again through `current`, and finds no older one.
+        // Relaxed: the caller loads `current` again, and finds no older one.
         ptr::eq(self.current.load(Relaxed), generation)
     }
 
-    /// The way of a charge that does not find everything in place: moves what is to be moved,
-    /// renews what is too old or too full, and claims a slot for the key. `None` to look again.
+    /// Slow path of a charge: helps a migration, resizes an outdated or full array, and finds or
+    /// claims the key's slot. `None` if the caller must retry with the new current generation.
     #[cold]
     #[inline(never)]
     pub(super) fn claim<'g>(
@@ -94,25 +99,26 @@ impl<C: Counter> Arrays<C> {
         epoch::collect_some();
         self.hint.update(&current.array);
         if let Some(previous) = current.previous(guard) {
-            let step = self.step(previous, current, now);
-            // With those of the other array, which were asked for before.
-            step.old.prefetch_preferred(key);
-            // While an array is new, most places were never touched. Later a refusal would write.
+            let mover = self.mover(previous, current, now);
+            // Overlaps with the misses of the new array, which were prefetched earlier.
+            mover.old.prefetch_preferred(key);
+            // By CAS, since most slots of a new array were never touched. The lookup further below
+            // uses no CAS: there a charge that is refused would write as well.
             let found = current.array.find_to_claim(key);
             if !matches!(found, Found::Slot(slot) if slot.counter.is_open()) {
-                step.resolve(key);
+                mover.resolve(key);
             }
-            // Paid before anything new is inserted, so that the move ends before the array fills.
-            self.help(current, &step, guard);
+            // Before anything new is inserted, so that the move ends before the array is full.
+            self.help(current, &mover, guard);
         }
         if current.array.base().is_outlived(now) {
             if !broken(Breakage::NoFinish) {
-                self.finish(current, now, guard);
+                self.complete_migration(current, now, guard);
             }
-            if self.renew(current, self.plan_next(current, now, 0)) {
+            if self.resize(current, self.plan_next(current, now, 0)) {
                 return Ok(None);
             }
-            // Without memory for a new array the old one goes on to the end of its time.
+            // No memory for a new array: the old one is used up to the end of its time.
             if C::is_beyond(&self.spec, current.array.base(), now) {
                 return Err(ClaimError::Outlived);
             }
@@ -123,127 +129,142 @@ impl<C: Counter> Arrays<C> {
             Found::Frozen => return Ok(None),
             Found::Empty(_) => {}
         }
-        // A full array has a sample of its own.
-        if current.array.claimed() < current.size.room && self.is_mostly_idle(current, now, guard) {
-            if self.renew(current, self.plan_next(current, now, 0)) {
+        // Only below the capacity: `make_room` takes its own sample of a full array.
+        if current.array.claimed() < current.size.capacity
+            && self.is_mostly_idle(current, now, guard)
+        {
+            if self.resize(current, self.plan_next(current, now, 0)) {
                 return Ok(None);
             }
-            // Without memory the next ones need not try at once.
-            current.put_census_off(Purpose::Shrink, &self.spec, now);
+            // No memory: the next new keys do not retry at once.
+            current.postpone_sample(Purpose::Shrink, &self.spec, now);
         }
         if self.has_room(current, now, guard) {
             return Ok(current.array.claim(key, found));
         }
         match current.array.find(key) {
-            // Another thread has let it in meanwhile.
+            // Another thread has inserted it in the meantime.
             Found::Slot(slot) => Ok(Some(slot)),
             _ => self.make_room(current, now, guard).map(|()| None),
         }
     }
 
-    /// Whether a new key may enter: with the keys that are still to be moved here there are fewer
-    /// than `max_keys`. Where there is no room it moves more chunks, since they may hold expired
-    /// keys; at the bound a few, so that nobody pays for all.
+    /// Returns whether a new key may enter: the array is below its capacity, and its keys and those
+    /// still to be moved into it are fewer than `max_keys`.
+    ///
+    /// If there is no room it moves more chunks, since these may hold expired keys. At the key
+    /// bound it moves only a few, so that one request does not pay for the whole move.
     fn has_room(&self, current: &Generation<C>, now: u64, guard: &Guard) -> bool {
         let mut chunks = 0;
         loop {
-            // Taken first: what another thread unlinks from here on may still count as pending, so
-            // look again. Schedules: claimed against move with UnlinkedSince.
+            // Loaded before the counts. If another thread unlinks it afterwards, the counts may be
+            // too high, and the loop takes them again. Schedules: `claimed against move` with
+            // UnlinkedSince.
             let mut previous = current.previous(guard);
             let claimed = current.array.claimed();
             let within = claimed + current.pending(guard) < self.bounds.max_keys;
-            if within && claimed < current.size.room {
+            if within && claimed < current.size.capacity {
                 return true;
             }
             if broken(Breakage::UnlinkedSince) {
                 previous = current.previous(guard);
             }
-            let Some(previous) = previous.filter(|_| within || chunks < CHUNKS_AT_BOUND) else {
+            let Some(previous) = previous.filter(|_| within || chunks < MAX_CHUNKS_AT_BOUND) else {
                 return false;
             };
-            self.help(current, &self.step(previous, current, now), guard);
+            self.help(current, &self.mover(previous, current, now), guard);
             chunks += 1;
         }
     }
 
-    /// For a new key that met a full array: a renewal, or a refusal if that would drop too little.
+    /// Resizes a full array for a new key. Refuses the key (`Full`) if a resize would drop too few
+    /// keys.
     fn make_room(
         &self,
         current: &Generation<C>,
         now: u64,
         guard: &Guard,
     ) -> Result<(), ClaimError> {
-        let forgiveness = match current.previous(guard) {
-            None => self.forgiveness(current, now),
+        let threshold = match current.previous(guard) {
+            None => self.eviction_threshold(current, now),
             Some(_) => None,
         };
-        let renewed = forgiveness
-            .is_some_and(|forgive| self.renew(current, self.plan_next(current, now, forgive)));
-        if forgiveness.is_some() && !renewed {
-            // Without memory the next ones need not try at once.
-            current.put_renewal_off();
+        let resized = threshold
+            .is_some_and(|threshold| self.resize(current, self.plan_next(current, now, threshold)));
+        if threshold.is_some() && !resized {
+            // No memory: the next new keys do not retry at once.
+            current.postpone_resize();
         }
         let stale = !broken(Breakage::StaleIsFull) && !self.is_current(current);
-        if renewed || stale { Ok(()) } else { Err(ClaimError::Full) }
+        if resized || stale { Ok(()) } else { Err(ClaimError::Full) }
     }
 
-    /// What a renewal of a full array has to forgive so that an eighth of the keys is dropped:
-    /// nothing below the bound, nor where so many have expired, or any in two windows. `None` if it
-    /// would have to forgive too much.
-    fn forgiveness(&self, current: &Generation<C>, now: u64) -> Option<u64> {
-        if !current.is_renewal_due() {
+    /// The least eviction threshold with which a resize of a full array pays off. `None` if there
+    /// is none within the allowance, or if it is too early to try.
+    ///
+    /// It is 0 (drop expired keys only) if the array may still grow, or if it is two windows old
+    /// and any key has expired. Otherwise it is the least one that drops an eighth of the keys,
+    /// which may be 0 as well.
+    fn eviction_threshold(&self, current: &Generation<C>, now: u64) -> Option<u64> {
+        if !current.is_resize_due() {
             return None;
         }
-        if current.size.room < self.bounds.max_keys {
+        if current.size.capacity < self.bounds.max_keys {
             return Some(0);
         }
-        if !current.is_census_due(Purpose::Drop, now) {
+        if !current.is_sample_due(Purpose::MakeRoom, now) {
             return None;
         }
         let sample = current.sample(&self.spec, now);
-        if sample.saw_idle() && current.has_rested(&self.spec, now) {
+        if sample.has_expired_key() && current.is_two_windows_old(&self.spec, now) {
             return Some(0);
         }
         let cutoff = now.max(current.array.base().cutoff);
         let window = C::window(&self.spec);
-        let left = current.forgiven.left(self.bounds.allowance, window, cutoff);
-        let forgive = sample.lightest_eighth(left);
-        if forgive.is_none() {
-            current.put_census_off(Purpose::Drop, &self.spec, now);
+        let remaining = current.ledger.remaining(self.bounds.allowance, window, cutoff);
+        let threshold = sample.lightest_eighth(remaining);
+        if threshold.is_none() {
+            current.postpone_sample(Purpose::MakeRoom, &self.spec, now);
         }
-        forgive
+        threshold
     }
 
-    /// Whether a large array holds so few live keys that the next one is a quarter of it at most.
+    /// Returns whether a large array holds so few live keys that a resize would shrink it to a
+    /// quarter or less. If not, postpones the next sample.
     fn is_mostly_idle(&self, current: &Generation<C>, now: u64, guard: &Guard) -> bool {
         if !current.is_large(Size::first(self.bounds.max_keys))
-            || !current.is_census_due(Purpose::Shrink, now)
+            || !current.is_sample_due(Purpose::Shrink, now)
             || current.previous(guard).is_some()
         {
             return false;
         }
-        let idle = self.plan_next(current, now, 0).size.homes <= current.size.homes / 4;
+        let idle = self.plan_next(current, now, 0).size.home_slots <= current.size.home_slots / 4;
         if !idle {
-            if current.has_lasted(&self.spec, now) {
+            if current.is_window_old(&self.spec, now) {
                 current.advise_huge_pages();
             }
-            current.put_census_off(Purpose::Shrink, &self.spec, now);
+            current.postpone_sample(Purpose::Shrink, &self.spec, now);
         }
         idle
     }
 
-    /// The generation to make now: its size follows the keys that are live, and heavier than what
-    /// is forgiven.
-    pub(super) fn plan_next(&self, current: &Generation<C>, now: u64, forgive: u64) -> ResizePlan {
+    /// Plans the next generation: its size follows the number of keys above the threshold.
+    pub(super) fn plan_next(
+        &self,
+        current: &Generation<C>,
+        now: u64,
+        eviction_threshold: u64,
+    ) -> ResizePlan {
         let sample = current.sample(&self.spec, now);
-        let live = sample.at_most_above(forgive);
+        let live = sample.max_above(eviction_threshold);
         let size = current.size.next(sample.claimed(), live, self.bounds.max_keys);
-        ResizePlan { size, forgive, now }
+        ResizePlan { size, eviction_threshold, now }
     }
 
-    /// Links a new generation. False if there was no memory for it.
-    pub(super) fn renew(&self, current: &Generation<C>, plan_next: ResizePlan) -> bool {
-        let Ok(next) = current.next(&self.spec, plan_next).and_then(boxed) else {
+    /// Links a new generation, unless another thread has linked one. Returns false if there was no
+    /// memory for it.
+    pub(super) fn resize(&self, current: &Generation<C>, plan: ResizePlan) -> bool {
+        let Ok(next) = current.next(&self.spec, plan).and_then(boxed) else {
             return false;
         };
         let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
@@ -257,13 +278,18 @@ impl<C: Counter> Arrays<C> {
         true
     }
 
-    /// Moves one chunk and, when that was the last, lets the old generation go. True when nothing
-    /// is left to move.
-    pub(super) fn help(&self, current: &Generation<C>, step: &Step<'_, C>, guard: &Guard) -> bool {
-        let (done, evicted) = current.migration.help(step);
+    /// Moves one chunk. After the last one, unlinks the previous generation and retires it. Returns
+    /// whether nothing is left to move.
+    pub(super) fn help(
+        &self,
+        current: &Generation<C>,
+        mover: &KeyMover<'_, C>,
+        guard: &Guard,
+    ) -> bool {
+        let (done, evicted) = current.migration.help(mover);
         if evicted.keys > 0 {
-            self.evictions.fetch_add(evicted.keys, Relaxed);
-            self.forgiven.fetch_add(evicted.units, Relaxed);
+            self.evicted_keys.fetch_add(evicted.keys, Relaxed);
+            self.forgiven_units.fetch_add(evicted.units, Relaxed);
         }
         if done && let Some(previous) = current.unlink() {
             // SAFETY: T1, M2: nobody can reach it through the table any more, and only the thread
@@ -273,18 +299,18 @@ impl<C: Counter> Arrays<C> {
         done
     }
 
-    /// Completes the migration into `current`. Only a table that was hardly used for most of an
-    /// array's life comes here with much left to do.
-    fn finish(&self, current: &Generation<C>, now: u64, guard: &Guard) {
+    /// Completes the migration into `current`. Much is left to do only if the table was hardly used
+    /// for most of the array's life.
+    fn complete_migration(&self, current: &Generation<C>, now: u64, guard: &Guard) {
         while let Some(previous) = current.previous(guard) {
-            if self.help(current, &self.step(previous, current, now), guard) {
+            if self.help(current, &self.mover(previous, current, now), guard) {
                 break;
             }
         }
     }
 
-    /// Moves up to `budget` slots, makes a generation ahead of need, or huge pages of the one that
-    /// stays. True when nothing is left to do.
+    /// Does pending work of about `budget` slots: moves slots, resizes ahead of need, or makes the
+    /// huge pages of an array that stays. Returns whether nothing is left to do.
     pub(super) fn maintain(&self, budget: usize, now: u64, guard: &Guard) -> bool {
         let mut left = budget;
         loop {
@@ -294,27 +320,27 @@ impl<C: Counter> Arrays<C> {
                 if left == 0 {
                     return false;
                 }
-                left = left.saturating_sub(current.size.chunk);
-                self.help(current, &self.step(previous, current, now), guard);
+                left = left.saturating_sub(current.size.chunk_len);
+                self.help(current, &self.mover(previous, current, now), guard);
                 continue;
             }
             let due =
                 current.array.base().is_outlived(now) || self.is_mostly_idle(current, now, guard);
-            if !due || !self.renew(current, self.plan_next(current, now, 0)) {
+            if !due || !self.resize(current, self.plan_next(current, now, 0)) {
                 current.advise_huge_pages();
                 return current.collapse(left);
             }
         }
     }
 
-    pub(super) fn step<'a>(
+    pub(super) fn mover<'a>(
         &'a self,
         old: &'a Generation<C>,
         new: &'a Generation<C>,
         now: u64,
-    ) -> Step<'a, C> {
-        let forgive = new.migration.forgive();
-        Step { old: &old.array, new: &new.array, spec: &self.spec, forgive, now }
+    ) -> KeyMover<'a, C> {
+        let eviction_threshold = new.migration.eviction_threshold();
+        KeyMover { old: &old.array, new: &new.array, spec: &self.spec, eviction_threshold, now }
     }
 
     pub(super) fn stats(&self, now: u64, guard: &Guard) -> TableStats {
@@ -325,15 +351,15 @@ impl<C: Counter> Arrays<C> {
             let share = pending as f64 / previous.array.claimed().max(1) as f64;
             ((live as f64 * share) as usize, previous.bytes())
         });
-        let (still, bytes) = moving.unwrap_or_default();
+        let (pending_live, bytes) = moving.unwrap_or_default();
         TableStats {
-            live_keys: current.sample(&self.spec, now).live() + still,
+            live_keys: current.sample(&self.spec, now).live() + pending_live,
             used_slots: current.array.claimed() + pending,
-            slots: current.size.homes,
+            slots: current.size.home_slots,
             bytes: current.bytes() + bytes,
             migrations: current.number,
-            evictions: self.evictions.load(Relaxed),
-            forgiven: self.forgiven.load(Relaxed),
+            evictions: self.evicted_keys.load(Relaxed),
+            forgiven: self.forgiven_units.load(Relaxed),
         }
     }
 }
@@ -341,17 +367,17 @@ impl<C: Counter> Arrays<C> {
 impl<C: Counter> Drop for Arrays<C> {
     fn drop(&mut self) {
         if cfg!(all(test, tollgate_model)) && std::thread::panicking() {
-            // A model has failed: to touch its atomics now would end the process.
+            // A model has failed. An access to its atomics would abort the process.
             return;
         }
         // Relaxed: the table is owned.
         let mut generation = self.current.load(Relaxed);
         while !generation.is_null() {
-            // SAFETY: every generation is reachable from one place, and no thread is left.
+            // SAFETY: one pointer leads to each generation, and no other thread is left.
             let owned = unsafe { Box::from_raw(generation) };
             generation = owned.into_previous();
         }
-        epoch::collect(ROUNDS_AT_END);
+        epoch::collect(COLLECT_ROUNDS_ON_DROP);
     }
 }
 

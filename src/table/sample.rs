@@ -1,33 +1,33 @@
-//! What a sample of an array's slots tells of its keys: pure arithmetic on the numbers seen.
+//! Estimates from a sample of an array's slots: pure arithmetic.
 
 /// Slots of the largest sample.
-pub(crate) const MOST_SAMPLES: usize = 1024;
+pub(crate) const MAX_SAMPLE: usize = 1024;
 
-/// How many keys there are and what those of a sample have used.
+/// The number of keys of an array, and the usage of the keys in a sample.
 #[derive(Clone, Debug)]
 pub(crate) struct UsageSample {
     claimed: usize,
-    /// What each key seen has used, in order.
-    used: [u64; MOST_SAMPLES],
-    seen: usize,
+    /// The usage of each sampled key, in ascending order.
+    used: [u64; MAX_SAMPLE],
+    len: usize,
 }
 
 impl UsageSample {
-    /// Slots to look at in an array with so many homes.
-    pub(crate) fn samples(homes: usize) -> usize {
-        homes.min(MOST_SAMPLES)
+    /// The number of slots to sample in an array with `home_slots` home slots.
+    pub(crate) fn sample_slots(home_slots: usize) -> usize {
+        home_slots.min(MAX_SAMPLE)
     }
 
-    /// Of an array of `claimed` keys, in which a sample met keys with these uses.
-    pub(crate) fn new(claimed: usize, uses: impl Iterator<Item = u64>) -> Self {
-        let mut used = [0; MOST_SAMPLES];
-        let mut seen = 0;
-        for (place, count) in used.iter_mut().zip(uses) {
-            *place = count;
-            seen += 1;
+    /// Creates a sample with these usages, from an array of `claimed` keys.
+    pub(crate) fn new(claimed: usize, usages: impl Iterator<Item = u64>) -> Self {
+        let mut used = [0; MAX_SAMPLE];
+        let mut len = 0;
+        for (entry, usage) in used.iter_mut().zip(usages) {
+            *entry = usage;
+            len += 1;
         }
-        used[..seen].sort_unstable();
-        UsageSample { claimed, used, seen }
+        used[..len].sort_unstable();
+        UsageSample { claimed, used, len }
     }
 
     pub(crate) fn claimed(&self) -> usize {
@@ -35,41 +35,43 @@ impl UsageSample {
     }
 
     fn used(&self) -> &[u64] {
-        &self.used[..self.seen]
+        &self.used[..self.len]
     }
 
-    /// Keys of the sample that have used more than `forgiven`.
-    fn above(&self, forgiven: u64) -> usize {
-        self.seen - self.used().partition_point(|used| *used <= forgiven)
+    /// The number of sampled keys that have used more than `threshold`.
+    fn above(&self, threshold: u64) -> usize {
+        self.len - self.used().partition_point(|used| *used <= threshold)
     }
 
-    /// About how many keys are live.
+    /// An estimate of the number of live keys.
     pub(crate) fn live(&self) -> usize {
         self.scaled(self.above(0))
     }
 
-    /// How many keys may have used more than `forgiven`: six deviations above what was seen, which
-    /// is exceeded once in 10⁸ times, but never more than all.
-    pub(crate) fn at_most_above(&self, forgiven: u64) -> usize {
-        let above = self.above(forgiven);
+    /// An upper bound on the number of keys that have used more than `threshold`. It is six
+    /// standard deviations above the estimate, which is too low once in 10⁸ samples, but at most
+    /// `claimed`.
+    pub(crate) fn max_above(&self, threshold: u64) -> usize {
+        let above = self.above(threshold);
         self.scaled(above + 6 * above.isqrt() + 18)
     }
 
+    /// Scales a number of sampled keys up to the array.
     fn scaled(&self, keys: usize) -> usize {
-        let scaled = (keys as u128 * self.claimed as u128).div_ceil(self.seen.max(1) as u128);
+        let scaled = (keys as u128 * self.claimed as u128).div_ceil(self.len.max(1) as u128);
         usize::try_from(scaled).unwrap_or(usize::MAX).min(self.claimed)
     }
 
-    /// Whether any key of the sample has expired.
-    pub(crate) fn saw_idle(&self) -> bool {
+    /// Returns whether any sampled key has expired.
+    pub(crate) fn has_expired_key(&self) -> bool {
         self.used().first() == Some(&0)
     }
 
-    /// The least use whose keys, with all lighter ones, are an eighth of all: 0 if so many have
-    /// expired. `None` above `most`, or where no key was seen.
-    pub(crate) fn lightest_eighth(&self, most: u64) -> Option<u64> {
-        let place = self.seen.div_ceil(8).checked_sub(1)?;
-        Some(self.used[place]).filter(|used| *used <= most)
+    /// The least eviction threshold that drops an eighth of the sampled keys: 0 if that many have
+    /// expired. `None` if it is greater than `max`, or if the sample has no keys.
+    pub(crate) fn lightest_eighth(&self, max: u64) -> Option<u64> {
+        let index = self.len.div_ceil(8).checked_sub(1)?;
+        Some(self.used[index]).filter(|used| *used <= max)
     }
 }
 
@@ -84,16 +86,16 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_it_saw() {
+    fn sample_is_scaled_to_the_array() {
         let sample = sample(1_600, &[0, 3, 0, 5, 1, 1, 2, 9, 0, 7, 8, 8, 8, 8, 8, 8]);
         assert_eq!(sample.live(), 1_300);
-        assert!(sample.saw_idle());
+        assert!(sample.has_expired_key());
         assert_eq!(sample.lightest_eighth(0), Some(0));
-        assert_eq!(sample.at_most_above(0), 1_600);
+        assert_eq!(sample.max_above(0), 1_600);
     }
 
     #[test]
-    fn an_eighth_is_bought_with_the_least_allowance() {
+    fn lightest_eighth_is_the_least_threshold() {
         let sample = sample(16, &[4, 3, 9, 5, 7, 9, 2, 9, 8, 7, 8, 8, 8, 8, 8, 8]);
         assert_eq!(sample.lightest_eighth(2), None);
         assert_eq!(sample.lightest_eighth(3), Some(3));
@@ -102,38 +104,40 @@ mod tests {
     }
 
     proptest! {
-        /// The keys that are moved and one new key for each chunk find room, so that an array is
-        /// never full before it is filled from the one before; and every key that can ever enter
-        /// has a slot, wherever its home is.
+        /// The moved keys and one new key for each chunk fit into the next array, so that it is
+        /// never full before the move ends. Every key that can enter has a slot, wherever its home
+        /// group is.
         #[test]
         fn moved_and_new_keys_fit(
-            room in 1usize..50_000_000,
+            capacity in 1usize..50_000_000,
             share in 0.0..1.0f64,
             live in 0.0..1.0f64,
             bound in 1usize..100_000_000,
         ) {
-            let bound = bound.max(room);
+            let bound = bound.max(capacity);
             let mut size = Size::first(bound);
-            while size.room < room.min(bound) {
-                let next = size.next(size.room, size.room, bound);
-                prop_assert!(next.room > size.room);
+            while size.capacity < capacity.min(bound) {
+                let next = size.next(size.capacity, size.capacity, bound);
+                prop_assert!(next.capacity > size.capacity);
                 size = next;
             }
-            let claimed = (size.room as f64 * share) as usize;
+            let claimed = (size.capacity as f64 * share) as usize;
             let live = (claimed as f64 * live) as usize;
             let next = size.next(claimed, live, bound);
-            prop_assert!(next.room <= bound);
-            prop_assert!(next.homes >= next.room * 16 / 15);
-            prop_assert!(next.room == bound || live + size.homes.div_ceil(next.chunk) <= next.room);
-            prop_assert!(next.slots >= next.homes + next.room + claimed.max(size.room));
+            let chunks = size.home_slots.div_ceil(next.chunk_len);
+            prop_assert!(next.capacity <= bound);
+            prop_assert!(next.home_slots >= next.capacity * 16 / 15);
+            prop_assert!(next.capacity == bound || live + chunks <= next.capacity);
+            let keys = next.capacity + claimed.max(size.capacity);
+            prop_assert!(next.slots >= next.home_slots + keys);
         }
 
         #[test]
-        fn live_keys_are_not_taken_for_fewer(keys in prop::collection::vec(0u64..2, 1..1024)) {
+        fn live_keys_are_not_underestimated(keys in prop::collection::vec(0u64..2, 1..1024)) {
             let live = keys.iter().filter(|used| **used > 0).count();
             let sample = sample(keys.len(), &keys);
             prop_assert_eq!(sample.live(), live);
-            prop_assert!(sample.at_most_above(0) >= live);
+            prop_assert!(sample.max_above(0) >= live);
         }
     }
 }

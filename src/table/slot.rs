@@ -1,22 +1,23 @@
-//! One key's place in an array: its id and its counter.
+//! A slot of an array: one key's id and its counter.
 
 use super::zeroed::Zeroable;
 use crate::counter::Counter;
 use crate::sync::{AtomicU64, Ordering::*};
 use crate::verify::mutants::{Breakage, ordering};
 
-/// The id of a key in a table: its keyed hash, but with a lowest byte that is more than 1, so that
-/// it is none of the reserved values, and this byte can be its [tag](super::tags).
+/// A key's id in a table: its keyed hash, with a lowest byte greater than 1.
+///
+/// So no id is one of the reserved values, and the lowest byte serves as the [tag](super::tags).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyId(u64);
 
-/// A place that a key may claim.
+/// The id of a slot that a key may claim.
 pub(super) const EMPTY: u64 = 0;
-/// A place that no key can claim any more.
+/// The id of a slot that was frozen empty: no key can claim it any more.
 pub(super) const FROZEN: u64 = 1;
 
 impl KeyId {
-    /// The id of no key that anybody asks for.
+    /// A filler that is never looked up.
     pub(crate) const NONE: KeyId = KeyId(u64::MAX);
 
     #[inline(always)]
@@ -47,14 +48,15 @@ unsafe impl<C: Counter> Zeroable for Slot<C> {
 }
 
 impl<C> Slot<C> {
-    /// The id for good: an empty slot is frozen first, so that nobody can claim it afterwards.
+    /// Returns the slot's final id. Freezes an empty slot and returns `None`: no key can claim it
+    /// afterwards.
     pub(crate) fn freeze_or_id(&self) -> Option<KeyId> {
-        // Relaxed: a slot's id is all that is asked for.
+        // Relaxed: only the id itself is used.
         let mut id = self.id.load(Relaxed);
         if id == EMPTY {
-            // Release: from here on this place ends every probe that passes through it, and whoever
-            // meets it sees the array that took this one's place. Pairs with `Array::find`. Model:
-            // absent_against_move with FreezeEmptyRelaxed.
+            // Release: a frozen slot ends every probe that meets it, and such a probe sees the
+            // array that replaced this one. Pairs with `Array::find`. Model: absent_against_move
+            // with FreezeEmptyRelaxed.
             let release = ordering(Breakage::FreezeEmptyRelaxed, Release);
             match self.id.compare_exchange(EMPTY, FROZEN, release, Relaxed) {
                 Ok(_) => return None,
@@ -71,7 +73,8 @@ impl<C> Slot<C> {
         (id > FROZEN).then_some(KeyId(id))
     }
 
-    /// The key that holds the slot. A hint, which a checker need not follow.
+    /// The key that holds the slot, as a hint. Always `None` in a model, so that the checker has no
+    /// load to explore.
     pub(crate) fn peek_id(&self) -> Option<KeyId> {
         if cfg!(all(test, tollgate_model)) {
             return None;
@@ -81,7 +84,7 @@ impl<C> Slot<C> {
         (id > FROZEN).then_some(KeyId(id))
     }
 
-    /// Whether a key holds the slot. A hint.
+    /// Returns whether a key holds the slot. A hint.
     pub(crate) fn is_claimed(&self) -> bool {
         // Relaxed: a hint.
         self.id.load(Relaxed) > FROZEN

@@ -1,6 +1,6 @@
-//! How a table stands.
+//! Statistics of a table.
 
-/// What a table tells of itself: hints, each true at some instant of the call.
+/// A table's figures. Each was true at some instant of the call; they are no consistent snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TableStats {
     pub(crate) live_keys: usize,

@@ -1,13 +1,17 @@
-//! A byte of each key's id, away from the slots: where a key is not is seen here, eight slots at a
-//! time, without a look at the lines that other keys are charged in.
+//! One byte of each key's id, stored apart from the slots.
 //!
-//! # Invariant
-//! - G1: a tag that is not 0 was made of the id in its slot. It is written after the id, and not at
-//!   all if the thread that claimed the slot stops there: a tag of 0 tells nothing.
-//! - G2: who sees a tag finds the id as well, and not the empty slot of before, which would end a
-//!   probe out of its order.
+//! A probe compares eight tags at a time. It skips the slots of other keys without loading the
+//! cache lines that those keys are charged in.
 //!
-//! An id is for good: where a tag is not of the key the id is not the key, however old the tag is.
+//! # Invariants
+//! - G1: a tag that is not 0 was made from the id in its slot. It is written after the id, or never
+//!   if the thread that claimed the slot stops in between. So a tag of 0 says nothing about the
+//!   slot.
+//! - G2: a thread that sees a tag also sees the id, not the empty slot that was there before. An
+//!   empty slot would end its probe at the wrong slot.
+//!
+//! An id never changes. So if a tag differs from the key's, the slot is not the key's, no matter
+//! how old the loaded tag is.
 
 use super::error::OutOfMemory;
 use super::prefetch::prefetch;
@@ -16,7 +20,7 @@ use super::zeroed::{Zeroable, Zeroed};
 use crate::sync::Ordering::*;
 use crate::verify::mutants::{Breakage, ordering};
 
-/// Slots whose tags lie in one word, and which are probed together.
+/// Slots in a group: their tags share a word, and they are probed together.
 pub(crate) const GROUP: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 8 };
 
 /// The lowest bit of each byte.
@@ -24,13 +28,16 @@ const LOW: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of each tag's byte.
 const HIGH: u64 = (LOW << 7) >> (u64::BITS as usize - 8 * GROUP);
 
-/// What is kept of an id: more than 1, as the lowest byte of each id is. So it is never taken for
-/// that of a slot whose tag is 0, which may be empty: those that are named wrongly differ by 1.
+/// The lowest byte of an id, which is greater than 1.
+///
+/// A false match differs from the tag in the lowest bit only. So a tag of 0, whose slot may be
+/// empty, never matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(u8);
 
 impl Tag {
-    /// A probe begins by the highest bits of an id, so the lowest are as good as any others.
+    /// The tag of a key. The home group comes from the highest bits of the id, so the lowest are as
+    /// good as any others.
     #[inline(always)]
     pub(crate) fn of(key: KeyId) -> Self {
         Tag(key.number() as u8)
@@ -55,64 +62,66 @@ unsafe impl Zeroable for Word {
 }
 
 impl Tags {
-    /// For so many groups.
+    /// Creates the tags of `groups` groups.
     pub(crate) fn new(groups: usize) -> Result<Self, OutOfMemory> {
         Ok(Tags(Zeroed::new(groups)?))
     }
 
-    /// Where the first group's lie.
+    /// The address of the first group's tags.
     pub(super) fn address(&self) -> usize {
         self.0.as_ptr().addr()
     }
 
-    /// The tags of a group for a probe that begins with its slot `first`, if there is such a group.
+    /// Loads the tags of a group for a probe that starts at its slot `first`. `None` if there is no
+    /// such group.
     #[inline(always)]
     pub(crate) fn group(&self, group: usize, first: usize) -> Option<Group> {
-        // Acquire: G2. Pairs with `tell`. Model: tag_is_told with GroupRelaxed.
+        // Acquire: G2. Pairs with `publish`. Model: tag_is_told with GroupRelaxed.
         let tags = self.0.get(group)?.load(ordering(Breakage::GroupRelaxed, Acquire));
         Some(Group::of(tags, first))
     }
 
-    /// Asks for the tags of a group ahead of time.
+    /// Prefetches the tags of a group.
     pub(crate) fn prefetch(&self, group: usize) {
         self.0.get(group).into_iter().for_each(prefetch);
     }
 
-    /// Tells the tag of a slot that its key has just claimed.
+    /// Publishes the tag of a slot that its key has just claimed.
     #[inline]
-    pub(crate) fn publish(&self, place: usize, tag: Tag) {
-        let group = place / GROUP;
+    pub(crate) fn publish(&self, index: usize, tag: Tag) {
+        let group = index / GROUP;
         if let Some(tags) = self.0.get(group) {
-            // Added by its one claimer where there was 0. Release: G2. Pairs with `group`. Model:
-            // tag_is_told with TellRelaxed.
+            // An OR: the byte is 0, and only the thread that claimed the slot writes it. Release:
+            // G2. Pairs with `group`. Model: tag_is_told with TellRelaxed.
             let release = ordering(Breakage::TellRelaxed, Release);
-            tags.fetch_or(u64::from(tag.0) << ((place - group * GROUP) * 8), release);
+            tags.fetch_or(u64::from(tag.0) << ((index - group * GROUP) * 8), release);
         }
     }
 
-    /// Bytes of the tags of so many groups.
+    /// Bytes of the tags of `groups` groups.
     pub(crate) fn bytes(groups: usize) -> usize {
         groups * size_of::<u64>()
     }
 
-    /// Those of the first `dense` groups are here to stay.
+    /// See [`Zeroed::advise_huge_pages`].
     pub(crate) fn advise_huge_pages(&self, dense: usize) {
         self.0.advise_huge_pages(dense);
     }
 
-    /// Of the tags of the first `dense` groups.
+    /// See [`Zeroed::huge_pages`].
     pub(crate) fn huge_pages(&self, dense: usize) -> usize {
         self.0.huge_pages(dense)
     }
 
+    /// See [`Zeroed::collapse`].
     pub(crate) fn collapse(&self, page: usize) -> bool {
         self.0.collapse(page)
     }
 
-    /// As [`Zeroed::shed`].
+    /// See [`Zeroed::free_piece`].
     #[cfg(not(all(test, tollgate_model)))]
-    pub(crate) fn shed(&mut self, dense: usize) -> bool {
-        self.0.shed(dense)
+    pub(crate) fn free_piece(&mut self, dense: usize) -> bool {
+        self.0.free_piece(dense)
     }
 
     #[cfg(all(test, tollgate_model))]
@@ -121,17 +130,19 @@ impl Tags {
     }
 }
 
-/// The tags of one group, as they were seen, from the slot on that a key's probe begins with.
+/// A snapshot of one group's tags, rotated so that the slot where a key's probe starts comes first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
     tags: u64,
     first: usize,
 }
 
-/// Slots of a group, by their number in it, from one of them on and around.
+/// A set of slots of a group. Iterates over their indices in probe order: from `first` on, wrapping
+/// around.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SlotMask {
-    marks: u64,
+    /// The highest bit of each member's byte, rotated as in [`Group`].
+    bits: u64,
     first: usize,
 }
 
@@ -141,30 +152,32 @@ impl Group {
         Group { tags: tags.rotate_right(first as u32 * 8), first }
     }
 
-    /// Where the key with this tag may be. It may name others, but misses none, and names no slot
-    /// whose tag is 0.
-    // In the order of the probe, though nothing but the key ends it there: most keys are where it
-    // begins, and any other slot's line may be one that another thread writes.
+    /// The slots that may hold the key with this tag: all that have the tag, and possibly slots of
+    /// other keys, but none whose tag is 0.
+    // The order matters for speed only, since among these slots only the key's own ends the probe.
+    // Probe order is fast: most keys are where their probe starts, and the cache line of another
+    // slot may be one that another thread writes.
     #[inline(always)]
     pub(crate) fn matches(self, tag: Tag) -> SlotMask {
-        SlotMask { marks: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: self.first }
+        SlotMask { bits: zeros(self.tags ^ (u64::from(tag.0) * LOW)), first: self.first }
     }
 
-    /// Whether the first slot is told to be that of a key with this tag.
+    /// Returns whether the first slot has this tag.
     #[inline(always)]
     pub(crate) fn begins_with(self, tag: Tag) -> bool {
         self.tags as u8 == tag.0
     }
 
-    /// Where any key may be, or none, in the order in which keys claim them. It may name others, but
-    /// misses none.
+    /// The slots without a published tag, in the order in which keys claim them. Each may be empty,
+    /// frozen or held by any key. There are no false matches: they would have a tag of 1, which no
+    /// key has.
     #[inline(always)]
     pub(crate) fn unpublished(self) -> SlotMask {
-        SlotMask { marks: zeros(self.tags), first: self.first }
+        SlotMask { bits: zeros(self.tags), first: self.first }
     }
 }
 
-/// The highest bit of each byte that is 0, and maybe of one above it.
+/// The highest bit of each byte that is 0, and possibly of a byte of 1 directly above such a byte.
 ///
 /// Source: Anderson, Bit Twiddling Hacks, "Determine if a word has a zero byte".
 #[inline(always)]
@@ -177,12 +190,12 @@ impl Iterator for SlotMask {
 
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        if self.marks == 0 {
+        if self.bits == 0 {
             return None;
         }
-        let place = self.marks.trailing_zeros() as usize / 8;
-        self.marks &= self.marks - 1;
-        Some((self.first + place).rem_euclid(GROUP))
+        let offset = self.bits.trailing_zeros() as usize / 8;
+        self.bits &= self.bits - 1;
+        Some((self.first + offset).rem_euclid(GROUP))
     }
 }
 
@@ -192,45 +205,45 @@ pub(crate) mod model {
     use std::cell::Cell;
 
     // A model's threads all run on one OS thread.
-    thread_local!(static WATCHED: Cell<bool> = const { Cell::new(false) });
+    thread_local!(static CHECKED: Cell<bool> = const { Cell::new(false) });
 
-    /// Each step that the checker sees multiplies the executions: it sees those of tags where a
-    /// model is about them.
+    /// A word of tags that the checker explores only in models about tags: every access that it
+    /// explores multiplies the number of executions.
     #[derive(Debug)]
     pub(crate) enum Word {
-        Seen(AtomicU64),
-        Unseen(Statistic),
+        Checked(AtomicU64),
+        Unchecked(Statistic),
     }
 
     impl Word {
         pub(crate) fn new(tags: u64) -> Self {
-            match WATCHED.get() {
-                true => Word::Seen(AtomicU64::new(tags)),
-                false => Word::Unseen(Statistic::new(tags)),
+            match CHECKED.get() {
+                true => Word::Checked(AtomicU64::new(tags)),
+                false => Word::Unchecked(Statistic::new(tags)),
             }
         }
 
         pub(crate) fn load(&self, order: Ordering) -> u64 {
             match self {
-                Word::Seen(word) => word.load(order),
-                Word::Unseen(word) => word.load(order),
+                Word::Checked(word) => word.load(order),
+                Word::Unchecked(word) => word.load(order),
             }
         }
 
         pub(crate) fn fetch_or(&self, tags: u64, order: Ordering) {
             match self {
-                Word::Seen(word) => word.fetch_or(tags, order),
-                Word::Unseen(word) => word.fetch_or(tags, order),
+                Word::Checked(word) => word.fetch_or(tags, order),
+                Word::Unchecked(word) => word.fetch_or(tags, order),
             };
         }
     }
 
-    /// A model that is about tags.
-    pub(crate) fn watched(body: impl Fn()) -> impl Fn() {
+    /// Wraps a model so that the checker explores its accesses to tags.
+    pub(crate) fn with_checked_tags(body: impl Fn()) -> impl Fn() {
         move || {
-            WATCHED.set(true);
+            CHECKED.set(true);
             body();
-            WATCHED.set(false);
+            CHECKED.set(false);
         }
     }
 }
@@ -241,7 +254,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_slot_is_told_once_and_for_all() {
+    fn published_tags_are_found() {
         let tags = Tags::new(3).unwrap();
         tags.publish(9, Tag(7));
         tags.publish(15, Tag(255));
@@ -255,9 +268,12 @@ mod tests {
     }
 
     proptest! {
+        /// A mask includes every slot with the tag, in probe order, and no slot without a tag.
         #[test]
-        fn no_place_is_missed(
-            bytes in prop::array::uniform8(prop_oneof![Just(0u8), Just(1u8), Just(2u8), any::<u8>()]),
+        fn no_slot_is_missed(
+            bytes in prop::array::uniform8(
+                prop_oneof![Just(0u8), Just(1u8), Just(2u8), any::<u8>()]
+            ),
             number in prop_oneof![any::<u64>(), 0u64..5],
             first in 0..GROUP,
         ) {
@@ -265,18 +281,18 @@ mod tests {
             prop_assert!(tag.0 > 1);
             let group = Group::of(u64::from_le_bytes(bytes), first);
             prop_assert_eq!(group.begins_with(tag), bytes[first] == tag.0);
-            for (told, wanted) in [(group.matches(tag), tag.0), (group.unpublished(), 0)] {
-                let told: Vec<_> = told.collect();
-                prop_assert!(told.is_sorted_by_key(|place| (place + GROUP - first) % GROUP));
-                // Another only right behind one that is meant.
-                let mut may_be_wrong = false;
-                for place in (0..GROUP).map(|step| (first + step) % GROUP) {
-                    let meant = bytes[place] == wanted;
-                    prop_assert!(!meant || told.contains(&place), "{place} of {bytes:?}");
-                    prop_assert!(meant || may_be_wrong || !told.contains(&place));
-                    // An empty slot ends a probe: told out of its order, a key could enter twice.
-                    prop_assert!(meant || bytes[place] != 0 || !told.contains(&place));
-                    may_be_wrong = told.contains(&place);
+            for (mask, wanted) in [(group.matches(tag), tag.0), (group.unpublished(), 0)] {
+                let slots: Vec<_> = mask.collect();
+                prop_assert!(slots.is_sorted_by_key(|index| (index + GROUP - first) % GROUP));
+                // A false match follows a match directly.
+                let mut may_be_false = false;
+                for index in (0..GROUP).map(|step| (first + step) % GROUP) {
+                    let matches = bytes[index] == wanted;
+                    prop_assert!(!matches || slots.contains(&index), "{index} of {bytes:?}");
+                    prop_assert!(matches || may_be_false || !slots.contains(&index));
+                    // An empty slot ends a probe: met out of order, it would let a key in twice.
+                    prop_assert!(matches || bytes[index] != 0 || !slots.contains(&index));
+                    may_be_false = slots.contains(&index);
                 }
             }
         }

@@ -1,19 +1,20 @@
-//! A fixed number of values in zeroed memory.
+//! A fixed-size array of values in zeroed memory.
 
 use super::error::OutOfMemory;
 #[cfg(all(test, tollgate_model))]
 use crate::sync::{Ordering::Relaxed, Statistic};
 
-/// A value that memory of zeros is.
+/// A type for which zeroed memory is a valid value.
 ///
 /// # Safety
-/// Zeros are a valid value, which is reached by shared reference only and may be by any thread.
+/// All zeros must be a valid value. Shared references to it must be safe to use from any thread:
+/// [`Zeroed`] gives no other access.
 pub(crate) unsafe trait Zeroable {
     #[cfg(all(test, tollgate_model))]
     fn zeroed() -> Self;
 }
 
-// SAFETY: of values that are.
+// SAFETY: an array of values for which zeros are valid.
 unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {
     #[cfg(all(test, tollgate_model))]
     fn zeroed() -> Self {
@@ -23,11 +24,12 @@ unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {
 
 #[cfg(not(all(test, tollgate_model)))]
 mod mapped {
-    use super::super::memory::{LINE, Memory};
+    use super::super::memory::Memory;
+    use super::super::prefetch::CACHE_LINE;
     use super::*;
     use std::ptr::NonNull;
 
-    /// A fixed number of values, zero when made.
+    /// A fixed number of values, zeroed at first.
     #[derive(Debug)]
     pub(crate) struct Zeroed<T> {
         first: NonNull<T>,
@@ -42,32 +44,32 @@ mod mapped {
 
     impl<T: Zeroable> Zeroed<T> {
         pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
-            const { assert!(align_of::<T>() <= LINE && align_of::<T>() >= 8) };
+            const { assert!(align_of::<T>() <= CACHE_LINE && align_of::<T>() >= 8) };
             let bytes = len.checked_mul(size_of::<T>()).ok_or(OutOfMemory)?;
             let memory = Memory::zeroed(bytes)?;
             Ok(Zeroed { first: memory.start().cast(), len, memory })
         }
 
-        /// The first `dense` values are here to stay.
+        /// See [`Memory::advise_huge_pages`]; counts the first `dense` values.
         pub(crate) fn advise_huge_pages(&self, dense: usize) {
             self.memory.advise_huge_pages(dense.saturating_mul(size_of::<T>()));
         }
 
-        /// As [`Memory::huge_pages`], of the first `dense` values.
+        /// See [`Memory::huge_pages`]; counts the first `dense` values.
         pub(crate) fn huge_pages(&self, dense: usize) -> usize {
             self.memory.huge_pages(dense.saturating_mul(size_of::<T>()))
         }
 
-        /// As [`Memory::collapse`].
+        /// See [`Memory::collapse`].
         pub(crate) fn collapse(&self, page: usize) -> bool {
             self.memory.collapse(page)
         }
 
-        /// Gives a piece of the memory back, of which the first `dense` values were in use, and
-        /// returns whether any is left. No value is left at once.
-        pub(crate) fn shed(&mut self, dense: usize) -> bool {
+        /// Frees a piece of the memory, of which the first `dense` values were in use. Returns
+        /// whether any is left. From the first call on there are no values.
+        pub(crate) fn free_piece(&mut self, dense: usize) -> bool {
             self.len = 0;
-            self.memory.shed(dense.saturating_mul(size_of::<T>()))
+            self.memory.free_piece(dense.saturating_mul(size_of::<T>()))
         }
     }
 
@@ -76,7 +78,8 @@ mod mapped {
 
         #[inline(always)]
         fn deref(&self) -> &[T] {
-            // SAFETY: `len` values lie from `first` on, zeroed, which is valid: `Zeroable`.
+            // SAFETY: there are `len` values from `first` on. They were zeroed, which is valid:
+            // `Zeroable`.
             unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
         }
     }
@@ -88,7 +91,7 @@ pub(crate) use mapped::Zeroed;
 #[cfg(all(test, tollgate_model))]
 pub(crate) type Zeroed<T> = Modelled<T>;
 
-/// A checker's atomics cannot be made by zeroing memory.
+/// [`Zeroed`] for models: a checker's atomics cannot be created by zeroing memory.
 #[cfg(all(test, tollgate_model))]
 #[derive(Debug)]
 pub(crate) struct Modelled<T> {
@@ -113,7 +116,7 @@ impl<T: Zeroable> Modelled<T> {
         false
     }
 
-    /// Every access from now on is one to freed memory.
+    /// Marks the memory as freed: reports every later access.
     pub(crate) fn poison(&self) {
         self.freed.store(1, Relaxed);
     }

@@ -120,8 +120,8 @@ impl Race {
                     let own: u64 = own.map(|charge| charge.2).sum();
                     assert!(used >= own, "a look saw {used}, not the {own} just charged");
                 }
-                Renew(now) => table.start_renewal(now, 0),
-                Evict(now, units) => table.start_renewal(now, units),
+                Renew(now) => table.start_resize(now, 0),
+                Evict(now, units) => table.start_resize(now, units),
                 Help(now) => {
                     table.help_once(now);
                 }
@@ -191,7 +191,7 @@ impl Race {
             while !table.help_once(now) {}
             let before = table.keys_moved();
             assert!(before <= self.most_keys(), "{before} keys were moved");
-            assert!(table.places_of(KeyId::new(key)) <= 1, "a key has two slots");
+            assert!(table.slots_holding(KeyId::new(key)) <= 1, "a key has two slots");
             let ask = Request { now, cost: 0, limit: self.limit };
             let seen = table.peek(KeyId::new(key), &ask, &pin());
             let used = seen.used + self.forgiven();

@@ -8,7 +8,7 @@ use crate::counter::calendar::Quota;
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::table::epoch::{self, pin};
-use crate::table::tags::model::watched;
+use crate::table::tags::model::with_checked_tags;
 use crate::table::{KeyId, Table};
 use crate::verify::mutants::Breakage;
 use loom::thread;
@@ -18,11 +18,11 @@ use std::sync::Arc;
 fn insert() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
     let one_key: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
-    holds("insert of one key", None, 100, watched(race(one_key).body()));
+    holds("insert of one key", None, 100, with_checked_tags(race(one_key).body()));
     let one_home = || Race { admitted: Some(2), ..race(&[&[Charge(A, 5, 2)], &[Charge(B, 5, 2)]]) };
-    holds("insert at one home", None, 50, watched(one_home().body()));
+    holds("insert at one home", None, 50, with_checked_tags(one_home().body()));
     for what in [Breakage::ClaimStores, Breakage::TagFirst] {
-        catches("insert at one home", None, what, watched(one_home().body()));
+        catches("insert at one home", None, what, with_checked_tags(one_home().body()));
     }
     let three = Race {
         slots: 4,
@@ -36,7 +36,7 @@ fn insert() {
 #[test]
 fn tag_is_told() {
     let body = |swap: bool| {
-        watched(move || {
+        with_checked_tags(move || {
             let scale = TimeScale::tiny(WINDOW, 3, WORDS as u64);
             let table = Arc::new(TinyTable::tiny(scale, 2, 0, 1));
             let (mine, other) = (table.clone(), table);
@@ -283,7 +283,7 @@ fn refund_after_eviction() {
             let evicting = {
                 let table = table.clone();
                 move || {
-                    table.start_renewal(5, 1);
+                    table.start_resize(5, 1);
                     while !table.help_once(5) {}
                     let others = charge(&table, 5, 3).outcome.admitted;
                     assert!(others, "the one was given back or forgiven");
@@ -322,7 +322,7 @@ fn refund_after_move<C: Tiny>(swap: bool) -> impl Fn() + Send + Sync {
         let evicting = {
             let table = table.clone();
             move || {
-                table.start_renewal(3, 1);
+                table.start_resize(3, 1);
                 while !table.help_once(3) {}
             }
         };
