@@ -63,7 +63,7 @@ pub(crate) enum Mode {
 impl<'l> Context<'l> {
     #[inline(always)]
     pub(crate) fn new(policies: &'l Policies, now: Now) -> Self {
-        Context { policies, now, guard: epoch::pin(), shard: Shard::mine() }
+        Context { policies, now, guard: epoch::pin(), shard: Shard::current() }
     }
 
     /// Decides a request of one charge.
