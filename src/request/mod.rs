@@ -333,10 +333,10 @@ impl<'l> Item<'l> {
 
 /// The decision about a policy of another limiter, or too many charges.
 pub(crate) fn invalid(policy: PolicyId) -> Decision {
-    Decision::of_none(Verdict::Invalid, policy)
+    Decision::without_counter(Verdict::Invalid, policy)
 }
 
 /// The decision about a new key that found no place.
 pub(crate) fn refused(policy: PolicyId) -> Decision {
-    Decision { table_full: true, ..Decision::of_none(Verdict::TableFull, policy) }
+    Decision { table_full: true, ..Decision::without_counter(Verdict::TableFull, policy) }
 }
