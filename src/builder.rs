@@ -1,4 +1,4 @@
-//! Making a limiter: every field is checked here, none on the request's way.
+//! The configuration of a limiter. Everything is validated here, nothing on the request path.
 
 use crate::charge::{MAX_CHARGES, PolicyId};
 use crate::clock::Clock;
@@ -14,9 +14,11 @@ use std::hash::{BuildHasher, RandomState};
 const DEFAULT_MAX_KEYS: usize = 1 << 20;
 
 /// The configuration of a [`Limiter`] before it is built.
+///
+/// Nothing is validated until [`build`](Self::build).
 #[derive(Debug)]
 pub struct Builder {
-    /// Marks the ids of the limiter's policies.
+    /// The mark in the ids of the limiter's policies.
     owner: u32,
     policies: Vec<Policy>,
     max_keys: usize,
@@ -26,7 +28,7 @@ pub struct Builder {
 }
 
 impl Limiter {
-    /// Starts a limiter.
+    /// Returns a builder without policies and with default settings.
     pub fn builder() -> Builder {
         Builder {
             owner: new_owner(),
@@ -39,7 +41,8 @@ impl Limiter {
     }
 }
 
-/// A copy builds a limiter of its own: ids from [`Builder::add`] are not its ids.
+/// The clone builds another limiter. Ids that the original's [`Builder::add`] returned are invalid
+/// there.
 impl Clone for Builder {
     fn clone(&self) -> Self {
         Builder {
@@ -52,13 +55,13 @@ impl Clone for Builder {
 }
 
 impl Builder {
-    /// Adds a policy. Their order is the order of reports.
+    /// Adds a policy. [`Limiter::policies`] returns the policies in this order.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.add(policy);
         self
     }
 
-    /// Adds a policy and returns its id, for charges of the limiter that is built of this.
+    /// Adds a policy and returns its id, which is valid for the limiter that this builder builds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -75,44 +78,41 @@ impl Builder {
         PolicyId::new(self.policies.len() - 1, self.owner)
     }
 
-    /// How many live keys each policy counts at the most; 1,048,576 by default. What happens to
-    /// new ones beyond is the [`overflow`](Self::overflow).
+    /// Sets the maximum number of live keys per policy. The default is 1,048,576.
     ///
-    /// This is a bound, not a size: memory follows the keys. An array has 16/15 of a slot for each
-    /// key that it has room for, and settles with room for 1 to 1.5 times the live keys; while keys
-    /// move from one array to the next there are two. A slot takes 17 bytes for a calendar policy,
-    /// and 8 times the number of words plus 9 for a ring: 65 bytes at 7 words, 129 at 15, 1,025 at
-    /// 127. So a policy with 7 words takes 70 to 104 bytes a live key, twice that while it moves,
-    /// and never more than 139 bytes for each of `max_keys`. More address space is reserved than is
-    /// ever touched.
+    /// This is a bound, not a size: memory follows the live keys. [`overflow`](Self::overflow)
+    /// decides what happens to new keys beyond it. See `docs/memory.md` for the bytes per key.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
     }
 
-    /// What happens to a new key where there are `max_keys`; [`Overflow::Deny`] by default.
+    /// Sets what happens to a new key when a policy has `max_keys` keys. The default is
+    /// [`Overflow::Deny`].
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// The clock; [`Clock::precise`] by default.
+    /// Sets the clock. The default is [`Clock::precise`].
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = Some(clock.into());
         self
     }
 
-    /// Hashes keys under this seed in place of a random one, for runs that must repeat exactly. A
-    /// seed that clients can guess lets them choose keys that collide.
+    /// Sets the seed of the key hashes, for runs that must repeat exactly. The default is random.
+    ///
+    /// Clients that can guess the seed can choose keys that collide.
     pub fn seed(mut self, seed: [u64; 4]) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Checks everything and makes the limiter.
+    /// Validates the configuration and builds the limiter.
     ///
     /// # Errors
-    /// A [`ConfigError`] that names the field and the value.
+    /// A [`ConfigError`] that names the invalid field and its value, or
+    /// [`ConfigError::OutOfMemory`].
     pub fn build(self) -> Result<Limiter, ConfigError> {
         if self.policies.is_empty() {
             return Err(ConfigError::NoPolicy);
@@ -123,11 +123,11 @@ impl Builder {
         if self.max_keys == 0 {
             return Err(ConfigError::MaxKeys { value: 0 });
         }
-        let or = |policy: Policy| policy.or(self.max_keys, self.overflow);
-        let mut policies: Vec<Policy> = self.policies.into_iter().map(or).collect();
-        for (place, policy) in policies.iter().enumerate() {
+        let with_defaults = |policy: Policy| policy.with_defaults(self.max_keys, self.overflow);
+        let mut policies: Vec<Policy> = self.policies.into_iter().map(with_defaults).collect();
+        for (index, policy) in policies.iter().enumerate() {
             policy.plan()?;
-            if policies[..place].iter().any(|other| other.name() == policy.name()) {
+            if policies[..index].iter().any(|other| other.name() == policy.name()) {
                 return Err(ConfigError::DuplicateName { value: policy.name().into() });
             }
         }
@@ -137,8 +137,8 @@ impl Builder {
             return Err(ConfigError::OutOfMemory { policy: policies.swap_remove(0).into_name() });
         };
         let owner = self.owner;
-        for (place, policy) in policies.into_iter().enumerate() {
-            states.push(PolicyState::new(PolicyId::new(place, owner), policy, now)?);
+        for (index, policy) in policies.into_iter().enumerate() {
+            states.push(PolicyState::new(PolicyId::new(index, owner), policy, now)?);
         }
         let [a, b, c, d] = self.seed.unwrap_or_else(random_seed);
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
@@ -146,13 +146,14 @@ impl Builder {
     }
 }
 
-/// A random mark, so that no limiter takes the ids of another for its own, whatever their seeds.
+/// Returns a random mark, so that a limiter rejects the policy ids of another, whatever their
+/// seeds.
 fn new_owner() -> u32 {
     (random_seed()[0] as u32).max(1)
 }
 
-/// Four numbers from the standard library's source of hash seeds.
+/// Returns four numbers from the standard library's source of hash seeds.
 fn random_seed() -> [u64; 4] {
     let state = RandomState::new();
-    [0_u64, 1, 2, 3].map(|place| state.hash_one(place))
+    [0_u64, 1, 2, 3].map(|index| state.hash_one(index))
 }

@@ -1,21 +1,23 @@
-//! One line of a request.
+//! One charge of a request, and the id of its policy.
 
 use crate::key::Key;
 
-/// The most policies of one limiter, and the most charges of one request.
+/// The maximum number of policies in a limiter, and of charges in a request.
 pub const MAX_CHARGES: usize = 16;
 
-/// A policy of one limiter: small, copied freely, and made by
-/// [`Limiter::policy`](crate::Limiter::policy).
+/// The id of a policy in one limiter.
+///
+/// [`Builder::add`](crate::Builder::add) and [`Limiter::policy`](crate::Limiter::policy) return it.
+/// It is small and `Copy`. The default id names no policy of any limiter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PolicyId {
     index: u32,
-    /// Tells the policies of one limiter from those of another.
+    /// The mark of the limiter that has this policy.
     owner: u32,
 }
 
 impl PolicyId {
-    /// No policy of any limiter.
+    /// The id of no policy of any limiter.
     pub(crate) const NONE: PolicyId = PolicyId { index: u32::MAX, owner: 0 };
 
     pub(crate) fn new(index: usize, owner: u32) -> Self {
@@ -26,32 +28,36 @@ impl PolicyId {
         self.owner
     }
 
-    /// The policy's place in the order in which the limiter was given its policies, from 0.
+    /// Returns the policy's index, from 0, in the order in which the policies were added.
     #[inline]
     pub fn index(self) -> usize {
         self.index as usize
     }
 
-    /// The policy as a number, for hosts that keep it outside of Rust.
+    /// Returns the id as a number, for code outside of Rust.
     pub fn to_bits(self) -> u64 {
         u64::from(self.owner) << 32 | u64::from(self.index)
     }
 
-    /// The policy that [`to_bits`](Self::to_bits) made a number of. Any other number names, most
-    /// likely, no policy of any limiter.
+    /// Returns the id for a number from [`to_bits`](Self::to_bits).
+    ///
+    /// Any other number is very likely the id of no policy of any limiter.
     pub fn from_bits(bits: u64) -> Self {
         PolicyId { index: bits as u32, owner: (bits >> 32) as u32 }
     }
 
-    /// A charge of `cost` units to `key` under this policy. A cost of 0 asks whether the usage is
-    /// within the limit, and writes nothing.
+    /// Returns a charge of `cost` units to `key` under this policy.
+    ///
+    /// A cost of 0 is allowed if the usage is within the limit, and writes nothing.
     #[inline]
     pub fn charge<'k>(self, key: impl Into<Key<'k>>, cost: u64) -> Charge<'k> {
         Charge { policy: self, key: key.into(), cost, limit: None }
     }
 }
 
-/// One line of a request: who pays how much under which policy.
+/// A cost to charge to a key under a policy: one part of a request.
+///
+/// [`PolicyId::charge`] makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge<'k> {
     pub(crate) policy: PolicyId,
@@ -61,8 +67,9 @@ pub struct Charge<'k> {
 }
 
 impl Charge<'_> {
-    /// Applies this limit in place of the policy's own: a free or a paid tier, say. Cut to the
-    /// policy's [`max_limit`](crate::Policy::max_limit).
+    /// Sets a limit for this charge in place of the policy's own, for example for a paid tier.
+    ///
+    /// A limit above the policy's [`max_limit`](crate::Policy::max_limit) is lowered to it.
     #[inline]
     pub fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);

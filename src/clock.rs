@@ -1,9 +1,9 @@
-//! Where the time comes from: a precise clock, a coarse one, or one that the test turns by hand.
+//! The clocks of a limiter: precise, coarse, or moved by hand.
 //!
-//! A clock gives two readings. The monotonic one, which sliding windows use, may stand still and
-//! may step back a little between cores: a counter then goes on at the latest time it has seen. The
-//! wall reading, which calendar budgets use, may be set by the administrator: a period that was
-//! left is never opened again.
+//! A clock has two readings. Sliding windows use the monotonic reading. It may stand still, and may
+//! step back a little between cores: a counter then continues at the latest time that it has seen.
+//! Calendar budgets use the wall reading. An administrator may set it back: a counter then stays in
+//! the latest period that it has seen.
 
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use std::fmt;
@@ -11,26 +11,26 @@ use std::sync::{Arc, Weak};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, SystemTime};
 
-/// One reading of both clocks, in nanoseconds.
+/// A reading of the monotonic and the wall clock, in nanoseconds.
 ///
-/// Every decision is made at one such instant; hosts that have read the clock already pass it to
+/// Every decision uses one such reading. A server that has already read the clock passes it to
 /// [`Limiter::check_at`](crate::Limiter::check_at) or
 /// [`Limiter::session_at`](crate::Limiter::session_at).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Nanoseconds since any fixed instant, the same for all readings that a limiter is given.
+    /// Nanoseconds since a fixed instant, the same for all readings passed to one limiter.
     pub monotonic_ns: u64,
     /// Nanoseconds since 1970-01-01T00:00:00Z.
     pub unix_ns: u64,
 }
 
 impl Now {
-    /// A reading of a monotonic and of a wall clock.
+    /// Returns a reading with these two times, in nanoseconds.
     pub const fn new(monotonic_ns: u64, unix_ns: u64) -> Self {
         Now { monotonic_ns, unix_ns }
     }
 
-    /// Both readings from one wall-clock time, for decisions over recorded traffic.
+    /// Returns a reading with the same wall-clock time for both, for example for recorded traffic.
     pub const fn from_unix_nanos(unix_ns: u64) -> Self {
         Now { monotonic_ns: unix_ns, unix_ns }
     }
@@ -46,41 +46,45 @@ enum Source {
         clock: quanta::Clock,
         start: u64,
     },
-    /// The upkeep is there to be dropped with the last owner.
+    /// Dropping the last clone stops the thread.
     Coarse {
         clock: CoarseClock,
-        _upkeep: Option<Arc<Upkeep>>,
+        _thread: Option<Arc<ClockThread>>,
     },
     Manual(ManualClock),
 }
 
 impl Clock {
-    /// The processor's time stamp counter through `quanta`: about 12 ns a reading. The first such
-    /// clock of a process may take 200 ms to calibrate.
+    /// Returns a clock that reads the processor's time stamp counter through `quanta`.
+    ///
+    /// A reading takes about 12 ns. Creating the first such clock of a process may take 200 ms to
+    /// calibrate.
     pub fn precise() -> Self {
         let clock = quanta::Clock::new();
         let start = clock.raw();
         Clock(Source::Precise { clock, start })
     }
 
-    /// A coarse clock that a thread of its own refreshes every `interval`, until the last limiter
-    /// that has it is gone.
+    /// Returns a coarse clock that a background thread refreshes every `interval`.
+    ///
+    /// A reading is as old as the last refresh. The thread ends when the last limiter or clone with
+    /// this clock is dropped.
     ///
     /// # Errors
-    /// If the thread cannot be started.
+    /// The [`std::io::Error`] of starting the thread.
     pub fn coarse(interval: Duration) -> std::io::Result<Self> {
         let clock = CoarseClock::new();
-        let upkeep = Upkeep::start(&clock, interval)?;
-        Ok(Clock(Source::Coarse { clock, _upkeep: Some(Arc::new(upkeep)) }))
+        let thread = ClockThread::start(&clock, interval)?;
+        Ok(Clock(Source::Coarse { clock, _thread: Some(Arc::new(thread)) }))
     }
 
-    /// The present reading. The wall clock is read only if `wants_wall`.
+    /// Reads the clock. The precise clock reads the wall clock only if `read_wall`.
     #[inline]
-    pub(crate) fn now(&self, wants_wall: bool) -> Now {
+    pub(crate) fn now(&self, read_wall: bool) -> Now {
         match &self.0 {
             Source::Precise { clock, start } => Now {
                 monotonic_ns: clock.delta_as_nanos(*start, clock.raw()),
-                unix_ns: if wants_wall { wall_ns() } else { 0 },
+                unix_ns: if read_wall { wall_ns() } else { 0 },
             },
             Source::Coarse { clock, .. } => clock.reading.now(),
             Source::Manual(clock) => clock.reading.now(),
@@ -96,7 +100,7 @@ impl Default for Clock {
 
 impl From<CoarseClock> for Clock {
     fn from(clock: CoarseClock) -> Self {
-        Clock(Source::Coarse { clock, _upkeep: None })
+        Clock(Source::Coarse { clock, _thread: None })
     }
 }
 
@@ -106,7 +110,7 @@ impl From<ManualClock> for Clock {
     }
 }
 
-// A call of the system, beside which a call of this is nothing.
+// The system call takes so long that the cost of a function call does not matter.
 #[inline(never)]
 fn wall_ns() -> u64 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -117,8 +121,10 @@ pub(crate) fn saturating_ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Two readings that others may read meanwhile. They are independent: a thread may see the one of
-/// an instant and the other of the next, as it may between two calls.
+/// The current reading of a clock that threads share.
+///
+/// The two times are independent: a thread may see one from before an update and the other from
+/// after it.
 struct Reading {
     monotonic_ns: AtomicU64,
     unix_ns: AtomicU64,
@@ -132,7 +138,7 @@ impl Reading {
         }
     }
 
-    // Relaxed throughout: a reading publishes nothing but itself.
+    // Relaxed: a reading publishes no other data.
     #[inline]
     fn now(&self) -> Now {
         Now { monotonic_ns: self.monotonic_ns.load(Relaxed), unix_ns: self.unix_ns.load(Relaxed) }
@@ -150,10 +156,10 @@ impl fmt::Debug for Reading {
     }
 }
 
-/// A clock that the host refreshes, say once in each turn of its event loop: a reading costs less
-/// than a nanosecond, and is as old as the last [`tick`](Self::tick).
+/// A clock that the server refreshes, for example once in each turn of its event loop.
 ///
-/// Cloning gives another handle to the same clock.
+/// A reading takes less than a nanosecond, and is as old as the last [`tick`](Self::tick). A clone
+/// is another handle to the same clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -177,7 +183,7 @@ pub struct CoarseClock {
 }
 
 impl CoarseClock {
-    /// A clock that stands at the present.
+    /// Returns a clock set to the current time.
     pub fn new() -> Self {
         let precise = quanta::Clock::new();
         let start = precise.raw();
@@ -185,7 +191,7 @@ impl CoarseClock {
         CoarseClock { precise: Arc::new(precise), start, reading: Arc::new(reading) }
     }
 
-    /// Moves the clock to the present.
+    /// Sets the clock to the current time.
     pub fn tick(&self) {
         let elapsed = self.precise.delta_as_nanos(self.start, self.precise.raw());
         self.reading.set(Now::new(elapsed, wall_ns()));
@@ -198,16 +204,16 @@ impl Default for CoarseClock {
     }
 }
 
-/// The thread that refreshes a coarse clock, stopped and joined when its last owner drops it.
+/// The thread that refreshes a coarse clock. Dropping it stops and joins the thread.
 #[derive(Debug)]
-struct Upkeep {
+struct ClockThread {
     thread: Option<JoinHandle<()>>,
     alive: Option<Arc<()>>,
-    /// The process that has the thread: a child after a fork does not.
+    /// The process that started the thread. A forked child does not have the thread.
     process: u32,
 }
 
-impl Upkeep {
+impl ClockThread {
     fn start(clock: &CoarseClock, interval: Duration) -> std::io::Result<Self> {
         let alive = Arc::new(());
         let watched = Arc::downgrade(&alive);
@@ -215,7 +221,7 @@ impl Upkeep {
         let thread = std::thread::Builder::new()
             .name("tollgate-clock".into())
             .spawn(move || Self::run(&clock, interval, &watched))?;
-        Ok(Upkeep { thread: Some(thread), alive: Some(alive), process: std::process::id() })
+        Ok(ClockThread { thread: Some(thread), alive: Some(alive), process: std::process::id() })
     }
 
     fn run(clock: &CoarseClock, interval: Duration, alive: &Weak<()>) {
@@ -226,25 +232,26 @@ impl Upkeep {
     }
 }
 
-impl Drop for Upkeep {
+impl Drop for ClockThread {
     fn drop(&mut self) {
         self.alive = None;
         if let Some(thread) = self.thread.take() {
             if self.process != std::process::id() {
-                // There is nothing to wait for, and nothing to be let go.
+                // A forked child: there is no thread to join or detach.
                 std::mem::forget(thread);
                 return;
             }
             Thread::unpark(thread.thread());
-            // It can only have ended by itself if it panicked, which no caller can mend.
+            // An error means that the thread panicked. The caller cannot do anything about it.
             let _ = thread.join();
         }
     }
 }
 
-/// A clock that moves only when told to: for tests, simulations and recorded traffic.
+/// A clock that moves only by [`set`](Self::set) and [`advance`](Self::advance), for tests,
+/// simulations and recorded traffic.
 ///
-/// Cloning gives another handle to the same clock.
+/// A clone is another handle to the same clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -270,22 +277,22 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock at zero: the start of its monotonic time, and of 1970.
+    /// Returns a clock at zero: both times are 0, so the wall time is the start of 1970.
     pub fn new() -> Self {
         ManualClock { reading: Arc::new(Reading::new(Now::default())) }
     }
 
-    /// The present reading.
+    /// Returns the current reading.
     pub fn now(&self) -> Now {
         self.reading.now()
     }
 
-    /// Sets both readings, also backwards.
+    /// Sets both times. They may go backwards.
     pub fn set(&self, now: Now) {
         self.reading.set(now);
     }
 
-    /// Moves both readings on; they stop at the end of their range.
+    /// Advances both times. They saturate at `u64::MAX`.
     pub fn advance(&self, by: Duration) {
         let (now, by) = (self.now(), saturating_ns(by));
         self.set(Now::new(now.monotonic_ns.saturating_add(by), now.unix_ns.saturating_add(by)));

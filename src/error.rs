@@ -1,24 +1,26 @@
-//! What can be wrong with a configuration.
+//! The errors of a configuration and of policy ids.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::charge::MAX_CHARGES;
 
-/// The greatest limit, in units of cost.
+/// The maximum limit of a policy, in units of cost.
 pub const MAX_LIMIT: u64 = 1 << 40;
-/// Bytes of a policy's name.
+/// The maximum length of a policy's name, in bytes.
 pub(crate) const MAX_NAME: usize = 64;
 
-/// Why a limiter could not be built or changed. Each names the field and the value.
+/// An invalid setting when a limiter is built or a limit is changed.
+///
+/// Its text names the policy, the field and the value where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// There is no policy.
+    /// The limiter has no policy.
     NoPolicy,
-    /// There are more policies than [`MAX_CHARGES`].
+    /// The limiter has more policies than [`MAX_CHARGES`].
     TooManyPolicies {
-        /// How many there are.
+        /// The number of policies.
         value: usize,
     },
     /// A name is empty, longer than 64 bytes, or not printable ASCII.
@@ -26,29 +28,29 @@ pub enum ConfigError {
         /// The name.
         value: String,
     },
-    /// Two policies have one name.
+    /// Two policies have the same name.
     DuplicateName {
         /// The name.
         value: String,
     },
-    /// A limit is not within 1 and [`MAX_LIMIT`].
+    /// A limit is not from 1 to [`MAX_LIMIT`].
     Limit {
         /// The policy's name.
         policy: String,
         /// The limit.
         value: u64,
     },
-    /// A greatest limit is below the policy's limit or above [`MAX_LIMIT`]; or a new limit is above
-    /// the greatest.
+    /// A [`max_limit`](crate::Policy::max_limit) is below the policy's limit or above
+    /// [`MAX_LIMIT`]; or a new limit is above the `max_limit`.
     MaxLimit {
         /// The policy's name.
         policy: String,
-        /// The greatest limit.
+        /// The `max_limit`.
         value: u64,
         /// The limit.
         limit: u64,
     },
-    /// A window is not within [`MIN_WINDOW`](crate::MIN_WINDOW) and
+    /// A window is not from [`MIN_WINDOW`](crate::MIN_WINDOW) to
     /// [`MAX_WINDOW`](crate::MAX_WINDOW).
     Window {
         /// The policy's name.
@@ -56,41 +58,41 @@ pub enum ConfigError {
         /// The window.
         value: Duration,
     },
-    /// The number of buckets is not within 2 and 127.
+    /// The number of buckets is not from 2 to 127.
     Buckets {
         /// The policy's name.
         policy: String,
-        /// The number.
+        /// The number of buckets.
         value: u32,
     },
-    /// An offset is more than 18 hours.
+    /// An offset is more than 18 hours from UTC.
     Offset {
         /// The policy's name.
         policy: String,
         /// The offset in seconds.
         value: i32,
     },
-    /// Room for no key at all.
+    /// The maximum number of keys is 0.
     MaxKeys {
         /// The number of keys.
         value: usize,
     },
-    /// There is no such policy in this limiter.
+    /// A policy id belongs to another limiter.
     UnknownPolicy {
-        /// Its index.
+        /// The index of the id.
         value: usize,
     },
-    /// The allowance of [`Overflow::EvictLightest`](crate::Overflow::EvictLightest) is not within 1
-    /// and the policy's greatest limit.
+    /// The allowance of [`Overflow::EvictLightest`](crate::Overflow::EvictLightest) is not from 1
+    /// to the policy's [`max_limit`](crate::Policy::max_limit).
     Allowance {
         /// The policy's name.
         policy: String,
         /// The allowance.
         value: u64,
-        /// The greatest limit.
+        /// The policy's `max_limit`.
         limit: u64,
     },
-    /// There is no memory for the first keys.
+    /// The memory for a policy's first keys could not be allocated.
     OutOfMemory {
         /// The policy's name.
         policy: String,
@@ -137,7 +139,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A [`PolicyId`](crate::PolicyId) of another limiter.
+/// A [`PolicyId`](crate::PolicyId) that belongs to another limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownPolicy {
@@ -147,7 +149,7 @@ pub struct UnknownPolicy {
 
 impl fmt::Display for UnknownPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "policy {} is not one of this limiter", self.value)
+        write!(f, "the policy id with index {} belongs to another limiter", self.value)
     }
 }
 

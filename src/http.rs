@@ -1,43 +1,43 @@
-//! Decisions as HTTP fields and bodies: plain names and values, for any HTTP library.
+//! HTTP header fields and bodies for decisions, as plain names and values for any HTTP library.
 //!
-//! | what | from | source |
+//! | item | made from | source |
 //! |---|---|---|
 //! | [`STATUS_TOO_MANY_REQUESTS`] | | RFC 6585, section 4 |
 //! | [`RETRY_AFTER`]: [`retry_after_seconds`] | [`Decision::retry_after`] | RFC 9110, section 10.2.3 |
 //! | [`RATE_LIMIT_POLICY`]: [`RateLimitPolicyDraft11`] | [`Item`]s | draft-ietf-httpapi-ratelimit-headers-11, section 3 |
 //! | [`RATE_LIMIT`]: [`RateLimitDraft11`] | [`Item`]s | the same, section 4 |
 //! | a body of [`PROBLEM_JSON`]: [`QuotaExceeded`] | [`Item`]s | the same, section 5.1; RFC 9457 |
-//! | `x-ratelimit-*`: [`XRateLimitDelta`] | a [`Decision`] or [`PolicyStatus`] | none: a custom |
+//! | `x-ratelimit-*`: [`XRateLimitDelta`] | a [`Decision`] or [`PolicyStatus`] | none: convention |
 //!
-//! The draft is an Internet-Draft, work in progress and not an RFC: earlier ones had other fields
-//! under the same names, and a later one may again. So its number is in the names here, and a new
-//! draft will get new types.
+//! The draft is an Internet-Draft: work in progress, not an RFC. Earlier drafts had other fields
+//! under the same names, and later drafts may change them again. So the types here have the number
+//! of the draft in their names, and a new draft will get new types.
 //!
-//! Field names are in lower case, which HTTP/2 and HTTP/3 require and HTTP/1.1 does not mind.
-//! Values implement [`Display`]: `to_string()` gives a `String`, `write!` writes into the host's
-//! own buffer and allocates nothing. Field values are visible ASCII whatever the names hold, so
-//! that no name can end a field or begin another.
+//! Field names are in lower case, as HTTP/2 and HTTP/3 require and HTTP/1.1 accepts. Values
+//! implement [`Display`]: `to_string()` returns a `String`, and `write!` writes to a buffer without
+//! allocating. Field values are visible ASCII, whatever the policy names are. No name can end a
+//! field or begin another.
 //!
-//! # Which fields when
+//! # Fields for each verdict
 //!
-//! - [`Allowed`](crate::Verdict::Allowed): the two `ratelimit` fields, if clients are to see them.
-//! - [`Denied`](crate::Verdict::Denied): status 429, `retry-after`, the problem body, and those
-//!   fields.
-//! - [`Impossible`](crate::Verdict::Impossible): as denied, but without `retry-after`: no wait
-//!   helps, and [`Decision::retry_after`] is `None`.
-//! - [`TableFull`](crate::Verdict::TableFull) and [`Invalid`](crate::Verdict::Invalid): no quota
-//!   was exceeded; these are the server's own troubles (503 and 500).
+//! - [`Allowed`](crate::Verdict::Allowed): the two `ratelimit` fields, if clients should see them.
+//! - [`Denied`](crate::Verdict::Denied): status 429, `retry-after`, the problem body, and the two
+//!   `ratelimit` fields.
+//! - [`Impossible`](crate::Verdict::Impossible): the same without `retry-after`. No wait helps, and
+//!   [`Decision::retry_after`] is `None`.
+//! - [`TableFull`](crate::Verdict::TableFull) and [`Invalid`](crate::Verdict::Invalid): status 503
+//!   and 500. No quota was exceeded; the fault is the server's.
 //!
 //! `retry-after` is never earlier than the `t` of a violated policy, and clients give it
-//! precedence. Where a budget begins anew at midnight, all who ran out return at midnight; a host
-//! that minds adds some random seconds to those waits before it writes them (section 8.5 of the
-//! draft).
+//! precedence. When a calendar budget restarts at midnight, all clients that exhausted it return at
+//! midnight. To spread them, add some random seconds to the wait before you write it (section 8.5
+//! of the draft).
 //!
 //! ```
 //! use std::fmt::Write;
 //! use tollgate::{Decision, http::{self, Item}};
 //!
-//! /// The head and body of a refusal.
+//! /// The status, headers and body of a denial.
 //! fn refuse(decision: &Decision, items: &[Item<'_>]) -> Result<(u16, String), std::fmt::Error> {
 //!     let mut response = String::new();
 //!     if let Some(wait) = decision.retry_after() {
@@ -60,22 +60,23 @@ use crate::decision::{Decision, PolicyStatus};
 /// Status 429, "Too Many Requests" (RFC 6585, section 4).
 pub const STATUS_TOO_MANY_REQUESTS: u16 = 429;
 
-/// The name of the field that [`retry_after_seconds`] is the value of (RFC 9110, section 10.2.3).
+/// The name of the field with the value of [`retry_after_seconds`] (RFC 9110, section 10.2.3).
 pub const RETRY_AFTER: &str = "retry-after";
 
-/// The name of the field that [`RateLimitPolicyDraft11`] is the value of.
+/// The name of the field with the value of [`RateLimitPolicyDraft11`].
 pub const RATE_LIMIT_POLICY: &str = "ratelimit-policy";
 
-/// The name of the field that [`RateLimitDraft11`] is the value of.
+/// The name of the field with the value of [`RateLimitDraft11`].
 pub const RATE_LIMIT: &str = "ratelimit";
 
 /// The media type of a [`QuotaExceeded`] body (RFC 9457, section 3).
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// The value of `retry-after`: whole seconds, rounded up, at least 1 (RFC 9110, section 10.2.3).
+/// Returns the value of `retry-after`: whole seconds, rounded up, at least 1 (RFC 9110, section
+/// 10.2.3).
 ///
-/// Rounded down it would send the client back too early, for another refusal. A wait beyond
-/// `u64::MAX` seconds is that many.
+/// Rounded down, it would send the client back too early. A wait beyond `u64::MAX` seconds
+/// saturates.
 ///
 /// ```
 /// use std::time::Duration;
@@ -93,47 +94,50 @@ fn ceil_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(part)
 }
 
-/// One policy of a request, as the fields tell of it: its name and window, and how it stands.
+/// One policy of a request for the HTTP fields: its name, window and status.
 ///
-/// Whatever takes items takes a `&[Item]` or any other cloneable iterable of items or of
-/// references. It makes one member of each item, in their order.
+/// [`Limiter::http_items`](crate::Limiter::http_items) makes items from statuses. The types that
+/// take items accept a `&[Item]`, or any other cloneable iterable of items or references. They
+/// write one member for each item, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Item<'a> {
     /// The policy's name.
     pub name: &'a str,
-    /// The time over which the limit counts; for a calendar budget the longest that its period
-    /// lasts, so that the field stays the same all year.
+    /// The time over which the limit counts. For a calendar budget it is the longest length of its
+    /// period, so that the field stays the same all year.
     pub window: Duration,
-    /// What the limit counts, such as `"tokens"`; `None` says requests.
+    /// The unit that the limit counts, such as `"tokens"`. `None` means requests.
     pub unit: Option<&'a str>,
-    /// How the policy stands after the decision.
+    /// The status of the policy after the decision.
     pub layer: PolicyStatus,
 }
 
 impl<'a> Item<'a> {
-    /// An item that counts requests.
-    pub fn new(name: &'a str, window: Duration, layer: PolicyStatus) -> Self {
-        Self { name, window, unit: None, layer }
+    /// Returns an item that counts requests.
+    pub fn new(name: &'a str, window: Duration, status: PolicyStatus) -> Self {
+        Self { name, window, unit: None, layer: status }
     }
 
-    /// The same item, counting `unit`.
+    /// Returns the same item with another unit.
     pub fn with_unit(self, unit: &'a str) -> Self {
         Self { unit: Some(unit), ..self }
     }
 }
 
-/// The value of `ratelimit-policy`: what the policies are (draft-ietf-httpapi-ratelimit-headers-11,
-/// section 3). Send no field when there are no items: its value would be empty.
+/// The value of `ratelimit-policy`: the policies and their limits
+/// (draft-ietf-httpapi-ratelimit-headers-11, section 3).
 ///
-/// `q` is the limit in units and `w` the window in seconds, rounded up and at least 1. A unit that
-/// the draft registers (`requests`, `content-bytes`, `concurrent-requests`) is its `qu` parameter.
-/// The draft has no name for others, such as tokens, and bids servers to prefix what they add:
-/// those are a `tollgate-unit` parameter, and a client that does not know it takes them for
-/// requests. No partition key (`pk`) is sent, as keys can be personal.
+/// Do not send the field without items, because its value would be empty.
 ///
-/// Strings and integers are those of structured fields (RFC 9651): a character outside printable
-/// ASCII is replaced by `?`, and a number above 999 999 999 999 999 by that.
+/// `q` is the limit in units, and `w` the window in seconds, rounded up, at least 1. A unit that
+/// the draft registers (`requests`, `content-bytes`, `concurrent-requests`) is sent as `qu`. Any
+/// other unit, such as tokens, is sent as `tollgate-unit`, because the draft requires a prefix for
+/// additional parameters. A client that does not know that parameter assumes requests. No partition
+/// key (`pk`) is sent, because keys can be personal data.
+///
+/// Strings and integers follow the structured fields of RFC 9651. A character outside printable
+/// ASCII becomes `?`. A number above 999 999 999 999 999 becomes that number.
 ///
 /// ```
 /// use std::time::Duration;
@@ -153,7 +157,7 @@ impl<'a> Item<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimitPolicyDraft11<I>(pub I);
 
-/// The units of the draft's registry (section 10.3), as its section 3.1.2 spells them.
+/// The units registered by the draft (section 10.3), spelled as in its section 3.1.2.
 const REGISTERED_UNITS: [&str; 3] = ["requests", "content-bytes", "concurrent-requests"];
 
 impl<'a, I> Display for RateLimitPolicyDraft11<I>
@@ -179,14 +183,16 @@ where
     }
 }
 
-/// The value of `ratelimit`: how the policies stand now (draft-ietf-httpapi-ratelimit-headers-11,
-/// section 4). Send no field when there are no items: its value would be empty.
+/// The value of `ratelimit`: the current status of the policies
+/// (draft-ietf-httpapi-ratelimit-headers-11, section 4).
 ///
-/// `r` is what is left, in units, and `t` the seconds within which the client can use no more than
-/// that, rounded up: [`PolicyStatus::retry_after`] where the policy had no room, else
-/// [`PolicyStatus::reset_after`]. Who keeps to `r` for the time `t` is not refused by that policy; as a
-/// sliding window frees its units one by one, more may be free before. Strings and integers are as
-/// in [`RateLimitPolicyDraft11`].
+/// Do not send the field without items, because its value would be empty.
+///
+/// `r` is the remaining units. `t` is a time in seconds, rounded up:
+/// [`PolicyStatus::retry_after`] if the policy had no room, and [`PolicyStatus::reset_after`]
+/// otherwise. A client that uses no more than `r` units during `t` is not denied by that policy. A
+/// sliding window frees its units one by one, so more may be free earlier. Strings and integers are
+/// written as in [`RateLimitPolicyDraft11`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -222,8 +228,8 @@ where
 /// A problem body of type `quota-exceeded` (draft-ietf-httpapi-ratelimit-headers-11, section 5.1;
 /// RFC 9457), of media type [`PROBLEM_JSON`] and status 429.
 ///
-/// `violated-policies` names every policy that had no room, not only the one that decided. One line
-/// of UTF-8, no line end.
+/// `violated-policies` names every policy that had no room, not only the deciding one. The body is
+/// one line of UTF-8 without a line end.
 ///
 /// ```
 /// use std::time::Duration;
@@ -249,12 +255,12 @@ pub struct QuotaExceeded<'d, I> {
 }
 
 impl<'d, I> QuotaExceeded<'d, I> {
-    /// The body for these items, without a `detail` member.
+    /// Returns the body for these items, without a `detail` member.
     pub fn new(items: I) -> Self {
         Self { items, detail: None }
     }
 
-    /// The same body with a `detail` member: what happened this time, for people to read.
+    /// Returns the same body with a `detail` member: a human-readable explanation of this denial.
     pub fn detail(self, detail: &'d str) -> Self {
         Self { detail: Some(detail), ..self }
     }
@@ -286,12 +292,11 @@ where
     }
 }
 
-/// The customary `x-ratelimit-*` fields for one policy, with the reset as seconds from now.
+/// The conventional `x-ratelimit-*` fields for one policy, with the reset in seconds from now.
 ///
-/// No document defines them, and servers disagree on `x-ratelimit-reset`: some send a Unix time. A
-/// difference needs no clock that client and server share, so that is what this type gives, and
-/// says so in its name. The fields have room for one policy: for several send that of the
-/// [`Decision`].
+/// No document defines these fields. Some servers send a Unix time as `x-ratelimit-reset`. This
+/// type sends a difference ("delta"), which needs no common clock. The fields describe one policy.
+/// For several policies, use the [`Decision`], which describes the deciding one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -310,14 +315,14 @@ where
 pub struct XRateLimitDelta {
     /// The limit, in units of cost.
     pub limit: u64,
-    /// What is left of it, in units of cost.
+    /// The units left of that limit.
     pub remaining: u64,
-    /// Seconds until the whole limit is free again if nobody spends, rounded up.
+    /// Seconds until the whole limit is free, rounded up. It assumes no other charges meanwhile.
     pub reset_s: u64,
 }
 
 impl XRateLimitDelta {
-    /// The names and values of the three fields.
+    /// Returns the names and values of the three fields.
     pub fn fields(self) -> [(&'static str, u64); 3] {
         [
             ("x-ratelimit-limit", self.limit),
@@ -338,11 +343,11 @@ impl From<&Decision> for XRateLimitDelta {
 }
 
 impl From<&PolicyStatus> for XRateLimitDelta {
-    fn from(layer: &PolicyStatus) -> Self {
+    fn from(status: &PolicyStatus) -> Self {
         Self {
-            limit: layer.limit,
-            remaining: layer.remaining,
-            reset_s: ceil_seconds(layer.reset_after()),
+            limit: status.limit,
+            remaining: status.remaining,
+            reset_s: ceil_seconds(status.reset_after()),
         }
     }
 }
@@ -367,7 +372,7 @@ impl Display for SfString<'_> {
             match c {
                 '"' | '\\' => write!(f, "\\{c}")?,
                 ' '..='~' => f.write_char(c)?,
-                // A line end here would end the field; validated names hold none.
+                // A line end would end the field. Validated policy names have none.
                 _ => f.write_char('?')?,
             }
         }
@@ -375,7 +380,7 @@ impl Display for SfString<'_> {
     }
 }
 
-/// A JSON string (RFC 8259, section 7): only what must be escaped is.
+/// A JSON string (RFC 8259, section 7) that escapes only what must be escaped.
 struct JsonString<'a>(&'a str);
 
 impl Display for JsonString<'_> {
@@ -398,9 +403,9 @@ mod tests {
     use crate::charge::PolicyId;
     use crate::decision::Verdict;
 
-    // Here because a decision cannot be made outside of the crate, nor by hand.
+    // A unit test, because code outside of the crate cannot construct a decision.
     #[test]
-    fn x_rate_limit_tells_of_the_deciding_policy() {
+    fn x_rate_limit_reports_the_deciding_policy() {
         let decision = Decision {
             verdict: Verdict::Denied,
             policy: PolicyId::default(),

@@ -1,13 +1,14 @@
-//! Who a request is charged to.
+//! The key that a request is charged to.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// What a policy counts by: a user, an address, a tenant.
+/// A key whose usage a policy counts: a user, an address, a tenant.
 ///
-/// Keys of any length are hashed under random seeds and not kept. The hash has 64 bits, so two keys
-/// of one policy share a counter with a chance of about n² / 2⁶⁵ for n keys (10 million: 1 in
-/// 360,000). Keys of different kinds (text, number, address) never compare equal.
+/// A key can have any length. It is hashed under random seeds and not stored. Two keys of one
+/// policy with the same 64-bit hash share a counter. Among n keys, the probability of any such pair
+/// is about n² / 2⁶⁵: 1 in 360,000 for 10 million keys. Keys of different kinds (text, number,
+/// address) never compare equal.
 ///
 /// ```
 /// use std::net::IpAddr;
@@ -15,8 +16,8 @@ use std::net::{IpAddr, Ipv6Addr};
 ///
 /// let user = Key::from("alice");
 /// let tenant = Key::from(42_u64);
-/// // IPv6 addresses count by /64, the least that one subscriber has; IPv4 addresses count whole,
-/// // also when they come mapped into IPv6.
+/// // IPv6 addresses count by their /64 network, the smallest that a subscriber gets.
+/// // IPv4 addresses count whole, even if they are mapped into IPv6.
 /// let one: IpAddr = "2001:db8::1".parse()?;
 /// let other: IpAddr = "2001:db8::ffff".parse()?;
 /// assert_eq!(Key::from(one), Key::from(other));
@@ -37,9 +38,9 @@ enum Kind<'k> {
     V6 { network: u128, prefix: u8 },
 }
 
-/// The last number of each kind differs. Bytes need none, and no length before them: they are all
-/// that is hashed, and the hasher mixes their length in. For no bytes the AES hasher mixes in one
-/// zero, and nothing for the length 0: so no other kind may consist of a single zero.
+/// Hashes each kind to a different input: each ends with a different number. Bytes need no such
+/// number and no length prefix, because the hasher mixes in their length. For an empty byte string,
+/// the AES hasher mixes in a single zero and no length. So no other kind may be a single zero.
 impl Hash for Key<'_> {
     #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -62,14 +63,16 @@ impl Hash for Key<'_> {
     }
 }
 
-/// The prefix that IPv6 addresses count by unless told otherwise.
+/// The default prefix length of IPv6 addresses.
 const V6_PREFIX: u8 = 64;
 
 impl<'k> Key<'k> {
-    /// One key for everybody: a limit on the whole service.
+    /// One key for all requests: a limit on the whole service.
     pub const SHARED: Key<'static> = Key(Kind::Shared);
 
-    /// An address; IPv6 addresses count by the first `v6_prefix` bits (at most 128).
+    /// Returns the key of an address. IPv6 addresses count by their first `v6_prefix` bits.
+    ///
+    /// A prefix above 128 is 128. IPv4 addresses, mapped into IPv6 or not, count whole.
     pub fn ip(address: IpAddr, v6_prefix: u8) -> Key<'static> {
         match address.to_canonical() {
             IpAddr::V4(v4) => Key(Kind::V4(v4.to_bits())),
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_cut_where_they_say() {
+    fn ipv6_keys_ignore_bits_after_the_prefix() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let (a, b) = (address("2001:db8:0:1::1"), address("2001:db8:0:2::1"));
         assert_ne!(Key::from(a), Key::from(b));

@@ -1,8 +1,7 @@
-//! A rate limiter core for servers to embed: *may this caller go on, and if not, when?*
+//! A rate limiter core to embed in a server: *may this request proceed, and if not, when?*
 //!
-//! A server that is about to spend money asks [`Limiter::check`]; the answer takes nanoseconds, no
-//! lock and no memory. Limits are laid in layers, and a request is charged under all of them or
-//! under none:
+//! [`Limiter::check`] decides a request in nanoseconds, without a lock and without allocating. A
+//! request can name several policies. It is charged under all of them or under none:
 //!
 //! ```
 //! use std::{net::IpAddr, time::Duration};
@@ -18,8 +17,8 @@
 //! let [ip, user, tokens] = ["ip", "user", "tokens"].map(|name| limiter.policy(name).unwrap());
 //!
 //! let address: IpAddr = "192.0.2.1".parse().unwrap();
-//! let decision =
-//!     limiter.check(&[ip.charge(address, 1), user.charge("alice", 1), tokens.charge("alice", 512)]);
+//! let request = [ip.charge(address, 1), user.charge("alice", 1), tokens.charge("alice", 512)];
+//! let decision = limiter.check(&request);
 //! if let Some(wait) = decision.retry_after() {
 //!     println!("429, Retry-After: {}", tollgate::http::retry_after_seconds(wait));
 //! }
@@ -27,73 +26,77 @@
 //! # Ok::<(), tollgate::ConfigError>(())
 //! ```
 //!
-//! # The contract
+//! [`Limiter`] lists its methods in the order in which to learn them.
 //!
-//! - **A. Never over.** The cost admitted to a key in any interval of its window's length is at
-//!   most the limit: on recorded times, at every interleaving of any number of threads. A charge
-//!   counts at `now` iff `now - t < window`, so waiting exactly
-//!   [`retry_after`](Decision::retry_after) succeeds. Recorded times are clock readings, cut to the
-//!   policy's [`resolution`](Limiter::resolution); a reading that lies before the key's newest
-//!   charge counts as that charge's time.
-//! - **B. Exact where promised.** A sliding policy with a limit up to 127 decides as a log of all
-//!   admitted charges would, with the same `retry_after`. A policy with a greater limit counts in
-//!   [`buckets`](Policy::buckets): it may deny early, never late, and a bucket's charges expire
-//!   together, less than one bucket's span after the first of them would. After a
-//!   [`refund`](Session::refund), a [`force_charge`](Session::force_charge) or a layered request that
-//!   lost a race an exact policy may hold a charge longer than the log would, never shorter.
+//! # Guarantees
+//!
+//! - **A. Never over the limit.** In any interval of the window's length, the cost admitted to a
+//!   key is at most the limit. This holds on recorded times, at every interleaving of any number
+//!   of threads. A charge recorded at `t` counts at `now` if and only if `now - t < window`, so
+//!   waiting exactly [`retry_after`](Decision::retry_after) succeeds. A recorded time is a clock
+//!   reading, truncated to the policy's [`resolution`](Limiter::resolution). A reading earlier than
+//!   the key's newest charge is recorded as that charge's time.
+//! - **B. Exact where promised.** A sliding policy with a limit up to 127 decides exactly as a log
+//!   of all admitted charges would, with the same `retry_after`. A policy with a greater limit
+//!   counts in [`buckets`](Policy::buckets): it may deny a request that the log would admit, and
+//!   never admits one that the log would deny. The charges in a bucket expire together, less than
+//!   one bucket's span after the first of them would. After a [`refund`](Session::refund), a
+//!   [`force_charge`](Session::force_charge), or a request over several policies that lost a race,
+//!   an exact policy may hold a charge longer than the log would, never shorter.
 //! - **C. All or nothing.** A request is charged under all its policies or under none. A denial
-//!   names the first policy without room and the longest wait over all of them. A
-//!   [`Reservation`] is never charged less than what was reserved until it is settled, and exactly
-//!   what it has cost then, as far as its windows and periods have not passed.
-//! - **D. Lock-free.** No thread waits for another. A thread that is stopped or killed anywhere
+//!   reports the first policy without room and the longest wait over all policies. Until a
+//!   [`Reservation`] is settled, it is never charged less than the reserved cost. From then on it
+//!   is charged exactly its actual cost, as far as its windows and periods have not passed.
+//! - **D. Lock-free.** No thread waits for another. A thread that is stopped or killed at any point
 //!   leaves nothing to repair.
-//! - **E. No allocation per request** about a known key. New keys make a table grow: now and then
-//!   one of them allocates the next array, and each of the following moves a small chunk into it.
-//! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) a
-//!   policy: at most two arrays, of 16/15 of a slot for each key that they have room for, and those
-//!   that a [`Session`] of before or a thread that is stopped within a call still holds, or that
-//!   are on their way back to the system. It goes back when keys go idle, as new ones come, or by
-//!   [`Limiter::maintain`]. At the bound expired keys make room for new ones once they are an
-//!   eighth of all, or when two windows have passed since they last did; a sample tells, at most
-//!   every 64th of a window, or once in a calendar period. Until then new keys meet the policy's
-//!   [`Overflow`]. Known keys are served as ever, but for those that [`Overflow::EvictLightest`]
-//!   may forgive a stated allowance.
-//! - **G. Calendar budgets.** `used + cost <= limit` in each UTC hour, day or month, with an
-//!   optional fixed offset: exact, without a reset job. A wall clock that steps back over midnight
-//!   reopens nothing.
-//! - **H. Bad input** is a typed [`ConfigError`] when the limiter is built. A cost above the
-//!   limit is [`Verdict::Impossible`]. Nothing on the request's way panics, and no arithmetic
-//!   wraps.
+//! - **E. No allocation per request** for a known key. New keys make a table grow: occasionally one
+//!   of them allocates the next array, and each following one moves a small chunk into it.
+//! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) per
+//!   policy. A table has at most two arrays, plus retired arrays still pinned by a [`Session`] or a
+//!   stalled thread, or not yet returned to the operating system. When keys go idle, memory is
+//!   returned as new keys arrive, or by [`Limiter::maintain`]. At `max_keys`, expired keys make
+//!   room for new ones; until then new keys meet the policy's [`Overflow`]. Known keys are served
+//!   as before, except that [`Overflow::EvictLightest`] may forgive a key a stated allowance. The
+//!   array sizes and the schedule in `docs/memory.md` are part of this guarantee.
+//! - **G. Calendar budgets.** `used + cost <= limit` holds exactly in each UTC hour, day or month,
+//!   with an optional fixed offset. No reset job is needed. A wall clock that steps back over
+//!   midnight reopens no budget.
+//! - **H. Bad input** is a typed [`ConfigError`] when the limiter is built. A cost above the limit
+//!   is [`Verdict::Impossible`]. Nothing on the request path panics, and no arithmetic wraps.
 //!
-//! # What it does not promise
+//! # What is not guaranteed
 //!
-//! - Two keys of one policy whose 64-bit hashes are equal share a counter: see [`Key`].
-//! - A request over several layers may be denied because another one holds a layer for an instant
-//!   before it is undone: see [`Session::check`].
-//! - Denials are decided on a state that was true at some instant of the call, which other threads
-//!   may have left when it returns.
-//! - Clocks are taken as they are. A reading that is ahead by mistake may renew a table (when it is
-//!   full, or past three quarters of its time field: days to years by policy, but milliseconds for
-//!   the greatest limits in the shortest windows), and no earlier reading counts in that table from
-//!   then on. A wall clock that was ahead leaves the budgets that were used meanwhile, or whose
-//!   table was renewed, in that later period until it comes.
-//! - A request that loses a race is undone charge by charge. Where refunds had left holes and
-//!   others have charged the key since, part of a charge may not be found, and counts until it
-//!   expires.
-//! - Without memory for a new array a table goes on with the old one: it refuses new keys when
-//!   that is full, and all at the end of its time field, with [`Verdict::TableFull`]; every 256th
-//!   new key tries again. Two kinds of small allocations are `crossbeam-epoch`'s, and the process
-//!   ends, as everywhere in the standard library, where they fail: a record at a thread's first
-//!   session (2 KiB, and as much again once in a process), and a bag when a replaced array, or a
-//!   piece of it, is retired (2 KiB).
+//! - **Hash collisions.** Two keys of one policy with equal 64-bit hashes share a counter: see
+//!   [`Key`].
+//! - **Denials under contention.** A request over several policies can briefly hold a charge that
+//!   is then rolled back. Another request may be denied because of it: see [`Session::check`].
+//! - **Age of a denial.** A denial is based on a state that was true at some instant of the call.
+//!   Other threads may have changed it before the call returns.
+//! - **Wrong clocks.** Clock readings are trusted. A reading that is wrongly ahead may replace a
+//!   table's array: when the table is full, or past three quarters of the array's time range. That
+//!   range is days to years, depending on the policy, but milliseconds for the greatest limits in
+//!   the shortest windows. From then on, the table treats an earlier reading as that wrong one.
+//!   If a wall clock was ahead, budgets that were used meanwhile stay in the later period until it
+//!   begins. So do all budgets of a table whose array was replaced meanwhile.
+//! - **Rollback after a refund.** A request that loses a race is rolled back charge by charge. If
+//!   refunds left gaps in the key's history and other threads have charged the key since, part of a
+//!   charge may not be found. That part counts until it expires.
+//! - **Out of memory.** If a new array cannot be allocated, the table keeps its old one. It then
+//!   refuses new keys when it is full, and all keys at the end of its time range, with
+//!   [`Verdict::TableFull`]. Every 256th new key retries the allocation.
+//! - **Allocations that abort.** Two small allocations in `crossbeam-epoch` abort the process if
+//!   they fail, as most allocations of the standard library do: a record at a thread's first
+//!   session (2 KiB, and 2 KiB more once per process), and a bag when a replaced array, or a piece
+//!   of it, is retired (2 KiB). The process also aborts if allocating the policy names fails in
+//!   [`Builder::build`].
 //!
-//! # The way of a request
+//! # Request path
 //!
-//! [`Limiter`] -> [`Session`] -> request (several charges: layers -> offers -> request) -> meter (one
-//! policy at work) -> table (from a key to its slot) -> counter (ring or quota) -> word. Each knows
-//! only those behind it.
+//! [`Limiter`] or [`Session`] -> request (one or several charges) -> engine (the policies) -> table
+//! (key to slot) -> counter (sliding window or calendar budget). Each layer uses only the layers
+//! after it.
 
-// The hooks of loom's models have no use under shuttle.
+// Some hooks serve only the loom models and are unused under shuttle.
 #![cfg_attr(tollgate_shuttle, allow(dead_code))]
 
 mod builder;
@@ -132,7 +135,7 @@ pub use stats::Stats;
 #[doc(hidden)]
 pub use sync::failed_exchanges;
 
-/// Compiles and runs the README's program.
+/// Compiles and runs the programs in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,5 +1,4 @@
-//! The request's way: limiter -> layers -> request -> policy -> table -> counter. Other verbs go through
-//! a session, and a check of one charge to the request at once.
+//! The limiter: a check goes straight to the request, every other operation opens a session.
 
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};
@@ -18,67 +17,85 @@ use crate::table::epoch;
 use crate::verify::mutants::{Breakage, broken};
 use std::time::Duration;
 
-/// Decides which requests may go on.
+/// A rate limiter, shared between threads by reference.
 ///
-/// Shared between threads by reference: every verb takes `&self`, none blocks, and none allocates
-/// but for the amortised renewal of a table.
+/// Every method takes `&self`. No method blocks, and none allocates except for the amortized
+/// replacement of a table's array.
+///
+/// Learn the methods in this order:
+///
+/// 1. [`builder`](Self::builder) sets the policies, and [`build`](crate::Builder::build) makes the
+///    limiter.
+/// 2. [`check`](Self::check) charges a request or denies it.
+/// 3. [`retry_after`](Decision::retry_after) is the wait after a denial.
+/// 4. [`reserve`](Self::reserve) charges an estimate, and [`settle`](Self::settle) corrects it to
+///    the actual cost.
+/// 5. [`stats`](Self::stats) reports what a policy has admitted and denied, and its memory.
+///
+/// Most operations are also methods of [`Session`] and documented there. The limiter's method of
+/// the same name reads the clock and does the same.
 #[derive(Debug)]
 pub struct Limiter {
     policies: Policies,
     clock: Clock,
-    /// Whether any policy follows the calendar.
-    wants_wall: bool,
+    /// Whether any policy is a calendar budget, which needs the wall clock.
+    has_calendar: bool,
 }
 
 impl Limiter {
     pub(crate) fn new(policies: Policies, clock: Clock) -> Self {
-        let wants_wall = policies.policies().any(|policy| policy.period().is_some());
-        Limiter { policies, clock, wants_wall }
+        let has_calendar = policies.policies().any(|policy| policy.period().is_some());
+        Limiter { policies, clock, has_calendar }
     }
 
-    /// The present reading of the limiter's clock. The wall clock is read only if a policy follows
-    /// the calendar.
+    /// Reads the limiter's clock.
+    ///
+    /// [`Clock::precise`] reads the wall clock only if the limiter has a calendar policy. Otherwise
+    /// its `unix_ns` is 0.
     #[inline]
     pub fn now(&self) -> Now {
-        self.clock.now(self.wants_wall)
+        self.clock.now(self.has_calendar)
     }
 
-    /// Verbs at the clock's present instant. A server that decides many requests in a turn of its
-    /// event loop makes one session for all of them.
+    /// Opens a session at the current time.
+    ///
+    /// A server that decides many requests in one turn of its event loop opens one session for all
+    /// of them.
     #[inline]
     pub fn session(&self) -> Session<'_> {
         self.session_at(self.now())
     }
 
-    /// Verbs at an instant that the caller has read already.
+    /// Opens a session at a time that the caller has already read.
     ///
-    /// Windows take no monotonic reading that lies before the one of the limiter's own clock at
-    /// which it was built; [`Clock::precise`] begins at zero.
+    /// Monotonic readings must count from the same instant as the limiter's own clock. Sliding
+    /// windows treat a reading earlier than the limiter's creation as the reading at its creation.
+    /// [`Clock::precise`] starts at zero.
     #[inline]
     pub fn session_at(&self, now: Now) -> Session<'_> {
         Session::new(&self.policies, now)
     }
 
-    /// Charges a request under all its policies, or under none.
-    /// See [`Session::check`].
+    /// Charges a request under all its policies or under none. See [`Session::check`].
     #[inline]
     pub fn check(&self, charges: &[Charge<'_>]) -> Decision {
         self.check_with_status(charges, &mut [])
     }
 
-    /// As [`check`](Self::check), and tells how each policy stands. See [`Session::check_with_status`].
+    /// [`check`](Self::check) with the status of each policy. See [`Session::check_with_status`].
     #[inline]
     pub fn check_with_status(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        self.decide(charges, layers, || self.now())
+        self.decide(charges, statuses, || self.now())
     }
 
-    /// As [`check`](Self::check) at an instant that the caller has read already, of which the same
-    /// holds as for [`session_at`](Self::session_at). For one request it is quicker than a session,
-    /// which cannot ask for the key's memory before it is made.
+    /// [`check`](Self::check) at a time that the caller has already read.
+    ///
+    /// `now` must meet the conditions of [`session_at`](Self::session_at). For a single request
+    /// this is faster than a session, because it prefetches the key's memory first.
     ///
     /// ```
     /// use std::time::Duration;
@@ -88,7 +105,7 @@ impl Limiter {
     /// let user = Policy::sliding("user", 1, Duration::from_secs(60));
     /// let limiter = Limiter::builder().policy(user).clock(clock.clone()).build()?;
     /// let user = limiter.policy("user").unwrap();
-    /// // The host's own reading, say of the turn of its event loop.
+    /// // The server's own reading, for example one for each turn of its event loop.
     /// let now = clock.now();
     /// assert!(limiter.check_at(now, &[user.charge("alice", 1)]).is_allowed());
     /// assert!(!limiter.check_at(now, &[user.charge("alice", 1)]).is_allowed());
@@ -99,62 +116,63 @@ impl Limiter {
         self.check_at_with_status(now, charges, &mut [])
     }
 
-    /// As [`check_at`](Self::check_at), and tells how each policy stands.
+    /// [`check_at`](Self::check_at) with the status of each policy, as in
+    /// [`Session::check_with_status`].
     #[inline]
     pub fn check_at_with_status(
         &self,
         now: Now,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        self.decide(charges, layers, || now)
+        self.decide(charges, statuses, || now)
     }
 
-    /// Asks for the memory of all charges first of all: behind a reading of the clock and a pin it
-    /// comes too late for the decision before to hide it.
+    /// Prefetches the slots before reading the clock and pinning the epoch. Issued later, a cache
+    /// miss would no longer overlap the previous decision.
     #[inline(always)]
     fn decide(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
         now: impl FnOnce() -> Now,
     ) -> Decision {
         let (policies, context) = (&self.policies, || Context::new(&self.policies, now()));
         let [charge] = charges else {
-            return fallback::decide(policies, charges, Mode::Check, layers, context);
+            return fallback::decide(policies, charges, Mode::Check, statuses, context);
         };
         let Some(resolved) = ResolvedCharge::new(policies, charge) else {
             return request::invalid(charge.policy);
         };
         resolved.policy.prefetch_unpinned(resolved.key);
-        context().decide_one(resolved, Mode::Check, layers)
+        context().decide_one(resolved, Mode::Check, statuses)
     }
 
-    /// Checks many requests of one charge each, at one instant. See [`Session::check_many`].
+    /// Checks many requests of one charge each. See [`Session::check_many`].
     pub fn check_many(&self, charges: &[Charge<'_>], decisions: &mut [Decision]) -> usize {
         self.session().check_many(charges, decisions)
     }
 
-    /// What [`check`](Self::check) would decide now. See [`Session::peek`].
+    /// Returns the decision of a [`check`](Self::check) without charging. See [`Session::peek`].
     pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
         self.session().peek(charges)
     }
 
-    /// As [`peek`](Self::peek), and tells how each policy stands. See [`Session::peek_with_status`].
+    /// [`peek`](Self::peek) with the status of each policy. See [`Session::peek_with_status`].
     pub fn peek_with_status(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        self.session().peek_with_status(charges, layers)
+        self.session().peek_with_status(charges, statuses)
     }
 
-    /// Charges whatever the usage is. See [`Session::force_charge`].
+    /// Charges a request even over the limit. See [`Session::force_charge`].
     pub fn force_charge(&self, charges: &[Charge<'_>]) -> Decision {
         self.session().force_charge(charges)
     }
 
-    /// Gives units back. See [`Session::refund`].
+    /// Refunds units to a key and returns how many. See [`Session::refund`].
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -162,31 +180,32 @@ impl Limiter {
         self.session().refund(charge)
     }
 
-    /// Charges a request whose cost is known only afterwards. See [`Reservation`].
+    /// Charges the estimated cost of a request. See [`Session::reserve`].
     ///
     /// # Errors
-    /// The decision, if the request is not allowed; then nothing was charged.
+    /// The decision, if the request is not allowed. Nothing is charged then.
     pub fn reserve(&self, charges: &[Charge<'_>]) -> Result<Reservation, Decision> {
         self.session().reserve(charges)
     }
 
-    /// As [`reserve`](Self::reserve), and tells how each policy stands. See
+    /// [`reserve`](Self::reserve) with the status of each policy. See
     /// [`Session::reserve_with_status`].
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve).
+    /// The same as for [`reserve`](Self::reserve).
     pub fn reserve_with_status(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Result<Reservation, Decision> {
-        self.session().reserve_with_status(charges, layers)
+        self.session().reserve_with_status(charges, statuses)
     }
 
-    /// Charges so much more to each layer of a reservation, or to none. See [`Reservation`].
+    /// Adds to all charges of a reservation or to none. See [`Session::extend`].
     ///
     /// # Errors
-    /// If the reservation is closed or of another limiter, or there is not one amount a layer.
+    /// [`ReservationError`] if the reservation is closed or belongs to another limiter, or if
+    /// `more` does not have one amount for each charge.
     pub fn extend(
         &self,
         reservation: &mut Reservation,
@@ -195,10 +214,10 @@ impl Limiter {
         self.session().extend(reservation, more)
     }
 
-    /// Closes a reservation with what each layer has really cost. See [`Reservation`].
+    /// Closes a reservation with its actual costs. See [`Session::settle`].
     ///
     /// # Errors
-    /// As [`extend`](Self::extend).
+    /// The same as for [`extend`](Self::extend).
     pub fn settle(
         &self,
         reservation: &mut Reservation,
@@ -207,15 +226,15 @@ impl Limiter {
         self.session().settle(reservation, actual)
     }
 
-    /// Closes a reservation that has cost nothing. See [`Reservation`].
+    /// Closes a reservation with a cost of nothing. See [`Session::cancel`].
     ///
     /// # Errors
-    /// If the reservation is closed or of another limiter.
+    /// [`ReservationError`] if the reservation is closed or belongs to another limiter.
     pub fn cancel(&self, reservation: &mut Reservation) -> Result<Decision, ReservationError> {
         self.session().cancel(reservation)
     }
 
-    /// Forgets what a key has used. See [`Session::reset_key`].
+    /// Clears the usage of a key. See [`Session::reset_key`].
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -227,18 +246,11 @@ impl Limiter {
         self.session().reset_key(policy, key)
     }
 
-    /// Housekeeping ahead of need, for hosts that have idle moments: moves up to `slots` slots of
-    /// each table that is being moved, begins to shrink those that are mostly idle, and gives
-    /// memory back that nobody reads any more, some pieces. True when no table has anything left to
-    /// move; memory may still be on its way back, and further calls hasten it.
+    /// Does maintenance in idle moments, and returns whether every table is done. See
+    /// [`Session::maintain`].
     ///
-    /// On Linux it also lays tables that stay, from 8 MiB on, in huge pages (`MADV_COLLAPSE`), those
-    /// of about `slots` slots at a time, whatever the system-wide setting is: random keys are then
-    /// found faster. A page of 2 MiB takes the system some milliseconds, and a thread that touches
-    /// it meanwhile may wait as long.
-    ///
-    /// Never needed: requests with new keys do the same, a small chunk each, and the system makes
-    /// huge pages by itself, later.
+    /// Unlike a session's method, it also frees memory of replaced arrays, some in each call. Some
+    /// may be left when it returns true.
     pub fn maintain(&self, slots: usize) -> bool {
         let done = self.session().maintain(slots);
         if !broken(Breakage::MaintainCollectsNothing) {
@@ -247,23 +259,7 @@ impl Limiter {
         done
     }
 
-    /// The statistics of a policy. Takes microseconds: up to 1,024 slots are sampled.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use tollgate::{Limiter, Policy};
-    ///
-    /// let user = Policy::sliding("user", 1, Duration::from_secs(60));
-    /// let limiter = Limiter::builder().policy(user).build()?;
-    /// let user = limiter.policy("user").unwrap();
-    /// for name in ["alice", "bob", "alice"] {
-    ///     limiter.check(&[user.charge(name, 1)]);
-    /// }
-    /// let stats = limiter.stats(user).unwrap();
-    /// assert_eq!((stats.admitted, stats.denied, stats.live_keys), (2, 1, 2));
-    /// assert!(stats.bytes < 50_000);
-    /// # Ok::<(), tollgate::ConfigError>(())
-    /// ```
+    /// Returns the statistics of a policy. See [`Session::stats`].
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -271,16 +267,20 @@ impl Limiter {
         self.session().stats(policy)
     }
 
-    /// Changes a policy's limit for all coming requests; what has been used stays used.
+    /// Changes a policy's limit, in units of cost, for all later requests.
+    ///
+    /// Usage so far stays counted. Charges with a [limit of their own](Charge::limit) keep it.
     ///
     /// # Errors
-    /// [`ConfigError::Limit`] for 0, [`ConfigError::MaxLimit`] above the policy's greatest limit,
-    /// [`ConfigError::UnknownPolicy`] for a policy of another limiter.
+    /// - [`ConfigError::Limit`] for a limit of 0.
+    /// - [`ConfigError::MaxLimit`] for a limit above the policy's
+    ///   [`max_limit`](Policy::max_limit).
+    /// - [`ConfigError::UnknownPolicy`] for a policy of another limiter.
     pub fn set_limit(&self, policy: PolicyId, limit: u64) -> Result<(), ConfigError> {
         self.policies.known(policy)?.set_limit(limit)
     }
 
-    /// The limit that applies now to requests without one of their own.
+    /// Returns a policy's current limit, in units of cost.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -288,18 +288,19 @@ impl Limiter {
         self.policies.known(policy).map(|policy| policy.limit(None))
     }
 
-    /// The policy of this name.
+    /// Returns the id of the policy with this name.
     pub fn policy(&self, name: &str) -> Option<PolicyId> {
         self.policies.find(name)
     }
 
-    /// All policies, in their order.
+    /// Iterates over all policies, in the order in which they were added.
     pub fn policies(&self) -> impl ExactSizeIterator<Item = &Policy> {
         self.policies.policies()
     }
 
-    /// To what fraction of a second a policy records time: clock readings are cut to it. One
-    /// nanosecond for exact policies with windows up to days.
+    /// Returns the resolution of a policy's recorded times.
+    ///
+    /// Clock readings are truncated to it. It is 1 ns for exact policies with windows up to days.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -307,16 +308,18 @@ impl Limiter {
         self.policies.known(policy).map(|policy| policy.resolution())
     }
 
-    /// What the [`http`] fields need to know of these layers, in their order. Allocates nothing.
+    /// Iterates over the items for the [`http`] fields, one for each status, in their order.
+    ///
+    /// Allocates nothing. A status of another limiter's policy is skipped.
     pub fn http_items<'a>(
         &'a self,
-        layers: &'a [PolicyStatus],
+        statuses: &'a [PolicyStatus],
     ) -> impl Iterator<Item = http::Item<'a>> + Clone {
-        layers.iter().filter_map(move |layer| {
-            let policy = self.policies.get(layer.policy)?.policy();
+        statuses.iter().filter_map(move |status| {
+            let policy = self.policies.get(status.policy)?.policy();
             let window =
                 policy.window().or_else(|| policy.period().map(|period| period.longest()))?;
-            let item = http::Item::new(policy.name(), window, *layer);
+            let item = http::Item::new(policy.name(), window, *status);
             Some(match policy.unit_name() {
                 Some(unit) => item.with_unit(unit),
                 None => item,
@@ -325,27 +328,27 @@ impl Limiter {
     }
 }
 
-/// What the schedules do by hand and a table does by itself.
+/// Steps of a table that the model tests run one at a time.
 #[cfg(all(test, tollgate_model))]
 impl Limiter {
-    /// Starts a renewal of a policy's table, unless one is under way.
+    /// Starts a resize of a policy's table, unless one is in progress.
     pub(crate) fn start_renewal(&self, policy: PolicyId, now: Now) {
         self.policies.get(policy).expect("a policy of this limiter").start_renewal(now);
     }
 
-    /// Moves one chunk of a policy's table; true when nothing is left to move.
+    /// Moves one chunk of a policy's table. Returns whether nothing is left to move.
     pub(crate) fn help_once(&self, policy: PolicyId, now: Now) -> bool {
         self.policies.get(policy).expect("a policy of this limiter").help_once(now)
     }
 
-    /// The number of arrays in a policy's table: one, or two while keys move.
+    /// Returns the number of arrays in a policy's table: one, or two while keys move.
     #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self, policy: PolicyId) -> usize {
         self.policies.get(policy).expect("a policy of this limiter").arrays()
     }
 }
 
-/// Shared by reference between threads; a session stays on its own.
+/// Asserts that threads can share a limiter.
 const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<Limiter>();

@@ -1,4 +1,4 @@
-//! The verbs, at one instant.
+//! The operations of a limiter at one instant.
 
 use crate::charge::{Charge, PolicyId};
 use crate::clock::Now;
@@ -13,10 +13,13 @@ use crate::request::reservation::{self, Reservation, ReservationError};
 use crate::request::{Context, Mode};
 use crate::stats::Stats;
 
-/// A limiter at one instant.
+/// The operations of a [`Limiter`](crate::Limiter) at one instant.
 ///
-/// Short-lived: while it exists, memory of tables that were replaced is not freed. It belongs to
-/// one thread.
+/// [`Limiter::session`](crate::Limiter::session) opens one at the current time. All its operations
+/// use that time.
+///
+/// Keep a session only briefly. While it exists, the memory of arrays that are replaced cannot be
+/// freed. A session cannot move to another thread.
 #[derive(Debug)]
 pub struct Session<'l> {
     context: Context<'l>,
@@ -33,25 +36,25 @@ impl<'l> Session<'l> {
         &self,
         charges: &[Charge<'_>],
         mode: Mode,
-        evaluations: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        fallback::decide(self.context.policies, charges, mode, evaluations, || &self.context)
+        fallback::decide(self.context.policies, charges, mode, statuses, || &self.context)
     }
 
-    /// The instant of this session.
+    /// Returns the time of this session.
     pub fn now(&self) -> Now {
         self.context.now
     }
 
-    /// Charges a request under all its policies, or under none.
+    /// Charges a request under all its policies or under none.
     ///
-    /// If any policy has no room, nothing is charged, and the decision names the first such policy
-    /// in the order of the charges and the longest wait over all of them. Two charges of one
-    /// request to one key add up. No charges at all are allowed.
+    /// If any policy has no room, nothing is charged. The decision then names the first such
+    /// policy, in the order of `charges`, and the longest wait over all policies. Several charges
+    /// of one request to the same key add up. A request without charges is allowed.
     ///
-    /// While another thread's request is being decided, a layer may look charged that is given
-    /// back in the next moment because a later layer had no room. So this may deny a request that
-    /// would have had room an instant later, and never admits one too many.
+    /// While another thread's request is being decided, it can hold a charge that is rolled back
+    /// because a later policy has no room. Meanwhile this method may deny a request that would have
+    /// room an instant later. It never admits one too many.
     ///
     /// ```
     /// use std::{net::IpAddr, time::Duration};
@@ -73,7 +76,7 @@ impl<'l> Session<'l> {
     /// assert!(!decision.is_allowed());
     /// assert_eq!(decision.policy, user);
     /// assert!(decision.retry_after().unwrap() <= minute);
-    /// // The denial has cost nothing.
+    /// // The denied request charged nothing.
     /// assert_eq!(limiter.peek(&[ip.charge(address, 1)]).remaining, 98);
     /// # Ok::<(), tollgate::ConfigError>(())
     /// ```
@@ -82,21 +85,23 @@ impl<'l> Session<'l> {
         self.decide(charges, Mode::Check, &mut [])
     }
 
-    /// As [`check`](Self::check), and tells how each policy stands after it: `layers[i]` is that of
-    /// `charges[i]`, as far as both go.
+    /// [`check`](Self::check) with the status of each policy.
+    ///
+    /// Writes the status after the decision for `charges[i]` to `statuses[i]`, up to the length of
+    /// the shorter slice.
     pub fn check_with_status(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        self.decide(charges, Mode::Check, layers)
+        self.decide(charges, Mode::Check, statuses)
     }
 
-    /// Checks many requests of one charge each: `decisions[i]` is that of `charges[i]`, as far as
-    /// both go. Returns how many were allowed.
+    /// Checks many requests of one charge each, and returns how many were allowed.
     ///
-    /// The same as [`check`](Self::check) for each of them in order, but the memory that they need
-    /// is resolved for ahead, so that keys which are in no cache wait together and not one by one.
+    /// Writes the decision for `charges[i]` to `decisions[i]`, and stops at the end of the shorter
+    /// slice. The result is that of [`check`](Self::check) for each charge in order. It is faster
+    /// if the keys are not in a CPU cache, because the cache misses of several keys overlap.
     ///
     /// ```
     /// use std::time::Duration;
@@ -116,39 +121,43 @@ impl<'l> Session<'l> {
         batch::decide_many(&self.context, charges, decisions)
     }
 
-    /// What [`check`](Self::check) would decide; charges nothing. `remaining` is what is left
-    /// without the request. Other threads may spend it in the next moment. A new key is evaluations what
-    /// it would get if it found a place.
+    /// Returns the decision of a [`check`](Self::check) without charging.
+    ///
+    /// `remaining` is what is left without this request. Other threads may use it before a later
+    /// check. For a new key, the decision assumes that the table is not full.
     pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Peek, &mut [])
     }
 
-    /// As [`peek`](Self::peek), and tells how each policy stands.
+    /// [`peek`](Self::peek) with the status of each policy, as in
+    /// [`check_with_status`](Self::check_with_status).
     pub fn peek_with_status(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Decision {
-        self.decide(charges, Mode::Peek, layers)
+        self.decide(charges, Mode::Peek, statuses)
     }
 
-    /// Charges whatever the usage is, for costs that are known only afterwards. Usage may then
-    /// exceed the limit, and later requests are denied until it has passed. A bucket remembers up
-    /// to 32 times the greatest limit, a calendar period up to 2⁴² units.
+    /// Charges a request even over the limit, for costs that are known only afterwards.
     ///
-    /// The verdict is [`Verdict::Allowed`](crate::Verdict::Allowed) unless a key found no place
-    /// ([`Verdict::TableFull`](crate::Verdict::TableFull)) or a charge is
-    /// [`Verdict::Invalid`](crate::Verdict::Invalid); then nothing was charged, but
-    /// for a debt beyond what its bucket remembers, which cannot be evaluations from more and stays.
+    /// Later requests are denied until the excess has expired. A bucket records up to 32 times the
+    /// policy's [`max_limit`](crate::Policy::max_limit), and a calendar period up to 2⁴² units.
+    ///
+    /// The verdict is [`Allowed`](crate::Verdict::Allowed) except in two cases:
+    /// [`TableFull`](crate::Verdict::TableFull) if the table is full for a new key, and
+    /// [`Invalid`](crate::Verdict::Invalid) for an invalid charge. In both cases nothing is
+    /// charged, with one exception: a charge that has filled its bucket or period to that maximum
+    /// cannot be rolled back, and stays.
     pub fn force_charge(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Force, &mut [])
     }
 
-    /// Gives up to the cost of `charge` back to its key, and returns how much that was.
+    /// Refunds up to the cost of `charge` to its key, and returns the number of units refunded.
     ///
-    /// Units are taken from the oldest charges that still count, so that what is left expires no
-    /// earlier than if the right one had been taken. So give back only what still counts: units of
-    /// a charge that has expired would be taken from others.
+    /// Units are taken from the oldest charges that still count, so the rest never expires too
+    /// early. Refund only units that still count: a refund of an expired charge takes units of
+    /// other charges.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -159,31 +168,39 @@ impl<'l> Session<'l> {
         Ok(policy.give_back(key, *now, None, charge.cost, guard).units)
     }
 
-    /// Charges a request whose cost is known only afterwards: see [`Reservation`].
+    /// Charges the estimated cost of a request under all its policies or under none.
+    ///
+    /// For a cost that is known only when the request finishes: see [`Reservation`]. `charges` has
+    /// at most [`MAX_RESERVED`](crate::MAX_RESERVED) elements.
     ///
     /// # Errors
-    /// The decision, if the request is not allowed; then nothing was charged.
+    /// The decision, if the request is not allowed. Nothing is charged then.
     pub fn reserve(&self, charges: &[Charge<'_>]) -> Result<Reservation, Decision> {
         reservation::reserve(&self.context, charges, &mut [])
     }
 
-    /// As [`reserve`](Self::reserve), and tells how each policy stands after it, allowed or denied:
-    /// `layers[i]` is that of `charges[i]`, as far as both go.
+    /// [`reserve`](Self::reserve) with the status of each policy, whether allowed or denied, as in
+    /// [`check_with_status`](Self::check_with_status).
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve).
+    /// The same as for [`reserve`](Self::reserve).
     pub fn reserve_with_status(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Result<Reservation, Decision> {
-        reservation::reserve(&self.context, charges, layers)
+        reservation::reserve(&self.context, charges, statuses)
     }
 
-    /// Charges so much more to each layer of a reservation, or to none: see [`Reservation`].
+    /// Adds to all charges of a reservation or to none.
+    ///
+    /// `more` has one amount for each charge, in order, in the units of its policy. If the decision
+    /// is not allowed, nothing is added and the reservation stays open: stop the work, then
+    /// [`settle`](Self::settle). See [`Reservation`] for an example.
     ///
     /// # Errors
-    /// If the reservation is closed or of another limiter, or there is not one amount a layer.
+    /// [`ReservationError`] if the reservation is closed or belongs to another limiter, or if
+    /// `more` does not have one amount for each charge.
     pub fn extend(
         &self,
         reservation: &mut Reservation,
@@ -192,10 +209,15 @@ impl<'l> Session<'l> {
         reservation::extend(&self.context, reservation, more)
     }
 
-    /// Closes a reservation with what each layer has really cost: see [`Reservation`].
+    /// Closes a reservation with its actual costs.
+    ///
+    /// `actual` has one amount for each charge, in order, in the units of its policy. An
+    /// overestimate is refunded to the window or period that was charged, unless that has passed.
+    /// An underestimate is charged even over the limit, and the excess blocks later requests until
+    /// it has expired. See [`Reservation`] for an example.
     ///
     /// # Errors
-    /// As [`extend`](Self::extend).
+    /// The same as for [`extend`](Self::extend).
     pub fn settle(
         &self,
         reservation: &mut Reservation,
@@ -204,17 +226,21 @@ impl<'l> Session<'l> {
         reservation::settle(&self.context, reservation, actual)
     }
 
-    /// Closes a reservation that has cost nothing: see [`Reservation`].
+    /// Closes a reservation with a cost of nothing.
+    ///
+    /// This is [`settle`](Self::settle) with 0 for each charge.
     ///
     /// # Errors
-    /// If the reservation is closed or of another limiter.
+    /// [`ReservationError`] if the reservation is closed or belongs to another limiter.
     pub fn cancel(&self, reservation: &mut Reservation) -> Result<Decision, ReservationError> {
         reservation::cancel(&self.context, reservation)
     }
 
-    /// Forgets everything that a key has used under a policy. Charges of other threads that are
-    /// made meanwhile may be forgotten or kept. Close the key's open reservations first: what they
-    /// give back afterwards may be units that were charged since.
+    /// Clears the usage of a key under a policy.
+    ///
+    /// A charge that another thread makes meanwhile may be cleared or kept. Close the key's open
+    /// reservations first: a reservation closed later may refund units that were charged after the
+    /// reset.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -228,14 +254,44 @@ impl<'l> Session<'l> {
         Ok(())
     }
 
-    /// Housekeeping ahead of need: see [`Limiter::maintain`](crate::Limiter::maintain).
+    /// Does maintenance in idle moments, and returns whether no table has work left.
+    ///
+    /// You never need to call it: requests do the same work in small chunks, and the system makes
+    /// huge pages by itself later. Calling it takes that work off the requests. It does three
+    /// things for each policy:
+    ///
+    /// - It moves keys to the next array of the table, up to `slots` slots per call.
+    /// - It starts to shrink a table that is mostly idle.
+    /// - On Linux, it puts large tables into huge pages, about `slots` slots per call, so that
+    ///   lookups of random keys are faster. Making a huge page of 2 MiB takes the system some
+    ///   milliseconds. A thread that touches the page meanwhile may wait that long.
+    ///
+    /// See `docs/memory.md` for sizes and thresholds.
     pub fn maintain(&self, slots: usize) -> bool {
         let done =
             |policy: &PolicyState| policy.maintain(slots, self.context.now, &self.context.guard);
         self.context.policies.all().fold(true, |all, policy| all & done(policy))
     }
 
-    /// How a policy stands: see [`Limiter::stats`](crate::Limiter::stats).
+    /// Returns the statistics of a policy.
+    ///
+    /// Takes microseconds, because it samples up to 1,024 slots.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, Policy};
+    ///
+    /// let user = Policy::sliding("user", 1, Duration::from_secs(60));
+    /// let limiter = Limiter::builder().policy(user).build()?;
+    /// let user = limiter.policy("user").unwrap();
+    /// for name in ["alice", "bob", "alice"] {
+    ///     limiter.check(&[user.charge(name, 1)]);
+    /// }
+    /// let stats = limiter.stats(user).unwrap();
+    /// assert_eq!((stats.admitted, stats.denied, stats.live_keys), (2, 1, 2));
+    /// assert!(stats.bytes < 50_000);
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.

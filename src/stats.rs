@@ -1,40 +1,47 @@
-//! How one policy of a limiter stands, for dashboards.
+//! The statistics of one policy, for dashboards.
 
 use crate::charge::PolicyId;
 
-/// How one policy stands: see [`Limiter::stats`](crate::Limiter::stats).
+/// The statistics of one policy: see [`Limiter::stats`](crate::Limiter::stats).
 ///
-/// The counts of requests are exact once the threads that made them have returned; what is told of
-/// the table was true at some instant of the call.
+/// The counts of charges are exact once the threads that made them have returned. The values of the
+/// table were true at some instant of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// The policy.
     pub policy: PolicyId,
-    /// Charges that were made. A request with two charges under one policy counts twice, and so does
-    /// a reservation that was extended, or settled for more than it held.
+    /// The number of admitted charges.
+    ///
+    /// A request with two charges under one policy counts twice. So does a reservation that is
+    /// extended, or settled for more than it was charged.
     pub admitted: u64,
-    /// Charges that had no room, or cost more than the limit. A charge that had room in a request
-    /// that was denied for another one is not counted.
+    /// The number of charges that had no room or cost more than the limit.
+    ///
+    /// A charge that had room does not count if its request was denied for another charge.
     pub denied: u64,
-    /// Charges that were refused because the table was full.
+    /// The number of charges refused because the table was full.
     pub refused: u64,
-    /// Charges that were let through uncounted because the table was full.
+    /// The number of charges that passed uncounted because the table was full.
     pub untracked: u64,
-    /// Keys that have used anything that still counts: estimated from a sample of up to 1,024
-    /// slots, roughly while keys are moving.
+    /// The number of live keys: those with usage that still counts.
+    ///
+    /// It is estimated from a sample of up to 1,024 slots, less accurately while keys move to
+    /// another array.
     pub live_keys: usize,
-    /// Slots that hold a key, live or not; a key that is just moving may be counted twice.
+    /// The number of slots that hold a key, live or expired. A key that is moving may count twice.
     pub used_slots: usize,
-    /// Slots of the present array.
+    /// The number of slots of the current array.
     pub slots: usize,
-    /// Bytes that the policy may keep resident now, but for arrays that a
-    /// [`Session`](crate::Session) of before still holds.
+    /// The maximum memory that the policy keeps resident now, in bytes.
+    ///
+    /// It does not include replaced arrays that are not yet freed, for example because a
+    /// [`Session`](crate::Session) still pins them.
     pub bytes: usize,
-    /// How many arrays were made after the first.
+    /// The number of arrays made after the first.
     pub migrations: u64,
-    /// Live keys that were dropped to make room.
+    /// The number of live keys evicted to make room.
     pub evictions: u64,
-    /// Units that those had used.
+    /// The units that evicted keys had used, in units of cost.
     pub forgiven: u64,
 }

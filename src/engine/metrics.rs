@@ -66,9 +66,9 @@ mod tests {
             for _ in 0..100 {
                 scope.spawn(|| {
                     for _ in 0..10_000 {
-                        metrics.count(Event::Denied, Shard::mine());
+                        metrics.count(Event::Denied, Shard::current());
                     }
-                    metrics.count(Event::Refused, Shard::mine());
+                    metrics.count(Event::Refused, Shard::current());
                 });
             }
         });

@@ -66,12 +66,14 @@ macro_rules! with_table {
 impl PolicyState {
     pub(crate) fn new(id: PolicyId, policy: Policy, now: Now) -> Result<Self, ConfigError> {
         let plan = policy.plan()?;
-        let max_keys = policy.most_keys();
-        let bounds = Bounds { max_keys, allowance: policy.overflow_mode().allowance() };
+        let max_keys = policy.effective_max_keys();
+        let bounds = Bounds { max_keys, allowance: policy.effective_overflow().allowance() };
         let time = match plan {
-            Plan::Ring { window_ns, words } => {
-                Time::Window(TimeScale::new(window_ns, policy.greatest_limit(), u64::from(words)))
-            }
+            Plan::Ring { window_ns, words } => Time::Window(TimeScale::new(
+                window_ns,
+                policy.effective_max_limit(),
+                u64::from(words),
+            )),
             Plan::Quota { period, offset_s } => Time::Calendar(Calendar::new(period, offset_s)),
         };
         let store = Store::new(&time, plan, bounds, time.tick(now));
@@ -103,7 +105,7 @@ impl PolicyState {
     #[inline]
     pub(crate) fn limit(&self, wanted: Option<u64>) -> u64 {
         match wanted {
-            Some(wanted) => wanted.min(self.policy.greatest_limit()),
+            Some(wanted) => wanted.min(self.policy.effective_max_limit()),
             None if broken(Breakage::OldLimit) => self.policy.limit(),
             // Relaxed: a limit publishes no other data. Model: extended_against_set_limit with
             // OldLimit.
@@ -117,7 +119,7 @@ impl PolicyState {
         if limit == 0 {
             return Err(ConfigError::Limit { policy: policy(), value: limit });
         }
-        let greatest = self.policy.greatest_limit();
+        let greatest = self.policy.effective_max_limit();
         if limit > greatest {
             return Err(ConfigError::MaxLimit { policy: policy(), value: greatest, limit });
         }
@@ -223,7 +225,7 @@ impl PolicyState {
 
     /// Whether new keys pass uncounted when the table is full.
     pub(crate) fn lets_overflow(&self) -> bool {
-        self.policy.overflow_mode() == Overflow::Allow
+        self.policy.effective_overflow() == Overflow::Allow
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
-//! Calendar periods: which hour, day or month holds an instant, and when it begins.
+//! Calendar periods: the hour, day or month of an instant, and its start.
 //!
 //! Pure integer arithmetic on Unix time, which has no leap seconds: a day has 86 400 s. There is no
-//! time zone database; an offset is fixed, so a zone with summer time needs the host to choose one.
+//! time zone database. The offset is fixed, so the server chooses one for a zone with summer time.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ const NS_PER_S: u64 = 1_000_000_000;
 const HOUR_S: u64 = 3_600;
 const DAY_S: u64 = 86_400;
 
-/// A calendar period that a budget is counted over.
+/// The calendar period of a budget.
 ///
-/// Periods begin at 00:00:00 of their hour, day or month of the proleptic Gregorian calendar, in
-/// UTC or in UTC shifted by a fixed offset.
+/// A period begins with its hour, day or month of the proleptic Gregorian calendar, in UTC or in
+/// UTC shifted by a fixed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Period {
-    /// Sixty minutes from minute 0.
+    /// From minute 0 to minute 0 of the next hour.
     Hour,
     /// From midnight to midnight.
     Day,
@@ -25,9 +25,9 @@ pub enum Period {
 }
 
 impl Period {
-    /// The longest that such a period lasts: an hour, 24 hours, 31 days.
+    /// Returns the longest length of such a period: an hour, 24 hours or 31 days.
     ///
-    /// A client that spreads a budget evenly over this time stays within it in every period.
+    /// A client that spreads a budget evenly over this time never exceeds it in any period.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -44,9 +44,9 @@ impl Period {
     }
 }
 
-/// Where periods begin: UTC shifted by a fixed offset.
+/// A kind of period with its offset from UTC.
 ///
-/// Total for every `offset_s`; the caller bounds it to what is a meaningful offset.
+/// Every `offset_s` works without overflow. The caller restricts it to meaningful offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Calendar {
     period: Period,
@@ -59,10 +59,10 @@ impl Calendar {
         Self { period, offset_s }
     }
 
-    /// The number of the period that holds this instant, counted from the one that holds
-    /// 1970-01-01T00:00 local time. Monotone; an instant before that counts as period 0.
+    /// Returns the index of the period with this instant. Index 0 is the period with
+    /// 1970-01-01T00:00 local time, and also of every earlier instant. The index is monotone.
     pub(crate) fn index(self, unix_ns: u64) -> u64 {
-        // Saturates at 0 alone: the seconds in a u64 of nanoseconds are far from the top.
+        // Saturates only at 0: u64 nanoseconds are far fewer than u64::MAX seconds.
         let local_s = (unix_ns / NS_PER_S).saturating_add_signed(i64::from(self.offset_s));
         match self.period {
             Period::Hour => local_s / HOUR_S,
@@ -71,10 +71,10 @@ impl Calendar {
         }
     }
 
-    /// The first instant (Unix nanoseconds, UTC) of period `index`.
+    /// Returns the first instant of period `index`, in Unix nanoseconds.
     ///
-    /// Saturates at `u64::MAX`, and at 0 for a period that began before 1970 UTC. Period 0 holds
-    /// every instant before local 1970 too, so it always begins at 0.
+    /// Saturates at `u64::MAX`, and at 0 for a period that began before 1970 UTC. Period 0 includes
+    /// every instant before local 1970, so it always begins at 0.
     pub(crate) fn start_ns(self, index: u64) -> u64 {
         if index == 0 {
             return 0;
@@ -89,8 +89,8 @@ impl Calendar {
 }
 
 // Howard Hinnant's civil_from_days and days_from_civil ("chrono-Compatible Low-Level Date
-// Algorithms"), with months counted through instead of split into year and month. Years begin in
-// March, so that the leap day is a year's last; 400 such years are an era, and eras are all alike.
+// Algorithms"), with a running count of months in place of year and month. Years begin in March, so
+// that the leap day is the last of a year. An era is 400 such years, and all eras are equal.
 
 const DAYS_PER_ERA: u64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01.
@@ -98,20 +98,20 @@ const EPOCH_DAY: u64 = 719_468;
 /// Months from 0000-03 to 1970-01.
 const EPOCH_MONTH: u64 = 1_969 * 12 + 10;
 
-/// The month, counted from 1970-01, that holds the day, counted from 1970-01-01.
+/// Returns the month, counted from 1970-01, of a day, counted from 1970-01-01.
 fn month_of_day(day: u64) -> u64 {
     let day = day.saturating_add(EPOCH_DAY);
     let (era, day_of_era) = (day / DAYS_PER_ERA, day % DAYS_PER_ERA);
-    // No difference below goes under 0: each takes a small fraction from its first term.
+    // No subtraction below underflows: each subtracts a small fraction of its first term.
     let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
     let year_of_era = (day_of_era - leap_days) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // March to July and August to December are both 153 days of 31, 30, 31, 30, 31.
+    // March to July and August to December both have 153 days: months of 31, 30, 31, 30, 31.
     let month_of_year = (5 * day_of_year + 2) / 153;
     (era * 400 + year_of_era) * 12 + month_of_year - EPOCH_MONTH
 }
 
-/// The first day, counted from 1970-01-01, of the month, counted from 1970-01; saturates.
+/// Returns the first day, counted from 1970-01-01, of a month, counted from 1970-01. Saturates.
 fn day_of_month(month: u64) -> u64 {
     let month = month.saturating_add(EPOCH_MONTH);
     let (year, month_of_year) = (month / 12, month % 12);
@@ -128,11 +128,11 @@ mod tests {
     use super::*;
 
     const PERIODS: [Period; 3] = [Period::Hour, Period::Day, Period::Month];
-    /// UTC, Nepal, Newfoundland, and the ends of what a policy allows.
+    /// UTC, Nepal, Newfoundland, and the two extremes that a policy allows.
     const OFFSETS_S: [i32; 5] = [0, 20_700, -12_600, 64_800, -64_800];
 
-    /// Local first instants (seconds) of the months from 1970-01 up to 2555-01, by leap rules
-    /// alone.
+    /// Returns the local start, in seconds, of each month from 1970-01 to 2555-01, from the leap
+    /// year rules alone.
     fn month_starts_s() -> Vec<u64> {
         let mut starts = vec![0];
         let mut day = 0;
@@ -156,7 +156,7 @@ mod tests {
         u64::try_from(unix_ns.max(0)).unwrap_or(u64::MAX)
     }
 
-    /// `start_ns` is the border between `index - 1` and `index`, to the nanosecond.
+    /// Asserts that `start_ns` is the border between `index - 1` and `index`, to the nanosecond.
     fn assert_border(calendar: Calendar, index: u64, start_ns: u64) {
         assert_eq!(calendar.start_ns(index), start_ns, "{calendar:?} {index}");
         if start_ns == 0 || start_ns == u64::MAX {
@@ -168,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn months_agree_with_a_walk_over_all_of_them() {
+    fn months_start_as_the_leap_year_rules_say() {
         let starts_s = month_starts_s();
-        // The walk leaves the range of u64 nanoseconds, so the table covers all of it.
+        // The months extend beyond u64 nanoseconds, so they cover the whole range.
         assert!(starts_s.last().unwrap() - 64_800 > u64::MAX / NS_PER_S);
         for offset_s in OFFSETS_S {
             let calendar = Calendar::new(Period::Month, offset_s);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_lies_in_the_month_of_the_walk() {
+    fn every_day_is_in_its_month() {
         for (month, days) in (0..).zip(month_starts_s().windows(2)) {
             for day in days[0] / DAY_S..days[1] / DAY_S {
                 assert_eq!(month_of_day(day), month);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_and_days_begin_on_multiples_of_local_time() {
+    fn hours_and_days_start_at_multiples_of_local_time() {
         for offset_s in OFFSETS_S {
             for (period, length_s) in [(Period::Hour, HOUR_S), (Period::Day, DAY_S)] {
                 let calendar = Calendar::new(period, offset_s);
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(utc.index(951_782_400_000_000_000), month(2000, 2));
         assert_eq!(utc.index(4_107_456_000_000_000_000), month(2100, 2));
         assert_eq!(utc.index(4_107_542_400_000_000_000), month(2100, 3));
-        // The last instant of u64: 2554-07-21T23:34:33.709551615Z.
+        // The last instant of u64 nanoseconds: 2554-07-21T23:34:33.709551615Z.
         assert_eq!(utc.index(u64::MAX), month(2554, 7));
         assert_eq!(utc.start_ns(month(2554, 8)), u64::MAX);
     }
@@ -228,14 +228,14 @@ mod tests {
         assert_border(nepal, month(2024, 3), 1_709_230_500_000_000_000);
         let newfoundland = Calendar::new(Period::Month, -12_600);
         assert_border(newfoundland, month(2024, 3), 1_709_263_800_000_000_000);
-        // Midnight and the full hour move with the offset; the quarter hour is kept.
+        // Midnight and the full hour shift by the whole offset, including its quarter hour.
         let nepal = Calendar::new(Period::Day, 20_700);
         assert_border(nepal, 19_783, 1_709_230_500_000_000_000);
         let nepal = Calendar::new(Period::Hour, 20_700);
         assert_border(nepal, 19_783 * 24, 1_709_230_500_000_000_000);
     }
 
-    /// Indices whose products, were they to wrap, would come out as early times.
+    /// Tests indices whose products would wrap to early times without saturation.
     #[test]
     fn far_periods_saturate() {
         let far = [
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_period_is_the_longest() {
+    fn longest_is_the_maximum_of_all_lengths() {
         for period in PERIODS {
             let calendar = Calendar::new(period, 0);
             let length = |index| calendar.start_ns(index + 1) - calendar.start_ns(index);
@@ -267,7 +267,7 @@ mod tests {
         (0..PERIODS.len(), offset_s).prop_map(|(i, offset_s)| Calendar::new(PERIODS[i], offset_s))
     }
 
-    /// Instants of the whole range, with weight on its two ends.
+    /// Generates instants of the whole range, with more weight on its two ends.
     fn any_instant() -> impl Strategy<Value = u64> {
         const EDGE_NS: u64 = 40 * DAY_S * NS_PER_S;
         prop_oneof![any::<u64>(), 0..EDGE_NS, u64::MAX - EDGE_NS..=u64::MAX]
@@ -277,7 +277,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4_096))]
 
         #[test]
-        fn an_instant_lies_in_its_period(calendar in any_calendar(), now_ns in any_instant()) {
+        fn an_instant_is_in_its_period(calendar in any_calendar(), now_ns in any_instant()) {
             let index = calendar.index(now_ns);
             let end_ns = calendar.start_ns(index + 1);
             prop_assert!(calendar.start_ns(index) <= now_ns);
@@ -299,8 +299,9 @@ mod tests {
             calendar in any_calendar(),
             index in prop_oneof![0..1_000_u64, 0..6_000_000_u64, any::<u64>()],
         ) {
-            let (start_ns, next_ns) = (calendar.start_ns(index), calendar.start_ns(index.saturating_add(1)));
-            // Periods that ended before 1970 UTC all begin at 0, as none of their instants exists.
+            let start_ns = calendar.start_ns(index);
+            let next_ns = calendar.start_ns(index.saturating_add(1));
+            // Periods that ended before 1970 UTC all begin at 0: none of their instants can occur.
             let saturated = next_ns == u64::MAX || next_ns == 0;
             prop_assert!(start_ns < next_ns || (saturated && start_ns == next_ns));
             if next_ns == 0 {

@@ -1,4 +1,4 @@
-//! What is limited: validated once, when the limiter is built.
+//! Policies: limits on the cost of a key, validated when the limiter is built.
 
 pub(crate) mod calendar;
 pub(crate) mod overflow;
@@ -9,20 +9,19 @@ use crate::policy::calendar::Period;
 use crate::policy::overflow::Overflow;
 use std::time::Duration;
 
-/// The shortest window.
+/// The shortest window of a sliding policy.
 pub const MIN_WINDOW: Duration = Duration::from_millis(1);
-/// The longest window.
+/// The longest window of a sliding policy.
 pub const MAX_WINDOW: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// The numbers of words that a ring may have.
+/// The possible numbers of words in a ring.
 pub(crate) const RING_SIZES: [u32; 5] = [7, 15, 31, 63, 127];
 const DEFAULT_BUCKETS: u32 = 15;
 const MAX_OFFSET_S: i32 = 18 * 60 * 60;
 
-/// A limit on the cost that one key may spend in a sliding window or in a calendar period.
+/// A limit on the cost of one key in a sliding window or in a calendar period.
 ///
-/// Nothing is checked here: [`Builder::build`](crate::Builder::build) names the field that is
-/// wrong.
+/// [`Builder::build`](crate::Builder::build) validates it and reports the invalid field.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,7 +31,7 @@ const MAX_OFFSET_S: i32 = 18 * 60 * 60;
 /// let requests = Policy::sliding("user", 20, Duration::from_secs(60));
 /// // 100,000 tokens in any minute, counted in 127 buckets.
 /// let tokens = Policy::sliding("tokens", 100_000, Duration::from_secs(60)).buckets(127);
-/// // 10,000 tokens a day, of India's day.
+/// // 10,000 tokens a day, from midnight to midnight in India.
 /// let budget = Policy::calendar("budget", 10_000, Period::Day).offset_seconds(5 * 3600 + 1800);
 /// # let _ = (requests, tokens, budget);
 /// ```
@@ -53,7 +52,7 @@ enum Kind {
     Calendar { period: Period, offset_s: i32 },
 }
 
-/// How a policy is counted, after validation.
+/// The counter of a validated policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
     Ring { window_ns: u64, words: u32 },
@@ -61,21 +60,24 @@ pub(crate) enum Plan {
 }
 
 impl Policy {
-    /// At most `limit` units of cost in every interval of length `window`.
+    /// Returns a policy that admits at most `limit` units of cost in every interval of length
+    /// `window`.
     ///
-    /// With a limit (more precisely a [`max_limit`](Self::max_limit)) up to 127 the policy is
-    /// exact: it decides as a log of all admitted charges would. Greater limits are counted in 15
+    /// With a limit (more precisely a [`max_limit`](Self::max_limit)) up to 127, the policy is
+    /// exact: it decides as a log of all admitted charges would. A greater limit is counted in 15
     /// [`buckets`](Self::buckets).
     ///
-    /// Limits go from 1 to [`MAX_LIMIT`], windows from [`MIN_WINDOW`] to [`MAX_WINDOW`]. Times are
-    /// recorded to the nanosecond, or in decimal fractions of a long window: see
+    /// The limit is from 1 to [`MAX_LIMIT`], the window from [`MIN_WINDOW`] to [`MAX_WINDOW`].
+    /// Times are recorded in nanoseconds, or more coarsely for long windows: see
     /// [`Limiter::resolution`](crate::Limiter::resolution).
     pub fn sliding(name: impl Into<String>, limit: u64, window: Duration) -> Self {
         Self::new(name.into(), limit, Kind::Sliding { window, buckets: None })
     }
 
-    /// At most `limit` units of cost in each calendar period, which begins in UTC unless an
-    /// [`offset_seconds`](Self::offset_seconds) is given. Exact; limits go from 1 to [`MAX_LIMIT`].
+    /// Returns a policy that admits at most `limit` units of cost in each calendar period.
+    ///
+    /// It is exact. Periods begin in UTC unless [`offset_seconds`](Self::offset_seconds) is set.
+    /// The limit is from 1 to [`MAX_LIMIT`].
     pub fn calendar(name: impl Into<String>, limit: u64, period: Period) -> Self {
         Self::new(name.into(), limit, Kind::Calendar { period, offset_s: 0 })
     }
@@ -84,10 +86,15 @@ impl Policy {
         Policy { name, limit, max_limit: None, max_keys: None, overflow: None, unit: None, kind }
     }
 
-    /// Counts a sliding window in at least this many buckets: 2 to 127, rounded up to 7, 15, 31, 63
-    /// or 127 (64 to 1024 bytes a key). A bucketed policy may deny early and never admits too much;
-    /// the more buckets, the closer it is to exact. A policy whose limit is not above its buckets
-    /// is exact. Ignored by calendar policies.
+    /// Counts a sliding window in at least this many buckets, from 2 to 127.
+    ///
+    /// The number is rounded up to 7, 15, 31, 63 or 127. A key takes 64 bytes with 7 buckets, and
+    /// 1,024 with 127.
+    ///
+    /// A bucketed policy may deny a request that an exact one would admit, and never admits too
+    /// much. More buckets make it more accurate. A policy is exact if its
+    /// [`max_limit`](Self::max_limit) is at most its number of buckets. Calendar policies ignore
+    /// this setting.
     pub fn buckets(mut self, count: u32) -> Self {
         if let Kind::Sliding { buckets, .. } = &mut self.kind {
             *buckets = Some(count);
@@ -95,35 +102,37 @@ impl Policy {
         self
     }
 
-    /// The greatest limit that a single call or [`Limiter::set_limit`](crate::Limiter::set_limit)
-    /// may ask for; by default the policy's own limit.
+    /// Sets the maximum for [`Limiter::set_limit`](crate::Limiter::set_limit) and
+    /// [`Charge::limit`](crate::Charge::limit), in units of cost. The default is the policy's own
+    /// limit.
     pub fn max_limit(mut self, limit: u64) -> Self {
         self.max_limit = Some(limit);
         self
     }
 
-    /// How many keys the policy has room for, in place of
+    /// Sets the maximum number of live keys of this policy, in place of
     /// [`Builder::max_keys`](crate::Builder::max_keys).
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = Some(keys);
         self
     }
 
-    /// What happens to a new key where there are that many, in place of
-    /// [`Builder::overflow`](crate::Builder::overflow).
+    /// Sets what happens to a new key when this policy has [`max_keys`](Self::max_keys) keys, in
+    /// place of [`Builder::overflow`](crate::Builder::overflow).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = Some(overflow);
         self
     }
 
-    /// What the cost counts, for the [`http`](crate::http) fields: `"tokens"`, say.
+    /// Sets the unit of the cost for the [`http`](crate::http) fields, for example `"tokens"`.
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = Some(unit.into());
         self
     }
 
-    /// Moves the start of calendar periods: seconds east of UTC, up to 18 hours either way. Ignored
-    /// by sliding windows.
+    /// Sets the offset of calendar periods from UTC, in seconds east, up to 18 hours either way.
+    ///
+    /// Sliding policies ignore this setting.
     pub fn offset_seconds(mut self, seconds: i32) -> Self {
         if let Kind::Calendar { offset_s, .. } = &mut self.kind {
             *offset_s = seconds;
@@ -131,17 +140,19 @@ impl Policy {
         self
     }
 
-    /// The policy's name.
+    /// Returns the policy's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The limit that the policy was built with.
+    /// Returns the limit that the policy was made with, in units of cost.
+    ///
+    /// [`Limiter::limit`](crate::Limiter::limit) returns the current limit.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// The window of a sliding policy.
+    /// Returns the window of a sliding policy.
     pub fn window(&self) -> Option<Duration> {
         match self.kind {
             Kind::Sliding { window, .. } => Some(window),
@@ -149,7 +160,7 @@ impl Policy {
         }
     }
 
-    /// The period of a calendar policy.
+    /// Returns the period of a calendar policy.
     pub fn period(&self) -> Option<Period> {
         match self.kind {
             Kind::Sliding { .. } => None,
@@ -165,26 +176,26 @@ impl Policy {
         self.unit.as_deref()
     }
 
-    pub(crate) fn greatest_limit(&self) -> u64 {
+    pub(crate) fn effective_max_limit(&self) -> u64 {
         self.max_limit.unwrap_or(self.limit)
     }
 
-    /// Fills in what the policy leaves to the limiter.
-    pub(crate) fn or(mut self, max_keys: usize, overflow: Overflow) -> Self {
+    /// Sets the limiter's defaults where the policy has no value of its own.
+    pub(crate) fn with_defaults(mut self, max_keys: usize, overflow: Overflow) -> Self {
         self.max_keys.get_or_insert(max_keys);
         self.overflow.get_or_insert(overflow);
         self
     }
 
-    pub(crate) fn most_keys(&self) -> usize {
+    pub(crate) fn effective_max_keys(&self) -> usize {
         self.max_keys.unwrap_or_default()
     }
 
-    pub(crate) fn overflow_mode(&self) -> Overflow {
+    pub(crate) fn effective_overflow(&self) -> Overflow {
         self.overflow.unwrap_or_default()
     }
 
-    /// Checks every field and says how the policy is counted.
+    /// Validates every field and returns the counter of the policy.
     pub(crate) fn plan(&self) -> Result<Plan, ConfigError> {
         let policy = || self.name.clone();
         let printable = self.name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
@@ -194,24 +205,24 @@ impl Policy {
         if !(1..=MAX_LIMIT).contains(&self.limit) {
             return Err(ConfigError::Limit { policy: policy(), value: self.limit });
         }
-        let greatest = self.greatest_limit();
-        if !(self.limit..=MAX_LIMIT).contains(&greatest) {
+        let max_limit = self.effective_max_limit();
+        if !(self.limit..=MAX_LIMIT).contains(&max_limit) {
             return Err(ConfigError::MaxLimit {
                 policy: policy(),
-                value: greatest,
+                value: max_limit,
                 limit: self.limit,
             });
         }
         if self.max_keys == Some(0) {
             return Err(ConfigError::MaxKeys { value: 0 });
         }
-        if let Overflow::EvictLightest { allowance } = self.overflow_mode()
-            && !(1..=greatest).contains(&allowance)
+        if let Overflow::EvictLightest { allowance } = self.effective_overflow()
+            && !(1..=max_limit).contains(&allowance)
         {
             return Err(ConfigError::Allowance {
                 policy: policy(),
                 value: allowance,
-                limit: greatest,
+                limit: max_limit,
             });
         }
         match self.kind {
@@ -219,7 +230,7 @@ impl Policy {
                 Err(ConfigError::Window { policy: policy(), value: window })
             }
             Kind::Sliding { window, buckets } => {
-                let words = ring_words(greatest, buckets)
+                let words = ring_words(max_limit, buckets)
                     .map_err(|value| ConfigError::Buckets { policy: policy(), value })?;
                 Ok(Plan::Ring { window_ns: crate::clock::saturating_ns(window), words })
             }
@@ -231,13 +242,14 @@ impl Policy {
     }
 }
 
-/// The ring for a limit: exact where that is small enough, unless buckets were asked for.
-fn ring_words(greatest: u64, buckets: Option<u32>) -> Result<u32, u32> {
+/// Returns the words of the ring for a limit: an exact one if the limit is small enough, unless
+/// `buckets` is set.
+fn ring_words(max_limit: u64, buckets: Option<u32>) -> Result<u32, u32> {
     let longest = RING_SIZES[RING_SIZES.len() - 1];
     let wanted = match buckets {
         Some(count) if !(2..=longest).contains(&count) => return Err(count),
         Some(count) => count,
-        None => u32::try_from(greatest)
+        None => u32::try_from(max_limit)
             .ok()
             .filter(|limit| *limit <= longest)
             .unwrap_or(DEFAULT_BUCKETS),

@@ -1,32 +1,34 @@
-//! What happens to a new key when there are `max_keys` already.
+//! The choice of what happens to a new key when a policy has `max_keys` keys.
 
-/// What happens to a new key where `max_keys` keys are live.
+/// The handling of a new key when a policy has `max_keys` live keys.
 ///
-/// Keys that have a counter keep their exact decisions under [`Deny`](Self::Deny) and
-/// [`Allow`](Self::Allow) whatever new ones come; under
-/// [`EvictLightest`](Self::EvictLightest) those do that have used more than the allowance.
+/// Under [`Deny`](Self::Deny) and [`Allow`](Self::Allow), new keys never change the decisions for
+/// known keys. Under [`EvictLightest`](Self::EvictLightest), they never change the decisions for
+/// keys that have used more than the allowance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The request is refused: [`Verdict::TableFull`](crate::Verdict::TableFull).
+    /// Refuse the request with [`Verdict::TableFull`](crate::Verdict::TableFull).
     #[default]
     Deny,
-    /// The policy lets the request pass without counting it;
-    /// [`Decision::table_full`](crate::Decision::table_full) tells. Clients who send ever new keys
-    /// are then not limited.
+    /// Let the request pass this policy without counting it.
+    ///
+    /// [`Decision::table_full`](crate::Decision::table_full) is then true. Clients that always send
+    /// new keys are not limited.
     Allow,
-    /// The keys that have used least make room: they are dropped, an eighth of all at a time or
-    /// more, and start anew if they come back.
+    /// Evict the keys with the least usage to make room.
     ///
-    /// That forgives no key more than `allowance` units in any window or period: what is admitted
-    /// to it there is at most the limit plus the allowance. Once that much has been forgiven, or
-    /// keys have been evicted eight times in one window, new keys are refused until the window has
-    /// passed; and as long as fewer than an eighth of the keys have used so little. A key that has
-    /// used more than the allowance is never evicted, and its open reservations keep what they hold.
+    /// An evicted key starts with no usage if it returns. In any window or period, no key is
+    /// forgiven more than `allowance` units, so the cost admitted to it is at most the limit plus
+    /// the allowance. A key that has used more than the allowance is never evicted, and its open
+    /// reservations stay charged.
     ///
-    /// It takes two more bytes for each key.
+    /// New keys are refused until the window has passed if the allowance is used up, or if keys
+    /// were evicted eight times within it. They are also refused while fewer than an eighth of the
+    /// keys have used little enough to evict. See `docs/memory.md` for the eviction schedule.
     EvictLightest {
-        /// From 1 to the policy's greatest limit, in units of cost.
+        /// The maximum forgiven to a key per window or period, in units of cost, from 1 to the
+        /// policy's [`max_limit`](crate::Policy::max_limit).
         allowance: u64,
     },
 }

@@ -1,9 +1,9 @@
-//! What tokens cost, in one integer.
+//! The cost of tokens as one integer.
 
-/// Prices of input and output tokens, in the host's smallest unit of money for a million tokens.
+/// The prices of a million input tokens and a million output tokens, in a unit of money.
 ///
-/// With 3 dollars for a million input tokens, 15 for a million output tokens and micro-dollars as
-/// the unit:
+/// Choose a unit as small as the costs need. For example, 3 dollars per million input tokens and 15
+/// per million output tokens, in micro-dollars:
 ///
 /// ```
 /// use tollgate::TokenPrice;
@@ -11,7 +11,7 @@
 /// let price = TokenPrice::per_million(3_000_000, 15_000_000);
 /// // 1,200 tokens in, 640 out: 0.0132 dollars.
 /// assert_eq!(price.cost(1_200, 640), 13_200);
-/// // What is not a whole unit is rounded up, so that many small requests are not free.
+/// // A fraction of a unit is rounded up, so that many small requests are not free.
 /// assert_eq!(TokenPrice::per_million(1, 1).cost(1, 0), 1);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub struct TokenPrice {
 const MILLION: u128 = 1_000_000;
 
 impl TokenPrice {
-    /// Units of money for a million tokens.
+    /// Returns the prices for these units of money per million input and output tokens.
     pub const fn per_million(input: u64, output: u64) -> Self {
         TokenPrice { input, output }
     }
 
-    /// What so many tokens cost, rounded up; at most `u64::MAX`.
+    /// Returns the cost of these tokens in units of money, rounded up. Saturates at `u64::MAX`.
     pub fn cost(self, input_tokens: u64, output_tokens: u64) -> u64 {
         let product = |price: u64, tokens: u64| u128::from(price) * u128::from(tokens);
         let input = product(self.input, input_tokens);
@@ -49,21 +49,27 @@ mod tests {
             let exact = |price: u64, tokens: u64| price as f64 * tokens as f64 / 1e6;
             let sum = exact(input, i) + exact(output, o);
             if cost < u64::MAX {
-                prop_assert!(cost as f64 >= sum * 0.999_999 && cost as f64 <= sum * 1.000_001 + 1.0);
+                prop_assert!(cost as f64 >= sum * 0.999_999);
+                prop_assert!(cost as f64 <= sum * 1.000_001 + 1.0);
             } else {
                 prop_assert!(sum > 1.8e19);
             }
         }
 
         #[test]
-        fn exact_in_small_numbers(input in 0..1_000_000u64, output in 0..1_000_000u64, i in 0..1_000_000u64, o in 0..1_000_000u64) {
+        fn exact_in_small_numbers(
+            input in 0..1_000_000_u64,
+            output in 0..1_000_000_u64,
+            i in 0..1_000_000_u64,
+            o in 0..1_000_000_u64,
+        ) {
             let cost = TokenPrice::per_million(input, output).cost(i, o);
             prop_assert_eq!(cost, (input * i + output * o).div_ceil(1_000_000));
         }
     }
 
     #[test]
-    fn the_greatest_is_held() {
+    fn greatest_cost_saturates() {
         assert_eq!(TokenPrice::per_million(u64::MAX, u64::MAX).cost(u64::MAX, u64::MAX), u64::MAX);
     }
 }

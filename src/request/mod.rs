@@ -67,7 +67,7 @@ pub(crate) enum Mode {
 impl<'l> Context<'l> {
     #[inline(always)]
     pub(crate) fn new(policies: &'l Policies, now: Now) -> Self {
-        Context { policies, now, guard: epoch::pin(), shard: Shard::mine() }
+        Context { policies, now, guard: epoch::pin(), shard: Shard::current() }
     }
 
     /// Decides a request of one charge.
@@ -345,10 +345,10 @@ impl<'l> Item<'l> {
 
 /// The decision of a request with a policy of another limiter, or with too many charges.
 pub(crate) fn invalid(policy: PolicyId) -> Decision {
-    Decision::of_none(Verdict::Invalid, policy)
+    Decision::without_counter(Verdict::Invalid, policy)
 }
 
 /// The decision of a request whose new key found a full table.
 pub(crate) fn refused(policy: PolicyId) -> Decision {
-    Decision { table_full: true, ..Decision::of_none(Verdict::TableFull, policy) }
+    Decision { table_full: true, ..Decision::without_counter(Verdict::TableFull, policy) }
 }

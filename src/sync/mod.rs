@@ -1,5 +1,5 @@
-//! The only file that names atomics: the standard ones or, in a model, those of the checker that
-//! chooses the schedule: loom's, or shuttle's.
+//! Atomics: those of the standard library or, in model tests, those of loom or shuttle. No other
+//! file names them.
 
 pub(crate) mod alloc;
 pub(crate) mod progress;
@@ -25,23 +25,23 @@ pub(crate) use shuttle::sync::atomic::{
     AtomicPtr, AtomicU16, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
-/// A number that no decision rests on, so that no checker needs to see it.
+/// A statistic. It is always a standard atomic: no decision depends on it, so models can skip it.
 pub(crate) use std::sync::atomic::AtomicU64 as Statistic;
 
-/// Counts exchanges that failed, so that a test can show that its threads have met. As a debug
-/// assertion does, it comes with every build that is tested and with none that is released.
+/// A count of failed CAS operations, so that a test can show that its threads were in contention.
+/// Only builds with debug assertions have it.
 #[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
 mod counted {
     use super::{Ordering, Ordering::Relaxed, Statistic};
 
     static FAILED: Statistic = Statistic::new(0);
 
-    /// How many exchanges of this process have failed, each because another thread's succeeded.
+    /// Returns how many CAS operations of this process failed because another thread's succeeded.
     pub fn failed_exchanges() -> u64 {
         FAILED.load(Relaxed)
     }
 
-    /// The standard atomic; only its exchange tells when it fails.
+    /// The standard atomic, except that it counts a failed CAS.
     #[derive(Debug)]
     #[repr(transparent)]
     pub(crate) struct AtomicU64(std::sync::atomic::AtomicU64);
@@ -61,7 +61,7 @@ mod counted {
         ) -> Result<u64, u64> {
             let exchanged = self.0.compare_exchange(current, new, success, failure);
             if exchanged.is_err() {
-                // Relaxed: a count that orders nothing.
+                // Relaxed: a statistic.
                 FAILED.fetch_add(1, Relaxed);
             }
             exchanged

@@ -1,7 +1,7 @@
-//! Lock-freedom as a law that can fail: a loop goes round again only because another thread got
-//! something done, so in a model, where the others have little to do, it ends soon.
+//! A check of lock-freedom for model tests. A lock-free loop retries only because another thread
+//! made progress. In a model the other threads do little, so every such loop must end soon.
 
-/// The turns of one such loop; nothing at all outside of the models.
+/// A count of the retries of one loop. It is empty outside of models.
 #[derive(Debug)]
 pub(crate) struct Retries(#[cfg(all(test, tollgate_model))] usize);
 
@@ -32,24 +32,24 @@ mod model {
     use shuttle::thread::yield_now;
     use std::cell::Cell;
 
-    /// More turns than all the other threads of any model can cause.
-    const MOST: usize = 32;
+    /// A bound on the retries that the other threads of a model can cause.
+    const MAX_RETRIES: usize = 32;
 
-    // A model's threads all run on one OS thread.
-    thread_local!(static ENDLESS: Cell<bool> = const { Cell::new(false) });
+    // All threads of a model run on one OS thread.
+    thread_local!(static EXCEEDED: Cell<bool> = const { Cell::new(false) });
 
-    pub(super) fn count(turns: &mut usize) {
-        *turns += 1;
-        if *turns > MOST {
-            // Told at the end: a panic here would unwind through the checker's threads. Until then
-            // nothing old is read any more, so that the loop ends.
-            ENDLESS.set(true);
+    pub(super) fn count(retries: &mut usize) {
+        *retries += 1;
+        if *retries > MAX_RETRIES {
+            // Reported at the end: a panic here would unwind through the checker's threads. After a
+            // yield, loads see the newest values, so the loop ends.
+            EXCEEDED.set(true);
             yield_now();
         }
     }
 
-    /// Panics if a loop of this execution went round without cause.
+    /// Panics if a loop of this execution exceeded its retries.
     pub(crate) fn assert_progress() {
-        assert!(!ENDLESS.replace(false), "a loop went round without another thread's doing");
+        assert!(!EXCEEDED.replace(false), "retry loop without progress by any other thread");
     }
 }

@@ -1,56 +1,57 @@
-//! A small number for each thread, so that threads count without sharing a cache line.
+//! A shard index for each thread, so that threads count without sharing a cache line.
 //!
-//! A number is held by one thread at a time and given back when that thread ends. A thread that is
-//! killed keeps its number for good. Threads that find none left share one.
+//! One thread at a time owns an index, and frees it when it ends. A killed thread never frees its
+//! index. Threads that find no free index use the shared shard.
 
 use crate::sync::{AtomicU64, Ordering::*};
 use crate::verify::mutants::{Breakage, ordering};
 use std::cell::Cell;
 
-/// Numbers that a thread can have for itself.
-const OWNED: u8 = 64;
-/// The shard of all threads that have none of their own.
-pub(crate) const SHARED: usize = OWNED as usize;
-/// How many shards there are: one for each number, and the shared one.
+/// The number of shards that one thread can own.
+const OWNED_SHARDS: u8 = 64;
+/// The index of the shard of all threads that own none.
+pub(crate) const SHARED: usize = OWNED_SHARDS as usize;
+/// The number of shards: the owned ones and the shared one.
 pub(crate) const SHARDS: usize = SHARED + 1;
-/// The thread has not asked yet.
-const UNKNOWN: u8 = u8::MAX;
+/// The index of a thread that has not used a shard yet.
+const UNASSIGNED: u8 = u8::MAX;
 
-/// The numbers that are taken, a bit for each.
+/// The indices in use, one bit each.
 #[derive(Debug)]
-pub(crate) struct Numbers(AtomicU64);
+pub(crate) struct ShardPool(AtomicU64);
 
-impl Numbers {
+impl ShardPool {
     #[cfg(not(all(test, tollgate_model)))]
     const fn new() -> Self {
-        Numbers(AtomicU64::new(0))
+        ShardPool(AtomicU64::new(0))
     }
 
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn new() -> Self {
-        Numbers(AtomicU64::new(0))
+        ShardPool(AtomicU64::new(0))
     }
 
-    /// The lowest that is free.
-    pub(crate) fn take(&self) -> Option<u8> {
-        // Acquire: this owner goes on from the counts of the one before. Pairs with `give_back`.
+    /// Allocates the lowest free index. `None` if all are in use.
+    pub(crate) fn allocate(&self) -> Option<u8> {
+        // Acquire: this owner continues from the counts of the previous owner. Pairs with `free`.
         // Model: handed_on with TakeRelaxed.
         let acquire = ordering(Breakage::TakeRelaxed, Acquire);
-        let free = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));
-        let before = self.0.fetch_update(acquire, Relaxed, free).ok()?;
+        let set_lowest_clear = |used: u64| (used != u64::MAX).then(|| used | (used + 1));
+        let before = self.0.fetch_update(acquire, Relaxed, set_lowest_clear).ok()?;
         Some(before.trailing_ones() as u8)
     }
 
-    pub(crate) fn give_back(&self, number: u8) {
-        // Release: pairs with `take`. Model: handed_on with HandOnRelaxed.
+    pub(crate) fn free(&self, index: u8) {
+        // Release: publishes this owner's counts to the next. Pairs with `allocate`. Model:
+        // handed_on with HandOnRelaxed.
         let release = ordering(Breakage::HandOnRelaxed, Release);
-        let before = self.0.fetch_and(!(1 << number), release);
-        debug_assert!(before & (1 << number) != 0, "a number was given back twice");
+        let before = self.0.fetch_and(!(1 << index), release);
+        debug_assert!(before & (1 << index) != 0, "a shard index was freed twice");
     }
 }
 
 thread_local! {
-    static NUMBER: Cell<u8> = const { Cell::new(UNKNOWN) };
+    static INDEX: Cell<u8> = const { Cell::new(UNASSIGNED) };
 }
 
 /// The shard of a thread.
@@ -58,60 +59,62 @@ thread_local! {
 pub(crate) struct Shard(u8);
 
 impl Shard {
+    /// Returns the shard of the calling thread.
     #[inline(always)]
-    pub(crate) fn mine() -> Self {
-        let number = NUMBER.get();
-        Shard(if number == UNKNOWN { take() } else { number })
+    pub(crate) fn current() -> Self {
+        let index = INDEX.get();
+        Shard(if index == UNASSIGNED { assign() } else { index })
     }
 
-    /// The number of this thread's own shard; `None` if it counts in the [`SHARED`] one.
+    /// Returns the index of a shard that the thread owns; `None` for the [`SHARED`] one.
     #[inline(always)]
     pub(crate) fn owned(self) -> Option<usize> {
-        (self.0 < OWNED).then_some(usize::from(self.0))
+        (self.0 < OWNED_SHARDS).then_some(usize::from(self.0))
     }
 }
 
 #[cfg(not(all(test, tollgate_model)))]
-mod hold {
-    use super::{NUMBER, Numbers, OWNED};
+mod owner {
+    use super::{INDEX, OWNED_SHARDS, ShardPool};
 
-    static TAKEN: Numbers = Numbers::new();
+    static POOL: ShardPool = ShardPool::new();
 
     thread_local! {
-        /// Gives the number back when the thread ends.
-        static HOLD: Hold = const { Hold };
+        /// Frees the index when the thread ends.
+        static FREE_ON_EXIT: FreeOnExit = const { FreeOnExit };
     }
 
-    struct Hold;
+    struct FreeOnExit;
 
-    impl Drop for Hold {
+    impl Drop for FreeOnExit {
         fn drop(&mut self) {
-            // What else this thread counts while it ends goes to the shared one.
+            // From here on the ending thread counts in the shared shard.
             let keeps =
                 crate::verify::mutants::broken(crate::verify::mutants::Breakage::CountsAfterReturn);
-            let number = if keeps { NUMBER.get() } else { NUMBER.replace(OWNED) };
-            if number < OWNED {
-                TAKEN.give_back(number);
+            let index = if keeps { INDEX.get() } else { INDEX.replace(OWNED_SHARDS) };
+            if index < OWNED_SHARDS {
+                POOL.free(index);
             }
         }
     }
 
     #[cold]
-    pub(super) fn take() -> u8 {
-        // Without its end in sight a thread must not own a number.
-        let number = HOLD.try_with(|_| TAKEN.take()).ok().flatten().unwrap_or(OWNED);
-        NUMBER.set(number);
-        number
+    pub(super) fn assign() -> u8 {
+        // A thread owns an index only if `FREE_ON_EXIT` will free it.
+        let allocated = FREE_ON_EXIT.try_with(|_| POOL.allocate()).ok().flatten();
+        let index = allocated.unwrap_or(OWNED_SHARDS);
+        INDEX.set(index);
+        index
     }
 }
 
 #[cfg(not(all(test, tollgate_model)))]
-use hold::take;
+use owner::assign;
 
-/// A checker's threads have no end of their own.
+/// Returns the shared shard: the threads of a model run on one OS thread and cannot free an index.
 #[cfg(all(test, tollgate_model))]
-fn take() -> u8 {
-    OWNED
+fn assign() -> u8 {
+    OWNED_SHARDS
 }
 
 #[cfg(all(test, not(tollgate_model)))]
@@ -120,38 +123,38 @@ mod tests {
     use std::sync::{Arc, Barrier};
 
     #[test]
-    fn a_number_has_one_owner_and_comes_back() {
+    fn an_index_has_one_owner_and_is_reused() {
         const THREADS: usize = 100;
         for _ in 0..3 {
-            let all_have_one = Arc::new(Barrier::new(THREADS));
+            let all_assigned = Arc::new(Barrier::new(THREADS));
             let threads: Vec<_> = (0..THREADS)
                 .map(|_| {
-                    let all_have_one = all_have_one.clone();
+                    let all_assigned = all_assigned.clone();
                     std::thread::spawn(move || {
-                        let shard = Shard::mine();
-                        assert_eq!(shard, Shard::mine());
-                        all_have_one.wait();
+                        let shard = Shard::current();
+                        assert_eq!(shard, Shard::current());
+                        all_assigned.wait();
                         shard
                     })
                 })
                 .collect();
             let shards: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
             let mut owned: Vec<_> = shards.iter().filter_map(|shard| shard.owned()).collect();
-            // Other tests of this process hold a few.
+            // Other tests of this process own a few.
             assert!(owned.len() > 32, "{}", owned.len());
             owned.sort_unstable();
-            assert!(owned.windows(2).all(|pair| pair[0] != pair[1]), "one number, two threads");
-            assert!(owned.iter().all(|number| *number < SHARED));
+            assert!(owned.windows(2).all(|pair| pair[0] != pair[1]), "two threads own one index");
+            assert!(owned.iter().all(|index| *index < SHARED));
         }
     }
 
-    /// Sends the shard of its thread when that thread ends.
+    /// A value that sends the shard of its thread when the thread ends.
     struct AtEnd(std::cell::OnceCell<std::sync::mpsc::Sender<Shard>>);
 
     impl Drop for AtEnd {
         fn drop(&mut self) {
             let send = self.0.get().expect("set by the thread");
-            send.send(Shard::mine()).unwrap();
+            send.send(Shard::current()).unwrap();
         }
     }
 
@@ -159,31 +162,31 @@ mod tests {
         static AT_END: AtEnd = const { AtEnd(std::cell::OnceCell::new()) };
     }
 
-    /// The shards of one thread: while it runs, and in a destructor that runs after the one that
-    /// gives its number back (`is_after`) or before it. Destructors run in the reverse order of the
-    /// first uses.
+    /// Returns two shards of one thread: while it runs, and in a destructor. The destructor runs
+    /// after the one that frees the index (`is_after`) or before it: destructors run in the reverse
+    /// order of the first uses.
     fn shards(is_after: bool) -> [Shard; 2] {
         let (send, receive) = std::sync::mpsc::channel();
         let running = std::thread::spawn(move || {
-            let before = (!is_after).then(Shard::mine);
+            let before = (!is_after).then(Shard::current);
             AT_END.with(|at_end| at_end.0.set(send).unwrap());
-            before.unwrap_or_else(Shard::mine)
+            before.unwrap_or_else(Shard::current)
         });
         let running = running.join().unwrap();
         [running, receive.recv().unwrap()]
     }
 
-    /// A thread that ends owns its number until its number is back, and none from then on: the next
-    /// thread may own it, and would count beside it without an atomic addition.
+    /// An ending thread owns its index until it frees it, and none from then on. The next thread
+    /// may own that index, and owners count without atomic additions.
     #[test]
-    fn an_ending_thread_counts_under_no_number_that_is_back() {
+    fn an_ending_thread_does_not_use_its_freed_index() {
         let owned =
             || (0..100).map(|_| shards(true)).find(|[running, _]| running.owned().is_some());
-        let [_, ending] = owned().expect("a free number");
-        assert_eq!(ending.owned(), None, "counts under a number that is back");
+        let [_, ending] = owned().expect("a free index");
+        assert_eq!(ending.owned(), None, "counts under a freed index");
         let owned =
             || (0..100).map(|_| shards(false)).find(|[running, _]| running.owned().is_some());
-        let [running, ending] = owned().expect("a free number");
-        assert_eq!(ending, running, "its number is not back yet");
+        let [running, ending] = owned().expect("a free index");
+        assert_eq!(ending, running, "the index is not freed yet");
     }
 }

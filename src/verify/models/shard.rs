@@ -1,7 +1,7 @@
 //! Numbers of threads: what the one before has counted is not lost.
 
 use super::{catches, holds};
-use crate::sync::shard::Numbers;
+use crate::sync::shard::ShardPool;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::verify::mutants::Breakage;
 use loom::thread;
@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 /// Two threads that each count once, one after the other or at the same time.
 fn race() {
-    let shared = Arc::new((Numbers::new(), [AtomicU64::new(0), AtomicU64::new(0)]));
-    let count = |shared: &(Numbers, [AtomicU64; 2])| {
-        let (numbers, counts) = shared;
-        let number = numbers.take().expect("there are more");
-        let count = &counts[usize::from(number)];
+    let shared = Arc::new((ShardPool::new(), [AtomicU64::new(0), AtomicU64::new(0)]));
+    let count = |shared: &(ShardPool, [AtomicU64; 2])| {
+        let (pool, counts) = shared;
+        let index = pool.allocate().expect("a free index");
+        let count = &counts[usize::from(index)];
         count.store(count.load(Relaxed) + 1, Relaxed);
-        numbers.give_back(number);
+        pool.free(index);
     };
     let other = {
         let shared = shared.clone();
