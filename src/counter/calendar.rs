@@ -14,7 +14,7 @@
 //! # Progress
 //! Lock-free: an exchange fails only when another one succeeded.
 
-use super::prepared::{ObservedCell, Prepared, PreparedCharge};
+use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
 use super::{Counter, Moved, NEVER, Outcome, Request, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering::*};
@@ -82,28 +82,28 @@ impl Quota {
 
     /// The word, or `Moved`.
     #[inline(always)]
-    fn load(&self, twin: Breakage) -> Result<u64, Moved> {
+    fn load(&self, mutant: Breakage) -> Result<u64, Moved> {
         // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
         // `freeze`. Model: budget_move_against_charge with QuotaLoadRelaxed.
-        let word = self.word.load(ordering(twin, Acquire));
+        let word = self.word.load(ordering(mutant, Acquire));
         if word & MOVED == 0 { Ok(word) } else { Err(Moved) }
     }
 
     /// Exchanges the word for `change(word)`; `None` leaves it as it is.
-    fn change(&self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<(), Moved> {
+    fn update(&self, mut new_word: impl FnMut(u64) -> Option<u64>) -> Result<(), Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
             let word = self.load(Breakage::QuotaLoadRelaxed)?;
-            let Some(after) = change(word) else {
+            let Some(new) = new_word(word) else {
                 return Ok(());
             };
             if broken(Breakage::ChargeStores) {
-                self.word.store(after, Release);
+                self.word.store(new, Release);
                 return Ok(());
             }
             // Relaxed: the word is all there is. Model: refund_against_rollover with ChargeStores.
-            if self.word.compare_exchange(word, after, Relaxed, Relaxed).is_ok() {
+            if self.word.compare_exchange(word, new, Relaxed, Relaxed).is_ok() {
                 return Ok(());
             }
         }
@@ -137,17 +137,17 @@ impl Counter for Quota {
         _: &Periods,
         base: TimeBase,
         request: &Request,
-    ) -> Result<Option<Prepared<'a>>, Moved> {
+    ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
         let word = self.load(Breakage::QuotaLoadRelaxed)?;
-        let seen = Quota::decide(word, base, request);
-        if !seen.admitted || request.cost == 0 {
-            return Ok(Some((seen, None)));
+        let current = Quota::decide(word, base, request);
+        if !current.admitted || request.cost == 0 {
+            return Ok(Some((current, None)));
         }
-        let used = seen.used.saturating_add(request.cost);
-        let outcome = Outcome { used, clear_at: seen.at + 1, ..seen };
-        let target = ObservedCell { cell: &self.word, word };
-        let word = pack(seen.at, used);
-        Ok(Some((outcome, Some(PreparedCharge { head: None, target, word, opens: false }))))
+        let used = current.used.saturating_add(request.cost);
+        let outcome = Outcome { used, clear_at: current.at + 1, ..current };
+        let target = ObservedCell { atomic: &self.word, word };
+        let word = pack(current.at, used);
+        Ok(Some((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false }))))
     }
 
     fn charge(&self, spec: &Periods, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
@@ -176,24 +176,24 @@ impl Counter for Quota {
         from: Option<u64>,
         amount: &mut u64,
     ) -> Result<bool, Moved> {
-        let (mut given, mut counts) = (0, true);
-        self.change(|word| {
-            given = 0;
+        let (mut returned, mut is_live) = (0, true);
+        self.update(|word| {
+            returned = 0;
             let from = from.unwrap_or_else(|| usage(word, base, now).0);
-            counts = word == 0 || period(word) <= from;
+            is_live = word == 0 || period(word) <= from;
             // Usage that is held at its greatest number may stand for more than it says.
             if word == 0 || period(word) != from || used(word) == USED_MAX || used(word) == 0 {
                 return None;
             }
-            given = (*amount).min(used(word));
-            Some(pack(period(word), used(word) - given))
+            returned = (*amount).min(used(word));
+            Some(pack(period(word), used(word) - returned))
         })?;
-        *amount -= given;
-        Ok(counts)
+        *amount -= returned;
+        Ok(is_live)
     }
 
     fn reset(&self, _: &Periods, _: TimeBase) -> Result<(), Moved> {
-        self.change(|word| (used(word) > 0).then(|| pack(period(word), 0)))
+        self.update(|word| (used(word) > 0).then(|| pack(period(word), 0)))
     }
 
     fn is_open(&self) -> bool {
@@ -250,13 +250,13 @@ mod tests {
 
     /// The same budget as two numbers.
     #[derive(Clone, Copy, Debug)]
-    struct Book {
+    struct Oracle {
         cutoff: u64,
         /// The newest period that was charged, and what is used of it.
         charged: Option<(u64, u64)>,
     }
 
-    impl Book {
+    impl Oracle {
         fn used(&self, now: u64) -> (u64, u64) {
             let now = now.max(self.cutoff).min(PERIOD_MAX);
             match self.charged {
@@ -276,13 +276,13 @@ mod tests {
         }
 
         fn charge(&mut self, request: &Request) -> Outcome {
-            let seen = self.peek(request);
-            if !seen.admitted || request.cost == 0 {
-                return seen;
+            let current = self.peek(request);
+            if !current.admitted || request.cost == 0 {
+                return current;
             }
-            let used = seen.used.saturating_add(request.cost);
-            self.charged = Some((seen.at, used.min(USED_MAX)));
-            Outcome { used, clear_at: seen.at + 1, ..seen }
+            let used = current.used.saturating_add(request.cost);
+            self.charged = Some((current.at, used.min(USED_MAX)));
+            Outcome { used, clear_at: current.at + 1, ..current }
         }
 
         fn give_back(&mut self, now: u64, from: Option<u64>, amount: u64) -> u64 {
@@ -290,9 +290,9 @@ mod tests {
             match &mut self.charged {
                 // Beyond what can be settles nothing is known to be one's own.
                 Some((period, used)) if *period == from && *used < USED_MAX => {
-                    let given = amount.min(*used);
-                    *used -= given;
-                    given
+                    let returned = amount.min(*used);
+                    *used -= returned;
+                    returned
                 }
                 _ => 0,
             }
@@ -344,42 +344,42 @@ mod tests {
     }
 
     proptest! {
-        /// From the first period to the last, whatever the clock does: as a book of two numbers,
+        /// From the first period to the last, whatever the clock does: as a oracle of two numbers,
         /// also from one array to the next.
         #[test]
-        fn a_budget_is_a_book(
+        fn quota_matches_oracle(
             (cutoff, steps) in prop_oneof![Just(0), Just(5), Just(480_000), Just(PERIOD_MAX - 3)]
                 .prop_flat_map(|first| (Just(first), prop::collection::vec(step(first), 1..60))),
         ) {
             let mut base = Quota::base(&Periods, cutoff);
-            let (mut quota, mut book) = (quota(0), Book { cutoff, charged: None });
+            let (mut quota, mut oracle) = (quota(0), Oracle { cutoff, charged: None });
             for step in steps {
                 match step {
                     Step::Charge(request) => {
                         let before = word(&quota);
-                        prop_assert_eq!(quota.peek(&Periods, base, &request), Ok(book.peek(&request)));
+                        prop_assert_eq!(quota.peek(&Periods, base, &request), Ok(oracle.peek(&request)));
                         prop_assert_eq!(word(&quota), before);
                         let outcome = quota.charge(&Periods, base, &request);
-                        prop_assert_eq!(outcome, Ok(book.charge(&request)));
+                        prop_assert_eq!(outcome, Ok(oracle.charge(&request)));
                     }
                     Step::GiveBack(now, from, amount) => {
                         let mut rest = amount;
                         quota.give_back(&Periods, base, now, from, &mut rest).unwrap();
-                        prop_assert_eq!(amount - rest, book.give_back(now, from, amount));
+                        prop_assert_eq!(amount - rest, oracle.give_back(now, from, amount));
                     }
                     Step::Reset => {
                         quota.reset(&Periods, base).unwrap();
-                        book.charged = book.charged.map(|(period, _)| (period, 0));
+                        oracle.charged = oracle.charged.map(|(period, _)| (period, 0));
                     }
                     Step::Move(later) => {
                         let to = Quota::base(&Periods, base.cutoff + later);
                         prop_assert!(to.cutoff <= PERIOD_MAX);
-                        let due = match book.charged {
+                        let expected_weight = match oracle.charged {
                             Some((period, _)) if period > to.cutoff => u64::MAX,
                             Some((period, used)) if period == to.cutoff => used,
                             _ => 0,
                         };
-                        prop_assert_eq!(quota.weight(&Periods, base, to.cutoff), due);
+                        prop_assert_eq!(quota.weight(&Periods, base, to.cutoff), expected_weight);
                         let new = moved(&quota, base, to);
                         // A late copy finds the word already there, or another one by now.
                         if new.is_open() {
@@ -387,19 +387,19 @@ mod tests {
                             let before = word(&new);
                             new.install(&Periods, &quota.freeze(), base, to);
                             prop_assert_eq!(word(&new), before);
-                            book.charged = book.charged.map(|(period, _)| (period, 0));
+                            oracle.charged = oracle.charged.map(|(period, _)| (period, 0));
                         }
-                        (quota, base, book.cutoff) = (new, to, to.cutoff);
+                        (quota, base, oracle.cutoff) = (new, to, to.cutoff);
                     }
                 }
-                prop_assert_eq!(quota.is_open(), book.charged.is_some(), "only a charge opens");
+                prop_assert_eq!(quota.is_open(), oracle.charged.is_some(), "only a charge opens");
             }
         }
     }
 
-    /// What was charged in the last period that can be settles counts for as long as the clock runs.
+    /// What was charged in the last period that can be settles is_live for as long as the clock runs.
     #[test]
-    fn the_last_period_never_passes() {
+    fn last_period_never_ends() {
         let (quota, base) = (quota(0), Quota::base(&Periods, 0));
         let charge =
             |now, cost| quota.charge(&Periods, base, &Request { now, cost, limit: 5 }).unwrap();
@@ -412,7 +412,7 @@ mod tests {
 
     /// Periods do not end an array: what has passed is settles by each word.
     #[test]
-    fn no_array_outlives_its_periods() {
+    fn calendar_arrays_need_no_renewal() {
         let base = Quota::base(&Periods, 7);
         for now in [0, 7, PERIOD_MAX, u64::MAX] {
             assert!(!base.is_outlived(now) && !Quota::is_beyond(&Periods, base, now));

@@ -7,7 +7,7 @@ pub(crate) mod calendar;
 pub(crate) mod prepared;
 pub(crate) mod sliding;
 
-use prepared::Prepared;
+use prepared::CounterEvaluation;
 
 /// `fits_at` of a charge that costs more than its limit.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -92,7 +92,7 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
         spec: &Self::Spec,
         base: TimeBase,
         request: &Request,
-    ) -> Result<Option<Prepared<'a>>, Moved>;
+    ) -> Result<Option<CounterEvaluation<'a>>, Moved>;
 
     /// Charges the cost if it has room; denials write nothing.
     fn charge(

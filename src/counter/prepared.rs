@@ -14,18 +14,18 @@ pub(crate) struct PreparedCharge<'a> {
     pub(crate) target: ObservedCell<'a>,
     pub(crate) word: u64,
     /// Whether the target becomes the newest word.
-    pub(crate) opens: bool,
+    pub(crate) opens_bucket: bool,
 }
 
 /// One word of a counter, as it was seen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObservedCell<'a> {
-    pub(crate) cell: &'a AtomicU64,
+    pub(crate) atomic: &'a AtomicU64,
     pub(crate) word: u64,
 }
 
 /// What a charge is settles, and what makes it if there is room and anything to charge.
-pub(crate) type Prepared<'a> = (Outcome, Option<PreparedCharge<'a>>);
+pub(crate) type CounterEvaluation<'a> = (Outcome, Option<PreparedCharge<'a>>);
 
 impl PreparedCharge<'_> {
     /// Charges; false if anything has been charged since, and nothing is now.
@@ -37,8 +37,8 @@ impl PreparedCharge<'_> {
         // Release: whoever acquires this word as the head sees all that this thread's sum rests on,
         // the seal included. Pairs with the Acquire in `Ring::head`. Models: scan with
         // OpenRelaxed, denial_in_the_head with WriteRelaxed.
-        let twin = if self.opens { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
-        self.target.exchange(self.word, ordering(twin, Release))
+        let mutant = if self.opens_bucket { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
+        self.target.compare_exchange(self.word, ordering(mutant, Release))
     }
 }
 
@@ -47,16 +47,16 @@ impl ObservedCell<'_> {
     pub(crate) fn seal(self) -> bool {
         // Relaxed: it goes on with the release of the charge that it seals, so who acquires the
         // sealed head sees that charge; and it unchanged before the opening that follows.
-        broken(Breakage::NoSeal) || self.exchange(self.word | SEALED, Relaxed)
+        broken(Breakage::NoSeal) || self.compare_exchange(self.word | SEALED, Relaxed)
     }
 
     #[inline(always)]
-    pub(crate) fn exchange(self, word: u64, order: Ordering) -> bool {
+    pub(crate) fn compare_exchange(self, word: u64, order: Ordering) -> bool {
         // Models: rollover and known with ChargeStores.
         if broken(Breakage::ChargeStores) {
-            self.cell.store(word, Release);
+            self.atomic.store(word, Release);
             return true;
         }
-        self.cell.compare_exchange(self.word, word, order, Relaxed).is_ok()
+        self.atomic.compare_exchange(self.word, word, order, Relaxed).is_ok()
     }
 }

@@ -25,7 +25,7 @@ pub(crate) enum Write {
     /// One exchange of the target.
     Target(u64),
     /// The head is sealed first, then the next word, as it was seen, is opened with the charge.
-    Turn(ObservedWord, u64),
+    SealAndOpen(ObservedWord, u64),
 }
 
 impl HeadSnapshot {
@@ -43,7 +43,7 @@ impl HeadSnapshot {
     /// Whether this is the snapshot of no ring, or was left before the next word was seen. An unsealed
     /// bucket is the newest one wherever it was found; a fresh ring begins at index 0.
     #[inline(always)]
-    pub(crate) fn is_stale(&self) -> bool {
+    pub(crate) fn is_inconsistent(&self) -> bool {
         match self.next {
             Some(next) => next.word > self.head.word,
             None => self.head.word == 0 && self.head.index > 0,
@@ -53,7 +53,7 @@ impl HeadSnapshot {
     /// The time to decide at: each part is a time that some thread's clock has reached, and with
     /// it the word behind a sealed head is always free.
     #[inline(always)]
-    pub(crate) fn effective(&self, scale: &TimeScale, now: u64) -> u64 {
+    pub(crate) fn effective_time(&self, scale: &TimeScale, now: u64) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
         // By branches, so that the time to write need not wait for the time that was read.
@@ -65,7 +65,7 @@ impl HeadSnapshot {
         if let Some(next) = self.next
             && !broken(Breakage::OwnTime)
         {
-            at = at.max(self.behind_seal(next.word, scale));
+            at = at.max(self.next_free_time(next.word, scale));
         }
         if at > format.max_time() {
             cold_path();
@@ -76,40 +76,46 @@ impl HeadSnapshot {
 
     /// The first time at which the word behind the sealed head can be opened.
     #[cold]
-    fn behind_seal(self, next: u64, scale: &TimeScale) -> u64 {
+    fn next_free_time(self, next: u64, scale: &TimeScale) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
-        let cell = if broken(Breakage::NoNextCell) { 0 } else { scale.next_cell(newest) };
+        let cell_start = if broken(Breakage::NoNextCell) { 0 } else { scale.next_cell(newest) };
         if format.count(next) > 0 && !broken(Breakage::NoNextExpiry) {
-            cell.max(format.time(next) + scale.window())
+            cell_start.max(format.time(next) + scale.window())
         } else {
-            cell
+            cell_start
         }
     }
 
     /// The target's word with `cost` charged at the effective time `at`; `None` if the cell of an
-    /// unsealed head has ended: then the [`turn`](Self::turn) tells.
+    /// unsealed head has ended: then the [`seal_and_open`](Self::seal_and_open) tells.
     #[inline(always)]
-    pub(crate) fn charge(&self, scale: &TimeScale, at: u64, cost: u64) -> Option<u64> {
-        let (format, live) = (scale.format(), scale.live_at(at));
-        let in_head = format.count(self.head.word);
-        if self.is_sealed() || !live.has(self.head.word) || in_head == 0 {
+    pub(crate) fn charged_word(&self, scale: &TimeScale, at: u64, cost: u64) -> Option<u64> {
+        let (format, live) = (scale.format(), scale.live_in_range(at));
+        let head_count = format.count(self.head.word);
+        if self.is_sealed() || !live.has(self.head.word) || head_count == 0 {
             return Some(format.pack(at, cost));
         }
         let same_cell = at < scale.next_cell(format.time(self.head.word));
-        same_cell.then(|| format.pack(at, in_head.saturating_add(cost)))
+        same_cell.then(|| format.pack(at, head_count.saturating_add(cost)))
     }
 
     /// What charges `cost` where the head's cell has ended and `next` comes after it.
     #[inline(always)]
-    pub(crate) fn turn(&self, scale: &TimeScale, at: u64, cost: u64, next: ObservedWord) -> Write {
+    pub(crate) fn seal_and_open(
+        &self,
+        scale: &TimeScale,
+        at: u64,
+        cost: u64,
+        next: ObservedWord,
+    ) -> Write {
         let format = scale.format();
         // A live word in the way is left by refunds or forced charges; merging only lets it
         // expire later.
-        if !broken(Breakage::NoMerge) && scale.live_at(at).count(next.word) > 0 {
-            let in_head = format.count(self.head.word);
-            return Write::Target(format.pack(at, in_head.saturating_add(cost)));
+        if !broken(Breakage::NoMerge) && scale.live_in_range(at).count(next.word) > 0 {
+            let head_count = format.count(self.head.word);
+            return Write::Target(format.pack(at, head_count.saturating_add(cost)));
         }
-        Write::Turn(next, format.pack(at, cost))
+        Write::SealAndOpen(next, format.pack(at, cost))
     }
 }

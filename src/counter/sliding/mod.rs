@@ -26,7 +26,7 @@ pub(crate) mod time_scale;
 mod usage;
 pub(crate) mod word;
 
-use super::prepared::{ObservedCell, Prepared, PreparedCharge};
+use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
 use super::{Counter, Moved, NEVER, Outcome, Request, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
@@ -44,7 +44,7 @@ use word::{Live, MOVED, SEALED};
 pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
 
 /// The words as they were before the snapshot was looked for: none, but in the twins that count them.
-type Early<const R: usize> = Option<[u64; R]>;
+type StaleWords<const R: usize> = Option<[u64; R]>;
 
 /// `R` buckets. Zeroed memory is a fresh ring.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl<const R: usize> Ring<R> {
         // Acquire: whoever sees this head sees every change made before it was written, so that
         // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
         // exchange. Model: scan with HeadRelaxed.
-        self.observe(self.newest(), ordering(Breakage::HeadRelaxed, Acquire))
+        self.observe(self.newest_index(), ordering(Breakage::HeadRelaxed, Acquire))
     }
 
     /// The snapshot as a charge must see it, or `Moved`; `None` if others wrote it meanwhile.
@@ -77,7 +77,7 @@ impl<const R: usize> Ring<R> {
             head,
             next: if is_sealed { Some(self.next(head.index)?) } else { None },
         };
-        Ok((!snapshot.is_stale()).then_some(snapshot))
+        Ok((!snapshot.is_inconsistent()).then_some(snapshot))
     }
 
     /// The word after this index, or `Moved`: then nothing may be opened there.
@@ -93,12 +93,12 @@ impl<const R: usize> Ring<R> {
     /// The index of the newest word. R1: those that are newer than the first one follow it, and the
     /// newest is the last of them. While others write it may be any index, so `head` looks again.
     #[inline(always)]
-    fn newest(&self) -> usize {
+    fn newest_index(&self) -> usize {
         let load = |index: usize| self.words[index].load(ordering(Breakage::HeadRelaxed, Acquire));
         let first = load(0);
-        let (mut newest, mut step) = (0, R.next_power_of_two() / 2);
-        while step > 0 {
-            let index = newest + step;
+        let (mut newest, mut stride) = (0, R.next_power_of_two() / 2);
+        while stride > 0 {
+            let index = newest + stride;
             if index < R && load(index) > first {
                 newest = index;
             } else {
@@ -106,7 +106,7 @@ impl<const R: usize> Ring<R> {
                 // a select each load would wait for the one before.
                 cold_path();
             }
-            step /= 2;
+            stride /= 2;
         }
         newest
     }
@@ -118,7 +118,7 @@ impl<const R: usize> Ring<R> {
 
     /// What is live: the head as it was seen, and the others as they are after that (R2).
     #[inline(always)]
-    fn used(&self, snapshot: &HeadSnapshot, live: Live, early: &Early<R>) -> u64 {
+    fn used(&self, snapshot: &HeadSnapshot, live: Live, stale_words: &StaleWords<R>) -> u64 {
         // Of its own word an exchange tells that it is the same again, not that it always was.
         // Model: refund_and_again with HeadSeenTwice.
         let twice = broken(Breakage::HeadSeenTwice);
@@ -126,17 +126,20 @@ impl<const R: usize> Ring<R> {
             if twice { self.words[snapshot.head.index].load(Relaxed) } else { snapshot.head.word };
         let older = if R <= SHORT {
             // The minimum is for the compiler, which does not know that no index is beyond.
-            let before = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
-            if !live.has(load(&self.words[before], before, snapshot, early)) {
+            let previous = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
+            if !live.has(load_word(&self.words[previous], previous, snapshot, stale_words)) {
                 // R1: the others are older still. The newest bucket is the only live one.
                 return live.count(head);
             }
             // All of them: no branch to guess, and no order to follow.
             let words = self.words.iter().enumerate();
-            live.sum_before(head, words.map(|(index, word)| load(word, index, snapshot, early)))
+            live.sum_before(
+                head,
+                words.map(|(index, word)| load_word(word, index, snapshot, stale_words)),
+            )
         } else {
-            let add = |sum, word| sum + live.in_place(word);
-            live.out_of_place(self.fold_live(live, snapshot, early, 0, add))
+            let add = |sum, word| sum + live.raw_count(word);
+            live.count_from_raw(self.fold_live(live, snapshot, stale_words, 0, add))
         };
         live.count(head) + older
     }
@@ -147,33 +150,33 @@ impl<const R: usize> Ring<R> {
         &self,
         live: Live,
         snapshot: &HeadSnapshot,
-        early: &Early<R>,
+        stale_words: &StaleWords<R>,
         sum: T,
         add: impl Fn(T, u64) -> T,
     ) -> T {
         let step = |sum: T, index: usize, word: &AtomicU64| {
-            let word = load(word, index, snapshot, early);
+            let word = load_word(word, index, snapshot, stale_words);
             if live.has(word) { Continue(add(sum, word)) } else { Break(sum) }
         };
-        let (newer, older) = self.words.split_at(snapshot.head.index);
-        let behind = older.get(1..).unwrap_or_default();
+        let (before_head, from_head) = self.words.split_at(snapshot.head.index);
+        let after_head = from_head.get(1..).unwrap_or_default();
         let first = snapshot.head.index + 1;
-        let newer = fold_back(newer, sum, step);
-        let all = match newer {
+        let newer = fold_back(before_head, sum, step);
+        let folded = match newer {
             Continue(sum) => {
-                fold_back(behind, sum, |sum, index, word| step(sum, first + index, word))
+                fold_back(after_head, sum, |sum, index, word| step(sum, first + index, word))
             }
             ended => ended,
         };
-        let (Continue(sum) | Break(sum)) = all;
+        let (Continue(sum) | Break(sum)) = folded;
         sum
     }
 
     /// The words before the snapshot is looked for: none, but in the twins that count them.
     #[inline(always)]
-    fn early(&self) -> Early<R> {
-        let twin = broken(Breakage::SumBeforeHead) || broken(Breakage::SumBeforeSealed);
-        twin.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
+    fn stale_words(&self) -> StaleWords<R> {
+        let mutant = broken(Breakage::SumBeforeHead) || broken(Breakage::SumBeforeSealed);
+        mutant.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
     }
 
     /// Whether the target is still what it was, so that what was summed was true at once.
@@ -196,20 +199,20 @@ impl<const R: usize> Ring<R> {
         at: u64,
         snapshot: HeadSnapshot,
         request: &Request,
-        early: &Early<R>,
+        stale_words: &StaleWords<R>,
     ) -> Outcome {
-        let live = spec.live_at(at);
+        let live = spec.live_in_range(at);
         let room = request.limit.saturating_sub(request.cost);
-        let add = |sum, word| UsageScan::with(sum, spec.format().count(word), word, room);
+        let add = |sum, word| UsageScan::add_word(sum, spec.format().count(word), word, room);
         let mut scan = UsageScan::default();
         if live.has(snapshot.head.word) {
-            scan = self.fold_live(live, &snapshot, early, add(scan, snapshot.head.word), add);
+            scan = self.fold_live(live, &snapshot, stale_words, add(scan, snapshot.head.word), add);
         }
-        let UsageScan { used, newest, blocker } = scan;
-        let end = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
-        let fits_at = if request.cost > request.limit { NEVER } else { end(blocker) };
-        let admitted = blocker == 0 && request.cost <= request.limit;
-        Outcome { admitted, used, at, fits_at, clear_at: end(newest) }
+        let UsageScan { used, newest, must_expire } = scan;
+        let expiry = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
+        let fits_at = if request.cost > request.limit { NEVER } else { expiry(must_expire) };
+        let admitted = must_expire == 0 && request.cost <= request.limit;
+        Outcome { admitted, used, at, fits_at, clear_at: expiry(newest) }
     }
 
     /// What the cost gets beside what is used; `None` if that has changed meanwhile.
@@ -220,43 +223,46 @@ impl<const R: usize> Ring<R> {
         base: TimeBase,
         request: &Request,
         snapshot: HeadSnapshot,
-        early: &Early<R>,
-    ) -> Result<Option<Prepared<'_>>, Moved> {
-        let at = snapshot.effective(spec, local(base, request.now));
-        let used = self.used(&snapshot, spec.live_at(at), early).saturating_add(request.cost);
+        stale_words: &StaleWords<R>,
+    ) -> Result<Option<CounterEvaluation<'_>>, Moved> {
+        let at = snapshot.effective_time(spec, local_time(base, request.now));
+        let used =
+            self.used(&snapshot, spec.live_in_range(at), stale_words).saturating_add(request.cost);
         if used <= request.limit && request.cost > 0 {
-            let write = match snapshot.charge(spec, at, request.cost) {
+            let write = match snapshot.charged_word(spec, at, request.cost) {
                 Some(word) => Write::Target(word),
-                None => snapshot.turn(spec, at, request.cost, self.next(snapshot.head.index)?),
+                None => {
+                    snapshot.seal_and_open(spec, at, request.cost, self.next(snapshot.head.index)?)
+                }
             };
-            let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
+            let [at, clear_at] = [at, at + spec.window()].map(|time| to_tick(base, time));
             let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
-            return Ok(Some((outcome, Some(self.prepared(&snapshot, write)))));
+            return Ok(Some((outcome, Some(self.prepared_charge(&snapshot, write)))));
         }
-        let outcome = self.scan(spec, at, snapshot, request, early);
+        let outcome = self.scan(spec, at, snapshot, request, stale_words);
         let unchanged = broken(Breakage::NoValidate) || self.is_unchanged(snapshot.target());
         // Admitted after all: others have given back meanwhile.
-        let settles = unchanged && (!outcome.admitted || request.cost == 0);
-        Ok(settles.then(|| (global(base, outcome), None)))
+        let is_final = unchanged && (!outcome.admitted || request.cost == 0);
+        Ok(is_final.then(|| (outcome_in_ticks(base, outcome), None)))
     }
 
     #[inline(always)]
-    fn prepared(&self, snapshot: &HeadSnapshot, write: Write) -> PreparedCharge<'_> {
+    fn prepared_charge(&self, snapshot: &HeadSnapshot, write: Write) -> PreparedCharge<'_> {
         let (head, target, word) = match write {
             Write::Target(word) => (None, snapshot.target(), word),
-            Write::Turn(next, word) => (Some(self.cell_of(snapshot.head)), next, word),
+            Write::SealAndOpen(next, word) => (Some(self.observed_cell(snapshot.head)), next, word),
         };
-        let opens = snapshot.is_sealed() || head.is_some();
-        PreparedCharge { head, target: self.cell_of(target), word, opens }
+        let opens_bucket = snapshot.is_sealed() || head.is_some();
+        PreparedCharge { head, target: self.observed_cell(target), word, opens_bucket }
     }
 
     #[inline(always)]
-    fn cell_of(&self, seen: ObservedWord) -> ObservedCell<'_> {
-        ObservedCell { cell: &self.words[seen.index], word: seen.word }
+    fn observed_cell(&self, seen: ObservedWord) -> ObservedCell<'_> {
+        ObservedCell { atomic: &self.words[seen.index], word: seen.word }
     }
 
     /// Replaces each word by `change(word)` until that gives the word itself or stops.
-    fn change(&self, index: usize, mut change: impl FnMut(u64) -> u64) -> Result<(), Moved> {
+    fn update(&self, index: usize, mut new_word: impl FnMut(u64) -> u64) -> Result<(), Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
@@ -266,20 +272,20 @@ impl<const R: usize> Ring<R> {
             if word & MOVED != 0 && !broken(Breakage::RefundMoved) {
                 return Err(Moved);
             }
-            let mut after = change(word);
-            if after == word {
+            let mut new = new_word(word);
+            if new == word {
                 return Ok(());
             }
             if broken(Breakage::RefundStores) {
-                self.words[index].store(after, Release);
+                self.words[index].store(new, Release);
                 return Ok(());
             }
             if broken(Breakage::RefundUnseals) {
-                after &= !SEALED;
+                new &= !SEALED;
             }
             // Relaxed: it goes on with the release of the charge that it lowers. Model:
             // refund_against_seal with RefundStores and RefundUnseals.
-            if self.words[index].compare_exchange(word, after, Relaxed, Relaxed).is_ok() {
+            if self.words[index].compare_exchange(word, new, Relaxed, Relaxed).is_ok() {
                 return Ok(());
             }
         }
@@ -292,7 +298,7 @@ impl<const R: usize> Ring<R> {
         let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
         assert!(open.count() <= 1, "two words are unsealed");
         let mut newest = 0;
-        for word in Snapshot::<R>::of(words).oldest_first() {
+        for word in Snapshot::<R>::new(words).oldest_first() {
             let time = spec.format().time(word);
             assert!(time > newest || word == 0 && newest == 0, "times do not grow along the ring");
             newest = time;
@@ -303,12 +309,13 @@ impl<const R: usize> Ring<R> {
     fn freeze_head_only(&self) -> Snapshot<R> {
         loop {
             let words = std::array::from_fn(|index| self.words[index].load(Acquire));
-            let marked =
-                |head: ObservedWord| self.cell_of(head).exchange(head.word | MOVED, AcqRel);
+            let mark = |head: ObservedWord| {
+                self.observed_cell(head).compare_exchange(head.word | MOVED, AcqRel)
+            };
             match self.head_snapshot() {
-                Ok(Some(snapshot)) if marked(snapshot.head) => return Snapshot::of(words),
+                Ok(Some(snapshot)) if mark(snapshot.head) => return Snapshot::new(words),
                 Ok(_) => continue,
-                Err(Moved) => return Snapshot::of(words),
+                Err(Moved) => return Snapshot::new(words),
             }
         }
     }
@@ -342,8 +349,8 @@ impl<const R: usize> Counter for Ring<R> {
         spec: &TimeScale,
         base: TimeBase,
         request: &Request,
-    ) -> Result<Option<Prepared<'a>>, Moved> {
-        let early = self.early();
+    ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
+        let stale_words = self.stale_words();
         let snapshot = HeadSnapshot { head: self.head(), next: None };
         // One look at both marks: a charge that goes the whole way tells them apart. Models:
         // cell_change and move_against_charge with OfferMarked.
@@ -351,10 +358,10 @@ impl<const R: usize> Counter for Ring<R> {
             cold_path();
             return Ok(None);
         }
-        if snapshot.is_stale() {
+        if snapshot.is_inconsistent() {
             return Ok(None);
         }
-        self.evaluate(spec, base, request, snapshot, &early)
+        self.evaluate(spec, base, request, snapshot, &stale_words)
     }
 
     fn charge(
@@ -366,10 +373,10 @@ impl<const R: usize> Counter for Ring<R> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let early = self.early();
+            let stale_words = self.stale_words();
             let Some(snapshot) = self.head_snapshot()? else { continue };
             if let Some((outcome, prepared)) =
-                self.evaluate(spec, base, request, snapshot, &early)?
+                self.evaluate(spec, base, request, snapshot, &stale_words)?
                 && (prepared.is_none_or(PreparedCharge::commit)
                     || broken(Breakage::LostLoopAdmitted))
             {
@@ -379,16 +386,22 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     fn peek(&self, spec: &TimeScale, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
-        let now = local(base, request.now);
+        let now = local_time(base, request.now);
         let unvalidated = broken(Breakage::NoValidate) || broken(Breakage::LookUnvalidated);
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let early = self.early();
+            let stale_words = self.stale_words();
             let Some(snapshot) = self.head_snapshot()? else { continue };
-            let outcome = self.scan(spec, snapshot.effective(spec, now), snapshot, request, &early);
+            let outcome = self.scan(
+                spec,
+                snapshot.effective_time(spec, now),
+                snapshot,
+                request,
+                &stale_words,
+            );
             if unvalidated || self.is_unchanged(snapshot.target()) {
-                return Ok(global(base, outcome));
+                return Ok(outcome_in_ticks(base, outcome));
             }
         }
     }
@@ -406,24 +419,26 @@ impl<const R: usize> Counter for Ring<R> {
         loop {
             retries.count();
             let Some(HeadSnapshot { head, .. }) = self.head_snapshot()? else { continue };
-            let newest = format.time(head.word);
-            let now = local(base, now).max(newest);
+            let newest_time = format.time(head.word);
+            let now = local_time(base, now).max(newest_time);
             let Some(oldest) = oldest_live(spec, base, from, now) else {
                 return Ok(false);
             };
             let live = spec.live(now);
             // A merged bucket unchanged in a later cell. Model: merge with NoRefundMerged.
-            let is_other = |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
-            let mut newer = false;
+            let is_other_cell =
+                |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
+            let mut in_newer_cell = false;
             for step in 1..=R {
                 let mut given = 0;
-                self.change((head.index + step) % R, |word| {
+                self.update((head.index + step) % R, |word| {
                     let (time, cell) = (format.time(word), spec.cell(format.time(word)));
                     // A bucket that was opened since is newer than the charge that is given back.
-                    newer = cell > spec.cell(newest);
-                    let ours = time >= oldest && !newer && !is_other(cell) && live.has(word);
+                    in_newer_cell = cell > spec.cell(newest_time);
+                    let eligible =
+                        time >= oldest && !in_newer_cell && !is_other_cell(cell) && live.has(word);
                     let (after, taken) =
-                        if ours { format.give_back(word, *amount) } else { (word, 0) };
+                        if eligible { format.give_back(word, *amount) } else { (word, 0) };
                     given = taken;
                     after
                 })?;
@@ -434,7 +449,7 @@ impl<const R: usize> Counter for Ring<R> {
             }
             // Last came the head. If it unchanged in a later cell now, the charge may have been merged
             // into that. Schedules: cancelled against merge with MergedIsNewer.
-            if !newer || broken(Breakage::MergedIsNewer) {
+            if !in_newer_cell || broken(Breakage::MergedIsNewer) {
                 return Ok(true);
             }
         }
@@ -442,7 +457,7 @@ impl<const R: usize> Counter for Ring<R> {
 
     fn reset(&self, spec: &TimeScale, _: TimeBase) -> Result<(), Moved> {
         for index in 0..R {
-            self.change(index, |word| spec.format().clear(word))?;
+            self.update(index, |word| spec.format().clear(word))?;
         }
         Ok(())
     }
@@ -457,24 +472,24 @@ impl<const R: usize> Counter for Ring<R> {
     fn weight(&self, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
         // Relaxed: a hint.
         let words = std::array::from_fn(|index| self.words[index].load(Relaxed));
-        Self::frozen_weight(&Snapshot::of(words), spec, base, cutoff)
+        Self::frozen_weight(&Snapshot::new(words), spec, base, cutoff)
     }
 
     fn freeze(&self) -> Snapshot<R> {
         if broken(Breakage::FreezeHeadOnly) {
             return self.freeze_head_only();
         }
-        let mut behind_closed = false;
-        Snapshot::of(std::array::from_fn(|index| {
+        let mut previous_unopened = false;
+        Snapshot::new(std::array::from_fn(|index| {
             if broken(Breakage::NoFreeze) {
                 return self.words[index].load(Acquire);
             }
             // A word is opened behind one that was opened: where that one is frozen as it was never
             // opened, this one never will be. Relaxed: what was copied here was so before anybody
             // could begin to leave this array. Model: move_against_seal with FreezeNotNext.
-            let stays_closed = behind_closed || broken(Breakage::FreezeNotNext) && index > 0;
+            let never_opens = previous_unopened || broken(Breakage::FreezeNotNext) && index > 0;
             let is_empty = || self.words[index].load(Relaxed) == 0;
-            if stays_closed && (broken(Breakage::EmptyEndsRing) || is_empty()) {
+            if never_opens && (broken(Breakage::EmptyEndsRing) || is_empty()) {
                 return 0;
             }
             // Release: no exchange can succeed after this, and whoever meets the mark sees the
@@ -483,13 +498,13 @@ impl<const R: usize> Counter for Ring<R> {
             // FreezeHeadOnly.
             let word =
                 self.words[index].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release));
-            behind_closed = word & !MOVED == 0;
+            previous_unopened = word & !MOVED == 0;
             word
         }))
     }
 
     fn frozen_weight(frozen: &Snapshot<R>, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
-        let cutoff = local(base, cutoff);
+        let cutoff = local_time(base, cutoff);
         let newest = spec.format().time(frozen.newest());
         // Model: seen_later with DropsLater.
         let later = newest > cutoff && !broken(Breakage::DropsLater);
@@ -497,8 +512,11 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     fn install(&self, spec: &TimeScale, frozen: &Snapshot<R>, from: TimeBase, to: TimeBase) {
-        let words =
-            frozen.rebased(spec, local(from, to.cutoff), to.origin.saturating_sub(from.origin));
+        let words = frozen.rebased(
+            spec,
+            local_time(from, to.cutoff),
+            to.origin.saturating_sub(from.origin),
+        );
         let publish = |index: usize, order| {
             if words[index] != 0 {
                 // A late copy finds the word already there and changes nothing, since no word of an
@@ -545,17 +563,17 @@ fn fold_back<T>(
 
 /// A word beside the snapshot, loaded after it.
 #[inline(always)]
-fn load<const R: usize>(
+fn load_word<const R: usize>(
     word: &AtomicU64,
     index: usize,
     snapshot: &HeadSnapshot,
-    early: &Early<R>,
+    stale_words: &StaleWords<R>,
 ) -> u64 {
-    let twin =
+    let mutant =
         if snapshot.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
     let is_target = snapshot.next.is_some_and(|next| next.index == index);
-    match early {
-        Some(words) if broken(twin) && !is_target => words[index],
+    match stale_words {
+        Some(words) if broken(mutant) && !is_target => words[index],
         // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.
         // Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
         _ => word.load(Relaxed),
@@ -567,14 +585,14 @@ fn load<const R: usize>(
 fn oldest_live(spec: &TimeScale, base: TimeBase, from: Option<u64>, now: u64) -> Option<u64> {
     let Some(from) = from else { return Some(0) };
     let from = from.checked_sub(base.origin)?;
-    let counts = now - from.min(now) < spec.window() || broken(Breakage::RefundExpired);
-    counts.then_some(from)
+    let is_live = now - from.min(now) < spec.window() || broken(Breakage::RefundExpired);
+    is_live.then_some(from)
 }
 
 /// A tick as the words count it. No time before the cutoff is used in an array: a late thread
 /// could start a second history of a key that was dropped. Model: dropped with NoCutoff.
 #[inline(always)]
-fn local(base: TimeBase, tick: u64) -> u64 {
+fn local_time(base: TimeBase, tick: u64) -> u64 {
     if broken(Breakage::NoCutoff) {
         return tick.saturating_sub(base.origin);
     }
@@ -584,7 +602,7 @@ fn local(base: TimeBase, tick: u64) -> u64 {
 
 /// A time of the words as a tick. At the very end of time a wait is as long as the clock can tell.
 #[inline(always)]
-fn tick(base: TimeBase, time: u64) -> u64 {
+fn to_tick(base: TimeBase, time: u64) -> u64 {
     match time.checked_add(base.origin) {
         Some(tick) if tick < NEVER => tick,
         _ => {
@@ -595,10 +613,10 @@ fn tick(base: TimeBase, time: u64) -> u64 {
 }
 
 /// An outcome in ticks.
-fn global(base: TimeBase, outcome: Outcome) -> Outcome {
+fn outcome_in_ticks(base: TimeBase, outcome: Outcome) -> Outcome {
     let Outcome { at, fits_at, clear_at, .. } = outcome;
-    let fits_at = if fits_at == NEVER { NEVER } else { tick(base, fits_at) };
-    Outcome { at: tick(base, at), fits_at, clear_at: tick(base, clear_at), ..outcome }
+    let fits_at = if fits_at == NEVER { NEVER } else { to_tick(base, fits_at) };
+    Outcome { at: to_tick(base, at), fits_at, clear_at: to_tick(base, clear_at), ..outcome }
 }
 
 #[cfg(all(test, not(tollgate_model)))]

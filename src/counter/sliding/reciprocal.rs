@@ -21,8 +21,8 @@ impl Reciprocal {
     #[inline(always)]
     pub(crate) fn divide(self, n: u64) -> u64 {
         let quotient = ((n as u128 * self.multiplier as u128) >> 64) as u64;
-        let rest = n - quotient * self.divisor;
-        quotient + u64::from(rest >= self.divisor)
+        let remainder = n - quotient * self.divisor;
+        quotient + u64::from(remainder >= self.divisor)
     }
 
     #[inline(always)]
@@ -37,7 +37,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn divides_at_every_edge() {
+    fn divides_at_edges() {
         let edges = [
             0,
             1,
@@ -62,7 +62,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn divides_like_the_processor(n: u64, d in 1u64.., shift in 0u32..64) {
+        fn matches_hardware_division(n: u64, d in 1u64.., shift in 0u32..64) {
             let d = (d >> shift).max(1);
             prop_assert_eq!(Reciprocal::new(d).divide(n), n / d);
             // Around each multiple of the divisor a wrong estimate would show.

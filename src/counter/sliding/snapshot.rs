@@ -13,7 +13,7 @@ pub(crate) struct Snapshot<const R: usize> {
 
 impl<const R: usize> Snapshot<R> {
     /// Of these words, without their marks.
-    pub(crate) fn of(mut words: [u64; R]) -> Self {
+    pub(crate) fn new(mut words: [u64; R]) -> Self {
         let mut head = 0;
         for index in 0..R {
             words[index] &= !MOVED;

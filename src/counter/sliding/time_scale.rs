@@ -14,10 +14,10 @@ use std::hint::cold_path;
 
 /// How many windows the time field must span at the least. An array is renewed before its field
 /// ends, and after a renewal the field starts one window before the present.
-const WINDOWS_PER_FIELD: u64 = 8;
+const MIN_WINDOWS_PER_TIME_FIELD: u64 = 8;
 
 /// Units per bucket that a bucketed policy asks for.
-const UNITS_PER_SPAN: u64 = 1024;
+const MIN_UNITS_PER_BUCKET: u64 = 1024;
 
 /// The measures of one policy's rings, in ticks: units of time counted from the clock's zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct TimeScale {
     unit: Reciprocal,
     cell: Reciprocal,
     window: u64,
-    lead: u64,
+    first_tick: u64,
     format: WordFormat,
 }
 
@@ -39,8 +39,14 @@ impl TimeScale {
         let window = window_ns.div_ceil(unit) + u64::from(coarse);
         let span = if exact { 1 } else { window.div_ceil(words - 1) };
         // Ticks begin high enough for an array that is born at the clock's zero to look back.
-        let lead = (window.div_ceil(span) + 2) * span;
-        TimeScale { unit: Reciprocal::new(unit), cell: Reciprocal::new(span), window, lead, format }
+        let first_tick = (window.div_ceil(span) + 2) * span;
+        TimeScale {
+            unit: Reciprocal::new(unit),
+            cell: Reciprocal::new(span),
+            window,
+            first_tick,
+            format,
+        }
     }
 
     /// Measures small enough for a model: ticks of 1 ns that begin at the clock's zero.
@@ -48,13 +54,13 @@ impl TimeScale {
     pub(crate) fn tiny(window: u64, max_limit: u64, words: u64) -> Self {
         let span = if max_limit <= words { 1 } else { window.div_ceil(words - 1) };
         let (unit, cell) = (Reciprocal::new(1), Reciprocal::new(span));
-        TimeScale { unit, cell, window, lead: 0, format: WordFormat::for_limit(max_limit) }
+        TimeScale { unit, cell, window, first_tick: 0, format: WordFormat::for_limit(max_limit) }
     }
 
     /// The tick at an instant of the clock.
     #[inline(always)]
     pub(crate) fn tick(&self, ns: u64) -> u64 {
-        let Some(tick) = self.unit.divide(ns).checked_add(self.lead) else {
+        let Some(tick) = self.unit.divide(ns).checked_add(self.first_tick) else {
             cold_path();
             return u64::MAX;
         };
@@ -63,7 +69,7 @@ impl TimeScale {
 
     /// The first instant of a tick, in nanoseconds of the clock.
     pub(crate) fn instant_ns(&self, tick: u64) -> u64 {
-        tick.saturating_sub(self.lead).saturating_mul(self.unit.divisor())
+        tick.saturating_sub(self.first_tick).saturating_mul(self.unit.divisor())
     }
 
     /// The resolution of recorded times.
@@ -85,14 +91,14 @@ impl TimeScale {
     /// What is live at `at`: a charge of `time` is if `at - time < window`.
     #[inline(always)]
     pub(crate) fn live(&self, at: u64) -> Live {
-        Live::from(self.oldest_live(at), self.format)
+        Live::since(self.oldest_live(at), self.format)
     }
 
     /// The same at a time that words can tell.
     #[inline(always)]
-    pub(crate) fn live_at(&self, at: u64) -> Live {
+    pub(crate) fn live_in_range(&self, at: u64) -> Live {
         debug_assert!(at <= self.format.max_time());
-        Live::from_time(self.oldest_live(at), self.format)
+        Live::since_in_range(self.oldest_live(at), self.format)
     }
 
     #[inline(always)]
@@ -123,8 +129,8 @@ impl TimeScale {
     /// that is live at the cutoff.
     pub(crate) fn origin(&self, cutoff: u64) -> u64 {
         // Model: publish with OriginAtCutoff.
-        let back = if broken(Breakage::OriginAtCutoff) { 0 } else { self.window + 1 };
-        let oldest = cutoff.saturating_sub(back);
+        let lookback = if broken(Breakage::OriginAtCutoff) { 0 } else { self.window + 1 };
+        let oldest = cutoff.saturating_sub(lookback);
         oldest - oldest % self.cell.divisor()
     }
 
@@ -137,12 +143,12 @@ impl TimeScale {
 fn unit_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
     let mut unit: u64 = 1;
     if !exact {
-        let wanted = UNITS_PER_SPAN * (words - 1);
-        while window_ns / (unit * 10) >= wanted {
+        let min_units = MIN_UNITS_PER_BUCKET * (words - 1);
+        while window_ns / (unit * 10) >= min_units {
             unit *= 10;
         }
     }
-    while (window_ns.div_ceil(unit) + 1) * WINDOWS_PER_FIELD > format.max_time() {
+    while (window_ns.div_ceil(unit) + 1) * MIN_WINDOWS_PER_TIME_FIELD > format.max_time() {
         unit *= 10;
     }
     unit
@@ -159,7 +165,7 @@ mod tests {
     const MINUTE: u64 = 60_000_000_000;
 
     #[test]
-    fn small_limits_have_fine_time() {
+    fn small_limits_have_fine_units() {
         assert_eq!(TimeScale::new(MINUTE, 20, 31).unit_ns(), 1);
         assert_eq!(TimeScale::new(24 * 60 * MINUTE, 127, 127).unit_ns(), 1);
         assert_eq!(TimeScale::new(400 * 24 * 60 * MINUTE, 127, 127).unit_ns(), 1_000);
@@ -168,18 +174,18 @@ mod tests {
 
     /// Whether the windows that the time field must span fit into it, with a unit of so many ns.
     fn fits(scale: &TimeScale, window_ns: u64, unit: u64) -> bool {
-        let windows = WINDOWS_PER_FIELD as u128 * (window_ns.div_ceil(unit) as u128 + 1);
+        let windows = MIN_WINDOWS_PER_TIME_FIELD as u128 * (window_ns.div_ceil(unit) as u128 + 1);
         windows <= scale.format().max_time() as u128
     }
 
     /// The finest unit that fits, and for buckets no finer than they need.
-    fn assert_as_fine_as_it_fits(window_ns: u64, limit: u64, words: u64) {
+    fn assert_finest_unit(window_ns: u64, limit: u64, words: u64) {
         let scale = TimeScale::new(window_ns, limit, words);
-        let (unit, wanted) = (scale.unit_ns(), UNITS_PER_SPAN * (words - 1));
+        let (unit, min_units) = (scale.unit_ns(), MIN_UNITS_PER_BUCKET * (words - 1));
         let exact = limit <= words;
         assert!(fits(&scale, window_ns, unit));
-        assert!(exact || window_ns / unit / 10 < wanted, "finer than buckets need");
-        let needed = !exact && window_ns / unit >= wanted;
+        assert!(exact || window_ns / unit / 10 < min_units, "finer than buckets need");
+        let needed = !exact && window_ns / unit >= min_units;
         assert!(
             unit == 1 || needed || !fits(&scale, window_ns, unit / 10),
             "coarser than it must be"
@@ -187,16 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn time_is_as_fine_as_it_fits() {
+    fn unit_is_the_finest_that_fits() {
         for words in [7, 15, 31, 63, 127] {
             for limit in (0..=40).map(|bits| MAX_LIMIT >> bits) {
-                let field = WordFormat::for_limit(limit).max_time() / WINDOWS_PER_FIELD;
-                let spans = [UNITS_PER_SPAN * (words - 1), UNITS_PER_SPAN * words];
-                for edge in [field, spans[0], spans[1]] {
-                    for window_ns in (0..9).map(|tens| edge.saturating_mul(10_u64.pow(tens))) {
-                        for window_ns in (0..9).map(|little| window_ns.saturating_add(little) - 4) {
+                let max_window =
+                    WordFormat::for_limit(limit).max_time() / MIN_WINDOWS_PER_TIME_FIELD;
+                let spans = [MIN_UNITS_PER_BUCKET * (words - 1), MIN_UNITS_PER_BUCKET * words];
+                for edge in [max_window, spans[0], spans[1]] {
+                    for window_ns in (0..9).map(|digits| edge.saturating_mul(10_u64.pow(digits))) {
+                        for window_ns in (0..9).map(|delta| window_ns.saturating_add(delta) - 4) {
                             if window_ns <= MAX_WINDOW.as_nanos() as u64 {
-                                assert_as_fine_as_it_fits(window_ns, limit, words);
+                                assert_finest_unit(window_ns, limit, words);
                             }
                         }
                     }
@@ -207,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_policy_fits_its_field(
+        fn every_policy_fits_the_time_field(
             window_ns in prop_oneof![
                 MIN_WINDOW.as_nanos() as u64..=MAX_WINDOW.as_nanos() as u64,
                 MIN_WINDOW.as_nanos() as u64..2 * MIN_WINDOW.as_nanos() as u64,
@@ -218,7 +225,7 @@ mod tests {
         ) {
             let limit = (limit >> shift).max(1);
             let scale = TimeScale::new(window_ns, limit, words);
-            assert_as_fine_as_it_fits(window_ns, limit, words);
+            assert_finest_unit(window_ns, limit, words);
             let (window, unit) = (scale.window() as u128, scale.unit_ns() as u128);
             prop_assert!(!scale.live(now).has(SEALED | MOVED), "no word, whatever its marks, is live");
             // Never shorter than asked for, and late by less than two units.

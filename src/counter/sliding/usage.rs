@@ -9,24 +9,24 @@ pub(super) struct UsageScan {
     /// The newest word that counts for anything, or 0.
     pub(super) newest: u64,
     /// The word with which there is no room any more, or 0.
-    pub(super) blocker: u64,
+    pub(super) must_expire: u64,
 }
 
 impl UsageScan {
     /// With an older word as well, where so many units leave room.
     #[inline(always)]
-    pub(super) fn with(self, count: u64, word: u64, room: u64) -> Self {
+    pub(super) fn add_word(self, count: u64, word: u64, room: u64) -> Self {
         let used = self.used + count;
-        let UsageScan { mut newest, mut blocker, .. } = self;
+        let UsageScan { mut newest, mut must_expire, .. } = self;
         // Each once in a walk.
         if newest == 0 && count > 0 {
             cold_path();
             newest = word;
         }
-        if blocker == 0 && used > room {
+        if must_expire == 0 && used > room {
             cold_path();
-            blocker = word;
+            must_expire = word;
         }
-        UsageScan { used, newest, blocker }
+        UsageScan { used, newest, must_expire }
     }
 }

@@ -48,17 +48,17 @@ impl WordFormat {
         (word & self.count_bits) >> FLAG_BITS
     }
 
-    /// An open bucket. A count beyond [`max_count`](Self::max_count) is held there.
+    /// An open bucket. A count beyond [`max_count`](Self::max_count) is stored there.
     #[inline(always)]
     pub(crate) fn pack(self, time: u64, count: u64) -> u64 {
         debug_assert!(time >= 1 && time <= self.max_time());
-        let mut held = count;
+        let mut stored = count;
         if count > self.max_count() {
             // A branch, since a minimum would have to be waited for.
             cold_path();
-            held = self.max_count();
+            stored = self.max_count();
         }
-        (time << self.time_shift) | (held << FLAG_BITS)
+        (time << self.time_shift) | (stored << FLAG_BITS)
     }
 
     /// The word after `amount` of its count was given back, and how much that was.
@@ -74,7 +74,7 @@ impl WordFormat {
         (word - (given << FLAG_BITS), given)
     }
 
-    /// The word with no count left, whatever it held.
+    /// The word with no count left, whatever it stored.
     pub(crate) fn clear(self, word: u64) -> u64 {
         word & !self.count_bits
     }
@@ -94,31 +94,31 @@ impl WordFormat {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Live {
     /// Words compare by time, so that every word from here on is live.
-    least: u64,
+    min_word: u64,
     format: WordFormat,
 }
 
 impl Live {
     /// Words of the time `oldest`, at least 1, and later ones. A word that was never opened has none.
     #[inline(always)]
-    pub(crate) fn from(oldest: u64, format: WordFormat) -> Self {
+    pub(crate) fn since(oldest: u64, format: WordFormat) -> Self {
         if oldest > format.max_time() {
             cold_path();
-            return Live { least: u64::MAX, format };
+            return Live { min_word: u64::MAX, format };
         }
-        Live::from_time(oldest, format)
+        Live::since_in_range(oldest, format)
     }
 
     /// The same of a time that words can tell.
     #[inline(always)]
-    pub(crate) fn from_time(oldest: u64, format: WordFormat) -> Self {
+    pub(crate) fn since_in_range(oldest: u64, format: WordFormat) -> Self {
         debug_assert!(oldest >= 1 && oldest <= format.max_time());
-        Live { least: oldest << format.time_shift, format }
+        Live { min_word: oldest << format.time_shift, format }
     }
 
     #[inline(always)]
     pub(crate) fn has(self, word: u64) -> bool {
-        word >= self.least
+        word >= self.min_word
     }
 
     /// What the word counts for.
@@ -130,20 +130,20 @@ impl Live {
     /// What the words count for together.
     #[inline(always)]
     pub(crate) fn sum(self, words: impl IntoIterator<Item = u64>) -> u64 {
-        let counts = |word| if self.has(word) { self.in_place(word) } else { 0 };
-        self.out_of_place(words.into_iter().map(counts).sum())
+        let raw = |word| if self.has(word) { self.raw_count(word) } else { 0 };
+        self.count_from_raw(words.into_iter().map(raw).sum())
     }
 
     /// The count of a word where it unchanged in it, to be summed there.
     #[inline(always)]
-    pub(crate) fn in_place(self, word: u64) -> u64 {
+    pub(crate) fn raw_count(self, word: u64) -> u64 {
         word & self.format.count_bits
     }
 
     /// A sum of counts where they stand. Shifted once: a count ends at bit 48, so that a ring of
     /// them fits.
     #[inline(always)]
-    pub(crate) fn out_of_place(self, sum: u64) -> u64 {
+    pub(crate) fn count_from_raw(self, sum: u64) -> u64 {
         sum >> FLAG_BITS
     }
 
@@ -151,15 +151,15 @@ impl Live {
     #[inline(always)]
     pub(crate) fn sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
         // A word of the head's own time that is less than this has no count.
-        let head_begin = head - self.in_place(head);
-        let span = head_begin.saturating_sub(self.least);
+        let head_start = head - self.raw_count(head);
+        let span = head_start.saturating_sub(self.min_word);
         // One comparison for both ends; and what is taken off is a time alone, or `span` is 0, so
         // that the count is still there.
-        let counts = |word: u64| {
-            let ahead = word.wrapping_sub(self.least);
-            self.in_place(if ahead < span { ahead } else { 0 })
+        let raw = |word: u64| {
+            let offset = word.wrapping_sub(self.min_word);
+            self.raw_count(if offset < span { offset } else { 0 })
         };
-        self.out_of_place(words.into_iter().map(counts).sum())
+        self.count_from_raw(words.into_iter().map(raw).sum())
     }
 }
 
@@ -208,13 +208,13 @@ mod tests {
             let [time, oldest] = [time, oldest].map(|time| time % format.max_time() + 1);
             let word = format.pack(time, count) | flags;
             for oldest in [oldest, (time - 1).max(1), time, time.min(format.max_time() - 1) + 1] {
-                let live = Live::from(oldest, format);
+                let live = Live::since(oldest, format);
                 prop_assert_eq!(live.has(word), time >= oldest);
                 prop_assert_eq!(live.count(word), if time >= oldest { format.count(word) } else { 0 });
                 prop_assert!(!live.has(flags));
-                prop_assert!(!Live::from(format.max_time() + oldest, format).has(word));
+                prop_assert!(!Live::since(format.max_time() + oldest, format).has(word));
             let last = format.max_time();
-            prop_assert!(Live::from(last, format).has(format.pack(last, count)));
+            prop_assert!(Live::since(last, format).has(format.pack(last, count)));
             }
         }
 
@@ -224,7 +224,7 @@ mod tests {
             words in prop::collection::vec((1u64..20, 0u64..9, 0u64..4), 0..20),
         ) {
             let format = WordFormat::for_limit(limit);
-            let live = Live::from(oldest, format);
+            let live = Live::since(oldest, format);
             let packed = words.iter().map(|(time, count, flags)| format.pack(*time, *count) | flags);
             let sum = |newest: u64| -> u64 {
                 let counts = words.iter().filter(|(time, ..)| (oldest..newest).contains(time));
