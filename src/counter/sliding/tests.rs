@@ -1,6 +1,7 @@
 //! One ring by itself, without races: its answers, its refunds, and its way to another array.
 
 use super::*;
+use crate::counter::Counter;
 use proptest::prelude::*;
 
 const WORDS: usize = 7;
