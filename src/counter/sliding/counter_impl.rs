@@ -1,4 +1,4 @@
-//! [`Counter`] for a ring.
+//! The [`Counter`] operations of a ring.
 
 use super::head::HeadSnapshot;
 use super::snapshot::Snapshot;
@@ -43,8 +43,8 @@ impl<const R: usize> Counter for Ring<R> {
     ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
         let stale_words = self.stale_words();
         let snapshot = HeadSnapshot { head: self.head(), next: None };
-        // One look at both marks: a charge that goes the whole way tells them apart. Models:
-        // cell_change and move_against_charge with OfferMarked.
+        // One test for both marks; `charge` distinguishes them. Models: cell_change and
+        // move_against_charge with OfferMarked.
         if snapshot.head.word & (MOVED | SEALED) != 0 && !broken(Breakage::OfferMarked) {
             cold_path();
             return Ok(None);
@@ -116,7 +116,8 @@ impl<const R: usize> Counter for Ring<R> {
                 return Ok(false);
             };
             let live = spec.live(now);
-            // A merged bucket unchanged in a later cell. Model: merge with NoRefundMerged.
+            // The charge may be in a later cell, if its bucket was merged. Model: merge with
+            // NoRefundMerged.
             let is_other_cell =
                 |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
             let mut in_newer_cell = false;
@@ -124,7 +125,7 @@ impl<const R: usize> Counter for Ring<R> {
                 let mut given = 0;
                 self.update((head.index + step) % R, |word| {
                     let (time, cell) = (format.time(word), spec.cell(format.time(word)));
-                    // A bucket that was opened since is newer than the charge that is given back.
+                    // A bucket opened since the head was loaded is newer than the refunded charge.
                     in_newer_cell = cell > spec.cell(newest_time);
                     let eligible =
                         time >= oldest && !in_newer_cell && !is_other_cell(cell) && live.has(word);
@@ -138,8 +139,8 @@ impl<const R: usize> Counter for Ring<R> {
                     return Ok(true);
                 }
             }
-            // Last came the head. If it unchanged in a later cell now, the charge may have been merged
-            // into that. Schedules: cancelled against merge with MergedIsNewer.
+            // The head came last. If it is now in a later cell, the refunded charge may have been
+            // merged into it: retry. Schedule: cancelled_against_merge with MergedIsNewer.
             if !in_newer_cell || broken(Breakage::MergedIsNewer) {
                 return Ok(true);
             }
@@ -155,13 +156,13 @@ impl<const R: usize> Counter for Ring<R> {
 
     #[inline(always)]
     fn is_open(&self) -> bool {
-        // Relaxed: whoever goes on finds the head with Acquire. A copy's head is published last.
-        // Model: two_movers with PublishHeadFirst.
+        // Relaxed: every later operation loads the head with Acquire. A copy's head, at index 0, is
+        // published last. Model: two_movers with PublishHeadFirst.
         self.words[0].load(Relaxed) != 0
     }
 
     fn weight(&self, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
-        // Relaxed: a hint.
+        // Relaxed: the result is a hint.
         let words = std::array::from_fn(|index| self.words[index].load(Relaxed));
         Self::frozen_weight(&Snapshot::new(words), spec, base, cutoff)
     }
@@ -175,18 +176,20 @@ impl<const R: usize> Counter for Ring<R> {
             if broken(Breakage::NoFreeze) {
                 return self.words[index].load(Acquire);
             }
-            // A word is opened behind one that was opened: where that one is frozen as it was never
-            // opened, this one never will be. Relaxed: what was copied here was so before anybody
-            // could begin to leave this array. Model: move_against_seal with FreezeNotNext.
+            // Words are opened in ring order. If the previous word is frozen unopened, this one can
+            // never be opened, and needs no freeze if it is empty. It need not be empty: a copied
+            // ring can have empty words before live ones. Relaxed: the copied words were visible
+            // before a move out of this array could begin. Model: move_against_seal with
+            // FreezeNotNext. Schedule: WINDOWS with EmptyEndsRing.
             let never_opens = previous_unopened || broken(Breakage::FreezeNotNext) && index > 0;
             let is_empty = || self.words[index].load(Relaxed) == 0;
             if never_opens && (broken(Breakage::EmptyEndsRing) || is_empty()) {
                 return 0;
             }
-            // Release: no exchange can succeed after this, and whoever meets the mark sees the
-            // array that the word is moved for. Pairs with `head` and `change`. Models:
-            // move_against_charge with NoFreeze and FreezeRelaxed, move_against_seal with
-            // FreezeHeadOnly.
+            // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread
+            // that sees MOVED also sees the array that the word is moved to. Pairs with the Acquire
+            // in `head` and `update`. Models: move_against_charge with NoFreeze and FreezeRelaxed,
+            // move_against_seal with FreezeHeadOnly.
             let word =
                 self.words[index].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release));
             previous_unopened = word & !MOVED == 0;
@@ -210,26 +213,29 @@ impl<const R: usize> Counter for Ring<R> {
         );
         let publish = |index: usize, order| {
             if words[index] != 0 {
-                // A late copy finds the word already there and changes nothing, since no word of an
-                // open ring is 0 again.
+                // A late install finds a word that is not 0, and its CAS fails: a word of an open
+                // ring never becomes 0 again.
                 let _ = self.words[index].compare_exchange(0, words[index], order, Relaxed);
             }
         };
-        // Release: whoever finds the head finds the older words as well. Pairs with the Acquire in
-        // `head`. Models: two_movers with PublishHeadFirst and InstallRelaxed.
+        // Release: a thread that sees the head also sees the older words. Pairs with the Acquire in
+        // `head`. Model: two_movers with PublishHeadFirst and InstallRelaxed.
         let release = ordering(Breakage::InstallRelaxed, Release);
         if broken(Breakage::PublishHeadFirst) {
             publish(0, release);
         }
-        // Relaxed: what another copy has published this thread has seen, and so will who finds the
-        // head.
+        // Relaxed: the Release of the head below publishes these words. It also covers the words of
+        // another helper: this thread's failed CAS has read them, so by coherence a later load sees
+        // them too.
         (1..R).for_each(|index| publish(index, Relaxed));
         publish(0, release);
     }
 }
 
-/// From when on units are given back at `now`; `None` if what was charged at `from` has expired: it
-/// is nowhere, and others must not pay for it. Model: expired_charge with RefundExpired.
+/// The earliest time from which units are given back at `now`.
+///
+/// `None` if the charge made at `from` has expired: no word holds it any more, and its units must
+/// not be taken from other charges. Model: expired_charge with RefundExpired.
 fn oldest_live(spec: &TimeScale, base: TimeBase, from: Option<u64>, now: u64) -> Option<u64> {
     let Some(from) = from else { return Some(0) };
     let from = from.checked_sub(base.origin)?;

@@ -1,23 +1,23 @@
 //! One key's sliding window: a fixed ring of words, each a bucket of charges.
 //!
-//! # State
-//! At most one word is unsealed, and it is the head: the newest bucket. Every verb changes one word
-//! by one compare-exchange at a time.
+//! # State At most one word is unsealed. It is the head: the newest bucket. Every operation changes
+//! one word at a time, by a CAS.
 //!
 //! # Invariants
-//! - R1: times grow strictly along the ring from the word after the head to the head, so that an
-//!   old value never comes back in this array.
-//! - R2: while the target (the unsealed head or, behind a sealed head, the next word) is unchanged,
-//!   no word of the ring gains a charge. Hence a successful exchange of the target proves that the
-//!   sum which allowed it still held, if that has counted the target as it was seen: a refund and a
-//!   charge may have made it the same again.
-//! - R3: refunds only lower counts, and neither seal nor unseal.
-//! - R4: once a word is MOVED it never changes; words are frozen from index 0 on, all but those
-//!   that can never be opened.
+//! - R1: times strictly increase along the ring, from the word after the head to the head. Hence an
+//!   old value never recurs in this array.
+//! - R2: the target is the unsealed head or, after a sealed head, the next word. While the target
+//!   is unchanged, no word of the ring gains a charge. Hence a successful CAS of the target proves
+//!   that the sum which admitted the charge still holds. For this, the sum must count the target
+//!   with the value that the CAS expects: a refund and a charge may have changed and restored it in
+//!   between.
+//! - R3: refunds and resets only lower counts. They neither seal nor unseal.
+//! - R4: a MOVED word never changes. Words are frozen in order from index 0, except those that can
+//!   never be opened.
 //!
 //! # Progress
-//! Lock-free: an exchange fails only when another one succeeded. A thread that dies between sealing
-//! and opening leaves a sealed head, behind which anyone opens the next word.
+//! Lock-free: a CAS fails only if another one succeeded. A thread that stops between sealing and
+//! opening leaves a sealed head; any other thread can then open the next word.
 
 mod counter_impl;
 mod head;
@@ -40,11 +40,11 @@ use time_scale::TimeScale;
 use usage::UsageScan;
 use word::{Live, MOVED, SEALED};
 
-/// Rings up to this length are summed as a whole, without a branch; longer ones only where they
-/// are live.
+/// The length of the longest ring that is summed as a whole, without branches. In longer rings only
+/// the live words are summed.
 pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
 
-/// The words as they were before the snapshot was looked for: none, but in the twins that count them.
+/// The words as loaded before the head was searched. `None`, except in the mutants that sum them.
 type StaleWords<const R: usize> = Option<[u64; R]>;
 
 /// `R` buckets. Zeroed memory is a fresh ring.
@@ -55,22 +55,23 @@ pub(crate) struct Ring<const R: usize> {
 }
 
 impl<const R: usize> Ring<R> {
-    /// The newest word, or any if others write meanwhile.
+    /// Loads the newest word. With concurrent writes it may be any word.
     #[inline(always)]
     fn head(&self) -> ObservedWord {
-        // Acquire: whoever sees this head sees every change made before it was written, so that
-        // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
-        // exchange. Model: scan with HeadRelaxed.
+        // Acquire: a thread that sees this head sees every change made before the head was written,
+        // so that a sum of later loads misses no charge. Pairs with the Release in
+        // `PreparedCharge::commit`. Model: filled with HeadRelaxed.
         self.observe(self.newest_index(), ordering(Breakage::HeadRelaxed, Acquire))
     }
 
-    /// The snapshot as a charge must see it, or `Moved`; `None` if others wrote it meanwhile.
+    /// Loads a snapshot of the head, or returns `Moved`. `None` if concurrent writes make it
+    /// inconsistent.
     #[inline(always)]
     fn head_snapshot(&self) -> Result<Option<HeadSnapshot>, Moved> {
         let head = self.head();
         if head.word & MOVED != 0 {
-            // No fence: if the caller still finds this array current, its next scan loads these
-            // words with Acquire and sees what they were moved for.
+            // No fence: `head` has loaded this word with Acquire, which pairs with the Release in
+            // `freeze`. Hence the caller's next lookup sees the array that the word is moved to.
             return Err(Moved);
         }
         let is_sealed = head.word & SEALED != 0;
@@ -81,18 +82,19 @@ impl<const R: usize> Ring<R> {
         Ok((!snapshot.is_inconsistent()).then_some(snapshot))
     }
 
-    /// The word after this index, or `Moved`: then nothing may be opened there.
+    /// Loads the word after this index, or returns `Moved`: then it must not be opened.
     #[inline(always)]
     fn next(&self, index: usize) -> Result<ObservedWord, Moved> {
-        // Relaxed: ordered behind the Acquire of the head, like all others. And the search for the
-        // head loads this word with Acquire as well, so who goes round for a MOVED one does not go
-        // round for nothing: `newest`.
+        // Relaxed: ordered after the Acquire of the head, like all other loads. A retry after a
+        // MOVED word makes progress: the search in `newest_index` loads this word with Acquire.
         let next = self.observe(if index + 1 == R { 0 } else { index + 1 }, Relaxed);
         if next.word & MOVED != 0 { Err(Moved) } else { Ok(next) }
     }
 
-    /// The index of the newest word. R1: those that are newer than the first one follow it, and the
-    /// newest is the last of them. While others write it may be any index, so `head` looks again.
+    /// The index of the newest word, by binary search.
+    ///
+    /// R1: the words newer than the first one follow it directly, and the newest is the last of
+    /// them. With concurrent writes the result may be any index, so `head` loads the word again.
     #[inline(always)]
     fn newest_index(&self) -> usize {
         let load = |index: usize| self.words[index].load(ordering(Breakage::HeadRelaxed, Acquire));
@@ -103,8 +105,8 @@ impl<const R: usize> Ring<R> {
             if index < R && load(index) > first {
                 newest = index;
             } else {
-                // No rarer than the other, but this makes it a branch. The processor guesses that; by
-                // a select each load would wait for the one before.
+                // This path is as likely as the other. The hint only forces a branch, which the CPU
+                // predicts; with a conditional move each load would wait for the one before.
                 cold_path();
             }
             stride /= 2;
@@ -117,22 +119,23 @@ impl<const R: usize> Ring<R> {
         ObservedWord { index, word: self.words[index].load(order) }
     }
 
-    /// What is live: the head as it was seen, and the others as they are after that (R2).
+    /// The live usage: the head as it was observed, and the other words as loaded after it (R2).
     #[inline(always)]
     fn used(&self, snapshot: &HeadSnapshot, live: Live, stale_words: &StaleWords<R>) -> u64 {
-        // Of its own word an exchange tells that it is the same again, not that it always was.
-        // Model: refund_and_again with HeadSeenTwice.
+        // The head is not loaded again. The CAS proves only that the head equals the observed value
+        // again, not that it never differed. Models: refund_and_again and refund_for_one with
+        // HeadSeenTwice.
         let twice = broken(Breakage::HeadSeenTwice);
         let head =
             if twice { self.words[snapshot.head.index].load(Relaxed) } else { snapshot.head.word };
         let older = if R <= SHORT {
-            // The minimum is for the compiler, which does not know that no index is beyond.
+            // `min` only removes the bounds check.
             let previous = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
             if !live.has(load_word(&self.words[previous], previous, snapshot, stale_words)) {
-                // R1: the others are older still. The newest bucket is the only live one.
+                // R1: the other words are older still, so the head is the only live bucket.
                 return live.count(head);
             }
-            // All of them: no branch to guess, and no order to follow.
+            // Sum all words: no branch to mispredict, and no order between the loads.
             let words = self.words.iter().enumerate();
             live.sum_before(
                 head,
@@ -145,7 +148,7 @@ impl<const R: usize> Ring<R> {
         live.count(head) + older
     }
 
-    /// Adds the live words behind the head, back to the oldest.
+    /// Folds the live words older than the head, from the newest to the oldest.
     #[inline(always)]
     fn fold_live<T>(
         &self,
@@ -173,26 +176,27 @@ impl<const R: usize> Ring<R> {
         sum
     }
 
-    /// The words before the snapshot is looked for: none, but in the twins that count them.
+    /// Loads the words before the head is searched, in the mutants that sum them.
     #[inline(always)]
     fn stale_words(&self) -> StaleWords<R> {
         let mutant = broken(Breakage::SumBeforeHead) || broken(Breakage::SumBeforeSealed);
         mutant.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
     }
 
-    /// Whether the target is still what it was, so that what was summed was true at once.
+    /// Returns whether the target is unchanged. If so, all the loads together are a snapshot (R2).
     fn is_unchanged(&self, target: ObservedWord) -> bool {
         if !broken(Breakage::NoValidateFence) {
-            // Acquire: whoever saw a newer bucket in the relaxed loads sees the target changed as
-            // well. Pairs with the Release of the opening exchange. Model: denial settles with
-            // NoValidateFence.
+            // Acquire: if the relaxed loads have seen a newer bucket, the load below sees the
+            // target changed. Pairs with the Release of the opening CAS in
+            // `PreparedCharge::commit`. Model: denial with NoValidateFence.
             fence(Acquire);
         }
-        // Relaxed: compared only.
+        // Relaxed: the value is only compared.
         self.words[target.index].load(Relaxed) == target.word
     }
 
-    /// What a charge at `at` is settles if it is not made, from one look at each word that is live.
+    /// The outcome of a charge at `at` that is not made: a denial or a peek. Loads each live word
+    /// once.
     #[inline(always)]
     fn scan(
         &self,
@@ -216,7 +220,7 @@ impl<const R: usize> Ring<R> {
         Outcome { admitted, used, at, fits_at, clear_at: expiry(newest) }
     }
 
-    /// What the cost gets beside what is used; `None` if that has changed meanwhile.
+    /// Evaluates a charge. Returns `None` if the ring has changed meanwhile.
     #[inline(always)]
     fn evaluate(
         &self,
@@ -232,9 +236,12 @@ impl<const R: usize> Ring<R> {
         if used <= request.limit && request.cost > 0 {
             let write = match snapshot.charged_word(spec, at, request.cost) {
                 Some(word) => Write::Target(word),
-                None => {
-                    snapshot.seal_and_open(spec, at, request.cost, self.next(snapshot.head.index)?)
-                }
+                None => snapshot.write_in_new_cell(
+                    spec,
+                    at,
+                    request.cost,
+                    self.next(snapshot.head.index)?,
+                ),
             };
             let [at, clear_at] = [at, at + spec.window()].map(|time| to_tick(base, time));
             let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
@@ -242,11 +249,13 @@ impl<const R: usize> Ring<R> {
         }
         let outcome = self.scan(spec, at, snapshot, request, stale_words);
         let unchanged = broken(Breakage::NoValidate) || self.is_unchanged(snapshot.target());
-        // Admitted after all: others have given back meanwhile.
+        // Retry if the scan admits the charge: a concurrent refund made room. Also retry if the
+        // target has changed. Model: denial with NoValidate.
         let is_final = unchanged && (!outcome.admitted || request.cost == 0);
         Ok(is_final.then(|| (outcome_in_ticks(base, outcome), None)))
     }
 
+    /// The charge that makes this write.
     #[inline(always)]
     fn prepared_charge(&self, snapshot: &HeadSnapshot, write: Write) -> PreparedCharge<'_> {
         let (head, target, word) = match write {
@@ -262,13 +271,13 @@ impl<const R: usize> Ring<R> {
         ObservedCell { atomic: &self.words[seen.index], word: seen.word }
     }
 
-    /// Replaces each word by `change(word)` until that gives the word itself or stops.
+    /// Replaces the word at `index` by `new_word(word)`, unless they are equal.
     fn update(&self, index: usize, mut new_word: impl FnMut(u64) -> u64) -> Result<(), Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
-            // `freeze`. Model: reset_lasts with RefundLoadRelaxed.
+            // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
+            // with the Release in `freeze`. Model: reset_lasts with RefundLoadRelaxed.
             let word = self.words[index].load(ordering(Breakage::RefundLoadRelaxed, Acquire));
             if word & MOVED != 0 && !broken(Breakage::RefundMoved) {
                 return Err(Moved);
@@ -284,7 +293,7 @@ impl<const R: usize> Ring<R> {
             if broken(Breakage::RefundUnseals) {
                 new &= !SEALED;
             }
-            // Relaxed: it goes on with the release of the charge that it lowers. Model:
+            // Relaxed: the CAS continues the release sequence of the charge that it lowers. Model:
             // refund_against_seal with RefundStores and RefundUnseals.
             if self.words[index].compare_exchange(word, new, Relaxed, Relaxed).is_ok() {
                 return Ok(());
@@ -306,7 +315,7 @@ impl<const R: usize> Ring<R> {
         }
     }
 
-    /// The breakage of that name, and nothing else, comes here.
+    /// Freezes the head only. Called by the mutant `FreezeHeadOnly` and nowhere else.
     fn freeze_head_only(&self) -> Snapshot<R> {
         loop {
             let words = std::array::from_fn(|index| self.words[index].load(Acquire));
@@ -322,14 +331,14 @@ impl<const R: usize> Ring<R> {
     }
 }
 
-/// Folds the words from the last one back, until one of them ends it.
+/// Folds the words from the last to the first, until `step` breaks.
 #[inline(always)]
 fn fold_back<T>(
     words: &[AtomicU64],
     mut sum: T,
     step: impl Fn(T, usize, &AtomicU64) -> ControlFlow<T, T>,
 ) -> ControlFlow<T, T> {
-    // A few at a time, so that their steps are laid out one behind the other.
+    // In chunks of four, so that the compiler unrolls the steps.
     let chunks = words.rchunks_exact(4);
     let rest = chunks.remainder();
     let mut index = words.len();
@@ -346,7 +355,7 @@ fn fold_back<T>(
     Continue(sum)
 }
 
-/// A word beside the snapshot, loaded after it.
+/// Loads a word to be summed, after the head was loaded.
 #[inline(always)]
 fn load_word<const R: usize>(
     word: &AtomicU64,
@@ -359,24 +368,26 @@ fn load_word<const R: usize>(
     let is_target = snapshot.next.is_some_and(|next| next.index == index);
     match stale_words {
         Some(words) if broken(mutant) && !is_target => words[index],
-        // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.
-        // Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
+        // R2 covers only values that are loaded after the head. Relaxed: ordered after the Acquire
+        // of the head. Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
         _ => word.load(Relaxed),
     }
 }
 
-/// A tick as the words count it. No time before the cutoff is used in an array: a late thread
-/// could start a second history of a key that was dropped. Model: dropped with NoCutoff.
+/// Converts a tick to a time that counts from the array's origin.
+///
+/// No time before the cutoff is used in an array: a late thread could otherwise charge a window
+/// whose earlier charges were dropped. Model: dropped with NoCutoff.
 #[inline(always)]
 fn local_time(base: TimeBase, tick: u64) -> u64 {
     if broken(Breakage::NoCutoff) {
         return tick.saturating_sub(base.origin);
     }
-    // An array counts from before its cutoff.
+    // Cannot underflow: an array's origin is not after its cutoff.
     tick.max(base.cutoff) - base.origin
 }
 
-/// A time of the words as a tick. At the very end of time a wait is as long as the clock can tell.
+/// Converts a time that counts from the array's origin to a tick. Saturates just below [`NEVER`].
 #[inline(always)]
 fn to_tick(base: TimeBase, time: u64) -> u64 {
     match time.checked_add(base.origin) {
@@ -388,7 +399,7 @@ fn to_tick(base: TimeBase, time: u64) -> u64 {
     }
 }
 
-/// An outcome in ticks.
+/// Converts the times of an outcome to ticks.
 fn outcome_in_ticks(base: TimeBase, outcome: Outcome) -> Outcome {
     let Outcome { at, fits_at, clear_at, .. } = outcome;
     let fits_at = if fits_at == NEVER { NEVER } else { to_tick(base, fits_at) };

@@ -1,4 +1,4 @@
-//! One ring by itself, without races: its answers, its refunds, and its way to another array.
+//! Single-threaded tests of one ring: outcomes, refunds, and moves to another array.
 
 use super::*;
 use crate::counter::Counter;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 const WORDS: usize = 7;
 type Small = Ring<WORDS>;
-/// As (time, cost), in the order of the times.
+/// Charges as (time, cost), in order of time.
 type Log = Vec<(u64, u64)>;
 
 fn ring<const R: usize>(words: [u64; R]) -> Ring<R> {
@@ -17,31 +17,32 @@ fn words<const R: usize>(ring: &Ring<R>) -> [u64; R] {
     std::array::from_fn(|index| ring.words[index].load(Acquire))
 }
 
-/// A ring with all that was charged and not given back.
+/// A ring, with a log of all charges that were not given back.
 struct HarnessOf<const R: usize> {
     ring: Ring<R>,
     scale: TimeScale,
     base: TimeBase,
     log: Log,
-    /// The latest time that any clock has shown.
+    /// The latest time of any clock so far.
     latest_clock: u64,
     now: u64,
-    /// The time of the newest charge, given back or not.
+    /// The time of the newest charge, even if it was given back.
     newest: u64,
     refunded: bool,
 }
 
 type Harness = HarnessOf<WORDS>;
-/// Searched for its head, and summed only where it is live.
+/// A ring long enough that only its live words are summed.
 type LongHarness = HarnessOf<31>;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So much later, or earlier: a charge with this cost and limit.
+    /// Moves the clock by this much, then charges this cost under this limit.
     Charge(i64, u64, u64),
-    /// The same by a thread that ends after it has sealed the head.
+    /// Moves the clock by this much, then seals the head as a charge of this cost would. The next
+    /// word is not opened.
     SealOnly(i64, u64),
-    /// One of the newest charges is undone.
+    /// Gives back the n-th newest charge, counted from 0.
     Undo(usize),
 }
 
@@ -49,7 +50,8 @@ fn steps(limit: u64) -> impl Strategy<Value = Vec<Step>> {
     let time = || prop_oneof![8 => 0i64..12, 2 => -9i64..0, 2 => 0i64..80];
     let limits = prop_oneof![3 => Just(limit), 1 => 0..=limit];
     let step = prop_oneof![
-        8 => (time(), 0..=limit + 1, limits).prop_map(|(t, cost, limit)| Step::Charge(t, cost, limit)),
+        8 => (time(), 0..=limit + 1, limits)
+            .prop_map(|(t, cost, limit)| Step::Charge(t, cost, limit)),
         8 => (time(), 0..=limit / 8 + 1).prop_map(move |(t, cost)| Step::Charge(t, cost, limit)),
         3 => (time(), 1..=limit / 8 + 1).prop_map(|(t, cost)| Step::SealOnly(t, cost)),
         2 => (0usize..6).prop_map(Step::Undo),
@@ -57,7 +59,7 @@ fn steps(limit: u64) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..90)
 }
 
-/// So close together that every word of an exact ring is live, with holes where some were undone.
+/// Charges so dense that every word of an exact ring is live, with holes from refunds.
 fn dense_steps() -> impl Strategy<Value = Vec<Step>> {
     let time = || prop_oneof![6 => 1i64..3, 1 => Just(0), 2 => -6i64..0];
     let step = prop_oneof![
@@ -69,7 +71,7 @@ fn dense_steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 impl<const R: usize> HarnessOf<R> {
-    /// An array whose first time is `cutoff` ticks after the clock's zero.
+    /// A fresh ring in an array with this cutoff, in nanoseconds of the clock.
     fn new(window: u64, limit: u64, cutoff: u64) -> Self {
         let scale = TimeScale::new(window, limit, R as u64);
         let cutoff = scale.tick(cutoff);
@@ -86,17 +88,17 @@ impl<const R: usize> HarnessOf<R> {
     fn peek(&self, now: u64, cost: u64, limit: u64) -> Outcome {
         let before = words(&self.ring);
         let seen = self.ring.peek(&self.scale, self.base, &Request { now, cost, limit });
-        assert_eq!(words(&self.ring), before, "a look wrote");
+        assert_eq!(words(&self.ring), before, "a peek wrote");
         seen.unwrap()
     }
 
-    /// What the log holds at a time, if each of its charges lasted so much longer.
+    /// The usage at a time according to the log, if each charge counted for `longer` ticks more.
     fn live(&self, at: u64, longer: u64) -> u64 {
         let is_live = |(time, _): &&(u64, u64)| time + self.window() + longer > at;
         self.log.iter().filter(is_live).map(|(_, cost)| cost).sum()
     }
 
-    fn advance_clock(&mut self, by: i64) -> u64 {
+    fn move_clock(&mut self, by: i64) -> u64 {
         self.now = self.now.saturating_add_signed(by);
         self.latest_clock = self.latest_clock.max(self.now);
         self.now
@@ -115,7 +117,7 @@ impl<const R: usize> HarnessOf<R> {
         let before = words(&self.ring);
         match step {
             Step::Charge(by, cost, limit) => {
-                let request = Request { now: self.advance_clock(by), cost, limit };
+                let request = Request { now: self.move_clock(by), cost, limit };
                 let seen = self.peek(request.now, cost, limit);
                 self.assert_outcome(&request, seen);
                 let outcome = self.charge(request);
@@ -128,14 +130,14 @@ impl<const R: usize> HarnessOf<R> {
                 }
             }
             Step::SealOnly(by, cost) => {
-                let now = local_time(self.base, self.advance_clock(by));
+                let now = local_time(self.base, self.move_clock(by));
                 let snapshot = self.ring.head_snapshot().unwrap().unwrap();
                 let at = snapshot.effective_time(&self.scale, now);
                 let next = self.ring.next(snapshot.head.index).unwrap();
                 let fits_target = snapshot.charged_word(&self.scale, at, cost).is_some();
                 if !fits_target
                     && let Write::SealAndOpen(..) =
-                        snapshot.seal_and_open(&self.scale, at, cost, next)
+                        snapshot.write_in_new_cell(&self.scale, at, cost, next)
                 {
                     assert!(self.ring.observed_cell(snapshot.head).seal());
                 }
@@ -146,7 +148,7 @@ impl<const R: usize> HarnessOf<R> {
         self.assert_sealed_buckets_kept(before);
     }
 
-    /// A sealed bucket is only lowered, until nothing of it counts and it is opened anew.
+    /// Asserts that a sealed bucket is only lowered, until it has expired and is opened again.
     fn assert_sealed_buckets_kept(&self, before: [u64; R]) {
         let format = self.scale.format();
         for (old, new) in
@@ -160,7 +162,7 @@ impl<const R: usize> HarnessOf<R> {
         }
     }
 
-    /// Gives one charge back: all of it as long as it counts, nothing afterwards.
+    /// Gives one charge back: all of it while it is live, nothing afterwards.
     fn undo(&mut self, nth_newest: usize) {
         let Some(index) = self.log.len().checked_sub(nth_newest + 1) else {
             return;
@@ -176,8 +178,11 @@ impl<const R: usize> HarnessOf<R> {
         self.refunded = true;
     }
 
-    /// An outcome is that of a time that some clock has reached, is what the charges up to then
-    /// lead to, and its own times are true: no room before the one, nothing used from the other.
+    /// Asserts that an outcome is valid.
+    ///
+    /// Some clock has reached its time. Its usage is at least that of the log; without refunds,
+    /// charges expire less than a cell late. The charge fits at `fits_at` and not before. Usage is
+    /// 0 at `clear_at` and not before.
     fn assert_outcome(&self, request: &Request, seen: Outcome) {
         assert!(seen.at >= request.now.max(self.base.cutoff).max(self.newest));
         assert!(seen.at <= self.latest_clock, "no clock has reached {}", seen.at);
@@ -204,7 +209,7 @@ impl<const R: usize> HarnessOf<R> {
         }
     }
 
-    /// No window of recorded times holds more than the limit.
+    /// Asserts that no window of recorded times exceeds the limit.
     fn assert_never_over(&self, limit: u64) {
         for (index, (end, _)) in self.log.iter().enumerate() {
             let inside = self.log[..=index].iter().filter(|(at, _)| end - at < self.window());
@@ -212,7 +217,7 @@ impl<const R: usize> HarnessOf<R> {
         }
     }
 
-    /// The ring in another array, from `cutoff` on; the old one is left frozen.
+    /// Moves the ring to an array with this cutoff. The old ring stays frozen.
     fn moved(&self, cutoff: u64) -> Self {
         let (scale, base) = (self.scale, Ring::<R>::base(&self.scale, cutoff));
         let new = ring([0; R]);
@@ -221,22 +226,22 @@ impl<const R: usize> HarnessOf<R> {
         HarnessOf { ring: new, scale, base, log, latest_clock, now: latest_clock, ..*self }
     }
 
-    /// Each outcome is a lawful one, and never is too much admitted.
+    /// Asserts that each outcome is valid, and that the limit is never exceeded.
     fn assert_steps_valid(mut self, limit: u64, steps: Vec<Step>) {
         steps.into_iter().for_each(|step| self.apply(step));
         self.assert_never_over(limit);
     }
 
-    /// Without refunds an exact ring answers as a log does, in every number.
+    /// Asserts that without refunds every outcome of an exact ring matches a log.
     fn assert_matches_log(mut self, steps: Vec<Step>) {
         let window = self.window();
         for step in steps {
             let Step::Charge(by, cost, limit) = step else { continue };
-            let now = self.advance_clock(by);
+            let now = self.move_clock(by);
             let at = now.max(self.base.cutoff).max(self.newest);
             let live: Log = self.log.iter().copied().filter(|(t, _)| t + window > at).collect();
             let used: u64 = live.iter().map(|(_, cost)| cost).sum();
-            // The first time from which on enough of the oldest is gone.
+            // The first time at which enough of the oldest charges have expired.
             let room_at = |at: &u64| self.live(*at, 0) + cost <= limit;
             let fits_at = live.iter().map(|(time, _)| time + window).find(room_at);
             let expected = Outcome {
@@ -258,7 +263,7 @@ impl<const R: usize> HarnessOf<R> {
 }
 
 proptest! {
-    /// Bucketed and exact, with threads that end half-way: every outcome is lawful.
+    /// Bucketed and exact rings, with threads that stop after sealing.
     #[test]
     fn every_outcome_is_valid(
         (limit, steps) in prop_oneof![1u64..=7, 8u64..200].prop_flat_map(|l| (Just(l), steps(l))),
@@ -269,13 +274,14 @@ proptest! {
 
     #[test]
     fn every_outcome_of_a_long_ring_is_valid(
-        (limit, steps) in prop_oneof![20u64..=31, 32u64..900].prop_flat_map(|l| (Just(l), steps(l))),
+        (limit, steps) in prop_oneof![20u64..=31, 32u64..900]
+            .prop_flat_map(|l| (Just(l), steps(l))),
         window in 30u64..300, cutoff in 0u64..10_000,
     ) {
         LongHarness::new(window, limit, cutoff).assert_steps_valid(limit, steps);
     }
 
-    /// The same where refunds leave holes in a ring that is all in use.
+    /// Rings whose words are all live, with holes from refunds.
     #[test]
     fn dense_ring_with_refunds_is_valid(steps in dense_steps(), window in 7u64..16) {
         Harness::new(window, WORDS as u64, 100).assert_steps_valid(WORDS as u64, steps);
@@ -297,35 +303,37 @@ proptest! {
         LongHarness::new(window, limit, cutoff).assert_matches_log(steps);
     }
 
-    /// Wherever a ring is moved to, it goes on as if it had not been moved; and where it was
-    /// nobody can change it any more.
+    /// A moved ring has the outcomes of the original one, and the frozen ring never changes.
     #[test]
     fn move_preserves_outcomes(
         (limit, steps) in prop_oneof![1u64..=7, 8u64..200].prop_flat_map(|l| (Just(l), steps(l))),
-        more in steps(8), window in 6u64..60, later in prop_oneof![Just(0), 0u64..100], nth_start in 0usize..3,
+        more in steps(8), window in 6u64..60, later in prop_oneof![Just(0), 0u64..100],
+        nth_start in 0usize..3,
     ) {
         let mut old = Harness::new(window, limit, 0);
         steps.into_iter().for_each(|step| old.apply(step));
-        // From the first, the newest or the last time on that it knows.
-        let cutoff = later + [old.base.cutoff, old.newest.max(old.base.cutoff), old.latest_clock][nth_start];
+        // The new cutoff is at or after the old cutoff, the newest charge, or the latest clock.
+        let starts = [old.base.cutoff, old.newest.max(old.base.cutoff), old.latest_clock];
+        let cutoff = later + starts[nth_start];
         let unmoved = Harness { ring: ring(words(&old.ring)), log: vec![], ..old };
         let weight = unmoved.ring.weight(&old.scale, old.base, cutoff);
         let new = old.moved(cutoff);
         new.ring.assert_ordered(&new.scale);
-        prop_assert!(words(&new.ring)[0] & SEALED == 0, "nobody is about to open the next");
-        prop_assert_eq!(weight, Small::frozen_weight(&old.ring.freeze(), &old.scale, old.base, cutoff));
-        let newest = old.scale.format().time(old.ring.freeze().newest());
+        prop_assert!(words(&new.ring)[0] & SEALED == 0, "the new head is sealed");
+        let frozen = old.ring.freeze();
+        prop_assert_eq!(weight, Small::frozen_weight(&frozen, &old.scale, old.base, cutoff));
+        let newest = old.scale.format().time(frozen.newest());
         if old.base.origin + newest > cutoff {
-            prop_assert_eq!(weight, u64::MAX, "charges may be forgotten that count at the cutoff");
+            prop_assert_eq!(weight, u64::MAX, "live charges may be overwritten");
         } else {
             let at = unmoved.peek(cutoff, 0, 0).at;
             prop_assert!(weight >= unmoved.peek(cutoff, 0, 0).used);
             prop_assert!(weight == unmoved.peek(cutoff, 0, 0).used || at > cutoff);
         }
-        // Once more: a moved ring has empty words before live ones.
+        // Move twice: a moved ring has empty words before live ones.
         let copy = Harness { ring: ring(words(&new.ring)), log: vec![], ..new };
         let twice = copy.moved(cutoff);
-        // From the time on that the old one has reached, where its head may be sealed.
+        // Start at the old ring's effective time: its head may be sealed.
         let start = unmoved.peek(cutoff, 0, 0).at;
         for now in start..start + 2 * window {
             for cost in [0, 1, limit / 2 + 1, limit, limit + 1] {
@@ -335,7 +343,7 @@ proptest! {
             }
         }
         old.assert_frozen();
-        // It goes on under the same laws, and a late copy changes nothing.
+        // The new ring accepts further charges, and a late install changes nothing.
         let mut new = new;
         more.into_iter().for_each(|step| new.apply(step));
         let before = words(&new.ring);
@@ -344,8 +352,7 @@ proptest! {
         new.assert_never_over(limit.max(8));
     }
 
-    /// Units come back from the oldest charges on, of those that were made from a time on and
-    /// still count: what is left is what a log would have left.
+    /// A refund takes the oldest live charges made at `from` or later, exactly as in a log.
     #[test]
     fn refund_takes_oldest_live_charges(
         (limit, steps) in (1u64..=7).prop_flat_map(|l| (Just(l), steps(l))),
@@ -355,7 +362,7 @@ proptest! {
         let mut harness = Harness::new(window, limit, 500);
         for step in steps {
             if let Step::Charge(by, cost, limit) = step {
-                let now = harness.advance_clock(by);
+                let now = harness.move_clock(by);
                 harness.charge(Request { now, cost, limit });
             }
         }
@@ -376,7 +383,7 @@ proptest! {
         for now in at..at + window + 1 {
             prop_assert_eq!(harness.peek(now, 0, 0).used, harness.live(now, 0));
         }
-        // Without a trace, once all is forgotten.
+        // A reset leaves no usage.
         harness.ring.reset(&harness.scale, harness.base).unwrap();
         prop_assert_eq!(harness.peek(harness.base.cutoff, limit, limit).used, 0);
         prop_assert!(harness.peek(harness.base.cutoff, limit, limit).admitted);
@@ -384,7 +391,7 @@ proptest! {
 }
 
 impl Harness {
-    /// Every verb is sent on, and none changes a word.
+    /// Asserts that every operation returns `Moved` and changes no word.
     fn assert_frozen(&self) {
         let (ring, scale, base) = (&self.ring, &self.scale, self.base);
         let before = words(ring);
@@ -399,8 +406,8 @@ impl Harness {
     }
 }
 
-/// All words are in use but for a hole; one thread ends after it has sealed the head, and a late
-/// one comes: for each hole and each two times.
+/// All words are live except one hole; one thread stops after sealing the head, then a late thread
+/// charges. Checked for each hole and each pair of times.
 #[test]
 fn late_charge_after_abandoned_seal() {
     let limit = WORDS as u64;
@@ -419,7 +426,7 @@ fn late_charge_after_abandoned_seal() {
     }
 }
 
-/// Only what was charged is in the way of a key that is dropped where nothing is open.
+/// A denial, a charge of 0, a refund and a reset leave a fresh ring closed. Only a charge opens it.
 #[test]
 fn only_a_charge_opens_the_ring() {
     let mut harness = Harness::new(20, 5, 100);
@@ -437,8 +444,8 @@ fn only_a_charge_opens_the_ring() {
     assert!(harness.ring.is_open(), "a slot is never closed in its array");
 }
 
-/// What has seen a time after the cutoff is not dropped, whatever is still used: it may have
-/// forgotten what counts at the cutoff.
+/// A ring that has seen a time after the cutoff has the greatest weight, so that it is not dropped:
+/// it may have overwritten charges that are live at the cutoff.
 #[test]
 fn weight_is_max_after_a_later_time() {
     let mut harness = Harness::new(20, 5, 100);
@@ -456,7 +463,7 @@ fn weight_is_max_after_a_later_time() {
     assert_eq!([now + 2, now + 3, now + 22, now + 23].map(weight), [u64::MAX, 1, 1, 0]);
 }
 
-/// A debt beyond what a bucket can say is neither forgotten nor given back before it expires.
+/// A saturated count is not given back, and it expires like any other.
 #[test]
 fn saturated_count_is_not_refunded() {
     let mut harness = Harness::new(20, 5, 100);
@@ -470,7 +477,7 @@ fn saturated_count_is_not_refunded() {
     assert!(!harness.peek(now + 19, 1, 5).admitted && harness.peek(now + 20, 5, 5).admitted);
 }
 
-/// An array is renewed in time, and refuses what it could not tell from an earlier time.
+/// An array is renewed before its time field is exhausted, and refuses times beyond it.
 #[test]
 fn array_is_renewed_before_time_runs_out() {
     let scale = TimeScale::new(1_000_000, crate::error::MAX_LIMIT, WORDS as u64);
@@ -482,13 +489,13 @@ fn array_is_renewed_before_time_runs_out() {
     assert!(!base.is_outlived(0) && !Small::is_beyond(&scale, base, 0));
     assert!(renewed < end && base.is_outlived(u64::MAX));
     assert_eq!(Small::window(&scale), scale.window());
-    // The last time that it can tell is settles as it is.
+    // The last time is recorded exactly; later ones are clamped to it.
     let ring = ring([0; WORDS]);
     let at = |now| ring.charge(&scale, base, &Request { now, cost: 1, limit: 9 }).unwrap().at;
     assert_eq!((at(end - 1), at(end), at(end + 1)), (end - 1, end, end));
 }
 
-/// At the end of the clock a wait is long, but it is one: only what can never fit is NEVER.
+/// Near the end of the clock a wait is still finite: only a charge that can never fit has `NEVER`.
 #[test]
 fn wait_at_clock_end_is_finite() {
     let mut harness = Harness::new(20, 5, u64::MAX - 100);
