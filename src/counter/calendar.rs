@@ -125,10 +125,10 @@ impl Counter for Quota {
     }
 
     fn base(_: &Periods, cutoff: u64) -> TimeBase {
-        TimeBase { origin: 0, cutoff: cutoff.min(PERIOD_MAX), lasts_until: u64::MAX }
+        TimeBase { origin: 0, cutoff: cutoff.min(PERIOD_MAX), renew_after: u64::MAX }
     }
 
-    fn is_beyond(_: &Periods, _: TimeBase, _: u64) -> bool {
+    fn is_out_of_range(_: &Periods, _: TimeBase, _: u64) -> bool {
         false
     }
 
@@ -423,7 +423,7 @@ mod tests {
     fn calendar_arrays_need_no_renewal() {
         let base = Quota::base(&Periods, 7);
         for now in [0, 7, PERIOD_MAX, u64::MAX] {
-            assert!(!base.is_outlived(now) && !Quota::is_beyond(&Periods, base, now));
+            assert!(!base.needs_renewal(now) && !Quota::is_out_of_range(&Periods, base, now));
         }
         assert_eq!(Quota::window(&Periods), 1);
     }

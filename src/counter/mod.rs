@@ -46,14 +46,14 @@ pub(crate) struct TimeBase {
     /// copied into it.
     pub(crate) cutoff: u64,
     /// The array should be renewed before it is used after this tick.
-    pub(crate) lasts_until: u64,
+    pub(crate) renew_after: u64,
 }
 
 impl TimeBase {
     /// Returns whether the array should be renewed before it is used at `now`.
     #[inline(always)]
-    pub(crate) fn is_outlived(self, now: u64) -> bool {
-        now > self.lasts_until
+    pub(crate) fn needs_renewal(self, now: u64) -> bool {
+        now > self.renew_after
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
 
     /// Returns whether `now` is later than an array with this base can represent. Nothing may be
     /// charged there at such a time: the charge would be recorded too early.
-    fn is_beyond(spec: &Self::Spec, base: TimeBase, now: u64) -> bool;
+    fn is_out_of_range(spec: &Self::Spec, base: TimeBase, now: u64) -> bool;
 
     /// The number of ticks for which a charge counts.
     fn window(spec: &Self::Spec) -> u64;

@@ -105,7 +105,7 @@ impl<C: Counter> Arrays<C> {
             // Paid before anything new is inserted, so that the move ends before the array fills.
             self.help(current, &step, guard);
         }
-        if current.array.base().is_outlived(now) {
+        if current.array.base().needs_renewal(now) {
             if !broken(Breakage::NoFinish) {
                 self.finish(current, now, guard);
             }
@@ -113,7 +113,7 @@ impl<C: Counter> Arrays<C> {
                 return Ok(None);
             }
             // Without memory for a new array the old one goes on to the end of its time.
-            if C::is_beyond(&self.spec, current.array.base(), now) {
+            if C::is_out_of_range(&self.spec, current.array.base(), now) {
                 return Err(ClaimError::Outlived);
             }
         }
@@ -299,7 +299,7 @@ impl<C: Counter> Arrays<C> {
                 continue;
             }
             let due =
-                current.array.base().is_outlived(now) || self.is_mostly_idle(current, now, guard);
+                current.array.base().needs_renewal(now) || self.is_mostly_idle(current, now, guard);
             if !due || !self.renew(current, self.plan_next(current, now, 0)) {
                 current.advise_huge_pages();
                 return current.collapse(left);

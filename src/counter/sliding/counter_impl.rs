@@ -23,10 +23,10 @@ impl<const R: usize> Counter for Ring<R> {
 
     fn base(spec: &TimeScale, cutoff: u64) -> TimeBase {
         let origin = spec.origin(cutoff);
-        TimeBase { origin, cutoff, lasts_until: origin.saturating_add(spec.renew_at()) }
+        TimeBase { origin, cutoff, renew_after: origin.saturating_add(spec.renew_at()) }
     }
 
-    fn is_beyond(spec: &TimeScale, base: TimeBase, now: u64) -> bool {
+    fn is_out_of_range(spec: &TimeScale, base: TimeBase, now: u64) -> bool {
         now.saturating_sub(base.origin) > spec.format().max_time()
     }
 

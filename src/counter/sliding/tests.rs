@@ -484,10 +484,12 @@ fn array_is_renewed_before_time_runs_out() {
     let base = Small::base(&scale, scale.tick(0) + 12_345);
     let end = base.origin + scale.format().max_time();
     let renewed = base.origin + scale.renew_at();
-    assert!(!base.is_outlived(renewed) && base.is_outlived(renewed + 1));
-    assert!(!Small::is_beyond(&scale, base, end) && Small::is_beyond(&scale, base, end + 1));
-    assert!(!base.is_outlived(0) && !Small::is_beyond(&scale, base, 0));
-    assert!(renewed < end && base.is_outlived(u64::MAX));
+    assert!(!base.needs_renewal(renewed) && base.needs_renewal(renewed + 1));
+    assert!(
+        !Small::is_out_of_range(&scale, base, end) && Small::is_out_of_range(&scale, base, end + 1)
+    );
+    assert!(!base.needs_renewal(0) && !Small::is_out_of_range(&scale, base, 0));
+    assert!(renewed < end && base.needs_renewal(u64::MAX));
     assert_eq!(Small::window(&scale), scale.window());
     // The last time is recorded exactly; later ones are clamped to it.
     let ring = ring([0; WORDS]);

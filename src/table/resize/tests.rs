@@ -77,7 +77,7 @@ fn a_renewal_by_age_ends_the_move_before_it() {
     let current = generations.current(&guard);
     assert!(generations.renew(current, generations.plan_next(current, 2, 0)));
     let filled = generations.current(&guard);
-    let late = filled.array.base().lasts_until + 1;
+    let late = filled.array.base().renew_after + 1;
     assert!(filled.previous(&guard).is_some(), "nothing has been moved yet");
     assert_eq!(charge(&generations, key(1), late, &guard), 1, "all has expired");
     let renewed = generations.current(&guard);
