@@ -78,7 +78,7 @@ impl<C: Counter> Table<C> {
         guard: &Guard,
     ) -> Option<&'g Slot<C>> {
         let is_moving = current.previous(guard).is_some() && !broken(Breakage::PreparedWhileMoving);
-        if is_moving || current.array.base().is_outlived(now) {
+        if is_moving || current.array.base().needs_renewal(now) {
             return None;
         }
         match current.array.find(key) {

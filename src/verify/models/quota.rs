@@ -8,7 +8,7 @@ use loom::thread;
 use std::sync::{Arc, Mutex};
 
 const LIMIT: u64 = 3;
-const BASE: TimeBase = TimeBase { origin: 0, cutoff: 1, lasts_until: u64::MAX };
+const BASE: TimeBase = TimeBase { origin: 0, cutoff: 1, renew_after: u64::MAX };
 
 type Log = Arc<Mutex<Vec<(u64, u64)>>>;
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 /// A window of 4 ticks in 3 buckets: cells of 2 ticks.
 const WORDS: usize = 3;
 const WINDOW: u64 = 4;
-const FIRST: TimeBase = TimeBase { origin: 0, cutoff: 1, lasts_until: u64::MAX };
+const FIRST: TimeBase = TimeBase { origin: 0, cutoff: 1, renew_after: u64::MAX };
 
 type TinyRing = Ring<WORDS>;
 /// What was admitted, as (time, cost).
