@@ -1,8 +1,12 @@
-//! The README shows the program that is compiled and run against an installed library.
+//! The C programs in the documentation are those that are compiled and run against an installed library.
+
+fn assert_shows(page: &str, text: &str, program: &str) {
+    assert!(text.contains(&format!("```c\n{program}```")), "{page} shows another program");
+}
 
 #[test]
-fn the_readme_s_program_is_the_one_that_is_tested() {
-    let readme = include_str!("../../README.md");
-    let program = include_str!("../../examples/c/check.c");
-    assert!(readme.contains(&format!("```c\n{program}```")), "README.md shows another program");
+fn documentation_shows_the_tested_programs() {
+    let (readme, guide) = (include_str!("../../README.md"), include_str!("../../docs/c.md"));
+    assert_shows("README.md", readme, include_str!("../../examples/c/quickstart.c"));
+    assert_shows("docs/c.md", guide, include_str!("../../examples/c/check.c"));
 }
