@@ -81,13 +81,13 @@ fn cancelled_after_eviction() {
     let mut reservation = reserve(10, "k");
     // Evicts the second one, and leaves its place to it.
     let mut late = reserve(5, "late");
-    at(&limiter, 10).cancel(&mut late).expect("it is open");
+    at(&limiter, 10).cancel(&mut late).map(drop).expect("it is open");
     assert!(at(&limiter, 10).check(&[policy.charge("k", 1)]).is_allowed(), "a place again");
     let charging = thread::spawn({
         let limiter = limiter.clone();
         move || at(&limiter, 11).check(&[policy.charge("k", 1)]).is_allowed()
     });
-    at(&limiter, 11).cancel(&mut reservation).expect("it is open");
+    at(&limiter, 11).cancel(&mut reservation).map(drop).expect("it is open");
     assert!(charging.join().expect("a thread has failed"), "room for four");
     let used = LIMIT - at(&limiter, 11).peek(&[policy.charge("k", 0)]).remaining;
     if used != 2 {

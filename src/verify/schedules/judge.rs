@@ -38,7 +38,7 @@ impl Scene {
             self.ids.iter().for_each(|id| self.assert_keys_bounded(*id, now));
         }
         self.assert_no_complaint();
-        let renewed = |id: &PolicyId| self.limiter.stats(*id).is_some_and(|is| is.migrations > 0);
+        let renewed = |id: &PolicyId| self.limiter.stats(*id).is_ok_and(|is| is.migrations > 0);
         if self.layout.renews_by_age_only() && self.ids.iter().any(renewed) {
             entries::count(Entry::RenewedByAge);
         }

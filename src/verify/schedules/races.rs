@@ -40,7 +40,7 @@ fn full_ring() -> (Arc<Limiter>, PolicyId, Reservation) {
     let mut kept: Vec<_> = (1..=words).map(reserve).collect();
     let head = kept.pop().expect("the newest");
     let hole = kept.last_mut().expect("the one before");
-    at(&limiter, words).cancel(hole).expect("it is open");
+    at(&limiter, words).cancel(hole).map(drop).expect("it is open");
     (limiter, policy, head)
 }
 
@@ -103,7 +103,7 @@ fn cancelled_after_reset() {
     let (limiter, policy) = limiter(4, 1);
     let mut reservation = at(&limiter, 0).reserve(&[policy.charge("k", 1)]).expect("an empty key");
     let extended = at(&limiter, 1).extend(&mut reservation, &[1]).expect("it is open");
-    at(&limiter, 1).reset_key(policy, "k");
+    at(&limiter, 1).reset_key(policy, "k").expect("its policy");
     let cancelling = {
         let limiter = limiter.clone();
         thread::spawn(move || at(&limiter, 1).cancel(&mut reservation).map(drop))

@@ -247,7 +247,7 @@ impl Scene {
         let Some((policy, key, cost)) = memory.paid.pop() else { return };
         let line = Line { policy, key, cost };
         let begun = self.begin(session);
-        let amount = session.refund(&self.charge(&line));
+        let amount = session.refund(&self.charge(&line)).expect("one of its policies");
         let done = self.history.finish(begun);
         let from = From::All { short: amount < cost };
         self.gave(done, line, self.history.number(), from, amount, None);
@@ -261,7 +261,7 @@ impl Scene {
 
     fn reset(&self, session: &Session<'_>, policy: usize, key: usize) {
         let begun = self.begin(session);
-        session.reset_key(self.ids[policy], key as u64);
+        session.reset_key(self.ids[policy], key as u64).expect("one of its policies");
         self.history.record_reset(self.counter(policy, key), self.history.finish(begun));
     }
 
