@@ -14,7 +14,7 @@ type Log = Arc<Mutex<Vec<(u64, u64)>>>;
 
 fn charge(quota: &Quota, log: &Log, now: u64, cost: u64) {
     let request = Request { now, cost, limit: LIMIT };
-    let outcome = quota.charge(&Periods, BASE, &request).expect("nobody moves it");
+    let outcome = quota.charge(&Periods, BASE, &request).expect("no move is in progress");
     if outcome.admitted {
         log.lock().unwrap().push((outcome.at, cost));
     }
@@ -32,7 +32,7 @@ fn assert_invariants(quota: &Quota, log: &Log, refunded: u64) {
         last = last.max(period);
     }
     let request = Request { now: last, cost: 0, limit: LIMIT };
-    let seen = quota.peek(&Periods, BASE, &request).expect("nobody moves it");
+    let seen = quota.peek(&Periods, BASE, &request).expect("no move is in progress");
     let sum: u64 = spent(last);
     assert!(seen.used + refunded >= sum, "forgot a charge: {} of {sum}", seen.used);
 }
@@ -83,7 +83,7 @@ fn refund_against_rollover() {
                 })
             };
             let mut rest = 2;
-            quota.give_back(&Periods, BASE, 1, Some(1), &mut rest).expect("nobody moves it");
+            quota.give_back(&Periods, BASE, 1, Some(1), &mut rest).expect("no move is in progress");
             assert!(rest == 0 || rest == 2);
             other.join().unwrap();
             // A give-back to period 1 must not lower the usage of period 2.

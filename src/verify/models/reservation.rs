@@ -81,8 +81,7 @@ fn settle_against_reserve(later: u64, swap: bool) -> impl Fn() + Send + Sync {
     }
 }
 
-/// Two threads reserve the remaining units of a known key. At least one succeeds, and both only if
-/// they have room.
+/// Two threads reserve the remaining units of a known key. Exactly one of them has room.
 fn reserve_against_reserve(swap: bool) -> impl Fn() + Send + Sync {
     move || {
         let (limiter, policy) = new_limiter(3);
