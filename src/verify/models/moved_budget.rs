@@ -94,12 +94,12 @@ fn budget_dropped() {
 fn budget_seen_later() {
     let before = &[(A, 5, 3), (A, 6, 1)];
     let race = |threads| Race { limit: 3, slots: 2, before, threads, admitted: None };
-    let turns: &[&[Op]] = &[&[Refund(1), Renew(5), Finish(5), Charge(A, 5, 3)]];
-    assert_holds("budget_seen_later, in turn", None, 1, race(turns).body_of::<Quota>());
+    let sequence: &[&[Op]] = &[&[Refund(1), Renew(5), Finish(5), Charge(A, 5, 3)]];
+    assert_holds("budget_seen_later, sequential", None, 1, race(sequence).body_of::<Quota>());
     assert_caught(
-        "budget_seen_later, in turn",
+        "budget_seen_later, sequential",
         None,
         Breakage::DropsLater,
-        race(turns).body_of::<Quota>(),
+        race(sequence).body_of::<Quota>(),
     );
 }

@@ -134,9 +134,9 @@ fn dropped() {
 #[test]
 fn late_renewal() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
-    let turns: &[&[Op]] = &[&[Renew(6), Finish(6), Renew(3), Finish(3), Charge(A, 5, 2)]];
-    assert_holds("late_renewal, in turn", None, 1, race(turns).body());
-    assert_caught("late_renewal, in turn", None, Breakage::CutoffBack, race(turns).body());
+    let sequence: &[&[Op]] = &[&[Renew(6), Finish(6), Renew(3), Finish(3), Charge(A, 5, 2)]];
+    assert_holds("late_renewal, sequential", None, 1, race(sequence).body());
+    assert_caught("late_renewal, sequential", None, Breakage::CutoffBack, race(sequence).body());
     let threads: &[&[Op]] =
         &[&[Renew(6), Finish(6), Charge(A, 5, 2)], &[Renew(3), Finish(3), Charge(A, 5, 2)]];
     assert_holds("late_renewal", Some(1), 50, race(threads).body());
@@ -152,9 +152,9 @@ fn same_cutoff() {
     ];
     assert_race_holds("same_cutoff", Some(1), 50, race, orders);
     // Only the difference of the clocks matters, so one thread runs all steps in sequence.
-    let turns: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
-    assert_holds("same_cutoff, in turn", None, 1, race(turns).body());
-    assert_caught("same_cutoff, in turn", None, Breakage::DropByOwnNow, race(turns).body());
+    let sequence: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
+    assert_holds("same_cutoff, sequential", None, 1, race(sequence).body());
+    assert_caught("same_cutoff, sequential", None, Breakage::DropByOwnNow, race(sequence).body());
 }
 
 #[test]
@@ -389,9 +389,9 @@ fn refund_of_a_heavy_key_after_move() {
 fn seen_later() {
     let before = &[(A, 2, 3), (A, 6, 1)];
     let race = |threads| Race { limit: 3, slots: 2, before, threads, admitted: None };
-    let turns: &[&[Op]] = &[&[Refund(1), Renew(5), Finish(5), Charge(A, 5, 3)]];
-    assert_holds("seen_later, in turn", None, 1, race(turns).body());
-    assert_caught("seen_later, in turn", None, Breakage::DropsLater, race(turns).body());
+    let sequence: &[&[Op]] = &[&[Refund(1), Renew(5), Finish(5), Charge(A, 5, 3)]];
+    assert_holds("seen_later, sequential", None, 1, race(sequence).body());
+    assert_caught("seen_later, sequential", None, Breakage::DropsLater, race(sequence).body());
     let threads: &[&[Op]] = &[&[Refund(1), Charge(A, 5, 3)], &[Renew(5), Finish(5)]];
     assert_holds("seen_later", Some(1), 50, race(threads).body());
 }
