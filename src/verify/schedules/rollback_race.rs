@@ -1,5 +1,5 @@
-//! What a request is told of its charges that were undone, two of them to one key, because another
-//! thread was faster at the last one.
+//! A race between two requests. The loser rolls back two charges of one key, because the other
+//! request took the room of its last charge. Its statuses must report the usage after the rollback.
 
 use crate::{Clock, Limiter, ManualClock, Policy, PolicyStatus, Verdict};
 use shuttle::thread;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const LIMIT: u64 = 5;
 
-pub(super) fn scene() {
+pub(super) fn run() {
     let second = Duration::from_secs(1);
     let builder = Limiter::builder().clock(Clock::from(ManualClock::new())).max_keys(8);
     let wide = Policy::sliding("wide", LIMIT, second);
@@ -19,13 +19,13 @@ pub(super) fn scene() {
         let limiter = limiter.clone();
         move || limiter.check(&[narrow.charge(1, 1)]).verdict
     });
-    let mut layers = [PolicyStatus::default(); 3];
+    let mut statuses = [PolicyStatus::default(); 3];
     let charges = [wide.charge(1, 1), wide.charge(1, 2), narrow.charge(1, 1)];
-    let verdict = limiter.check_with_status(&charges, &mut layers).verdict;
+    let verdict = limiter.check_with_status(&charges, &mut statuses).verdict;
     let other = faster.join().expect("a thread has failed");
     assert!([verdict, other].contains(&Verdict::Allowed), "both were denied");
-    let left = if verdict == Verdict::Allowed { LIMIT - 3 } else { LIMIT };
-    assert_eq!([layers[0].remaining, layers[1].remaining], [left; 2], "{verdict:?}");
-    assert_eq!([layers[0].violated, layers[1].violated], [false; 2]);
-    assert_eq!(limiter.peek(&[wide.charge(1, 0)]).remaining, left);
+    let remaining = if verdict == Verdict::Allowed { LIMIT - 3 } else { LIMIT };
+    assert_eq!([statuses[0].remaining, statuses[1].remaining], [remaining; 2], "{verdict:?}");
+    assert_eq!([statuses[0].violated, statuses[1].violated], [false; 2]);
+    assert_eq!(limiter.peek(&[wide.charge(1, 0)]).remaining, remaining);
 }
