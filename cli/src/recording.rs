@@ -4,8 +4,8 @@
 //!
 //! A line takes `16 + 4 k + 8 c` bytes. The 16 bytes are 8 for its time, 4 for its line number and
 //! 4 for its row. Each of the `k` log fields used as keys takes 4 bytes. Each of the `c` costs,
-//! estimates and durations read from the log takes 8 bytes. Policies with the same key or cost share
-//! a column.
+//! estimates and durations read from the log takes 8 bytes. Policies with the same key or cost
+//! share a column.
 //!
 //! The text of each distinct key is stored once per field. Each key also takes memory in the
 //! limiter and in the tally. The text of the lines is not kept.

@@ -43,7 +43,7 @@ pub struct Tally<'r> {
     recording: &'r Recording,
     /// The number of admitted requests.
     pub admitted: u64,
-    /// For each policy, the number of requests that it denied as the first without room.
+    /// For each policy, the number of requests for which it was the first without room.
     pub denied: Vec<u64>,
     /// For each key column, the number of requests of each key.
     key_requests: Vec<Vec<u64>>,
@@ -167,8 +167,8 @@ impl<'r> Tally<'r> {
         self.requests() - self.denied[..policy].iter().sum::<u64>()
     }
 
-    /// The keys with the most denials, at most `most`.
-    pub fn most_denied(&self, most: usize) -> Vec<DeniedKey<'r>> {
+    /// The keys with the most denials, at most `count` of them.
+    pub fn most_denied(&self, count: usize) -> Vec<DeniedKey<'r>> {
         let recording = self.recording;
         let mut found = Vec::new();
         for (policy, denied) in self.key_denied.iter().enumerate() {
@@ -180,7 +180,7 @@ impl<'r> Tally<'r> {
         found.sort_unstable_by_key(|(denied, policy, key, _)| {
             (std::cmp::Reverse(*denied), *policy, *key)
         });
-        found.truncate(most);
+        found.truncate(count);
         let shown = found.into_iter().map(|(denied, policy, key, column)| DeniedKey {
             policy,
             key: column.map_or("*", |column| recording.key_columns()[column].text(key as u32)),

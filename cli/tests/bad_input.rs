@@ -30,7 +30,7 @@ fn assert_rejected(output: &Output, expected: &[&str]) {
     }
 }
 
-/// Checks that a run succeeded and assert_prints each part of `expected`.
+/// Checks that a run succeeded and printed each part of `expected`.
 #[track_caller]
 fn assert_prints(output: &Output, expected: &[&str]) {
     let text = String::from_utf8_lossy(&output.stdout);

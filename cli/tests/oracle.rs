@@ -22,7 +22,7 @@ fn by_ip(limit: u64) -> Vec<Policy> {
 }
 
 /// Three policies: per address, for the whole site, and a budget of bytes per day.
-fn layered() -> Vec<Policy> {
+fn three_policies() -> Vec<Policy> {
     vec![policy("ip", "ip", 10, MINUTE), policy("site", "*", 60, MINUTE), bytes(5_000_000, DAY)]
 }
 
@@ -65,7 +65,7 @@ fn decisions_equal_the_oracle_on_sample_access_logs() {
             by_ip(5),
             by_ip(10),
             by_ip(100),
-            layered(),
+            three_policies(),
             vec![
                 policy("burst", "ip", 1, Rate::Seconds(1)),
                 policy("user", "user", 20, Rate::Seconds(3600)),
@@ -122,7 +122,7 @@ fn decisions_equal_the_oracle_on_a_real_access_log() {
     let text = std::fs::read_to_string(&path).unwrap();
     let requests = read_clf(&text);
     assert_eq!(requests.len(), 5_000);
-    for policies in [by_ip(5), by_ip(10), by_ip(100), layered()] {
+    for policies in [by_ip(5), by_ip(10), by_ip(100), three_policies()] {
         let rows = decisions(&toml(&policies), &path, &[]);
         let (admitted, denied) = compare(&policies, &requests, &rows);
         println!("{} first: {admitted} admitted, {denied} denied", policies[0].limit);

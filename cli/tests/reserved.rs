@@ -157,7 +157,7 @@ fn admitted_requests(rows: &[Row], requests: &[Reserve]) -> Vec<Reserve> {
 }
 
 /// A log of random estimates, costs and durations, in time order.
-fn generated(mut seed: u64, most: u64) -> Vec<Reserve> {
+fn generated(mut seed: u64, max_amount: u64) -> Vec<Reserve> {
     let mut random = |below: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % below
@@ -166,7 +166,7 @@ fn generated(mut seed: u64, most: u64) -> Vec<Reserve> {
     let request = |_| {
         // Whole milliseconds, which every window resolves. Some requests have equal times.
         now += random(4) * random(700) * 1_000_000;
-        let (estimate, cost) = (1 + random(most), random(most) * random(13) / 8);
+        let (estimate, cost) = (1 + random(max_amount), random(max_amount) * random(13) / 8);
         let took = [0, random(900), random(20_000), random(90_000)][random(4) as usize];
         Reserve { unix_ns: now, estimate, cost, end_ns: now + took * 1_000_000 }
     };
@@ -188,8 +188,8 @@ fn decisions_match_the_reservation_oracle_on_generated_logs() {
         (50_000, 3_000, MINUTE, false),
     ];
     for seed in 1..=5 {
-        for (limit, most, rate, exact) in cases {
-            let requests = generated(seed, most);
+        for (limit, max_amount, rate, exact) in cases {
+            let requests = generated(seed, max_amount);
             let mut text = "time,estimate,cost,took\n".to_owned();
             for Reserve { unix_ns, estimate, cost, end_ns } in &requests {
                 let took = (end_ns - unix_ns) as f64 / 1e9;
@@ -262,8 +262,12 @@ fn replay_real_requests(
     let policies = format!("{duration}{}", policy(estimate, cost, scenario.limit, scenario.rate));
     let (rows, summary) = replayed(&policies, log, &[]);
     let admitted = admitted_requests(&rows, requests);
-    let most = reservation_oracle::assert_never_over(scenario.limit, scenario.rate, &admitted);
-    assert!(most * 10 > scenario.limit * 9, "at most {most} of {} was ever in use", scenario.limit);
+    let max_usage = reservation_oracle::assert_never_over(scenario.limit, scenario.rate, &admitted);
+    assert!(
+        max_usage * 10 > scenario.limit * 9,
+        "at most {max_usage} of {} was ever in use",
+        scenario.limit
+    );
     let sums = Sums::of(&admitted);
     let excess: u64 = admitted.iter().map(Reserve::excess).sum();
     let unused = sums.reserved + excess - sums.used;

@@ -124,10 +124,10 @@ mod tests {
     fn common_and_combined_lines_parse_alike() {
         let common =
             r#"::1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a.gif?x=1 HTTP/1.0" 200 2326"#;
-        let wanted = ["::1", "frank", "/a.gif", "200", "2326"].map(str::to_owned).to_vec();
-        assert_eq!(parsed(common), Ok((971_211_336_000_000_000, wanted.clone())));
+        let expected = ["::1", "frank", "/a.gif", "200", "2326"].map(str::to_owned).to_vec();
+        assert_eq!(parsed(common), Ok((971_211_336_000_000_000, expected.clone())));
         let combined = format!(r#"{common} "http://example.com/\"q\"" "agent (x) \"y\"""#);
-        assert_eq!(parsed(&combined), Ok((971_211_336_000_000_000, wanted)));
+        assert_eq!(parsed(&combined), Ok((971_211_336_000_000_000, expected)));
     }
 
     #[test]

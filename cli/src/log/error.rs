@@ -102,7 +102,7 @@ impl fmt::Display for LogError {
                 text::list(columns)
             ),
             LogError::NothingParsed { name, tried } => {
-                write!(f, "{name}: no line could be read")?;
+                write!(f, "{name}: no line could be read; check --format and --time")?;
                 tried.iter().try_for_each(|(format, unparsable)| {
                     write!(f, "\n  as {}:", format.title())?;
                     match unparsable.count {

@@ -88,13 +88,13 @@ mod tests {
     #[test]
     fn lines_do_not_depend_on_the_buffer_size() {
         let text = b"\xef\xbb\xbfa\r\n\nb\rc\n\xef\xbb\xbfd";
-        let wanted: Vec<(u64, Vec<u8>, bool)> = [&b"a"[..], b"", b"b\rc", b"\xef\xbb\xbfd"]
+        let expected: Vec<(u64, Vec<u8>, bool)> = [&b"a"[..], b"", b"b\rc", b"\xef\xbb\xbfd"]
             .iter()
             .zip(1..)
             .map(|(text, number)| (number, text.to_vec(), true))
             .collect();
         for buffer in 1..=text.len() {
-            assert_eq!(lines(text, buffer), wanted, "buffer of {buffer}");
+            assert_eq!(lines(text, buffer), expected, "buffer of {buffer}");
         }
         assert!(lines(b"", 8).is_empty());
     }

@@ -136,14 +136,14 @@ mod tests {
 
     #[test]
     fn iso_times_without_an_offset_are_utc() {
-        let wanted = 1_700_158_623_979_960_000;
+        let expected = 1_700_158_623_979_960_000;
         for text in [
             "2023-11-16 18:17:03.9799600",
             "2023-11-16T18:17:03.97996Z",
             "2023-11-16T20:17:03.97996+02:00",
             " 2023-11-16 18:17:03.979960000 ",
         ] {
-            assert_eq!(iso(text.as_bytes()), Ok(wanted), "{text}");
+            assert_eq!(iso(text.as_bytes()), Ok(expected), "{text}");
         }
         for wrong in [
             "",

@@ -105,10 +105,10 @@ impl<'t> Entries<'t> {
         }
     }
 
-    fn in_range(&self, entry: &'static str, number: &DeInteger<'_>, most: u64) -> Read<u64> {
+    fn in_range(&self, entry: &'static str, number: &DeInteger<'_>, max: u64) -> Read<u64> {
         match u64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(value) if (1..=most).contains(&value) => Ok(value),
-            _ => Err(self.error(entry, Problem::Number { entry, value: number.to_string(), most })),
+            Ok(value) if (1..=max).contains(&value) => Ok(value),
+            _ => Err(self.error(entry, Problem::Number { entry, value: number.to_string(), max })),
         }
     }
 
@@ -191,8 +191,8 @@ impl<'t> Entries<'t> {
             return Err(self.error(entry, Problem::CalendarBuckets));
         }
         let too_many = |_| {
-            let most = u64::from(u32::MAX);
-            self.error(entry, Problem::Number { entry, value: buckets.to_string(), most })
+            let max = u64::from(u32::MAX);
+            self.error(entry, Problem::Number { entry, value: buckets.to_string(), max })
         };
         u32::try_from(buckets).map(Some).map_err(too_many)
     }
@@ -214,7 +214,7 @@ fn length(text: &str) -> Option<Duration> {
     (length_ms > 0).then(|| Duration::from_millis(length_ms))
 }
 
-/// Parses the same as [`length`], and microseconds, which some servers log.
+/// Parses a length of time like [`length`]. Also accepts microseconds, which some servers log.
 fn unit(text: &str) -> Option<Duration> {
     let Some(number) = text.strip_suffix("us") else { return length(text) };
     let micros =

@@ -44,7 +44,7 @@ pub enum Problem {
     /// An empty string or list.
     Empty { entry: &'static str },
     /// A number out of range.
-    Number { entry: &'static str, value: String, most: u64 },
+    Number { entry: &'static str, value: String, max: u64 },
     /// Numbers whose sum exceeds 64 bits.
     Sum { entry: &'static str },
     /// A unit of the duration that is not a length of time.
@@ -79,7 +79,9 @@ impl fmt::Display for PolicyFileError {
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        if let Some(policy) = &self.policy {
+        // An error of the limiter already names the policy.
+        let names_policy = matches!(*self.problem, Problem::Config(_));
+        if let Some(policy) = self.policy.as_ref().filter(|_| !names_policy) {
             write!(f, " policy {policy:?}:")?;
         }
         write!(f, " {}", self.problem)
@@ -110,10 +112,10 @@ impl fmt::Display for Problem {
                 write!(f, "{entry:?} must be {expected}, but its type is {found}")
             }
             Empty { entry } => write!(f, "{entry:?} is empty"),
-            Number { entry, value, most } => {
+            Number { entry, value, max } => {
                 // Escaped: the raw value may contain control characters.
                 let value = value.escape_debug();
-                write!(f, "{entry:?} is {value}, but must be from 1 to {most}")
+                write!(f, "{entry:?} is {value}, but must be from 1 to {max}")
             }
             Sum { entry } => write!(f, "the sum of the numbers in {entry:?} exceeds 64 bits"),
             Unit { value } => write!(

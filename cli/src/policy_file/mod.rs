@@ -46,7 +46,7 @@ pub struct PolicyFile {
 pub struct DurationSpec {
     /// The field that holds the number.
     pub field: String,
-    /// The unit of the number.
+    /// The length of time of one unit.
     pub unit: Duration,
     /// The line of the duration.
     pub line: usize,

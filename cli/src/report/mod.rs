@@ -145,13 +145,13 @@ impl Page<'_, '_> {
                 let here = counts[index + 1];
                 vec![counts[0], here, counts[1..].iter().sum::<u64>() - here]
             };
-            let alone: &[Series] = &[ADMITTED, DENIED_HERE];
-            let layered: &[Series] = &[ADMITTED, DENIED_HERE, DENIED_ELSEWHERE];
+            let one: &[Series] = &[ADMITTED, DENIED_HERE];
+            let several: &[Series] = &[ADMITTED, DENIED_HERE, DENIED_ELSEWHERE];
             let chart = Chart {
                 id: format!("policy-{index}"),
                 title: format!("Requests over time under {name}"),
                 height: 190.0,
-                series: if findings.policies.len() > 1 { layered } else { alone },
+                series: if findings.policies.len() > 1 { several } else { one },
                 bars: tally.timeline.buckets().map(split).collect(),
                 timeline: &tally.timeline,
             };
@@ -163,7 +163,7 @@ impl Page<'_, '_> {
     fn most_denied(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.0.tally.most_denied(TOP_KEYS);
         writeln!(f, "<section>\n<h2>Most denied keys</h2>")?;
-        let Some(most) = keys.first().map(|key| key.denied) else {
+        let Some(max_denied) = keys.first().map(|key| key.denied) else {
             return writeln!(f, "<p>No request was denied.</p>\n</section>");
         };
         writeln!(
@@ -183,7 +183,7 @@ impl Page<'_, '_> {
                 thousands(key.denied),
                 thousands(key.requests),
                 percent(key.denied, key.requests),
-                key.denied as f64 * 100.0 / most as f64,
+                key.denied as f64 * 100.0 / max_denied as f64,
             )?;
         }
         writeln!(f, "</tbody>\n</table></div>\n</section>")

@@ -21,7 +21,7 @@ impl Reserve {
     }
 
     /// The part of its cost that counts at its start once it has ended.
-    fn kept(&self) -> u64 {
+    fn cost_at_start(&self) -> u64 {
         self.cost.min(self.estimate)
     }
 }
@@ -47,7 +47,7 @@ pub fn decide(limit: u64, rate: Rate, requests: &[Reserve]) -> Vec<bool> {
         open.sort_by_key(|(_, open)| open.end_ns);
         let due = open.partition_point(|(_, open)| open.end_ns <= now);
         for (index, ended) in open.drain(..due) {
-            log[index].units = ended.kept();
+            log[index].units = ended.cost_at_start();
             log.push(Entry { unix_ns: ended.end_ns, units: ended.excess() });
         }
         let used: u64 = live(&log, rate, now).sum();
@@ -84,22 +84,22 @@ pub fn assert_never_over(limit: u64, rate: Rate, admitted: &[Reserve]) -> u64 {
     let usage = |now: u64, count: usize, open: usize, with_excess: bool| -> u64 {
         let charge = |(index, other): (usize, &Reserve)| {
             let ended = other.end_ns <= now && index < open;
-            let units = if ended { other.kept() } else { other.estimate };
+            let units = if ended { other.cost_at_start() } else { other.estimate };
             let units = if counts(rate, other.unix_ns, now) { units } else { 0 };
             let excess = ended && with_excess && counts(rate, other.end_ns, now);
             units + if excess { other.excess() } else { 0 }
         };
         admitted[..count].iter().enumerate().map(charge).sum()
     };
-    let mut most = 0;
+    let mut max_usage = 0;
     for (index, request) in admitted.iter().enumerate() {
         let sum = usage(request.unix_ns, index + 1, index, true);
         assert!(sum <= limit, "{sum} of {limit} after the request at {}", request.unix_ns);
-        most = most.max(sum);
+        max_usage = max_usage.max(sum);
         let end = request.end_ns;
         let count = admitted.partition_point(|other| other.unix_ns <= end);
         let sum = usage(end, count, count, false);
         assert!(sum <= limit, "{sum} of {limit} without the excess at {end}");
     }
-    most
+    max_usage
 }

@@ -107,7 +107,7 @@ impl TestedLimiter<'_> {
         }
     }
 
-    /// Checks that the verdict is `Impossible` exactly if the total cost of a key is over its limit.
+    /// Checks that the verdict is `Impossible` exactly if the cost of a key is over its limit.
     pub fn check_possible(&self, entries: &[Entry], decision: &Decision) {
         let impossible = Request::sums(entries).any(|(entry, sum)| sum > self.limit(entry));
         assert_eq!(decision.verdict == Verdict::Impossible, impossible, "{decision:?}");
