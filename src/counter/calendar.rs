@@ -88,7 +88,7 @@ impl Quota {
     fn load(&self, mutant: Breakage) -> Result<u64, Moved> {
         // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
         // with the Release in `freeze`. Models: budget_move_against_charge with QuotaLoadRelaxed,
-        // budget_look_against_move with QuotaLookRelaxed.
+        // budget_peek_against_move with QuotaLookRelaxed.
         let word = self.word.load(ordering(mutant, Acquire));
         if word & MOVED == 0 { Ok(word) } else { Err(Moved) }
     }
@@ -169,7 +169,7 @@ impl Counter for Quota {
     }
 
     fn peek(&self, _: &Periods, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
-        // Model: budget_look_against_move with QuotaLookRelaxed.
+        // Model: budget_peek_against_move with QuotaLookRelaxed.
         Ok(Quota::decide(self.load(Breakage::QuotaLookRelaxed)?, base, request))
     }
 

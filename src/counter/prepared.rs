@@ -37,7 +37,7 @@ impl PreparedCharge<'_> {
             return false;
         }
         // Release: a thread that acquires this word as the head sees every write that this thread's
-        // sum has counted, and the seal. Pairs with the Acquire in `Ring::head`. Models: filled
+        // sum has counted, and the seal. Pairs with the Acquire in `Ring::head`. Models: scan
         // with OpenRelaxed, denial_in_the_head with WriteRelaxed.
         let mutant = if self.opens_bucket { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
         self.target.compare_exchange(self.word, ordering(mutant, Release))

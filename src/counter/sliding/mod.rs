@@ -60,7 +60,7 @@ impl<const R: usize> Ring<R> {
     fn head(&self) -> ObservedWord {
         // Acquire: a thread that sees this head sees every change made before the head was written,
         // so that a sum of later loads misses no charge. Pairs with the Release in
-        // `PreparedCharge::commit`. Model: filled with HeadRelaxed.
+        // `PreparedCharge::commit`. Model: scan with HeadRelaxed.
         self.observe(self.newest_index(), ordering(Breakage::HeadRelaxed, Acquire))
     }
 

@@ -399,7 +399,7 @@ fn seen_later() {
 /// An array is retired once, after it was unlinked, and freed when no reader has it pinned.
 #[test]
 fn retire_against_pinned_reader() {
-    let with_checked_tags = |threads: &'static [&'static [Op]], admitted| {
+    let with_checked_reads = |threads: &'static [&'static [Op]], admitted| {
         let race = Race { limit: 4, slots: 1, before: &[(A, 4, 2)], threads, admitted };
         let body = race.body();
         move || {
@@ -413,7 +413,7 @@ fn retire_against_pinned_reader() {
             &[&[Charge(A, 5, 1)], &[Renew(5), Finish(5)]],
             &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1)]],
         ];
-        with_checked_tags(orders[usize::from(swap)], Some(2))
+        with_checked_reads(orders[usize::from(swap)], Some(2))
     };
     for swap in [false, true] {
         assert_holds("retire_against_pinned_reader", Some(2), 100, reader(swap));
@@ -425,17 +425,17 @@ fn retire_against_pinned_reader() {
         reader,
     );
     let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
-    assert_holds("retire, two helpers", Some(3), 100, with_checked_tags(helpers, None));
+    assert_holds("retire, two helpers", Some(3), 100, with_checked_reads(helpers, None));
     assert_caught(
         "retire, two helpers",
         Some(3),
         Breakage::ChunkCountedTwice,
-        with_checked_tags(helpers, None),
+        with_checked_reads(helpers, None),
     );
     assert_caught(
         "retire, two helpers",
         Some(3),
         Breakage::UnlinkStores,
-        with_checked_tags(helpers, None),
+        with_checked_reads(helpers, None),
     );
 }

@@ -1,15 +1,17 @@
-//! The textbook: a log of all that was admitted, for each key, and a sum for each calendar period.
+//! The oracle: an exact reference limiter.
+//!
+//! It keeps a log of all admitted requests for each key, and a sum for each calendar period.
 
 use super::civil;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A policy, by its fields.
+/// A policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     pub name: &'static str,
     pub key: &'static str,
-    /// The field of the cost; 1 where there is none.
+    /// The field of the cost; `None` is a cost of 1.
     pub cost: Option<&'static str>,
     pub limit: u64,
     pub rate: Rate,
@@ -41,7 +43,7 @@ pub struct Request {
     pub fields: HashMap<&'static str, String>,
 }
 
-/// A Combined Log Format log whose requests hold no escaped quotes, in time order.
+/// Parses a Combined Log Format log without escaped quotes. Returns its requests in time order.
 pub fn read_clf(text: &str) -> Vec<Request> {
     let request = |(index, line): (usize, &str)| {
         let quoted: Vec<&str> = line.split('"').collect();
@@ -58,7 +60,8 @@ pub fn read_clf(text: &str) -> Vec<Request> {
     in_time_order(text.lines().enumerate().map(request).collect())
 }
 
-/// A CSV log without quotes whose first column is the time; these are its other columns.
+/// Parses a CSV log without quotes whose first column is the time. `columns` names the others.
+/// Returns its requests in time order.
 pub fn read_csv(text: &str, columns: &[&'static str]) -> Vec<Request> {
     let request = |(index, line): (usize, &str)| {
         let values: Vec<&str> = line.split(',').collect();
@@ -75,11 +78,11 @@ fn in_time_order(mut requests: Vec<Request>) -> Vec<Request> {
     requests
 }
 
-/// What the textbook says to a request.
+/// The oracle's answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Admit,
-    /// The index of the first policy without room, and the wait; no wait helps where there is none.
+    /// The index of the first policy without room, and the wait; `None` if no wait helps.
     Deny(usize, Option<u64>),
 }
 
@@ -95,17 +98,17 @@ impl Answer {
 
 /// The state of one policy.
 #[derive(Default)]
-struct Book {
-    /// The time and cost of what was admitted.
+struct State {
+    /// For each key, the time and cost of each admitted request.
     log: HashMap<String, VecDeque<(u64, u64)>>,
-    /// What was admitted in the period that ends at this time.
+    /// For each key and end of a period, the cost admitted in the period.
     used: HashMap<(String, u64), u64>,
 }
 
-/// Why a policy has no room: for how long, or for ever.
+/// The time until a policy has room; `None` is never.
 type NoRoom = Option<u64>;
 
-impl Book {
+impl State {
     fn room(&mut self, policy: &Policy, key: &str, cost: u64, now: u64) -> Result<(), NoRoom> {
         if cost > policy.limit {
             return Err(None);
@@ -150,16 +153,16 @@ impl Book {
     }
 }
 
-/// Decides all requests, which are in time order.
+/// Decides all requests, which must be in time order.
 pub fn decide(policies: &[Policy], requests: &[Request]) -> Vec<Answer> {
-    let mut books: Vec<Book> = policies.iter().map(|_| Book::default()).collect();
+    let mut states: Vec<State> = policies.iter().map(|_| State::default()).collect();
     let decide = |request: &Request| {
         let now = request.unix_ns;
         let charges: Vec<(String, u64)> =
             policies.iter().map(|policy| (key(policy, request), cost(policy, request))).collect();
         let rooms: Vec<Result<(), NoRoom>> = (0..policies.len())
             .map(|index| {
-                books[index].room(&policies[index], &charges[index].0, charges[index].1, now)
+                states[index].room(&policies[index], &charges[index].0, charges[index].1, now)
             })
             .collect();
         if let Some(first) = rooms.iter().position(Result::is_err) {
@@ -167,7 +170,7 @@ pub fn decide(policies: &[Policy], requests: &[Request]) -> Vec<Answer> {
             return Answer::Deny(first, waits.and_then(|waits| waits.into_iter().max()));
         }
         for (index, (key, cost)) in charges.iter().enumerate() {
-            books[index].charge(&policies[index], key, *cost, now);
+            states[index].charge(&policies[index], key, *cost, now);
         }
         Answer::Admit
     };

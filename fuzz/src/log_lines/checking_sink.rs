@@ -1,40 +1,41 @@
-//! Takes the requests of a log on their way to the recording, and looks at each.
+//! A sink that checks and keeps each request of a log, and passes it on to the recorder.
 
 use super::civil;
 use tollgate_cli::log::{Reason, Request, Sink, time};
 use tollgate_cli::recording::{RecordError, Recorder};
 
-/// A request as it was read.
+/// A request as the tool read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReadRequest {
     pub line: u64,
     pub unix_ns: u64,
     pub names: Vec<String>,
     pub values: Vec<Vec<u8>>,
 }
 
-pub struct Witness<'p> {
+/// The sink.
+pub struct CheckingSink<'p> {
     pub recorder: Recorder<'p>,
-    pub seen: Vec<Seen>,
-    /// How many of them the recorder had a use for.
+    pub requests: Vec<ReadRequest>,
+    /// The number of requests that the recorder accepted.
     pub recorded: usize,
 }
 
-impl<'p> Witness<'p> {
+impl<'p> CheckingSink<'p> {
     pub fn new(recorder: Recorder<'p>) -> Self {
-        Witness { recorder, seen: Vec::new(), recorded: 0 }
+        CheckingSink { recorder, requests: Vec::new(), recorded: 0 }
     }
 }
 
-impl Sink for Witness<'_> {
+impl Sink for CheckingSink<'_> {
     type Error = RecordError;
 
     fn request(&mut self, request: &Request<'_>) -> Result<Result<(), Reason>, RecordError> {
-        let before = self.seen.last().map_or(0, |seen| seen.line);
+        let before = self.requests.last().map_or(0, |request| request.line);
         assert!(request.line > before, "line {} after {before}", request.line);
         check_time(request.unix_ns);
         let values = (0..request.names.len()).map(|index| request.values.get(index).to_vec());
-        self.seen.push(Seen {
+        self.requests.push(ReadRequest {
             line: request.line,
             unix_ns: request.unix_ns,
             names: request.names.to_vec(),
@@ -46,7 +47,7 @@ impl Sink for Witness<'_> {
     }
 }
 
-/// A time is shown as a calendar by hand shows it, and read back as it was.
+/// Checks that the tool formats a time like the independent calendar, and parses it back unchanged.
 fn check_time(unix_ns: u64) {
     let shown = time::rfc3339(unix_ns).to_string();
     assert_eq!(shown, civil::to_iso(unix_ns));

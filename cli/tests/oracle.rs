@@ -1,9 +1,9 @@
-//! The tool against the textbook: decision for decision, with policy and wait, wherever policies
-//! are exact.
+//! Guarantee B: under exact policies, every decision equals the oracle's, including the policy and
+//! the wait.
 
 mod support;
 
-use support::textbook::{Answer, Policy, Rate, Request, decide, read_clf, read_csv};
+use support::oracle::{Answer, Policy, Rate, Request, decide, read_clf, read_csv};
 use support::{Folder, Row, civil, data, decisions, sample};
 
 const fn policy(name: &'static str, key: &'static str, limit: u64, rate: Rate) -> Policy {
@@ -21,12 +21,12 @@ fn by_ip(limit: u64) -> Vec<Policy> {
     vec![policy("ip", "ip", limit, MINUTE)]
 }
 
-/// An address, the whole site, and a budget of bytes for the day.
-fn layered() -> Vec<Policy> {
+/// Three policies: per address, for the whole site, and a budget of bytes per day.
+fn three_policies() -> Vec<Policy> {
     vec![policy("ip", "ip", 10, MINUTE), policy("site", "*", 60, MINUTE), bytes(5_000_000, DAY)]
 }
 
-/// Holds the tool against the textbook; gives how many were admitted and denied.
+/// Compares the tool's decisions with the oracle's. Returns the numbers of admitted and denied.
 fn compare(policies: &[Policy], requests: &[Request], rows: &[Row]) -> (usize, usize) {
     let answers = decide(policies, requests);
     assert_eq!(rows.len(), answers.len());
@@ -35,14 +35,14 @@ fn compare(policies: &[Policy], requests: &[Request], rows: &[Row]) -> (usize, u
             Answer::Admit => ("admit", ""),
             Answer::Deny(index, _) => ("deny", policies[*index].name),
         };
-        let wanted = Row {
+        let expected = Row {
             line: request.line,
             time: civil::to_iso(request.unix_ns),
             verdict: verdict.to_owned(),
             policy: policy.to_owned(),
             retry_after_ms: answer.retry_after_ms(),
         };
-        assert_eq!(*row, wanted, "under {policies:?}");
+        assert_eq!(*row, expected, "under {policies:?}");
     }
     let admitted = answers.iter().filter(|answer| **answer == Answer::Admit).count();
     (admitted, answers.len() - admitted)
@@ -53,7 +53,7 @@ fn toml(policies: &[Policy]) -> String {
 }
 
 #[test]
-fn sample_access_logs() {
+fn decisions_equal_the_oracle_on_sample_access_logs() {
     let folder = Folder::new();
     for seed in [1, 2, 77] {
         let log = sample("clf", seed);
@@ -65,7 +65,7 @@ fn sample_access_logs() {
             by_ip(5),
             by_ip(10),
             by_ip(100),
-            layered(),
+            three_policies(),
             vec![
                 policy("burst", "ip", 1, Rate::Seconds(1)),
                 policy("user", "user", 20, Rate::Seconds(3600)),
@@ -98,7 +98,7 @@ fn sample_access_logs() {
 }
 
 #[test]
-fn sample_csv_logs() {
+fn decisions_equal_the_oracle_on_sample_csv_logs() {
     let folder = Folder::new();
     for seed in [3, 4] {
         let log = sample("csv", seed);
@@ -117,12 +117,12 @@ fn sample_csv_logs() {
 }
 
 #[test]
-fn a_real_access_log() {
+fn decisions_equal_the_oracle_on_a_real_access_log() {
     let Some(path) = data("access.log") else { return };
     let text = std::fs::read_to_string(&path).unwrap();
     let requests = read_clf(&text);
     assert_eq!(requests.len(), 5_000);
-    for policies in [by_ip(5), by_ip(10), by_ip(100), layered()] {
+    for policies in [by_ip(5), by_ip(10), by_ip(100), three_policies()] {
         let rows = decisions(&toml(&policies), &path, &[]);
         let (admitted, denied) = compare(&policies, &requests, &rows);
         println!("{} first: {admitted} admitted, {denied} denied", policies[0].limit);

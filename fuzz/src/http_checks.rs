@@ -1,4 +1,4 @@
-//! What must hold of the HTTP fields and bodies of any items, as parsers by others read them.
+//! Checks the HTTP fields and bodies of any items with independent parsers.
 
 use serde_json::Value;
 use sfv::{BareItem, Item as SfItem, List, ListEntry, Parser};
@@ -10,7 +10,7 @@ use tollgate::http::{
 
 const REGISTERED_UNITS: [&str; 3] = ["requests", "content-bytes", "concurrent-requests"];
 
-/// Panics unless every field and body of these items says what they are, and nothing else.
+/// Panics unless the fields and the body contain exactly the data of `items`.
 pub fn check(items: &[Item<'_>], detail: Option<&str>) {
     policies(items);
     limits(items);
@@ -23,7 +23,7 @@ pub fn check(items: &[Item<'_>], detail: Option<&str>) {
     }
 }
 
-/// Panics unless `retry-after` is the first whole second, from 1 on, that is not too early.
+/// Panics unless `retry-after` is the wait rounded up to seconds, and at least 1.
 pub fn check_wait(wait: Duration) {
     assert_eq!(retry_after_seconds(wait), ceil_seconds(wait).max(1));
 }
@@ -72,7 +72,7 @@ fn problem(items: &[Item<'_>], detail: Option<&str>) {
     assert_eq!(members, 4 + usize::from(detail.is_some()));
 }
 
-/// The members of a list that can stand in a header.
+/// Parses a header field as a structured list, and checks the number of its members.
 fn members(field: &str, count: usize) -> Vec<SfItem> {
     assert!(field.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{field:?}");
     let list: List = Parser::new(field).parse().expect("a structured field");
@@ -93,7 +93,7 @@ fn parameter(member: &SfItem, key: &str) -> i64 {
     member.params[key].as_integer().expect("an integer").into()
 }
 
-/// A number as far as structured fields hold it: fifteen digits.
+/// A number, limited to the maximum of a structured field: fifteen digits.
 fn number(value: u64) -> i64 {
     i64::try_from(value).map_or(999_999_999_999_999, |value| value.min(999_999_999_999_999))
 }
