@@ -61,6 +61,10 @@ breakages! {
     RefundExpired,
     /// Table: what an eviction has forgiven is given back once more.
     RefundForgiven,
+    /// Table: a slot is counted before it is claimed, also by a thread that loses it.
+    CountedBeforeClaim,
+    /// Table: a give-back that a move interrupts starts again with the whole amount.
+    GivenTwice,
     /// Table: a receipt does not say in which array the charge was made.
     ReceiptWithoutGeneration,
     /// Move: a key's age is not carried over to the next array.

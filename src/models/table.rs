@@ -19,6 +19,8 @@ fn insert() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
     let one_key: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
     holds("insert of one key", None, 100, watched(race(one_key).body()));
+    let counted = Breakage::CountedBeforeClaim;
+    catches("insert of one key", None, counted, watched(race(one_key).body()));
     let one_home = || Race { admitted: Some(2), ..race(&[&[Charge(A, 5, 2)], &[Charge(B, 5, 2)]]) };
     holds("insert at one home", None, 50, watched(one_home().body()));
     for what in [Breakage::ClaimStores, Breakage::TagFirst] {
@@ -365,6 +367,50 @@ fn refund_of_a_heavy_key_after_move() {
     for what in mutants.into_iter().chain([Breakage::QuotaInstallRelaxed]) {
         super::caught_in_one("refund_after_move of a budget", Some(2), what, quota);
     }
+}
+
+/// A give-back that takes units of two buckets, one of them before the move and one after it, takes no
+/// more than its amount: the rest of the newer bucket belongs to others.
+fn refund_in_parts(swap: bool) -> impl Fn() + Send + Sync {
+    move || {
+        let (limit, key) = (3, KeyId::new(A));
+        let table = Arc::new(TinyTable::tiny(Ring::tiny(limit), 2, 0, 1));
+        let charged = charge(&table, limit, key, 3, 1);
+        // In the next bucket: one unit of the same caller, and one of others.
+        charge(&table, limit, key, 5, 2);
+        let moving = {
+            let table = table.clone();
+            move || {
+                table.start_renewal(5, 0);
+                while !table.help_once(5) {}
+            }
+        };
+        let undoing = {
+            let table = table.clone();
+            move || {
+                let given = table.give_back(key, 5, Some(charged.receipt(1)), 2, &pin());
+                assert_eq!(given.units, 2);
+            }
+        };
+        let other =
+            if swap { thread::spawn(moving.clone()) } else { thread::spawn(undoing.clone()) };
+        if swap {
+            undoing()
+        } else {
+            moving()
+        }
+        other.join().unwrap();
+        let ask = Request { now: 5, cost: 0, limit };
+        assert_eq!(table.look(key, &ask, &pin()).used, 1, "others' units were taken");
+    }
+}
+
+#[test]
+fn refund_of_two_buckets_against_move() {
+    for swap in [false, true] {
+        holds("refund_in_parts", Some(2), 50, refund_in_parts(swap));
+    }
+    super::caught_in_one("refund_in_parts", Some(2), Breakage::GivenTwice, refund_in_parts);
 }
 
 /// A key that has seen a later time than the cutoff has forgotten what is live at the cutoff: it is

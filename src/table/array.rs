@@ -285,12 +285,18 @@ impl<C: Counter> Array<C> {
                 slot.id.store(key.number(), Release);
                 return Some(slot);
             }
+            let early = broken(Breakage::CountedBeforeClaim);
+            if early {
+                self.claimed.fetch_add(1, Relaxed);
+            }
             // Relaxed: a place is claimed once, and what the key uses is told by its counter; the
             // loser walks again and meets the winner's id. Model: insert with ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), Relaxed, Relaxed).is_ok() {
                 self.tags.tell(place, Tag::of(key));
-                // Relaxed: a counter.
-                self.claimed.fetch_add(1, Relaxed);
+                // Relaxed: a counter. Model: insert of one key with CountedBeforeClaim.
+                if !early {
+                    self.claimed.fetch_add(1, Relaxed);
+                }
                 return Some(slot);
             }
             found = self.find(key);

@@ -156,6 +156,10 @@ impl<C: Counter> Table<C> {
     ) -> Returned {
         let mut rest = amount;
         let counts = self.visit(key, now, guard, |generation, slot| {
+            // Model: refund_in_parts with GivenTwice.
+            if broken(Breakage::GivenTwice) {
+                rest = amount;
+            }
             // Model: refund_after_eviction with RefundForgiven.
             let charge = from.filter(|_| !broken(Breakage::RefundForgiven));
             if charge.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
@@ -265,6 +269,14 @@ impl<C: Counter> Table<C> {
         let guard = reclaim::pin();
         let first = Some(self.generations.current(&guard));
         std::iter::successors(first, |generation| generation.previous(&guard)).count()
+    }
+
+    /// How many keys the current array counts, and how many of its slots hold one.
+    pub(crate) fn keys_counted(&self) -> (usize, usize) {
+        let guard = reclaim::pin();
+        let array = &self.generations.current(&guard).array;
+        let slots = array.homes().iter().chain(array.spill());
+        (array.claimed(), slots.filter(|slot| slot.is_claimed()).count())
     }
 
     /// How many slots of the current array hold the key.
