@@ -114,13 +114,20 @@ fn take() -> u8 {
 }
 
 #[cfg(all(test, not(tollgate_model)))]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use std::sync::{Arc, Barrier};
+    use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+
+    /// Keeps the other tests from taking most numbers until it is dropped.
+    pub(crate) fn lock_numbers() -> MutexGuard<'static, ()> {
+        static LOCK: Mutex<()> = Mutex::new(());
+        LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn a_number_has_one_owner_and_comes_back() {
         const THREADS: usize = 100;
+        let _lock = lock_numbers();
         for _ in 0..3 {
             let all_have_one = Arc::new(Barrier::new(THREADS));
             let threads: Vec<_> = (0..THREADS)
@@ -176,6 +183,7 @@ mod tests {
     /// thread may own it, and would count beside it without an atomic addition.
     #[test]
     fn an_ending_thread_counts_under_no_number_that_is_back() {
+        let _lock = lock_numbers();
         let owned =
             || (0..100).map(|_| shards(true)).find(|[running, _]| running.owned().is_some());
         let [_, ending] = owned().expect("a free number");
