@@ -141,6 +141,14 @@ fn a_full_table_charges_none() {
         assert_eq!((decision.verdict, decision.policy), (Verdict::TableFull, ids[1]));
         assert_eq!(session.peek(&[ids[0].charge(key, 1)]).remaining, 10);
         assert_eq!(session.charge(&[ids[1].charge(key, 1)]).verdict, Verdict::TableFull);
+        // Nor does it write a layer, of one charge as of two.
+        for charges in
+            [&[ids[0].charge(key, 1), ids[1].charge(key, 1)][..], &[ids[1].charge(key, 1)]]
+        {
+            let mut layers = [Layer::default(); 2];
+            let decision = session.check_layers(charges, &mut layers);
+            assert_eq!((decision.verdict, layers), (Verdict::TableFull, [Layer::default(); 2]));
+        }
     }
     assert!(request(0).is_allowed());
 }
