@@ -135,3 +135,14 @@ fn the_last_hour_is_spent_once() {
     let again = session.check(&[id.charge("a", 5)]);
     assert!(!again.is_allowed() && again.retry_after() > Some(Duration::ZERO));
 }
+
+/// The wall clock is read wherever a policy counts by the calendar, whichever it is.
+#[test]
+fn any_calendar_policy_reads_the_wall_clock() {
+    let sliding = || Policy::sliding("sliding", 1, Duration::from_secs(1));
+    let calendar = || Policy::calendar("calendar", 1, Period::Hour);
+    for policies in [[sliding(), calendar()], [calendar(), sliding()]] {
+        let builder = policies.into_iter().fold(Limiter::builder(), |b, policy| b.policy(policy));
+        assert!(builder.build().unwrap().now().unix_ns > START);
+    }
+}

@@ -21,9 +21,9 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(policy: Policy) -> Self {
+    fn new(policy: Policy, max_keys: u64) -> Self {
         let evicts = policy
-            .max_keys(MAX_KEYS as usize)
+            .max_keys(max_keys as usize)
             .overflow(Overflow::EvictLightest { allowance: ALLOWANCE });
         let full = Policy::sliding("full", LIMIT, Duration::from_secs(60)).max_keys(1);
         // Built at the start, so that no array is renewed by its age.
@@ -36,10 +36,13 @@ impl Fixture {
 
     /// The same over a window and over a month.
     fn both() -> [Self; 2] {
-        [
-            Fixture::new(Policy::sliding("evicts", LIMIT, Duration::from_secs(60))),
-            Fixture::new(Policy::calendar("evicts", LIMIT, Period::Month)),
-        ]
+        Self::both_of(MAX_KEYS)
+    }
+
+    fn both_of(max_keys: u64) -> [Self; 2] {
+        let sliding = Policy::sliding("evicts", LIMIT, Duration::from_secs(60));
+        let calendar = Policy::calendar("evicts", LIMIT, Period::Month);
+        [sliding, calendar].map(|policy| Fixture::new(policy, max_keys))
     }
 
     fn at(&self, second: u64) -> tollgate::Session<'_> {
@@ -114,6 +117,43 @@ fn a_reservation_of_an_evicted_key_gives_nothing_back() {
         assert!(fixture.check(0, LIGHT, 3).is_allowed());
         assert!(fixture.at(0).cancel(&mut held).unwrap().is_allowed());
         assert_eq!(fixture.used(0, LIGHT), 3);
+    }
+}
+
+/// The same where the key was moved once more since it came back, too heavy to be evicted again.
+#[test]
+fn a_reservation_of_an_evicted_key_that_was_moved_since_gives_nothing_back() {
+    for fixture in Fixture::both() {
+        let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(LIGHT, 2)]).unwrap();
+        fixture.evict(0, 100);
+        assert!(fixture.check(0, LIGHT, ALLOWANCE + 1).is_allowed());
+        fixture.evict(0, 200);
+        assert_eq!(fixture.used(0, LIGHT), ALLOWANCE + 1);
+        let _ = fixture.at(0).cancel(&mut held).unwrap();
+        assert_eq!(fixture.used(0, LIGHT), ALLOWANCE + 1);
+    }
+}
+
+/// While a table grows, each key has another slot in each array; the reservations of all still hold.
+#[test]
+fn reservations_of_many_keys_are_given_back_after_moves() {
+    const KEYS: u64 = 150;
+    for fixture in Fixture::both_of(10 * KEYS) {
+        let reserve = |key| {
+            assert!(fixture.check(0, key, 1).is_allowed());
+            fixture.at(0).reserve(&[fixture.evicts.charge(key, 2)]).unwrap()
+        };
+        let mut held: Vec<_> = (0..KEYS).map(reserve).collect();
+        for key in KEYS..5 * KEYS {
+            assert!(fixture.check(0, key, 1).is_allowed());
+        }
+        while !fixture.at(0).maintain(100) {}
+        let stats = fixture.stats();
+        assert!(stats.migrations > 1 && stats.evictions == 0, "{stats:?}");
+        for (key, held) in (0..).zip(&mut held) {
+            let _ = fixture.at(0).cancel(held).unwrap();
+            assert_eq!(fixture.used(0, key), 1, "key {key}");
+        }
     }
 }
 

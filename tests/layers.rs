@@ -145,6 +145,15 @@ fn a_full_table_charges_none() {
         assert_eq!((decision.verdict, decision.policy), (Verdict::TableFull, ids[1]));
         assert_eq!(session.peek(&[ids[0].charge(key, 1)]).remaining, 10);
         assert_eq!(session.force_charge(&[ids[1].charge(key, 1)]).verdict, Verdict::TableFull);
+        // Nor does it write a status, of one charge as of two.
+        for charges in
+            [&[ids[0].charge(key, 1), ids[1].charge(key, 1)][..], &[ids[1].charge(key, 1)]]
+        {
+            let unwritten = [PolicyStatus::default(); 2];
+            let mut statuses = unwritten;
+            let decision = session.check_with_status(charges, &mut statuses);
+            assert_eq!((decision.verdict, statuses), (Verdict::TableFull, unwritten));
+        }
     }
     assert!(request(0).is_allowed());
 }

@@ -151,6 +151,36 @@ fn a_stream_longer_than_the_window() {
     assert_eq!(stream(10), 200, "the first extension stays until its window has passed");
 }
 
+/// Of a stream over two periods the last extension comes back to the second period.
+#[test]
+fn a_stream_longer_than_the_period() {
+    let (limiter, ids) = limiter([hourly(1_000)]);
+    let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 100)]).unwrap();
+    let later = START + HOUR;
+    assert!(at(&limiter, later).extend(&mut reservation, &[200]).unwrap().is_allowed());
+    assert_eq!(used(&limiter, ids[0], later), 200);
+    let _ = at(&limiter, later).cancel(&mut reservation).unwrap();
+    assert_eq!(used(&limiter, ids[0], later), 0);
+}
+
+/// A reservation that a full table let through uncounted holds nothing: nothing comes back of it, also
+/// where the key has a place by then.
+#[test]
+fn an_uncounted_reservation_gives_nothing_back() {
+    let (limiter, ids) = limiter([tokens(10).max_keys(1).overflow(Overflow::Allow)]);
+    let check = |now, key: &str, cost| at(&limiter, now).check(&[ids[0].charge(key, cost)]);
+    assert!(check(START, "other", 1).is_allowed());
+    let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 5)]).unwrap();
+    assert!(reservation.decision().table_full);
+    assert_eq!(reservation.charged(0), Some(0));
+    at(&limiter, START).reset_key(ids[0], "other").unwrap();
+    let later = START + 5 * SECOND;
+    let counted = check(later, "k", 3);
+    assert!(counted.is_allowed() && !counted.table_full);
+    let _ = at(&limiter, later).cancel(&mut reservation).unwrap();
+    assert_eq!(used(&limiter, ids[0], later), 3);
+}
+
 /// Nor is it the last one that may come back.
 #[test]
 fn an_extension_by_nothing_is_none() {

@@ -62,6 +62,10 @@ mutants! {
     RefundExpired,
     /// Table: gives back units that an eviction has already forgiven.
     RefundForgiven,
+    /// Table: a slot is counted before it is claimed, also by a thread that loses it.
+    CountedBeforeClaim,
+    /// Table: a give-back that is interrupted by a move starts again with the whole amount.
+    GivenTwice,
     /// Table: leaves the array of the charge out of the receipt.
     ReceiptWithoutGeneration,
     /// Move: does not copy a key's age to the next array.

@@ -203,6 +203,8 @@ impl Race {
             let used = seen.used + self.forgiven();
             assert!(used >= sum_of(now), "forgot a charge: {used} of {mine:?}");
         }
+        let (counted, held) = table.keys_counted();
+        assert_eq!(counted, held, "keys are miscounted");
         if let Some(admitted) = self.admitted {
             assert_eq!(log.len(), admitted, "{log:?}");
         }

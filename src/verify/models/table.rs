@@ -22,6 +22,8 @@ fn insert() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
     let one_key: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
     assert_holds("insert, one key", None, 100, with_checked_tags(race(one_key).body()));
+    let mutant = Breakage::CountedBeforeClaim;
+    assert_caught("insert, one key", None, mutant, with_checked_tags(race(one_key).body()));
     let one_home = || Race { admitted: Some(2), ..race(&[&[Charge(A, 5, 2)], &[Charge(B, 5, 2)]]) };
     assert_holds("insert, one home", None, 50, with_checked_tags(one_home().body()));
     for mutant in [Breakage::ClaimStores, Breakage::TagFirst] {
@@ -381,6 +383,51 @@ fn refund_of_a_heavy_key_after_move() {
     for mutant in mutants.into_iter().chain([Breakage::QuotaInstallRelaxed]) {
         super::assert_caught_in_an_order("refund_after_move, budget", Some(2), mutant, quota);
     }
+}
+
+/// A give-back of units in two buckets takes no more than its amount, if one bucket is before the move
+/// and one after it: the rest of the newer bucket belongs to others.
+fn refund_in_parts(swap: bool) -> impl Fn() + Send + Sync {
+    move || {
+        let (limit, key) = (3, KeyId::new(A));
+        let table = Arc::new(ModelTable::tiny(Ring::<WORDS>::spec(limit), 2, 0, 1));
+        let charged = charge(&table, limit, key, 3, 1);
+        // In the next bucket: one unit of the same caller, and one of others.
+        charge(&table, limit, key, 5, 2);
+        let moving = {
+            let table = table.clone();
+            move || {
+                table.start_resize(5, 0);
+                while !table.help_once(5) {}
+            }
+        };
+        let refunding = {
+            let table = table.clone();
+            move || {
+                let given = table.give_back(key, 5, Some(charged.receipt(1)), 2, &pin());
+                assert_eq!(given.units, 2);
+            }
+        };
+        let other =
+            if swap { thread::spawn(moving.clone()) } else { thread::spawn(refunding.clone()) };
+        if swap {
+            refunding()
+        } else {
+            moving()
+        }
+        other.join().unwrap();
+        let request = Request { now: 5, cost: 0, limit };
+        assert_eq!(table.peek(key, &request, &pin()).used, 1, "others' units were taken");
+    }
+}
+
+#[test]
+fn refund_of_two_buckets_against_move() {
+    for swap in [false, true] {
+        assert_holds("refund_in_parts", Some(2), 50, refund_in_parts(swap));
+    }
+    let mutant = Breakage::GivenTwice;
+    super::assert_caught_in_an_order("refund_in_parts", Some(2), mutant, refund_in_parts);
 }
 
 /// A move keeps a key that was charged after the cutoff, even if nothing is used any more. That
