@@ -6,22 +6,22 @@
 //!
 //! While the clock *stands*, all charges of a phase lie at one instant, so what is admitted to each
 //! key, and what is left, is known to the unit. So is each lost exchange, wherever it happens. All
-//! threads charge a hot key throughout a phase, and are [interrupted](stress::interrupts) within
+//! threads charge a hot key throughout a phase, and are [interrupted](load::interrupts) within
 //! calls. The same holds for tables that grow from their first array.
 //!
 //! While the clock *runs*, a charge is recorded at a time from the caller's own reading to the
 //! clock's when the call returned: what surely lies in a window must be within the limit, and what
 //! may lie there must explain a denial.
 
-mod stress;
+mod load;
 
+use load::interrupts::Interrupts;
+use load::rule::Rule;
+use load::{StartLine, by_size, mix};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{OnceLock, RwLock};
 use std::time::Instant;
-use stress::interrupts::Interrupts;
-use stress::rule::Rule;
-use stress::{StartLine, by_size, mix};
 use tollgate::{Decision, Limiter, ManualClock, Now, PolicyId, PolicyStatus, Verdict};
 
 const THREADS: u64 = 4;

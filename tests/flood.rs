@@ -5,12 +5,12 @@
 //! told under one of the statistics; and nobody, however it times its requests to the evictions, is
 //! admitted more than the limit and the allowance in any window.
 
-mod stress;
+mod load;
 
+use load::{MIB, by_size, mib, mix, resident};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use stress::{MIB, by_size, mib, mix, resident};
 use tollgate::{Decision, Limiter, ManualClock, Now, Overflow, Policy, PolicyId, Stats, Verdict};
 
 const LIMIT: u64 = 7;

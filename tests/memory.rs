@@ -1,11 +1,11 @@
 //! Memory follows the live keys: little for an empty table whatever its bound, what the formula
 //! says for a full one, and back again when the keys are idle.
 
-mod stress;
+mod load;
 
+use load::{MIB, by_size, is_full, mib, resident};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use stress::{MIB, by_size, is_full, mib, resident};
 use tollgate::{Limiter, ManualClock, Now, Period, Policy, PolicyId, Stats};
 
 const SECOND: u64 = 1_000_000_000;

@@ -5,11 +5,11 @@
 //! An account that knows only what the limiter has answered holds it to its laws. A seed that fails
 //! is printed with the command that replays it.
 
+mod load;
 mod reference;
-mod stress;
 
 mod simulation {
-    use super::{reference, stress};
+    use super::{load, reference};
 
     mod account;
     mod clocks;
@@ -18,12 +18,12 @@ mod simulation {
     pub mod make;
 }
 
+use load::by_size;
 use reference::gate::Fault;
 use simulation::day::{Day, Told};
 use simulation::desk::gate;
 use simulation::make::Make;
 use std::panic::{catch_unwind, resume_unwind};
-use stress::by_size;
 
 fn day(seed: u64, fault: Option<Fault>) -> Told {
     let make = Make::new(seed);

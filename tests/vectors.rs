@@ -3,11 +3,11 @@
 //! They are written here: the answers of exact policies by the textbook, those of bucketed ones by
 //! the limiter under the textbook's laws, others by hand. `TOLLGATE_BLESS=1` writes the files anew.
 
+mod load;
 mod reference;
-mod stress;
 
 mod vectors {
-    use super::{reference, stress};
+    use super::{load, reference};
 
     mod author;
     pub mod by_hand;

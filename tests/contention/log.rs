@@ -1,6 +1,6 @@
 //! The calls that one thread has made in a round.
 
-use super::account::{Charge, Denial, Events, Interval, Law};
+use super::laws::{Charge, Denial, Events, Interval, Law};
 use tollgate::Verdict;
 
 /// The way that a request was made.

@@ -1,9 +1,9 @@
 //! What clients ask of the limiter, and the laws that each answer must obey.
 
 use super::account::{Account, Line, Tally};
+use super::load::mix;
 use super::make::{BUDGET, Make, POLICIES, Span};
 use super::reference::gate::{Desk, Fault, Gate};
-use super::stress::mix;
 use tollgate::{Charge, Decision, Now, PolicyId, PolicyStatus, Reservation, Stats, Verdict};
 
 /// The limiter with its account, and a sum over everything that was answered.

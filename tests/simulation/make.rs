@@ -1,6 +1,6 @@
 //! What a seed makes: the policies, the random numbers, and what is left out.
 
-use super::stress::mix;
+use super::load::mix;
 use std::time::Duration;
 use tollgate::{Limiter, ManualClock, Now, Period, Policy};
 

@@ -2,9 +2,9 @@
 
 use super::author::{Author, SECOND};
 use super::format::*;
+use super::load::mix;
 use super::reference::{Answer, Line};
 use super::run::Host;
-use super::stress::mix;
 use tollgate::Now;
 
 const MILLI: u64 = 1_000_000;

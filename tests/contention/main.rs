@@ -6,7 +6,7 @@
 //! `check_with_status` of a limiter or a session. Each must decide its share.
 //!
 //! The account rests on the caller's own clock readings before and after each call; see
-//! [`account`]. Readings of two cores are compared only up to a stated [skew](account::SKEW).
+//! [`laws`]. Readings of two cores are compared only up to a stated [skew](laws::SKEW).
 //!
 //! In addition the limiter's answers are checked. `reset_after` of an admitted charge is the wait
 //! until its own unit expires, since it is the newest of its key. So `now + reset_after - window`
@@ -20,23 +20,22 @@
 //! Denials of several layers need no cause: one may look charged for an instant by a request that
 //! is undone.
 //!
-//! Threads start each round at a barrier, and are [interrupted](stress::interrupts) within calls.
+//! Threads start each round at a barrier, and are [interrupted](load::interrupts) within calls.
 //! Between rounds the account is taken and drops what can no longer share a window with later
 //! calls.
 
-#[path = "contention/account.rs"]
-mod account;
-#[path = "contention/log.rs"]
+mod laws;
+#[path = "../load/mod.rs"]
+mod load;
 mod log;
-mod stress;
 
-use account::{By, Charge, Events, Interval, Law, SKEW};
+use laws::{By, Charge, Events, Interval, Law, SKEW};
+use load::interrupts::Interrupts;
+use load::rule::Rule;
+use load::{MICRO, by_size, mix};
 use log::{Entry, Log};
 use std::sync::{Barrier, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use stress::interrupts::Interrupts;
-use stress::rule::Rule;
-use stress::{MICRO, by_size, mix};
 use tollgate::{Clock, Decision, Limiter, Now, PolicyId, PolicyStatus};
 
 const THREADS: u64 = 4;

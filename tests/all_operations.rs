@@ -8,12 +8,12 @@
 //! `TOLLGATE_TURNS` says how many turns each thread has. `TOLLGATE_FAULT` plants a fault among them
 //! (`race`, `use-after-free` or `leak`) that shows whether the tool is awake.
 
-mod stress;
+mod load;
 
+use load::mix;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::time::Duration;
-use stress::mix;
 use tollgate::{
     Limiter, MAX_LIMIT, ManualClock, Now, Overflow, Period, Policy, PolicyId, PolicyStatus,
 };
