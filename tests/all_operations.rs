@@ -1,12 +1,12 @@
-//! All verbs from four threads while tables grow, shrink, evict and are renewed by age, and in the
-//! end every unit that a thread has spent under its own key is still charged.
+//! Runs all operations on four threads while tables grow, shrink, evict and replace their arrays by
+//! age. In the end, every unit that a thread has spent under its own key is still charged.
 //!
-//! A plain program without the test harness, for tools that watch the whole process: the standard
-//! library is not built for a thread sanitizer, which would take the harness, scoped threads and
-//! barriers for races. So threads are spawned and joined, and share atomics alone.
+//! This is a plain program without the test harness, for sanitizers and valgrind. The standard library
+//! is not instrumented for the thread sanitizer, which would report races in the harness, in scoped
+//! threads and in barriers. So threads are spawned and joined, and share only atomics.
 //!
-//! `TOLLGATE_TURNS` says how many turns each thread has. `TOLLGATE_FAULT` plants a fault among them
-//! (`race`, `use-after-free` or `leak`) that shows whether the tool is awake.
+//! `TOLLGATE_TURNS` is the number of turns of each thread. `TOLLGATE_FAULT` plants a fault (`race`,
+//! `use-after-free` or `leak`), to show that the tool reports it.
 
 mod load;
 
@@ -19,7 +19,7 @@ use tollgate::{
 };
 
 const THREADS: u64 = 4;
-/// What the clock moves on by in each turn: a window has some hundred turns.
+/// The clock's step in each turn, in nanoseconds: a window has some 250 turns.
 const STEP: u64 = 4_000;
 
 struct Shared {
@@ -36,7 +36,7 @@ struct Shared {
 impl Shared {
     fn new() -> Self {
         let (milli, hour) = (Duration::from_millis(1), Duration::from_secs(3600));
-        // Keys of the first two come and go; the time field of the second is as short as can be.
+        // Keys of the first two come and go. The second has the shortest possible time field.
         let mut builder = Limiter::builder()
             .overflow(Overflow::EvictLightest { allowance: 1 })
             .max_keys(1_000_000)
@@ -53,7 +53,7 @@ impl Shared {
         Shared { limiter, exact, aged, tokens, day, clock, started, fault }
     }
 
-    /// One thread's turns; what it has spent of its tokens and of its day.
+    /// Runs one thread's turns. Returns what it has spent of its tokens and of its day.
     fn work(&self, thread: u64, turns: u64) -> [u64; 2] {
         self.started.fetch_add(1, AcqRel);
         while self.started.load(Acquire) < THREADS as usize {
@@ -71,19 +71,19 @@ impl Shared {
 
     fn turn(&self, thread: u64, random: u64, now: Now, spent: &mut [u64; 2]) {
         let session = self.limiter.session_at(now);
-        // A crowd that drifts, and every eighth time a key that all threads ask for.
-        let crowd =
+        // A key of a drifting range, or, every eighth time, a key that all threads use.
+        let shared =
             if random.is_multiple_of(8) { 7 } else { now.unix_ns / STEP / 4 + (random >> 8) % 512 };
         let charges = [
-            self.exact.charge(crowd, 1),
-            self.aged.charge(crowd, 1),
-            self.tokens.charge(mine(thread), 3),
-            self.day.charge(mine(thread), 3),
+            self.exact.charge(shared, 1),
+            self.aged.charge(shared, 1),
+            self.tokens.charge(own_key(thread), 3),
+            self.day.charge(own_key(thread), 3),
         ];
         match random >> 32 & 15 {
             0..6 => {
-                let mut layers = [PolicyStatus::default(); 4];
-                if session.check_with_status(&charges, &mut layers).is_allowed() {
+                let mut statuses = [PolicyStatus::default(); 4];
+                if session.check_with_status(&charges, &mut statuses).is_allowed() {
                     *spent = spent.map(|sum| sum + 3);
                 }
             }
@@ -93,13 +93,13 @@ impl Shared {
                 *spent = spent.map(|sum| sum + 3);
             }
             8 => {
-                spent[0] -= session.refund(&self.tokens.charge(mine(thread), 2)).unwrap();
-                spent[1] -= session.refund(&self.day.charge(mine(thread), 1)).unwrap();
+                spent[0] -= session.refund(&self.tokens.charge(own_key(thread), 2)).unwrap();
+                spent[1] -= session.refund(&self.day.charge(own_key(thread), 1)).unwrap();
             }
-            9 | 10 => drop(session.check(&[self.day.charge(crowd, 1)])),
-            11 => drop(session.check(&[self.tokens.charge(crowd, 1)])),
-            12 => session.reset_key(self.aged, crowd).unwrap(),
-            13 => self.keep_house(random, now),
+            9 | 10 => drop(session.check(&[self.day.charge(shared, 1)])),
+            11 => drop(session.check(&[self.tokens.charge(shared, 1)])),
+            12 => session.reset_key(self.aged, shared).unwrap(),
+            13 => self.maintain(random, now),
             _ => {
                 if let Ok(mut reservation) = session.reserve(&charges) {
                     let more = session.extend(&mut reservation, &[0, 0, 4, 0]);
@@ -112,31 +112,31 @@ impl Shared {
         }
     }
 
-    fn keep_house(&self, random: u64, now: Now) {
+    fn maintain(&self, random: u64, now: Now) {
         let session = self.limiter.session_at(now);
         assert!(session.stats(self.exact).is_ok());
         session.maintain(64);
         drop(session);
         self.limiter.set_limit(self.aged, 5 + random % 5).expect("a legal limit");
-        // At the limiter's own clock, which stands at zero; it gives memory back.
+        // At the limiter's own clock, which stays at 0; frees retired arrays.
         self.limiter.maintain(1);
     }
 
     fn plant(&self, turn: u64) {
         match self.fault.as_deref() {
             None => {}
-            // Often: each charge of a key orders what its threads did before.
+            // In every turn, since charges of one key synchronize their threads and hide most races.
             Some("race") => planted_race(turn),
             Some("use-after-free") if turn == 500 => planted_use_after_free(),
             Some("leak") if turn == 500 => planted_leak(),
             Some("use-after-free" | "leak") => {}
-            Some(other) => panic!("no fault is called {other:?}"),
+            Some(other) => panic!("unknown fault {other:?}"),
         }
     }
 }
 
-/// The key of a thread that nobody else asks for.
-fn mine(thread: u64) -> u64 {
+/// The key that only this thread uses.
+fn own_key(thread: u64) -> u64 {
     1 << 40 | thread
 }
 
@@ -144,8 +144,8 @@ fn main() {
     let turns = std::env::var("TOLLGATE_TURNS").ok().map(|turns| turns.parse().expect("a number"));
     let turns = turns.unwrap_or(50_000);
     let shared = Arc::new(Shared::new());
-    // The epoch's own global is made here, not by two threads at once: it is guarded by the
-    // standard library's `OnceLock`, which a thread sanitizer does not see.
+    // Initializes the global of the epoch on one thread: it is in a `OnceLock` of the standard library,
+    // which the thread sanitizer does not see.
     drop(shared.limiter.session());
     let spawn = |thread| {
         let shared = shared.clone();
@@ -156,14 +156,14 @@ fn main() {
     let session = shared.limiter.session_at(Now::from_unix_nanos(shared.clock.load(Relaxed)));
     for (thread, spent) in spent.into_iter().enumerate() {
         let used = [shared.tokens, shared.day]
-            .map(|id| MAX_LIMIT - session.peek(&[id.charge(mine(thread as u64), 0)]).remaining);
+            .map(|id| MAX_LIMIT - session.peek(&[id.charge(own_key(thread as u64), 0)]).remaining);
         assert_eq!(used, spent, "what thread {thread} has spent");
     }
     for id in [shared.exact, shared.aged, shared.tokens, shared.day] {
         let stats = session.stats(id).unwrap();
         println!("{stats:?}");
-        assert!(stats.migrations > 0, "a table that was never moved");
-        assert_eq!(stats.evictions > 0, id == shared.exact, "a table of few places");
+        assert!(stats.migrations > 0, "the table was never moved");
+        assert_eq!(stats.evictions > 0, id == shared.exact, "only the small table evicts");
     }
 }
 
@@ -173,14 +173,14 @@ fn planted_race(number: u64) {
     // SAFETY: none. This is the fault.
     unsafe impl Sync for Racy {}
     static RACY: Racy = Racy(std::cell::UnsafeCell::new(0));
-    // SAFETY: none. All threads write here at once.
+    // SAFETY: none. All threads write here without synchronization.
     unsafe { RACY.0.get().write_volatile(number) };
 }
 
 #[inline(never)]
 fn planted_use_after_free() {
     let number = Box::into_raw(Box::new(7_u64));
-    // SAFETY: made above.
+    // SAFETY: allocated above.
     drop(unsafe { Box::from_raw(number) });
     // SAFETY: none. This is the fault.
     std::hint::black_box(unsafe { number.read_volatile() });

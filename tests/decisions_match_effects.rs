@@ -1,5 +1,5 @@
-//! What is told is what is done and what is counted, of each request, whether its keys have a place
-//! in the tables or not.
+//! The decision of each request matches what is charged and what the statistics count, whether or not
+//! its keys find a slot.
 
 mod reference;
 
@@ -15,7 +15,7 @@ const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_000_000 * SECOND;
 const GREATEST: u64 = 1 << 20;
 
-/// Small tables that are soon full: two of them refuse further keys, two let them pass uncounted.
+/// Builds a limiter with small tables that fill soon: two refuse new keys, two admit them untracked.
 fn limiter() -> (Limiter, Vec<PolicyId>) {
     let second = Duration::from_secs(1);
     let policies = [
@@ -32,113 +32,119 @@ fn limiter() -> (Limiter, Vec<PolicyId>) {
     (limiter, ids)
 }
 
-/// Policy, key, cost.
-type Line = (usize, u64, u64);
+/// Policy index, key and cost of a charge.
+type Item = (usize, u64, u64);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Verb {
+enum Operation {
     Check,
     Peek,
-    Charge,
+    ForceCharge,
 }
 
-fn request() -> impl Strategy<Value = (u64, Verb, Vec<Line>)> {
+fn request() -> impl Strategy<Value = (u64, Operation, Vec<Item>)> {
     let gap = prop_oneof![6 => Just(0), 2 => 0..SECOND, 1 => SECOND..3_000 * SECOND];
-    let verb = prop_oneof![5 => Just(Verb::Check), 1 => Just(Verb::Peek), 2 => Just(Verb::Charge)];
-    let line = (0usize..4, 0u64..4, prop_oneof![6 => 0u64..4, 1 => 5u64..30]);
-    (gap, verb, prop::collection::vec(line, 1..5))
+    let operation = prop_oneof![
+        5 => Just(Operation::Check),
+        1 => Just(Operation::Peek),
+        2 => Just(Operation::ForceCharge),
+    ];
+    let item = (0usize..4, 0u64..4, prop_oneof![6 => 0u64..4, 1 => 5u64..30]);
+    (gap, operation, prop::collection::vec(item, 1..5))
 }
 
-fn limit(line: &Line) -> u64 {
-    if line.0 < 2 { 7 } else { 20 }
+fn limit(item: &Item) -> u64 {
+    if item.0 < 2 { 7 } else { 20 }
 }
 
-/// Admitted, denied, refused and untracked charges of a policy.
+/// The statistics of a policy: admitted, denied, refused and untracked charges.
 fn counts(session: &Session<'_>, id: PolicyId) -> [u64; 4] {
     let stats = session.stats(id).unwrap();
     [stats.admitted, stats.denied, stats.refused, stats.untracked]
 }
 
-/// What lines cost the counter of one of them.
-fn cost_of(lines: &[Line], (policy, key, _): &Line) -> u64 {
-    let same = lines.iter().filter(|line| (line.0, line.1) == (*policy, *key));
-    same.map(|line| line.2).sum()
+/// Sums the cost of the items for the same policy and key as the given item.
+fn cost_of(items: &[Item], (policy, key, _): &Item) -> u64 {
+    let same = items.iter().filter(|item| (item.0, item.1) == (*policy, *key));
+    same.map(|item| item.2).sum()
 }
 
-/// One request with all that is known before it.
+/// A request and the session that it runs in.
 struct Request<'s> {
     session: &'s Session<'s>,
     ids: &'s [PolicyId],
-    verb: Verb,
-    lines: &'s [Line],
+    operation: Operation,
+    items: &'s [Item],
 }
 
 impl Request<'_> {
-    fn used(&self, line: &Line) -> u64 {
-        let ask = self.ids[line.0].charge(line.1, 0).limit(GREATEST);
-        GREATEST - self.session.peek(&[ask]).remaining
+    fn used(&self, item: &Item) -> u64 {
+        let nothing = self.ids[item.0].charge(item.1, 0).limit(GREATEST);
+        GREATEST - self.session.peek(&[nothing]).remaining
     }
 
-    /// Whether the line has room behind those before it.
-    fn has_room(&self, place: usize) -> bool {
-        let line = self.lines[place];
-        self.used(&line) + cost_of(&self.lines[..=place], &line) <= limit(&line)
+    /// Returns whether the item fits together with those before it.
+    fn has_room(&self, index: usize) -> bool {
+        let item = self.items[index];
+        self.used(&item) + cost_of(&self.items[..=index], &item) <= limit(&item)
     }
 
-    fn cost(&self, line: &Line) -> u64 {
-        cost_of(self.lines, line)
+    fn cost(&self, item: &Item) -> u64 {
+        cost_of(self.items, item)
     }
 
-    fn ask(&self) -> (Decision, [PolicyStatus; 4]) {
-        let charge = |(policy, key, cost): &Line| self.ids[*policy].charge(*key, *cost);
-        let charges: Vec<Charge<'static>> = self.lines.iter().map(charge).collect();
-        let mut layers = [PolicyStatus::default(); 4];
-        let decision = match self.verb {
-            Verb::Check => self.session.check_with_status(&charges, &mut layers),
-            Verb::Peek => self.session.peek_with_status(&charges, &mut layers),
-            Verb::Charge => self.session.force_charge(&charges),
+    fn execute(&self) -> (Decision, [PolicyStatus; 4]) {
+        let charge = |(policy, key, cost): &Item| self.ids[*policy].charge(*key, *cost);
+        let charges: Vec<Charge<'static>> = self.items.iter().map(charge).collect();
+        let mut statuses = [PolicyStatus::default(); 4];
+        let decision = match self.operation {
+            Operation::Check => self.session.check_with_status(&charges, &mut statuses),
+            Operation::Peek => self.session.peek_with_status(&charges, &mut statuses),
+            Operation::ForceCharge => self.session.force_charge(&charges),
         };
-        (decision, layers)
+        (decision, statuses)
     }
 
-    /// Asks, and holds the answer against what was there before and is there afterwards.
-    fn assert_told(&self) {
-        let places = 0..self.lines.len();
-        let room: Vec<bool> = places.map(|place| self.has_room(place)).collect();
-        let used: Vec<u64> = self.lines.iter().map(|line| self.used(line)).collect();
+    /// Executes the request, and compares the decision with the usage and the statistics before and
+    /// after it.
+    fn assert_matches_effects(&self) {
+        let room: Vec<bool> = (0..self.items.len()).map(|index| self.has_room(index)).collect();
+        let used: Vec<u64> = self.items.iter().map(|item| self.used(item)).collect();
         let mut due: Vec<[u64; 4]> = self.ids.iter().map(|id| counts(self.session, *id)).collect();
-        let (decision, layers) = self.ask();
-        let allowed = self.verb == Verb::Charge || room.iter().all(|has| *has);
+        let (decision, statuses) = self.execute();
+        let allowed = self.operation == Operation::ForceCharge || room.iter().all(|has| *has);
         if decision.verdict == Verdict::TableFull {
-            assert!(allowed && self.verb != Verb::Peek);
+            assert!(allowed && self.operation != Operation::Peek);
             self.assert_refused(&decision, &used);
             due[decision.policy.index()][2] += 1;
         } else {
             assert_eq!(decision.verdict == Verdict::Allowed, allowed);
             let mut untracked = false;
             let mut left = Vec::new();
-            for (place, line) in self.lines.iter().enumerate() {
-                let (layer, after) = (&layers[place], self.used(line));
-                if self.verb != Verb::Charge {
-                    assert_eq!(layer.violated, !room[place]);
+            for (index, item) in self.items.iter().enumerate() {
+                let (status, after) = (&statuses[index], self.used(item));
+                if self.operation != Operation::ForceCharge {
+                    assert_eq!(status.violated, !room[index]);
                 }
-                if self.verb == Verb::Peek || !allowed {
-                    assert!(after == used[place] && !layer.table_full, "charged, but not allowed");
-                    due[line.0][1] += u64::from(self.verb == Verb::Check && !room[place]);
+                if self.operation == Operation::Peek || !allowed {
+                    assert!(after == used[index] && !status.table_full, "charged, but not allowed");
+                    due[item.0][1] += u64::from(self.operation == Operation::Check && !room[index]);
                     continue;
                 }
-                // Where it is let pass uncounted it leaves nothing behind, and that is told.
-                let due_after = used[place] + self.cost(line);
-                let passed = line.2 > 0 && after == 0;
-                assert!(after == due_after || after == 0 && used[place] == 0);
-                assert!(!passed || line.0 % 2 == 1);
-                assert!(self.verb == Verb::Charge || layer.table_full == passed);
-                due[line.0][if passed { 3 } else { 0 }] += 1;
+                // An untracked charge leaves no usage, and its status says so.
+                let due_after = used[index] + self.cost(item);
+                let passed = item.2 > 0 && after == 0;
+                assert!(after == due_after || after == 0 && used[index] == 0);
+                assert!(!passed || item.0 % 2 == 1);
+                assert!(self.operation == Operation::ForceCharge || status.table_full == passed);
+                due[item.0][if passed { 3 } else { 0 }] += 1;
                 untracked |= passed;
-                left.push((limit(line).saturating_sub(after), self.ids[line.0]));
-                assert!(self.verb == Verb::Charge || layer.remaining == left[place].0);
+                left.push((limit(item).saturating_sub(after), self.ids[item.0]));
+                assert!(
+                    self.operation == Operation::ForceCharge || status.remaining == left[index].0
+                );
             }
-            // Of what is allowed the first is told that has the least left.
+            // An admission reports the policy with the least remaining; the first of several.
             if let Some(least) = left.iter().min_by_key(|(left, _)| left) {
                 assert_eq!((decision.remaining, decision.policy), *least);
             }
@@ -148,35 +154,38 @@ impl Request<'_> {
         assert_eq!(counted, due, "{decision:?}");
     }
 
-    /// A refusal names a policy that refuses new keys and has one here; nothing is charged.
+    /// Checks that a refusal names a policy that refuses new keys and has a new key here, and that
+    /// nothing is charged.
     fn assert_refused(&self, decision: &Decision, used: &[u64]) {
         let refused = decision.policy.index();
         assert!(refused.is_multiple_of(2) && decision.table_full);
         assert_eq!((decision.limit, decision.remaining), (0, 0));
-        let mut new = self.lines.iter().zip(used).filter(|(line, used)| line.2 > 0 && **used == 0);
-        assert!(new.any(|(line, _)| line.0 == refused));
-        assert!(self.lines.iter().zip(used).all(|(line, used)| self.used(line) == *used));
+        let mut new = self.items.iter().zip(used).filter(|(item, used)| item.2 > 0 && **used == 0);
+        assert!(new.any(|(item, _)| item.0 == refused));
+        assert!(self.items.iter().zip(used).all(|(item, used)| self.used(item) == *used));
     }
 }
 
 proptest! {
     #![proptest_config(cases(600))]
 
+    /// Guarantee C: an admitted request is charged under all its policies, any other under none. The
+    /// decision, the statuses and the statistics agree with that.
     #[test]
-    fn what_is_told_is_done_and_counted(requests in prop::collection::vec(request(), 1..60)) {
+    fn decisions_match_charges_and_statistics(requests in prop::collection::vec(request(), 1..60)) {
         let (limiter, ids) = limiter();
         let mut now = START;
-        for (gap, verb, lines) in requests {
+        for (gap, operation, items) in requests {
             now += gap;
             let session = &limiter.session_at(Now::from_unix_nanos(now));
-            Request { session, ids: &ids, verb, lines: &lines }.assert_told();
+            Request { session, ids: &ids, operation, items: &items }.assert_matches_effects();
         }
     }
 }
 
-/// Nothing limits a request without charges, and nothing is left where there is no policy to tell.
+/// A request without charges is allowed without a limit. A request with a foreign policy is invalid.
 #[test]
-fn what_no_policy_limits() {
+fn empty_and_invalid_requests_report_no_policy_state() {
     let (limiter, ids) = limiter();
     let session = limiter.session_at(Now::from_unix_nanos(START));
     for decision in [session.check(&[]), session.peek(&[]), session.force_charge(&[])] {
@@ -190,9 +199,9 @@ fn what_no_policy_limits() {
     assert_eq!((invalid.limit, invalid.remaining, invalid.table_full), (0, 0, false));
 }
 
-/// A charge of nothing takes no place from those that have something to charge.
+/// A charge of cost 0, or of an impossible cost, takes no slot.
 #[test]
-fn nothing_takes_no_place() {
+fn charges_of_nothing_take_no_slot() {
     let (limiter, ids) = limiter();
     let session = limiter.session_at(Now::from_unix_nanos(START));
     for id in ids {
@@ -210,9 +219,9 @@ fn nothing_takes_no_place() {
     }
 }
 
-/// A debt forbids even a question for nothing; but a forced charge is never denied.
+/// A key in debt is denied even a cost of 0. A forced charge is never denied.
 #[test]
-fn a_forced_charge_is_never_denied() {
+fn forced_charges_are_never_denied() {
     let (limiter, ids) = limiter();
     let session = limiter.session_at(Now::from_unix_nanos(START));
     for id in ids {
@@ -223,9 +232,9 @@ fn a_forced_charge_is_never_denied() {
     }
 }
 
-/// All is free again when it is told, and not before.
+/// The usage of a key is zero exactly `reset_after` later, and not earlier.
 #[test]
-fn the_reset_is_when_it_is_told() {
+fn reset_after_is_exact() {
     let (limiter, ids) = limiter();
     for id in ids {
         let at = |now: u64| limiter.session_at(Now::from_unix_nanos(now));
@@ -233,12 +242,16 @@ fn the_reset_is_when_it_is_told() {
             |now: u64| GREATEST - at(now).peek(&[id.charge("k", 0).limit(GREATEST)]).remaining;
         assert_eq!(at(START).peek(&[id.charge("k", 1)]).reset_after(), Duration::ZERO);
         for (now, cost) in [(START, 2), (START + SECOND / 3, 3), (START + SECOND / 2, 20)] {
-            let mut layers = [PolicyStatus::default()];
-            let decision = at(now).check_with_status(&[id.charge("k", cost)], &mut layers);
+            let mut statuses = [PolicyStatus::default()];
+            let decision = at(now).check_with_status(&[id.charge("k", cost)], &mut statuses);
             assert_eq!(decision.is_allowed(), cost < 7);
-            assert_eq!(layers[0].reset_after(), decision.reset_after());
+            assert_eq!(statuses[0].reset_after(), decision.reset_after());
             let reset = now + decision.reset_after_ns;
-            assert!(used(reset) == 0 && used(reset - 1) > 0, "told {:?}", decision.reset_after());
+            assert!(
+                used(reset) == 0 && used(reset - 1) > 0,
+                "reset_after {:?}",
+                decision.reset_after()
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Requests over several policies: all or nothing, and what the answer says.
+//! Guarantee C: requests over several policies are charged under all or none, and report why.
 
 mod reference;
 
@@ -25,10 +25,10 @@ fn charges(ids: &[PolicyId]) -> Vec<Charge<'static>> {
     ids.iter().map(|id| id.charge("k", 1)).collect()
 }
 
-/// For each number of layers and each place of the one without room, with keys that are new or
-/// known: nothing is charged, and each layer is told as a look tells it.
+/// Guarantee C: a full policy denies the whole request, at each index of each number of policies and
+/// for new and known keys. Nothing is charged, and each status equals that of a peek.
 #[test]
-fn one_full_layer_charges_none() {
+fn one_full_policy_denies_the_whole_request() {
     for count in 2..=MAX_CHARGES {
         for (full, known) in (0..count).flat_map(|full| [(full, false), (full, true)]) {
             let policy = |n| match n % 3 {
@@ -44,28 +44,29 @@ fn one_full_layer_charges_none() {
             let left = session.peek(&[ids[full].charge("k", 0)]).remaining;
             assert!(session.check(&[ids[full].charge("k", left)]).is_allowed());
 
-            let (mut layers, mut seen) =
+            let (mut checked, mut peeked) =
                 ([PolicyStatus::default(); MAX_CHARGES], [PolicyStatus::default(); MAX_CHARGES]);
-            let looked = session.peek_with_status(&charges(&ids), &mut seen);
-            let decision = session.check_with_status(&charges(&ids), &mut layers);
-            assert_eq!(decision, looked);
-            assert_eq!(layers, seen);
+            let peek = session.peek_with_status(&charges(&ids), &mut peeked);
+            let decision = session.check_with_status(&charges(&ids), &mut checked);
+            assert_eq!(decision, peek);
+            assert_eq!(checked, peeked);
             assert_eq!(decision.verdict, Verdict::Denied);
             assert_eq!((decision.policy, decision.remaining), (ids[full], 0));
-            for (place, id) in ids.iter().enumerate() {
+            for (index, id) in ids.iter().enumerate() {
                 let left = session.peek(&[id.charge("k", 1)]).remaining;
                 let limit = limiter.limit(*id).unwrap() - u64::from(known);
-                assert_eq!(left, if place == full { 0 } else { limit });
-                assert_eq!(layers[place].policy, *id);
-                assert_eq!(layers[place].violated, place == full);
-                assert_eq!(layers[place].remaining, left);
+                assert_eq!(left, if index == full { 0 } else { limit });
+                assert_eq!(checked[index].policy, *id);
+                assert_eq!(checked[index].violated, index == full);
+                assert_eq!(checked[index].remaining, left);
             }
         }
     }
 }
 
+/// Guarantee C: a denial reports the first policy without room and the longest wait.
 #[test]
-fn a_denial_names_the_first_and_waits_for_the_longest() {
+fn a_denial_reports_the_first_policy_and_the_longest_wait() {
     let (limiter, ids) = limiter([
         Policy::sliding("a", 1, Duration::from_secs(10)),
         Policy::sliding("b", 1, MINUTE),
@@ -75,14 +76,16 @@ fn a_denial_names_the_first_and_waits_for_the_longest() {
     let decision = limiter.session_at(NOW).check(&charges(&ids));
     assert_eq!(decision.policy, ids[0]);
     assert_eq!(decision.retry_after(), Some(MINUTE));
-    // The first in the order of the request, not of the policies.
+    // The first in the order of the charges, not of the policies.
     let decision = limiter.session_at(NOW).check(&[ids[2].charge("k", 1), ids[0].charge("k", 1)]);
     assert_eq!(decision.policy, ids[2]);
     assert_eq!(decision.retry_after(), Some(Duration::from_secs(30)));
 }
 
+/// Guarantee H: a cost above the limit is `Impossible`, even if another policy denies. Costs of one key
+/// add up.
 #[test]
-fn an_impossible_cost_is_told_whatever_else_lacks_room() {
+fn an_impossible_cost_takes_precedence_over_a_denial() {
     let (limiter, ids) =
         limiter([Policy::sliding("a", 1, MINUTE), Policy::sliding("b", 10, MINUTE)]);
     let session = limiter.session_at(NOW);
@@ -91,7 +94,7 @@ fn an_impossible_cost_is_told_whatever_else_lacks_room() {
     assert_eq!((decision.verdict, decision.policy), (Verdict::Impossible, ids[0]));
     assert_eq!(decision.retry_after(), None);
     assert_eq!(session.check(&[ids[1].charge("k", 11)]).verdict, Verdict::Impossible);
-    // Two charges of one request to one key add up.
+    // Two charges of one request for one key add up.
     let twice = [ids[1].charge("k", 6), ids[1].charge("k", 6)];
     assert_eq!(session.check(&twice).verdict, Verdict::Impossible);
     let twice = [ids[1].charge("k", 6), ids[1].charge("k", 4)];
@@ -99,8 +102,9 @@ fn an_impossible_cost_is_told_whatever_else_lacks_room() {
     assert_eq!(session.check(&[ids[1].charge("k", 1)]).retry_after(), Some(MINUTE));
 }
 
+/// Foreign policies and too many charges are invalid, and nothing is charged.
 #[test]
-fn what_is_not_a_request_of_this_limiter_is_invalid() {
+fn foreign_policies_and_too_many_charges_are_invalid() {
     let (first, ids) = limiter([Policy::sliding("a", 10, MINUTE)]);
     let (_, foreign) = limiter([Policy::sliding("a", 10, MINUTE), Policy::sliding("b", 1, MINUTE)]);
     let session = first.session_at(NOW);
@@ -128,9 +132,9 @@ fn what_is_not_a_request_of_this_limiter_is_invalid() {
     assert_eq!(session.peek(&[ids[0].charge("k", 1)]).remaining, 10);
 }
 
-/// A key that finds no place in the last layer has charged no layer before it.
+/// Guarantee C: a request whose last policy has a full table charges no policy before it.
 #[test]
-fn a_full_table_charges_none() {
+fn a_full_table_refuses_the_whole_request() {
     let (limiter, ids) = limiter([
         Policy::sliding("wide", 10, MINUTE),
         Policy::sliding("narrow", 10, MINUTE).max_keys(3),
@@ -149,8 +153,9 @@ fn a_full_table_charges_none() {
     assert!(request(0).is_allowed());
 }
 
+/// A limit per charge and a new limit of the policy apply to the usage so far.
 #[test]
-fn tiers_and_new_limits_keep_what_was_used() {
+fn limits_per_charge_and_new_limits_keep_the_usage() {
     let (limiter, ids) = limiter([Policy::sliding("a", 10, MINUTE).max_limit(100)]);
     let session = limiter.session_at(NOW);
     let id = ids[0];
@@ -158,7 +163,7 @@ fn tiers_and_new_limits_keep_what_was_used() {
     assert!(!session.check(&[id.charge("free", 1)]).is_allowed());
     let paid = session.check(&[id.charge("free", 1).limit(100)]);
     assert_eq!((paid.is_allowed(), paid.limit, paid.remaining), (true, 100, 89));
-    // Beyond the greatest limit is cut to it; zero lets nothing through.
+    // A limit above `max_limit` is cut to it; a limit of 0 admits nothing.
     let greedy = session.check(&[id.charge("free", 90).limit(u64::MAX)]);
     assert_eq!((greedy.verdict, greedy.limit), (Verdict::Denied, 100));
     assert_eq!(session.check(&[id.charge("x", 1).limit(0)]).verdict, Verdict::Impossible);
@@ -172,8 +177,9 @@ fn tiers_and_new_limits_keep_what_was_used() {
     assert_eq!(limiter.limit(id), Ok(3));
 }
 
+/// Refunds, forced charges and resets change the remaining cost exactly.
 #[test]
-fn refunds_and_debts_show() {
+fn refunds_debts_and_resets_are_exact() {
     let (limiter, ids) = limiter([
         Policy::sliding("exact", 10, MINUTE),
         Policy::sliding("buckets", 1_000, MINUTE),
@@ -197,8 +203,9 @@ fn refunds_and_debts_show() {
     }
 }
 
+/// IPv6 addresses count by their /64 network by default, IPv4-mapped ones as IPv4.
 #[test]
-fn addresses_count_by_subscriber() {
+fn addresses_count_by_network() {
     let (limiter, ids) = limiter([Policy::sliding("ip", 1, MINUTE)]);
     let session = limiter.session_at(NOW);
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
@@ -216,10 +223,10 @@ fn addresses_count_by_subscriber() {
 proptest! {
     #![proptest_config(reference::cases(64))]
 
-    /// One call of the limiter, and the same in a session: any number of charges, some of one counter,
-    /// of known keys and new ones, with and without room.
+    /// `Limiter::check_at` and `check_at_with_status` decide as `Session::check_with_status` does, for
+    /// any number of charges, some of one counter, of known and new keys, with and without room.
     #[test]
-    fn a_call_equals_a_session(
+    fn limiter_calls_equal_session_calls(
         requests in prop::collection::vec(
             (0..20_000_u64, prop::collection::vec((0..3_usize, 0..70_u64, 0..4_u64), 0..=6)),
             1..200,
@@ -233,24 +240,27 @@ proptest! {
         let all = [(); 3].map(|()| limiter(policies()));
         let [(session, in_session), (call, by_call), (plain, by_plain)] = &all;
         let mut now = NOW;
-        for (step_ms, lines) in requests {
+        for (step_ms, items) in requests {
             now.monotonic_ns += step_ms * 1_000_000;
             now.unix_ns += step_ms * 1_000_000;
             let charges = |ids: &[PolicyId]| -> Vec<Charge<'static>> {
-                lines.iter().map(|(policy, key, cost)| ids[*policy].charge(*key, *cost)).collect()
+                items.iter().map(|(policy, key, cost)| ids[*policy].charge(*key, *cost)).collect()
             };
-            let [mut asked, mut told] = [[PolicyStatus::default(); 6]; 2];
-            let expected = session.session_at(now).check_with_status(&charges(in_session), &mut asked);
-            let decision = call.check_at_with_status(now, &charges(by_call), &mut told);
+            let [mut by_session, mut by_limiter] = [[PolicyStatus::default(); 6]; 2];
+            let expected = session.session_at(now).check_with_status(&charges(in_session), &mut by_session);
+            let decision = call.check_at_with_status(now, &charges(by_call), &mut by_limiter);
             let without = plain.check_at(now, &charges(by_plain));
             prop_assert_eq!(reference::told(&decision), reference::told(&expected));
             prop_assert_eq!(reference::told(&without), reference::told(&expected));
-            // As many as were asked for: ids of policies differ from limiter to limiter.
-            let of = |layer: &PolicyStatus| (
-                [layer.limit, layer.remaining, layer.reset_after_ns],
-                (layer.violated, layer.retry_after_ns, layer.table_full),
+            // All fields but the policy, whose id differs between the limiters.
+            let fields = |status: &PolicyStatus| (
+                [status.limit, status.remaining, status.reset_after_ns],
+                (status.violated, status.retry_after_ns, status.table_full),
             );
-            prop_assert_eq!(told.map(|layer| of(&layer)), asked.map(|layer| of(&layer)));
+            prop_assert_eq!(
+                by_limiter.map(|status| fields(&status)),
+                by_session.map(|status| fields(&status))
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Any uptime: the words' time fields are far shorter than a clock's life, and nothing shows it.
+//! Any uptime: the time field of a packed word covers far less than a clock's range, and replacing the
+//! array in time hides that.
 
 mod reference;
 
@@ -7,7 +8,8 @@ use reference::{Kind, Rule, Textbook, answer, assert_never_over, cases};
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
 
-/// Bits of a word's time field for a limit: 64 less two marks, the limit's own, and five for debt.
+/// Bits of a word's time field for a limit: 64 less two mark bits, the bits of the limit, and five for
+/// debt.
 fn time_bits(limit: u64) -> u32 {
     62 - 5 - (u64::BITS - limit.leading_zeros())
 }
@@ -20,12 +22,12 @@ fn limiter(limit: u64, window: Duration) -> (Limiter, PolicyId) {
     (limiter, id)
 }
 
-/// How far a field reaches, in nanoseconds.
+/// Returns the range of a time field, in nanoseconds.
 fn field_ns(limiter: &Limiter, id: PolicyId, limit: u64) -> u64 {
     (limiter.resolution(id).unwrap().as_nanos() as u64) << time_bits(limit)
 }
 
-/// A step through time: whole fields, give or take a window and a little.
+/// Steps of the clock: whole fields, plus or minus some windows and some nanoseconds, and a key.
 fn steps() -> impl Strategy<Value = Vec<(u64, i64, i64, u64)>> {
     let fields = prop_oneof![6 => Just(0u64), 2 => Just(1), 1 => 2u64..5];
     prop::collection::vec((fields, -1i64..=2, -2i64..=2, 0u64..3), 1..80)
@@ -34,10 +36,10 @@ fn steps() -> impl Strategy<Value = Vec<(u64, i64, i64, u64)>> {
 proptest! {
     #![proptest_config(cases(400))]
 
-    /// An exact policy decides as the textbook does over many lengths of its field, for keys that
-    /// come often and keys that were idle for whole fields.
+    /// Guarantee B: an exact policy decides as the oracle does over many ranges of its time field, for
+    /// busy keys and for keys that were idle for whole ranges.
     #[test]
-    fn exact_policies_never_notice(
+    fn exact_policies_match_the_oracle_at_any_uptime(
         limit in 1u64..=127, window in prop::sample::select(vec![1_000_000u64, 60_000_000_000]),
         steps in steps(),
     ) {
@@ -59,10 +61,10 @@ proptest! {
         }
     }
 
-    /// A bucketed policy with the shortest field there is: never over, and a key that was idle for
-    /// longer than a window has its whole limit, however long ago it was used.
+    /// Guarantee A: bucketed policies with the shortest time field are never over the limit. A key that
+    /// was idle for more than a window has its whole limit, however long it was idle.
     #[test]
-    fn bucketed_policies_never_notice(
+    fn bucketed_policies_are_never_over_at_any_uptime(
         limit in prop::sample::select(vec![1u64 << 32, (1 << 32) - 1, MAX_LIMIT]), steps in steps(),
     ) {
         let window = 1_000_000;
@@ -89,9 +91,10 @@ proptest! {
         admitted.iter().for_each(|log| assert_never_over(log, window, limit));
     }
 
-    /// After a jump past the field, times before the jump count as the jump's: still never over.
+    /// Guarantee A: after a jump of the clock past the field, earlier readings are recorded at the
+    /// jump's time, so the limit holds.
     #[test]
-    fn a_clock_that_jumps_and_steps_back_admits_nothing_twice(
+    fn never_over_after_a_jump_and_a_step_back(
         limit in 1u64..=127, turns in prop::collection::vec((any::<bool>(), 0u64..3_000_000), 1..100),
     ) {
         let window = 1_000_000;
@@ -107,13 +110,14 @@ proptest! {
                 admitted.push((newest, 1));
             }
         }
-        // On the most generous reading: every charge at the newest time that any clock showed.
+        // Each charge counts at the newest reading so far.
         assert_never_over(&admitted, window, limit);
     }
 }
 
+/// Guarantee H: readings up to `u64::MAX` neither panic nor wrap.
 #[test]
-fn the_end_of_time_is_quiet() {
+fn the_last_clock_readings_do_not_wrap() {
     for limit in [1, 20, 127, 1_000, 1 << 32, MAX_LIMIT] {
         for window in [Duration::from_millis(1), Duration::from_secs(400 * 86_400)] {
             let (limiter, id) = limiter(limit, window);

@@ -1,18 +1,17 @@
 //! Interrupts worker threads at arbitrary instants, so that they lose races on any number of cores.
 //!
-//! A lost compare-exchange needs another thread's between the load and the exchange of a call: a
-//! few nanoseconds. Where threads share few cores, or other programs use these, that is rare. Here
-//! a thread of its own signals one worker after another, and the handler sleeps where it has
-//! interrupted its worker. Only Linux has this; elsewhere nothing is interrupted.
+//! A CAS fails if another thread's CAS succeeds between its load and itself, within a few nanoseconds.
+//! On few or busy cores that is rare. So a separate thread signals one worker after another, and the
+//! signal handler sleeps. This works only on Linux; elsewhere nothing is interrupted.
 
-/// The workers that are interrupted now.
+/// The registered workers, which are interrupted in turn.
 #[cfg(target_os = "linux")]
 #[derive(Default)]
 pub struct Interrupts {
     workers: std::sync::Mutex<Vec<libc::pthread_t>>,
 }
 
-/// A worker that is interrupted until this is dropped.
+/// Registers a worker until it is dropped.
 #[cfg(target_os = "linux")]
 pub struct Interrupted<'a>(&'a Interrupts, libc::pthread_t);
 
@@ -22,11 +21,11 @@ impl Interrupts {
     /// The pause between two interrupts of the process.
     const EVERY: std::time::Duration = std::time::Duration::from_micros(40);
 
-    /// Runs `work` and meanwhile interrupts the threads that have [entered](Self::enter).
+    /// Runs `work`, and interrupts the [registered](Self::enter) threads meanwhile.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
         let handler: extern "C" fn(libc::c_int) = sleep_a_little;
-        // SAFETY: the handler calls nothing but `nanosleep`, which a handler may, and keeps `errno`.
+        // SAFETY: the handler calls only `nanosleep`, which is async-signal-safe, and restores `errno`.
         let before = unsafe { libc::signal(Self::SIGNAL, handler as libc::sighandler_t) };
         assert_ne!(before, libc::SIG_ERR);
         let done = AtomicBool::new(false);
@@ -39,7 +38,7 @@ impl Interrupts {
                     }
                     let workers = self.workers.lock().unwrap();
                     if let Some(worker) = workers.get(turn % workers.len().max(1)) {
-                        // SAFETY: the thread exists: it leaves the list before it ends.
+                        // SAFETY: the thread exists: it is removed from the list before it ends.
                         unsafe { libc::pthread_kill(*worker, Self::SIGNAL) };
                     }
                 }
@@ -50,7 +49,7 @@ impl Interrupts {
         })
     }
 
-    /// Lets the calling thread be interrupted.
+    /// Registers the calling thread until the returned guard is dropped.
     pub fn enter(&self) -> Interrupted<'_> {
         // SAFETY: always safe to call.
         let this = unsafe { libc::pthread_self() };
@@ -66,21 +65,22 @@ impl Drop for Interrupted<'_> {
     }
 }
 
-/// Sleeps for the shortest time that lets other threads run: some 60 microseconds.
+/// A signal handler that sleeps for the shortest time that lets other threads run: some 60
+/// microseconds.
 #[cfg(target_os = "linux")]
 extern "C" fn sleep_a_little(_: libc::c_int) {
     let pause = libc::timespec { tv_sec: 0, tv_nsec: 1 };
     // SAFETY: always safe to call; the pointer is valid for this thread.
     let errno = unsafe { libc::__errno_location() };
-    // SAFETY: this thread's own.
+    // SAFETY: the `errno` of this thread.
     let before = unsafe { *errno };
-    // SAFETY: the first points to a valid time, the second may be null.
+    // SAFETY: the first pointer is valid, and the second may be null.
     unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
-    // SAFETY: this thread's own. The interrupted code may be about to read it.
+    // SAFETY: the `errno` of this thread. Restored, since the interrupted code may read it next.
     unsafe { *errno = before };
 }
 
-/// Nothing is interrupted here.
+/// The fallback for other systems: nothing is interrupted.
 #[cfg(not(target_os = "linux"))]
 #[derive(Default)]
 pub struct Interrupts;

@@ -1,5 +1,6 @@
-//! What the tests at size share: how large they are, numbers at random, and resident memory.
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! Shared parts of the load tests: the size of a run, pseudo-random numbers, a barrier and resident
+//! memory.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod interrupts;
 pub mod rule;
@@ -10,16 +11,17 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 pub const MICRO: u64 = 1_000;
 pub const MIB: u64 = 1 << 20;
 
-/// The full size where the environment asks for it: `TOLLGATE_FULL=1`.
+/// Returns whether the tests run at full size: `TOLLGATE_FULL=1`.
 pub fn is_full() -> bool {
     std::env::var_os("TOLLGATE_FULL").is_some_and(|value| value == "1")
 }
 
+/// Returns `full` at full size, else `default`.
 pub fn by_size<T>(default: T, full: T) -> T {
     if is_full() { full } else { default }
 }
 
-/// One step of splitmix64: a number that looks random, and is the same in every run.
+/// One step of splitmix64: a pseudo-random number that is the same in every run.
 pub fn mix(seed: u64) -> u64 {
     let z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -27,8 +29,8 @@ pub fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A barrier whose threads go on at one instant. [`std::sync::Barrier`] wakes one after another, so
-/// that the first may be through with a short piece of work before the next begins.
+/// A spinning barrier that releases all threads at once. [`std::sync::Barrier`] wakes them one after
+/// another, so the first may finish a short piece of work before the next begins.
 pub struct StartLine {
     threads: u64,
     arrived: AtomicU64,
@@ -50,15 +52,15 @@ impl StartLine {
     }
 }
 
-/// Bytes of this process that are in memory now; `None` where the system does not tell.
+/// Returns the resident bytes of this process; `None` if the system does not report them.
 pub fn resident() -> Option<u64> {
-    // In KiB here; `statm` counts pages, whose size is not told.
+    // In KiB. `statm` counts pages, but does not state their size.
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
 }
 
-/// In MiB, to be read.
+/// Converts bytes to MiB, for printing.
 pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / MIB as f64
 }

@@ -1,4 +1,4 @@
-//! Policies for runs of many threads, and what a separate account needs to know of them.
+//! Policies for runs with many threads, with the parameters that the laws of a test need.
 
 use super::MICRO;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use tollgate::{MAX_LIMIT, Period, Policy};
 
 const HOUR: u64 = 3_600_000_000_000;
 
-/// A policy, and what the account needs to know of it.
+/// A policy and its parameters.
 pub struct Rule {
     pub policy: Policy,
     pub limit: u64,
     pub window: u64,
-    /// What the clock moves on by for each request: whole units of the policy's time.
+    /// The clock's step per request: a multiple of the policy's resolution.
     pub step: u64,
     /// How much longer than the window a charge may count: the span of a bucket.
     pub slack: u64,
@@ -27,7 +27,7 @@ impl Rule {
     }
 
     pub fn all() -> Vec<Self> {
-        let mut aged = Self::sliding("renewed by age", 1_000, 1, Some(7));
+        let mut aged = Self::sliding("replaced by age", 1_000, 1, Some(7));
         aged.policy = aged.policy.max_limit(MAX_LIMIT);
         let policy = Policy::calendar("hour", 1_000, Period::Hour);
         let hour = Rule { policy, limit: 1_000, window: HOUR, step: HOUR / 500, slack: 0 };
@@ -44,17 +44,17 @@ impl Rule {
         self.policy.period().is_some()
     }
 
-    /// Each key has its own.
+    /// Returns the cost of each request of a key.
     pub fn cost(&self, key: u64) -> u64 {
         if self.limit < 10 { 1 + key % 2 } else { self.limit / 7 + key % 100 }
     }
 
-    /// Whether a charge that was recorded at `earliest` or later still counts at `at`.
+    /// Returns whether a charge recorded at `earliest` or later still counts at `at`.
     pub fn surely_counts(&self, earliest: u64, at: u64) -> bool {
         if self.is_calendar() { earliest / HOUR >= at / HOUR } else { earliest + self.window > at }
     }
 
-    /// Whether a charge that was recorded at `latest` or before may still count at `at`.
+    /// Returns whether a charge recorded at `latest` or before may still count at `at`.
     pub fn perhaps_counts(&self, latest: u64, at: u64) -> bool {
         self.surely_counts(latest + self.slack, at)
     }
