@@ -72,11 +72,11 @@ impl Shared {
     fn turn(&self, thread: u64, random: u64, now: Now, spent: &mut [u64; 2]) {
         let session = self.limiter.session_at(now);
         // A key of a drifting range, or, every eighth time, a key that all threads use.
-        let shared =
+        let key =
             if random.is_multiple_of(8) { 7 } else { now.unix_ns / STEP / 4 + (random >> 8) % 512 };
         let charges = [
-            self.exact.charge(shared, 1),
-            self.aged.charge(shared, 1),
+            self.exact.charge(key, 1),
+            self.aged.charge(key, 1),
             self.tokens.charge(own_key(thread), 3),
             self.day.charge(own_key(thread), 3),
         ];
@@ -96,9 +96,9 @@ impl Shared {
                 spent[0] -= session.refund(&self.tokens.charge(own_key(thread), 2)).unwrap();
                 spent[1] -= session.refund(&self.day.charge(own_key(thread), 1)).unwrap();
             }
-            9 | 10 => drop(session.check(&[self.day.charge(shared, 1)])),
-            11 => drop(session.check(&[self.tokens.charge(shared, 1)])),
-            12 => session.reset_key(self.aged, shared).unwrap(),
+            9 | 10 => drop(session.check(&[self.day.charge(key, 1)])),
+            11 => drop(session.check(&[self.tokens.charge(key, 1)])),
+            12 => session.reset_key(self.aged, key).unwrap(),
             13 => self.maintain(random, now),
             _ => {
                 if let Ok(mut reservation) = session.reserve(&charges) {

@@ -1,30 +1,30 @@
-//! The laws for the charges and denials of one key. They know nothing of rings.
+//! The laws for the charges and denials of one key. They share no code with the counters.
 //!
 //! # By the caller's clock
 //! Each call has an interval: the caller's own clock readings before and after it, widened by the
-//! [skew](SKEW) that two cores' clocks may have. A charge counts from some instant of its interval
-//! on, whatever the limiter answers.
+//! [skew](SKEW) of two cores' clocks. A charge counts from some instant of its interval, whatever the
+//! limiter answers.
 //!
-//! - Surely never over: charges whose intervals lie within one window cost at most the limit.
-//! - Possible cause: the charges that may count at some instant of a denial's interval leave no
-//!   room for it.
+//! - Surely never over: charges whose intervals are within one window cost at most the limit.
+//! - Possible cause: the charges that may count at some instant of a denial's interval leave no room for
+//!   it.
 //!
 //! # By the limiter's answer
-//! An answer that is relative to a known `now` gives the time that a charge was recorded at, to the
-//! unit. These laws are sharper, and hold only in addition, since they use the limiter's own times.
+//! An answer with a known `now` gives the recorded time of a charge, truncated to the policy's
+//! resolution (the unit). These laws are sharper, but use the limiter's own times, so they do not replace
+//! the laws above.
 //!
-//! - Honest: the recorded time lies in the caller's interval.
-//! - Never over: charges of one key that are less than a window apart cost at most the limit
-//!   together. A bucketed policy cuts clock readings to its unit, so its window is one unit longer
-//!   in recorded times: two readings that are less than a window apart are less than that apart
-//!   when cut.
-//! - Denied with a cause: a denial states when its cost fits. Just before, charges for more than the
-//!   limit less its cost count. Each of them lies in the window before (a bucket's charges expire
-//!   together, less than its span late) and was recorded when the denial was decided. So an exact
-//!   policy was full to the unit. A charge without a recorded time may lie anywhere in its interval.
+//! - Recorded within the call: the recorded time is in the caller's interval.
+//! - Never over: charges of one key that are less than a window apart cost at most the limit together. A
+//!   bucketed policy truncates clock readings to its unit, so its window is one unit longer in recorded
+//!   times.
+//! - Denied with a cause: a denial states when its cost fits. Just before that time, charges for more than
+//!   the limit less its cost count. Each of them was recorded before the denial was decided, and within
+//!   the window before that time (the charges of a bucket expire together, less than its span late). So
+//!   an exact policy was full. A charge without a recorded time may be anywhere in its interval.
 
-/// The most that the clock readings of two cores may differ, with the instructions that a processor
-/// reorders around a reading. Far more than a machine whose counters are synchronized has.
+/// The greatest difference of the clock readings of two cores, including instructions reordered around a
+/// reading. Far more than on a machine with synchronized counters.
 pub const SKEW: u64 = 10_000;
 
 /// The caller's clock readings before and after a call.
@@ -35,22 +35,22 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The earliest instant of the call, by any core's clock.
+    /// The earliest instant of the call on any core's clock.
     fn start(self) -> u64 {
         self.before.saturating_sub(SKEW)
     }
 
-    /// The latest instant of the call, by any core's clock.
+    /// The latest instant of the call on any core's clock.
     pub fn end(self) -> u64 {
         self.after + SKEW
     }
 
-    /// The interval of readings that are cut to `unit`.
-    pub fn cut(self, unit: u64) -> Self {
+    /// The interval with its start truncated to `unit`.
+    pub fn truncated(self, unit: u64) -> Self {
         Interval { before: self.before - self.before % unit, ..self }
     }
 
-    /// Checks that some time from `earliest` to `latest` lies in the interval.
+    /// Checks that some time from `earliest` to `latest` is in the interval.
     pub fn holds(self, earliest: u64, latest: u64) -> Result<(), String> {
         if latest < self.start() || earliest > self.end() {
             return Err(format!("{earliest} to {latest}, outside of {self:?}"));
@@ -59,32 +59,32 @@ impl Interval {
     }
 }
 
-/// A charge that was admitted.
+/// An admitted charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub call: Interval,
     pub cost: u64,
-    /// The time that the limiter's answer gives, where it gives one.
+    /// The recorded time by the limiter's answer, if known.
     pub at: Option<u64>,
 }
 
 impl Charge {
-    /// The earliest and the latest time that it may have been recorded at.
+    /// The earliest and the latest possible recorded time.
     fn range(&self) -> (u64, u64) {
         self.at.map_or((self.call.start(), self.call.end()), |at| (at, at))
     }
 }
 
-/// A charge that was denied.
+/// A denied charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
     pub call: Interval,
     pub cost: u64,
-    /// The time at which the limiter's answer says that it fits, where it gives one.
+    /// The time at which the cost fits by the limiter's answer, if known.
     pub fits_at: Option<u64>,
 }
 
-/// The calls for one key in a round: charges and denials of each thread in their order.
+/// The calls for one key in a round, in order for each thread.
 #[derive(Default)]
 pub struct Events {
     pub charges: Vec<Charge>,
@@ -101,7 +101,7 @@ pub enum By {
     Answer,
 }
 
-/// The rules that one layer is held to.
+/// The laws of one policy.
 pub struct Law {
     pub by: By,
     pub limit: u64,
@@ -119,19 +119,19 @@ impl Law {
         self.window + if self.unit > 1 { self.unit } else { 0 }
     }
 
-    /// How long a charge may count, in recorded times.
+    /// The longest time that a charge may count, in recorded times.
     fn longest(&self) -> u64 {
         self.recorded_window() + self.slack
     }
 
-    /// Checks the new events of a key with those that were kept, and drops what can no longer
-    /// matter to calls that begin after `now`.
+    /// Checks the kept and the new events of a key. Drops those that cannot matter to calls that begin
+    /// after `now`.
     pub fn check(&self, events: &mut Events, now: u64) -> Result<(), String> {
         let Events { charges, denials } = events;
-        // Stable: each thread's charges are in order already, so this is a merge.
+        // The charges of each thread are in order already, so this is a merge.
         charges.sort_by_key(|charge| charge.call.before);
         if self.by != By::Answer {
-            self.honest(charges)?;
+            self.recorded_within_call(charges)?;
             self.surely_never_over(charges)?;
             self.possible_cause(charges, denials)?;
         }
@@ -146,26 +146,28 @@ impl Law {
         Ok(())
     }
 
-    fn honest(&self, charges: &[Charge]) -> Result<(), String> {
+    fn recorded_within_call(&self, charges: &[Charge]) -> Result<(), String> {
         let recorded = charges.iter().filter_map(|charge| Some((charge.call, charge.at?)));
         for (call, at) in recorded {
-            call.cut(self.unit).holds(at, at).map_err(|broken| format!("recorded at {broken}"))?;
+            call.truncated(self.unit)
+                .holds(at, at)
+                .map_err(|violation| format!("recorded at {violation}"))?;
         }
         Ok(())
     }
 
     fn surely_never_over(&self, charges: &[Charge]) -> Result<(), String> {
         let mut by_end: Vec<_> = (0..charges.len()).collect();
-        by_end.sort_by_key(|place| charges[*place].call.after);
+        by_end.sort_by_key(|index| charges[*index].call.after);
         let mut by_end = by_end.into_iter().peekable();
         let mut is_inside = vec![false; charges.len()];
         let mut sum = 0;
-        // The window goes on from start to start. Calls come in as it reaches their end.
-        for (place, first) in charges.iter().enumerate() {
+        // The window moves from start to start. A call enters when the window reaches its end.
+        for (index, first) in charges.iter().enumerate() {
             let end = first.call.start() + self.window;
-            while let Some(next) = by_end.next_if(|place| charges[*place].call.end() < end) {
-                // Unless it began before this window.
-                if next >= place {
+            while let Some(next) = by_end.next_if(|index| charges[*index].call.end() < end) {
+                // A call that began before this window does not count.
+                if next >= index {
                     is_inside[next] = true;
                     sum += charges[next].cost;
                 }
@@ -173,7 +175,7 @@ impl Law {
             if sum > self.limit {
                 return Err(format!("surely over: {sum} in the window before {end}"));
             }
-            if is_inside[place] {
+            if is_inside[index] {
                 sum -= first.cost;
             }
         }
@@ -183,7 +185,7 @@ impl Law {
     fn possible_cause(&self, charges: &[Charge], denials: &[Denial]) -> Result<(), String> {
         let (starts, begun) = sums(charges, |charge| charge.call.start());
         let (ends, gone) = sums(charges, |charge| charge.call.end());
-        // Denials are in order for each thread, so the next one is near the one before.
+        // Denials are in order for each thread, so the next one is near the previous one.
         let (mut start, mut end) = (0, 0);
         for Denial { call, cost, .. } in denials {
             start = near(&starts, start, call.end() + 1);
@@ -220,7 +222,7 @@ impl Law {
         let before = |times: &[u64], time: u64| times.partition_point(|at| *at < time);
         let mut last = None;
         for Denial { cost, fits_at, .. } in denials {
-            // Most denials in a row wait for the same charge.
+            // Most consecutive denials wait for the same charge.
             let Some(fits_at) = *fits_at else { continue };
             if last.replace((fits_at, cost)) == Some((fits_at, cost)) {
                 continue;
@@ -235,7 +237,7 @@ impl Law {
     }
 }
 
-/// The charges' times in order, and the cost of all before each.
+/// Returns the charges' times in order, and the cost of all charges before each.
 fn sums(charges: &[Charge], time: impl Fn(&Charge) -> u64) -> (Vec<u64>, Vec<u64>) {
     let mut all: Vec<_> = charges.iter().map(|charge| (time(charge), charge.cost)).collect();
     all.sort_by_key(|(time, _)| *time);
@@ -247,13 +249,13 @@ fn sums(charges: &[Charge], time: impl Fn(&Charge) -> u64) -> (Vec<u64>, Vec<u64
     (all.into_iter().map(|(time, _)| time).collect(), sums)
 }
 
-/// How many of `times` lie before `time`, searched from `place` on in both directions.
-fn near(times: &[u64], mut place: usize, time: u64) -> usize {
-    while times.get(place).is_some_and(|at| *at < time) {
-        place += 1;
+/// Returns how many of `times` are before `time`, searched from `index` in both directions.
+fn near(times: &[u64], mut index: usize, time: u64) -> usize {
+    while times.get(index).is_some_and(|at| *at < time) {
+        index += 1;
     }
-    while place > 0 && times[place - 1] >= time {
-        place -= 1;
+    while index > 0 && times[index - 1] >= time {
+        index -= 1;
     }
-    place
+    index
 }

@@ -1,28 +1,26 @@
-//! Contention on a few keys, by real clocks, the precise and the coarse one: a billion decisions at
-//! full size. A separate account checks what was logged: never over, and no denial without a full
-//! window.
+//! Guarantee A under contention: threads on a few keys and on the real clocks, the precise and the coarse
+//! one; a billion decisions at full size. Separate [laws](laws) check the logged calls: no key is over
+//! its limit, and each denial has a full window.
 //!
-//! Requests go through each entry point that users call: `check`, `check_at`, `check_many` and
-//! `check_with_status` of a limiter or a session. Each must decide its share.
+//! Requests use each public entry point: `check`, `check_at`, `check_many` and `check_with_status` of a
+//! limiter or a session. Each entry point must decide its share.
 //!
-//! The account rests on the caller's own clock readings before and after each call; see
-//! [`laws`]. Readings of two cores are compared only up to a stated [skew](laws::SKEW).
+//! The laws use the caller's own clock readings before and after each call. Readings of two cores are
+//! compared only up to a stated [skew](laws::SKEW).
 //!
-//! In addition the limiter's answers are checked. `reset_after` of an admitted charge is the wait
-//! until its own unit expires, since it is the newest of its key. So `now + reset_after - window`
-//! is the time that it was recorded at, to the unit. These laws compare no clock readings of two
-//! cores:
+//! They also check the limiter's answers. An admitted charge is the newest of its key, so `reset_after`
+//! is the wait until it expires, and `now + reset_after - window` is its recorded time, truncated to the
+//! policy's resolution. These laws compare no clock readings of two cores:
 //!
-//! - A charge is recorded no earlier than the reading that it was decided at (cut to the unit) and
-//!   no later than the latest reading that any thread had taken.
-//! - In recorded times a key is never over its limit, and each denial has a cause.
+//! - A charge is recorded no earlier than the reading at which it was decided (truncated to the
+//!   resolution), and no later than the latest reading of any thread.
+//! - In recorded times, no key is over its limit, and each denial has a cause.
 //!
-//! Denials of several layers need no cause: one may look charged for an instant by a request that
-//! is undone.
+//! Denials of requests over several policies need no cause: a request that is rolled back may hold a
+//! charge meanwhile.
 //!
-//! Threads start each round at a barrier, and are [interrupted](load::interrupts) within calls.
-//! Between rounds the account is taken and drops what can no longer share a window with later
-//! calls.
+//! Threads start each round at a barrier, and are [interrupted](load::interrupts) within calls. The laws
+//! are checked between rounds. Events that cannot share a window with later calls are then dropped.
 
 mod laws;
 #[path = "../load/mod.rs"]
@@ -40,15 +38,15 @@ use tollgate::{Clock, Decision, Limiter, Now, PolicyId, PolicyStatus};
 
 const THREADS: u64 = 4;
 const KEYS: u64 = 4;
-/// Decisions of a thread between two accounts.
+/// Decisions of a thread in a round.
 const ROUND: u64 = 20_000;
-/// The most requests of one batch.
+/// The most requests of a batch.
 const BATCH: usize = 6;
 
-/// Threads must meet, so one run has the processor to itself.
+/// Threads must contend, so one run has the processor to itself.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// A limiter under contention, and the laws of its layers.
+/// A limiter under contention, and the laws of its policies.
 struct Run {
     name: String,
     limiter: Limiter,
@@ -57,10 +55,10 @@ struct Run {
     barrier: Barrier,
     interrupts: Interrupts,
     logs: Vec<RwLock<Log>>,
-    /// Changes the logs before the account is taken.
+    /// Changes the logs before the laws are checked, to plant a fault.
     tamper: fn(&mut Log),
-    /// The first broken law. No thread may panic while the others wait for it at the barrier.
-    broken: OnceLock<String>,
+    /// The first violated law. A panic would block the other threads at the barrier.
+    violation: OnceLock<String>,
 }
 
 impl Run {
@@ -76,16 +74,16 @@ impl Run {
             Law { by, limit: rule.limit, window: rule.window, unit, slack: rule.slack }
         };
         let laws = rules.iter().zip(&ids).map(law).collect();
-        let (barrier, places) = (Barrier::new(THREADS as usize), rules.len() as u64 * KEYS);
-        let logs = (0..THREADS).map(|_| RwLock::new(Log::new(places))).collect();
-        let (name, broken) = (name.to_owned(), OnceLock::new());
+        let (barrier, counters) = (Barrier::new(THREADS as usize), rules.len() as u64 * KEYS);
+        let logs = (0..THREADS).map(|_| RwLock::new(Log::new(counters))).collect();
+        let (name, violation) = (name.to_owned(), OnceLock::new());
         let interrupts = Interrupts::default();
-        Run { name, limiter, ids, laws, barrier, interrupts, logs, tamper, broken }
+        Run { name, limiter, ids, laws, barrier, interrupts, logs, tamper, violation }
     }
 
-    /// Makes so many decisions in all; returns the first law that was broken.
+    /// Makes `decisions` decisions in all. Returns the first violated law.
     fn decide(&self, decisions: u64) -> Result<(), String> {
-        let (start, before) = (Instant::now(), failed_exchanges());
+        let (start, before) = (Instant::now(), failed_cas());
         let rounds = decisions / THREADS / ROUND;
         let total = self.interrupts.during(|| {
             std::thread::scope(|scope| {
@@ -95,24 +93,24 @@ impl Run {
                 totals.fold(Log::new(0), |total, log| total.with(&log))
             })
         });
-        let failed = failed_exchanges().zip(before).map(|(after, before)| after - before);
-        let told = failed.map_or("not counted".into(), |failed| failed.to_string());
+        let failed = failed_cas().zip(before).map(|(after, before)| after - before);
+        let failed = failed.map_or("not counted".into(), |failed| failed.to_string());
         let (decided, admitted) = (total.decided(), total.admitted());
         println!(
-            "{:>18}: {decided} decisions, {admitted} admitted, failed exchanges {told}, {:.1} s",
+            "{:>18}: {decided} decisions, {admitted} admitted, {failed} failed CAS, {:.1} s",
             self.name,
             start.elapsed().as_secs_f64()
         );
-        if let Some(broken) = self.broken.get() {
-            return Err(broken.clone());
+        if let Some(violation) = self.violation.get() {
+            return Err(violation.clone());
         }
         assert_eq!(decided, decisions);
-        assert!(admitted.min(decided - admitted) > decided / 5_000, "one verdict is hardly seen");
+        assert!(admitted.min(decided - admitted) > decided / 5_000, "one verdict is too rare");
         for entry in Entry::all(self.laws.len()) {
             let (decided_by, admitted_by) = total.by[*entry as usize];
             println!("{:>18}  {entry:?}: {decided_by} decisions, {admitted_by} admitted", "");
-            assert!(decided_by > decided / 20, "{entry:?} is hardly called");
-            assert!(admitted_by > admitted / 50, "{entry:?} hardly admits");
+            assert!(decided_by > decided / 20, "{entry:?} is called too rarely");
+            assert!(admitted_by > admitted / 50, "{entry:?} admits too few");
         }
         for id in &self.ids {
             let stats = self.limiter.stats(*id).unwrap();
@@ -120,7 +118,7 @@ impl Run {
             // A denied request counts once for each policy that had no room.
             let once = if self.ids.len() == 1 { stats.denied..=stats.denied } else { 0..=u64::MAX };
             assert!(once.contains(&(decided - admitted)) && stats.denied <= decided - admitted);
-            // So what failed were exchanges of charges.
+            // No migration, so each failed CAS was one of a charge.
             assert_eq!(stats.migrations, 0);
         }
         let denied = |id: &PolicyId| self.limiter.stats(*id).unwrap().denied;
@@ -128,14 +126,14 @@ impl Run {
         Ok(())
     }
 
-    /// The part of one thread. Returns how many decisions it made by each entry point.
+    /// Runs the part of one thread. Returns a log with its decisions by entry point.
     fn work(&self, thread: u64, rounds: u64) -> Log {
         let _interrupted = self.interrupts.enter();
-        let mut kept: Vec<Events> = self.keys().map(|_| Events::default()).collect();
+        let mut kept: Vec<Events> = self.counters().map(|_| Events::default()).collect();
         let mut total = Log::new(0);
         for round in 0..rounds {
             self.barrier.wait();
-            if self.broken.get().is_some() {
+            if self.violation.get().is_some() {
                 break;
             }
             let mut log = self.logs[thread as usize].write().unwrap();
@@ -145,19 +143,21 @@ impl Run {
             (self.tamper)(&mut log);
             drop(log);
             self.barrier.wait();
-            if let Err(broken) = self.account(thread, &mut kept) {
-                let _ = self.broken.set(format!("round {round}: {broken}"));
+            if let Err(violation) = self.check_laws(thread, &mut kept) {
+                let _ = self.violation.set(format!("round {round}: {violation}"));
             }
         }
         total
     }
 
-    fn keys(&self) -> std::ops::Range<u64> {
+    /// The indices of all counters: policy by policy, and key by key.
+    fn counters(&self) -> std::ops::Range<u64> {
         0..self.laws.len() as u64 * KEYS
     }
 
-    /// Every other round all threads charge one key. Two rounds of four leave out the entry point
-    /// that does not give the limiter's `now`, so that all charges have a recorded time there.
+    /// Makes the calls of a round. In every other round, all threads charge one key. Two rounds of four
+    /// omit the entry point that does not return the limiter's `now`, so that all charges have a
+    /// recorded time.
     fn call(&self, thread: u64, round: u64, log: &mut Log) {
         let is_single = self.laws.len() == 1;
         let all = Entry::all(self.laws.len());
@@ -173,12 +173,12 @@ impl Run {
             let key = key_of(random);
             left -= if entry == Entry::CheckMany {
                 let len = (1 + (random >> 48) as usize % BATCH).min(left as usize);
-                let keys: [u64; BATCH] = std::array::from_fn(|place| key_of(random >> place));
+                let keys: [u64; BATCH] = std::array::from_fn(|index| key_of(random >> index));
                 self.call_many(&keys[..len], log)
             } else if is_single {
                 self.call_single(entry, key, log)
             } else {
-                self.call_layers(entry, key, log)
+                self.call_both(entry, key, log)
             };
         }
     }
@@ -216,13 +216,13 @@ impl Run {
                 (session.check(&charge), Some(session.now()))
             }
             _ => {
-                let mut layers = [PolicyStatus::default()];
+                let mut statuses = [PolicyStatus::default()];
                 let session = self.limiter.session();
-                let decision = session.check_with_status(&charge, &mut layers);
-                if layers[0].reset_after_ns != decision.reset_after_ns
-                    || layers[0].retry_after_ns != decision.retry_after_ns
+                let decision = session.check_with_status(&charge, &mut statuses);
+                if statuses[0].reset_after_ns != decision.reset_after_ns
+                    || statuses[0].retry_after_ns != decision.retry_after_ns
                 {
-                    log.fault(format!("{decision:?}, but {:?}", layers[0]));
+                    log.fault(format!("{decision:?}, but {:?}", statuses[0]));
                 }
                 (decision, Some(session.now()))
             }
@@ -253,29 +253,29 @@ impl Run {
         }
     }
 
-    /// Decides one request of two charges. The second layer has one key for all.
-    fn call_layers(&self, entry: Entry, key: u64, log: &mut Log) -> u64 {
+    /// Decides one request of two charges. All requests share the key of the second policy.
+    fn call_both(&self, entry: Entry, key: u64, log: &mut Log) -> u64 {
         let cost = cost(key);
         let charges = [self.ids[0].charge(key, cost), self.ids[1].charge(0, cost)];
-        let mut layers = [PolicyStatus::default(); 2];
+        let mut statuses = [PolicyStatus::default(); 2];
         let before = self.limiter.now();
         let (decision, now) = match entry {
             Entry::Check => (self.limiter.check(&charges), None),
             Entry::CheckAt => {
-                (self.limiter.check_at_with_status(before, &charges, &mut layers), Some(before))
+                (self.limiter.check_at_with_status(before, &charges, &mut statuses), Some(before))
             }
             _ => {
                 let session = self.limiter.session();
-                (session.check_with_status(&charges, &mut layers), Some(session.now()))
+                (session.check_with_status(&charges, &mut statuses), Some(session.now()))
             }
         };
         let call = self.since(before);
         let now = now.map(|now| now.monotonic_ns);
         log.called(entry, decision.verdict, call, now);
         if decision.is_allowed() {
-            for (place, key) in [key, KEYS].into_iter().enumerate() {
-                let reset_after = now.map(|_| layers[place].reset_after_ns);
-                log.charged(&self.laws[place], key, call, cost, now, reset_after);
+            for (index, key) in [key, KEYS].into_iter().enumerate() {
+                let reset_after = now.map(|_| statuses[index].reset_after_ns);
+                log.charged(&self.laws[index], key, call, cost, now, reset_after);
             }
         }
         1
@@ -286,8 +286,8 @@ impl Run {
         Interval { before: before.monotonic_ns, after: self.limiter.now().monotonic_ns }
     }
 
-    /// Checks this thread's share of the keys.
-    fn account(&self, thread: u64, kept: &mut [Events]) -> Result<(), String> {
+    /// Checks the laws on this thread's share of the keys.
+    fn check_laws(&self, thread: u64, kept: &mut [Events]) -> Result<(), String> {
         let logs: Vec<_> = self.logs.iter().map(|log| log.read().unwrap()).collect();
         let latest_now = logs.iter().map(|log| log.latest_now).max().unwrap_or_default();
         let latest_reading = logs.iter().map(|log| log.latest_reading).max().unwrap_or_default();
@@ -297,16 +297,16 @@ impl Run {
                 return Err(format!("recorded at {}, ahead of {latest_now}", log.latest_at));
             }
         }
-        for place in self.keys().filter(|key| key % THREADS == thread) {
-            let events = &mut kept[place as usize];
+        for counter in self.counters().filter(|counter| counter % THREADS == thread) {
+            let events = &mut kept[counter as usize];
             for log in &logs {
-                let new = &log.events[place as usize];
+                let new = &log.events[counter as usize];
                 events.charges.extend(&new.charges);
                 events.denials.extend(&new.denials);
             }
-            let (layer, key) = (place / KEYS, place % KEYS);
-            let checked = self.laws[layer as usize].check(events, latest_reading);
-            checked.map_err(|broken| format!("layer {layer}, key {key}: {broken}"))?;
+            let (policy, key) = (counter / KEYS, counter % KEYS);
+            let checked = self.laws[policy as usize].check(events, latest_reading);
+            checked.map_err(|violation| format!("policy {policy}, key {key}: {violation}"))?;
         }
         Ok(())
     }
@@ -316,8 +316,8 @@ fn cost(key: u64) -> u64 {
     1 + key % 2
 }
 
-/// How many exchanges have failed in this process; `None` in a build that does not count them.
-fn failed_exchanges() -> Option<u64> {
+/// Returns how many CAS have failed in this process; `None` in a build that does not count them.
+fn failed_cas() -> Option<u64> {
     #[cfg(debug_assertions)]
     return Some(tollgate::failed_exchanges());
     #[cfg(not(debug_assertions))]
@@ -332,28 +332,28 @@ fn bucketed() -> Vec<Rule> {
     vec![Rule::sliding("bucketed", 3_000, 2, Some(15))]
 }
 
-/// Each of them denies now and then what the other has room for, so that charges are undone.
-fn layered() -> Vec<Rule> {
+/// Each policy denies some requests that the other has room for, so that charges are rolled back.
+fn two_policies() -> Vec<Rule> {
     vec![Rule::sliding("user", 60, 1, None), Rule::sliding("site", 800, 5, Some(15))]
 }
 
-/// Layers with so much room that many requests race for it.
-fn roomy() -> Vec<Rule> {
+/// Two policies with so much room that many requests race for it.
+fn two_wide_policies() -> Vec<Rule> {
     vec![Rule::sliding("user", 1_500, 1, Some(15)), Rule::sliding("site", 4_000, 2, Some(31))]
 }
 
 fn untouched(_: &mut Log) {}
 
-/// All kinds of requests on one clock; half of the decisions of this test.
+/// Runs all kinds of requests on one clock: half of all decisions at full size.
 fn all_kinds(name: &str, clock: impl Fn() -> Clock) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (start, failed_before) = (Instant::now(), failed_exchanges());
+    let (start, failed_before) = (Instant::now(), failed_cas());
     let million = 1_000_000;
     let kinds = [
         ("exact", exact(), by_size(2 * million, 150 * million)),
         ("bucketed", bucketed(), by_size(4 * million, 250 * million)),
-        ("layered", layered(), by_size(2 * million, 80 * million)),
-        ("roomy layers", roomy(), by_size(1_200_000, 20 * million)),
+        ("two policies", two_policies(), by_size(2 * million, 80 * million)),
+        ("two wide policies", two_wide_policies(), by_size(1_200_000, 20 * million)),
     ];
     for (kind, rules, decisions) in kinds {
         let run = Run::new(&format!("{name}, {kind}"), &rules, clock(), By::Both, untouched);
@@ -361,45 +361,48 @@ fn all_kinds(name: &str, clock: impl Fn() -> Clock) {
     }
     println!("{name}: {:.1} s", start.elapsed().as_secs_f64());
     let is_counted = failed_before.is_some();
-    assert!(!is_counted || failed_exchanges() > failed_before, "the threads have not met");
+    assert!(!is_counted || failed_cas() > failed_before, "no CAS has failed");
 }
 
+/// Guarantee A: no key is over its limit under contention on the precise clock.
 #[test]
 fn never_over_on_the_precise_clock() {
     all_kinds("precise", Clock::precise);
 }
 
+/// Guarantee A: no key is over its limit under contention on the coarse clock.
 #[test]
 fn never_over_on_the_coarse_clock() {
     all_kinds("coarse", || Clock::coarse(Duration::from_nanos(50 * MICRO)).unwrap());
 }
 
-/// The law that a run breaks in a few rounds, with the logs tampered with.
-fn broken_law(rules: &[Rule], by: By, tamper: fn(&mut Log)) -> String {
+/// Returns the law that a run with a planted fault violates within a few rounds.
+fn violated_law(rules: &[Rule], by: By, tamper: fn(&mut Log)) -> String {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let run = Run::new("planted", rules, Clock::precise(), by, tamper);
     run.decide(50 * THREADS * ROUND).expect_err("a planted fault was not found")
 }
 
-/// Fails unless a run breaks the law `caller` by the caller's clock alone, and `answer` by the
+/// Checks that a run violates the law `caller` by the caller's clock alone, and the law `answer` by the
 /// limiter's answers alone.
-fn breaks(rules: &[Rule], caller: &str, answer: &str, tamper: fn(&mut Log)) {
+fn assert_violates(rules: &[Rule], caller: &str, answer: &str, tamper: fn(&mut Log)) {
     for (by, law) in [(By::Caller, caller), (By::Answer, answer)] {
-        let broken = broken_law(rules, by, tamper);
-        assert!(broken.contains(law), "{by:?}: {broken}");
+        let violation = violated_law(rules, by, tamper);
+        assert!(violation.contains(law), "{by:?}: {violation}");
     }
 }
 
-/// Charges of a thread to the key of this round, if they are many.
+/// Returns the charges of the key that the thread charged most in this round.
 fn charges(log: &mut Log) -> &mut Vec<Charge> {
     let most = log.events.iter_mut().map(|events| &mut events.charges).max_by_key(|c| c.len());
     most.expect("four keys")
 }
 
+/// The laws detect a charge that is logged twice.
 #[test]
-fn the_account_finds_one_record_too_many() {
-    for rules in [exact(), bucketed(), layered()] {
-        breaks(&rules, ": surely over: ", ": over: ", |log| {
+fn laws_detect_an_extra_charge() {
+    for rules in [exact(), bucketed(), two_policies()] {
+        assert_violates(&rules, ": surely over: ", ": over: ", |log| {
             let charges = charges(log);
             if let Some(charge) = charges.get(charges.len() / 2).copied() {
                 charges.insert(charges.len() / 2, charge);
@@ -408,9 +411,10 @@ fn the_account_finds_one_record_too_many() {
     }
 }
 
+/// The laws detect a charge that is missing in the log.
 #[test]
-fn the_account_finds_a_record_that_is_missing() {
-    breaks(&exact(), ": no possible cause: ", ": no cause: ", |log| {
+fn laws_detect_a_missing_charge() {
+    assert_violates(&exact(), ": no possible cause: ", ": no cause: ", |log| {
         let charges = charges(log);
         if !charges.is_empty() {
             charges.remove(charges.len() / 2);
@@ -418,24 +422,26 @@ fn the_account_finds_a_record_that_is_missing() {
     });
 }
 
+/// The laws detect a limiter that admits one unit more than its limit.
 #[test]
-fn the_account_finds_a_limiter_that_gives_one_unit_more() {
-    for mut rules in [exact(), bucketed(), layered()] {
+fn laws_detect_one_unit_over_the_limit() {
+    for mut rules in [exact(), bucketed(), two_policies()] {
         rules[0].limit -= 1;
-        breaks(&rules, ": surely over: ", ": over: ", untouched);
+        assert_violates(&rules, ": surely over: ", ": over: ", untouched);
     }
 }
 
+/// The laws detect a limiter that admits one unit less than its limit.
 #[test]
-fn the_account_finds_a_limiter_that_gives_one_unit_less() {
+fn laws_detect_one_unit_under_the_limit() {
     let mut rules = exact();
     rules[0].limit += 1;
-    breaks(&rules, ": no possible cause: ", ": no cause: ", untouched);
+    assert_violates(&rules, ": no possible cause: ", ": no cause: ", untouched);
 }
 
-/// A limiter whose answers are all late by half a window, so that they agree with each other.
+/// The laws detect answers that are all late by half a window, and so consistent with each other.
 #[test]
-fn the_account_finds_answers_that_are_shifted_in_time() {
+fn laws_detect_answers_shifted_in_time() {
     fn shifted(log: &mut Log) {
         for events in &mut log.events {
             let denied = events.denials.iter_mut().filter_map(|denial| denial.fits_at.as_mut());
@@ -444,20 +450,20 @@ fn the_account_finds_answers_that_are_shifted_in_time() {
         }
     }
     for rules in [exact(), bucketed()] {
-        let broken = broken_law(&rules, By::Caller, shifted);
-        assert!(broken.contains(": recorded at "), "{broken}");
+        let violation = violated_law(&rules, By::Caller, shifted);
+        assert!(violation.contains(": recorded at "), "{violation}");
     }
 }
 
-/// A limiter that answers that each charge was recorded a little before its call.
+/// The laws detect an answer that a charge was recorded a little before its call.
 #[test]
-fn the_account_finds_a_record_before_its_call() {
-    for rules in [exact(), bucketed(), layered()] {
-        let broken = broken_law(&rules, By::Both, |log| {
+fn laws_detect_a_charge_recorded_before_its_call() {
+    for rules in [exact(), bucketed(), two_policies()] {
+        let violation = violated_law(&rules, By::Both, |log| {
             for charge in charges(log) {
                 charge.at = charge.at.map(|at| at.min(charge.call.before - 2 * SKEW));
             }
         });
-        assert!(broken.contains(": recorded at "), "{broken}");
+        assert!(violation.contains(": recorded at "), "{violation}");
     }
 }
