@@ -1,9 +1,9 @@
 //! Runs all operations on four threads while tables grow, shrink, evict and replace their arrays by
 //! age. In the end, every unit that a thread has spent under its own key is still charged.
 //!
-//! This is a plain program without the test harness, for sanitizers and valgrind. The standard library
-//! is not instrumented for the thread sanitizer, which would report races in the harness, in scoped
-//! threads and in barriers. So threads are spawned and joined, and share only atomics.
+//! This is a plain program without the test harness, for sanitizers and valgrind. The standard
+//! library is not instrumented for the thread sanitizer, which would report races in the harness,
+//! in scoped threads and in barriers. So threads are spawned and joined, and share only atomics.
 //!
 //! `TOLLGATE_TURNS` is the number of turns of each thread. `TOLLGATE_FAULT` plants a fault (`race`,
 //! `use-after-free` or `leak`), to show that the tool reports it.
@@ -125,7 +125,8 @@ impl Shared {
     fn plant(&self, turn: u64) {
         match self.fault.as_deref() {
             None => {}
-            // In every turn, since charges of one key synchronize their threads and hide most races.
+            // In every turn, since charges of one key synchronize their threads and hide most
+            // races.
             Some("race") => planted_race(turn),
             Some("use-after-free") if turn == 500 => planted_use_after_free(),
             Some("leak") if turn == 500 => planted_leak(),
@@ -144,8 +145,8 @@ fn main() {
     let turns = std::env::var("TOLLGATE_TURNS").ok().map(|turns| turns.parse().expect("a number"));
     let turns = turns.unwrap_or(50_000);
     let shared = Arc::new(Shared::new());
-    // Initializes the global of the epoch on one thread: it is in a `OnceLock` of the standard library,
-    // which the thread sanitizer does not see.
+    // Initializes the global of the epoch on one thread: it is in a `OnceLock` of the standard
+    // library, which the thread sanitizer does not see.
     drop(shared.limiter.session());
     let spawn = |thread| {
         let shared = shared.clone();

@@ -1,5 +1,5 @@
-//! Guarantee H: a bad configuration is a typed error when the limiter is built, and the error names the
-//! field and its value.
+//! Guarantee H: a bad configuration is a typed error when the limiter is built, and the error names
+//! the field and its value.
 
 use std::time::Duration;
 use tollgate::{

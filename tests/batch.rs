@@ -30,8 +30,8 @@ fn charge(ids: &[PolicyId], item: (usize, u64, u64)) -> Charge<'static> {
 proptest! {
     #![proptest_config(reference::cases(64))]
 
-    /// A batch equals single checks, for few keys and for so many that tables grow and fill within a
-    /// batch.
+    /// A batch equals single checks, for few keys and for so many that tables grow and fill within
+    /// a batch.
     #[test]
     fn a_batch_equals_single_checks(
         batches in prop::collection::vec(

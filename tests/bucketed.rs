@@ -1,5 +1,5 @@
-//! Guarantees A and B for bucketed policies: never over the limit, an exact `retry_after`, and expiry
-//! late by less than a bucket.
+//! Guarantees A and B for bucketed policies: never over the limit, an exact `retry_after`, and
+//! expiry late by less than a bucket.
 
 mod reference;
 
@@ -24,8 +24,8 @@ struct Traffic {
     limit: u64,
     buckets: u32,
     window: Duration,
-    /// For each request: the gap before it in 2^20ths of a window, whether its clock steps back, and
-    /// its cost in 2^20ths of the limit.
+    /// For each request: the gap before it in 2^20ths of a window, whether its clock steps back,
+    /// and its cost in 2^20ths of the limit.
     requests: Vec<(u64, bool, u64)>,
 }
 

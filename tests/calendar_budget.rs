@@ -1,4 +1,5 @@
-//! Guarantee G: budgets per hour, day and month are exact, and a period that has ended never reopens.
+//! Guarantee G: budgets per hour, day and month are exact, and a period that has ended never
+//! reopens.
 
 mod reference;
 
@@ -20,8 +21,8 @@ fn limiter(limit: u64, period: Period, offset_s: i32) -> (Limiter, PolicyId) {
     (limiter, id)
 }
 
-/// Returns the number of the period at `unix_ns`. The oracle: it counts months from January 1970 and
-/// shares no code with the limiter.
+/// Returns the number of the period at `unix_ns`. The oracle: it counts months from January 1970
+/// and shares no code with the limiter.
 fn period_number(period: Period, offset_s: i32, unix_ns: u64) -> u64 {
     let local = unix_ns / SECOND;
     let local = local.saturating_add_signed(i64::from(offset_s));
@@ -94,8 +95,8 @@ fn a_step_back_over_midnight_reopens_no_budget() {
     assert!(check(START - 1, 10).is_allowed());
     assert_eq!(check(START - 1, 1).retry_after(), Some(Duration::from_nanos(1)));
     assert!(check(START, 4).is_allowed());
-    // The clock shows the day before again. The newer day's budget is charged, and the wait lasts until
-    // its end.
+    // The clock shows the day before again. The newer day's budget is charged, and the wait lasts
+    // until its end.
     let decision = check(START - SECOND, 7);
     assert_eq!(decision.retry_after(), Some(Duration::from_nanos(DAY + SECOND)));
     assert!(check(START - SECOND, 6).is_allowed());
@@ -122,8 +123,8 @@ fn greatest_numbers_do_not_wrap() {
     assert!(!last.check(&[id.charge("k", 1)]).is_allowed());
 }
 
-/// Guarantee G: hours are numbered until 2209. All later hours are one period, which is spent once even
-/// if the table replaces its array.
+/// Guarantee G: hours are numbered until 2209. All later hours are one period, which is spent once
+/// even if the table replaces its array.
 #[test]
 fn the_last_hour_is_spent_once() {
     let clock = ManualClock::new();

@@ -1,16 +1,17 @@
 //! Guarantee A under churn: threads over keys that come and go, in a table that grows, shrinks and
-//! replaces its arrays all the time. A separate oracle checks that no key is over its limit, that no
-//! request is denied without a cause, and that no move loses a charge.
+//! replaces its arrays all the time. A separate oracle checks that no key is over its limit, that
+//! no request is denied without a cause, and that no move loses a charge.
 //!
-//! Requests use each entry point for requests of one charge. Each entry point must decide its share.
+//! Requests use each entry point for requests of one charge. Each entry point must decide its
+//! share.
 //!
-//! - Still clock: all charges of a phase have one time, so the admitted and the remaining cost of each
-//!   key are known exactly. A charge that is lost or doubled after a failed CAS shows. All threads
-//!   charge a hot key throughout a phase, and are [interrupted](load::interrupts) within calls. The same
-//!   holds for tables that grow from their first array.
-//! - Running clock: a charge is recorded between the caller's own reading and the clock's reading after
-//!   the call. The charges that surely lie in a window must be within the limit. The charges that may
-//!   lie there must explain a denial.
+//! - Still clock: all charges of a phase have one time, so the admitted and the remaining cost of
+//!   each key are known exactly. A charge that is lost or doubled after a failed CAS shows. All
+//!   threads charge a hot key throughout a phase, and are [interrupted](load::interrupts) within
+//!   calls. The same holds for tables that grow from their first array.
+//! - Running clock: a charge is recorded between the caller's own reading and the clock's reading
+//!   after the call. The charges that surely lie in a window must be within the limit. The charges
+//!   that may lie there must explain a denial.
 
 mod load;
 
@@ -26,7 +27,8 @@ use tollgate::{Decision, Limiter, ManualClock, Now, PolicyId, PolicyStatus, Verd
 const THREADS: u64 = 4;
 /// The most requests of a batch: more than are prefetched together.
 const BATCH: u64 = 40;
-/// The first hot key. All threads charge the hot key of a phase throughout it, one unit per request.
+/// The first hot key. All threads charge the hot key of a phase throughout it, one unit per
+/// request.
 const HOT: u64 = 1 << 50;
 
 /// The entry point of a request.
@@ -255,11 +257,11 @@ impl Phase {
 #[test]
 fn usage_is_exact_on_a_still_clock() {
     let phases = by_size(100, 5_200);
-    let total: u64 = Rule::all().into_iter().map(|rule| run_still(rule, phases)).sum();
+    let total: u64 = Rule::all().into_iter().map(|rule| run_on_still_clock(rule, phases)).sum();
     println!("still clock: {total} decisions");
 }
 
-fn run_still(rule: Rule, phases: u64) -> u64 {
+fn run_on_still_clock(rule: Rule, phases: u64) -> u64 {
     let run = Run::new(rule);
     let rule = &run.rule;
     let phases = Phase::all(rule, phases);
@@ -317,8 +319,8 @@ fn run_still(rule: Rule, phases: u64) -> u64 {
                         let index = key.checked_sub(phase.keys.start)?;
                         Some(column[index as usize].load(Relaxed))
                     };
-                    let now = admitted.iter().filter_map(sum).sum();
-                    check_key(&run, &ledger, phase, key, now);
+                    let count = admitted.iter().filter_map(sum).sum();
+                    check_key(&run, &ledger, phase, key, count);
                 }
             }
             if phase.number % THREADS == thread {
@@ -354,8 +356,8 @@ fn check_hot_key(run: &Run, phase: &Phase, admitted: u64) {
     });
 }
 
-/// Checks a key against the ledger, given its requests `now` admitted in this phase.
-fn check_key(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, now: u64) {
+/// Checks a key against the ledger, given its requests admitted in this phase.
+fn check_key(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, admitted: u64) {
     let rule = &run.rule;
     let requests = (0..THREADS).map(|thread| phase.requests(thread, key)).sum::<u64>();
     let entry = |number: u64| &ledger[(number % PHASES) as usize][(key % LEDGER) as usize];
@@ -366,37 +368,37 @@ fn check_key(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, now:
         .filter(|(number, _)| phase.counts(*number, rule))
         .map(|(_, admitted)| admitted)
         .sum::<u64>();
-    entry(phase.number).store(phase.number << 16 | now, Relaxed);
+    entry(phase.number).store(phase.number << 16 | admitted, Relaxed);
     let (cost, number) = (rule.cost(key), phase.number);
     let expected = requests.min(rule.limit / cost - past);
-    run.law(now == expected, || {
+    run.law(admitted == expected, || {
         format!(
-            "key {key}, phase {number}: {now} of {requests} admitted after {past}, not {expected}"
+            "key {key}, phase {number}: {admitted} of {requests} admitted after {past}, not {expected}"
         )
     });
     let used = run.used(key, phase.now);
-    run.law(used == (past + now) * cost, || {
-        format!("key {key}, phase {number}: {used} used after {past} and {now} of {cost}")
+    run.law(used == (past + admitted) * cost, || {
+        format!("key {key}, phase {number}: {used} used after {past} and {admitted} of {cost}")
     });
 }
 
 /// The number of keys of a growing table.
 const GROWING: u64 = 1_000;
 
-/// Guarantee A: tables grow from their first array, while all threads charge new keys, a few hot keys and
-/// earlier keys. The clock is still, so the admitted requests of each key are known exactly, and a charge
-/// that a move loses shows.
+/// Guarantee A: tables grow from their first array, while all threads charge new keys, a few hot
+/// keys and earlier keys. The clock is still, so the admitted requests of each key are known
+/// exactly, and a charge that a move loses shows.
 #[test]
 fn usage_is_exact_while_tables_grow() {
     let start = Instant::now();
     // A few tables at a time, since all of them live until their threads end.
     let tables = || (0..10).flat_map(|_| Rule::all()).map(Run::new).collect();
-    let arrays: u64 = (0..by_size(8, 80)).map(|_| run_growing(tables())).sum();
+    let arrays: u64 = (0..by_size(8, 80)).map(|_| grow_tables(tables())).sum();
     println!("growing tables: {arrays} arrays, {:.1} s", start.elapsed().as_secs_f64());
 }
 
 /// Lets these tables grow, one after another. Returns how many arrays they replaced.
-fn run_growing(runs: Vec<Run>) -> u64 {
+fn grow_tables(runs: Vec<Run>) -> u64 {
     let column = || -> Vec<AtomicU64> { (0..GROWING).map(|_| AtomicU64::new(0)).collect() };
     let (sent, admitted) = (column(), column());
     let Run { barrier, interrupts, .. } = &runs[0];
@@ -458,8 +460,8 @@ struct Event {
     admitted: bool,
 }
 
-/// Picks the key of a turn: one of a few shared keys, one of the thread's own, or one of a crowd whose
-/// size changes over time. All of them drift.
+/// Picks the key of a turn: one of a few shared keys, one of the thread's own, or one of a crowd
+/// whose size changes over time. All of them drift.
 fn key_of(turn: u64, thread: u64, random: u64) -> u64 {
     let crowd = 64 << (mix(turn >> 14) % 7);
     match random % 8 {
@@ -469,17 +471,17 @@ fn key_of(turn: u64, thread: u64, random: u64) -> u64 {
     }
 }
 
-/// Guarantee A: on a running clock, the charges that surely lie in one window are within the limit, and
-/// those that may count explain each denial. Between stretches, the usage of each key is at least what
-/// surely counts and at most what may count.
+/// Guarantee A: on a running clock, the charges that surely lie in one window are within the limit,
+/// and those that may count explain each denial. Between stretches, the usage of each key is at
+/// least what surely counts and at most what may count.
 #[test]
 fn never_over_and_nothing_lost_on_a_running_clock() {
     let turns = by_size(240_000, 12_000_000) / THREADS;
-    let total: u64 = Rule::all().into_iter().map(|rule| run_running(rule, turns)).sum();
+    let total: u64 = Rule::all().into_iter().map(|rule| run_on_running_clock(rule, turns)).sum();
     println!("running clock: {total} decisions");
 }
 
-fn run_running(rule: Rule, turns: u64) -> u64 {
+fn run_on_running_clock(rule: Rule, turns: u64) -> u64 {
     const STRETCH: u64 = 4_000;
     let late = 4 * rule.window;
     let run = Run::new(rule);

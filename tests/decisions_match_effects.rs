@@ -1,5 +1,5 @@
-//! The decision of each request matches what is charged and what the statistics count, whether or not
-//! its keys find a slot.
+//! The decision of each request matches what is charged and what the statistics count, whether or
+//! not its keys find a slot.
 
 mod reference;
 
@@ -15,7 +15,8 @@ const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_000_000 * SECOND;
 const GREATEST: u64 = 1 << 20;
 
-/// Builds a limiter with small tables that fill soon: two refuse new keys, two admit them untracked.
+/// Builds a limiter with small tables that fill soon: two refuse new keys, two admit them
+/// untracked.
 fn limiter() -> (Limiter, Vec<PolicyId>) {
     let second = Duration::from_secs(1);
     let policies = [
@@ -169,8 +170,8 @@ impl Request<'_> {
 proptest! {
     #![proptest_config(cases(600))]
 
-    /// Guarantee C: an admitted request is charged under all its policies, any other under none. The
-    /// decision, the statuses and the statistics agree with that.
+    /// Guarantee C: an admitted request is charged under all its policies, any other under none.
+    /// The decision, the statuses and the statistics agree with that.
     #[test]
     fn decisions_match_charges_and_statistics(requests in prop::collection::vec(request(), 1..60)) {
         let (limiter, ids) = limiter();
@@ -183,7 +184,8 @@ proptest! {
     }
 }
 
-/// A request without charges is allowed without a limit. A request with a foreign policy is invalid.
+/// A request without charges is allowed without a limit. A request with a foreign policy is
+/// invalid.
 #[test]
 fn empty_and_invalid_requests_report_no_policy_state() {
     let (limiter, ids) = limiter();

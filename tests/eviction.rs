@@ -134,8 +134,8 @@ fn canceling_an_evicted_reservation_gives_back_its_extension() {
     }
 }
 
-/// Guarantee C: a request that a full table refuses is rolled back in an earlier policy that evicts,
-/// for a heavy key, a new key and a key that was evicted before.
+/// Guarantee C: a request that a full table refuses is rolled back in an earlier policy that
+/// evicts, for a heavy key, a new key and a key that was evicted before.
 #[test]
 fn a_refused_request_is_rolled_back_after_evictions() {
     for fixture in Fixture::both() {
@@ -151,8 +151,8 @@ fn a_refused_request_is_rolled_back_after_evictions() {
     }
 }
 
-/// Guarantee C: a request evicts light keys for its second charge, and a full table then refuses its
-/// third. Its first charge, of a key too heavy to be evicted, is rolled back.
+/// Guarantee C: a request evicts light keys for its second charge, and a full table then refuses
+/// its third. Its first charge, of a key too heavy to be evicted, is rolled back.
 #[test]
 fn a_refused_request_that_evicts_is_rolled_back() {
     for fixture in Fixture::both() {

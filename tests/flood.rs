@@ -3,8 +3,8 @@
 //! - A known key that has used more than the allowance is decided as by a log of its charges.
 //! - Memory stays within two arrays for `max_keys`.
 //! - The statistics count each request once.
-//! - No key is admitted more than the limit plus the allowance in any window, however its requests are
-//!   timed to the evictions.
+//! - No key is admitted more than the limit plus the allowance in any window, however its requests
+//!   are timed to the evictions.
 
 mod load;
 
@@ -71,8 +71,8 @@ struct Flood {
     id: PolicyId,
     counts: Counts,
     known: Vec<Log>,
-    /// Keys that use little in order to be evicted, and the most units that one of them was admitted in
-    /// a window.
+    /// Keys that use little in order to be evicted, and the most units that one of them was
+    /// admitted in a window.
     light: Vec<Log>,
     most: u64,
 }
@@ -154,7 +154,8 @@ fn flood(overflow: Overflow, lasts: u64) {
     let slack = by_size(4 * MIB, 64 * MIB);
     let (before, start) = (resident(), Instant::now());
     let mut flood = Flood::new(max_keys, overflow);
-    // The known keys send requests in turn, evenly over one window, until they have used their limit.
+    // The known keys send requests in turn, evenly over one window, until they have used their
+    // limit.
     let turn = WINDOW / (KNOWN * REQUESTS);
     let mut now = WINDOW;
     for request in 0..KNOWN * REQUESTS {

@@ -1,5 +1,5 @@
-//! Guarantee F: memory follows the live keys. It is little for an empty table with any bound, follows a
-//! formula for live keys, and is returned when keys go idle.
+//! Guarantee F: memory follows the live keys. It is little for an empty table with any bound,
+//! follows a formula for live keys, and is returned when keys go idle.
 
 mod load;
 
@@ -62,8 +62,8 @@ fn an_empty_table_is_small() {
     }
 }
 
-/// Guarantee F: for any number of live keys, an array has 16/15 slots for each key that it has room for,
-/// and room for at most 3/2 of the live keys.
+/// Guarantee F: for any number of live keys, an array has 16/15 slots for each key that it has room
+/// for, and room for at most 3/2 of the live keys.
 #[test]
 fn memory_of_live_keys_is_within_the_formula() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -101,16 +101,16 @@ fn memory_of_live_keys_is_within_the_formula() {
     }
 }
 
-/// Guarantee F: when all keys are idle, requests of a few new keys shrink the table and the process.
-/// Requests for a fiftieth of the idle keys are enough.
+/// Guarantee F: when all keys are idle, requests of a few new keys shrink the table and the
+/// process. Requests for a fiftieth of the idle keys are enough.
 #[test]
 fn memory_of_idle_keys_is_returned() {
     idle(false, 50);
 }
 
-/// Guarantee F: the same, for keys that go idle when the table has just begun to grow. The move comes
-/// first: each request moves 16 slots, so it takes requests for a fifteenth of the keys. Then the table
-/// shrinks.
+/// Guarantee F: the same, for keys that go idle when the table has just begun to grow. The move
+/// comes first: each request moves 16 slots, so it takes requests for a fifteenth of the keys. Then
+/// the table shrinks.
 #[test]
 fn memory_of_idle_keys_is_returned_after_a_move() {
     idle(true, 8);
@@ -140,8 +140,8 @@ fn maintenance_returns_memory() {
     assert!(calls.is_some_and(|calls| calls < enough), "not small after {enough} calls");
 }
 
-/// Lets all keys go idle, during a move or not, and expects requests for `1 / part` of them to shrink the
-/// table to a tenth.
+/// Lets all keys go idle, during a move or not, and expects requests for `1 / part` of them to
+/// shrink the table to a tenth.
 fn idle(is_moving: bool, part: u64) {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut keys = by_size(300_000, 10_000_000);

@@ -25,8 +25,8 @@ fn charges(ids: &[PolicyId]) -> Vec<Charge<'static>> {
     ids.iter().map(|id| id.charge("k", 1)).collect()
 }
 
-/// Guarantee C: a full policy denies the whole request, at each index of each number of policies and
-/// for new and known keys. Nothing is charged, and each status equals that of a peek.
+/// Guarantee C: a full policy denies the whole request, at each index of each number of policies
+/// and for new and known keys. Nothing is charged, and each status equals that of a peek.
 #[test]
 fn one_full_policy_denies_the_whole_request() {
     for count in 2..=MAX_CHARGES {
@@ -82,8 +82,8 @@ fn a_denial_reports_the_first_policy_and_the_longest_wait() {
     assert_eq!(decision.retry_after(), Some(Duration::from_secs(30)));
 }
 
-/// Guarantee H: a cost above the limit is `Impossible`, even if another policy denies. Costs of one key
-/// add up.
+/// Guarantee H: a cost above the limit is `Impossible`, even if another policy denies. Costs of one
+/// key add up.
 #[test]
 fn an_impossible_cost_takes_precedence_over_a_denial() {
     let (limiter, ids) =
@@ -223,8 +223,9 @@ fn addresses_count_by_network() {
 proptest! {
     #![proptest_config(reference::cases(64))]
 
-    /// `Limiter::check_at` and `check_at_with_status` decide as `Session::check_with_status` does, for
-    /// any number of charges, some of one counter, of known and new keys, with and without room.
+    /// `Limiter::check_at` and `check_at_with_status` decide as `Session::check_with_status` does,
+    /// for any number of charges, some of one counter, of known and new keys, with and without
+    /// room.
     #[test]
     fn limiter_calls_equal_session_calls(
         requests in prop::collection::vec(

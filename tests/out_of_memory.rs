@@ -60,8 +60,8 @@ fn build() -> Result<Limiter, ConfigError> {
     Limiter::builder().policy(policy).max_keys(10_000).clock(ManualClock::new()).build()
 }
 
-/// Guarantee A: a table that cannot replace its aging array is never over the limit. At the end of the
-/// array's time range it refuses all keys, until an allocation succeeds.
+/// Guarantee A: a table that cannot replace its aging array is never over the limit. At the end of
+/// the array's time range it refuses all keys, until an allocation succeeds.
 #[test]
 fn never_over_the_limit_without_memory() {
     let limiter = build().unwrap();

@@ -28,8 +28,8 @@ fn is_array(layout: Layout) -> bool {
     layout.size() >= LEAST_ARRAY && layout.align() == ALIGN
 }
 
-/// An allocator that counts arrays. It never reuses the memory of a freed one, so a table that frees
-/// an array too early still reads its own memory.
+/// An allocator that counts arrays. It never reuses the memory of a freed one, so a table that
+/// frees an array too early still reads its own memory.
 struct Watching;
 
 // SAFETY: forwards every call to the system's allocator, or leaks a block.
@@ -104,7 +104,8 @@ fn session(limiter: &Limiter) -> Session<'_> {
     limiter.session_at(Now::from_unix_nanos(SECOND))
 }
 
-/// Admits new keys until the table has replaced its array `times` times, and completes the last move.
+/// Admits new keys until the table has replaced its array `times` times, and completes the last
+/// move.
 fn replace(limiter: &Limiter, id: PolicyId, times: u64) {
     let arrays = || session(limiter).stats(id).unwrap().migrations;
     let (before, mut key) = (arrays(), session(limiter).stats(id).unwrap().used_slots as u64);
@@ -116,8 +117,8 @@ fn replace(limiter: &Limiter, id: PolicyId, times: u64) {
     assert_eq!(arrays(), before + times);
 }
 
-/// Runs `work` on a new thread, whose count of pins starts at 0. That count decides which pins collect
-/// garbage.
+/// Runs `work` on a new thread, whose count of pins starts at 0. That count decides which pins
+/// collect garbage.
 fn on_new_thread(work: impl FnOnce() + Send) {
     std::thread::scope(|scope| scope.spawn(work).join().unwrap());
 }

@@ -164,9 +164,9 @@ proptest! {
 }
 
 /// Guarantee A: threads with keys of their own, in a table that replaces its arrays all the time. A
-/// charge is recorded between the thread's own `now` and the clock's reading after the call. No window
-/// that surely contains its charges exceeds the limit, and each denial has enough charges that may be
-/// live.
+/// charge is recorded between the thread's own `now` and the clock's reading after the call. No
+/// window that surely contains its charges exceeds the limit, and each denial has enough charges
+/// that may be live.
 #[test]
 fn replaced_arrays_lose_no_charge_of_concurrent_threads() {
     const LIMIT: usize = 4;
@@ -204,8 +204,8 @@ fn replaced_arrays_lose_no_charge_of_concurrent_threads() {
     });
 }
 
-/// Guarantee F: two thousand arrays are retired while one session stays open. Freeing all of them when
-/// it ends does not overflow the stack.
+/// Guarantee F: two thousand arrays are retired while one session stays open. Freeing all of them
+/// when it ends does not overflow the stack.
 #[test]
 fn many_arrays_retired_during_one_session_are_freed() {
     let policy = Policy::sliding("p", 127, Duration::from_secs(1)).max_keys(300);

@@ -54,8 +54,8 @@ fn each_round_admits_exactly_the_limit() {
     }
 }
 
-/// Guarantee A: each thread advances a shared clock. Each admission is logged with a reading before and
-/// after it. The charges that surely lie in one window are within the limit.
+/// Guarantee A: each thread advances a shared clock. Each admission is logged with a reading before
+/// and after it. The charges that surely lie in one window are within the limit.
 #[test]
 fn never_over_while_the_clock_runs() {
     let (limit, window) = (50, MILLI);
@@ -90,8 +90,8 @@ fn never_over_while_the_clock_runs() {
     }
 }
 
-/// Guarantee C: requests over three policies with different limits. An admitted request is charged in
-/// each policy, a denied one in none.
+/// Guarantee C: requests over three policies with different limits. An admitted request is charged
+/// in each policy, a denied one in none.
 #[test]
 fn policies_agree_under_contention() {
     let minute = Duration::from_secs(60);

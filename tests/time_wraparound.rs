@@ -1,5 +1,5 @@
-//! Any uptime: the time field of a packed word covers far less than a clock's range, and replacing the
-//! array in time hides that.
+//! Any uptime: the time field of a packed word covers far less than a clock's range, and replacing
+//! the array in time hides that.
 
 mod reference;
 
@@ -8,8 +8,8 @@ use reference::{Kind, Rule, Textbook, answer, assert_never_over, cases};
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
 
-/// Bits of a word's time field for a limit: 64 less two mark bits, the bits of the limit, and five for
-/// debt.
+/// Bits of a word's time field for a limit: 64 less two mark bits, the bits of the limit, and five
+/// for debt.
 fn time_bits(limit: u64) -> u32 {
     62 - 5 - (u64::BITS - limit.leading_zeros())
 }
@@ -36,8 +36,8 @@ fn steps() -> impl Strategy<Value = Vec<(u64, i64, i64, u64)>> {
 proptest! {
     #![proptest_config(cases(400))]
 
-    /// Guarantee B: an exact policy decides as the oracle does over many ranges of its time field, for
-    /// busy keys and for keys that were idle for whole ranges.
+    /// Guarantee B: an exact policy decides as the oracle does over many ranges of its time field,
+    /// for busy keys and for keys that were idle for whole ranges.
     #[test]
     fn exact_policies_match_the_oracle_at_any_uptime(
         limit in 1u64..=127, window in prop::sample::select(vec![1_000_000u64, 60_000_000_000]),
@@ -61,8 +61,8 @@ proptest! {
         }
     }
 
-    /// Guarantee A: bucketed policies with the shortest time field are never over the limit. A key that
-    /// was idle for more than a window has its whole limit, however long it was idle.
+    /// Guarantee A: bucketed policies with the shortest time field are never over the limit. A key
+    /// that was idle for more than a window has its whole limit, however long it was idle.
     #[test]
     fn bucketed_policies_are_never_over_at_any_uptime(
         limit in prop::sample::select(vec![1u64 << 32, (1 << 32) - 1, MAX_LIMIT]), steps in steps(),

@@ -2,29 +2,30 @@
 //!
 //! # By the caller's clock
 //! Each call has an interval: the caller's own clock readings before and after it, widened by the
-//! [skew](SKEW) of two cores' clocks. A charge counts from some instant of its interval, whatever the
-//! limiter answers.
+//! [skew](SKEW) of two cores' clocks. A charge counts from some instant of its interval, whatever
+//! the limiter answers.
 //!
 //! - Surely never over: charges whose intervals are within one window cost at most the limit.
-//! - Possible cause: the charges that may count at some instant of a denial's interval leave no room for
-//!   it.
+//! - Possible cause: the charges that may count at some instant of a denial's interval leave no
+//!   room for it.
 //!
 //! # By the limiter's answer
 //! An answer with a known `now` gives the recorded time of a charge, truncated to the policy's
-//! resolution (the unit). These laws are sharper, but use the limiter's own times, so they do not replace
-//! the laws above.
+//! resolution (the unit). These laws are sharper, but use the limiter's own times, so they do not
+//! replace the laws above.
 //!
 //! - Recorded within the call: the recorded time is in the caller's interval.
-//! - Never over: charges of one key that are less than a window apart cost at most the limit together. A
-//!   bucketed policy truncates clock readings to its unit, so its window is one unit longer in recorded
-//!   times.
-//! - Denied with a cause: a denial states when its cost fits. Just before that time, charges for more than
-//!   the limit less its cost count. Each of them was recorded before the denial was decided, and within
-//!   the window before that time (the charges of a bucket expire together, less than its span late). So
-//!   an exact policy was full. A charge without a recorded time may be anywhere in its interval.
+//! - Never over: charges of one key that are less than a window apart cost at most the limit
+//!   together. A bucketed policy truncates clock readings to its unit, so its window is one unit
+//!   longer in recorded times.
+//! - Denied with a cause: a denial states when its cost fits. Just before that time, charges for
+//!   more than the limit less its cost count. Each of them was recorded before the denial was
+//!   decided, and within the window before that time (the charges of a bucket expire together, less
+//!   than its span late). So an exact policy was full. A charge without a recorded time may be
+//!   anywhere in its interval.
 
-/// The greatest difference of the clock readings of two cores, including instructions reordered around a
-/// reading. Far more than on a machine with synchronized counters.
+/// The greatest difference of the clock readings of two cores, including instructions reordered
+/// around a reading. Far more than on a machine with synchronized counters.
 pub const SKEW: u64 = 10_000;
 
 /// The caller's clock readings before and after a call.
@@ -124,8 +125,8 @@ impl Law {
         self.recorded_window() + self.slack
     }
 
-    /// Checks the kept and the new events of a key. Drops those that cannot matter to calls that begin
-    /// after `now`.
+    /// Checks the kept and the new events of a key. Drops those that cannot matter to calls that
+    /// begin after `now`.
     pub fn check(&self, events: &mut Events, now: u64) -> Result<(), String> {
         let Events { charges, denials } = events;
         // The charges of each thread are in order already, so this is a merge.

@@ -1,26 +1,27 @@
-//! Guarantee A under contention: threads on a few keys and on the real clocks, the precise and the coarse
-//! one; a billion decisions at full size. Separate [laws](laws) check the logged calls: no key is over
-//! its limit, and each denial has a full window.
+//! Guarantee A under contention: threads on a few keys and on the real clocks, the precise and the
+//! coarse one; a billion decisions at full size. Separate [laws](laws) check the logged calls: no
+//! key is over its limit, and each denial has a full window.
 //!
-//! Requests use each public entry point: `check`, `check_at`, `check_many` and `check_with_status` of a
-//! limiter or a session. Each entry point must decide its share.
+//! Requests use each public entry point: `check`, `check_at`, `check_many` and `check_with_status`
+//! of a limiter or a session. Each entry point must decide its share.
 //!
-//! The laws use the caller's own clock readings before and after each call. Readings of two cores are
-//! compared only up to a stated [skew](laws::SKEW).
+//! The laws use the caller's own clock readings before and after each call. Readings of two cores
+//! are compared only up to a stated [skew](laws::SKEW).
 //!
-//! They also check the limiter's answers. An admitted charge is the newest of its key, so `reset_after`
-//! is the wait until it expires, and `now + reset_after - window` is its recorded time, truncated to the
-//! policy's resolution. These laws compare no clock readings of two cores:
+//! They also check the limiter's answers. An admitted charge is the newest of its key, so
+//! `reset_after` is the wait until it expires, and `now + reset_after - window` is its recorded
+//! time, truncated to the policy's resolution. These laws compare no clock readings of two cores:
 //!
 //! - A charge is recorded no earlier than the reading at which it was decided (truncated to the
 //!   resolution), and no later than the latest reading of any thread.
 //! - In recorded times, no key is over its limit, and each denial has a cause.
 //!
-//! Denials of requests over several policies need no cause: a request that is rolled back may hold a
-//! charge meanwhile.
+//! Denials of requests over several policies need no cause: a request that is rolled back may hold
+//! a charge meanwhile.
 //!
-//! Threads start each round at a barrier, and are [interrupted](load::interrupts) within calls. The laws
-//! are checked between rounds. Events that cannot share a window with later calls are then dropped.
+//! Threads start each round at a barrier, and are [interrupted](load::interrupts) within calls. The
+//! laws are checked between rounds. Events that cannot share a window with later calls are then
+//! dropped.
 
 mod laws;
 #[path = "../load/mod.rs"]
@@ -155,9 +156,9 @@ impl Run {
         0..self.laws.len() as u64 * KEYS
     }
 
-    /// Makes the calls of a round. In every other round, all threads charge one key. Two rounds of four
-    /// omit the entry point that does not return the limiter's `now`, so that all charges have a
-    /// recorded time.
+    /// Makes the calls of a round. In every other round, all threads charge one key. Two rounds of
+    /// four omit the entry point that does not return the limiter's `now`, so that all charges have
+    /// a recorded time.
     fn call(&self, thread: u64, round: u64, log: &mut Log) {
         let is_single = self.laws.len() == 1;
         let all = Entry::all(self.laws.len());
@@ -383,8 +384,8 @@ fn violated_law(rules: &[Rule], by: By, tamper: fn(&mut Log)) -> String {
     run.decide(50 * THREADS * ROUND).expect_err("a planted fault was not found")
 }
 
-/// Checks that a run violates the law `caller` by the caller's clock alone, and the law `answer` by the
-/// limiter's answers alone.
+/// Checks that a run violates the law `caller` by the caller's clock alone, and the law `answer` by
+/// the limiter's answers alone.
 fn assert_violates(rules: &[Rule], caller: &str, answer: &str, tamper: fn(&mut Log)) {
     for (by, law) in [(By::Caller, caller), (By::Answer, answer)] {
         let violation = violated_law(rules, by, tamper);

@@ -1,8 +1,9 @@
 //! Interrupts worker threads at arbitrary instants, so that they lose races on any number of cores.
 //!
-//! A CAS fails if another thread's CAS succeeds between its load and itself, within a few nanoseconds.
-//! On few or busy cores that is rare. So a separate thread signals one worker after another, and the
-//! signal handler sleeps. This works only on Linux; elsewhere nothing is interrupted.
+//! A CAS fails if another thread's CAS succeeds between its load and itself, within a few
+//! nanoseconds. On few or busy cores that is rare. So a separate thread signals one worker after
+//! another, and the signal handler sleeps. This works only on Linux; elsewhere nothing is
+//! interrupted.
 
 /// The registered workers, which are interrupted in turn.
 #[cfg(target_os = "linux")]
@@ -11,7 +12,7 @@ pub struct Interrupts {
     workers: std::sync::Mutex<Vec<libc::pthread_t>>,
 }
 
-/// Registers a worker until it is dropped.
+/// The registration of a worker, until it is dropped.
 #[cfg(target_os = "linux")]
 pub struct Interrupted<'a>(&'a Interrupts, libc::pthread_t);
 
@@ -25,7 +26,8 @@ impl Interrupts {
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
         let handler: extern "C" fn(libc::c_int) = sleep_a_little;
-        // SAFETY: the handler calls only `nanosleep`, which is async-signal-safe, and restores `errno`.
+        // SAFETY: the handler calls only `nanosleep`, which is async-signal-safe, and restores
+        // `errno`.
         let before = unsafe { libc::signal(Self::SIGNAL, handler as libc::sighandler_t) };
         assert_ne!(before, libc::SIG_ERR);
         let done = AtomicBool::new(false);

@@ -29,8 +29,8 @@ pub fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A spinning barrier that releases all threads at once. [`std::sync::Barrier`] wakes them one after
-/// another, so the first may finish a short piece of work before the next begins.
+/// A spinning barrier that releases all threads at once. [`std::sync::Barrier`] wakes them one
+/// after another, so the first may finish a short piece of work before the next begins.
 pub struct StartLine {
     threads: u64,
     arrived: AtomicU64,

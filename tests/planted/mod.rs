@@ -1,5 +1,5 @@
-//! A planted failure: shows that an assertion that fails under a failing allocator fails its test soon,
-//! with its message, and that printing the panic does not hang.
+//! A planted failure: shows that an assertion that fails under a failing allocator fails its test
+//! soon, with its message, and that printing the panic does not hang.
 
 use std::env;
 use std::io::Read;
