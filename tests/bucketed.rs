@@ -1,9 +1,9 @@
 //! Bucketed policies: never over, late by less than a bucket, and true to their retry_after.
 
-mod reference;
+mod oracle;
 
+use oracle::{assert_never_over, cases};
 use proptest::prelude::*;
-use reference::{assert_never_over, cases};
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId};
 

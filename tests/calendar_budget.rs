@@ -1,9 +1,9 @@
 //! Budgets per hour, day and month: exact, and closed for good once their period is over.
 
-mod reference;
+mod oracle;
 
+use oracle::cases;
 use proptest::prelude::*;
-use reference::cases;
 use std::collections::HashMap;
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Period, Policy, PolicyId, Verdict};

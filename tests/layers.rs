@@ -1,6 +1,6 @@
 //! Requests over several policies: all or nothing, and what the answer says.
 
-mod reference;
+mod oracle;
 
 use proptest::prelude::*;
 use std::net::IpAddr;
@@ -214,7 +214,7 @@ fn addresses_count_by_subscriber() {
 }
 
 proptest! {
-    #![proptest_config(reference::cases(64))]
+    #![proptest_config(oracle::cases(64))]
 
     /// One call of the limiter, and the same in a session: any number of charges, some of one counter,
     /// of known keys and new ones, with and without room.
@@ -243,8 +243,8 @@ proptest! {
             let expected = session.session_at(now).check_with_status(&charges(in_session), &mut asked);
             let decision = call.check_at_with_status(now, &charges(by_call), &mut told);
             let without = plain.check_at(now, &charges(by_plain));
-            prop_assert_eq!(reference::told(&decision), reference::told(&expected));
-            prop_assert_eq!(reference::told(&without), reference::told(&expected));
+            prop_assert_eq!(oracle::reported(&decision), oracle::reported(&expected));
+            prop_assert_eq!(oracle::reported(&without), oracle::reported(&expected));
             // As many as were asked for: ids of policies differ from limiter to limiter.
             let of = |layer: &PolicyStatus| (
                 [layer.limit, layer.remaining, layer.reset_after_ns],

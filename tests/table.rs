@@ -1,9 +1,9 @@
 //! The table: bounded, and exact for the keys that it knows, however many come and go.
 
-mod reference;
+mod oracle;
 
+use oracle::{Kind, Oracle, Rule, answer, cases};
 use proptest::prelude::*;
-use reference::{Kind, Rule, Textbook, answer, cases};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -116,7 +116,7 @@ fn a_few_expired_keys_make_room_in_time() {
 #[test]
 fn known_keys_are_exact_under_a_flood() {
     let (limiter, id) = limiter(5, 1_000);
-    let mut textbook = Textbook::new(vec![Rule { limit: 5, kind: Kind::Sliding(SECOND) }]);
+    let mut textbook = Oracle::new(vec![Rule { limit: 5, kind: Kind::Sliding(SECOND) }]);
     let mut refused = 0;
     for turn in 0..400_000_u64 {
         let now = SECOND + turn * 20_000;
@@ -143,7 +143,7 @@ proptest! {
         steps in prop::collection::vec((0u64..60, 0u64..SECOND / 4, 1u64..3), 1..600),
     ) {
         let (limiter, id) = limiter(limit, max_keys);
-        let mut textbook = Textbook::new(vec![Rule { limit, kind: Kind::Sliding(SECOND) }]);
+        let mut textbook = Oracle::new(vec![Rule { limit, kind: Kind::Sliding(SECOND) }]);
         let mut now = SECOND;
         for (key, gap, cost) in steps {
             now += gap * u64::from(gap % 5 == 0);

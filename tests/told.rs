@@ -1,10 +1,10 @@
 //! What is told is what is done and what is counted, of each request, whether its keys have a place
 //! in the tables or not.
 
-mod reference;
+mod oracle;
 
+use oracle::cases;
 use proptest::prelude::*;
-use reference::cases;
 use std::time::Duration;
 use tollgate::{
     Charge, Decision, Limiter, ManualClock, Now, Overflow, Period, Policy, PolicyId, PolicyStatus,

@@ -1,9 +1,9 @@
 //! Any uptime: the words' time fields are far shorter than a clock's life, and nothing shows it.
 
-mod reference;
+mod oracle;
 
+use oracle::{Kind, Oracle, Rule, answer, assert_never_over, cases};
 use proptest::prelude::*;
-use reference::{Kind, Rule, Textbook, answer, assert_never_over, cases};
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
 
@@ -43,7 +43,7 @@ proptest! {
     ) {
         let (limiter, id) = limiter(limit, Duration::from_nanos(window));
         let field = field_ns(&limiter, id, limit);
-        let mut textbook = Textbook::new(vec![Rule { limit, kind: Kind::Sliding(window) }]);
+        let mut textbook = Oracle::new(vec![Rule { limit, kind: Kind::Sliding(window) }]);
         let mut now = 0u64;
         for (fields, windows, little, key) in steps {
             let step = fields as i128 * field as i128

@@ -1,16 +1,15 @@
-//! Scenes whose answers were worked out by hand: months, full tables, requests and configurations
-//! that are none.
+//! Cases with answers computed by hand: months, full tables, invalid requests and configurations.
 
-use super::author::{Author, SECOND};
+use super::case_builder::{CaseBuilder, SECOND};
 use super::format::*;
-use super::random::{calendar, setup, sliding};
-use super::run::{Host, status_of};
+use super::random_cases::{calendar, setup, sliding};
+use super::rust_runner::{Runner, status_of};
 
 const DAY: u64 = 24 * 3_600;
 
-/// A decision of policy 0 without layers.
+/// A decision of policy 0 without item statuses.
 fn decision(status: i32, limit: u64, remaining: u64, retry: Option<u64>, reset: u64) -> Expect {
-    let stand = Stand {
+    let deciding = PolicyStatus {
         policy: 0,
         limit,
         remaining,
@@ -19,63 +18,63 @@ fn decision(status: i32, limit: u64, remaining: u64, retry: Option<u64>, reset: 
         violated: false,
         table_full: false,
     };
-    Expect::Decision(Decision { status, stand, layers: Vec::new() })
+    Expect::Decision(Decision { status, deciding, layers: Vec::new() })
 }
 
 fn charge(key: u64, cost: u64) -> Charge {
     Charge { policy: 0, key: Key::Number(key), cost, limit: None }
 }
 
-fn scene(name: &str, limiter: Setup) -> Scene {
-    Scene { name: name.into(), limiter, error: None, calls: Vec::new() }
+fn case(name: &str, limiter: Setup) -> Case {
+    Case { name: name.into(), limiter, error: None, calls: Vec::new() }
 }
 
-/// Checks `cost` at seconds since 1970.
-fn at(scene: &mut Scene, unix_s: u64, cost: u64, expect: Expect) {
+/// Checks `cost` at a time in seconds since 1970.
+fn at(case: &mut Case, unix_s: u64, cost: u64, expect: Expect) {
     let now = unix_s * SECOND;
-    let verb = Verb::Check(vec![charge(1, cost)]);
-    scene.calls.push(Call { monotonic_ns: now, unix_ns: now, verb, expect });
+    let operation = Operation::Check(vec![charge(1, cost)]);
+    case.calls.push(Call { monotonic_ns: now, unix_ns: now, operation, expect });
 }
 
-/// February of a leap year, the end of a year, and a wall clock that steps back over an end.
-fn months() -> Scene {
+/// February of a leap year, the end of a year, and a wall clock that steps back over a month's end.
+fn months() -> Case {
     const LAST_OF_FEBRUARY: u64 = 1_709_251_199; // 2024-02-29T23:59:59Z
     const NEW_YEAR: u64 = 1_735_689_600; // 2025-01-01T00:00:00Z
     let seconds = |count: u64| count * SECOND;
-    let mut scene = scene("months", setup(vec![calendar("month", 5, Period::Month)]));
+    let mut case = case("months", setup(vec![calendar("month", 5, Period::Month)]));
     let noon = LAST_OF_FEBRUARY + 1 - DAY * 3 / 2;
-    at(&mut scene, noon, 3, decision(0, 5, 2, None, seconds(DAY * 3 / 2)));
-    at(&mut scene, LAST_OF_FEBRUARY, 3, decision(1, 5, 2, Some(seconds(1)), seconds(1)));
-    at(&mut scene, LAST_OF_FEBRUARY, 2, decision(0, 5, 0, None, seconds(1)));
-    at(&mut scene, LAST_OF_FEBRUARY + 1, 5, decision(0, 5, 0, None, seconds(31 * DAY)));
+    at(&mut case, noon, 3, decision(0, 5, 2, None, seconds(DAY * 3 / 2)));
+    at(&mut case, LAST_OF_FEBRUARY, 3, decision(1, 5, 2, Some(seconds(1)), seconds(1)));
+    at(&mut case, LAST_OF_FEBRUARY, 2, decision(0, 5, 0, None, seconds(1)));
+    at(&mut case, LAST_OF_FEBRUARY + 1, 5, decision(0, 5, 0, None, seconds(31 * DAY)));
     let march = seconds(31 * DAY + 1);
-    at(&mut scene, LAST_OF_FEBRUARY, 1, decision(1, 5, 0, Some(march), march));
-    at(&mut scene, NEW_YEAR - 1, 6, decision(2, 5, 5, None, 0));
-    at(&mut scene, NEW_YEAR - 1, 4, decision(0, 5, 1, None, seconds(1)));
-    at(&mut scene, NEW_YEAR, 4, decision(0, 5, 1, None, seconds(31 * DAY)));
-    scene
+    at(&mut case, LAST_OF_FEBRUARY, 1, decision(1, 5, 0, Some(march), march));
+    at(&mut case, NEW_YEAR - 1, 6, decision(2, 5, 5, None, 0));
+    at(&mut case, NEW_YEAR - 1, 4, decision(0, 5, 1, None, seconds(1)));
+    at(&mut case, NEW_YEAR, 4, decision(0, 5, 1, None, seconds(31 * DAY)));
+    case
 }
 
-/// A month that begins five hours later than UTC's.
-fn months_of_the_west() -> Scene {
+/// A month that begins five hours after UTC's.
+fn months_of_the_west() -> Case {
     const MARCH: u64 = 1_709_269_200; // 2024-03-01T05:00:00Z
     let month = Policy { offset_seconds: Some(-5 * 3_600), ..calendar("m", 5, Period::Month) };
-    let mut scene = scene("months of the west", setup(vec![month]));
-    at(&mut scene, MARCH - 1, 5, decision(0, 5, 0, None, SECOND));
-    at(&mut scene, MARCH - 1, 1, decision(1, 5, 0, Some(SECOND), SECOND));
-    at(&mut scene, MARCH, 5, decision(0, 5, 0, None, 31 * DAY * SECOND));
-    scene
+    let mut case = case("months of the west", setup(vec![month]));
+    at(&mut case, MARCH - 1, 5, decision(0, 5, 0, None, SECOND));
+    at(&mut case, MARCH - 1, 1, decision(1, 5, 0, Some(SECOND), SECOND));
+    at(&mut case, MARCH, 5, decision(0, 5, 0, None, 31 * DAY * SECOND));
+    case
 }
 
-/// Eight keys have room, the ninth has not until those have expired.
-fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> Scene {
+/// A table with room for eight keys. New keys have no room until those have expired.
+fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> Case {
     let policy = Policy { overflow: of_policy, ..sliding("user", 3, SECOND) };
     let setup = Setup { max_keys: Some(8), overflow, policies: vec![policy] };
     let lets_pass = of_policy.or(overflow) == Some(Overflow::Allow);
-    let mut scene = scene(name, setup);
+    let mut case = case(name, setup);
     let mut call = |now: u64, key: u64, expect: Expect| {
-        let verb = Verb::Check(vec![charge(key, 1)]);
-        scene.calls.push(Call { monotonic_ns: now, unix_ns: now, verb, expect });
+        let operation = Operation::Check(vec![charge(key, 1)]);
+        case.calls.push(Call { monotonic_ns: now, unix_ns: now, operation, expect });
     };
     for key in 0..8 {
         call(SECOND, key, decision(0, 3, 2, None, SECOND));
@@ -85,32 +84,32 @@ fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> 
         let refused = decision(3, 0, 0, None, 0);
         let mut expect = if lets_pass { uncounted } else { refused };
         if let Expect::Decision(decision) = &mut expect {
-            decision.stand.table_full = true;
+            decision.deciding.table_full = true;
         }
         call(SECOND, key, expect);
     }
     call(SECOND, 5, decision(0, 3, 1, None, SECOND));
     call(5 * SECOND, 8, decision(0, 3, 2, None, SECOND));
-    scene
+    case
 }
 
-/// A policy that the limiter has not.
-fn invalid() -> Scene {
-    let mut author = Author::new("no such policy", setup(vec![sliding("user", 3, SECOND)]));
+/// A charge to a policy that does not exist.
+fn invalid() -> Case {
+    let mut builder = CaseBuilder::new("no such policy", setup(vec![sliding("user", 3, SECOND)]));
     let stranger = Charge { policy: 1, ..charge(1, 1) };
-    author.push(Verb::Check(vec![charge(1, 1), stranger.clone()]), Expect::Status(-4));
-    author.push(Verb::Peek(vec![stranger]), Expect::Status(-4));
-    author.check(&[(0, 1, 1, None)], false);
-    author.scene
+    builder.push(Operation::Check(vec![charge(1, 1), stranger.clone()]), Expect::Status(-4));
+    builder.push(Operation::Peek(vec![stranger]), Expect::Status(-4));
+    builder.check(&[(0, 1, 1, None)], false);
+    builder.case
 }
 
-/// Each fault that a configuration can have in every language, and its number.
+/// Each invalid configuration that every language can express, with its C status.
 fn faults() -> Vec<(i32, Vec<Policy>)> {
     let user = || sliding("user", 20, 60 * SECOND);
     let day = |offset_s| Policy { offset_seconds: Some(offset_s), ..calendar("d", 5, Period::Day) };
     let named = |name: &str| vec![Policy { name: name.into(), ..user() }];
     let allowance = |units| Policy { overflow: Some(Overflow::EvictLightest(units)), ..user() };
-    let numbered = |place: u64| Policy { name: format!("policy {place}"), ..user() };
+    let numbered = |index: u64| Policy { name: format!("policy {index}"), ..user() };
     vec![
         (-20, vec![]),
         (-20, (0..17).map(numbered).collect()),
@@ -133,20 +132,20 @@ fn faults() -> Vec<(i32, Vec<Policy>)> {
     ]
 }
 
-/// The texts are the limiter's own, in ASCII.
-fn unbuildable((status, policies): (i32, Vec<Policy>)) -> Scene {
+/// A case for an invalid configuration. Its text is the limiter's error, in ASCII.
+fn unbuildable((status, policies): (i32, Vec<Policy>)) -> Case {
     let limiter = setup(policies);
-    let why = Host::new(&limiter).err().unwrap_or_else(|| panic!("{limiter:?} is good"));
+    let why = Runner::new(&limiter).err().unwrap_or_else(|| panic!("{limiter:?} is good"));
     assert_eq!(status_of(&why), status, "{limiter:?}");
     let error = Refusal { status, message: why.to_string().replace('µ', "u") };
-    Scene { error: Some(error), ..scene("a configuration that is none", limiter) }
+    Case { error: Some(error), ..case("a configuration that is none", limiter) }
 }
 
-pub fn month_scenes() -> Vec<Scene> {
+pub fn month_cases() -> Vec<Case> {
     vec![months(), months_of_the_west()]
 }
 
-pub fn full_scenes() -> Vec<Scene> {
+pub fn full_cases() -> Vec<Case> {
     vec![
         full("refused by default", None, None),
         full("refused", Some(Overflow::Deny), None),
@@ -155,7 +154,7 @@ pub fn full_scenes() -> Vec<Scene> {
     ]
 }
 
-pub fn fault_scenes() -> Vec<Scene> {
+pub fn fault_cases() -> Vec<Case> {
     let unbuildable = faults().into_iter().map(unbuildable);
     std::iter::once(invalid()).chain(unbuildable).collect()
 }

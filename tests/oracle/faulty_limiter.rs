@@ -1,5 +1,4 @@
-//! The limiter as it is, or with a fault planted in front of it: a checker that finds none of these
-//! proves nothing.
+//! A limiter with an optional planted fault. A test that checks the limiter must find each fault.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,92 +7,93 @@ use tollgate::{
     ReservationError, Session,
 };
 
-/// What is wrong.
+/// A fault to plant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// One admitted request in so many is not charged.
-    ForgetsOneIn(u32),
+    /// One in this many admitted requests is not charged.
+    OneChargeSkippedIn(u32),
     /// `retry_after` is a nanosecond too short.
-    HastyWait,
+    WaitTooShort,
     /// `retry_after` is a nanosecond too long.
-    LazyWait,
-    /// A denied request is charged to the layers that had room.
-    ChargesTheDenied,
-    /// What was reserved in vain is not given back.
-    KeepsTheRest,
-    /// What a reservation has cost beyond its estimate is not charged.
-    ForgivesTheExcess,
-    /// An extension is granted and not charged.
-    ForgetsExtensions,
-    /// A budget or window is not cleared.
-    IgnoresReset,
+    WaitTooLong,
+    /// A denied request is charged to the policies that had room.
+    DenialCharged,
+    /// An overestimate is not refunded when it is settled.
+    OverestimateKept,
+    /// An underestimate is not charged when it is settled.
+    UnderestimateUncharged,
+    /// An admitted extension is not charged.
+    ExtensionUncharged,
+    /// A reset of a key does nothing.
+    ResetIgnored,
 }
 
 impl Fault {
     pub const ALL: [Fault; 8] = [
-        Fault::ForgetsOneIn(7),
-        Fault::HastyWait,
-        Fault::LazyWait,
-        Fault::ChargesTheDenied,
-        Fault::KeepsTheRest,
-        Fault::ForgivesTheExcess,
-        Fault::ForgetsExtensions,
-        Fault::IgnoresReset,
+        Fault::OneChargeSkippedIn(7),
+        Fault::WaitTooShort,
+        Fault::WaitTooLong,
+        Fault::DenialCharged,
+        Fault::OverestimateKept,
+        Fault::UnderestimateUncharged,
+        Fault::ExtensionUncharged,
+        Fault::ResetIgnored,
     ];
 }
 
-/// A limiter, and what is wrong with it.
+/// A limiter and its planted fault, if any.
 #[derive(Debug)]
-pub struct Gate {
+pub struct FaultyLimiter {
     pub limiter: Limiter,
     fault: Option<Fault>,
     admitted: Cell<u32>,
 }
 
-impl Gate {
+impl FaultyLimiter {
     pub fn new(limiter: Limiter, fault: Option<Fault>) -> Self {
-        Gate { limiter, fault, admitted: Cell::new(0) }
+        FaultyLimiter { limiter, fault, admitted: Cell::new(0) }
     }
 
-    pub fn at(&self, now: Now) -> Desk<'_> {
-        Desk { session: self.limiter.session_at(now), gate: self }
+    pub fn at(&self, now: Now) -> FaultySession<'_> {
+        FaultySession { session: self.limiter.session_at(now), limiter: self }
     }
 
     fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
 
-    /// Whether this is the admitted request that is forgotten.
-    fn forgets(&self) -> bool {
-        let Some(Fault::ForgetsOneIn(number)) = self.fault else { return false };
+    /// Counts an admitted request. Returns whether its charge must be skipped.
+    fn skips_charge(&self) -> bool {
+        let Some(Fault::OneChargeSkippedIn(number)) = self.fault else { return false };
         self.admitted.set(self.admitted.get() + 1);
         self.admitted.get().is_multiple_of(number)
     }
 }
 
-/// A session behind the fault.
+/// A session of a faulty limiter.
 #[derive(Debug)]
-pub struct Desk<'l> {
+pub struct FaultySession<'l> {
     session: Session<'l>,
-    gate: &'l Gate,
+    limiter: &'l FaultyLimiter,
 }
 
-impl Desk<'_> {
-    pub fn session(&self) -> &Session<'_> {
+impl FaultySession<'_> {
+    /// The session without the fault.
+    pub fn inner(&self) -> &Session<'_> {
         &self.session
     }
 
     pub fn check(&self, charges: &[Charge<'_>], layers: &mut [PolicyStatus]) -> Decision {
         let mut own = [PolicyStatus::default(); MAX_CHARGES];
         let mut decision = self.session.check_with_status(charges, &mut own);
-        if decision.is_allowed() && self.gate.forgets() {
+        if decision.is_allowed() && self.limiter.skips_charge() {
             self.give_back(charges);
         }
         if decision.retry_after_ns.is_some() {
-            self.denied(charges, &own);
+            self.charge_denied(charges, &own);
         }
-        own.iter_mut().for_each(|layer| self.tell(&mut layer.retry_after_ns));
-        self.tell(&mut decision.retry_after_ns);
+        own.iter_mut().for_each(|layer| self.shift_wait(&mut layer.retry_after_ns));
+        self.shift_wait(&mut decision.retry_after_ns);
         layers.iter_mut().zip(own).for_each(|(layer, own)| *layer = own);
         decision
     }
@@ -104,7 +104,7 @@ impl Desk<'_> {
         layers: &mut [PolicyStatus],
     ) -> Result<Reservation, Decision> {
         let reserved = self.session.reserve_with_status(charges, layers);
-        if reserved.is_ok() && self.gate.forgets() {
+        if reserved.is_ok() && self.limiter.skips_charge() {
             self.give_back(charges);
         }
         reserved
@@ -117,7 +117,7 @@ impl Desk<'_> {
         more: &[u64],
     ) -> Result<Decision, ReservationError> {
         let decision = self.session.extend(reservation, more)?;
-        if decision.is_allowed() && self.gate.has(Fault::ForgetsExtensions) {
+        if decision.is_allowed() && self.limiter.has(Fault::ExtensionUncharged) {
             self.give_back(charges);
         }
         Ok(decision)
@@ -131,9 +131,9 @@ impl Desk<'_> {
         let mut settled = [0; MAX_RESERVED];
         for (layer, (settled, actual)) in settled.iter_mut().zip(actual).enumerate() {
             let charged = reservation.charged(layer).unwrap_or_default();
-            *settled = match self.gate.fault {
-                Some(Fault::KeepsTheRest) => charged.max(*actual),
-                Some(Fault::ForgivesTheExcess) => charged.min(*actual),
+            *settled = match self.limiter.fault {
+                Some(Fault::OverestimateKept) => charged.max(*actual),
+                Some(Fault::UnderestimateUncharged) => charged.min(*actual),
                 _ => *actual,
             };
         }
@@ -141,7 +141,7 @@ impl Desk<'_> {
     }
 
     pub fn reset_key(&self, policy: PolicyId, key: u64) {
-        if !self.gate.has(Fault::IgnoresReset) {
+        if !self.limiter.has(Fault::ResetIgnored) {
             self.session.reset_key(policy, key).expect("a policy of this limiter");
         }
     }
@@ -152,19 +152,19 @@ impl Desk<'_> {
         }
     }
 
-    fn denied(&self, charges: &[Charge<'_>], layers: &[PolicyStatus]) {
-        if self.gate.has(Fault::ChargesTheDenied) {
+    fn charge_denied(&self, charges: &[Charge<'_>], layers: &[PolicyStatus]) {
+        if self.limiter.has(Fault::DenialCharged) {
             for (charge, _) in charges.iter().zip(layers).filter(|(_, layer)| !layer.violated) {
                 let _ = self.session.check(&[*charge]);
             }
         }
     }
 
-    fn tell(&self, wait_ns: &mut Option<u64>) {
+    fn shift_wait(&self, wait_ns: &mut Option<u64>) {
         if let Some(wait_ns) = wait_ns {
-            match self.gate.fault {
-                Some(Fault::HastyWait) => *wait_ns -= 1,
-                Some(Fault::LazyWait) => *wait_ns += 1,
+            match self.limiter.fault {
+                Some(Fault::WaitTooShort) => *wait_ns -= 1,
+                Some(Fault::WaitTooLong) => *wait_ns += 1,
                 _ => {}
             }
         }
