@@ -215,6 +215,7 @@ fn planted_failure() {
     }
 }
 
+/// A failed assertion is reported even while every allocation fails.
 #[test]
 fn a_failing_assertion_fails_its_test() {
     planted::assert_fails_soon("planted_failure", &[(PLAN, "0 lasting quiet")]);
@@ -322,6 +323,7 @@ fn calendar_table_grows_or_refuses_new_keys() {
     assert_all_in(BAG, &ended);
 }
 
+/// Out of memory: `crossbeam-epoch` aborts if a thread's first session cannot allocate its record.
 #[test]
 fn first_session_of_a_thread_aborts_without_memory() {
     let (ended, survived) = sweep("first_session_of_a_thread_aborts_without_memory", || {

@@ -90,6 +90,7 @@ fn four_policies_in_one_call() {
     assert_eq!(used(late), [0, 0, 22_000, 66_000]);
 }
 
+/// A settle after the window or hour has ended gives nothing back, and takes nothing from others.
 #[test]
 fn expired_charges_are_not_given_back() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
@@ -227,6 +228,7 @@ fn debt_denies_until_it_expires() {
     assert!(at(&limiter, due).cancel(&mut again).unwrap().is_allowed());
 }
 
+/// Each misuse is an error and charges nothing.
 #[test]
 fn misuse_is_an_error() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
@@ -282,6 +284,7 @@ fn misuse_is_an_error() {
     assert_eq!(used(&limiter, ids[0], START), 300);
 }
 
+/// Estimates and actual costs from 0 to `u64::MAX`.
 #[test]
 fn greatest_and_least_amounts() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);

@@ -57,6 +57,7 @@ fn every_seed_keeps_the_invariants_and_repeats() {
     }
 }
 
+/// Two seeds give different answers.
 #[test]
 fn seeds_differ() {
     assert_ne!(day(0, None).digest, day(1, None).digest);

@@ -53,6 +53,7 @@ fn config() -> Config {
 prop_state_machine! {
     #![proptest_config(config())]
 
+    /// Guarantees A, B, C, F and G: every answer is the oracle's, or within its bounds.
     #[test]
     fn limiter_matches_the_oracle(sequential 1..160 => Machine);
 }
@@ -95,7 +96,7 @@ fn cases_cover_every_kind_of_event() {
     assert!(coverage.merged > 0 && coverage.shrunk > 0, "{coverage:?}");
 }
 
-/// Regression: with two items of one key, the settle reported a state between the two.
+/// Guarantee C: a settle of two items of one key reports the state after both.
 #[test]
 fn settle_reports_the_final_state_of_a_key() {
     let policy = Policy::sliding("p", 10, Duration::from_secs(1));

@@ -36,6 +36,7 @@ fn files() -> Vec<(PathBuf, Vec<Case>)> {
     files.map(|(name, cases)| (folder.join(name), cases)).into()
 }
 
+/// The files equal the generated cases.
 #[test]
 fn files_are_current() {
     for (path, cases) in files() {
@@ -53,6 +54,7 @@ fn compare(case: &Case) {
     case.compare(&lines.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
+/// Guarantees B, C, G and H: the limiter gives every answer in the files.
 #[test]
 fn limiter_matches_the_files() {
     let mut calls = 0;

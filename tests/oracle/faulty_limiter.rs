@@ -83,7 +83,7 @@ impl FaultySession<'_> {
         &self.session
     }
 
-    pub fn check(&self, charges: &[Charge<'_>], layers: &mut [PolicyStatus]) -> Decision {
+    pub fn check(&self, charges: &[Charge<'_>], statuses: &mut [PolicyStatus]) -> Decision {
         let mut own = [PolicyStatus::default(); MAX_CHARGES];
         let mut decision = self.session.check_with_status(charges, &mut own);
         if decision.is_allowed() && self.limiter.skips_charge() {
@@ -92,18 +92,18 @@ impl FaultySession<'_> {
         if decision.retry_after_ns.is_some() {
             self.charge_denied(charges, &own);
         }
-        own.iter_mut().for_each(|layer| self.shift_wait(&mut layer.retry_after_ns));
+        own.iter_mut().for_each(|status| self.shift_wait(&mut status.retry_after_ns));
         self.shift_wait(&mut decision.retry_after_ns);
-        layers.iter_mut().zip(own).for_each(|(layer, own)| *layer = own);
+        statuses.iter_mut().zip(own).for_each(|(status, own)| *status = own);
         decision
     }
 
     pub fn reserve(
         &self,
         charges: &[Charge<'_>],
-        layers: &mut [PolicyStatus],
+        statuses: &mut [PolicyStatus],
     ) -> Result<Reservation, Decision> {
-        let reserved = self.session.reserve_with_status(charges, layers);
+        let reserved = self.session.reserve_with_status(charges, statuses);
         if reserved.is_ok() && self.limiter.skips_charge() {
             self.give_back(charges);
         }
@@ -129,8 +129,8 @@ impl FaultySession<'_> {
         actual: &[u64],
     ) -> Result<Decision, ReservationError> {
         let mut settled = [0; MAX_RESERVED];
-        for (layer, (settled, actual)) in settled.iter_mut().zip(actual).enumerate() {
-            let charged = reservation.charged(layer).unwrap_or_default();
+        for (status, (settled, actual)) in settled.iter_mut().zip(actual).enumerate() {
+            let charged = reservation.charged(status).unwrap_or_default();
             *settled = match self.limiter.fault {
                 Some(Fault::OverestimateKept) => charged.max(*actual),
                 Some(Fault::UnderestimateUncharged) => charged.min(*actual),
@@ -152,9 +152,9 @@ impl FaultySession<'_> {
         }
     }
 
-    fn charge_denied(&self, charges: &[Charge<'_>], layers: &[PolicyStatus]) {
+    fn charge_denied(&self, charges: &[Charge<'_>], statuses: &[PolicyStatus]) {
         if self.limiter.has(Fault::DenialCharged) {
-            for (charge, _) in charges.iter().zip(layers).filter(|(_, layer)| !layer.violated) {
+            for (charge, _) in charges.iter().zip(statuses).filter(|(_, status)| !status.violated) {
                 let _ = self.session.check(&[*charge]);
             }
         }

@@ -71,12 +71,12 @@ pub fn answer(decision: &tollgate::Decision) -> Answer {
 }
 
 /// A `PolicyStatus` of the limiter as a status of the oracle.
-pub fn reported_status(layer: &tollgate::PolicyStatus) -> ExpectedStatus {
+pub fn reported_status(status: &tollgate::PolicyStatus) -> ExpectedStatus {
     ExpectedStatus {
-        limit: layer.limit,
-        remaining: layer.remaining,
-        violated: layer.violated,
-        retry_after: layer.retry_after_ns,
-        reset_after: layer.reset_after_ns,
+        limit: status.limit,
+        remaining: status.remaining,
+        violated: status.violated,
+        retry_after: status.retry_after_ns,
+        reset_after: status.reset_after_ns,
     }
 }

@@ -24,7 +24,7 @@ pub struct CheckedLimiter<'l> {
 #[derive(Debug)]
 pub struct Stream {
     reservation: Reservation,
-    layers: Vec<StreamItem>,
+    items: Vec<StreamItem>,
 }
 
 /// The charges of one item of a stream.
@@ -41,7 +41,7 @@ struct StreamItem {
 
 impl Stream {
     pub fn charged(&self) -> Vec<u64> {
-        self.layers.iter().map(|item| item.charged).collect()
+        self.items.iter().map(|item| item.charged).collect()
     }
 }
 
@@ -90,9 +90,9 @@ impl<'l> CheckedLimiter<'l> {
     /// The status of each item's key, read without charging.
     fn statuses(&self, session: &FaultySession<'_>, items: &[Item]) -> Vec<PolicyStatus> {
         let nothing: Vec<Item> = items.iter().map(|(rule, key, _)| (*rule, *key, 0)).collect();
-        let mut layers = vec![PolicyStatus::default(); items.len()];
-        let _ = session.inner().peek_with_status(&self.charges(&nothing), &mut layers);
-        layers
+        let mut statuses = vec![PolicyStatus::default(); items.len()];
+        let _ = session.inner().peek_with_status(&self.charges(&nothing), &mut statuses);
+        statuses
     }
 
     /// Checks and charges a request. Returns the denial if a retry can succeed.
@@ -102,14 +102,14 @@ impl<'l> CheckedLimiter<'l> {
         items: &[Item],
     ) -> (Decision, Option<Denial>) {
         let before = self.statuses(session, items);
-        let mut layers = vec![PolicyStatus::default(); items.len()];
-        let decision = session.check(&self.charges(items), &mut layers);
+        let mut statuses = vec![PolicyStatus::default(); items.len()];
+        let decision = session.check(&self.charges(items), &mut statuses);
         self.digest_decision(&decision);
         if decision.is_allowed() {
-            self.admitted(session, items, &layers);
+            self.admitted(session, items, &statuses);
             return (decision, None);
         }
-        (decision, self.refused(session, items, &decision, &layers, &before))
+        (decision, self.refused(session, items, &decision, &statuses, &before))
     }
 
     /// Records an admitted request. Returns the numbers of its charges.
@@ -117,15 +117,15 @@ impl<'l> CheckedLimiter<'l> {
         &mut self,
         session: &FaultySession<'_>,
         items: &[Item],
-        layers: &[PolicyStatus],
+        statuses: &[PolicyStatus],
     ) -> Vec<u64> {
         let now = session.inner().now();
-        let admit = |(item, layer): (&Item, &PolicyStatus)| {
-            assert!(!layer.violated);
+        let admit = |(item, status): (&Item, &PolicyStatus)| {
+            assert!(!status.violated);
             self.ledger.tallies[item.0].admitted += 1;
-            self.ledger.admit(*item, now, layer)
+            self.ledger.admit(*item, now, status)
         };
-        items.iter().zip(layers).map(admit).collect()
+        items.iter().zip(statuses).map(admit).collect()
     }
 
     /// Checks a denial or refusal: it has a cause, charges nothing, and reports when to retry.
@@ -134,13 +134,13 @@ impl<'l> CheckedLimiter<'l> {
         session: &FaultySession<'_>,
         items: &[Item],
         decision: &Decision,
-        layers: &[PolicyStatus],
+        statuses: &[PolicyStatus],
         before: &[PolicyStatus],
     ) -> Option<Denial> {
         let now = session.inner().now();
         let after = self.statuses(session, items);
-        let left = |layers: &[PolicyStatus]| {
-            layers.iter().map(|layer| layer.remaining).collect::<Vec<_>>()
+        let left = |statuses: &[PolicyStatus]| {
+            statuses.iter().map(|status| status.remaining).collect::<Vec<_>>()
         };
         assert_eq!(left(before), left(&after), "refused, and charged to {items:?}");
         let rule = decision.policy.index();
@@ -153,12 +153,12 @@ impl<'l> CheckedLimiter<'l> {
             items[..index].iter().for_each(|item| self.ledger.touch(item.0, item.1));
             return None;
         }
-        for (item, layer) in items.iter().zip(layers) {
-            self.ledger.assert_left(*item, now, layer.remaining);
-            assert_eq!(layer.violated, layer.remaining < item.2, "{item:?}: {layer:?}");
-            self.ledger.tallies[item.0].denied += u64::from(layer.violated);
+        for (item, status) in items.iter().zip(statuses) {
+            self.ledger.assert_left(*item, now, status.remaining);
+            assert_eq!(status.violated, status.remaining < item.2, "{item:?}: {status:?}");
+            self.ledger.tallies[item.0].denied += u64::from(status.violated);
         }
-        let first = layers.iter().find(|layer| layer.violated).map(|layer| layer.policy);
+        let first = statuses.iter().find(|status| status.violated).map(|status| status.policy);
         assert_eq!(first, Some(decision.policy), "{items:?}");
         let Some(wait) = decision.retry_after_ns else {
             let never = |item: &Item| item.2 > self.ledger.rules[item.0].limit;
@@ -183,17 +183,17 @@ impl<'l> CheckedLimiter<'l> {
 
     pub fn reserve(&mut self, session: &FaultySession<'_>, items: &[Item]) -> Option<Stream> {
         let before = self.statuses(session, items);
-        let mut layers = vec![PolicyStatus::default(); items.len()];
-        let reservation = match session.reserve(&self.charges(items), &mut layers) {
+        let mut statuses = vec![PolicyStatus::default(); items.len()];
+        let reservation = match session.reserve(&self.charges(items), &mut statuses) {
             Ok(reservation) => reservation,
             Err(decision) => {
                 self.digest_decision(&decision);
-                self.refused(session, items, &decision, &layers, &before);
+                self.refused(session, items, &decision, &statuses, &before);
                 return None;
             }
         };
         self.digest_decision(&reservation.decision());
-        let numbers = self.admitted(session, items, &layers);
+        let numbers = self.admitted(session, items, &statuses);
         let item = |((rule, key, cost), number): (&Item, u64)| StreamItem {
             rule: *rule,
             key: *key,
@@ -201,7 +201,7 @@ impl<'l> CheckedLimiter<'l> {
             charges: vec![number],
             last: *cost,
         };
-        Some(Stream { reservation, layers: items.iter().zip(numbers).map(item).collect() })
+        Some(Stream { reservation, items: items.iter().zip(numbers).map(item).collect() })
     }
 
     /// Extends a reservation. Returns false if the stream must stop.
@@ -212,15 +212,15 @@ impl<'l> CheckedLimiter<'l> {
         more: &[u64],
     ) -> bool {
         let item = |(item, more): (&StreamItem, &u64)| (item.rule, item.key, *more);
-        let items: Vec<Item> = stream.layers.iter().zip(more).map(item).collect();
+        let items: Vec<Item> = stream.items.iter().zip(more).map(item).collect();
         let before = self.statuses(session, &items);
         let charges = self.charges(&items);
         let decision = session.extend(&mut stream.reservation, &charges, more).unwrap();
         self.digest_decision(&decision);
         let after = self.statuses(session, &items);
         if !decision.is_allowed() {
-            let left = |layers: &[PolicyStatus]| {
-                layers.iter().map(|layer| layer.remaining).collect::<Vec<_>>()
+            let left = |statuses: &[PolicyStatus]| {
+                statuses.iter().map(|status| status.remaining).collect::<Vec<_>>()
             };
             assert_eq!(left(&before), left(&after), "stopped, and charged");
             if decision.verdict == Verdict::TableFull {
@@ -230,7 +230,7 @@ impl<'l> CheckedLimiter<'l> {
             let violated = items
                 .iter()
                 .zip(&before)
-                .filter(|(item, layer)| layer.remaining < item.2 || layer.violated);
+                .filter(|(item, status)| status.remaining < item.2 || status.violated);
             violated.for_each(|(item, _)| self.ledger.tallies[item.0].denied += 1);
             return false;
         }
@@ -238,9 +238,9 @@ impl<'l> CheckedLimiter<'l> {
             self.ledger.tallies[item.0].admitted += 1;
             if item.2 > 0 {
                 let number = self.ledger.admit(*item, session.inner().now(), &after[index]);
-                stream.layers[index].add(number, item.2);
+                stream.items[index].add(number, item.2);
             }
-            assert_eq!(stream.reservation.charged(index), Some(stream.layers[index].charged));
+            assert_eq!(stream.reservation.charged(index), Some(stream.items[index].charged));
         }
         true
     }
@@ -254,7 +254,7 @@ impl<'l> CheckedLimiter<'l> {
         };
         let decision = decision.unwrap();
         self.digest_decision(&decision);
-        for (index, stream_item) in stream.layers.iter_mut().enumerate() {
+        for (index, stream_item) in stream.items.iter_mut().enumerate() {
             let now = session.inner().now();
             let item = (
                 stream_item.rule,
@@ -294,16 +294,16 @@ impl<'l> CheckedLimiter<'l> {
 
     /// Checks a request and refunds it at once.
     pub fn refund(&mut self, session: &FaultySession<'_>, items: &[Item]) {
-        let mut layers = vec![PolicyStatus::default(); items.len()];
+        let mut statuses = vec![PolicyStatus::default(); items.len()];
         let charges = self.charges(items);
-        let decision = session.check(&charges, &mut layers);
+        let decision = session.check(&charges, &mut statuses);
         self.digest_decision(&decision);
         if !decision.is_allowed() {
             let before = self.statuses(session, items);
-            self.refused(session, items, &decision, &layers, &before);
+            self.refused(session, items, &decision, &statuses, &before);
             return;
         }
-        let numbers = self.admitted(session, items, &layers);
+        let numbers = self.admitted(session, items, &statuses);
         for ((item, charge), number) in items.iter().zip(&charges).zip(numbers) {
             assert_eq!(session.inner().refund(charge), Ok(item.2));
             self.ledger.give_back((item.0, item.1), &[number], item.2);
@@ -352,9 +352,9 @@ impl<'l> CheckedLimiter<'l> {
         let session = self.at(now);
         for rule in 0..POLICIES {
             for key in self.ledger.keys(rule) {
-                let layer = self.statuses(&session, &[(rule, key, 0)])[0];
+                let status = self.statuses(&session, &[(rule, key, 0)])[0];
                 assert_eq!(
-                    layer.remaining, layer.limit,
+                    status.remaining, status.limit,
                     "key {key} of {rule} is left with a charge"
                 );
             }

@@ -236,8 +236,8 @@ impl<'l> Traffic<'l> {
         // Three clients share an address.
         let all =
             [(IP, client / 3, 1), (USER, client, 1), (PACE, client, cost), (BUDGET, client, cost)];
-        let layers = self.random.within(2, all.len() as u64) as usize;
-        all[..layers].to_vec()
+        let count = self.random.within(2, all.len() as u64) as usize;
+        all[..count].to_vec()
     }
 
     fn ask(&mut self, time: u64, client: u64) {

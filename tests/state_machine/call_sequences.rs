@@ -1,7 +1,7 @@
 //! Fixed sequences of calls that random calls rarely produce.
 
 use super::oracle::Item;
-use super::strategies::{FIRST_CROWD_KEY, FULLY_SCANNED};
+use super::strategies::{FIRST_BULK_KEY, FULLY_SCANNED};
 use super::system::System;
 
 /// Number of keys with which a table is large enough to shrink when they are idle.
@@ -40,7 +40,7 @@ impl System {
         self.reserve(now, &[(rule, item.1, 1, None)]);
         self.check_tables(now);
         let strangers = self.config.policies[rule].max_keys.min(FULLY_SCANNED) as u64 + 1;
-        let (first, cost) = (FIRST_CROWD_KEY + round as u64 * strangers, 1 + item.2 % 2);
+        let (first, cost) = (FIRST_BULK_KEY + round as u64 * strangers, 1 + item.2 % 2);
         self.charge_keys(now, rule, first, strangers, cost);
         let _ = self.check(now, &[item]);
         self.check_tables(now);
@@ -57,15 +57,15 @@ impl System {
         let policy = &self.config.policies[rule];
         let (length, keys) = (policy.kind.length(), policy.max_keys.min(FULLY_SCANNED) as u64);
         let start = now - Self::refill_lead(length);
-        self.charge_keys(start, rule, FIRST_CROWD_KEY, keys / 4, 1);
-        self.charge_keys(start + length / 4 * 3, rule, FIRST_CROWD_KEY + keys, keys, 1);
-        self.charge_keys(now, rule, FIRST_CROWD_KEY + 2 * keys, 8, 1);
+        self.charge_keys(start, rule, FIRST_BULK_KEY, keys / 4, 1);
+        self.charge_keys(start + length / 4 * 3, rule, FIRST_BULK_KEY + keys, keys, 1);
+        self.charge_keys(now, rule, FIRST_BULK_KEY + 2 * keys, 8, 1);
     }
 
     /// Charges many keys, and audits at `now` when all are idle.
     pub(super) fn fill_and_idle(&mut self, now: u64, rule: usize) {
         let start = now - IDLE_PERIODS * self.config.policies[rule].kind.length();
-        self.charge_keys(start, rule, FIRST_CROWD_KEY, SHRINKABLE_KEYS as u64, 1);
+        self.charge_keys(start, rule, FIRST_BULK_KEY, SHRINKABLE_KEYS as u64, 1);
         self.audit(now);
     }
 }

@@ -19,8 +19,8 @@ pub const NEVER_FULL: usize = 10_000;
 pub const FULLY_SCANNED: usize = 190;
 /// The number of keys that are charged one by one.
 pub const SINGLE_KEYS: u64 = 4;
-/// The first key of [`Call::ChargeKeys`].
-pub const FIRST_CROWD_KEY: u64 = 1_000;
+/// The first key charged in bulk.
+pub const FIRST_BULK_KEY: u64 = 1_000;
 
 fn policy(limit: u64, more: u64, kind: Kind, buckets: Option<u32>) -> PolicyConfig {
     let greatest = limit.saturating_mul(more).min(MAX_LIMIT);
@@ -57,11 +57,11 @@ fn bounds() -> impl Strategy<Value = (usize, bool)> {
 
 pub fn config() -> impl Strategy<Value = Config> {
     let bounds = prop::collection::vec(bounds(), 3);
-    let make = (policies(), bounds, any::<[bool; 3]>());
+    let setup = (policies(), bounds, any::<[bool; 3]>());
     let start = select(vec![2 * DAY, 472_222 * HOUR + 1, 20_000 * DAY - 500_000]);
     // A multiple of every policy's unit that is no multiple of an hour.
     let monotonic_lag = (0u64..10).prop_map(|steps| steps * 10_000_000_000_000);
-    (make, start, monotonic_lag, 2usize..=4, any::<u64>()).prop_map(
+    (setup, start, monotonic_lag, 2usize..=4, any::<u64>()).prop_map(
         |(
             (mut policies, bounds, [lenient, peeks_after_calls, small_steps]),
             start,
@@ -228,7 +228,7 @@ fn reservation_call(model: &Model) -> BoxedStrategy<Call> {
 fn policy_call(model: &Model) -> BoxedStrategy<Call> {
     let calls = model.config.policies.iter().enumerate().map(|(rule, policy)| {
         let count = prop_oneof![6 => 1..20u64, 2 => 20..250u64, 1 => 250..1_500u64];
-        let first = (0..4u64).prop_map(|block| FIRST_CROWD_KEY + block * 400);
+        let first = (0..4u64).prop_map(|block| FIRST_BULK_KEY + block * 400);
         let few = cost(policy.limit / 4 + 1);
         let again = cost(policy.limit / 2 + 1);
         let evict_reserved = if policy.max_keys <= FULLY_SCANNED { 3 } else { 1 };

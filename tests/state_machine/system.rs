@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use tollgate::{Charge, Decision, PolicyId, PolicyStatus, Reservation, ReservationError, Verdict};
 
 /// The greatest number of items of a request.
-const LAYERS: usize = 3;
+const MAX_ITEMS: usize = 3;
 
 /// A reservation of the limiter and of the oracle.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl System {
 
     /// The reported usage of each key of a reservation.
     fn uses_of(&self, now: u64, oracle: &OracleReservation) -> Uses {
-        self.uses(now, &oracle.request(&[0; LAYERS]))
+        self.uses(now, &oracle.request(&[0; MAX_ITEMS]))
     }
 
     /// Reduces costs so that no debt exceeds the greatest limit. A larger debt cannot be observed.
@@ -197,15 +197,19 @@ impl System {
         now: u64,
         items: &[Item],
         decision: &Decision,
-        layers: &[PolicyStatus],
+        statuses: &[PolicyStatus],
     ) {
-        let reported: Vec<ExpectedStatus> = layers.iter().map(reported_status).collect();
+        let reported: Vec<ExpectedStatus> = statuses.iter().map(reported_status).collect();
         let allowed = decision.is_allowed();
         let bounds =
             if allowed { self.oracles.after(now, items) } else { self.oracles.before(now, items) };
         bounds.iter().zip(&reported).for_each(|(bounds, reported)| bounds.assert_hold(reported));
-        assert_eq!(answer(decision), combine(items, &reported), "the decision is not its layers'");
-        let policies = layers.iter().map(|layer| layer.policy.index());
+        assert_eq!(
+            answer(decision),
+            combine(items, &reported),
+            "the decision differs from its statuses"
+        );
+        let policies = statuses.iter().map(|status| status.policy.index());
         assert!(policies.eq(items.iter().map(|item| item.0)));
         self.assert_waits(now, items, decision);
     }
@@ -258,7 +262,7 @@ impl System {
         now: u64,
         items: &[Item],
         decision: &Decision,
-        layers: &[PolicyStatus],
+        statuses: &[PolicyStatus],
         before: &Uses,
     ) {
         match decision.verdict {
@@ -268,13 +272,13 @@ impl System {
                 let counted = self.counted(now, items, decision, before);
                 counted.iter().for_each(|item| self.oracles.charge(now, item));
                 items.iter().for_each(|item| self.tables.admitted_or_untracked(item.0));
-                self.assert_decision(now, items, decision, layers);
+                self.assert_decision(now, items, decision, statuses);
                 cover(|coverage| coverage.admitted += 1);
             }
             Verdict::Denied | Verdict::Impossible => {
-                self.assert_decision(now, items, decision, layers);
-                for layer in layers.iter().filter(|layer| layer.violated) {
-                    self.tables.denied(layer.policy.index());
+                self.assert_decision(now, items, decision, statuses);
+                for status in statuses.iter().filter(|status| status.violated) {
+                    self.tables.denied(status.policy.index());
                 }
                 cover(|coverage| coverage.denied += 1);
             }
@@ -285,18 +289,18 @@ impl System {
 
     pub(super) fn check(&mut self, now: u64, items: &[Item]) -> Decision {
         let before = self.uses_before(now, items);
-        let mut layers = [PolicyStatus::default(); LAYERS];
-        let layers = &mut layers[..items.len()];
-        let decision = self.at(now).check(&self.charges(items), layers);
-        self.record_decision(now, items, &decision, layers, &before);
+        let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
+        let statuses = &mut statuses[..items.len()];
+        let decision = self.at(now).check(&self.charges(items), statuses);
+        self.record_decision(now, items, &decision, statuses, &before);
         decision
     }
 
     fn peek(&self, now: u64, items: &[Item]) {
-        let mut layers = [PolicyStatus::default(); LAYERS];
-        let layers = &mut layers[..items.len()];
-        let decision = self.at(now).inner().peek_with_status(&self.charges(items), layers);
-        let reported: Vec<ExpectedStatus> = layers.iter().map(reported_status).collect();
+        let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
+        let statuses = &mut statuses[..items.len()];
+        let decision = self.at(now).inner().peek_with_status(&self.charges(items), statuses);
+        let reported: Vec<ExpectedStatus> = statuses.iter().map(reported_status).collect();
         let bounds = self.oracles.before(now, items);
         bounds.iter().zip(&reported).for_each(|(bounds, reported)| bounds.assert_hold(reported));
         assert_eq!(answer(&decision), combine(items, &reported));
@@ -348,14 +352,14 @@ impl System {
 
     pub(super) fn reserve(&mut self, now: u64, items: &[Item]) {
         let before = self.uses_before(now, items);
-        let mut layers = [PolicyStatus::default(); LAYERS];
-        let layers = &mut layers[..items.len()];
-        let reserved = self.at(now).reserve(&self.charges(items), layers);
+        let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
+        let statuses = &mut statuses[..items.len()];
+        let reserved = self.at(now).reserve(&self.charges(items), statuses);
         let reservation = match reserved {
             Ok(reservation) => reservation,
             Err(decision) => {
                 assert!(!decision.is_allowed());
-                self.record_decision(now, items, &decision, layers, &before);
+                self.record_decision(now, items, &decision, statuses, &before);
                 return self.held.push(None);
             }
         };
@@ -370,7 +374,7 @@ impl System {
             self.oracles.charge_reserved(now, reserved, charged);
             self.tables.admitted_or_untracked(reserved.rule);
         }
-        self.assert_decision(now, items, &reservation.decision(), layers);
+        self.assert_decision(now, items, &reservation.decision(), statuses);
         cover(|coverage| coverage.admitted += 1);
         self.held.push(Some(HeldReservation { reservation, oracle }));
     }
@@ -385,10 +389,10 @@ impl System {
         let more = &more[..held.oracle.items.len()];
         let items = held.oracle.request(more);
         let charges = self.charges(&items);
-        let mut layers = [PolicyStatus::default(); LAYERS];
-        let layers = &mut layers[..items.len()];
+        let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
+        let statuses = &mut statuses[..items.len()];
         let before = self.uses_before(now, &items);
-        let room = self.at(now).inner().peek_with_status(&charges, layers).is_allowed();
+        let room = self.at(now).inner().peek_with_status(&charges, statuses).is_allowed();
         let extended = self.at(now).extend(&mut held.reservation, &charges, more);
         match extended {
             Err(error) => {
@@ -409,7 +413,7 @@ impl System {
             }
             Ok(decision) => {
                 assert!(held.oracle.open);
-                self.record_decision(now, &items, &decision, layers, &before);
+                self.record_decision(now, &items, &decision, statuses, &before);
                 cover(|coverage| coverage.denied_extensions += 1);
             }
         }

@@ -82,7 +82,11 @@ impl CaseBuilder {
     }
 
     /// The decision on items with these statuses, with or without a status per item.
-    fn decision(items: &[Item], statuses: &[oracle::ExpectedStatus], layers: bool) -> Decision {
+    fn decision(
+        items: &[Item],
+        statuses: &[oracle::ExpectedStatus],
+        with_statuses: bool,
+    ) -> Decision {
         let of = |(item, status): (&Item, &oracle::ExpectedStatus)| PolicyStatus {
             policy: item.0,
             limit: status.limit,
@@ -113,33 +117,39 @@ impl CaseBuilder {
             (Answer::Impossible(_), Some(first)) => (2, first),
             (answer, first) => panic!("{answer:?} of {first:?}"),
         };
-        Decision { status, deciding, layers: if layers { all } else { Vec::new() } }
+        Decision { status, deciding, layers: if with_statuses { all } else { Vec::new() } }
     }
 
     /// Charges the items if all have room. Returns the decision.
-    fn decide(&mut self, items: &[Item], layers: bool) -> Decision {
+    fn decide(&mut self, items: &[Item], with_statuses: bool) -> Decision {
         let statuses = self.oracle.statuses(self.now, items);
         if statuses.iter().any(|status| status.violated) {
-            return Self::decision(items, &statuses, layers);
+            return Self::decision(items, &statuses, with_statuses);
         }
         items.iter().for_each(|item| self.oracle.charge(self.now, item));
-        Self::decision(items, &self.oracle.statuses_after(self.now, items), layers)
+        Self::decision(items, &self.oracle.statuses_after(self.now, items), with_statuses)
     }
 
-    pub fn check(&mut self, items: &[Item], layers: bool) {
-        let decision = self.decide(&self.cut(items), layers);
+    pub fn check(&mut self, items: &[Item], with_statuses: bool) {
+        let decision = self.decide(&self.cut(items), with_statuses);
         let charges = self.charges(items);
-        let operation =
-            if layers { Operation::CheckWithStatus(charges) } else { Operation::Check(charges) };
+        let operation = if with_statuses {
+            Operation::CheckWithStatus(charges)
+        } else {
+            Operation::Check(charges)
+        };
         self.push(operation, Expect::Decision(decision));
     }
 
-    pub fn peek(&mut self, items: &[Item], layers: bool) {
+    pub fn peek(&mut self, items: &[Item], with_statuses: bool) {
         let cut = self.cut(items);
-        let decision = Self::decision(&cut, &self.oracle.statuses(self.now, &cut), layers);
+        let decision = Self::decision(&cut, &self.oracle.statuses(self.now, &cut), with_statuses);
         let charges = self.charges(items);
-        let operation =
-            if layers { Operation::PeekWithStatus(charges) } else { Operation::Peek(charges) };
+        let operation = if with_statuses {
+            Operation::PeekWithStatus(charges)
+        } else {
+            Operation::Peek(charges)
+        };
         self.push(operation, Expect::Decision(decision));
     }
 
@@ -197,17 +207,17 @@ impl CaseBuilder {
         &mut self,
         reserved: &mut OracleReservation,
         costs: &[u64],
-        layers: bool,
+        with_statuses: bool,
     ) -> Decision {
         let items = reserved.request(costs);
         let statuses = self.oracle.statuses(self.now, &items);
         if statuses.iter().any(|status| status.violated) {
-            return Self::decision(&items, &statuses, layers);
+            return Self::decision(&items, &statuses, with_statuses);
         }
         for (part, cost) in reserved.items.iter_mut().zip(costs) {
             self.oracle.charge_reserved(self.now, part, *cost);
         }
-        Self::decision(&items, &self.oracle.statuses_after(self.now, &items), layers)
+        Self::decision(&items, &self.oracle.statuses_after(self.now, &items), with_statuses)
     }
 
     /// The error for a closed reservation or a wrong number of amounts.
@@ -236,7 +246,7 @@ impl CaseBuilder {
     }
 
     pub fn cancel(&mut self, number: usize) {
-        let nothing = vec![0; self.layers(number)];
+        let nothing = vec![0; self.item_count(number)];
         let expect = self.close(number, &nothing);
         self.push(Operation::Cancel(number), expect);
     }
@@ -259,7 +269,7 @@ impl CaseBuilder {
     }
 
     /// The number of items of a reservation.
-    pub fn layers(&self, number: usize) -> usize {
+    pub fn item_count(&self, number: usize) -> usize {
         self.reserved[number].items.len()
     }
 }

@@ -70,7 +70,7 @@ fn months_of_the_west() -> Case {
 fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> Case {
     let policy = Policy { overflow: of_policy, ..sliding("user", 3, SECOND) };
     let setup = Setup { max_keys: Some(8), overflow, policies: vec![policy] };
-    let lets_pass = of_policy.or(overflow) == Some(Overflow::Allow);
+    let admits_untracked = of_policy.or(overflow) == Some(Overflow::Allow);
     let mut case = case(name, setup);
     let mut call = |now: u64, key: u64, expect: Expect| {
         let operation = Operation::Check(vec![charge(key, 1)]);
@@ -80,9 +80,9 @@ fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> 
         call(SECOND, key, decision(0, 3, 2, None, SECOND));
     }
     for key in 8..10 {
-        let uncounted = decision(0, 3, 3, None, 0);
+        let untracked = decision(0, 3, 3, None, 0);
         let refused = decision(3, 0, 0, None, 0);
-        let mut expect = if lets_pass { uncounted } else { refused };
+        let mut expect = if admits_untracked { untracked } else { refused };
         if let Expect::Decision(decision) = &mut expect {
             decision.deciding.table_full = true;
         }
@@ -96,9 +96,9 @@ fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> 
 /// A charge to a policy that does not exist.
 fn invalid() -> Case {
     let mut builder = CaseBuilder::new("no such policy", setup(vec![sliding("user", 3, SECOND)]));
-    let stranger = Charge { policy: 1, ..charge(1, 1) };
-    builder.push(Operation::Check(vec![charge(1, 1), stranger.clone()]), Expect::Status(-4));
-    builder.push(Operation::Peek(vec![stranger]), Expect::Status(-4));
+    let unknown = Charge { policy: 1, ..charge(1, 1) };
+    builder.push(Operation::Check(vec![charge(1, 1), unknown.clone()]), Expect::Status(-4));
+    builder.push(Operation::Peek(vec![unknown]), Expect::Status(-4));
     builder.check(&[(0, 1, 1, None)], false);
     builder.case
 }

@@ -134,8 +134,8 @@ fn every_operation(name: &str, policies: Vec<Policy>, calls: usize, seed: u64) -
 fn change_reservation(builder: &mut CaseBuilder, random: &mut Random, how: u64) {
     let Some(newest) = builder.reservations().checked_sub(1) else { return };
     let number = newest - random.below(4).min(newest as u64) as usize;
-    let layers = builder.layers(number) + usize::from(random.below(12) == 0);
-    let amounts: Vec<u64> = (0..layers).map(|_| random.one_of(&[0, 1, 9, 50])).collect();
+    let amounts = builder.item_count(number) + usize::from(random.below(12) == 0);
+    let amounts: Vec<u64> = (0..amounts).map(|_| random.one_of(&[0, 1, 9, 50])).collect();
     match how {
         14 | 15 => builder.extend(number, &amounts),
         16..=17 => builder.settle(number, &amounts),

@@ -53,12 +53,18 @@ impl Runner {
                 self.expect(session.force_charge(&self.charges(charges)), &[])
             }
             Operation::CheckWithStatus(charges) => {
-                let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
-                self.expect(session.check_with_status(&self.charges(charges), &mut layers), &layers)
+                let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
+                self.expect(
+                    session.check_with_status(&self.charges(charges), &mut statuses),
+                    &statuses,
+                )
             }
             Operation::PeekWithStatus(charges) => {
-                let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
-                self.expect(session.peek_with_status(&self.charges(charges), &mut layers), &layers)
+                let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
+                self.expect(
+                    session.peek_with_status(&self.charges(charges), &mut statuses),
+                    &statuses,
+                )
             }
             Operation::CheckMany(charges) => {
                 let mut decisions = vec![tollgate::Decision::default(); charges.len()];
@@ -89,14 +95,14 @@ impl Runner {
 
     fn reservation(&mut self, now: Now, operation: &Operation) -> Expect {
         if let Operation::Reserve(number, charges) = operation {
-            let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
+            let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
             let session = self.limiter.session_at(now);
-            let made = session.reserve_with_status(&self.charges(charges), &mut layers);
+            let made = session.reserve_with_status(&self.charges(charges), &mut statuses);
             let decision = made.as_ref().map_or_else(|denied| *denied, Reservation::decision);
             drop(session);
             self.reservations.resize_with(self.reservations.len().max(number + 1), || None);
             self.reservations[*number] = made.ok();
-            return self.expect(decision, &layers);
+            return self.expect(decision, &statuses);
         }
         let (Operation::Extend(number, _)
         | Operation::Settle(number, _)
@@ -119,15 +125,15 @@ impl Runner {
         }
     }
 
-    fn expect(&self, decision: tollgate::Decision, layers: &[tollgate::PolicyStatus]) -> Expect {
-        self.decision(decision, layers).map_or(Expect::Status(-4), Expect::Decision)
+    fn expect(&self, decision: tollgate::Decision, statuses: &[tollgate::PolicyStatus]) -> Expect {
+        self.decision(decision, statuses).map_or(Expect::Status(-4), Expect::Decision)
     }
 
     /// A decision in the format of the vectors; none for an invalid request.
     fn decision(
         &self,
         decision: tollgate::Decision,
-        layers: &[tollgate::PolicyStatus],
+        statuses: &[tollgate::PolicyStatus],
     ) -> Option<Decision> {
         use tollgate::Verdict::*;
         let status = match decision.verdict {
@@ -147,16 +153,16 @@ impl Runner {
             violated: false,
             table_full: decision.table_full,
         };
-        let layer = |layer: &tollgate::PolicyStatus| PolicyStatus {
-            policy: layer.policy.index(),
-            limit: layer.limit,
-            remaining: layer.remaining,
-            retry_after_ns: layer.retry_after_ns,
-            reset_after_ns: layer.reset_after_ns,
-            violated: layer.violated,
-            table_full: layer.table_full,
+        let item_status = |item_status: &tollgate::PolicyStatus| PolicyStatus {
+            policy: item_status.policy.index(),
+            limit: item_status.limit,
+            remaining: item_status.remaining,
+            retry_after_ns: item_status.retry_after_ns,
+            reset_after_ns: item_status.reset_after_ns,
+            violated: item_status.violated,
+            table_full: item_status.table_full,
         };
-        Some(Decision { status, deciding, layers: layers.iter().map(layer).collect() })
+        Some(Decision { status, deciding, layers: statuses.iter().map(item_status).collect() })
     }
 
     fn id(&self, charge: &Charge) -> PolicyId {
