@@ -1,9 +1,9 @@
 //! `check_many` decides as `check` does for its requests one by one.
 
-mod reference;
+mod oracle;
 
+use oracle::reported;
 use proptest::prelude::*;
-use reference::told;
 use std::time::Duration;
 use tollgate::{Charge, Decision, Limiter, ManualClock, Now, Period, Policy, PolicyId};
 
@@ -28,7 +28,7 @@ fn charge(ids: &[PolicyId], item: (usize, u64, u64)) -> Charge<'static> {
 }
 
 proptest! {
-    #![proptest_config(reference::cases(64))]
+    #![proptest_config(oracle::cases(64))]
 
     /// A batch equals single checks, for few keys and for so many that tables grow and fill within
     /// a batch.
@@ -53,7 +53,7 @@ proptest! {
             let singly: Vec<_> =
                 items.map(|item| session.check(&[charge(&one_ids, item)])).collect();
             let (batch, singly): (Vec<_>, Vec<_>) =
-                (decisions.iter().map(told).collect(), singly.iter().map(told).collect());
+                (decisions.iter().map(reported).collect(), singly.iter().map(reported).collect());
             prop_assert_eq!(&batch, &singly);
             let is_allowed = |decision: &&Decision| decision.is_allowed();
             prop_assert_eq!(allowed, decisions.iter().filter(is_allowed).count());

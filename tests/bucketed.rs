@@ -1,10 +1,10 @@
 //! Guarantees A and B for bucketed policies: never over the limit, an exact `retry_after`, and
 //! expiry late by less than a bucket.
 
-mod reference;
+mod oracle;
 
+use oracle::{assert_never_over, cases};
 use proptest::prelude::*;
-use reference::{assert_never_over, cases};
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId};
 

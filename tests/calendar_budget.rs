@@ -1,10 +1,10 @@
 //! Guarantee G: budgets per hour, day and month are exact, and a period that has ended never
 //! reopens.
 
-mod reference;
+mod oracle;
 
+use oracle::cases;
 use proptest::prelude::*;
-use reference::cases;
 use std::collections::HashMap;
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Period, Policy, PolicyId, Verdict};

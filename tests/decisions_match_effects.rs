@@ -1,10 +1,10 @@
 //! The decision of each request matches what is charged and what the statistics count, whether or
 //! not its keys find a slot.
 
-mod reference;
+mod oracle;
 
+use oracle::cases;
 use proptest::prelude::*;
-use reference::cases;
 use std::time::Duration;
 use tollgate::{
     Charge, Decision, Limiter, ManualClock, Now, Overflow, Period, Policy, PolicyId, PolicyStatus,

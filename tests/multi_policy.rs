@@ -1,6 +1,6 @@
 //! Guarantee C: requests over several policies are charged under all or none, and report why.
 
-mod reference;
+mod oracle;
 
 use proptest::prelude::*;
 use std::net::IpAddr;
@@ -221,7 +221,7 @@ fn addresses_count_by_network() {
 }
 
 proptest! {
-    #![proptest_config(reference::cases(64))]
+    #![proptest_config(oracle::cases(64))]
 
     /// `Limiter::check_at` and `check_at_with_status` decide as `Session::check_with_status` does,
     /// for any number of charges, some of one counter, of known and new keys, with and without
@@ -251,8 +251,8 @@ proptest! {
             let expected = session.session_at(now).check_with_status(&charges(in_session), &mut by_session);
             let decision = call.check_at_with_status(now, &charges(by_call), &mut by_limiter);
             let without = plain.check_at(now, &charges(by_plain));
-            prop_assert_eq!(reference::told(&decision), reference::told(&expected));
-            prop_assert_eq!(reference::told(&without), reference::told(&expected));
+            prop_assert_eq!(oracle::reported(&decision), oracle::reported(&expected));
+            prop_assert_eq!(oracle::reported(&without), oracle::reported(&expected));
             // All fields but the policy, whose id differs between the limiters.
             let fields = |status: &PolicyStatus| (
                 [status.limit, status.remaining, status.reset_after_ns],

@@ -1,9 +1,9 @@
 //! Guarantee F: a table is bounded, and exact for its known keys, however many keys come and go.
 
-mod reference;
+mod oracle;
 
+use oracle::{Kind, Oracle, Rule, answer, cases};
 use proptest::prelude::*;
-use reference::{Kind, Rule, Textbook, answer, cases};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -118,7 +118,7 @@ fn a_few_expired_keys_make_room_eventually() {
 #[test]
 fn known_keys_are_exact_under_a_flood() {
     let (limiter, id) = limiter(5, 1_000);
-    let mut textbook = Textbook::new(vec![Rule { limit: 5, kind: Kind::Sliding(SECOND) }]);
+    let mut oracle = Oracle::new(vec![Rule { limit: 5, kind: Kind::Sliding(SECOND) }]);
     let mut refused = 0;
     for turn in 0..400_000_u64 {
         let now = SECOND + turn * 20_000;
@@ -126,7 +126,7 @@ fn known_keys_are_exact_under_a_flood() {
         if turn % 4 == 0 {
             let session = limiter.session_at(Now::from_unix_nanos(now));
             let decision = session.check(&[id.charge(known, 1)]);
-            assert_eq!(answer(&decision), textbook.check(now, &[(0, known, 1, None)]));
+            assert_eq!(answer(&decision), oracle.check(now, &[(0, known, 1, None)]));
         } else {
             let flood = verdict(&limiter, id, now, 1_000_000 + turn);
             refused += u64::from(flood == Verdict::TableFull);
@@ -145,19 +145,19 @@ proptest! {
         steps in prop::collection::vec((0u64..60, 0u64..SECOND / 4, 1u64..3), 1..600),
     ) {
         let (limiter, id) = limiter(limit, max_keys);
-        let mut textbook = Textbook::new(vec![Rule { limit, kind: Kind::Sliding(SECOND) }]);
+        let mut oracle = Oracle::new(vec![Rule { limit, kind: Kind::Sliding(SECOND) }]);
         let mut now = SECOND;
         for (key, gap, cost) in steps {
             now += gap * u64::from(gap % 5 == 0);
             let session = limiter.session_at(Now::from_unix_nanos(now));
             let decision = session.check(&[id.charge(key, cost)]);
             if decision.verdict != Verdict::TableFull {
-                prop_assert_eq!(answer(&decision), textbook.check(now, &[(0, key, cost, None)]));
-                let live = (0..60).filter(|key| textbook.used(0, *key, now) > 0).count();
+                prop_assert_eq!(answer(&decision), oracle.check(now, &[(0, key, cost, None)]));
+                let live = (0..60).filter(|key| oracle.used(0, *key, now) > 0).count();
                 prop_assert!(live <= max_keys, "{live} live keys, but max_keys is {max_keys}");
             } else {
                 // Only a key without live charges may have no slot.
-                prop_assert_eq!(textbook.used(0, key, now), 0);
+                prop_assert_eq!(oracle.used(0, key, now), 0);
             }
         }
     }

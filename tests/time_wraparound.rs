@@ -1,10 +1,10 @@
 //! Any uptime: the time field of a packed word covers far less than a clock's range, and replacing
 //! the array in time hides that.
 
-mod reference;
+mod oracle;
 
+use oracle::{Kind, Oracle, Rule, answer, assert_never_over, cases};
 use proptest::prelude::*;
-use reference::{Kind, Rule, Textbook, answer, assert_never_over, cases};
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
 
@@ -45,7 +45,7 @@ proptest! {
     ) {
         let (limiter, id) = limiter(limit, Duration::from_nanos(window));
         let field = field_ns(&limiter, id, limit);
-        let mut textbook = Textbook::new(vec![Rule { limit, kind: Kind::Sliding(window) }]);
+        let mut oracle = Oracle::new(vec![Rule { limit, kind: Kind::Sliding(window) }]);
         let mut now = 0u64;
         for (fields, windows, little, key) in steps {
             let step = fields as i128 * field as i128
@@ -56,7 +56,7 @@ proptest! {
             for cost in [1, 2] {
                 let decision =
                     limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge(key, cost)]);
-                prop_assert_eq!(answer(&decision), textbook.check(now, &[(0, key, cost, None)]));
+                prop_assert_eq!(answer(&decision), oracle.check(now, &[(0, key, cost, None)]));
             }
         }
     }

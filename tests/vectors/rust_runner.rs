@@ -1,32 +1,32 @@
-//! A scene in Rust: the limiter itself.
+//! Runs a case on the Rust limiter.
 
 use super::format::*;
 use std::net::IpAddr;
 use std::time::Duration;
 use tollgate::{ConfigError, Limiter, ManualClock, Now, PolicyId, Reservation, ReservationError};
 
-/// A limiter, and the reservations that are open or were.
-pub struct Host {
+/// A limiter, and all reservations made so far.
+pub struct Runner {
     limiter: Limiter,
     ids: Vec<PolicyId>,
     reservations: Vec<Option<Reservation>>,
 }
 
-/// What a program would print for a scene.
-pub fn run(scene: &Scene) -> Vec<String> {
-    let mut host = match Host::new(&scene.limiter) {
-        Ok(host) => host,
+/// The lines that a program prints for a case.
+pub fn run(case: &Case) -> Vec<String> {
+    let mut runner = match Runner::new(&case.limiter) {
+        Ok(runner) => runner,
         Err(why) => return vec![format!("{} {why}", status_of(&why)).replace('µ', "u")],
     };
-    let calls = scene.calls.iter().map(|call| {
+    let calls = case.calls.iter().map(|call| {
         let now = Now::new(call.monotonic_ns, call.unix_ns);
-        host.call(now, &call.verb).to_string()
+        runner.call(now, &call.operation).to_string()
     });
     let calls: Vec<_> = calls.collect();
     std::iter::once("0".to_owned()).chain(calls).collect()
 }
 
-impl Host {
+impl Runner {
     pub fn new(setup: &Setup) -> Result<Self, ConfigError> {
         let mut builder = Limiter::builder().clock(ManualClock::new());
         for policy in &setup.policies {
@@ -41,84 +41,99 @@ impl Host {
         let limiter = builder.build()?;
         let id = |policy: &Policy| limiter.policy(&policy.name).expect("just added");
         let ids = setup.policies.iter().map(id).collect();
-        Ok(Host { limiter, ids, reservations: Vec::new() })
+        Ok(Runner { limiter, ids, reservations: Vec::new() })
     }
 
-    pub fn call(&mut self, now: Now, verb: &Verb) -> Expect {
+    pub fn call(&mut self, now: Now, operation: &Operation) -> Expect {
         let session = self.limiter.session_at(now);
-        match verb {
-            Verb::Check(charges) => self.told(session.check(&self.charges(charges)), &[]),
-            Verb::Peek(charges) => self.told(session.peek(&self.charges(charges)), &[]),
-            Verb::Charge(charges) => self.told(session.force_charge(&self.charges(charges)), &[]),
-            Verb::CheckWithStatus(charges) => {
-                let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
-                self.told(session.check_with_status(&self.charges(charges), &mut layers), &layers)
+        match operation {
+            Operation::Check(charges) => self.expect(session.check(&self.charges(charges)), &[]),
+            Operation::Peek(charges) => self.expect(session.peek(&self.charges(charges)), &[]),
+            Operation::Charge(charges) => {
+                self.expect(session.force_charge(&self.charges(charges)), &[])
             }
-            Verb::PeekWithStatus(charges) => {
-                let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
-                self.told(session.peek_with_status(&self.charges(charges), &mut layers), &layers)
+            Operation::CheckWithStatus(charges) => {
+                let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
+                self.expect(
+                    session.check_with_status(&self.charges(charges), &mut statuses),
+                    &statuses,
+                )
             }
-            Verb::CheckMany(charges) => {
+            Operation::PeekWithStatus(charges) => {
+                let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
+                self.expect(
+                    session.peek_with_status(&self.charges(charges), &mut statuses),
+                    &statuses,
+                )
+            }
+            Operation::CheckMany(charges) => {
                 let mut decisions = vec![tollgate::Decision::default(); charges.len()];
                 session.check_many(&self.charges(charges), &mut decisions);
-                let told = |decision| self.decision(decision, &[]).expect("a good request");
-                Expect::Decisions(decisions.into_iter().map(told).collect())
+                let expect = |decision| self.decision(decision, &[]).expect("a good request");
+                Expect::Decisions(decisions.into_iter().map(expect).collect())
             }
-            Verb::Refund(charge) => Expect::Units(session.refund(&self.charge(charge)).unwrap()),
-            Verb::ResetKey(charge) => {
+            Operation::Refund(charge) => {
+                Expect::Units(session.refund(&self.charge(charge)).unwrap())
+            }
+            Operation::ResetKey(charge) => {
                 session.reset_key(self.id(charge), key_of(&charge.key)).unwrap();
                 Expect::Status(0)
             }
-            Verb::SetLimit(policy, limit) => {
+            Operation::SetLimit(policy, limit) => {
                 let set = self.limiter.set_limit(self.ids[*policy], *limit);
                 Expect::Status(set.map_or_else(|why| status_of(&why), |()| 0))
             }
-            Verb::Reserve(..) | Verb::Extend(..) | Verb::Settle(..) | Verb::Cancel(_) => {
+            Operation::Reserve(..)
+            | Operation::Extend(..)
+            | Operation::Settle(..)
+            | Operation::Cancel(_) => {
                 drop(session);
-                self.reservation(now, verb)
+                self.reservation(now, operation)
             }
         }
     }
 
-    fn reservation(&mut self, now: Now, verb: &Verb) -> Expect {
-        if let Verb::Reserve(number, charges) = verb {
-            let mut layers = vec![tollgate::PolicyStatus::default(); charges.len()];
+    fn reservation(&mut self, now: Now, operation: &Operation) -> Expect {
+        if let Operation::Reserve(number, charges) = operation {
+            let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
             let session = self.limiter.session_at(now);
-            let made = session.reserve_with_status(&self.charges(charges), &mut layers);
+            let made = session.reserve_with_status(&self.charges(charges), &mut statuses);
             let decision = made.as_ref().map_or_else(|denied| *denied, Reservation::decision);
             drop(session);
             self.reservations.resize_with(self.reservations.len().max(number + 1), || None);
             self.reservations[*number] = made.ok();
-            return self.told(decision, &layers);
+            return self.expect(decision, &statuses);
         }
-        let (Verb::Extend(number, _) | Verb::Settle(number, _) | Verb::Cancel(number)) = verb
+        let (Operation::Extend(number, _)
+        | Operation::Settle(number, _)
+        | Operation::Cancel(number)) = operation
         else {
-            unreachable!("{verb:?} has no reservation");
+            unreachable!("{operation:?} has no reservation");
         };
         let held = self.reservations[*number].as_mut().expect("a reservation that was made");
         let session = self.limiter.session_at(now);
-        let decided = match verb {
-            Verb::Extend(_, more) => session.extend(held, more),
-            Verb::Settle(_, actual) => session.settle(held, actual),
+        let decided = match operation {
+            Operation::Extend(_, more) => session.extend(held, more),
+            Operation::Settle(_, actual) => session.settle(held, actual),
             _ => session.cancel(held),
         };
         match decided {
-            Ok(decision) => self.told(decision, &[]),
+            Ok(decision) => self.expect(decision, &[]),
             Err(ReservationError::Closed) => Expect::Status(-6),
             Err(ReservationError::Amounts { .. }) => Expect::Status(-8),
             Err(other) => panic!("{other:?} is not in the vectors"),
         }
     }
 
-    fn told(&self, decision: tollgate::Decision, layers: &[tollgate::PolicyStatus]) -> Expect {
-        self.decision(decision, layers).map_or(Expect::Status(-4), Expect::Decision)
+    fn expect(&self, decision: tollgate::Decision, statuses: &[tollgate::PolicyStatus]) -> Expect {
+        self.decision(decision, statuses).map_or(Expect::Status(-4), Expect::Decision)
     }
 
-    /// The decision in the vectors' words; none for an invalid request.
+    /// A decision in the format of the vectors; none for an invalid request.
     fn decision(
         &self,
         decision: tollgate::Decision,
-        layers: &[tollgate::PolicyStatus],
+        statuses: &[tollgate::PolicyStatus],
     ) -> Option<Decision> {
         use tollgate::Verdict::*;
         let status = match decision.verdict {
@@ -129,7 +144,7 @@ impl Host {
             Invalid => return None,
             verdict => panic!("{verdict:?} has no number in the vectors"),
         };
-        let stand = Stand {
+        let deciding = PolicyStatus {
             policy: decision.policy.index(),
             limit: decision.limit,
             remaining: decision.remaining,
@@ -138,16 +153,16 @@ impl Host {
             violated: false,
             table_full: decision.table_full,
         };
-        let layer = |layer: &tollgate::PolicyStatus| Stand {
-            policy: layer.policy.index(),
-            limit: layer.limit,
-            remaining: layer.remaining,
-            retry_after_ns: layer.retry_after_ns,
-            reset_after_ns: layer.reset_after_ns,
-            violated: layer.violated,
-            table_full: layer.table_full,
+        let item_status = |item_status: &tollgate::PolicyStatus| PolicyStatus {
+            policy: item_status.policy.index(),
+            limit: item_status.limit,
+            remaining: item_status.remaining,
+            retry_after_ns: item_status.retry_after_ns,
+            reset_after_ns: item_status.reset_after_ns,
+            violated: item_status.violated,
+            table_full: item_status.table_full,
         };
-        Some(Decision { status, stand, layers: layers.iter().map(layer).collect() })
+        Some(Decision { status, deciding, layers: statuses.iter().map(item_status).collect() })
     }
 
     fn id(&self, charge: &Charge) -> PolicyId {
@@ -214,7 +229,7 @@ fn overflow_of(overflow: Overflow) -> tollgate::Overflow {
     }
 }
 
-/// The number that C has for it.
+/// The C status of a configuration error.
 pub fn status_of(error: &ConfigError) -> i32 {
     match error {
         ConfigError::NoPolicy | ConfigError::TooManyPolicies { .. } => -20,

@@ -1,24 +1,25 @@
-//! The slow textbook: a log of every admitted charge, written to be obviously right.
-#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
+//! The oracle: a slow reference implementation that keeps a log of every charge.
+#![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
 
-pub mod gate;
-mod log;
-mod reserved;
-mod textbook;
+mod charge_log;
+pub mod faulty_limiter;
+mod requests;
+mod reservation;
 
-pub use log::{Kind, Log};
-pub use reserved::{Part, Reserved};
-pub use textbook::{Answer, Line, Measure, Rule, Stand, Textbook, conclude};
+pub use charge_log::{ChargeLog, Kind};
+pub use requests::{Answer, ExpectedStatus, Item, Oracle, Rule, TimeParams, combine};
+
+pub use reservation::{OracleReservation, ReservedItem};
 
 use std::time::Duration;
 
-/// So many cases, or PROPTEST_CASES of them.
+/// A proptest configuration with `default` cases, or PROPTEST_CASES if it is set.
 pub fn cases(default: u32) -> proptest::test_runner::Config {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     proptest::test_runner::Config::with_cases(cases.unwrap_or(default))
 }
 
-/// Panics if any half-open window of recorded times holds more than the limit.
+/// Panics if the charges in any half-open window of recorded times exceed the limit.
 pub fn assert_never_over(charges: &[(u64, u64)], window: u64, limit: u64) {
     let mut charges = charges.to_vec();
     charges.sort_unstable();
@@ -33,8 +34,8 @@ pub fn assert_never_over(charges: &[(u64, u64)], window: u64, limit: u64) {
     }
 }
 
-/// All that a decision says, without the tag that tells one limiter's policies from another's.
-pub fn told(
+/// All fields of a decision, except the tag that identifies the policy's limiter.
+pub fn reported(
     decision: &tollgate::Decision,
 ) -> (tollgate::Verdict, usize, [u64; 3], Option<u64>, bool) {
     let tollgate::Decision {
@@ -50,7 +51,7 @@ pub fn told(
     (verdict, policy.index(), [limit, remaining, reset_after_ns], retry_after_ns, table_full)
 }
 
-/// The limiter's answer in the textbook's words.
+/// A decision of the limiter as an answer of the oracle.
 pub fn answer(decision: &tollgate::Decision) -> Answer {
     use tollgate::Verdict::*;
     let policy = decision.policy.index();
@@ -65,17 +66,17 @@ pub fn answer(decision: &tollgate::Decision) -> Answer {
             decision.retry_after_ns.unwrap(),
         ),
         Impossible => Answer::Impossible(policy),
-        other => panic!("{other:?} is no answer to a good request"),
+        other => panic!("{other:?} of a valid request"),
     }
 }
 
-/// One layer of the limiter's answer in the textbook's words.
-pub fn stand(layer: &tollgate::PolicyStatus) -> Stand {
-    Stand {
-        limit: layer.limit,
-        left: layer.remaining,
-        violated: layer.violated,
-        retry: layer.retry_after_ns,
-        reset: layer.reset_after_ns,
+/// A `PolicyStatus` of the limiter as a status of the oracle.
+pub fn reported_status(status: &tollgate::PolicyStatus) -> ExpectedStatus {
+    ExpectedStatus {
+        limit: status.limit,
+        remaining: status.remaining,
+        violated: status.violated,
+        retry_after: status.retry_after_ns,
+        reset_after: status.reset_after_ns,
     }
 }

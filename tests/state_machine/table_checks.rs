@@ -1,31 +1,31 @@
-//! The tables: what is counted, when an array is renewed, who is evicted, and who is refused.
+//! Checks of the tables: statistics, resizes, evictions and refusals.
 
-use super::aim::{REGULARS, ROOMY, SMALL};
-use super::reference::{Kind, assert_never_over};
-use super::scene::{Config, Scene};
-use super::world::{World, saw};
+use super::model::{Config, Model};
+use super::oracle::{Kind, assert_never_over};
+use super::strategies::{FULLY_SCANNED, NEVER_FULL, SINGLE_KEYS};
+use super::system::{System, cover};
 use std::collections::BTreeMap;
 use tollgate::{Overflow, Stats};
 
-/// An array with so many slots is not made smaller.
-const LEAST: usize = 1_028;
+/// An array of this many slots or fewer does not shrink.
+const MIN_SHRINK_SLOTS: usize = 1_028;
 
-/// What is known of one policy's table.
+/// The expected state of one policy's table.
 #[derive(Clone, Debug)]
 struct Table {
     kind: Kind,
     max_keys: usize,
     overflow: Overflow,
-    passed: u64,
+    admitted_or_untracked: u64,
     denied: u64,
     refused: u64,
     migrations: u64,
     slots: usize,
-    /// What evictions have forgiven to each key, and when.
+    /// The units forgiven to each key by evictions, with their times.
     forgiven: BTreeMap<u64, Vec<(u64, u64)>>,
-    /// The latest time of a renewal or of a refusal: none need be looked for soon after.
-    looked: u64,
-    /// The latest time at which anything was done.
+    /// The latest time of a resize or a refusal. The table need not scan again soon after.
+    last_scan: u64,
+    /// The latest time of any call.
     newest: u64,
 }
 
@@ -34,24 +34,24 @@ pub struct Tables(Vec<Table>);
 
 impl Tables {
     pub fn new(config: &Config) -> Self {
-        let table = |shape: &super::scene::Shape| Table {
-            kind: shape.kind,
-            max_keys: shape.max_keys,
-            overflow: shape.overflow,
-            passed: 0,
+        let table = |policy: &super::model::PolicyConfig| Table {
+            kind: policy.kind,
+            max_keys: policy.max_keys,
+            overflow: policy.overflow,
+            admitted_or_untracked: 0,
             denied: 0,
             refused: 0,
             migrations: 0,
             slots: 0,
             forgiven: BTreeMap::new(),
-            looked: config.start,
+            last_scan: config.start,
             newest: config.start,
         };
-        Tables(config.shapes.iter().map(table).collect())
+        Tables(config.policies.iter().map(table).collect())
     }
 
     pub fn may_be_full(&self, rule: usize) -> bool {
-        self.0[rule].max_keys < ROOMY
+        self.0[rule].max_keys < NEVER_FULL
     }
 
     pub fn lets_overflow(&self, rule: usize) -> bool {
@@ -69,9 +69,9 @@ impl Tables {
         self.allowance(rule).is_some()
     }
 
-    /// A charge was made, or let through uncounted.
-    pub fn passed(&mut self, rule: usize) {
-        self.0[rule].passed += 1;
+    /// Counts a charge, or a new key admitted without tracking.
+    pub fn admitted_or_untracked(&mut self, rule: usize) {
+        self.0[rule].admitted_or_untracked += 1;
     }
 
     pub fn denied(&mut self, rule: usize) {
@@ -81,10 +81,10 @@ impl Tables {
     pub fn refused(&mut self, now: u64, rule: usize) {
         let table = &mut self.0[rule];
         table.refused += 1;
-        table.looked = table.looked.max(now);
+        table.last_scan = table.last_scan.max(now);
     }
 
-    /// A refusal has a cause: there are as many keys as there may be.
+    /// Panics unless the table that refused a key is full.
     pub fn assert_full(&self, rule: usize, stats: &Stats, live: usize) {
         let table = &self.0[rule];
         assert!(table.overflow != Overflow::Allow, "refused where new keys may pass");
@@ -95,28 +95,28 @@ impl Tables {
 
 impl Table {
     fn assert_counts(&self, stats: &Stats) {
-        assert_eq!(stats.admitted + stats.untracked, self.passed, "{stats:?}");
+        assert_eq!(stats.admitted + stats.untracked, self.admitted_or_untracked, "{stats:?}");
         assert_eq!((stats.denied, stats.refused), (self.denied, self.refused), "{stats:?}");
         assert!(stats.untracked == 0 || self.overflow == Overflow::Allow, "{stats:?}");
     }
 
     fn assert_size(&self, stats: &Stats) {
         assert!(stats.live_keys <= stats.used_slots, "{stats:?}");
-        // A key that is just moving may be counted twice.
+        // A key being moved may be counted twice.
         assert!(stats.used_slots <= 2 * self.max_keys, "{stats:?}");
-        // Whole groups of eight.
+        // Slots come in whole groups of eight.
         assert!(stats.slots <= self.max_keys + self.max_keys / 15 + 8, "{stats:?}");
         assert!(stats.bytes > 0 && stats.migrations >= self.migrations, "{stats:?}");
     }
 }
 
-impl World {
+impl System {
     pub(super) fn stats(&self, now: u64, rule: usize) -> Stats {
-        self.at(now).session().stats(self.ids[rule]).unwrap()
+        self.at(now).inner().stats(self.ids[rule]).unwrap()
     }
 
-    /// After a call: what was counted, and whether an array was renewed.
-    pub(super) fn look_at_tables(&mut self, now: u64) {
+    /// Checks the statistics after a call, and follows a resize.
+    pub(super) fn check_tables(&mut self, now: u64) {
         for rule in 0..self.ids.len() {
             let stats = self.stats(now, rule);
             let table = &mut self.tables.0[rule];
@@ -125,35 +125,35 @@ impl World {
             table.newest = table.newest.max(now);
             if stats.migrations > table.migrations {
                 let before = std::mem::replace(&mut table.slots, stats.slots);
-                saw(|seen| {
-                    seen.migrations += stats.migrations - table.migrations;
-                    seen.shrunk += u64::from(stats.slots < before);
+                cover(|coverage| {
+                    coverage.migrations += stats.migrations - table.migrations;
+                    coverage.shrunk += u64::from(stats.slots < before);
                 });
                 table.migrations = stats.migrations;
-                table.looked = table.looked.max(now);
-                // No earlier time counts in the new array.
-                self.books.raise_floor(rule, now);
+                table.last_scan = table.last_scan.max(now);
+                // The new array uses no earlier time.
+                self.oracles.raise_floor(rule, now);
                 if self.tables.allowance(rule).is_some() {
-                    self.look_for_dropped(now, rule);
+                    self.find_dropped_keys(now, rule);
                 }
             }
         }
     }
 
-    /// Keys that a renewal has dropped start anew: those that had nothing left, and those that were
-    /// evicted. None is forgiven more than the allowance in a window.
-    fn look_for_dropped(&mut self, now: u64, rule: usize) {
+    /// Finds the keys dropped by a resize: keys without usage, and evicted ones. Checks that no key
+    /// is forgiven more than the allowance in a window.
+    fn find_dropped_keys(&mut self, now: u64, rule: usize) {
         let allowance = self.tables.allowance(rule).unwrap();
-        for key in self.books.early.keys(rule) {
-            if self.used(now, rule, key) > 0 || self.books.is_ahead(rule, key) {
+        for key in self.oracles.early.keys(rule) {
+            if self.used(now, rule, key) > 0 || self.oracles.is_ahead(rule, key) {
                 continue;
             }
-            let due = self.books.early.used(rule, key, now);
+            let due = self.oracles.early.used(rule, key, now);
             if due == 0 {
-                self.books.forget(rule, key);
+                self.oracles.drop_key(rule, key);
                 continue;
             }
-            let at = self.books.early.effective(rule, key, now);
+            let at = self.oracles.early.effective_time(rule, key, now);
             let table = &mut self.tables.0[rule];
             let forgiven = table.forgiven.entry(key).or_default();
             forgiven.push((at, due));
@@ -165,33 +165,33 @@ impl World {
                     assert!(sum <= allowance, "{sum} of {allowance} forgiven in a period");
                 }
             }
-            self.books.forget(rule, key);
-            saw(|seen| seen.evicted += 1);
+            self.oracles.drop_key(rule, key);
+            cover(|coverage| coverage.evicted += 1);
         }
     }
 
-    /// A refusal where expired keys could make room: allowed only shortly after the last look for
-    /// some, and where too few have expired.
+    /// Checks a refusal while expired keys hold slots: it is allowed only soon after the last scan,
+    /// or if few keys have expired.
     pub(super) fn assert_no_room(&self, now: u64, rule: usize) {
         let table = &self.tables.0[rule];
         let length = table.kind.length();
         let is_late = now < table.newest;
-        if is_late || table.max_keys > SMALL || self.books.was_blurred(rule) {
+        if is_late || table.max_keys > FULLY_SCANNED || self.oracles.was_merged(rule) {
             return;
         }
-        let (_, live) = self.books.live(rule, now);
+        let (_, live) = self.oracles.live(rule, now);
         let patience = match table.kind {
-            Kind::Sliding(_) => length / 64 + 2 * self.config.shapes[rule].unit,
+            Kind::Sliding(_) => length / 64 + 2 * self.config.policies[rule].unit,
             Kind::Fixed(_) => length,
         };
         let idle = table.max_keys.saturating_sub(live);
-        if now > table.looked + patience {
-            // An eighth, and a few that lie where no sample looks.
+        if now > table.last_scan + patience {
+            // An eighth, plus a few keys that no sample covers.
             assert!(idle <= table.max_keys / 8 + 8, "{idle} of {} are idle", table.max_keys);
         }
     }
 
-    /// Nothing is left to move, every key stands as the books say, and what is idle is given back.
+    /// Checks all keys after maintenance: each is within its bounds, and idle memory is given back.
     pub(super) fn audit(&mut self, now: u64) {
         let rested: Vec<bool> = self
             .tables
@@ -200,56 +200,59 @@ impl World {
             .map(|table| now > table.newest + 2 * table.kind.length())
             .collect();
         let mut calls = 0;
-        while !self.at(now).session().maintain(1 << 20) {
+        while !self.at(now).inner().maintain(1 << 20) {
             calls += 1;
             assert!(calls < 100, "maintenance does not end");
         }
-        self.look_at_tables(now);
+        self.check_tables(now);
         for (rule, rested) in rested.into_iter().enumerate() {
-            for key in self.books.early.keys(rule) {
+            for key in self.oracles.early.keys(rule) {
                 self.assert_key(now, rule, key);
             }
             let stats = self.stats(now, rule);
-            let (live, perhaps) = self.books.live(rule, now);
+            let (live, perhaps) = self.oracles.live(rule, now);
             assert!(live <= self.tables.0[rule].max_keys, "{live} live keys, {stats:?}");
             assert!(stats.used_slots <= self.tables.0[rule].max_keys, "{stats:?}");
             self.assert_evictions(rule, &stats);
-            if rested && perhaps == 0 && !self.books.was_blurred(rule) {
-                assert!(stats.slots <= LEAST, "an idle table keeps its memory: {stats:?}");
+            if rested && perhaps == 0 && !self.oracles.was_merged(rule) {
+                assert!(
+                    stats.slots <= MIN_SHRINK_SLOTS,
+                    "an idle table keeps its memory: {stats:?}"
+                );
             }
         }
     }
 
-    /// With nothing left to move, the statistics tell of the same evictions.
+    /// Checks that the eviction statistics equal the evictions found, when no move is pending.
     fn assert_evictions(&self, rule: usize, stats: &Stats) {
         let forgiven = self.tables.0[rule].forgiven.values().flatten();
         let (keys, units) =
             forgiven.fold((0, 0), |(keys, sum), (_, units)| (keys + 1, sum + units));
         assert!((keys, units) <= (stats.evictions, stats.forgiven), "{stats:?}");
-        if !self.config.shapes[rule].is_bucketed() && !self.books.was_blurred(rule) {
+        if !self.config.policies[rule].is_bucketed() && !self.oracles.was_merged(rule) {
             assert_eq!((keys, units), (stats.evictions, stats.forgiven), "{stats:?}");
         }
     }
 
     fn assert_key(&self, now: u64, rule: usize, key: u64) {
-        let line = [(rule, key, 0, Some(self.config.shapes[rule].greatest))];
+        let item = [(rule, key, 0, Some(self.config.policies[rule].greatest))];
         let used = self.used(now, rule, key);
-        let left = line[0].3.unwrap_or_default() - used;
-        let (least, most) = self.books.after(now, &line)[0].left();
+        let left = item[0].3.unwrap_or_default() - used;
+        let (least, most) = self.oracles.after(now, &item)[0].left();
         assert!(
             (least..=most).contains(&left),
-            "{left} of {least} to {most} left to {line:?} at {now}"
+            "{left} of {least} to {most} left to {item:?} at {now}"
         );
     }
 
-    /// After every call: those who are asked one by one stand as the books say, by every clock.
-    pub fn assert_invariants(&self, scene: &Scene) {
-        if !self.config.probing {
+    /// Checks the keys that are charged one by one after every call, with every clock.
+    pub fn assert_invariants(&self, model: &Model) {
+        if !self.config.peeks_after_calls {
             return;
         }
-        for now in &scene.clocks {
+        for now in &model.clocks {
             for rule in 0..self.ids.len() {
-                (0..REGULARS).for_each(|key| self.assert_key(*now, rule, key));
+                (0..SINGLE_KEYS).for_each(|key| self.assert_key(*now, rule, key));
             }
         }
     }

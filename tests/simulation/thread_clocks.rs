@@ -1,24 +1,24 @@
-//! The clocks of virtual threads: they drift, step forward and back, and stand still.
+//! The clocks of virtual threads: they drift, and step forward and back.
 
-use super::make::{MINUTE, Make, Op, Random, SECOND, START};
+use super::setup::{Feature, MINUTE, Random, SECOND, START, Setup};
 use tollgate::Now;
 
-/// One thread's clocks.
+/// The clocks of one thread.
 #[derive(Clone, Debug)]
 pub struct ThreadClocks {
-    /// Millionths that it goes too fast.
+    /// Drift in parts per million.
     drift: i64,
     monotonic_ahead: i64,
     wall_ahead: i64,
 }
 
 impl ThreadClocks {
-    pub fn new(make: &Make, random: &mut Random) -> Self {
-        let drift = if make.has(Op::Drift) { random.below(401) as i64 - 200 } else { 0 };
+    pub fn new(setup: &Setup, random: &mut Random) -> Self {
+        let drift = if setup.has(Feature::Drift) { random.below(401) as i64 - 200 } else { 0 };
         ThreadClocks { drift, monotonic_ahead: 0, wall_ahead: 0 }
     }
 
-    /// What it shows at a time of the day.
+    /// The readings at a time of the day.
     pub fn reading(&self, time: u64) -> Now {
         let drifted = time.saturating_add_signed(time as i64 / 1_000_000 * self.drift);
         Now::new(
@@ -27,7 +27,8 @@ impl ThreadClocks {
         )
     }
 
-    /// Somebody sets the wall clock; the monotonic one differs between cores.
+    /// Steps one of the clocks: a wall clock that is set, or monotonic clocks that differ between
+    /// cores.
     pub fn step(&mut self, random: &mut Random) {
         let around = |random: &mut Random, most: u64| random.below(2 * most) as i64 - most as i64;
         match random.below(3) {

@@ -1,10 +1,10 @@
-//! Exact policies decide as the textbook does: verdict, policy, limit, remaining, retry_after and
-//! reset_after, step by step, under clocks that stand still, jump and step back.
+//! Exact policies decide as the oracle: verdict, policy, limit, remaining, `retry_after` and
+//! `reset_after`, call by call, with clocks that stand still, jump and step back.
 
-mod reference;
+mod oracle;
 
+use oracle::{Answer, Item, Kind, Oracle, Rule, answer, assert_never_over, cases};
 use proptest::prelude::*;
-use reference::{Answer, Kind, Line, Rule, Textbook, answer, assert_never_over, cases};
 use std::time::Duration;
 use tollgate::{Charge, Limiter, ManualClock, Now, Period, Policy, PolicyId};
 
@@ -12,17 +12,17 @@ const HOUR: u64 = 3_600_000_000_000;
 const WINDOWS: [u64; 4] = [1_000_000, 10_000_000, 1_000_000_007, 60_000_000_000];
 /// Far from zero, so that clocks can step back.
 const START: u64 = 24 * HOUR;
-/// Arrays are renewed after nine days, and then no earlier time counts: see the wrap's own test.
+/// Arrays are replaced after nine days, and then no earlier time counts. `wrap.rs` tests that.
 const END: u64 = 8 * 24 * HOUR;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Check(Vec<Line>),
-    Peek(Vec<Line>),
+    Check(Vec<Item>),
+    Peek(Vec<Item>),
     SetLimit(usize, u64),
     Reset(usize, u64),
     Refund(usize, u64, u64),
-    Force(Line),
+    Force(Item),
     Time(Jump),
 }
 
@@ -30,7 +30,7 @@ enum Step {
 enum Jump {
     On(u64),
     Back(u64),
-    /// To this many units around a window's or period's length from now.
+    /// To within a few nanoseconds of a window's or period's length from now.
     Edge(i64),
     Windows(u64),
 }
@@ -45,7 +45,7 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
     prop::collection::vec(prop_oneof![2 => sliding, 4 => small, 1 => fixed], 1..4)
 }
 
-fn line() -> impl Strategy<Value = Line> {
+fn item() -> impl Strategy<Value = Item> {
     let limit = prop_oneof![5 => Just(None), 1 => (0u64..20).prop_map(Some)];
     (0usize..4, 0u64..3, prop_oneof![6 => Just(1), 2 => 0u64..4, 1 => 0u64..150], limit)
 }
@@ -61,34 +61,34 @@ fn jump() -> impl Strategy<Value = Jump> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let lines = || prop::collection::vec(line(), 1..4);
+    let items = || prop::collection::vec(item(), 1..4);
     prop_oneof![
-        12 => lines().prop_map(Step::Check),
-        3 => lines().prop_map(Step::Peek),
+        12 => items().prop_map(Step::Check),
+        3 => items().prop_map(Step::Peek),
         1 => (0usize..4, 1u64..127).prop_map(|(rule, limit)| Step::SetLimit(rule, limit)),
         1 => (0usize..4, 0u64..3).prop_map(|(rule, key)| Step::Reset(rule, key)),
         3 => (0usize..4, 0u64..3, 0u64..6).prop_map(|(r, k, c)| Step::Refund(r, k, c)),
-        1 => line().prop_map(Step::Force),
+        1 => item().prop_map(Step::Force),
         8 => jump().prop_map(Step::Time),
     ]
 }
 
-struct Bench {
+struct Comparison {
     limiter: Limiter,
     ids: Vec<PolicyId>,
-    textbook: Textbook,
+    oracle: Oracle,
     /// The greatest limit of each rule.
     greatest: Vec<u64>,
     now: u64,
 }
 
-impl Bench {
+impl Comparison {
     fn new(rules: Vec<Rule>) -> Self {
         let clock = ManualClock::new();
         clock.set(Now::from_unix_nanos(0));
         let mut builder = Limiter::builder().clock(clock).max_keys(100);
-        for (place, rule) in rules.iter().enumerate() {
-            let name = format!("rule {place}");
+        for (index, rule) in rules.iter().enumerate() {
+            let name = format!("rule {index}");
             builder = builder.policy(match rule.kind {
                 Kind::Sliding(window) => {
                     Policy::sliding(name, rule.limit, Duration::from_nanos(window))
@@ -100,32 +100,32 @@ impl Bench {
         let limiter = builder.build().unwrap();
         let ids = (0..rules.len()).map(|n| limiter.policy(&format!("rule {n}")).unwrap()).collect();
         let greatest = rules.iter().map(|rule| rule.limit).collect();
-        Bench { limiter, ids, textbook: Textbook::new(rules), greatest, now: START }
+        Comparison { limiter, ids, oracle: Oracle::new(rules), greatest, now: START }
     }
 
     fn rule(&self, number: usize) -> usize {
         number % self.ids.len()
     }
 
-    /// Lines of rules that exist, with limits cut as the limiter cuts them.
-    fn lines(&self, lines: &[Line]) -> Vec<Line> {
-        let cut = |(rule, key, cost, limit): Line| {
+    /// Items of existing rules, with limits cut as the limiter cuts them.
+    fn items(&self, items: &[Item]) -> Vec<Item> {
+        let cut = |(rule, key, cost, limit): Item| {
             let rule = self.rule(rule);
             (rule, key, cost, limit.map(|limit| limit.min(self.greatest[rule])))
         };
-        lines.iter().copied().map(cut).collect()
+        items.iter().copied().map(cut).collect()
     }
 
-    fn charges(&self, lines: &[Line]) -> Vec<Charge<'static>> {
-        let charge = |(rule, key, cost, limit): &Line| {
+    fn charges(&self, items: &[Item]) -> Vec<Charge<'static>> {
+        let charge = |(rule, key, cost, limit): &Item| {
             let charge = self.ids[*rule].charge(*key, *cost);
             limit.map_or(charge, |limit| charge.limit(limit))
         };
-        lines.iter().map(charge).collect()
+        items.iter().map(charge).collect()
     }
 
     fn jump(&mut self, jump: Jump) {
-        let length = match self.textbook.rules[0].kind {
+        let length = match self.oracle.rules[0].kind {
             Kind::Sliding(window) => window,
             Kind::Fixed(length) => length,
         };
@@ -142,83 +142,86 @@ impl Bench {
 proptest! {
     #![proptest_config(cases(1_000))]
 
+    /// Guarantee B: every field of every decision equals the oracle's.
     #[test]
-    fn decides_as_the_textbook(rules in rules(), steps in prop::collection::vec(step(), 1..120)) {
-        let mut bench = Bench::new(rules);
+    fn exact_policies_decide_as_the_oracle(rules in rules(), steps in prop::collection::vec(step(), 1..120)) {
+        let mut comparison = Comparison::new(rules);
         for step in steps {
-            let session = bench.limiter.session_at(Now::from_unix_nanos(bench.now));
+            let session = comparison.limiter.session_at(Now::from_unix_nanos(comparison.now));
             match step {
-                Step::Check(lines) => {
-                    let lines = bench.lines(&lines);
-                    let ours = answer(&session.check(&bench.charges(&lines)));
-                    prop_assert_eq!(ours, bench.textbook.check(bench.now, &lines));
+                Step::Check(items) => {
+                    let items = comparison.items(&items);
+                    let decided = answer(&session.check(&comparison.charges(&items)));
+                    prop_assert_eq!(decided, comparison.oracle.check(comparison.now, &items));
                 }
-                Step::Peek(lines) => {
-                    let lines = bench.lines(&lines);
-                    let ours = answer(&session.peek(&bench.charges(&lines)));
-                    prop_assert_eq!(ours, bench.textbook.peek(bench.now, &lines));
+                Step::Peek(items) => {
+                    let items = comparison.items(&items);
+                    let decided = answer(&session.peek(&comparison.charges(&items)));
+                    prop_assert_eq!(decided, comparison.oracle.peek(comparison.now, &items));
                 }
                 Step::SetLimit(rule, limit) => {
-                    let rule = bench.rule(rule);
-                    let limit = limit.min(bench.greatest[rule]);
-                    bench.limiter.set_limit(bench.ids[rule], limit).unwrap();
-                    bench.textbook.rules[rule].limit = limit;
+                    let rule = comparison.rule(rule);
+                    let limit = limit.min(comparison.greatest[rule]);
+                    comparison.limiter.set_limit(comparison.ids[rule], limit).unwrap();
+                    comparison.oracle.rules[rule].limit = limit;
                 }
                 Step::Reset(rule, key) => {
-                    let rule = bench.rule(rule);
-                    session.reset_key(bench.ids[rule], key).unwrap();
-                    bench.textbook.reset(rule, key);
+                    let rule = comparison.rule(rule);
+                    session.reset_key(comparison.ids[rule], key).unwrap();
+                    comparison.oracle.reset(rule, key);
                 }
-                Step::Time(jump) => bench.jump(jump),
-                // After these an exact policy may be late: the next test's matter.
+                Step::Time(jump) => comparison.jump(jump),
+                // These can make an exact policy late. The next test covers them.
                 Step::Refund(..) | Step::Force(_) => {}
             }
         }
     }
 
-    /// With refunds and forced charges an exact policy may hold a charge longer, never shorter.
+    /// Guarantee A: after refunds and forced charges an exact policy may hold a charge longer,
+    /// never shorter.
     #[test]
-    fn never_admits_what_the_textbook_would_refuse(
+    fn no_admission_that_the_oracle_denies(
         rules in rules(), steps in prop::collection::vec(step(), 1..120),
     ) {
-        let mut bench = Bench::new(rules);
+        let mut comparison = Comparison::new(rules);
         for step in steps {
-            let session = bench.limiter.session_at(Now::from_unix_nanos(bench.now));
+            let session = comparison.limiter.session_at(Now::from_unix_nanos(comparison.now));
             match step {
-                Step::Check(lines) | Step::Peek(lines) => {
-                    let lines = bench.lines(&lines);
-                    let allowed = session.check(&bench.charges(&lines)).is_allowed();
-                    let textbook = bench.textbook.peek(bench.now, &lines);
+                Step::Check(items) | Step::Peek(items) => {
+                    let items = comparison.items(&items);
+                    let allowed = session.check(&comparison.charges(&items)).is_allowed();
+                    let oracle = comparison.oracle.peek(comparison.now, &items);
                     if allowed {
-                        prop_assert!(matches!(textbook, Answer::Allowed(..)), "{textbook:?}");
-                        lines.iter().for_each(|line| bench.textbook.charge(bench.now, line));
+                        prop_assert!(matches!(oracle, Answer::Allowed(..)), "{oracle:?}");
+                        items.iter().for_each(|item| comparison.oracle.charge(comparison.now, item));
                     }
                 }
                 Step::Refund(rule, key, cost) => {
-                    let rule = bench.rule(rule);
-                    let given = session.refund(&bench.ids[rule].charge(key, cost)).unwrap();
+                    let rule = comparison.rule(rule);
+                    let given = session.refund(&comparison.ids[rule].charge(key, cost)).unwrap();
                     prop_assert!(given <= cost);
-                    // What was given back beyond the textbook's would be a gift.
-                    let due = bench.textbook.refund(bench.now, rule, key, given);
+                    // Giving back more than the oracle does would admit too much later.
+                    let due = comparison.oracle.refund(comparison.now, rule, key, given);
                     prop_assert!(due <= given);
                 }
-                Step::Force(line) => {
-                    let lines = bench.lines(&[line]);
-                    prop_assert!(session.force_charge(&bench.charges(&lines)).is_allowed());
-                    bench.textbook.charge(bench.now, &lines[0]);
+                Step::Force(item) => {
+                    let items = comparison.items(&[item]);
+                    prop_assert!(session.force_charge(&comparison.charges(&items)).is_allowed());
+                    comparison.oracle.charge(comparison.now, &items[0]);
                 }
                 Step::Reset(rule, key) => {
-                    let rule = bench.rule(rule);
-                    session.reset_key(bench.ids[rule], key).unwrap();
-                    bench.textbook.reset(rule, key);
+                    let rule = comparison.rule(rule);
+                    session.reset_key(comparison.ids[rule], key).unwrap();
+                    comparison.oracle.reset(rule, key);
                 }
-                Step::Time(jump) => bench.jump(jump),
+                Step::Time(jump) => comparison.jump(jump),
                 Step::SetLimit(..) => {}
             }
         }
     }
 
-    /// Denied at every instant before retry_after, allowed at it, if nobody else spends.
+    /// Guarantee B: a request is denied at every instant before `retry_after` and admitted at it,
+    /// if no other request is charged.
     #[test]
     fn retry_after_is_accurate(
         limit in 1u64..=127,
@@ -226,37 +229,37 @@ proptest! {
         gaps in prop::collection::vec((0u64..2_000_000_000, 1u64..9), 1..200),
         sooner in 0.0f64..1.0,
     ) {
-        let mut bench = Bench::new(vec![Rule { limit, kind: Kind::Sliding(window) }]);
+        let mut comparison = Comparison::new(vec![Rule { limit, kind: Kind::Sliding(window) }]);
         for (gap, cost) in gaps {
-            bench.now += gap % (window / limit * 2);
+            comparison.now += gap % (window / limit * 2);
             let cost = cost.min(limit);
             let try_at = |now: u64| {
-                let session = bench.limiter.session_at(Now::from_unix_nanos(now));
-                session.peek(&[bench.ids[0].charge(0u64, cost)])
+                let session = comparison.limiter.session_at(Now::from_unix_nanos(now));
+                session.peek(&[comparison.ids[0].charge(0u64, cost)])
             };
-            let session = bench.limiter.session_at(Now::from_unix_nanos(bench.now));
-            let decision = session.check(&[bench.ids[0].charge(0u64, cost)]);
+            let session = comparison.limiter.session_at(Now::from_unix_nanos(comparison.now));
+            let decision = session.check(&[comparison.ids[0].charge(0u64, cost)]);
             if let Some(wait) = decision.retry_after_ns {
                 prop_assert!(wait > 0);
                 for before in [0, (wait as f64 * sooner) as u64, wait - 1] {
                     let early = before.min(wait - 1);
-                    prop_assert!(!try_at(bench.now + early).is_allowed());
+                    prop_assert!(!try_at(comparison.now + early).is_allowed());
                 }
-                prop_assert!(try_at(bench.now + wait).is_allowed());
+                prop_assert!(try_at(comparison.now + wait).is_allowed());
             }
         }
     }
 }
 
-/// The reference itself: an independent pass finds its admissions lawful, and a wrong one unlawful.
+/// The oracle's admissions pass an independent check, and a wrong admission fails it.
 #[test]
-fn the_textbook_is_lawful() {
+fn oracle_never_exceeds_the_limit() {
     let rule = Rule { limit: 3, kind: Kind::Sliding(10) };
-    let mut textbook = Textbook::new(vec![rule]);
+    let mut oracle = Oracle::new(vec![rule]);
     for now in 0..100 {
-        textbook.check(now, &[(0, 0, 1, None)]);
+        oracle.check(now, &[(0, 0, 1, None)]);
     }
-    let history = textbook.history(0, 0);
+    let history = oracle.history(0, 0);
     assert_eq!(history.len(), 30);
     assert_never_over(&history, 10, 3);
     let over = std::panic::catch_unwind(|| assert_never_over(&history, 11, 3));

@@ -1,28 +1,29 @@
-//! A day of traffic: clients who come and go, in bursts and streams, by day more than by night.
+//! A simulated day of traffic: changing clients, bursts and streams, busier by day than by night.
 
-use super::account::Line;
-use super::clocks::ThreadClocks;
-use super::desk::{Counters, Denial, Stream, later};
-use super::make::{
-    BUDGET, DAY, HOUR, IP, MINUTE, Make, Op, PACE, POLICIES, Random, SECOND, START, Span, USER,
+use super::checked_limiter::{CheckedLimiter, Denial, Stream, later};
+use super::ledger::Item;
+use super::oracle::faulty_limiter::{FaultyLimiter, FaultySession};
+use super::setup::{
+    BUDGET, DAY, Feature, HOUR, IP, MINUTE, PACE, POLICIES, Random, SECOND, START, Setup, Span,
+    USER,
 };
-use super::reference::gate::{Desk, Gate};
+use super::thread_clocks::ThreadClocks;
 use std::collections::BTreeMap;
 
 const THREADS: usize = 4;
-/// Clients of one time of the day, and how soon the next take their place.
+/// The number of clients at any time, and how often some are replaced.
 const CLIENTS: u64 = 12;
 const SHIFT: u64 = 20 * MINUTE;
-/// Requests of a quiet hour come so far apart, those of a busy one four times as close.
+/// The mean gap between requests in a quiet hour. In a busy hour it is a quarter of that.
 const GAP: u64 = 40 * SECOND;
 
 #[derive(Debug)]
 enum Event {
     Arrive,
-    /// So many more requests of one client.
+    /// Client, and its remaining requests.
     Burst(u64, u64),
-    Retry(Vec<Line>, Denial),
-    /// A stream goes on for so many steps.
+    Retry(Vec<Item>, Denial),
+    /// Number of the stream, and its remaining steps.
     Stream(u64, u64),
     Step(usize),
     Freeze(usize),
@@ -33,10 +34,10 @@ enum Event {
     Midnight,
 }
 
-/// What happened, for those who would know whether it was enough.
+/// Counts of what happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Told {
-    /// Over everything that was answered.
+pub struct Summary {
+    /// A digest of all answers.
     pub digest: u64,
     pub admitted: u64,
     pub denied: u64,
@@ -49,43 +50,43 @@ pub struct Told {
 }
 
 #[derive(Debug)]
-pub struct Day<'l> {
-    make: &'l Make,
-    counters: Counters<'l>,
+pub struct Traffic<'l> {
+    setup: &'l Setup,
+    limiter: CheckedLimiter<'l>,
     random: Random,
     clocks: Vec<ThreadClocks>,
-    /// The sessions of threads that stand still.
-    held: [Option<Desk<'l>>; THREADS],
-    /// By their times, and in the order in which they were planned.
+    /// The open sessions of threads that are frozen.
+    held: [Option<FaultySession<'l>>; THREADS],
+    /// Planned events by time, and by order of planning.
     events: BTreeMap<(u64, u64), Event>,
     planned: u64,
     streams: BTreeMap<u64, (u64, Stream)>,
-    told: Told,
+    reported: Summary,
 }
 
-impl<'l> Day<'l> {
-    pub fn new(make: &'l Make, gate: &'l Gate) -> Self {
-        let mut random = Random::new(make.seed);
-        let clocks = (0..THREADS).map(|_| ThreadClocks::new(make, &mut random)).collect();
-        let counters = Counters::new(make, gate, START);
+impl<'l> Traffic<'l> {
+    pub fn new(setup: &'l Setup, limiter: &'l FaultyLimiter) -> Self {
+        let mut random = Random::new(setup.seed);
+        let clocks = (0..THREADS).map(|_| ThreadClocks::new(setup, &mut random)).collect();
+        let limiter = CheckedLimiter::new(setup, limiter, START);
         let (events, streams) = (BTreeMap::new(), BTreeMap::new());
         let held = [const { None }; THREADS];
-        let told = Told::default();
+        let reported = Summary::default();
         let mut day =
-            Day { make, counters, random, clocks, held, events, planned: 0, streams, told };
+            Traffic { setup, limiter, random, clocks, held, events, planned: 0, streams, reported };
         day.plan(0, Event::Arrive);
-        // The budget's day ends when its offset says.
-        let Span::Days(early) = make.rules[BUDGET].span else { unreachable!("a budget has days") };
+        // The last nanosecond of the budget's day, including its offset.
+        let Span::Days(early) = setup.rules[BUDGET].span else { unreachable!("a budget has days") };
         day.plan(DAY - (START.unix_ns + early) % DAY - 1, Event::Midnight);
         let now_and_then = [
-            (Op::Step, 97 * MINUTE, Event::Step(0)),
-            (Op::Freeze, 53 * MINUTE, Event::Freeze(1)),
-            (Op::SetLimit, 71 * MINUTE, Event::SetLimit),
-            (Op::Reset, 43 * MINUTE, Event::Reset),
-            (Op::Maintain, 5 * MINUTE, Event::Maintain),
+            (Feature::Step, 97 * MINUTE, Event::Step(0)),
+            (Feature::Freeze, 53 * MINUTE, Event::Freeze(1)),
+            (Feature::SetLimit, 71 * MINUTE, Event::SetLimit),
+            (Feature::Reset, 43 * MINUTE, Event::Reset),
+            (Feature::Maintain, 5 * MINUTE, Event::Maintain),
         ];
-        for (op, first, event) in now_and_then {
-            if make.has(op) {
+        for (feature, first, event) in now_and_then {
+            if setup.has(feature) {
                 day.plan(first, event);
             }
         }
@@ -97,48 +98,48 @@ impl<'l> Day<'l> {
         self.events.insert((time, self.planned), event);
     }
 
-    /// The whole day, and what was told.
-    pub fn run(mut self) -> Told {
+    /// Runs the whole day. Returns its counts.
+    pub fn run(mut self) -> Summary {
         let mut time = 0;
         while let Some(((at, _), event)) = self.events.pop_first() {
             if at >= DAY {
                 break;
             }
             time = at;
-            self.happen(time, event);
+            self.run_event(time, event);
         }
         self.held = [const { None }; THREADS];
         for number in self.streams.keys().copied().collect::<Vec<_>>() {
             self.finish(time, number);
         }
-        // Whatever the clocks have shown is over by then.
-        self.counters.end(later(START, 4 * DAY));
-        for tally in self.counters.account.tallies {
-            self.told.admitted += tally.admitted;
-            self.told.denied += tally.denied;
-            self.told.refused += tally.refused;
+        // Later than any reading so far, so that everything has expired.
+        self.limiter.end(later(START, 4 * DAY));
+        for tally in self.limiter.ledger.tallies {
+            self.reported.admitted += tally.admitted;
+            self.reported.denied += tally.denied;
+            self.reported.refused += tally.refused;
         }
-        let Counters { digest, midnights, migrations, .. } = self.counters;
-        Told { digest, midnights, migrations, ..self.told }
+        let CheckedLimiter { digest, midnights, migrations, .. } = self.limiter;
+        Summary { digest, midnights, migrations, ..self.reported }
     }
 
-    /// A thread at random, as its clock shows it: in the session that it holds, or in a new one.
+    /// Calls `what` with the session of a random thread: its frozen session, or a new one.
     fn with_thread<T>(
         &mut self,
         time: u64,
-        what: impl FnOnce(&mut Counters<'l>, &Desk<'l>) -> T,
+        what: impl FnOnce(&mut CheckedLimiter<'l>, &FaultySession<'l>) -> T,
     ) -> T {
         let thread = self.random.below(THREADS as u64) as usize;
         match &self.held[thread] {
-            Some(desk) => what(&mut self.counters, desk),
+            Some(session) => what(&mut self.limiter, session),
             None => {
-                let desk = self.counters.at(self.clocks[thread].reading(time));
-                what(&mut self.counters, &desk)
+                let session = self.limiter.at(self.clocks[thread].reading(time));
+                what(&mut self.limiter, &session)
             }
         }
     }
 
-    fn happen(&mut self, time: u64, event: Event) {
+    fn run_event(&mut self, time: u64, event: Event) {
         match event {
             Event::Arrive => self.arrive(time),
             Event::Burst(client, left) => {
@@ -148,10 +149,10 @@ impl<'l> Day<'l> {
                     self.plan(time + gap, Event::Burst(client, left - 1));
                 }
             }
-            Event::Retry(lines, denial) => {
-                let desk = self.counters.at(denial.due);
-                self.counters.retry(&desk, &lines, &denial);
-                self.told.retried += 1;
+            Event::Retry(items, denial) => {
+                let session = self.limiter.at(denial.due);
+                self.limiter.retry(&session, &items, &denial);
+                self.reported.retried += 1;
             }
             Event::Stream(number, left) => self.go_on(time, number, left),
             Event::Step(thread) => {
@@ -160,8 +161,8 @@ impl<'l> Day<'l> {
                 self.plan_about(time, 30 * MINUTE, Event::Step(next));
             }
             Event::Freeze(thread) => {
-                let desk = self.counters.at(self.clocks[thread].reading(time));
-                self.held[thread] = Some(desk);
+                let session = self.limiter.at(self.clocks[thread].reading(time));
+                self.held[thread] = Some(session);
                 self.plan_about(time, 3 * MINUTE, Event::Thaw(thread));
             }
             Event::Thaw(thread) => {
@@ -173,22 +174,22 @@ impl<'l> Day<'l> {
             Event::Reset => self.reset(time),
             Event::Maintain => {
                 let budget = self.random.below(300) as usize;
-                self.with_thread(time, |_, desk| desk.session().maintain(budget));
+                self.with_thread(time, |_, session| session.inner().maintain(budget));
                 self.plan_about(time, 5 * MINUTE, Event::Maintain);
             }
             Event::Midnight => {
                 let last = later(START, time);
-                self.clients(time).take(6).for_each(|client| self.counters.midnight(client, last));
+                self.clients(time).take(6).for_each(|client| self.limiter.midnight(client, last));
             }
         }
     }
 
     fn set_limit(&mut self, time: u64) {
         let rule = self.random.below(POLICIES as u64) as usize;
-        let first = self.make.rules[rule].limit;
-        let limit = self.random.within(first / 2 + 1, self.make.rules[rule].greatest);
+        let first = self.setup.rules[rule].limit;
+        let limit = self.random.within(first / 2 + 1, self.setup.rules[rule].greatest);
         let limit = if self.random.one_in(3) { first } else { limit };
-        self.counters.set_limit(rule, limit);
+        self.limiter.set_limit(rule, limit);
         self.plan_about(time, 40 * MINUTE, Event::SetLimit);
     }
 
@@ -197,90 +198,90 @@ impl<'l> Day<'l> {
         self.plan(time + gap, event);
     }
 
-    /// Those who are there at a time.
+    /// The clients present at a time.
     fn clients(&self, time: u64) -> impl Iterator<Item = u64> + use<> {
-        let first = if self.make.has(Op::Churn) { time / SHIFT * 5 } else { 0 };
+        let first = if self.setup.has(Feature::Churn) { time / SHIFT * 5 } else { 0 };
         first..first + CLIENTS
     }
 
-    /// The next client: some come more often.
+    /// A random client; some are more frequent.
     fn client(&mut self, time: u64) -> u64 {
-        let place = self.random.below(CLIENTS).min(self.random.below(CLIENTS));
-        self.clients(time).nth(place as usize).unwrap_or_default()
+        let index = self.random.below(CLIENTS).min(self.random.below(CLIENTS));
+        self.clients(time).nth(index as usize).unwrap_or_default()
     }
 
     fn arrive(&mut self, time: u64) {
         let client = self.client(time);
         match self.random.below(20) {
-            0 if self.make.has(Op::Burst) => {
+            0 if self.setup.has(Feature::Burst) => {
                 let requests = self.random.within(5, 60);
                 self.plan(time, Event::Burst(client, requests));
             }
-            1..5 if self.make.has(Op::Stream) => self.begin(time, client),
-            5 if self.make.has(Op::Refund) => {
-                let lines = self.lines(client);
-                self.with_thread(time, |counters, desk| counters.refund(desk, &lines));
+            1..5 if self.setup.has(Feature::Stream) => self.begin(time, client),
+            5 if self.setup.has(Feature::Refund) => {
+                let items = self.items(client);
+                self.with_thread(time, |limiter, session| limiter.refund(session, &items));
             }
             _ => self.ask(time, client),
         }
-        // Busiest at noon of this day, four times as quiet at midnight.
+        // Four times as busy at noon as at midnight.
         let hour = (time / HOUR) % 24;
         let load = 4 + hour.min(24 - hour);
         let gap = self.random.below(2 * GAP * 4 / load);
         self.plan(time + gap, Event::Arrive);
     }
 
-    fn lines(&mut self, client: u64) -> Vec<Line> {
+    fn items(&mut self, client: u64) -> Vec<Item> {
         let cost = self.random.within(1, 700);
-        // Three clients behind one address.
+        // Three clients share an address.
         let all =
             [(IP, client / 3, 1), (USER, client, 1), (PACE, client, cost), (BUDGET, client, cost)];
-        let layers = self.random.within(2, all.len() as u64) as usize;
-        all[..layers].to_vec()
+        let count = self.random.within(2, all.len() as u64) as usize;
+        all[..count].to_vec()
     }
 
     fn ask(&mut self, time: u64, client: u64) {
-        let lines = self.lines(client);
-        let (_, denial) = self.with_thread(time, |counters, desk| counters.check(desk, &lines));
+        let items = self.items(client);
+        let (_, denial) = self.with_thread(time, |limiter, session| limiter.check(session, &items));
         if let Some(denial) = denial
-            && self.make.has(Op::Retry)
+            && self.setup.has(Feature::Retry)
         {
-            self.plan(time + denial.wait, Event::Retry(lines, denial));
+            self.plan(time + denial.wait, Event::Retry(items, denial));
         }
     }
 
-    /// A stream begins: an estimate is reserved.
+    /// Starts a stream: reserves an estimate.
     fn begin(&mut self, time: u64, client: u64) {
         let guess = self.random.within(50, 900);
-        let lines = [(USER, client, 1), (PACE, client, guess), (BUDGET, client, guess)];
-        let stream = self.with_thread(time, |counters, desk| counters.reserve(desk, &lines));
+        let items = [(USER, client, 1), (PACE, client, guess), (BUDGET, client, guess)];
+        let stream = self.with_thread(time, |limiter, session| limiter.reserve(session, &items));
         if let Some(stream) = stream {
-            self.told.streams += 1;
-            let number = self.told.streams;
+            self.reported.streams += 1;
+            let number = self.reported.streams;
             self.streams.insert(number, (client, stream));
             let steps = self.random.below(8);
             self.plan_about(time, 15 * SECOND, Event::Stream(number, steps));
         }
     }
 
-    /// It goes on for a while, is stopped where there is no room, ends, or is never heard of again.
+    /// Continues a stream: extends it, settles it, or abandons it.
     fn go_on(&mut self, time: u64, number: u64, left: u64) {
         if self.random.one_in(60) {
-            // Not settled: what was charged stays until it has passed.
+            // An abandoned reservation stays charged until it expires.
             self.streams.remove(&number);
             return;
         }
         let Some((client, mut stream)) = self.streams.remove(&number) else { return };
         let more = self.random.within(16, 256);
         let may_go_on = left > 0
-            && self.with_thread(time, |counters, desk| {
-                counters.extend(desk, &mut stream, &[0, more, more])
+            && self.with_thread(time, |limiter, session| {
+                limiter.extend(session, &mut stream, &[0, more, more])
             });
         self.streams.insert(number, (client, stream));
         if may_go_on {
             self.plan_about(time, 20 * SECOND, Event::Stream(number, left - 1));
         } else {
-            self.told.stopped += u64::from(left > 0);
+            self.reported.stopped += u64::from(left > 0);
             self.finish(time, number);
         }
     }
@@ -300,22 +301,22 @@ impl<'l> Day<'l> {
                 vec![charged[0], charged[1] * share / 100, charged[2] * share / 100]
             }
         };
-        self.with_thread(time, |counters, desk| counters.settle(desk, stream, &actual));
+        self.with_thread(time, |limiter, session| limiter.settle(session, stream, &actual));
     }
 
-    /// A client starts anew, unless something of it is still open.
+    /// Resets a client's key, unless it has an open stream.
     fn reset(&mut self, time: u64) {
         let client = self.client(time);
         if self.streams.values().all(|(of, _)| *of != client) {
             let rule = self.random.of(&[USER, PACE, BUDGET]);
-            self.with_thread(time, |counters, desk| counters.reset(desk, rule, client));
+            self.with_thread(time, |limiter, session| limiter.reset(session, rule, client));
         }
         self.plan_about(time, 30 * MINUTE, Event::Reset);
     }
 }
 
-impl Told {
-    pub fn add(&mut self, day: &Told) {
+impl Summary {
+    pub fn add(&mut self, day: &Summary) {
         self.admitted += day.admitted;
         self.denied += day.denied;
         self.refused += day.refused;
@@ -326,12 +327,12 @@ impl Told {
         self.midnights += day.midnights;
     }
 
-    /// So many days meet what they are made for, or they would show nothing.
+    /// Panics unless the runs covered each kind of event.
     pub fn assert_enough(&self, days: u64) {
         assert!(self.admitted > 1_000 * days && self.denied > 300 * days, "{self:?}");
         assert!(self.streams > 100 * days && self.stopped > days, "{self:?}");
         assert!(self.refused > days && self.retried > 50 * days, "{self:?}");
-        // Where no clock was ahead at midnight.
+        // Not at midnight if another clock was ahead.
         assert!(self.migrations > days && 4 * self.midnights > days, "{self:?}");
     }
 }

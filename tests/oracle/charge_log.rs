@@ -1,4 +1,4 @@
-//! What one key was charged, and what of it counts.
+//! The charges of one key, and which of them count.
 
 /// How long a charge counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -10,7 +10,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The first instant at which a charge does not count any more.
+    /// The first instant at which a charge no longer counts.
     pub fn expiry(self, charged: u64) -> u64 {
         match self {
             Kind::Sliding(window) => charged + window,
@@ -18,7 +18,7 @@ impl Kind {
         }
     }
 
-    /// The window, or the period's length.
+    /// The length of the window or period.
     pub fn length(self) -> u64 {
         match self {
             Kind::Sliding(length) | Kind::Fixed(length) => length,
@@ -26,14 +26,14 @@ impl Kind {
     }
 }
 
-/// All charges ever made to one key, in their order, and the time of the newest.
+/// All charges ever made to one key, oldest first, and the time of the newest.
 #[derive(Clone, Debug, Default)]
-pub struct Log {
+pub struct ChargeLog {
     charges: Vec<(u64, u64)>,
     newest: u64,
 }
 
-impl Log {
+impl ChargeLog {
     pub fn charges(&self) -> &[(u64, u64)] {
         &self.charges
     }
@@ -42,13 +42,13 @@ impl Log {
         self.newest
     }
 
-    /// Records a charge; one of nothing leaves its time.
+    /// Records a charge. A cost of 0 records only the time.
     pub fn charge(&mut self, at: u64, cost: u64) {
         self.newest = at;
         self.charges.push((at, cost));
     }
 
-    /// Live charges at `at`, oldest first, as (expiry, cost).
+    /// The live charges at `at` as (expiry, cost), oldest first.
     fn live(&self, kind: Kind, at: u64) -> impl Iterator<Item = (u64, u64)> {
         let charges = self.charges.iter().map(move |(t, cost)| (kind.expiry(*t), *cost));
         charges.filter(move |(expiry, cost)| *expiry > at && *cost > 0)
@@ -58,7 +58,7 @@ impl Log {
         self.live(kind, at).map(|(_, cost)| cost).sum()
     }
 
-    /// The first time from `at` on at which `cost` fits under `limit`.
+    /// The first time not before `at` at which `cost` fits under `limit`.
     pub fn fits_at(&self, kind: Kind, at: u64, cost: u64, limit: u64) -> u64 {
         let (mut used, mut fits_at) = (self.used(kind, at), at);
         for (expiry, gone) in self.live(kind, at) {
@@ -70,12 +70,12 @@ impl Log {
         fits_at
     }
 
-    /// The first time at which nothing is used, if anything is.
+    /// The first time at which nothing is used; none if nothing is used at `at`.
     pub fn clear_at(&self, kind: Kind, at: u64) -> Option<u64> {
         self.live(kind, at).map(|(expiry, _)| expiry).max()
     }
 
-    /// Gives up to `amount` back from the oldest charges on whose time is one of those.
+    /// Gives back up to `amount` of the charges whose time `of` accepts, oldest first.
     pub fn give_back(&mut self, amount: u64, of: impl Fn(u64) -> bool) -> u64 {
         let mut rest = amount;
         for (_, cost) in self.charges.iter_mut().filter(|(charged, _)| of(*charged)) {
@@ -85,13 +85,13 @@ impl Log {
         amount - rest
     }
 
-    /// Nothing is used any more; the times stay.
+    /// Clears all costs and keeps the times.
     pub fn reset(&mut self) {
         self.charges.iter_mut().for_each(|(_, cost)| *cost = 0);
     }
 
-    /// How many different times there are of charges that would count at `at`, given back or not.
-    pub fn times(&self, kind: Kind, at: u64) -> usize {
+    /// The number of distinct times of charges unexpired at `at`, refunded ones included.
+    pub fn distinct_times(&self, kind: Kind, at: u64) -> usize {
         let mut times: Vec<_> = self.charges.iter().map(|(charged, _)| *charged).collect();
         times.retain(|charged| kind.expiry(*charged) > at);
         times.dedup();

@@ -1,4 +1,4 @@
-//! What a seed makes: the policies, the random numbers, and what is left out.
+//! The setup of a seed: its policies, its random numbers, and the feature it omits.
 
 use super::load::mix;
 use std::time::Duration;
@@ -9,10 +9,10 @@ pub const MINUTE: u64 = 60 * SECOND;
 pub const HOUR: u64 = 60 * MINUTE;
 pub const DAY: u64 = 24 * HOUR;
 
-/// What both clocks show when the day begins, but for what is wrong with them.
+/// The readings of correct clocks at the start of the day.
 pub const START: Now = Now::new(HOUR, 20_000 * DAY + 11 * HOUR);
 
-/// The policies, by their places.
+/// The indexes of the policies.
 pub const IP: usize = 0;
 pub const USER: usize = 1;
 pub const PACE: usize = 2;
@@ -20,7 +20,7 @@ pub const BUDGET: usize = 3;
 pub const POLICIES: usize = 4;
 const NAMES: [&str; POLICIES] = ["ip", "user", "pace", "budget"];
 
-/// Numbers that look random and follow from the seed.
+/// A pseudorandom sequence derived from the seed.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -51,9 +51,9 @@ impl Random {
     }
 }
 
-/// A kind of thing that happens; each seed does without one of them.
+/// A feature of the traffic. Each seed omits one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
+pub enum Feature {
     Drift,
     Step,
     Freeze,
@@ -67,57 +67,57 @@ pub enum Op {
     Maintain,
 }
 
-impl Op {
-    const ALL: [Op; 11] = [
-        Op::Drift,
-        Op::Step,
-        Op::Freeze,
-        Op::Burst,
-        Op::Churn,
-        Op::Stream,
-        Op::Retry,
-        Op::Refund,
-        Op::SetLimit,
-        Op::Reset,
-        Op::Maintain,
+impl Feature {
+    const ALL: [Feature; 11] = [
+        Feature::Drift,
+        Feature::Step,
+        Feature::Freeze,
+        Feature::Burst,
+        Feature::Churn,
+        Feature::Stream,
+        Feature::Retry,
+        Feature::Refund,
+        Feature::SetLimit,
+        Feature::Reset,
+        Feature::Maintain,
     ];
 }
 
 /// How a policy counts time.
 #[derive(Clone, Copy, Debug)]
 pub enum Span {
-    /// A window, in nanoseconds.
+    /// A window in nanoseconds.
     Window(u64),
-    /// Days that begin so long before those of UTC.
+    /// Days that begin this many nanoseconds before UTC days.
     Days(u64),
 }
 
-/// What an account needs to know of one policy.
+/// The ledger's view of one policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     pub span: Span,
     pub limit: u64,
-    /// What may be set.
+    /// The greatest limit that may be set.
     pub greatest: u64,
-    /// To what recorded times are cut.
+    /// Recorded times are rounded down to a multiple of this.
     pub unit: u64,
-    /// None where the policy is exact.
+    /// The number of buckets; none for an exact policy.
     pub buckets: Option<u64>,
 }
 
-/// A seed's limiter.
+/// The limiter and traffic of a seed.
 #[derive(Clone, Debug)]
-pub struct Make {
+pub struct Setup {
     pub seed: u64,
-    pub off: Op,
+    pub omitted: Feature,
     pub rules: [Rule; POLICIES],
     max_keys: usize,
 }
 
-impl Make {
+impl Setup {
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x3A4B);
-        let off = Op::ALL[(seed % Op::ALL.len() as u64) as usize];
+        let omitted = Feature::ALL[(seed % Feature::ALL.len() as u64) as usize];
         let mut rule = |span, (least, most), buckets| {
             let limit = random.within(least, most);
             Rule { span, limit, greatest: 2 * limit, unit: 1, buckets }
@@ -129,7 +129,7 @@ impl Make {
             rule(Span::Days(5 * HOUR + 30 * MINUTE), (8_000, 40_000), None),
         ];
         let max_keys = random.of(&[25, 150, 5_000]);
-        Make { seed, off, rules, max_keys }.measured()
+        Setup { seed, omitted, rules, max_keys }.measured()
     }
 
     fn measured(mut self) -> Self {
@@ -161,8 +161,8 @@ impl Make {
         policies.fold(builder, |builder, policy| builder.policy(policy)).build().unwrap()
     }
 
-    pub fn has(&self, op: Op) -> bool {
-        self.off != op
+    pub fn has(&self, feature: Feature) -> bool {
+        self.omitted != feature
     }
 }
 
@@ -175,10 +175,10 @@ impl Rule {
         }
     }
 
-    /// When the newest charge was recorded, by what is told of the time until nothing is used.
+    /// The time of the newest charge, given the reported `reset_after`.
     pub fn recorded(&self, now: Now, reset_after: u64) -> u64 {
         match self.span {
-            // A bucketed window is whole units long, and one more.
+            // A bucketed window is rounded up to whole units, plus one unit.
             Span::Window(window) => {
                 let more = if self.buckets.is_some() { self.unit } else { 0 };
                 now.monotonic_ns + reset_after - window.next_multiple_of(self.unit) - more
@@ -191,7 +191,7 @@ impl Rule {
         }
     }
 
-    /// Whether a charge counts at `at`, or, with `slack`, may still be counted.
+    /// Returns whether a charge counts at `at`; with `slack`, whether it may still count.
     pub fn counts(&self, charged: u64, at: u64, slack: bool) -> bool {
         match (self.span, self.buckets) {
             (Span::Days(_), _) => charged == at,
@@ -202,8 +202,8 @@ impl Rule {
         }
     }
 
-    /// Until when a key may keep what was charged up to now in another order than it came.
-    pub fn settled(&self, newest: u64) -> u64 {
+    /// The time until which a key may hold its charges in another order than they were made.
+    pub fn reordered_until(&self, newest: u64) -> u64 {
         match self.span {
             Span::Window(window) => newest + 2 * window,
             Span::Days(_) => 0,
