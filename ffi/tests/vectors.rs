@@ -6,14 +6,14 @@ mod toolchain;
 #[path = "../../tests/vectors/format.rs"]
 mod format;
 
-use format::{Scene, from_json};
+use format::{Case, from_json};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use toolchain::{compilers, here, program, text};
 
-fn scenes() -> Vec<Scene> {
+fn scenes() -> Vec<Case> {
     let folder = std::fs::read_dir(here().join("tests/vectors")).expect("a folder");
     let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
@@ -22,14 +22,14 @@ fn scenes() -> Vec<Scene> {
 }
 
 /// What the program prints about these scenes.
-fn printed(program: &Path, scenes: &[Scene]) -> String {
+fn printed(program: &Path, scenes: &[Case]) -> String {
     let mut child = Command::new(program)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|why| panic!("{program:?}: {why}"));
     let mut input = child.stdin.take().expect("a pipe");
-    let script: String = scenes.iter().map(Scene::script).collect();
+    let script: String = scenes.iter().map(Case::script).collect();
     let writer = std::thread::spawn(move || input.write_all(script.as_bytes()));
     let output = child.wait_with_output().expect("a program that ends");
     writer.join().expect("a thread that ends").expect("a program that reads");
