@@ -132,7 +132,7 @@ fn sweep(test: &str, scenario: fn()) -> (Vec<String>, usize) {
         }
         std::process::exit(0);
     }
-    let (mut ended, mut survived) = (Vec::new(), 0);
+    let (mut aborted, mut survived) = (Vec::new(), 0);
     for kind in ["once", "lasting"] {
         for at in 0.. {
             let output = process(test, &format!("{at} {kind} quiet"), None);
@@ -141,12 +141,12 @@ fn sweep(test: &str, scenario: fn()) -> (Vec<String>, usize) {
                 Some(0) if printed.contains(NOTHING_FAILED) => break,
                 Some(0) => survived += 1,
                 Some(_) => panic!("{test}, {at} {kind}: {output:?}"),
-                None => ended.push(last_trace(test, &format!("{at} {kind} traced"))),
+                None => aborted.push(last_trace(test, &format!("{at} {kind} traced"))),
             }
         }
     }
-    println!("{test}: {survived} failures survived, {} not", ended.len());
-    (ended, survived)
+    println!("{test}: {survived} failures survived, {} not", aborted.len());
+    (aborted, survived)
 }
 
 /// Runs one scenario, optionally within `space` KiB of address space.
@@ -200,8 +200,8 @@ fn construct() {
 /// Guarantee H: a build without memory is a `ConfigError`.
 #[test]
 fn build_reports_out_of_memory() {
-    let (ended, survived) = sweep("build_reports_out_of_memory", construct);
-    assert_eq!(ended, Vec::<String>::new());
+    let (aborted, survived) = sweep("build_reports_out_of_memory", construct);
+    assert_eq!(aborted, Vec::<String>::new());
     // A slot array, its tags and a generation for each of seven tables, once and lasting.
     assert!(survived >= 2 * 7 * 2, "{survived}");
 }
@@ -225,14 +225,14 @@ const MILLI: u64 = 1_000_000;
 const KNOWN: u64 = 20;
 
 /// A limiter with one policy, beside the oracle.
-struct TableBesideOracle {
+struct OracleComparison {
     limiter: Limiter,
     oracle: Oracle,
     now: u64,
     new_keys: u64,
 }
 
-impl TableBesideOracle {
+impl OracleComparison {
     fn new(policy: Policy, kind: Kind) -> Self {
         let rules = vec![Rule { limit: policy.limit(), kind }];
         let builder = Limiter::builder().policy(policy).max_keys(100_000).seed([1, 2, 3, 4]);
@@ -240,7 +240,7 @@ impl TableBesideOracle {
         // Another test covers the epoch record of this thread.
         drop(limiter.session());
         let mut scenario =
-            TableBesideOracle { limiter, oracle: Oracle::new(rules), now: 10 * MILLI, new_keys: 0 };
+            OracleComparison { limiter, oracle: Oracle::new(rules), now: 10 * MILLI, new_keys: 0 };
         (0..KNOWN).for_each(|key| scenario.check_known(key));
         scenario
     }
@@ -283,7 +283,7 @@ impl TableBesideOracle {
 
 /// Grows a table from nothing, then resizes and shrinks it. Afterwards memory is available again.
 fn grow(policy: Policy, kind: Kind) {
-    let mut scenario = TableBesideOracle::new(policy, kind);
+    let mut scenario = OracleComparison::new(policy, kind);
     let refused = scenario.turns(3_000);
     assert!(FAILED.get() || refused == 0, "{refused} refused although there was memory");
     LEFT.set(u64::MAX);
@@ -293,8 +293,8 @@ fn grow(policy: Policy, kind: Kind) {
 }
 
 /// Panics unless `function` is in every trace.
-fn assert_all_in(function: &str, ended: &[String]) {
-    for trace in ended {
+fn assert_all_in(function: &str, aborted: &[String]) {
+    for trace in aborted {
         assert!(trace.contains(function), "not in {function}:{trace}");
     }
 }
@@ -304,37 +304,37 @@ const BAG: &str = "crossbeam_epoch::internal::Global::push_bag";
 /// Guarantee F: a table of windows that cannot grow refuses new keys.
 #[test]
 fn sliding_table_grows_or_refuses_new_keys() {
-    let (ended, survived) = sweep("sliding_table_grows_or_refuses_new_keys", || {
+    let (aborted, survived) = sweep("sliding_table_grows_or_refuses_new_keys", || {
         let policy = Policy::sliding("p", 5, Duration::from_millis(300));
         grow(policy, Kind::Sliding(300 * MILLI));
     });
     assert!(survived > 20, "{survived}");
-    assert_all_in(BAG, &ended);
+    assert_all_in(BAG, &aborted);
 }
 
 /// Guarantee F: a table of budgets that cannot grow refuses new keys.
 #[test]
 fn calendar_table_grows_or_refuses_new_keys() {
-    let (ended, survived) = sweep("calendar_table_grows_or_refuses_new_keys", || {
+    let (aborted, survived) = sweep("calendar_table_grows_or_refuses_new_keys", || {
         let policy = Policy::calendar("p", 50, Period::Hour);
         grow(policy, Kind::Fixed(3_600_000 * MILLI));
     });
     assert!(survived > 20, "{survived}");
-    assert_all_in(BAG, &ended);
+    assert_all_in(BAG, &aborted);
 }
 
 /// Out of memory: `crossbeam-epoch` aborts if a thread's first session cannot allocate its record.
 #[test]
 fn first_session_of_a_thread_aborts_without_memory() {
-    let (ended, survived) = sweep("first_session_of_a_thread_aborts_without_memory", || {
+    let (aborted, survived) = sweep("first_session_of_a_thread_aborts_without_memory", || {
         let builder = Limiter::builder().policy(Policy::sliding("p", 5, Duration::from_secs(1)));
         let limiter = builder.clock(ManualClock::new()).build().unwrap();
         hostile(|| drop(limiter.session()));
     });
     // If no process aborts here, remove this from the module's documentation and from the
     // guarantees.
-    assert!(!ended.is_empty() && survived == 0, "{survived} survived");
-    assert_all_in("crossbeam_epoch::default::HANDLE", &ended);
+    assert!(!aborted.is_empty() && survived == 0, "{survived} survived");
+    assert_all_in("crossbeam_epoch::default::HANDLE", &aborted);
 }
 
 /// Guarantee F: a table that cannot map a larger array refuses new keys. Large arrays are mapped, not allocated. Mapping fails when the address space is exhausted.
@@ -355,7 +355,7 @@ fn within_address_space() {
     let ballast = Vec::<u8>::with_capacity(200 << 20);
     let hour = Duration::from_secs(3600);
     let policy = || Policy::sliding("p", 127, hour);
-    let mut scenario = TableBesideOracle::new(policy(), Kind::Sliding(3_600_000 * MILLI));
+    let mut scenario = OracleComparison::new(policy(), Kind::Sliding(3_600_000 * MILLI));
     while scenario.turns(100) == 0 {
         assert!(scenario.new_keys < 1_000_000, "there is no end of memory");
     }

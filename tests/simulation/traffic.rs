@@ -61,7 +61,7 @@ pub struct Traffic<'l> {
     events: BTreeMap<(u64, u64), Event>,
     planned: u64,
     streams: BTreeMap<u64, (u64, Stream)>,
-    reported: Summary,
+    summary: Summary,
 }
 
 impl<'l> Traffic<'l> {
@@ -71,9 +71,9 @@ impl<'l> Traffic<'l> {
         let limiter = CheckedLimiter::new(setup, limiter, START);
         let (events, streams) = (BTreeMap::new(), BTreeMap::new());
         let held = [const { None }; THREADS];
-        let reported = Summary::default();
+        let summary = Summary::default();
         let mut day =
-            Traffic { setup, limiter, random, clocks, held, events, planned: 0, streams, reported };
+            Traffic { setup, limiter, random, clocks, held, events, planned: 0, streams, summary };
         day.plan(0, Event::Arrive);
         // The last nanosecond of the budget's day, including its offset.
         let Span::Days(early) = setup.rules[BUDGET].span else { unreachable!("a budget has days") };
@@ -110,17 +110,17 @@ impl<'l> Traffic<'l> {
         }
         self.held = [const { None }; THREADS];
         for number in self.streams.keys().copied().collect::<Vec<_>>() {
-            self.finish(time, number);
+            self.settle_stream(time, number);
         }
         // Later than any reading so far, so that everything has expired.
         self.limiter.end(later(START, 4 * DAY));
         for tally in self.limiter.ledger.tallies {
-            self.reported.admitted += tally.admitted;
-            self.reported.denied += tally.denied;
-            self.reported.refused += tally.refused;
+            self.summary.admitted += tally.admitted;
+            self.summary.denied += tally.denied;
+            self.summary.refused += tally.refused;
         }
         let CheckedLimiter { digest, midnights, migrations, .. } = self.limiter;
-        Summary { digest, midnights, migrations, ..self.reported }
+        Summary { digest, midnights, migrations, ..self.summary }
     }
 
     /// Calls `what` with the session of a random thread: its frozen session, or a new one.
@@ -143,7 +143,7 @@ impl<'l> Traffic<'l> {
         match event {
             Event::Arrive => self.arrive(time),
             Event::Burst(client, left) => {
-                self.ask(time, client);
+                self.send_request(time, client);
                 if left > 1 {
                     let gap = self.random.below(2 * SECOND);
                     self.plan(time + gap, Event::Burst(client, left - 1));
@@ -152,9 +152,9 @@ impl<'l> Traffic<'l> {
             Event::Retry(items, denial) => {
                 let session = self.limiter.at(denial.due);
                 self.limiter.retry(&session, &items, &denial);
-                self.reported.retried += 1;
+                self.summary.retried += 1;
             }
-            Event::Stream(number, left) => self.go_on(time, number, left),
+            Event::Stream(number, left) => self.continue_stream(time, number, left),
             Event::Step(thread) => {
                 self.clocks[thread].step(&mut self.random);
                 let next = self.random.below(THREADS as u64) as usize;
@@ -217,12 +217,12 @@ impl<'l> Traffic<'l> {
                 let requests = self.random.within(5, 60);
                 self.plan(time, Event::Burst(client, requests));
             }
-            1..5 if self.setup.has(Feature::Stream) => self.begin(time, client),
+            1..5 if self.setup.has(Feature::Stream) => self.start_stream(time, client),
             5 if self.setup.has(Feature::Refund) => {
                 let items = self.items(client);
                 self.with_thread(time, |limiter, session| limiter.refund(session, &items));
             }
-            _ => self.ask(time, client),
+            _ => self.send_request(time, client),
         }
         // Four times as busy at noon as at midnight.
         let hour = (time / HOUR) % 24;
@@ -240,7 +240,7 @@ impl<'l> Traffic<'l> {
         all[..count].to_vec()
     }
 
-    fn ask(&mut self, time: u64, client: u64) {
+    fn send_request(&mut self, time: u64, client: u64) {
         let items = self.items(client);
         let (_, denial) = self.with_thread(time, |limiter, session| limiter.check(session, &items));
         if let Some(denial) = denial
@@ -251,13 +251,13 @@ impl<'l> Traffic<'l> {
     }
 
     /// Starts a stream: reserves an estimate.
-    fn begin(&mut self, time: u64, client: u64) {
+    fn start_stream(&mut self, time: u64, client: u64) {
         let guess = self.random.within(50, 900);
         let items = [(USER, client, 1), (PACE, client, guess), (BUDGET, client, guess)];
         let stream = self.with_thread(time, |limiter, session| limiter.reserve(session, &items));
         if let Some(stream) = stream {
-            self.reported.streams += 1;
-            let number = self.reported.streams;
+            self.summary.streams += 1;
+            let number = self.summary.streams;
             self.streams.insert(number, (client, stream));
             let steps = self.random.below(8);
             self.plan_about(time, 15 * SECOND, Event::Stream(number, steps));
@@ -265,7 +265,7 @@ impl<'l> Traffic<'l> {
     }
 
     /// Continues a stream: extends it, settles it, or abandons it.
-    fn go_on(&mut self, time: u64, number: u64, left: u64) {
+    fn continue_stream(&mut self, time: u64, number: u64, left: u64) {
         if self.random.one_in(60) {
             // An abandoned reservation stays charged until it expires.
             self.streams.remove(&number);
@@ -273,20 +273,20 @@ impl<'l> Traffic<'l> {
         }
         let Some((client, mut stream)) = self.streams.remove(&number) else { return };
         let more = self.random.within(16, 256);
-        let may_go_on = left > 0
+        let may_continue = left > 0
             && self.with_thread(time, |limiter, session| {
                 limiter.extend(session, &mut stream, &[0, more, more])
             });
         self.streams.insert(number, (client, stream));
-        if may_go_on {
+        if may_continue {
             self.plan_about(time, 20 * SECOND, Event::Stream(number, left - 1));
         } else {
-            self.reported.stopped += u64::from(left > 0);
-            self.finish(time, number);
+            self.summary.stopped += u64::from(left > 0);
+            self.settle_stream(time, number);
         }
     }
 
-    fn finish(&mut self, time: u64, number: u64) {
+    fn settle_stream(&mut self, time: u64, number: u64) {
         let Some((_, stream)) = self.streams.remove(&number) else { return };
         let charged = stream.charged();
         let actual = match self.random.below(10) {

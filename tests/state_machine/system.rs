@@ -459,13 +459,13 @@ impl System {
                 assert_eq!((error, held.oracle.open), (ReservationError::Closed, false));
                 assert_eq!(self.uses_of(now, &held.oracle), before, "settled twice");
             }
-            Ok(decision) => self.settled(now, &mut held, &actual, &decision, &before),
+            Ok(decision) => self.record_settlement(now, &mut held, &actual, &decision, &before),
         }
         self.held[which] = Some(held);
     }
 
     /// Checks and records what a settle gave back and charged.
-    fn settled(
+    fn record_settlement(
         &mut self,
         now: u64,
         held: &mut HeldReservation,
