@@ -196,8 +196,12 @@ impl OraclePair {
     /// Returns whether the key has a charge later than its array's cutoff. Such a key is not
     /// dropped.
     pub fn is_ahead(&self, rule: usize, key: u64) -> bool {
-        let unit = self.policies[rule].unit;
-        self.early.newest(rule, key) / unit > self.early.time_params[rule].floor / unit
+        // Windows compare ticks, budgets compare periods.
+        let tick = match self.policies[rule].kind {
+            Kind::Sliding(_) => self.policies[rule].unit,
+            Kind::Fixed(length) => length,
+        };
+        self.early.newest(rule, key) / tick > self.early.time_params[rule].floor / tick
     }
 
     /// Drops a key with all its charges.
