@@ -1,6 +1,6 @@
 //! Hostile input for everything that takes some: what each target does with the engine's bytes.
 //!
-//! `.ci/fuzz` runs the targets of `fuzz_targets/` under libFuzzer. Without it they are programs
+//! `scripts/fuzz.sh` runs the targets of `fuzz_targets/` under libFuzzer. Without it they are programs
 //! that take files, such as one that crashed: `cargo run -p tollgate-fuzz --bin limiter_calls --
 //! FILE`; and `cargo test` passes them every file of `corpus/`, which is what was worth keeping of
 //! long runs.

@@ -1,4 +1,4 @@
-//! One kind of decision, so many times over, for `.ci/instructions` to count the instructions of:
+//! Repeats one kind of decision for `scripts/instructions.sh` to count its instructions:
 //! `instructions KIND TIMES`. `instructions` alone prints the kinds.
 //!
 //! What is counted is the function `counted` and everything it calls. Keys are hashed under fixed

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# tollgate as an installed library: what ffi/install puts under a prefix works after the prefix was
-# moved, for pkg-config and CMake, static and shared, without a look at the build.
+# Checks the installed library: installs tollgate under a prefix with ffi/install, moves the prefix,
+# and builds and runs programs against it. Covers pkg-config and CMake, the static and the shared
+# library, exported symbols, symbol versions, package roots and uninstalling.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-.ci/need cmake pkg-config g++
+scripts/install-tools.sh cmake pkg-config g++
 
 here=$PWD
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
@@ -19,7 +20,7 @@ fail() {
 same() { diff <(echo "$2") <(echo "$3") || fail "$1: not the same"; }
 files() { find "$1" -type f -o -type l | sort; }
 
-# A program's output: what the policies have room for, then refusals with a wait.
+# Runs a program and checks its output: 19 admissions, then 11 refusals with a wait.
 runs() {
     local what=$1
     shift
@@ -28,7 +29,8 @@ runs() {
 11 429, Retry-After: #" "$(sed 's/ [0-9][0-9]*/ #/' "$work/output" | uniq -c | sed 's/^ *//')"
     echo "$what: 19 times 200, 11 times 429"
 }
-# Whether a program takes the moved library when it starts, or has it inside.
+# Checks that a program loads the moved shared library, or contains the static one:
+# `linked PROGRAM shared|static [LIBRARY_PATH]`.
 linked() {
     local found
     found=$(LD_LIBRARY_PATH=${3:-} ldd "$1" | sed -n 's/.*libtollgate.* => \([^ ]*\).*/\1/p')
@@ -43,15 +45,15 @@ same "the list of files" "$(files "$work/first")" "$(ffi/install --prefix "$work
 mkdir "$work/moved"
 mv "$work/first" "$work/moved/tollgate"
 prefix=$work/moved/tollgate
-! grep -rqF "$work/first" "$prefix" || fail "a file knows where it was installed"
-! grep -rqF "$here" "$prefix"/{include,lib/pkgconfig,lib/cmake} || fail "a file knows where it was built"
+! grep -rqF "$work/first" "$prefix" || fail "a file contains the path it was installed to"
+! grep -rqF "$here" "$prefix"/{include,lib/pkgconfig,lib/cmake} || fail "a file contains the path it was built in"
 
 soname=libtollgate.so.$(sed -n 's/^#define TOLLGATE_ABI_VERSION //p' include/tollgate.h)
 for library in "$target/release/libtollgate.so" "$prefix/lib/libtollgate.so"; do
     same "SONAME of $library" "$soname" \
         "$(readelf -d "$library" | sed -n 's/.*soname: \[\(.*\)\]/\1/p')"
 done
-# Each name with the version that first had it.
+# Each name with the first version that has it.
 versioned=$(awk '/^TOLLGATE_/ { version = $1 } /^ *tollgate_/ { sub(/;/, ""); print $1 "@@" version }' \
     ffi/tollgate.map | sort)
 names=$(cut -d @ -f 1 <<<"$versioned")
@@ -67,7 +69,7 @@ mkdir "$work/consumer"
 cp -r examples/{c,cpp,cmake} "$work/consumer"
 cd "$work/consumer"
 
-# pkg-config gives lists of words.
+# The output of pkg-config is a list of words.
 # shellcheck disable=SC2046,SC2086
 {
     for standard in c99 c11 c17; do
@@ -90,7 +92,8 @@ cd "$work/consumer"
     runs "pkg-config, the whole program static" ./whole
 }
 
-# A library that is newer serves older programs; an older one tells newer programs what it lacks.
+# A newer library runs older programs. With an older library the dynamic linker rejects a newer
+# program and names the missing version.
 mkdir newer
 cat "$here/ffi/tollgate.map" - <<<'TOLLGATE_0.2 { global: tollgate_newer; } TOLLGATE_0.1;' >newer.map
 cc -shared -fPIC -o "newer/$soname" -Wl,-soname,"$soname" -Wl,--version-script=newer.map -x c - \
@@ -101,14 +104,14 @@ cc -o wants -x c - -x none "newer/$soname" \
 runs "an older program, a newer library" env LD_LIBRARY_PATH=newer ./shared
 LD_LIBRARY_PATH=newer ./wants
 if LD_LIBRARY_PATH=$prefix/lib ./wants 2>message || ! grep "version \`TOLLGATE_0.2' not found" message; then
-    fail "a newer program is not told that the library is older: $(cat message)"
+    fail "the dynamic linker does not reject an older library: $(cat message)"
 fi
 
-# The header says what programs have compiled into themselves.
+# Constants and struct layouts in the installed headers, which programs compile in.
 cc -std=c11 "${strict[@]}" -I"$prefix/include" -fsyntax-only "$here/ffi/tests/layout.c"
 c++ -std=c++17 "${strict[@]}" -I"$prefix/include" -fsyntax-only -x c++ "$here/ffi/tests/layout.c"
 
-# CMake: the library by default and by each variable; the versions that find it.
+# CMake: the default library, the one that each variable selects, and the accepted versions.
 with_cmake() {
     local kind=$1 build="cmake-$1-${2:-default}"
     cmake -S cmake -B "$build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="${strict[*]}" \
@@ -125,8 +128,8 @@ with_cmake static BUILD_SHARED_LIBS=OFF
 with_cmake static TOLLGATE_SHARED=OFF
 cmake -S "$here/ffi/tests/install/versions" -B versions -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
 
-# Beside another library made by Rust: not as cargo makes them, but with the names of one hidden, or
-# of both; the other one's panics show that what was hidden can still unwind.
+# Two Rust libraries in one program: they do not link as cargo builds them, but do when the symbols
+# of one or both are local. The other library panics, to check that unwinding still works.
 neighbours() {
     cc "${strict[@]}" -I"$prefix/include" "$here/ffi/tests/install/neighbours.c" "$@" -o neighbours && ./neighbours
 }
@@ -135,37 +138,37 @@ rustc --edition 2024 --crate-type staticlib -O -C lto=fat -o libneighbour.a \
 printf 'neighbour_%s\n' letters catches >names
 "$here/ffi/localize" libneighbour.a names neighbour.o
 if neighbours "$target/release/libtollgate.a" libneighbour.a 2>/dev/null; then
-    fail "two libraries made by Rust link as they are: this test shows nothing"
+    fail "two libraries built by cargo link unchanged: this check proves nothing"
 fi
 neighbours "$prefix/lib/libtollgate.a" libneighbour.a
 neighbours "$prefix/lib/libtollgate.a" neighbour.o
 neighbours "$prefix/lib/libtollgate.so" -Wl,-rpath,"$prefix/lib" libneighbour.a
 
-# A package's root, with Debian's folder for libraries; and away with all of it.
+# A package root with Debian's library folder; then uninstall everything.
 cd "$here"
 libdir=lib/$(cc -print-multiarch)
 packaged=(PREFIX=/usr LIBDIR=/usr/"$libdir" DESTDIR="$work/package")
 ffi/install "${packaged[@]}"
-same "the list of a package" "$(files "$work/package")" "$(ffi/install "${packaged[@]}" --list | sort)"
+same "the list of a package's files" "$(files "$work/package")" "$(ffi/install "${packaged[@]}" --list | sort)"
 prefix=$work/package/usr
 cd "$work/consumer"
 cmake -S cmake -B package -DCMAKE_PREFIX_PATH="$prefix" \
     -DCMAKE_LIBRARY_ARCHITECTURE="$(cc -print-multiarch)" >/dev/null
 cmake --build package >/dev/null
-runs "CMake, a package's root" package/check_c
+runs "CMake, a package root" package/check_c
 export PKG_CONFIG_PATH=$prefix/$libdir/pkgconfig
 # shellcheck disable=SC2046
 cc c/check.c $(pkg-config --cflags --libs tollgate) -o packaged
-runs "pkg-config, a package's root" env LD_LIBRARY_PATH="$prefix/$libdir" ./packaged
+runs "pkg-config, a package root" env LD_LIBRARY_PATH="$prefix/$libdir" ./packaged
 cd "$here"
 ffi/install "${packaged[@]}" --list | xargs rm
-same "what is left of a package" "" "$(files "$work/package")"
+same "the files left after uninstalling" "" "$(files "$work/package")"
 if ffi/install --prefix "$work/third" LIBDIR=/usr/lib 2>/dev/null; then
-    fail "a folder for libraries outside the prefix is taken"
+    fail "ffi/install accepts a library folder outside the prefix"
 fi
 
-# As cargo made them, for other linkers.
+# --plain: the libraries exactly as cargo builds them.
 ffi/install --prefix "$work/plain" --plain
 cmp "$target/release/libtollgate.a" "$work/plain/lib/libtollgate.a"
 cmp "$target/release/libtollgate.so" "$work/plain/lib/$soname"
-echo "an installed tollgate works"
+echo "the installed library passes all checks"

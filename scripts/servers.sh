@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# The example servers, built against an installed tollgate and asked over real connections: every key
-# gets exactly what its limits allow, out of a hundred thousand requests each, and who obeys Retry-After is
-# let in.
+# Builds the example servers against an installed tollgate and sends each of them a hundred thousand
+# requests over real connections. Every key must get exactly what its limits allow, and a client
+# that obeys Retry-After must be admitted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-.ci/need pkg-config g++
-pkg-config --exists libmicrohttpd cpp-httplib || .ci/need libmicrohttpd-dev libcpp-httplib-dev
+scripts/install-tools.sh pkg-config g++
+pkg-config --exists libmicrohttpd cpp-httplib ||
+    scripts/install-tools.sh libmicrohttpd-dev libcpp-httplib-dev
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 ffi/install --prefix "$work"
 export PKG_CONFIG_PATH=$work/lib/pkgconfig
 strict=(-O2 -Wall -Wextra -Wpedantic -Werror)
-# pkg-config gives lists of words.
+# The output of pkg-config is a list of words.
 # shellcheck disable=SC2046
 {
     cc "${strict[@]}" -o "$work/microhttpd" \

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# How many instructions a decision takes, counted by callgrind: exact, whatever else the machine does.
-# Each kind of work of benches/instructions stands beside the count that is kept in counts.txt there;
-# more than 3 % above it is a failure. `.ci/instructions --accept` keeps today's counts;
-# `.ci/instructions --time` measures the call from C beside the same from Rust, in nanoseconds.
+# Counts the instructions of one decision with callgrind; the counts do not depend on the load of
+# the machine. Prints each kind of benches/instructions with its committed count (counts.txt there).
+# A count that is more than 3 % above the committed one is a failure.
+#
+# --accept         writes today's counts to counts.txt
+# --time [ROUNDS]  instead measures the same call from C and from Rust, in nanoseconds
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bash .ci/need valgrind gcc
+bash scripts/install-tools.sh valgrind gcc
 target=${CARGO_TARGET_DIR:-target}
 work=benches/instructions
-kept=$work/counts.txt
+committed=$work/counts.txt
 times=16000
 today=$(mktemp)
 trap 'rm -f "$today" "$today".*' EXIT
@@ -18,7 +20,7 @@ cargo build --quiet --release --package tollgate-instructions --package tollgate
 gcc -std=c99 -O2 -Iinclude $work/check.c -o "$target/release/instructions-c" \
     "$target/release/libtollgate.a" -lm -lpthread -ldl
 
-# Nanoseconds of one decision by this program, without its beginning and its end.
+# Prints the nanoseconds of one decision of this program, without its startup and exit.
 nanoseconds() {
     local calls=20000000 times before between after
     before=${EPOCHREALTIME/./}
@@ -30,7 +32,7 @@ nanoseconds() {
     awk "BEGIN { printf \"%.2f\\n\", $times * 1000 / $calls }"
 }
 
-# In turn, so that whatever else the machine does meets both; medians.
+# Alternates, so that other load affects both programs alike, and prints medians.
 if [ "${1:-}" = --time ]; then
     for ((round = 0; round < ${2:-21}; round++)); do
         nanoseconds "$target/release/instructions" own_now >>"$today.rust"
@@ -43,23 +45,24 @@ if [ "${1:-}" = --time ]; then
     exit
 fi
 
-# Instructions of one decision: `count FUNCTION PROGRAM [KIND]`, of what FUNCTION calls so often.
+# Prints the instructions of one decision: `count FUNCTION PROGRAM [KIND]`. FUNCTION makes $times
+# decisions.
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect="$1" "${@:2}" $times 2>&1 |
         awk -v times=$times '/ Collected : / { sum = $NF } END { if (sum < times) exit 1; printf "%.0f\n", sum / times }'
 }
 
-# Prints the counts of $2 beside those of $1; false if any is more than 3 % above, or is missing.
+# Prints the counts of $2 next to those of $1; fails if one is more than 3 % above or missing.
 compare() {
     awk '
         /^#/ { next }
         NR == FNR { before[$1] = $2; next }
-        # To read a name would make it one of those before.
+        # Test with `in` first: reading before[$1] would create it.
         { after[$1] = 1; known = $1 in before; change = known ? ($2 / before[$1] - 1) * 100 : 0 }
         $2 !~ /^[1-9][0-9]*$/ { failed = 1 }
         !known { worse = "new"; failed = 1 }
         known { worse = change > 3 ? "worse" : ""; failed += change > 3 }
-        { printf "%-16s %6d %6d %+6.1f %% %s\n", $1, before[$1], $2, change, worse }
+        { printf "%-16s %9d %6d %+6.1f %% %s\n", $1, before[$1], $2, change, worse }
         END {
             for (name in before) if (!(name in after)) { print name, "is gone"; failed = 1 }
             exit failed > 0 || length(after) == 0
@@ -67,7 +70,7 @@ compare() {
     ' "$1" "$2"
 }
 
-# The comparison itself: 2 % more is let through, 4 % more is not, nor is a kind that is missing.
+# Check the comparison itself: 2 % more passes; 4 % more fails, and so does a missing kind.
 printf '%s\n' 'a 100' 'b 100' >"$today.before"
 printf '%s\n' 'a 100' 'b 102' >"$today.little"
 printf '%s\n' 'a 100' 'b 104' >"$today.more"
@@ -82,7 +85,7 @@ for other in "before more" "before gone" "gone before" "before none"; do
 done
 
 {
-    echo "# Instructions of one decision, by kind: .ci/instructions"
+    echo "# Instructions of one decision, by kind: scripts/instructions.sh"
     kinds=$("$target/release/instructions")
     for kind in $kinds; do
         counted=$(count '*::counted*' "$target/release/instructions" "$kind")
@@ -93,10 +96,10 @@ done
 } >"$today"
 
 if [ "${1:-}" = --accept ]; then
-    cp "$today" $kept
+    cp "$today" $committed
 fi
-printf '%-16s %6s %6s\n' kind kept now
-if ! compare $kept "$today"; then
-    echo "more instructions than are kept; if that must be: .ci/instructions --accept" >&2
+printf '%-16s %9s %6s\n' kind committed now
+if ! compare $committed "$today"; then
+    echo "more instructions than committed; to accept them: scripts/instructions.sh --accept" >&2
     exit 1
 fi
