@@ -20,7 +20,7 @@ seconds=${1:-10}
 targets=("$@")
 [ $# -gt 0 ] || targets=(http_fields limiter_calls log_lines policy_file)
 
-# The least executions a second that count as a run, on the slowest machine to support.
+# Minimum executions a second, low enough for the slowest machine to support.
 min_per_second=20
 planted_seconds=60
 # Length of an input and size of a corpus: the limits that the tests of the corpus enforce.

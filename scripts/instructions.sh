@@ -35,7 +35,7 @@ nanoseconds() {
 # Alternates, so that other load affects both programs alike, and prints medians.
 if [ "${1:-}" = --time ]; then
     for ((round = 0; round < ${2:-21}; round++)); do
-        nanoseconds "$target/release/instructions" own_now >>"$today.rust"
+        nanoseconds "$target/release/instructions" check_at >>"$today.rust"
         nanoseconds "$target/release/instructions-c" >>"$today.c"
     done
     paste "$today.rust" "$today.c" | awk '{ print $2 - $1 }' >"$today.more"
@@ -92,7 +92,7 @@ done
         echo "$kind $counted"
     done
     counted=$(count counted "$target/release/instructions-c")
-    echo "own_now_in_c $counted"
+    echo "check_at_from_c $counted"
 } >"$today"
 
 if [ "${1:-}" = --accept ]; then

@@ -78,7 +78,7 @@ awk '
         for (i = 1; i <= n; i++) {
             name = mutants[i]
             if (!(name in by)) missed++
-            printf "%-20s %-84s %s\n", name, what[name], name in by ? substr(by[name], 3) : "NOBODY"
+            printf "%-20s %-84s %s\n", name, what[name], name in by ? substr(by[name], 3) : "NOT CAUGHT"
         }
         printf "%d of %d mutants are caught\n", n - missed, n
         exit missed > 0 || n == 0

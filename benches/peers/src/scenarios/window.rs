@@ -1,33 +1,33 @@
-//! Little more than a window of seven buckets must do for a decision. It is enough for one thread which
-//! nobody disturbs: there are no marks, no moves and no second looks.
+//! A minimal window of seven buckets. It is correct for one thread only: words have no marks, do
+//! not migrate, and are not validated.
 
-use crate::places::Words;
+use crate::slots::Words;
 use std::hint::{black_box, cold_path};
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
-/// Where a word's time begins, and its count ends.
+/// The position of a word's time above its count.
 const TIME_SHIFT: u32 = 27;
 const COUNT: u64 = (1 << TIME_SHIFT) - 1;
-/// Times are told in units of 2^12 ns: six days of them.
+/// The unit of times is 2^12 ns; a word covers six days.
 const UNIT_BITS: u32 = 12;
-/// Buckets a window is divided into; the ring has one more.
+/// Buckets of a window; the ring has one more.
 const BUCKETS: u64 = 6;
 
-/// The measures of a window. It may be too short by what is cut off to the unit.
+/// The parameters of a window. Its length is rounded down to whole units.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     limit: u64,
     /// In units.
     window: u64,
-    /// Every bucket begins at a multiple of 2 to this power, in units.
+    /// Log2 of the span of a bucket, in units.
     span_bits: u32,
 }
 
-/// All that a caller is told.
+/// A whole decision.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the benches read no more than whether"))]
-pub(super) struct Answer {
+#[cfg_attr(not(test), expect(dead_code, reason = "the benchmarks read only `allowed`"))]
+pub(super) struct Decision {
     pub(super) allowed: bool,
     pub(super) limit: u64,
     pub(super) remaining: u64,
@@ -36,7 +36,7 @@ pub(super) struct Answer {
 }
 
 impl Window {
-    /// About as long as this, or up to twice as long.
+    /// Creates a window of about this length, or up to twice as long.
     pub(super) fn new(limit: u32, window: Duration) -> Self {
         let units = (window.as_nanos() as u64) >> UNIT_BITS;
         let span = units.div_ceil(BUCKETS).next_power_of_two();
@@ -45,34 +45,34 @@ impl Window {
             window: span * BUCKETS,
             span_bits: span.trailing_zeros(),
         };
-        // Not known to the compiler, as a limiter's are not.
+        // Hide the values from the compiler, as those of a real limiter are.
         black_box(window)
     }
 
-    /// The first instant that can be told, in nanoseconds, as all of them.
+    /// The first valid time, in nanoseconds.
     pub(super) fn start(&self) -> u64 {
         self.window << UNIT_BITS
     }
 
-    /// Charges one unit if there is room.
+    /// Charges one unit if there is room, and returns whether it did.
     #[inline(always)]
-    pub(super) fn allows(&self, words: &Words, now_ns: u64) -> bool {
+    pub(super) fn admit(&self, words: &Words, now_ns: u64) -> bool {
         let now = now_ns >> UNIT_BITS;
         let newest = newest(words);
         self.used(words, newest, now) < self.limit && self.charge(words, newest, now)
     }
 
-    /// The same, and tells it all.
-    // By itself, so that the answer goes through memory, as that of any limiter does.
+    /// Charges one unit if there is room, and returns a whole decision.
+    // Not inlined, so that the decision is returned through memory, as that of a real limiter is.
     #[inline(never)]
-    pub(super) fn answers(&self, words: &Words, now_ns: u64) -> Answer {
+    pub(super) fn decide(&self, words: &Words, now_ns: u64) -> Decision {
         let now = now_ns >> UNIT_BITS;
         let newest = newest(words);
         let used = self.used(words, newest, now);
         if used >= self.limit {
             return self.denial(words, newest, now);
         }
-        Answer {
+        Decision {
             allowed: self.charge(words, newest, now),
             limit: self.limit,
             remaining: self.limit - used - 1,
@@ -81,49 +81,49 @@ impl Window {
         }
     }
 
-    /// The sum of what is live.
+    /// The sum of the live buckets.
     #[inline(always)]
     fn used(&self, words: &Words, newest: usize, now: u64) -> u64 {
-        let least = self.least(now);
-        let count = |word| if word >= least { word & COUNT } else { 0 };
+        let oldest = self.oldest_live(now);
+        let count = |word| if word >= oldest { word & COUNT } else { 0 };
         let before = if newest == 0 { words.len() - 1 } else { newest - 1 };
-        if words[before].load(Relaxed) < least {
-            // The others are older still.
+        if words[before].load(Relaxed) < oldest {
+            // All others are older.
             cold_path();
             return count(words[newest].load(Relaxed));
         }
         words.iter().map(|word| count(word.load(Relaxed))).sum()
     }
 
-    /// One unit more in the bucket of this time.
+    /// Adds one unit to the bucket of this time.
     #[inline(always)]
     fn charge(&self, words: &Words, newest: usize, now: u64) -> bool {
         let (time, head) = (now << TIME_SHIFT, words[newest].load(Acquire));
-        let (place, old, new) = if head >> (TIME_SHIFT + self.span_bits) == now >> self.span_bits {
+        let (index, old, new) = if head >> (TIME_SHIFT + self.span_bits) == now >> self.span_bits {
             (newest, head, (time | (head & COUNT)) + 1)
         } else {
             cold_path();
             let next = if newest + 1 == words.len() { 0 } else { newest + 1 };
             (next, words[next].load(Relaxed), time | 1)
         };
-        words[place].compare_exchange(old, new, Release, Relaxed).is_ok()
+        words[index].compare_exchange(old, new, Release, Relaxed).is_ok()
     }
 
-    /// The word that is as old as any live one can be.
+    /// The smallest word that can be live.
     #[inline(always)]
-    fn least(&self, now: u64) -> u64 {
+    fn oldest_live(&self, now: u64) -> u64 {
         (now - self.window + 1) << TIME_SHIFT
     }
 
-    /// From the newest bucket back to the one that must expire before there is room.
+    /// Sums from the newest bucket back to the one that must expire before there is room.
     #[inline(always)]
-    fn denial(&self, words: &Words, newest: usize, now: u64) -> Answer {
-        let least = self.least(now);
+    fn denial(&self, words: &Words, newest: usize, now: u64) -> Decision {
+        let oldest = self.oldest_live(now);
         let (newer, older) = words.split_at(newest + 1);
         let (mut used, mut blocker) = (0, 0);
         for word in newer.iter().rev().chain(older.iter().rev()) {
             let word = word.load(Relaxed);
-            if word < least {
+            if word < oldest {
                 break;
             }
             used += word & COUNT;
@@ -133,7 +133,7 @@ impl Window {
         }
         let end = |word: u64| (word >> TIME_SHIFT) + self.window;
         let until = |word| end(word).saturating_sub(now) << UNIT_BITS;
-        Answer {
+        Decision {
             allowed: false,
             limit: self.limit,
             remaining: self.limit.saturating_sub(used),
@@ -143,7 +143,8 @@ impl Window {
     }
 }
 
-/// The last of those that are newer than the first: times grow along a ring.
+/// The newest word, by binary search: times increase along the ring from the first word to the
+/// newest.
 #[inline(always)]
 fn newest(words: &Words) -> usize {
     let first = words[0].load(Acquire);
@@ -151,7 +152,7 @@ fn newest(words: &Words) -> usize {
     for step in [4, 2, 1] {
         match words.get(newest + step) {
             Some(word) if word.load(Acquire) > first => newest += step,
-            // A branch, which is guessed: a select would wait for the load before.
+            // A predicted branch: a conditional move would wait for the previous load.
             _ => cold_path(),
         }
     }
@@ -162,33 +163,33 @@ fn newest(words: &Words) -> usize {
 mod tests {
     use super::*;
 
-    /// Admits as a window does: never more than the limit in one, and nearly all of it in each.
+    /// A window admits at most the limit, and nearly the whole limit.
     #[test]
-    fn it_is_a_window() {
+    fn admits_nearly_the_limit_and_never_more() {
         let window = Window::new(20, Duration::from_nanos(600 << UNIT_BITS));
         assert_eq!(window.window, 768);
         let words = Words::default();
         let mut admitted = Vec::new();
         for now in (window.window..20_000).step_by(7) {
             let inside = |then: &&u64| now - **then < window.window;
-            let answer = window.answers(&words, now << UNIT_BITS);
-            assert_eq!(answer.limit, 20);
-            if answer.allowed {
+            let decision = window.decide(&words, now << UNIT_BITS);
+            assert_eq!(decision.limit, 20);
+            if decision.allowed {
                 assert!(admitted.iter().filter(inside).count() < 20);
-                assert_eq!(answer.remaining, 19 - used(&admitted, &window, now));
+                assert_eq!(decision.remaining, 19 - used(&admitted, &window, now));
                 admitted.push(now);
             } else {
-                let wait = answer.retry_after.expect("a denial tells when");
-                assert!(0 < wait && wait <= answer.reset_after);
-                assert!(answer.reset_after <= window.window << UNIT_BITS);
-                assert_eq!(answer.remaining, 20 - used(&admitted, &window, now));
+                let wait = decision.retry_after.expect("a denial has a wait");
+                assert!(0 < wait && wait <= decision.reset_after);
+                assert!(decision.reset_after <= window.window << UNIT_BITS);
+                assert_eq!(decision.remaining, 20 - used(&admitted, &window, now));
             }
         }
-        // 25 windows; a bucket expires as a whole, which costs a sixth at most.
+        // 25 windows; a bucket expires as a whole, which loses at most a sixth.
         assert!(admitted.len() >= 25 * 20 * 5 / 6, "{}", admitted.len());
     }
 
-    /// What counts: the buckets whose newest charge is inside the window.
+    /// The sum of the buckets whose newest charge is inside the window.
     fn used(admitted: &[u64], window: &Window, now: u64) -> u64 {
         let bucket = |time: &u64| time >> window.span_bits;
         let newest = |of: &u64| admitted.iter().rev().find(|time| bucket(time) == bucket(of));

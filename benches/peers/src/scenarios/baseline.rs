@@ -1,14 +1,14 @@
-//! What the parts of a decision cost by themselves: no limiter can be quicker than their sum.
+//! The cost of the parts of a decision, each measured alone.
 
-use crate::contender::{Answers, Contender, Side, Work};
+use crate::contender::{Contender, Expected, Side, Work};
+use crate::key_sequence::KeySequence;
 use crate::keys::{KeyKind, key};
-use crate::tour::Tour;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a one-shot decision about a known key needs.
-pub(super) const PARTS: &[&str] = &["clock", "hash", "epoch pin", "exchange"];
+/// The parts of a decision about a known key with `check`.
+pub(super) const PARTS: &[&str] = &["clock", "hash", "epoch pin", "CAS"];
 
 /// Each of [`PARTS`] as a contender of its own.
 pub(super) fn parts<K: KeyKind>() -> Vec<Contender> {
@@ -16,7 +16,7 @@ pub(super) fn parts<K: KeyKind>() -> Vec<Contender> {
     let start = clock.raw();
     let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
     let word = AtomicU64::new(0);
-    let mut keys = Tour::new(vec![K::of(1); 1024]);
+    let mut keys = KeySequence::new(vec![K::of(1); 1024]);
     vec![
         part("clock", move |count| {
             for _ in 0..count {
@@ -24,7 +24,7 @@ pub(super) fn parts<K: KeyKind>() -> Vec<Contender> {
             }
         }),
         part("hash", move |count| {
-            keys.visit(count, |keys| {
+            keys.for_each_chunk(count, |keys| {
                 for key in keys {
                     black_box(hasher.hash_one(key.borrowed()));
                 }
@@ -35,7 +35,7 @@ pub(super) fn parts<K: KeyKind>() -> Vec<Contender> {
                 black_box(crossbeam_epoch::pin());
             }
         }),
-        part("exchange", move |count| {
+        part("CAS", move |count| {
             for _ in 0..count {
                 let old = word.load(Ordering::Acquire);
                 let _ = word.compare_exchange(old, old + 1, Ordering::AcqRel, Ordering::Relaxed);
@@ -44,31 +44,30 @@ pub(super) fn parts<K: KeyKind>() -> Vec<Contender> {
     ]
 }
 
-/// What one word costs that two threads exchange: no two threads can decide by exchanges in one
-/// place more quickly.
-pub(super) fn exchanges_of_one_word() -> Contender {
+/// CAS of one word by two threads: a lower bound for two threads that decide about one key.
+pub(super) fn shared_cas() -> Contender {
     let word = Arc::new(AtomicU64::new(0));
     let works = [word.clone(), word].map(|word| work(move || raise(&word)));
-    Contender::new("exchange, two threads", Side::Floor, Answers::Admitted, works.into())
+    Contender::new("CAS, two threads", Side::Baseline, Expected::Admitted, works.into())
 }
 
-/// What a pin costs by one thread and by two, which tell each other how far they are.
+/// Epoch pins by one thread and by two, which share the epoch.
 pub(super) fn pins() -> Vec<Contender> {
     let pins = || work(|| drop(black_box(crossbeam_epoch::pin())));
-    let threads = |name, works| Contender::new(name, Side::Floor, Answers::Admitted, works);
+    let threads = |name, works| Contender::new(name, Side::Baseline, Expected::Admitted, works);
     vec![
         threads("epoch pin, one thread", vec![pins()]),
         threads("epoch pin, two threads", vec![pins(), pins()]),
     ]
 }
 
-/// Numbers that do not wait for each other, and how often each is changed in a "decision": together
-/// about as long as one of ours takes.
+/// Independent numbers, and the changes of each in one "decision": together about as long as a
+/// decision of tollgate.
 const NUMBERS: usize = 8;
 const STEPS: usize = 16;
 
-/// What threads gain that share nothing, not even memory. Where two processors are the halves of one
-/// core, they share what carries out instructions.
+/// Arithmetic by one thread and by two that share no memory. Two hyperthreads of one core share its
+/// execution units.
 pub(super) fn arithmetic() -> Vec<Contender> {
     let sums = || {
         work(|| {
@@ -81,42 +80,45 @@ pub(super) fn arithmetic() -> Vec<Contender> {
             black_box(numbers);
         })
     };
-    let threads = |name, works| Contender::new(name, Side::Floor, Answers::Admitted, works);
+    let threads = |name, works| Contender::new(name, Side::Baseline, Expected::Admitted, works);
     vec![
         threads("arithmetic, one thread", vec![sums()]),
         threads("arithmetic, two threads", vec![sums(), sums()]),
     ]
 }
 
-/// A cache line, as far as a processor fetches one by itself.
+/// A word in a cache line of its own.
 #[repr(align(64))]
 #[derive(Debug, Default)]
-struct Line(AtomicU64);
+struct CacheLine(AtomicU64);
 
-/// What lines cost that one thread alone exchanges, of so many for each of two: in one block, side
-/// by side at random as a table has its keys, and in two.
-pub(super) fn exchanges_of_lines(each: usize) -> Vec<Contender> {
-    let block = |lines| Arc::new((0..lines).map(|_| Line::default()).collect::<Box<[Line]>>());
+/// CAS of cache lines that only one thread uses, `each` lines for each of two threads: interleaved
+/// at random in one block, as keys are in a table, and in two blocks.
+pub(super) fn disjoint_cas(each: usize) -> Vec<Contender> {
+    let block =
+        |lines| Arc::new((0..lines).map(|_| CacheLine::default()).collect::<Box<[CacheLine]>>());
     let both = block(2 * each);
-    let mut places: Vec<usize> = (0..2 * each).collect();
-    places.sort_by_key(|place| key(*place as u64));
-    let mixed = |of: usize| visit(both.clone(), places[of * each..][..each].to_vec());
-    let apart =
-        |_| visit(block(each), places.iter().copied().filter(|place| *place < each).collect());
-    let lines = |name, works| Contender::new(name, Side::Floor, Answers::Admitted, works);
+    let mut order: Vec<usize> = (0..2 * each).collect();
+    order.sort_by_key(|index| key(*index as u64));
+    let mixed =
+        |thread: usize| raise_in_order(both.clone(), order[thread * each..][..each].to_vec());
+    let apart = |_| {
+        raise_in_order(block(each), order.iter().copied().filter(|index| *index < each).collect())
+    };
+    let lines = |name, works| Contender::new(name, Side::Baseline, Expected::Admitted, works);
     vec![
-        lines("lines, one thread", vec![mixed(0)]),
-        lines("lines side by side, two threads", vec![mixed(0), mixed(1)]),
-        lines("lines apart, two threads", vec![apart(0), apart(1)]),
+        lines("cache lines, one thread", vec![mixed(0)]),
+        lines("interleaved cache lines, two threads", vec![mixed(0), mixed(1)]),
+        lines("separate cache lines, two threads", vec![apart(0), apart(1)]),
     ]
 }
 
-/// Exchanges these lines in turn.
-fn visit(lines: Arc<Box<[Line]>>, places: Vec<usize>) -> Work {
-    let mut place = 0;
+/// Increments these lines in this order, over and over.
+fn raise_in_order(lines: Arc<Box<[CacheLine]>>, order: Vec<usize>) -> Work {
+    let mut next = 0;
     work(move || {
-        raise(&lines[places[place]].0);
-        place = if place + 1 == places.len() { 0 } else { place + 1 };
+        raise(&lines[order[next]].0);
+        next = if next + 1 == order.len() { 0 } else { next + 1 };
     })
 }
 
@@ -134,11 +136,11 @@ fn raise(word: &AtomicU64) {
     }
 }
 
-/// There is nothing to be denied.
+/// A contender without a limiter: all its decisions count as admitted.
 fn part(name: &str, mut work: impl FnMut(usize) + Send + 'static) -> Contender {
     let work: Work = Box::new(move |count| {
         work(count);
         count
     });
-    Contender::new(name, Side::Floor, Answers::Admitted, vec![work])
+    Contender::new(name, Side::Baseline, Expected::Admitted, vec![work])
 }

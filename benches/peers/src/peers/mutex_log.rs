@@ -1,4 +1,4 @@
-//! The limiter of the textbooks: a log of times for each key, behind one lock.
+//! The simplest exact limiter: a log of times for each key, under one mutex.
 
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 /// `Mutex<HashMap<_, VecDeque<_>>>` with the standard library's hasher and clock.
 #[derive(Debug)]
-pub struct Textbook<K: KeyKind = u64> {
+pub struct MutexLog<K: KeyKind = u64> {
     logs: Mutex<HashMap<K, VecDeque<Instant>>>,
     limit: usize,
     window: Duration,
 }
 
-impl<K: KeyKind> Textbook<K> {
+impl<K: KeyKind> MutexLog<K> {
     fn admit(&self, log: &mut VecDeque<Instant>, now: Instant) -> bool {
         while log.front().is_some_and(|oldest| now - *oldest >= self.window) {
             log.pop_front();
@@ -27,11 +27,11 @@ impl<K: KeyKind> Textbook<K> {
     }
 }
 
-impl<K: KeyKind> Peer<K> for Textbook<K> {
-    const NAME: &'static str = "textbook";
+impl<K: KeyKind> Peer<K> for MutexLog<K> {
+    const NAME: &'static str = "mutex-log";
     const PROMISES: Promises = Promises {
         per_key: true,
-        counting: "sliding window, exactly as a log of all admitted requests: it is that log",
+        counting: "sliding window, exactly: it is a log of all admitted requests",
         most: "at most the limit",
         memory: "not bounded: keys are never forgotten; a time for each admitted request",
         waiting: "one lock for all keys",
@@ -39,7 +39,7 @@ impl<K: KeyKind> Peer<K> for Textbook<K> {
 
     fn new(setting: &Setting) -> Self {
         let logs = Mutex::default();
-        Textbook { logs, limit: setting.limit as usize, window: setting.window }
+        MutexLog { logs, limit: setting.limit as usize, window: setting.window }
     }
 
     fn check(&self, key: &K) -> bool {
@@ -52,7 +52,7 @@ impl<K: KeyKind> Peer<K> for Textbook<K> {
         }
     }
 
-    fn settle(&self) {
+    fn compact(&self) {
         self.logs.lock().expect("no holder panics").shrink_to_fit();
     }
 }

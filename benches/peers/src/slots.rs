@@ -1,4 +1,4 @@
-//! Where bare tables keep their keys: each begins a line of memory, by its hash.
+//! The memory layouts of bare tables. Each key has a cache line, which starts with its hash.
 
 use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -6,89 +6,89 @@ use zerocopy::FromBytes;
 
 const WORDS_PER_LINE: usize = 8;
 type Line = [AtomicU64; WORDS_PER_LINE];
-/// What is kept of a key behind its hash.
+/// The words of a key after its hash.
 pub(crate) type Words = [AtomicU64; WORDS_PER_LINE - 1];
 
-/// Two lines a key, which are looked at one after the other.
+/// Two cache lines for each key, with linear probing.
 pub(crate) const WIDE: bool = false;
-/// Laid out as this project's tables are: sixteen lines to fifteen keys when it is full, and a byte of
-/// each hash apart, which tells which of eight lines it is.
+/// The layout of this project's tables: sixteen cache lines for fifteen keys in a full table, and a
+/// separate array of tags, one byte of each hash, in groups of eight lines.
 pub(crate) const DENSE: bool = true;
 
-/// Keys of the first table of those that grow.
+/// Capacity of the first array of a growing table.
 pub(crate) const FIRST: usize = 192;
 
-/// The room of the table that grows to so many keys, by half of it each time.
+/// The capacity of a table that has grown to this many keys, by half each time.
 pub(crate) fn grown(keys: usize) -> usize {
     iter::successors(Some(FIRST), |room| Some(room + room / 2))
         .find(|room| *room >= keys)
         .unwrap_or(keys)
 }
 
-/// Lines behind the last home, so that a probe has an end.
+/// Extra lines after the last home slot, so that every probe ends.
 const SPILL: usize = 1024;
-/// Lines whose bytes lie in one word.
+/// Lines whose tags share one word.
 const GROUP: usize = 8;
 /// The lowest bit of each byte.
 const LOW: u64 = 0x0101_0101_0101_0101;
 
-/// The lines of all keys.
+/// The array of a bare table.
 #[derive(Debug)]
-pub(crate) struct Places<'a, const LAYOUT: bool> {
+pub(crate) struct Slots<'a, const LAYOUT: bool> {
     lines: &'a [Line],
-    /// A byte of each line's hash, if dense.
+    /// One byte of the hash of each line, in the dense layout.
     tags: &'a [AtomicU64],
 }
 
-impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
-    /// Bytes of memory that has room for so many keys: of lines, and of tags.
+impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
+    /// The bytes of lines and of tags for a capacity of `keys`.
     pub(crate) fn bytes(keys: usize) -> [usize; 2] {
         let dense = (keys + keys / 15).next_multiple_of(GROUP);
         let lines = SPILL + if LAYOUT == DENSE { dense } else { 2 * keys };
         [lines * size_of::<Line>(), if LAYOUT == DENSE { lines } else { 0 }]
     }
 
-    /// In blocks of these bytes.
+    /// Creates the array in zeroed blocks of that size.
     pub(crate) fn of([lines, tags]: [&'a mut [u8]; 2]) -> Self {
         let lines = <[Line]>::mut_from_bytes(lines).expect("whole lines");
         let tags = <[AtomicU64]>::mut_from_bytes(tags).expect("whole words");
-        Places { lines, tags }
+        Slots { lines, tags }
     }
 
-    /// All keys, in the order of their lines: their hashes, and what is kept of them.
+    /// All keys in the order of their lines: hashes and words.
     pub(crate) fn all(&self) -> impl Iterator<Item = (u64, &'a Words)> {
         let keys = self.lines.iter().map(|[id, words @ ..]| (id.load(Acquire), words));
         keys.filter(|(hash, _)| *hash != 0)
     }
 
-    /// What is kept of a key by its hash.
+    /// Looks a key up by its hash, and inserts it if it is new.
     #[inline(always)]
     pub(crate) fn words(&self, hash: u64) -> &'a Words {
-        if LAYOUT == DENSE { self.told(hash) } else { self.walked(hash) }
+        if LAYOUT == DENSE { self.find_tagged(hash) } else { self.find_linear(hash) }
     }
 
-    /// Asks for all that is most likely needed of a key, without waiting for it.
+    /// Prefetches the cache lines that a lookup most likely reads.
     #[inline(always)]
-    pub(crate) fn ask_for(&self, hash: u64) {
-        self.ask_early(hash);
+    pub(crate) fn prefetch_entry(&self, hash: u64) {
+        self.prefetch_tags(hash);
         if LAYOUT == DENSE {
             prefetch(&self.lines[self.home(hash) * GROUP + preferred(hash)][0]);
         }
     }
 
-    /// Asks for what tells where a key is.
+    /// Prefetches the first cache line that a lookup reads: the tags, or the home line.
     #[inline(always)]
-    pub(crate) fn ask_early(&self, hash: u64) {
+    pub(crate) fn prefetch_tags(&self, hash: u64) {
         let home = self.home(hash);
         prefetch(if LAYOUT == DENSE { &self.tags[home] } else { &self.lines[home][0] });
     }
 
-    /// Asks for the line which that tells of.
+    /// Prefetches the line of the first matching tag.
     #[inline(always)]
-    pub(crate) fn ask_late(&self, hash: u64) {
+    pub(crate) fn prefetch_match(&self, hash: u64) {
         if LAYOUT == DENSE {
             let (group, first) = (self.home(hash), preferred(hash));
-            let marks = zeros(self.turned(group, first) ^ tags_like(hash));
+            let marks = zeros(self.rotated_tags(group, first) ^ tags_like(hash));
             if marks != 0 {
                 prefetch(&self.line(group, first, marks)[0]);
             }
@@ -102,24 +102,24 @@ impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
         ((u128::from(hash) * homes as u128) >> 64) as usize
     }
 
-    fn walked(&self, hash: u64) -> &'a Words {
-        let mut place = self.home(hash);
+    fn find_linear(&self, hash: u64) -> &'a Words {
+        let mut index = self.home(hash);
         loop {
-            let [id, words @ ..] = &self.lines[place];
+            let [id, words @ ..] = &self.lines[index];
             match id.load(Acquire) {
                 id if id == hash => return words,
                 0 => id.store(hash, Release),
-                _ => place += 1,
+                _ => index += 1,
             }
         }
     }
 
     #[inline(always)]
-    fn told(&self, hash: u64) -> &'a Words {
+    fn find_tagged(&self, hash: u64) -> &'a Words {
         let (mut group, first) = (self.home(hash), preferred(hash));
         loop {
-            let tags = self.turned(group, first);
-            // By a branch, so that the line is looked at before its tag has come.
+            let tags = self.rotated_tags(group, first);
+            // A branch lets the processor read the line speculatively, before the tag arrives.
             if tags as u8 == hash as u8 {
                 let [id, words @ ..] = self.line(group, first, 1);
                 if id.load(Acquire) == hash {
@@ -138,7 +138,7 @@ impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
             if free != 0 {
                 let [id, words @ ..] = self.line(group, first, free);
                 id.store(hash, Release);
-                // The lowest bit of the first free byte; and so many times that, in its own order.
+                // The lowest bit of the first free byte, times the tag; then undo the rotation.
                 let tag = ((free & free.wrapping_neg()) >> 7) * u64::from(hash as u8);
                 self.tags[group].fetch_or(tag.rotate_left(first as u32 * 8), Release);
                 return words;
@@ -147,22 +147,23 @@ impl<'a, const LAYOUT: bool> Places<'a, LAYOUT> {
         }
     }
 
-    /// The tags of a group, from this line's on.
+    /// The tags of a group, rotated so that the tag of line `first` is the lowest byte.
     #[inline(always)]
-    fn turned(&self, group: usize, first: usize) -> u64 {
+    fn rotated_tags(&self, group: usize, first: usize) -> u64 {
         self.tags[group].load(Acquire).rotate_right(first as u32 * 8)
     }
 
-    /// The first marked line, as many behind the first one as there are bytes without marks.
+    /// The first marked line. Each byte of `marks` without a mark is one line further from `first`.
     #[inline(always)]
     fn line(&self, group: usize, first: usize, marks: u64) -> &'a Line {
         &self.lines[group * GROUP + (first + marks.trailing_zeros() as usize / 8) % GROUP]
     }
 }
 
-/// The hash as it is kept: 0 is an empty line, and its lowest byte, the tag, is never 0 or 1.
+/// The stored form of a hash: never 0, which is an empty line. Its lowest byte, the tag, is at
+/// least 2.
 #[inline(always)]
-pub(crate) fn settled(hash: u64) -> u64 {
+pub(crate) fn nonzero_hash(hash: u64) -> u64 {
     if (hash as u8) < 2 { hash | 2 } else { hash }
 }
 
@@ -177,14 +178,14 @@ fn tags_like(hash: u64) -> u64 {
     u64::from(hash as u8) * LOW
 }
 
-/// The highest bit of each byte that is 0, and maybe of those above it that are 1.
+/// The highest bit of each byte that is 0. Bytes of 1 above a zero byte may be marked as well.
 #[inline(always)]
 fn zeros(word: u64) -> u64 {
     word.wrapping_sub(LOW) & !word & (LOW << 7)
 }
 
-/// Not by a load: that keeps its place among the processor's open instructions until it has come, and
-/// all behind it wait. It took the same tables up to twice the time.
+/// Prefetches a cache line. A load instead would stay in the reorder buffer until its data arrives
+/// and block later instructions; with loads the same tables took up to twice the time.
 #[inline(always)]
 fn prefetch(word: &AtomicU64) {
     #[cfg(target_arch = "x86_64")]
@@ -202,34 +203,34 @@ mod tests {
     use super::*;
     use crate::keys::key;
 
-    /// Each key has a line for itself, and finds it again.
-    fn assert_kept<const LAYOUT: bool>() {
+    /// Each key has a line of its own, which later lookups return.
+    fn assert_distinct_lines<const LAYOUT: bool>() {
         const KEYS: u64 = 10_000;
-        let [lines, tags] = Places::<LAYOUT>::bytes(KEYS as usize).map(|bytes| bytes / 8);
+        let [lines, tags] = Slots::<LAYOUT>::bytes(KEYS as usize).map(|bytes| bytes / 8);
         let [mut lines, mut tags] = [lines, tags].map(|words| vec![0_u64; words]);
-        let places = Places::<LAYOUT>::of(
+        let slots = Slots::<LAYOUT>::of(
             [&mut lines, &mut tags].map(|words| zerocopy::IntoBytes::as_mut_bytes(&mut words[..])),
         );
-        let hash = |counter| settled(key(counter));
+        let hash = |counter| nonzero_hash(key(counter));
         for counter in 0..KEYS {
-            let words = places.words(hash(counter));
+            let words = slots.words(hash(counter));
             assert!(words.iter().all(|word| word.swap(counter + 1, Relaxed) == 0), "{counter}");
         }
-        let kept = places.all().map(|(hash, words)| (words[0].load(Relaxed), hash));
+        let kept = slots.all().map(|(hash, words)| (words[0].load(Relaxed), hash));
         let mut kept: Vec<_> = kept.collect();
         kept.sort_unstable();
         assert!(kept.into_iter().eq((0..KEYS).map(|counter| (counter + 1, hash(counter)))));
         for counter in 0..KEYS {
-            places.ask_for(hash(counter));
-            places.ask_late(hash(counter));
-            let words = places.words(hash(counter));
+            slots.prefetch_entry(hash(counter));
+            slots.prefetch_match(hash(counter));
+            let words = slots.words(hash(counter));
             assert!(words.iter().all(|word| word.load(Relaxed) == counter + 1), "{counter}");
         }
     }
 
     #[test]
-    fn each_key_has_a_line() {
-        assert_kept::<WIDE>();
-        assert_kept::<DENSE>();
+    fn each_key_has_its_own_line() {
+        assert_distinct_lines::<WIDE>();
+        assert_distinct_lines::<DENSE>();
     }
 }
