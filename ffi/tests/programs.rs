@@ -18,7 +18,7 @@ const STANDARDS: [&str; 2] = ["-std=c99", "-std=c11"];
 /// panics.
 const POSIX: [&str; 3] = ["-O1", "-D_XOPEN_SOURCE=700", "-DTOLLGATE_TEST_PANIC"];
 
-/// For every day; `.ci/ffi` calls for more.
+/// For every day; `scripts/ffi.sh` calls for more.
 const FUZZED_CALLS: &str = "200000";
 
 /// No call answers these: room for no key is what 0 would say, which is the default; and no fault

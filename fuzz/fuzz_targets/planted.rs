@@ -1,6 +1,6 @@
 //! A planted fault that needs three specific bytes.
 //!
-//! `.ci/fuzz` checks that the fuzzing engine finds it. If not, the results of the targets mean
+//! `scripts/fuzz.sh` checks that the fuzzing engine finds it. If not, the results of the targets mean
 //! nothing.
 #![cfg_attr(fuzzing, no_main)]
 

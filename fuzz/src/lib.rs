@@ -1,6 +1,6 @@
 //! Fuzz targets for everything that reads untrusted input.
 //!
-//! `.ci/fuzz` runs the targets in `fuzz_targets/` under libFuzzer. In a normal build, each target
+//! `scripts/fuzz.sh` runs the targets in `fuzz_targets/` under libFuzzer. In a normal build, each target
 //! is a program that runs files, such as an input that crashed:
 //! `cargo run -p tollgate-fuzz --bin limiter_calls -- FILE`. `cargo test` runs every file in
 //! `corpus/`, which holds the useful inputs of long fuzzing runs.

@@ -1,6 +1,6 @@
 //! The servers of `examples/servers`, asked from outside over real connections: what they let
-//! through is what their limits allow, and who obeys `Retry-After` is let in. `.ci/servers` builds
-//! them and runs this; their paths are in `TOLLGATE_SERVERS`.
+//! through is what their limits allow, and who obeys `Retry-After` is let in. `scripts/servers.sh`
+//! builds them and runs this; their paths are in `TOLLGATE_SERVERS`.
 
 mod client;
 mod load;
@@ -114,7 +114,7 @@ fn day() -> u64 {
 }
 
 #[test]
-#[ignore = ".ci/servers builds the servers and runs this"]
+#[ignore = "scripts/servers.sh builds the servers and runs this"]
 fn each_key_gets_its_limit() {
     for program in programs() {
         let name = program.display();
@@ -179,7 +179,7 @@ fn comes_back(
 }
 
 #[test]
-#[ignore = ".ci/servers builds the servers and runs this"]
+#[ignore = "scripts/servers.sh builds the servers and runs this"]
 fn who_obeys_is_let_in() {
     for program in programs() {
         let server = Server::start(&program, SHORT);
@@ -199,7 +199,7 @@ fn who_obeys_is_let_in() {
 
 /// The checks see a server that lets one more through, and a client that does not wait.
 #[test]
-#[ignore = ".ci/servers builds the servers and runs this"]
+#[ignore = "scripts/servers.sh builds the servers and runs this"]
 fn a_fault_is_noticed() {
     for program in programs() {
         let limits = Limits { address: 21, user: 5, tokens: 1_000_000, window_ms: 60 * MINUTE_MS };

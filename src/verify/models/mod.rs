@@ -52,7 +52,7 @@ fn mutant_from_env() -> Option<Breakage> {
     Some(found.unwrap_or_else(|| panic!("no mutant is called {name}")).0)
 }
 
-/// Prints every mutant. `.ci/models` requires that each one is caught.
+/// Prints every mutant. `scripts/models.sh` requires that each one is caught.
 #[test]
 fn mutants() {
     for (mutant, description) in Breakage::ALL {
