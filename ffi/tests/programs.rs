@@ -94,6 +94,30 @@ fn with_the_shared_library() {
     all_pass(shared());
 }
 
+/// The program in the introduction of the header: its indented lines.
+fn example(header: &str) -> String {
+    let introduction = header.split("\n */").next().expect("an introduction");
+    let lines = introduction.lines().skip_while(|line| !line.starts_with(" *     "));
+    let lines = lines.take_while(|line| line.starts_with(" *     ") || *line == " *");
+    lines.map(|line| line.get(7..).unwrap_or_default().to_owned() + "\n").collect()
+}
+
+/// The example in the header compiles and runs as it is.
+#[test]
+fn the_example_in_the_header_runs() {
+    let text_of_example = example(&header());
+    assert_eq!(text_of_example.matches("tollgate_new(").count(), 1, "{text_of_example}");
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.c");
+    fs::write(&source, text_of_example).expect("a writable folder");
+    for compiler in compilers(&COMPILERS) {
+        for standard in STANDARDS {
+            let program = program(compiler, &[standard], &source, library());
+            let output = run(&mut started(&program, library()));
+            assert_eq!(text(&output.stdout), "200 OK\n");
+        }
+    }
+}
+
 /// What the header declares.
 #[derive(Debug, Default)]
 struct Names {
