@@ -53,7 +53,7 @@ TEST(a_coarse_clock_moves_with_its_ticks) {
 }
 
 TEST(an_upkept_clock_moves_by_itself) {
-    const auto clock = check::must(upkept_clock::try_create(1ms));
+    const auto clock = check::must(threaded_clock::try_create(1ms));
     const auto gate = check::must(one().clock(clock).try_build());
     const auto before = gate.now();
     // Its thread moves it: no tick here, and an end to the waiting.
@@ -61,8 +61,8 @@ TEST(an_upkept_clock_moves_by_itself) {
         if (now::read().monotonic() - since.monotonic() > 30s) break;
     }
     CHECK(gate.now().monotonic() > before.monotonic());
-    CHECK(upkept_clock::try_create(0s).error().code() == errc::argument);
-    CHECK(upkept_clock::try_create(-1s).error().code() == errc::argument);
+    CHECK(threaded_clock::try_create(0s).error().code() == errc::argument);
+    CHECK(threaded_clock::try_create(-1s).error().code() == errc::argument);
 }
 
 TEST(a_clock_that_was_moved_from_does_nothing) {
@@ -86,7 +86,7 @@ TEST(the_processor_s_clock_is_the_default) {
 TEST(clocks_are_made_by_what_throws_as_well) {
     const auto gate = one().clock(manual_clock::create()).build();
     const auto other = one().clock(coarse_clock::create()).build();
-    const auto third = one().clock(upkept_clock::create(1s)).build();
+    const auto third = one().clock(threaded_clock::create(1s)).build();
     CHECK(gate.check({}).is_allowed() && other.check({}).is_allowed() && third.check({}).is_allowed());
 }
 #endif

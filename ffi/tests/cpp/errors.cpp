@@ -99,7 +99,7 @@ TEST(what_can_fail_throws_as_well) {
     CHECK(thrown([&] { return gate.set_limit(user, 3), 0; }) == errc::max_limit);
     CHECK(thrown([&] { return gate.refund(charge()); }) == errc::policy);
     CHECK(thrown([&] { return gate.reset_key(policy_id(), "alice"), 0; }) == errc::policy);
-    CHECK(thrown([&] { return upkept_clock::create(0s); }) == errc::argument);
+    CHECK(thrown([&] { return threaded_clock::create(0s); }) == errc::argument);
     CHECK(!thrown([&] { return gate.set_limit(user, 1), 0; }));
     CHECK(!thrown([&] { return gate.reset_key(user, "alice"), gate.refund(user.charge("alice", 1)); }));
     // A result, and a decision for a reservation.
