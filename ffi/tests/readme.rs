@@ -1,8 +1,9 @@
-//! The README shows the program that is compiled and run against an installed library.
+//! The C program in the README is `examples/c/check.c`, which is tested against an installed
+//! library.
 
 #[test]
-fn the_readme_s_program_is_the_one_that_is_tested() {
+fn the_program_in_the_readme_is_tested() {
     let readme = include_str!("../../README.md");
     let program = include_str!("../../examples/c/check.c");
-    assert!(readme.contains(&format!("```c\n{program}```")), "README.md shows another program");
+    assert!(readme.contains(&format!("```c\n{program}```")), "README.md has a different program");
 }

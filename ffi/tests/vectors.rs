@@ -1,5 +1,6 @@
-//! C and C++ answer as `ffi/tests/vectors` says. The scenes are given to a program as plain lines,
-//! and what it prints is compared here; Rust is held to the same files in `tests/vectors.rs`.
+//! The test vectors of `ffi/tests/vectors` in C and C++. A program gets the scenes as plain lines
+//! and prints its decisions, which are compared here. `tests/vectors.rs` runs the same files in
+//! Rust.
 
 mod toolchain;
 
@@ -21,7 +22,7 @@ fn scenes() -> Vec<Scene> {
     files.iter().flat_map(|file| from_json(file)).collect()
 }
 
-/// What the program prints about these scenes.
+/// Runs the program on these scenes, and returns its output.
 fn printed(program: &Path, scenes: &[Scene]) -> String {
     let mut child = Command::new(program)
         .stdin(Stdio::piped())
@@ -37,13 +38,13 @@ fn printed(program: &Path, scenes: &[Scene]) -> String {
     text(&output.stdout)
 }
 
-/// Holds a program to all scenes, and sees that it can fail.
-fn hold(program: &Path) {
+/// Compares a program with all scenes, and checks that a wrong order of calls fails.
+fn compare(program: &Path) {
     let mut scenes = scenes();
     let calls: usize = scenes.iter().map(|scene| scene.calls.len()).sum();
     assert!(calls > 500, "{calls} calls");
-    let said = printed(program, &scenes);
-    let mut lines = said.lines();
+    let output = printed(program, &scenes);
+    let mut lines = output.lines();
     for scene in &scenes {
         let own: Vec<_> = lines.by_ref().take(1 + scene.calls.len()).collect();
         scene.compare(&own);
@@ -53,17 +54,17 @@ fn hold(program: &Path) {
 
     let scene = scenes.iter_mut().find(|scene| scene.calls.len() > 1).expect("some calls");
     scene.calls.swap_remove(0);
-    let said = printed(program, std::slice::from_ref(scene));
+    let output = printed(program, std::slice::from_ref(scene));
     let compared =
-        catch_unwind(AssertUnwindSafe(|| scene.compare(&said.lines().collect::<Vec<_>>())));
-    assert!(compared.is_err(), "calls in another order have other answers");
+        catch_unwind(AssertUnwindSafe(|| scene.compare(&output.lines().collect::<Vec<_>>())));
+    assert!(compared.is_err(), "a wrong order of calls is not detected");
 }
 
 #[test]
 fn in_c() {
     for compiler in compilers(&["gcc", "clang"]) {
         let source = here().join("tests/vectors/run/vectors.c");
-        hold(&program(compiler, &format!("vectors-{compiler}"), &["-std=c11"], &[source]));
+        compare(&program(compiler, &format!("vectors-{compiler}"), &["-std=c11"], &[source]));
     }
 }
 
@@ -71,6 +72,6 @@ fn in_c() {
 fn in_cplusplus() {
     for compiler in compilers(&["g++", "clang++"]) {
         let source = here().join("tests/vectors/run/vectors.cpp");
-        hold(&program(compiler, &format!("vectors-{compiler}"), &["-std=c++17"], &[source]));
+        compare(&program(compiler, &format!("vectors-{compiler}"), &["-std=c++17"], &[source]));
     }
 }
