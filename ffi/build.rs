@@ -1,5 +1,5 @@
-//! The name under which programs look for the shared library: a number of its own, changed only
-//! when programs must be built anew.
+//! Sets the SONAME of the shared library. Its number is the ABI version, which changes only when
+//! programs must be rebuilt.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,4 +1,4 @@
-/// tollgate for C++17: may this caller go on, and if not, when?
+/// tollgate for C++17: a lock-free rate limiter.
 ///
 ///     using namespace std::chrono_literals;
 ///     using tollgate::key, tollgate::period, tollgate::policy;
@@ -11,20 +11,22 @@
 ///     const auto ip = limiter.policy("ip"), user = limiter.policy("user"),
 ///                tokens = limiter.policy("tokens");
 ///
-///     // All three, or none of them.
+///     // Charges all three policies or none.
 ///     const auto decision = limiter.check({ip.charge(key::ip(address), 1), user.charge("alice", 1),
 ///                                          tokens.charge("alice", 512)});
 ///     if (const auto wait = decision.retry_after()) {
-///         answer(429, tollgate::http::retry_after_seconds(*wait));
+///         respond(429, tollgate::http::retry_after_seconds(*wait));
 ///     }
 ///
-/// Header-only over the C library, and as fast: no allocation on the way of a request, nothing there
-/// throws. What is said of threads, forks and guarantees in `tollgate.h` holds here. Units are the
-/// policies' own; times are those of `std::chrono`, to the nanosecond.
+/// Header-only over the C library, and as fast: a request about known keys allocates nothing and
+/// throws nothing. The rules of `tollgate.h` about threads, forks and signals apply here. Times are
+/// those of `std::chrono`, with a resolution of a nanosecond.
 ///
-/// Errors: a decision carries its own. Whatever else can fail comes as `try_...`, which gives a
-/// `result`, and without `try_`, which throws. The latter is not there under `-fno-exceptions`; RTTI is
-/// not needed.
+/// Errors. A decision carries its error. Every other operation that can fail has two forms:
+/// `try_...` is noexcept and returns a `result`; the form without `try_` throws
+/// `tollgate::exception`, and is absent under `-fno-exceptions`. RTTI is not needed.
+///
+/// This header includes all the others; each of them can also be included alone.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_HPP
@@ -32,43 +34,14 @@
 
 #include "tollgate/clock.hpp"
 #include "tollgate/config.hpp"
+#include "tollgate/duration.hpp"
 #include "tollgate/error.hpp"
 #include "tollgate/http.hpp"
 #include "tollgate/limiter.hpp"
+#include "tollgate/operations.hpp"
 #include "tollgate/request.hpp"
-
-namespace tollgate {
-
-/// Prices of input and output tokens, in the host's smallest unit of money for a million tokens.
-class token_price {
-  public:
-    [[nodiscard]] static constexpr token_price per_million(std::uint64_t input,
-                                                           std::uint64_t output) noexcept {
-        return {input, output};
-    }
-    /// What so many tokens cost, rounded up, so that many small requests are not free; at most 2^64 - 1.
-    [[nodiscard]] std::uint64_t cost(std::uint64_t input_tokens,
-                                     std::uint64_t output_tokens) const noexcept {
-        return tollgate_token_cost(input_, output_, input_tokens, output_tokens);
-    }
-
-  private:
-    constexpr token_price(std::uint64_t input, std::uint64_t output) noexcept
-        : input_(input), output_(output) {}
-
-    std::uint64_t input_;
-    std::uint64_t output_;
-};
-
-/// The version of the library that runs: "0.1.0".
-[[nodiscard]] inline std::string_view version() noexcept { return tollgate_version(); }
-
-/// Whether the library that runs is one that this header was made for. A program that was linked with a
-/// shared library of another number must be built anew.
-[[nodiscard]] inline bool abi_matches() noexcept {
-    return tollgate_abi_version() == TOLLGATE_ABI_VERSION;
-}
-
-} // namespace tollgate
+#include "tollgate/reservation.hpp"
+#include "tollgate/token_price.hpp"
+#include "tollgate/version.hpp"
 
 #endif

@@ -1,77 +1,77 @@
-//! What a caller passes, checked as far as it can be: NULL, alignment, lengths, sizes of structs.
+//! Checks of the caller's arguments: NULL, alignment, lengths and struct sizes.
 //!
-//! What cannot be checked is the caller's promise, and the same for every function: a pointer that
-//! is not NULL points to what its type and length say, readable, and writable where the function
+//! The rest is the caller's contract, which is the same for every function. A pointer that is not
+//! NULL points to memory that is readable for its type and length, and writable where the function
 //! writes, until the call returns.
 
 use crate::status::tollgate_status::{self, *};
 use std::ffi::{CStr, c_char};
 use std::ptr;
 
-/// What is behind a pointer that must not be NULL.
+/// Reads through a pointer that must not be NULL.
 ///
 /// # Safety
-/// The promise above.
+/// The contract above.
 #[inline(always)]
-pub(crate) unsafe fn read<T: Copy>(place: *const T) -> Result<T, tollgate_status> {
-    aligned(place)?;
-    // SAFETY: the caller's promise, and aligned.
-    Ok(unsafe { *place })
+pub(crate) unsafe fn read<T: Copy>(ptr: *const T) -> Result<T, tollgate_status> {
+    aligned(ptr)?;
+    // SAFETY: the caller's contract; aligned.
+    Ok(unsafe { *ptr })
 }
 
-/// What is behind a pointer, or `None` for NULL.
+/// Reads through a pointer; `None` for NULL.
 ///
 /// # Safety
-/// The promise above.
+/// The contract above.
 #[inline(always)]
-pub(crate) unsafe fn read_optional<T: Copy>(place: *const T) -> Result<Option<T>, tollgate_status> {
-    if place.is_null() {
+pub(crate) unsafe fn read_optional<T: Copy>(ptr: *const T) -> Result<Option<T>, tollgate_status> {
+    if ptr.is_null() {
         return Ok(None);
     }
-    // SAFETY: the caller's promise.
-    unsafe { read(place) }.map(Some)
+    // SAFETY: the caller's contract.
+    unsafe { read(ptr) }.map(Some)
 }
 
-/// Writes to where the caller wants it, if the caller wants it.
+/// Writes to an out pointer unless it is NULL.
 ///
 /// # Safety
-/// The promise above.
+/// The contract above.
 #[inline(always)]
-pub(crate) unsafe fn write_optional<T>(place: *mut T, value: T) -> Result<(), tollgate_status> {
-    if place.is_null() {
+pub(crate) unsafe fn write_optional<T>(out: *mut T, value: T) -> Result<(), tollgate_status> {
+    if out.is_null() {
         return Ok(());
     }
-    aligned(place)?;
-    // SAFETY: the caller's promise, and aligned. What was there need not have been initialised.
-    unsafe { place.write(value) };
+    aligned(out)?;
+    // SAFETY: the caller's contract; aligned. The old value may be uninitialised.
+    unsafe { out.write(value) };
     Ok(())
 }
 
-/// Whether something may be written there: not NULL, and aligned.
+/// Checks that a pointer is not NULL and is aligned.
 #[inline(always)]
-pub(crate) fn aligned<T>(place: *const T) -> Result<(), tollgate_status> {
-    match place {
-        _ if place.is_null() => Err(TOLLGATE_E_NULL),
-        _ if !place.is_aligned() => Err(TOLLGATE_E_ARGUMENT),
+pub(crate) fn aligned<T>(ptr: *const T) -> Result<(), tollgate_status> {
+    match ptr {
+        _ if ptr.is_null() => Err(TOLLGATE_E_NULL),
+        _ if !ptr.is_aligned() => Err(TOLLGATE_E_ARGUMENT),
         _ => Ok(()),
     }
 }
 
-/// So many values; NULL is right for none.
+/// A slice of `len` values. With a length of 0, `first` may be NULL.
 ///
 /// # Safety
-/// The promise above.
+/// The contract above.
 #[inline(always)]
 pub(crate) unsafe fn slice<'a, T>(first: *const T, len: usize) -> Result<&'a [T], tollgate_status> {
     if len == 0 {
         return Ok(&[]);
     }
     fits(first, len)?;
-    // SAFETY: the caller's promise; aligned, and no longer than an object can be.
+    // SAFETY: the caller's contract; aligned, and at most as long as an object can be.
     Ok(unsafe { std::slice::from_raw_parts(first, len) })
 }
 
-/// Whether so many values can lie there.
+/// Checks that an array of `len` values can be at `first`.
 #[inline(always)]
 pub(crate) fn fits<T>(first: *const T, len: usize) -> Result<(), tollgate_status> {
     aligned(first)?;
@@ -81,38 +81,38 @@ pub(crate) fn fits<T>(first: *const T, len: usize) -> Result<(), tollgate_status
     }
 }
 
-/// Text that ends in NUL; `None` for NULL.
+/// A NUL-terminated string; `None` for NULL.
 ///
 /// # Safety
-/// The promise above.
+/// The contract above.
 pub(crate) unsafe fn text<'a>(first: *const c_char) -> Option<&'a CStr> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     (!first.is_null()).then(|| unsafe { CStr::from_ptr(first) })
 }
 
-/// A struct that may have grown since the caller was compiled, or since this library was: what the
-/// caller's does not have is 0, what this one does not know must be 0.
+/// Reads a struct whose first field is its size. The caller's version may be older or newer: fields
+/// that it lacks are 0, and fields that this library lacks must be 0.
 ///
 /// # Safety
-/// The promise above, for as many bytes as the struct's own size, which is its first field, says;
-/// and all-zero is a value of `T`.
-pub(crate) unsafe fn read_sized<T: Copy>(place: *const T) -> Result<T, tollgate_status> {
-    aligned(place)?;
-    // SAFETY: the size comes first, in every version.
-    let size = unsafe { *place.cast::<u32>() } as usize;
+/// The contract above, for as many bytes as the struct's first field says. All-zero is a value of
+/// `T`.
+pub(crate) unsafe fn read_sized<T: Copy>(ptr: *const T) -> Result<T, tollgate_status> {
+    aligned(ptr)?;
+    // SAFETY: the size is the first field of every version.
+    let size = unsafe { *ptr.cast::<u32>() } as usize;
     if size < size_of::<u32>() || size > 4_096 {
         return Err(TOLLGATE_E_ARGUMENT);
     }
-    let beyond = size.saturating_sub(size_of::<T>());
+    let excess = size.saturating_sub(size_of::<T>());
     // SAFETY: within the size that the caller has stated.
-    let rest = unsafe { slice(place.cast::<u8>().add(size - beyond), beyond) }?;
+    let rest = unsafe { slice(ptr.cast::<u8>().add(size - excess), excess) }?;
     if rest.iter().any(|byte| *byte != 0) {
         return Err(TOLLGATE_E_ARGUMENT);
     }
-    // SAFETY: all-zero is a value, by the caller's promise.
+    // SAFETY: all-zero is a value, by the caller's contract.
     let mut value: T = unsafe { std::mem::zeroed() };
     let known = size.min(size_of::<T>());
-    // SAFETY: `known` bytes can be read there and written here.
-    unsafe { ptr::copy_nonoverlapping(place.cast::<u8>(), (&raw mut value).cast(), known) };
+    // SAFETY: `known` bytes are readable at `ptr` and writable in `value`.
+    unsafe { ptr::copy_nonoverlapping(ptr.cast::<u8>(), (&raw mut value).cast(), known) };
     Ok(value)
 }

@@ -1,59 +1,65 @@
-//! Who a request is charged to, as C says it.
+//! Keys and charges in C, and their conversion to the Rust types.
 
 use crate::status::tollgate_status::{self, *};
 use limiter::{Charge, Key, PolicyId};
 use std::net::IpAddr;
 
-/// The key is `key_size` bytes at `key`: a user's name, say. NULL with 0 bytes is the empty key.
+/// Key kind: `key_size` bytes at `key`, for example a user name. NULL with 0 bytes is the empty
+/// key.
 pub const TOLLGATE_KEY_BYTES: u32 = 0;
-/// The key is `number`.
+/// Key kind: the number in `number`.
 pub const TOLLGATE_KEY_NUMBER: u32 = 1;
-/// The key is an address: 4 or 16 bytes at `key`, in network order. IPv6 addresses count by their
-/// first `number` bits, 0 for 64; IPv4 addresses whole, also when they come mapped into IPv6.
+/// Key kind: an IP address, 4 or 16 bytes at `key` in network order. An IPv6 address counts by its
+/// first `number` bits; 0 means 64. An IPv4 address counts in full, also if it is mapped into IPv6.
 pub const TOLLGATE_KEY_IP: u32 = 2;
-/// One key for everybody.
+/// Key kind: a single key, shared by all requests.
 pub const TOLLGATE_KEY_SHARED: u32 = 3;
 
-/// One line of a request: who pays how much under which policy. Keys of different kinds never
-/// compare equal. `tollgate_charge_bytes` and the like in this header fill one in.
+/// One charge of a request: a policy, a key and a cost. Keys of different kinds are never equal.
+/// The `tollgate_charge_*` functions at the end of this header fill it in.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_charge {
-    /// From `tollgate_policy_find` or `tollgate_policy_at`.
+    /// A policy of the limiter, from `tollgate_policy_find` or `tollgate_policy_at`.
     pub policy: u64,
-    /// The key's bytes, as its kind says; not kept.
+    /// The bytes of the key, for the kinds that use them; not kept.
     pub key: *const std::ffi::c_void,
-    /// How many bytes.
+    /// The number of bytes.
     pub key_size: usize,
-    /// As the key's kind says; else 0.
+    /// The number, for the kinds that use it; else 0.
     pub number: u64,
-    /// Units of cost. 0 asks whether the usage is within the limit, and writes nothing.
+    /// Units of cost. A cost of 0 is allowed while the usage is within the limit, and writes
+    /// nothing.
     pub cost: u64,
-    /// A limit in place of the policy's own, cut to its greatest; 0: the policy's own.
+    /// A limit in place of the policy's own, at most its `max_limit`; 0 means the policy's own.
     pub limit: u64,
-    /// One of `TOLLGATE_KEY_*`.
+    /// The key kind: one of `TOLLGATE_KEY_*`.
     pub key_kind: u32,
-    /// 0.
+    /// Reserved: 0.
     pub reserved: u32,
 }
 
+/// Converts a charge.
+///
 /// # Safety
-/// The key's bytes can be read for as long as the charge is used.
+/// The key's bytes are readable for as long as the charge is used.
 #[inline(always)]
 pub(crate) unsafe fn charge_of<'k>(
     charge: &tollgate_charge,
 ) -> Result<Charge<'k>, tollgate_status> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     let key = unsafe { key_of(charge) }?;
-    let made = PolicyId::from_bits(charge.policy).charge(key, charge.cost);
-    Ok(if charge.limit > 0 { made.limit(charge.limit) } else { made })
+    let converted = PolicyId::from_bits(charge.policy).charge(key, charge.cost);
+    Ok(if charge.limit > 0 { converted.limit(charge.limit) } else { converted })
 }
 
+/// Converts the key of a charge.
+///
 /// # Safety
 /// As [`charge_of`].
 #[inline(always)]
 pub(crate) unsafe fn key_of<'k>(charge: &tollgate_charge) -> Result<Key<'k>, tollgate_status> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     let bytes = || unsafe { crate::argument::slice(charge.key.cast::<u8>(), charge.key_size) };
     match charge.key_kind {
         TOLLGATE_KEY_BYTES => Ok(Key::from(bytes()?)),

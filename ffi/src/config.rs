@@ -1,39 +1,41 @@
-//! From structs of the caller's to a limiter.
+//! The configuration structs of C, and the limiter built from them.
 
 use crate::argument::{aligned, read_sized, text, write_optional};
 use crate::clock::tollgate_clock;
-use crate::error::{status_of, tell, tell_status, tollgate_error};
+use crate::error::{fill_error, fill_status, status_of, tollgate_error};
 use crate::guard::guard;
-use crate::handle::{self, Kind};
+use crate::handle;
+use crate::limiter::{LimiterHandle, tollgate_limiter};
 use crate::status::tollgate_status::{self, *};
 use limiter::{ConfigError, Limiter, Overflow, Period, Policy};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::time::Duration;
 
-/// A policy that counts a sliding window.
+/// Policy kind: a sliding window.
 pub const TOLLGATE_SLIDING: u32 = 0;
-/// A policy that counts calendar periods.
+/// Policy kind: calendar periods.
 pub const TOLLGATE_CALENDAR: u32 = 1;
 
-/// Periods of an hour.
+/// Calendar period: an hour.
 pub const TOLLGATE_HOUR: u32 = 1;
-/// Periods of a day.
+/// Calendar period: a day.
 pub const TOLLGATE_DAY: u32 = 2;
-/// Periods of a calendar month.
+/// Calendar period: a month.
 pub const TOLLGATE_MONTH: u32 = 3;
 
-/// What the limiter's options say.
+/// Overflow mode: that of the options or, in the options, `TOLLGATE_OVERFLOW_DENY`.
 pub const TOLLGATE_OVERFLOW_DEFAULT: u32 = 0;
-/// A new key that finds no place is refused: `TOLLGATE_TABLE_FULL`. The default.
+/// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`. The default.
 pub const TOLLGATE_OVERFLOW_DENY: u32 = 1;
-/// A new key that finds no place passes uncounted.
+/// Overflow mode: allow a new key without counting it when the table is full.
 pub const TOLLGATE_OVERFLOW_ALLOW: u32 = 2;
-/// The keys that have used least make room: at most `allowance` units each, in any window.
+/// Overflow mode: evict the keys with the least usage, at most `allowance` units each in any
+/// window.
 pub const TOLLGATE_OVERFLOW_EVICT_LIGHTEST: u32 = 3;
 
-/// One limit. Set every field that you do not use to 0: `tollgate_policy p = TOLLGATE_POLICY_INIT;`
-/// does.
+/// A policy: a limit on the cost that each key may spend. Set unused fields to 0, for example with
+/// `tollgate_policy policy = TOLLGATE_POLICY_INIT;`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_policy {
@@ -41,81 +43,64 @@ pub struct tollgate_policy {
     pub struct_size: u32,
     /// `TOLLGATE_SLIDING` or `TOLLGATE_CALENDAR`.
     pub kind: u32,
-    /// 1 to 64 printable ASCII characters, ended by a NUL; copied.
+    /// 1 to 64 printable ASCII characters, NUL-terminated; copied.
     pub name: *const c_char,
-    /// Units of cost in a window or a period: 1 to 2^40.
+    /// The limit in units of cost per window or period: 1 to 2^40.
     pub limit: u64,
-    /// `TOLLGATE_SLIDING`: nanoseconds, from 1 millisecond to 400 days.
+    /// `TOLLGATE_SLIDING`: the length of the window in nanoseconds, 1 millisecond to 400 days.
     pub window_ns: u64,
     /// `TOLLGATE_CALENDAR`: `TOLLGATE_HOUR`, `TOLLGATE_DAY` or `TOLLGATE_MONTH`.
     pub period: u32,
-    /// `TOLLGATE_CALENDAR`: seconds east of UTC at which periods begin, within 18 hours.
+    /// `TOLLGATE_CALENDAR`: the UTC offset of the start of periods in seconds, positive to the
+    /// east, within 18 hours.
     pub offset_seconds: i32,
-    /// The greatest limit that a charge of its own or `tollgate_set_limit` may ask for; 0: `limit`.
-    /// Up to 127 a sliding policy is exact, and decides as a log of all charges would.
+    /// The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`. A sliding
+    /// policy with a `max_limit` up to 127 is exact: it decides like a log of all charges.
     pub max_limit: u64,
-    /// Keys that there is room for; 0: as the options say.
+    /// The greatest number of live keys; 0 means that of the options.
     pub max_keys: u64,
-    /// `TOLLGATE_SLIDING` above 127: the buckets that a window is counted in, 2 to 127, rounded up
-    /// to 7, 15, 31, 63 or 127; 0: 15. A bucketed policy may deny early and never admits too much.
+    /// `TOLLGATE_SLIDING` with a `max_limit` above 127: the number of buckets of a window, 2 to
+    /// 127, rounded up to 7, 15, 31, 63 or 127; 0 means 15. A bucketed policy may deny early. It
+    /// never admits too much.
     pub buckets: u32,
-    /// What happens to a new key where there are `max_keys`: one of `TOLLGATE_OVERFLOW_*`.
+    /// The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     pub overflow: u32,
-    /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: units that a key may be forgiven, 1 to the greatest limit.
+    /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most usage that the eviction of a key may discard, 1
+    /// to `max_limit`.
     pub allowance: u64,
-    /// What the cost counts, for HTTP fields: "tokens", say; NULL: requests. Copied.
+    /// The unit of cost in HTTP fields, for example "tokens"; NULL means requests. Copied.
     pub unit: *const c_char,
 }
 
-/// What holds for all policies of a limiter. All 0 but `struct_size` is good:
-/// `TOLLGATE_OPTIONS_INIT`.
+/// Options for all policies of a limiter. `TOLLGATE_OPTIONS_INIT` sets every field to its default.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_options {
     /// `sizeof(tollgate_options)`.
     pub struct_size: u32,
-    /// What happens to a new key where there are `max_keys`; 0: `TOLLGATE_OVERFLOW_DENY`.
+    /// The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     pub overflow: u32,
-    /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: as in a policy.
+    /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: as in `tollgate_policy`.
     pub allowance: u64,
-    /// Keys that each policy has room for; 0: 1,048,576. A bound, not a size: memory follows the
-    /// keys that are live.
+    /// The greatest number of live keys of each policy; 0 means 1,048,576. Memory depends on the
+    /// number of live keys, not on this bound.
     pub max_keys: u64,
-    /// Where the time comes from; NULL: the processor's clock, about 12 ns a reading.
+    /// The clock of the limiter; NULL means the processor's clock, about 12 ns per reading.
     pub clock: *const tollgate_clock,
-    /// Seeds of the hash of keys, for runs that must repeat; all 0: random ones. Whoever knows them
-    /// can choose keys that share a counter.
+    /// The seed of the key hash, for reproducible runs; all 0 means a random seed. Keep it secret:
+    /// it allows an attacker to choose keys that share a counter.
     pub seed: [u64; 4],
 }
 
-/// Decides which requests may go on. Shared between threads without locks.
-#[derive(Debug)]
-pub struct tollgate_limiter {
-    _private: (),
-}
-
-/// What is behind a [`tollgate_limiter`].
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) limiter: Limiter,
-    /// The policies' names as C reads them.
-    pub(crate) names: Vec<CString>,
-}
-
-impl Kind for tollgate_limiter {
-    type Value = Server;
-    const MARK: u64 = u64::from_le_bytes(*b"tglimit1");
-}
-
-/// Makes a limiter of `count` policies, 1 to 16. Their order is that of `tollgate_policy_at`.
+/// Creates a limiter with `count` policies, 1 to 16. `tollgate_policy_at` has the same order.
 ///
-/// Each policy begins with its own size, and the first one's size is the distance from one to the
-/// next. `options` may be NULL. `*limiter` is NULL unless the status is `TOLLGATE_OK`; free it with
-/// `tollgate_free`. `error` may be NULL; else it is told why not.
+/// Each policy begins with its `struct_size`; the first one's size is the stride of the array.
+/// `options` may be NULL. `*limiter` is NULL unless the status is `TOLLGATE_OK`. Free it with
+/// `tollgate_free`. `error` may be NULL; else it is filled if the call fails.
 ///
-/// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (a kind,
-/// period or overflow that is none, or a size of a struct), `TOLLGATE_E_POLICIES` to
-/// `TOLLGATE_E_CONFIG`, `TOLLGATE_E_NO_MEMORY`.
+/// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
+/// kind, period, overflow mode or `struct_size`), `TOLLGATE_E_POLICIES` to `TOLLGATE_E_CONFIG`,
+/// `TOLLGATE_E_NO_MEMORY`.
 ///
 /// # Safety
 /// See the introduction.
@@ -128,31 +113,22 @@ pub unsafe extern "C" fn tollgate_new(
     error: *mut tollgate_error,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let refuse = |status| unsafe { tell_status(error, status) };
-        aligned(limiter).map_err(refuse)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
+        let fail = |status| unsafe { fill_status(error, status) };
+        aligned(limiter).map_err(fail)?;
+        // SAFETY: the caller's contract.
         unsafe { write_optional(limiter, ptr::null_mut()) }?;
         // SAFETY: as above.
-        let made = unsafe { build(options, policies, count, error) }?;
-        let made = handle::make(made).map_err(refuse)?;
+        let built = unsafe { build(options, policies, count, error) }?;
+        let handle = handle::make(built).map_err(fail)?;
         // SAFETY: as above.
-        unsafe { write_optional(limiter, made) }?;
+        unsafe { write_optional(limiter, handle) }?;
         Ok(TOLLGATE_OK)
     })
 }
 
-/// Frees a limiter. NULL is nothing to free. No other thread may be using it, and no session of it
-/// may be open. Errors: `TOLLGATE_E_HANDLE`.
+/// Builds a limiter from the structs of C.
 ///
-/// # Safety
-/// See the introduction.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tollgate_free(limiter: *mut tollgate_limiter) -> tollgate_status {
-    // SAFETY: the caller's promise.
-    guard(|| unsafe { handle::free(limiter) }.map(|()| TOLLGATE_OK))
-}
-
 /// # Safety
 /// As [`tollgate_new`].
 unsafe fn build(
@@ -160,43 +136,44 @@ unsafe fn build(
     policies: *const tollgate_policy,
     count: usize,
     error: *mut tollgate_error,
-) -> Result<Server, tollgate_status> {
-    // SAFETY: the caller's promise, here and below.
-    let refuse = |status| unsafe { tell_status(error, status) };
+) -> Result<LimiterHandle, tollgate_status> {
+    // SAFETY: the caller's contract, here and below.
+    let fail = |status| unsafe { fill_status(error, status) };
     let mut builder = Limiter::builder();
     if !options.is_null() {
         // SAFETY: all-zero is a value of the options.
-        let options = unsafe { read_sized(options) }.map_err(refuse)?;
-        builder = configure(builder, &options).map_err(refuse)?;
+        let options = unsafe { read_sized(options) }.map_err(fail)?;
+        builder = configure(builder, &options).map_err(fail)?;
     }
     let mut names = Vec::new();
     if count > limiter::MAX_CHARGES {
         let why = ConfigError::TooManyPolicies { value: count };
-        // SAFETY: the caller's promise.
-        return Err(unsafe { tell(error, status_of(&why), why) });
+        // SAFETY: the caller's contract.
+        return Err(unsafe { fill_error(error, status_of(&why), why) });
     }
     if count > 0 {
-        aligned(policies).map_err(refuse)?;
+        aligned(policies).map_err(fail)?;
     }
-    let mut place = policies;
+    let mut next = policies;
     for _ in 0..count {
         // SAFETY: all-zero is a value of a policy.
-        let policy: tollgate_policy = unsafe { read_sized(place) }.map_err(refuse)?;
-        // SAFETY: its texts end in NUL.
-        let (policy, name) = unsafe { policy_of(&policy) }.map_err(refuse)?;
+        let policy: tollgate_policy = unsafe { read_sized(next) }.map_err(fail)?;
+        // SAFETY: its strings are NUL-terminated.
+        let (policy, name) = unsafe { policy_of(&policy) }.map_err(fail)?;
         builder = builder.policy(policy);
         names.push(name);
-        // SAFETY: the size of the first one, which is within what the caller has passed.
+        // SAFETY: the size of the first policy, which the caller has passed.
         let stride = unsafe { *policies.cast::<u32>() } as usize;
-        place = place.wrapping_byte_add(stride);
+        next = next.wrapping_byte_add(stride);
     }
     match builder.build() {
-        Ok(limiter) => Ok(Server { limiter, names }),
-        // SAFETY: the caller's promise.
-        Err(why) => Err(unsafe { tell(error, status_of(&why), why) }),
+        Ok(limiter) => Ok(LimiterHandle { limiter, names }),
+        // SAFETY: the caller's contract.
+        Err(why) => Err(unsafe { fill_error(error, status_of(&why), why) }),
     }
 }
 
+/// Applies the options to a builder.
 fn configure(
     mut builder: limiter::Builder,
     options: &tollgate_options,
@@ -208,7 +185,7 @@ fn configure(
         builder = builder.max_keys(keys(options.max_keys));
     }
     if !options.clock.is_null() {
-        // SAFETY: the promise of `tollgate_new`: a clock that was not freed.
+        // SAFETY: the contract of `tollgate_new`: a clock that was not freed.
         builder = builder.clock(unsafe { handle::value(options.clock) }?.clock());
     }
     if options.seed != [0; 4] {
@@ -217,14 +194,16 @@ fn configure(
     Ok(builder)
 }
 
+/// Converts a policy, and copies its name.
+///
 /// # Safety
-/// The policy's texts are NULL or end in NUL.
+/// The policy's strings are NULL or NUL-terminated.
 unsafe fn policy_of(policy: &tollgate_policy) -> Result<(Policy, CString), tollgate_status> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     let (name, unit) = unsafe { (text(policy.name), text(policy.unit)) };
     let name = name.ok_or(TOLLGATE_E_NULL)?;
     let text = |text: &CStr| text.to_str().map(str::to_owned).map_err(|_| TOLLGATE_E_NAME);
-    let mut made = match policy.kind {
+    let mut converted = match policy.kind {
         TOLLGATE_SLIDING => {
             Policy::sliding(text(name)?, policy.limit, Duration::from_nanos(policy.window_ns))
         }
@@ -233,21 +212,21 @@ unsafe fn policy_of(policy: &tollgate_policy) -> Result<(Policy, CString), tollg
         _ => return Err(TOLLGATE_E_ARGUMENT),
     };
     if let Some(overflow) = overflow_of(policy.overflow, policy.allowance)? {
-        made = made.overflow(overflow);
+        converted = converted.overflow(overflow);
     }
     if policy.buckets > 0 {
-        made = made.buckets(policy.buckets);
+        converted = converted.buckets(policy.buckets);
     }
     if policy.max_limit > 0 {
-        made = made.max_limit(policy.max_limit);
+        converted = converted.max_limit(policy.max_limit);
     }
     if policy.max_keys > 0 {
-        made = made.max_keys(keys(policy.max_keys));
+        converted = converted.max_keys(keys(policy.max_keys));
     }
     if let Some(unit) = unit {
-        made = made.unit(text(unit)?);
+        converted = converted.unit(text(unit)?);
     }
-    Ok((made, name.to_owned()))
+    Ok((converted, name.to_owned()))
 }
 
 fn period_of(period: u32) -> Result<Period, tollgate_status> {

@@ -1,18 +1,18 @@
-//! What the caller learns, in structs of the caller's.
+//! Decisions and policy statuses in C.
 
 use crate::status::tollgate_status::{self, *};
 use limiter::{Decision, PolicyStatus, Verdict};
 
-/// A wait that never ends: no wait will help.
+/// A wait without end: no wait helps.
 pub const TOLLGATE_NEVER: u64 = u64::MAX;
 
-/// `tollgate_decision` and `tollgate_policy_status`: a table had no room for a new key. The request
-/// was denied or, under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
+/// Flag of `tollgate_decision` and `tollgate_policy_status`: a table had no room for a new key. The
+/// request was refused or, under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
 pub const TOLLGATE_TABLE_WAS_FULL: u32 = 1;
-/// `tollgate_policy_status`: this policy had no room for its charge.
+/// Flag of `tollgate_policy_status`: this policy had no room for its charge.
 pub const TOLLGATE_VIOLATED: u32 = 2;
 
-/// The outcome of one request. Times are waits in nanoseconds from the request's own instant.
+/// The decision about one request. Times are waits in nanoseconds from the time of the request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_decision {
@@ -21,43 +21,45 @@ pub struct tollgate_decision {
     pub status: tollgate_status,
     /// `TOLLGATE_TABLE_WAS_FULL`, or 0.
     pub flags: u32,
-    /// The policy that decided: the first without room or, when allowed, the one with the least
-    /// remaining.
+    /// The deciding policy: the first without room or, if the request is allowed, the one with the
+    /// least remaining.
     pub policy: u64,
-    /// The limit of that policy that was applied.
+    /// The limit that was applied under the deciding policy.
     pub limit: u64,
-    /// What that policy has left after this decision.
+    /// The units left under the deciding policy after this decision.
     pub remaining: u64,
-    /// The shortest wait after which this whole request can pass if nobody else spends. 0 when it
-    /// was allowed, `TOLLGATE_NEVER` when no wait is known to help.
+    /// The shortest wait after which the whole request has room. Assumes no other charges
+    /// meanwhile. 0 if the request was allowed, `TOLLGATE_NEVER` if no wait is known to help.
     pub retry_after_ns: u64,
-    /// The wait until that policy has its whole limit free again if nobody spends.
+    /// The wait until the deciding policy has its whole limit free. Assumes no other charges
+    /// meanwhile.
     pub reset_after_ns: u64,
-    /// 0.
+    /// Reserved: 0.
     pub reserved: [u64; 2],
 }
 
-/// How one policy of a request stands after the decision, for reports and HTTP fields.
+/// The status of one policy of a request after the decision, for reports and HTTP fields.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_policy_status {
-    /// The policy that was charged.
+    /// The policy of the charge.
     pub policy: u64,
     /// The limit that was applied.
     pub limit: u64,
-    /// What is left of it.
+    /// The units left of that limit.
     pub remaining: u64,
-    /// The shortest wait after which this policy has room for its charge if nobody else spends. 0
-    /// when it had room, `TOLLGATE_NEVER` when its charge costs more than the limit.
+    /// The shortest wait after which this policy has room for its charge. Assumes no other charges
+    /// meanwhile. 0 if it had room, `TOLLGATE_NEVER` if the charge costs more than the limit.
     pub retry_after_ns: u64,
-    /// The wait until the whole limit is free again if nobody spends.
+    /// The wait until the whole limit is free. Assumes no other charges meanwhile.
     pub reset_after_ns: u64,
-    /// `TOLLGATE_VIOLATED` and `TOLLGATE_TABLE_WAS_FULL`, or 0.
+    /// Any of `TOLLGATE_VIOLATED` and `TOLLGATE_TABLE_WAS_FULL`, or 0.
     pub flags: u32,
-    /// 0.
+    /// Reserved: 0.
     pub reserved: u32,
 }
 
+/// The status of a verdict.
 #[inline(always)]
 pub(crate) fn status_of(verdict: Verdict) -> tollgate_status {
     match verdict {
@@ -66,7 +68,7 @@ pub(crate) fn status_of(verdict: Verdict) -> tollgate_status {
         Verdict::Impossible => TOLLGATE_IMPOSSIBLE,
         Verdict::TableFull => TOLLGATE_TABLE_FULL,
         Verdict::Invalid => TOLLGATE_E_POLICY,
-        // A verdict that this version does not know: an error, never an admission.
+        // An unknown verdict is an error, never an admission.
         _ => TOLLGATE_E_PANIC,
     }
 }
@@ -74,8 +76,8 @@ pub(crate) fn status_of(verdict: Verdict) -> tollgate_status {
 impl From<&Decision> for tollgate_decision {
     #[inline(always)]
     fn from(decision: &Decision) -> Self {
-        // SAFETY: a reference to an aligned number. Volatile, since both sides have the policy beside the
-        // limit: one load of both would wait for the two stores of just before, 2 ns.
+        // SAFETY: a reference to an aligned number. Volatile keeps the compiler from loading policy
+        // and limit as one word: that load would stall on the two preceding stores (2 ns).
         let limit = unsafe { (&raw const decision.limit).read_volatile() };
         let never = if decision.is_allowed() { 0 } else { TOLLGATE_NEVER };
         tollgate_decision {
@@ -92,37 +94,37 @@ impl From<&Decision> for tollgate_decision {
 }
 
 impl From<&PolicyStatus> for tollgate_policy_status {
-    fn from(layer: &PolicyStatus) -> Self {
-        let retry_after_ns = match (layer.retry_after_ns, layer.violated) {
+    fn from(status: &PolicyStatus) -> Self {
+        let retry_after_ns = match (status.retry_after_ns, status.violated) {
             (Some(wait_ns), _) => wait_ns,
             (None, true) => TOLLGATE_NEVER,
             (None, false) => 0,
         };
         let flag = |on: bool, flag: u32| if on { flag } else { 0 };
         tollgate_policy_status {
-            policy: layer.policy.to_bits(),
-            limit: layer.limit,
-            remaining: layer.remaining,
+            policy: status.policy.to_bits(),
+            limit: status.limit,
+            remaining: status.remaining,
             retry_after_ns,
-            reset_after_ns: layer.reset_after_ns,
-            flags: flag(layer.violated, TOLLGATE_VIOLATED)
-                | flag(layer.table_full, TOLLGATE_TABLE_WAS_FULL),
+            reset_after_ns: status.reset_after_ns,
+            flags: flag(status.violated, TOLLGATE_VIOLATED)
+                | flag(status.table_full, TOLLGATE_TABLE_WAS_FULL),
             reserved: 0,
         }
     }
 }
 
 impl From<&tollgate_policy_status> for PolicyStatus {
-    fn from(layer: &tollgate_policy_status) -> Self {
-        let mut made = PolicyStatus::default();
-        made.policy = limiter::PolicyId::from_bits(layer.policy);
-        made.limit = layer.limit;
-        made.remaining = layer.remaining;
-        made.violated = layer.flags & TOLLGATE_VIOLATED != 0;
-        let wait = layer.retry_after_ns;
-        made.retry_after_ns = (made.violated && wait != TOLLGATE_NEVER).then_some(wait);
-        made.reset_after_ns = layer.reset_after_ns;
-        made.table_full = layer.flags & TOLLGATE_TABLE_WAS_FULL != 0;
-        made
+    fn from(status: &tollgate_policy_status) -> Self {
+        let mut converted = PolicyStatus::default();
+        converted.policy = limiter::PolicyId::from_bits(status.policy);
+        converted.limit = status.limit;
+        converted.remaining = status.remaining;
+        converted.violated = status.flags & TOLLGATE_VIOLATED != 0;
+        let wait = status.retry_after_ns;
+        converted.retry_after_ns = (converted.violated && wait != TOLLGATE_NEVER).then_some(wait);
+        converted.reset_after_ns = status.reset_after_ns;
+        converted.table_full = status.flags & TOLLGATE_TABLE_WAS_FULL != 0;
+        converted
     }
 }

@@ -1,4 +1,4 @@
-//! Why a limiter could not be built or changed, in a struct of the caller's.
+//! Configuration errors in C.
 
 use crate::argument::write_optional;
 use crate::status::tollgate_status::{self, *};
@@ -6,52 +6,52 @@ use limiter::{ConfigError, UnknownPolicy};
 use std::ffi::c_char;
 use std::fmt::{self, Write};
 
-/// Bytes of an error's text, the NUL at its end included.
+/// The size of an error's message in bytes, with its NUL.
 pub const TOLLGATE_MESSAGE_SIZE: usize = 248;
 
-/// Why a limiter could not be built or changed: a number and a text that names the field and the
-/// value. Plain data of the caller's; nothing is to be freed.
+/// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message that names the field
+/// and the value. Plain memory of the caller; nothing to free.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_error {
-    /// The same as the function answers.
+    /// The status that the function returns.
     pub status: tollgate_status,
-    /// 0.
+    /// Reserved: 0.
     pub reserved: u32,
-    /// ASCII, cut to fit, and always ended by a NUL.
+    /// ASCII text, truncated to fit and always NUL-terminated.
     pub message: [c_char; TOLLGATE_MESSAGE_SIZE],
 }
 
 impl tollgate_error {
     fn new(status: tollgate_status, message: impl fmt::Display) -> Self {
         let mut error = tollgate_error { status, reserved: 0, message: [0; TOLLGATE_MESSAGE_SIZE] };
-        let mut text = Text { place: 0, message: &mut error.message };
-        // Cut where it does not fit.
+        let mut text = AsciiText { length: 0, message: &mut error.message };
+        // An error means that the text was truncated.
         let _ = write!(text, "{message}");
         error
     }
 }
 
-/// Writes ASCII as far as it fits before the last byte.
-struct Text<'m> {
-    place: usize,
+/// A writer of ASCII text that leaves room for a NUL.
+struct AsciiText<'m> {
+    length: usize,
     message: &'m mut [c_char; TOLLGATE_MESSAGE_SIZE],
 }
 
-impl Write for Text<'_> {
+impl Write for AsciiText<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
-            if self.place + 1 >= TOLLGATE_MESSAGE_SIZE {
+            if self.length + 1 >= TOLLGATE_MESSAGE_SIZE {
                 return Err(fmt::Error);
             }
             let byte = match c {
                 ' '..='~' => c as u8,
-                // In windows: "999µs".
+                // The unit of short windows: "999µs".
                 'µ' => b'u',
                 _ => b'?',
             };
-            self.message[self.place] = byte as c_char;
-            self.place += 1;
+            self.message[self.length] = byte as c_char;
+            self.length += 1;
         }
         Ok(())
     }
@@ -63,35 +63,35 @@ impl From<UnknownPolicy> for tollgate_status {
     }
 }
 
-/// Tells the caller why, and answers the status.
+/// Fills the caller's error and returns the status.
 ///
 /// # Safety
-/// `place` is NULL or can be written.
-pub(crate) unsafe fn tell(
-    place: *mut tollgate_error,
+/// `out` is NULL or writable.
+pub(crate) unsafe fn fill_error(
+    out: *mut tollgate_error,
     status: tollgate_status,
     message: impl fmt::Display,
 ) -> tollgate_status {
-    // SAFETY: the caller's promise.
-    match unsafe { write_optional(place, tollgate_error::new(status, message)) } {
+    // SAFETY: the caller's contract.
+    match unsafe { write_optional(out, tollgate_error::new(status, message)) } {
         Ok(()) => status,
         Err(other) => other,
     }
 }
 
-/// As [`tell`], in the status's own words.
+/// As [`fill_error`], with the text of the status.
 ///
 /// # Safety
-/// As [`tell`].
-pub(crate) unsafe fn tell_status(
-    place: *mut tollgate_error,
+/// As [`fill_error`].
+pub(crate) unsafe fn fill_status(
+    out: *mut tollgate_error,
     status: tollgate_status,
 ) -> tollgate_status {
-    // SAFETY: the caller's promise.
-    unsafe { tell(place, status, status.text().to_string_lossy()) }
+    // SAFETY: the caller's contract.
+    unsafe { fill_error(out, status, status.text().to_string_lossy()) }
 }
 
-/// The number of a fault of the configuration.
+/// The status of a configuration error.
 pub(crate) fn status_of(error: &ConfigError) -> tollgate_status {
     match error {
         ConfigError::NoPolicy | ConfigError::TooManyPolicies { .. } => TOLLGATE_E_POLICIES,
@@ -116,18 +116,18 @@ mod tests {
     use std::ffi::CStr;
 
     #[test]
-    fn a_long_text_is_cut_and_ended() {
+    fn a_long_message_is_truncated_and_terminated() {
         let long = "é".repeat(400);
         let error = tollgate_error::new(TOLLGATE_E_NAME, &long);
-        // SAFETY: ended within the array.
+        // SAFETY: NUL-terminated within the array.
         let text = unsafe { CStr::from_ptr(error.message.as_ptr()) };
         assert_eq!(text.to_bytes(), "?".repeat(TOLLGATE_MESSAGE_SIZE - 1).as_bytes());
     }
 
     #[test]
-    fn what_is_not_ascii_is_one_character_still() {
+    fn a_non_ascii_character_becomes_one_ascii_character() {
         let error = tollgate_error::new(TOLLGATE_E_WINDOW, "é: 999.5µs");
-        // SAFETY: ended within the array.
+        // SAFETY: NUL-terminated within the array.
         let text = unsafe { CStr::from_ptr(error.message.as_ptr()) };
         assert_eq!(text, c"?: 999.5us");
     }

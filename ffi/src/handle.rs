@@ -1,123 +1,124 @@
-//! What C holds on to: a pointer to something that it cannot see into, and that is known again.
+//! Handles: opaque pointers that C keeps, and their checks.
 //!
-//! A handle begins with a number of its kind, which is wiped when it is freed. So another kind of
-//! handle, or memory that is something else, is told from a live one as long as it can be read. In
-//! builds with debug assertions there is also a list of all live handles, so that a freed one is
-//! told for certain.
+//! A handle begins with a mark for its kind, which is cleared when the handle is freed. The mark
+//! detects a handle of another kind and, as long as the memory is readable and not reused, a freed
+//! one. Builds with debug assertions also keep a list of all live handles, which detects every
+//! freed one.
 
 use crate::argument::aligned;
 use crate::status::tollgate_status::{self, *};
 
-/// A kind of handle, as C names it.
+/// The C type of a kind of handle.
 pub(crate) trait Kind {
-    /// What is behind it.
+    /// The object that the handle owns.
     type Value;
-    /// A number that other memory hardly begins with.
+    /// A number that other memory is unlikely to begin with.
     const MARK: u64;
 }
 
-/// Behind a handle's pointer.
+/// The allocation of a handle.
 #[repr(C)]
 #[derive(Debug)]
-struct Handle<T> {
+struct Allocation<T> {
     mark: u64,
     value: T,
 }
 
-/// Gives a value to C, or nothing if there is no memory.
+/// Makes a handle that owns `value`. Fails if there is no memory.
 pub(crate) fn make<K: Kind>(value: K::Value) -> Result<*mut K, tollgate_status> {
     let mut one = Vec::new();
     one.try_reserve_exact(1).map_err(|_| TOLLGATE_E_NO_MEMORY)?;
-    one.push(Handle { mark: K::MARK, value });
-    let place = Box::into_raw(one.into_boxed_slice()).cast::<K>();
-    live::add(place.addr());
-    Ok(place)
+    one.push(Allocation { mark: K::MARK, value });
+    let handle = Box::into_raw(one.into_boxed_slice()).cast::<K>();
+    live::add(handle.addr());
+    Ok(handle)
 }
 
-/// The value behind a handle.
+/// The object of a handle.
 ///
 /// # Safety
-/// The handle is NULL, or came from [`make`] and was not freed, or can be read: then it is told from
-/// a live one. It is not freed while the reference is used.
+/// The pointer is NULL, a live handle from [`make`], or readable memory, which is then rejected.
+/// The handle is not freed while the reference is in use.
 #[inline(always)]
-pub(crate) unsafe fn value<'a, K: Kind>(place: *const K) -> Result<&'a K::Value, tollgate_status> {
-    let place = check(place)?;
+pub(crate) unsafe fn value<'a, K: Kind>(handle: *const K) -> Result<&'a K::Value, tollgate_status> {
+    let allocation = check(handle)?;
     // SAFETY: a live handle of this kind.
-    Ok(unsafe { &(*place).value })
+    Ok(unsafe { &(*allocation).value })
 }
 
+/// Checks that a pointer is a live handle of this kind.
 #[inline(always)]
-fn check<K: Kind>(place: *const K) -> Result<*const Handle<K::Value>, tollgate_status> {
-    if place.is_null() {
+fn check<K: Kind>(handle: *const K) -> Result<*const Allocation<K::Value>, tollgate_status> {
+    if handle.is_null() {
         return Err(TOLLGATE_E_NULL);
     }
-    let place = place.cast::<Handle<K::Value>>();
-    aligned(place).map_err(|_| TOLLGATE_E_HANDLE)?;
-    if !live::has(place.addr()) {
+    let allocation = handle.cast::<Allocation<K::Value>>();
+    aligned(allocation).map_err(|_| TOLLGATE_E_HANDLE)?;
+    if !live::contains(allocation.addr()) {
         return Err(TOLLGATE_E_HANDLE);
     }
-    // SAFETY: the promise of `value`.
-    let mark = unsafe { (&raw const (*place).mark).read_volatile() };
-    if mark == K::MARK { Ok(place) } else { Err(TOLLGATE_E_HANDLE) }
+    // SAFETY: the contract of `value`.
+    let mark = unsafe { (&raw const (*allocation).mark).read_volatile() };
+    if mark == K::MARK { Ok(allocation) } else { Err(TOLLGATE_E_HANDLE) }
 }
 
-/// Frees a handle; NULL is nothing to free.
+/// Frees a handle. Does nothing for NULL.
 ///
 /// # Safety
-/// As [`value`], and nobody else uses the handle now or later.
-pub(crate) unsafe fn free<K: Kind>(place: *mut K) -> Result<(), tollgate_status> {
-    if place.is_null() {
+/// As [`value`]. No other thread uses the handle, and it is not used again.
+pub(crate) unsafe fn free<K: Kind>(handle: *mut K) -> Result<(), tollgate_status> {
+    if handle.is_null() {
         return Ok(());
     }
-    let place = check(place)?.cast_mut();
-    live::remove(place.addr());
-    // SAFETY: live until now, and the caller's promise. Volatile, since nothing in Rust reads it
-    // again.
-    unsafe { (&raw mut (*place).mark).write_volatile(0) };
-    // SAFETY: `make` made it a slice of one, which has the layout of the one.
-    drop(unsafe { Box::from_raw(place) });
+    let allocation = check(handle)?.cast_mut();
+    live::remove(allocation.addr());
+    // SAFETY: live until now; the caller's contract. Volatile keeps the store, which no Rust code
+    // reads.
+    unsafe { (&raw mut (*allocation).mark).write_volatile(0) };
+    // SAFETY: `make` allocated a slice of one, which has the layout of its element.
+    drop(unsafe { Box::from_raw(allocation) });
     Ok(())
 }
 
-/// The addresses of all live handles, in builds that check them. Without a lock: another thread could
-/// hold it at a fork, and the child would wait for ever.
+/// The addresses of all live handles, in builds with debug assertions. A lock-free list: a lock
+/// held by another thread at a fork would block the child for ever.
 #[cfg(debug_assertions)]
 mod live {
     use std::iter::successors;
     use std::ptr;
     use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
-    /// There are as many as handles ever lived at once. They are never freed.
-    struct Place {
-        /// 0 if it is free.
+    /// A node of the list. Nodes are reused and never freed.
+    struct HandleNode {
+        /// The address, or 0 if the node is free.
         handle: AtomicUsize,
-        next: Option<&'static Place>,
+        next: Option<&'static HandleNode>,
     }
 
-    static FIRST: AtomicPtr<Place> = AtomicPtr::new(ptr::null_mut());
+    static FIRST: AtomicPtr<HandleNode> = AtomicPtr::new(ptr::null_mut());
 
-    fn places() -> impl Iterator<Item = &'static Place> {
+    fn nodes() -> impl Iterator<Item = &'static HandleNode> {
         // Acquire: pairs with the release in `add`.
         let first = FIRST.load(Acquire);
-        // SAFETY: NULL, or a place that is never freed.
-        successors(unsafe { first.as_ref() }, |place| place.next)
+        // SAFETY: NULL, or a node that is never freed.
+        successors(unsafe { first.as_ref() }, |node| node.next)
     }
 
-    // Relaxed for the addresses: whoever may use a handle was given it after it was added.
+    // Relaxed for the addresses: a thread gets a handle only after it was added.
     fn change(from: usize, to: usize) -> bool {
-        places().any(|place| place.handle.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
+        nodes().any(|node| node.handle.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
     }
 
     pub(super) fn add(handle: usize) {
         if change(0, handle) {
             return;
         }
-        let place = Box::leak(Box::new(Place { handle: AtomicUsize::new(handle), next: None }));
+        let node = Box::leak(Box::new(HandleNode { handle: AtomicUsize::new(handle), next: None }));
         let mut first = FIRST.load(Acquire);
         loop {
-            // SAFETY: as in `places`.
-            place.next = unsafe { first.as_ref() };
-            match FIRST.compare_exchange(first, place, AcqRel, Acquire) {
+            // SAFETY: as in `nodes`.
+            node.next = unsafe { first.as_ref() };
+            match FIRST.compare_exchange(first, node, AcqRel, Acquire) {
                 Ok(_) => return,
                 Err(other) => first = other,
             }
@@ -128,8 +129,8 @@ mod live {
         change(handle, 0);
     }
 
-    pub(super) fn has(handle: usize) -> bool {
-        places().any(|place| place.handle.load(Relaxed) == handle)
+    pub(super) fn contains(handle: usize) -> bool {
+        nodes().any(|node| node.handle.load(Relaxed) == handle)
     }
 }
 
@@ -140,7 +141,7 @@ mod live {
     pub(super) fn remove(_: usize) {}
 
     #[inline(always)]
-    pub(super) fn has(_: usize) -> bool {
+    pub(super) fn contains(_: usize) -> bool {
         true
     }
 }
@@ -163,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_is_known_again() {
+    fn a_live_handle_is_accepted_and_others_are_rejected() {
         let handle = make::<One>(7).unwrap();
-        // SAFETY: live, or another kind, or not a handle at all but readable.
+        // SAFETY: a live handle, or readable memory that is rejected.
         unsafe {
             assert_eq!(value(handle), Ok(&7));
             assert_eq!(value(handle.cast::<Other>()).map(|_| ()), Err(TOLLGATE_E_HANDLE));
@@ -177,7 +178,7 @@ mod tests {
             assert_eq!(free::<One>(std::ptr::null_mut()), Ok(()));
         }
         #[cfg(debug_assertions)]
-        // SAFETY: not read, since it is not on the list.
+        // SAFETY: not read, because it is not on the list.
         unsafe {
             assert_eq!(value(handle).map(|_| ()), Err(TOLLGATE_E_HANDLE));
             assert_eq!(free(handle), Err(TOLLGATE_E_HANDLE));

@@ -1,10 +1,10 @@
-//! What an HTTP server sends, written into a buffer of the caller's.
+//! HTTP field values and bodies, written to the caller's buffer.
 
 use crate::argument::{fits, slice, text, write_optional};
-use crate::config::tollgate_limiter;
 use crate::decision::tollgate_policy_status;
 use crate::guard::guard;
 use crate::handle;
+use crate::limiter::tollgate_limiter;
 use crate::status::tollgate_status::{self, *};
 use limiter::http::{QuotaExceeded, RateLimitDraft11, RateLimitPolicyDraft11, retry_after_seconds};
 use limiter::{Limiter, MAX_CHARGES, PolicyId, PolicyStatus};
@@ -12,22 +12,22 @@ use std::ffi::c_char;
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-/// The value of `Retry-After` for a wait: whole seconds, rounded up, at least 1. The wait of a denial
-/// holds: who comes back after it has room, if nobody else has spent meanwhile.
+/// Returns the value of `Retry-After` for a wait: whole seconds, rounded up, at least 1. After that
+/// time a denied request has room, if no other requests were charged meanwhile.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_retry_after_seconds(retry_after_ns: u64) -> u64 {
     retry_after_seconds(Duration::from_nanos(retry_after_ns))
 }
 
-/// The value of `X-RateLimit-Reset` for a wait: whole seconds, rounded up.
+/// Returns the value of `X-RateLimit-Reset` for a wait: whole seconds, rounded up.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_reset_seconds(reset_after_ns: u64) -> u64 {
     reset_after_ns.div_ceil(1_000_000_000)
 }
 
-/// Writes into a buffer and counts what would be needed.
+/// A writer to a buffer that also counts the bytes that do not fit.
 struct Buffer {
-    place: *mut c_char,
+    ptr: *mut c_char,
     size: usize,
     needed: usize,
 }
@@ -35,12 +35,12 @@ struct Buffer {
 impl Write for Buffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = self.size.saturating_sub(self.needed);
-        if !self.place.is_null() {
+        if !self.ptr.is_null() {
             let fits = text.len().min(room);
-            // SAFETY: within the buffer, which the caller has promised.
+            // SAFETY: within the caller's buffer.
             unsafe {
-                let place = self.place.add(self.needed.min(self.size)).cast::<u8>();
-                place.copy_from_nonoverlapping(text.as_ptr(), fits);
+                let end = self.ptr.add(self.needed.min(self.size)).cast::<u8>();
+                end.copy_from_nonoverlapping(text.as_ptr(), fits);
             }
         }
         self.needed = self.needed.saturating_add(text.len());
@@ -48,10 +48,11 @@ impl Write for Buffer {
     }
 }
 
-/// Writes `value` and a NUL, or nothing but what is needed.
+/// Writes `value` and a NUL, and the length of `value` to `length`. If the buffer is too small,
+/// writes an empty string in place of `value`.
 ///
 /// # Safety
-/// `buffer` is NULL or can be written for `size` bytes, `length` is NULL or can be written.
+/// `buffer` is NULL or writable for `size` bytes. `length` is NULL or writable.
 unsafe fn write(
     value: impl Display,
     buffer: *mut c_char,
@@ -62,10 +63,10 @@ unsafe fn write(
         fits(buffer, size)?;
     }
     let room = if buffer.is_null() { 0 } else { size };
-    let mut text = Buffer { place: buffer, size: room, needed: 0 };
-    // Cannot fail: what does not fit is counted.
+    let mut text = Buffer { ptr: buffer, size: room, needed: 0 };
+    // Cannot fail: a text that does not fit is counted.
     let _ = write!(text, "{value}");
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { write_optional(length, text.needed) }?;
     if text.needed < room {
         // SAFETY: within the buffer.
@@ -73,38 +74,40 @@ unsafe fn write(
         return Ok(TOLLGATE_OK);
     }
     if room > 0 {
-        // SAFETY: within the buffer. Half a field is worse than none.
+        // SAFETY: within the buffer. An empty field is better than a truncated one.
         unsafe { buffer.write(0) };
     }
     Err(TOLLGATE_E_BUFFER)
 }
 
-/// The layers on the stack, all of this limiter.
+/// Converts policy statuses to an array on the stack. Fails if a policy is not of this limiter.
 ///
 /// # Safety
-/// The layers can be read.
-unsafe fn layers_of(
+/// The statuses are readable.
+unsafe fn statuses_of(
     limiter: &Limiter,
-    layers: *const tollgate_policy_status,
+    statuses: *const tollgate_policy_status,
     count: usize,
 ) -> Result<([PolicyStatus; MAX_CHARGES], usize), tollgate_status> {
     if count > MAX_CHARGES {
         return Err(TOLLGATE_E_TOO_MANY);
     }
-    let mut made = [PolicyStatus::default(); MAX_CHARGES];
-    // SAFETY: the caller's promise.
-    for (made, layer) in made.iter_mut().zip(unsafe { slice(layers, count) }?) {
-        limiter.limit(PolicyId::from_bits(layer.policy))?;
-        *made = layer.into();
+    let mut converted = [PolicyStatus::default(); MAX_CHARGES];
+    // SAFETY: the caller's contract.
+    for (converted, status) in converted.iter_mut().zip(unsafe { slice(statuses, count) }?) {
+        limiter.limit(PolicyId::from_bits(status.policy))?;
+        *converted = status.into();
     }
-    Ok((made, count))
+    Ok((converted, count))
 }
 
-/// The value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11, section 3) for the
-/// layers of a request, ended by a NUL. Send no field for no layers.
+/// Writes the value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11, section 3) for
+/// the policies of a request, NUL-terminated. If `count` is 0, send no such field.
 ///
-/// `*length`, without the NUL, is what is needed, also when the buffer is too small
-/// (`TOLLGATE_E_BUFFER`, and the buffer holds an empty text); so a NULL buffer of size 0 asks for it.
+/// `*length` is the length of the value without the NUL, also if the buffer is too small. In that
+/// case the buffer holds an empty string and the status is `TOLLGATE_E_BUFFER`. Call with a NULL
+/// buffer of size 0 to get the length alone. `length` may be NULL.
+///
 /// Allocates nothing. Any thread. Other errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
 /// `TOLLGATE_E_POLICY`, `TOLLGATE_E_TOO_MANY`.
 ///
@@ -113,58 +116,59 @@ unsafe fn layers_of(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_policy(
     limiter: *const tollgate_limiter,
-    layers: *const tollgate_policy_status,
+    statuses: *const tollgate_policy_status,
     count: usize,
     buffer: *mut c_char,
     size: usize,
     length: *mut usize,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
         // SAFETY: as above.
-        let (layers, count) = unsafe { layers_of(&server.limiter, layers, count) }?;
-        let items = server.limiter.http_items(&layers[..count]);
+        let (statuses, count) = unsafe { statuses_of(&handle.limiter, statuses, count) }?;
+        let items = handle.limiter.http_items(&statuses[..count]);
         // SAFETY: as above.
         unsafe { write(RateLimitPolicyDraft11(items), buffer, size, length) }
     })
 }
 
-/// The value of `RateLimit` (the same draft, section 4): how the policies stand now. As
-/// `tollgate_http_policy`.
+/// Writes the value of `RateLimit` (the same draft, section 4): the remaining units and the reset
+/// time of each policy. Buffer, length and errors: as `tollgate_http_policy`.
 ///
 /// # Safety
 /// See the introduction.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_limit(
     limiter: *const tollgate_limiter,
-    layers: *const tollgate_policy_status,
+    statuses: *const tollgate_policy_status,
     count: usize,
     buffer: *mut c_char,
     size: usize,
     length: *mut usize,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
         // SAFETY: as above.
-        let (layers, count) = unsafe { layers_of(&server.limiter, layers, count) }?;
-        let items = server.limiter.http_items(&layers[..count]);
+        let (statuses, count) = unsafe { statuses_of(&handle.limiter, statuses, count) }?;
+        let items = handle.limiter.http_items(&statuses[..count]);
         // SAFETY: as above.
         unsafe { write(RateLimitDraft11(items), buffer, size, length) }
     })
 }
 
-/// A problem body (RFC 9457, `application/problem+json`) for status 429 that names every policy
-/// without room. `detail`, for people to read, is UTF-8 ended by a NUL, or NULL; what is not UTF-8 in
-/// it is replaced. As `tollgate_http_policy`.
+/// Writes a problem body (RFC 9457, `application/problem+json`) for status 429, which names every
+/// policy without room. `detail` is a NUL-terminated explanation for people, or NULL. Bytes of it
+/// that are not UTF-8 are replaced. Buffer, length and errors: as `tollgate_http_policy`, but a
+/// `detail` that is not UTF-8 allocates.
 ///
 /// # Safety
 /// See the introduction.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_problem(
     limiter: *const tollgate_limiter,
-    layers: *const tollgate_policy_status,
+    statuses: *const tollgate_policy_status,
     count: usize,
     detail: *const c_char,
     buffer: *mut c_char,
@@ -172,12 +176,12 @@ pub unsafe extern "C" fn tollgate_http_problem(
     length: *mut usize,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
         // SAFETY: as above.
-        let (layers, count) = unsafe { layers_of(&server.limiter, layers, count) }?;
-        let problem = QuotaExceeded::new(server.limiter.http_items(&layers[..count]));
-        // SAFETY: as above. Both ways of writing borrow what they write.
+        let (statuses, count) = unsafe { statuses_of(&handle.limiter, statuses, count) }?;
+        let problem = QuotaExceeded::new(handle.limiter.http_items(&statuses[..count]));
+        // SAFETY: as above.
         unsafe {
             match text(detail).map(|detail| detail.to_string_lossy()) {
                 Some(detail) => write(problem.detail(&detail), buffer, size, length),

@@ -1,33 +1,57 @@
-//! tollgate for C: every verb of the Rust API behind plain functions, integers and structs.
+//! The C ABI of tollgate: every operation of the Rust API as a plain function over integers and
+//! structs.
 //!
-//! The contract of each function is in its documentation here, from which `include/tollgate.h` is
-//! generated. What holds for all of them is in the header's own introduction (`ffi/cbindgen.toml`).
+//! The documentation of each function here is its contract. cbindgen copies it to
+//! `include/tollgate.h`. The rules that hold for all functions are in that header's introduction
+//! (`ffi/cbindgen.toml`).
 //!
-//! A call goes the same way everywhere: [`guard`] stops panics, [`argument`] checks pointers,
-//! [`handle`] knows live handles from others, and then the limiter decides.
+//! Every call has the same steps: [`guard`] catches panics, [`argument`] checks pointers,
+//! [`handle`] checks handles, then the limiter decides.
 #![allow(non_camel_case_types, reason = "these are C's names")]
 #![allow(
     clippy::multiple_unsafe_ops_per_block,
-    reason = "one promise, the caller's, covers every pointer of a call"
+    reason = "the contract of the call covers all its pointers"
 )]
 
-mod argument;
-pub mod charge;
-pub mod clock;
+// cbindgen writes the header in the order of these modules, which is the order of use. The blank
+// lines keep rustfmt from sorting them.
+
 pub mod config;
-pub mod decision;
+
+pub mod limiter;
+
 pub mod error;
-pub mod guard;
-mod handle;
-pub mod http;
-pub mod policy;
-pub mod price;
+
+pub mod charge;
+
+pub mod decision;
+
 pub mod request;
+
 pub mod reservation;
+
+pub mod refund;
+
 pub mod session;
+
+pub mod policy;
+
+pub mod http;
+
+pub mod clock;
+
 pub mod stats;
+
+pub mod price;
+
 pub mod status;
+
 pub mod version;
+
+pub mod guard;
+
+mod argument;
+mod handle;
 
 #[cfg(all(test, target_pointer_width = "64"))]
 mod abi;

@@ -1,17 +1,17 @@
-//! A limiter's policies: found by name or by place, and their limits.
+//! The policies of a limiter, by name or by index, and their limits.
 
 use crate::argument::{aligned, text, write_optional};
-use crate::config::tollgate_limiter;
-use crate::error::{status_of, tell, tell_status, tollgate_error};
+use crate::error::{fill_error, fill_status, status_of, tollgate_error};
 use crate::guard::guard;
 use crate::handle;
+use crate::limiter::tollgate_limiter;
 use crate::status::tollgate_status::{self, *};
 use limiter::PolicyId;
 use std::ffi::c_char;
 
-/// The policy of a name, as a number that other limiters do not know. Any thread. Errors:
-/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` if there is none; then `*policy` is
-/// 0, which is no policy.
+/// Finds a policy by name. The number is valid for this limiter only. Any thread. Errors:
+/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` if there is none. `*policy` is then
+/// 0, which is never a policy.
 ///
 /// # Safety
 /// See the introduction.
@@ -22,38 +22,38 @@ pub unsafe extern "C" fn tollgate_policy_find(
     policy: *mut u64,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
         aligned(policy)?;
         // SAFETY: as above.
         unsafe { write_optional(policy, 0) }?;
         // SAFETY: as above.
         let name = unsafe { text(name) }.ok_or(TOLLGATE_E_NULL)?;
-        let found = name.to_str().ok().and_then(|name| server.limiter.policy(name));
+        let found = name.to_str().ok().and_then(|name| handle.limiter.policy(name));
         // SAFETY: as above.
         unsafe { write_optional(policy, found.ok_or(TOLLGATE_E_POLICY)?.to_bits()) }?;
         Ok(TOLLGATE_OK)
     })
 }
 
-/// The policy of a place in the order of `tollgate_new`, from 0. `policy` and `name` may be NULL;
-/// the name lives as long as the limiter. Any thread. Errors: `TOLLGATE_E_NULL`,
-/// `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` beyond the last: so a loop ends.
+/// Returns the policy with an index, from 0, in the order of `tollgate_new`. `policy` and `name`
+/// may be NULL. The name is valid until the limiter is freed. Any thread. Errors:
+/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` after the last index.
 ///
 /// # Safety
 /// See the introduction.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_policy_at(
     limiter: *const tollgate_limiter,
-    place: usize,
+    index: usize,
     policy: *mut u64,
     name: *mut *const c_char,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
-        let found = server.names.get(place).ok_or(TOLLGATE_E_POLICY)?;
-        let id = found.to_str().ok().and_then(|name| server.limiter.policy(name));
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
+        let found = handle.names.get(index).ok_or(TOLLGATE_E_POLICY)?;
+        let id = found.to_str().ok().and_then(|name| handle.limiter.policy(name));
         // SAFETY: as above.
         unsafe { write_optional(policy, id.ok_or(TOLLGATE_E_POLICY)?.to_bits()) }?;
         // SAFETY: as above.
@@ -62,8 +62,8 @@ pub unsafe extern "C" fn tollgate_policy_at(
     })
 }
 
-/// The limit that applies now to charges without one of their own. Any thread. Errors:
-/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`.
+/// Returns the current limit of a policy. Any thread. Errors: `TOLLGATE_E_NULL`,
+/// `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`.
 ///
 /// # Safety
 /// See the introduction.
@@ -74,19 +74,19 @@ pub unsafe extern "C" fn tollgate_get_limit(
     limit: *mut u64,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
         aligned(limit)?;
-        let found = server.limiter.limit(PolicyId::from_bits(policy))?;
+        let found = handle.limiter.limit(PolicyId::from_bits(policy))?;
         // SAFETY: as above.
         unsafe { write_optional(limit, found) }?;
         Ok(TOLLGATE_OK)
     })
 }
 
-/// Changes a policy's limit for all coming requests; what has been used stays used. Any thread.
-/// `error` may be NULL. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`,
-/// `TOLLGATE_E_LIMIT` for 0, `TOLLGATE_E_MAX_LIMIT` above the policy's greatest.
+/// Changes the limit of a policy for later requests. Usage stays as it is. Any thread. `error` may
+/// be NULL. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`, `TOLLGATE_E_LIMIT`
+/// for 0, `TOLLGATE_E_MAX_LIMIT` above the policy's `max_limit`.
 ///
 /// # Safety
 /// See the introduction.
@@ -98,18 +98,18 @@ pub unsafe extern "C" fn tollgate_set_limit(
     error: *mut tollgate_error,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server =
-            unsafe { handle::value(limiter).map_err(|status| tell_status(error, status)) }?;
-        match server.limiter.set_limit(PolicyId::from_bits(policy), limit) {
+        // SAFETY: the caller's contract.
+        let handle =
+            unsafe { handle::value(limiter).map_err(|status| fill_status(error, status)) }?;
+        match handle.limiter.set_limit(PolicyId::from_bits(policy), limit) {
             Ok(()) => Ok(TOLLGATE_OK),
             // SAFETY: as above.
-            Err(why) => Err(unsafe { tell(error, status_of(&why), why) }),
+            Err(why) => Err(unsafe { fill_error(error, status_of(&why), why) }),
         }
     })
 }
 
-/// To what fraction of a second a policy records time, in nanoseconds. Any thread. Errors: as
+/// Returns the resolution with which a policy records time, in nanoseconds. Any thread. Errors: as
 /// `tollgate_get_limit`.
 ///
 /// # Safety
@@ -121,10 +121,10 @@ pub unsafe extern "C" fn tollgate_resolution(
     resolution_ns: *mut u64,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
         aligned(resolution_ns)?;
-        let found = server.limiter.resolution(PolicyId::from_bits(policy));
+        let found = handle.limiter.resolution(PolicyId::from_bits(policy));
         let ns = found?.as_nanos();
         // SAFETY: as above.
         unsafe { write_optional(resolution_ns, u64::try_from(ns).unwrap_or(u64::MAX)) }?;

@@ -1,9 +1,9 @@
-//! What tokens cost, in one integer.
+//! The cost of tokens.
 
 use limiter::TokenPrice;
 
-/// What so many input and output tokens cost, at prices for a million of them in the host's smallest
-/// unit of money; rounded up, and at most `UINT64_MAX`.
+/// Returns the cost of input and output tokens. Prices are for a million tokens, in any unit of
+/// money. The cost is rounded up, and is at most `UINT64_MAX`.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_token_cost(
     input_price: u64,

@@ -1,55 +1,55 @@
-//! The verbs of one request: check, peek, charge, refund, forget.
+//! Check, peek and forced charge.
 
-use crate::argument::{aligned, fits, read, read_optional, slice, write_optional};
-use crate::charge::{charge_of, key_of, tollgate_charge};
+use crate::argument::{aligned, fits, read_optional, slice, write_optional};
+use crate::charge::{charge_of, tollgate_charge};
 use crate::clock::tollgate_now;
-use crate::config::{Server, tollgate_limiter};
 use crate::decision::{status_of, tollgate_decision, tollgate_policy_status};
 use crate::guard::guard;
 use crate::handle;
+use crate::limiter::{LimiterHandle, tollgate_limiter};
 use crate::status::tollgate_status::{self, *};
 use limiter::{
     Charge, Decision, Key, Limiter, MAX_CHARGES, Now, PolicyId, PolicyStatus, Session, Verdict,
 };
 
-/// A charge that stands for none in an array on the stack.
-pub(crate) fn none<'k>() -> Charge<'k> {
+/// A charge to fill arrays with.
+pub(crate) fn placeholder<'k>() -> Charge<'k> {
     PolicyId::default().charge(Key::SHARED, 0)
 }
 
-/// The charges of one request, on the stack.
+/// Converts the charges of one request to an array on the stack.
 ///
 /// # Safety
-/// The charges and their keys can be read for as long as the result is used.
+/// The charges and their keys are readable for as long as the result is used.
 #[inline(always)]
-pub(crate) unsafe fn charges_of<'k, const MOST: usize>(
+pub(crate) unsafe fn charges_of<'k, const MAX: usize>(
     charges: *const tollgate_charge,
     count: usize,
-) -> Result<([Charge<'k>; MOST], usize), tollgate_status> {
-    if count > MOST {
+) -> Result<([Charge<'k>; MAX], usize), tollgate_status> {
+    if count > MAX {
         return Err(TOLLGATE_E_TOO_MANY);
     }
-    // SAFETY: the caller's promise.
-    let given = unsafe { slice(charges, count) }?;
-    let mut made = [none(); MOST];
-    for (made, charge) in made.iter_mut().zip(given) {
-        // SAFETY: the caller's promise.
-        *made = unsafe { charge_of(charge) }?;
+    // SAFETY: the caller's contract.
+    let charges = unsafe { slice(charges, count) }?;
+    let mut converted = [placeholder(); MAX];
+    for (converted, charge) in converted.iter_mut().zip(charges) {
+        // SAFETY: the caller's contract.
+        *converted = unsafe { charge_of(charge) }?;
     }
-    Ok((made, count))
+    Ok((converted, count))
 }
 
-/// The verbs at the caller's instant, or at the clock's.
+/// Opens a session at the caller's time or, for NULL, at the clock's.
 ///
 /// # Safety
-/// `now` is NULL or can be read.
+/// `now` is NULL or readable.
 #[inline(always)]
 pub(crate) unsafe fn session_at(
-    server: &Server,
+    handle: &LimiterHandle,
     now: *const tollgate_now,
 ) -> Result<Session<'_>, tollgate_status> {
-    // SAFETY: the caller's promise.
-    Ok(session(&server.limiter, unsafe { instant(now) }?))
+    // SAFETY: the caller's contract.
+    Ok(session(&handle.limiter, unsafe { time(now) }?))
 }
 
 #[inline(always)]
@@ -60,17 +60,17 @@ fn session(limiter: &Limiter, now: Option<Now>) -> Session<'_> {
     }
 }
 
-/// The caller's instant, if there is one.
+/// The caller's time; `None` for NULL.
 ///
 /// # Safety
-/// `now` is NULL or can be read.
+/// `now` is NULL or readable.
 #[inline(always)]
-unsafe fn instant(now: *const tollgate_now) -> Result<Option<Now>, tollgate_status> {
-    // SAFETY: the caller's promise.
+unsafe fn time(now: *const tollgate_now) -> Result<Option<Now>, tollgate_status> {
+    // SAFETY: the caller's contract.
     Ok(unsafe { read_optional(now) }?.map(Now::from))
 }
 
-/// At the caller's instant, or at the clock's.
+/// Checks a request at the caller's time, or at the clock's.
 #[inline(always)]
 fn check(limiter: &Limiter, now: Option<Now>, charges: &[Charge<'_>]) -> Decision {
     match now {
@@ -79,26 +79,27 @@ fn check(limiter: &Limiter, now: Option<Now>, charges: &[Charge<'_>]) -> Decisio
     }
 }
 
-/// As [`check`], and tells how each layer stands.
+/// [`check`] with the status of each policy.
 fn check_with_status(
     limiter: &Limiter,
     now: Option<Now>,
     charges: &[Charge<'_>],
-    layers: &mut [PolicyStatus],
+    statuses: &mut [PolicyStatus],
 ) -> Decision {
     match now {
-        Some(now) => limiter.check_at_with_status(now, charges, layers),
-        None => limiter.check_with_status(charges, layers),
+        Some(now) => limiter.check_at_with_status(now, charges, statuses),
+        None => limiter.check_with_status(charges, statuses),
     }
 }
 
-type Verb = fn(&Limiter, Option<Now>, &[Charge<'_>]) -> Decision;
-type VerbWithStatus = fn(&Limiter, Option<Now>, &[Charge<'_>], &mut [PolicyStatus]) -> Decision;
+type Operation = fn(&Limiter, Option<Now>, &[Charge<'_>]) -> Decision;
+type OperationWithStatus =
+    fn(&Limiter, Option<Now>, &[Charge<'_>], &mut [PolicyStatus]) -> Decision;
 
-/// A verb over one request.
+/// Runs an operation on one request.
 ///
 /// # Safety
-/// The pointers are as their functions say.
+/// The pointers meet the contract of the public function.
 #[inline(always)]
 unsafe fn decide(
     limiter: *const tollgate_limiter,
@@ -106,89 +107,89 @@ unsafe fn decide(
     charges: *const tollgate_charge,
     count: usize,
     decision: *mut tollgate_decision,
-    verb: Verb,
+    operation: Operation,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let (server, made) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
-        let (charges, count): ([_; MAX_CHARGES], _) = made;
+        // SAFETY: the caller's contract.
+        let (handle, converted) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
+        let (charges, count): ([_; MAX_CHARGES], _) = converted;
         if !decision.is_null() {
             aligned(decision)?;
         }
-        // SAFETY: the caller's promise.
-        let decided = verb(&server.limiter, unsafe { instant(now) }?, &charges[..count]);
+        // SAFETY: the caller's contract.
+        let decided = operation(&handle.limiter, unsafe { time(now) }?, &charges[..count]);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         Ok(status_of(decided.verdict))
     })
 }
 
-/// A verb over one request that tells how each layer stands.
+/// Runs an operation on one request, and writes the status of each policy.
 ///
 /// # Safety
-/// The pointers are as their functions say.
+/// The pointers meet the contract of the public function.
 unsafe fn decide_with_status(
     limiter: *const tollgate_limiter,
     now: *const tollgate_now,
     charges: *const tollgate_charge,
     count: usize,
     decision: *mut tollgate_decision,
-    layers: *mut tollgate_policy_status,
-    verb: VerbWithStatus,
+    statuses: *mut tollgate_policy_status,
+    operation: OperationWithStatus,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let (server, made) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
-        let (charges, count): ([_; MAX_CHARGES], _) = made;
+        // SAFETY: the caller's contract.
+        let (handle, converted) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
+        let (charges, count): ([_; MAX_CHARGES], _) = converted;
         if !decision.is_null() {
             aligned(decision)?;
         }
         if count > 0 {
-            fits(layers, count)?;
+            fits(statuses, count)?;
         }
-        let mut told = [PolicyStatus::default(); MAX_CHARGES];
-        // SAFETY: the caller's promise.
-        let now = unsafe { instant(now) }?;
-        let decided = verb(&server.limiter, now, &charges[..count], &mut told[..count]);
+        let mut found = [PolicyStatus::default(); MAX_CHARGES];
+        // SAFETY: the caller's contract.
+        let now = unsafe { time(now) }?;
+        let decided = operation(&handle.limiter, now, &charges[..count], &mut found[..count]);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         // SAFETY: as above; there is one for each charge.
-        unsafe { write_layers(layers, &told[..count], decided.verdict) };
+        unsafe { write_statuses(statuses, &found[..count], decided.verdict) };
         Ok(status_of(decided.verdict))
     })
 }
 
-/// Tells how each layer stands; after an error nothing.
+/// Writes the status of each policy. Writes nothing after an error.
 ///
 /// # Safety
-/// As many can be written, and the place is aligned.
-pub(crate) unsafe fn write_layers(
-    place: *mut tollgate_policy_status,
-    told: &[PolicyStatus],
+/// `out` is aligned and writable for as many statuses.
+pub(crate) unsafe fn write_statuses(
+    out: *mut tollgate_policy_status,
+    statuses: &[PolicyStatus],
     verdict: Verdict,
 ) {
     if status_of(verdict).is_error() {
         return;
     }
-    for (index, layer) in told.iter().enumerate() {
-        // SAFETY: the caller's promise.
-        unsafe { place.add(index).write(layer.into()) };
+    for (index, status) in statuses.iter().enumerate() {
+        // SAFETY: the caller's contract.
+        unsafe { out.add(index).write(status.into()) };
     }
 }
 
-/// Charges a request under all its policies, or under none.
+/// Charges a request under all its policies or under none.
 ///
-/// If any policy has no room, nothing is charged; the decision names the first such policy in the
-/// order of the charges, and the longest wait over all of them. Two charges to one key add up. At
-/// most 16 charges; no charges at all are allowed. `now` may be NULL: then the limiter reads its
-/// clock. `decision` may be NULL.
+/// If any policy has no room, nothing is charged. The decision then names the first such policy, in
+/// the order of the charges, and the longest wait over all policies. Several charges to one key add
+/// up. A request has at most 16 charges; one without charges is allowed. `now` may be NULL: the
+/// limiter then reads its clock. `decision` may be NULL.
 ///
-/// Any thread. Allocates nothing for a known key; takes no lock.
+/// Any thread. Takes no lock, and allocates nothing for known keys.
 ///
-/// Answers `TOLLGATE_OK`, `TOLLGATE_DENIED`, `TOLLGATE_IMPOSSIBLE` or `TOLLGATE_TABLE_FULL`.
+/// Returns `TOLLGATE_OK`, `TOLLGATE_DENIED`, `TOLLGATE_IMPOSSIBLE` or `TOLLGATE_TABLE_FULL`.
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`,
-/// `TOLLGATE_E_TOO_MANY`; then nothing was charged, and of these only `TOLLGATE_E_POLICY` writes the
-/// decision.
+/// `TOLLGATE_E_TOO_MANY`. After an error nothing was charged, and the decision is written only for
+/// `TOLLGATE_E_POLICY`.
 ///
 /// # Safety
 /// See the introduction.
@@ -200,12 +201,12 @@ pub unsafe extern "C" fn tollgate_check(
     count: usize,
     decision: *mut tollgate_decision,
 ) -> tollgate_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { decide(limiter, now, charges, count, decision, check) }
 }
 
-/// As `tollgate_check`, and tells how each policy stands after it: `layers[i]` is that of
-/// `charges[i]`. There must be room for `count` of them. After an error they are untouched.
+/// `tollgate_check` with the status of each policy: `statuses[i]` is for `charges[i]`. The array
+/// must have room for `count` statuses. It is not written after an error.
 ///
 /// # Safety
 /// See the introduction.
@@ -216,13 +217,15 @@ pub unsafe extern "C" fn tollgate_check_with_status(
     charges: *const tollgate_charge,
     count: usize,
     decision: *mut tollgate_decision,
-    layers: *mut tollgate_policy_status,
+    statuses: *mut tollgate_policy_status,
 ) -> tollgate_status {
-    // SAFETY: the caller's promise.
-    unsafe { decide_with_status(limiter, now, charges, count, decision, layers, check_with_status) }
+    // SAFETY: the caller's contract.
+    unsafe {
+        decide_with_status(limiter, now, charges, count, decision, statuses, check_with_status)
+    }
 }
 
-/// One charge to one key of bytes: `tollgate_check` without a struct to fill in.
+/// `tollgate_check` for a single charge to a key of bytes.
 ///
 /// # Safety
 /// See the introduction.
@@ -237,8 +240,8 @@ pub unsafe extern "C" fn tollgate_check_key(
     decision: *mut tollgate_decision,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
         // SAFETY: as above.
         let key = unsafe { slice(key.cast::<u8>(), key_size) }?;
         if !decision.is_null() {
@@ -246,22 +249,23 @@ pub unsafe extern "C" fn tollgate_check_key(
         }
         let charge = [PolicyId::from_bits(policy).charge(key, cost)];
         // SAFETY: as above.
-        let decided = check(&server.limiter, unsafe { instant(now) }?, &charge);
+        let decided = check(&handle.limiter, unsafe { time(now) }?, &charge);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         Ok(status_of(decided.verdict))
     })
 }
 
-/// Checks many requests of one charge each: `decisions[i]` is that of `charges[i]`. The same as
-/// `tollgate_check` for each of them in order and at one instant, but the memory that they need is
-/// asked for ahead, so that keys which are in no cache wait together and not one by one.
+/// Checks many requests of one charge each: `decisions[i]` is for `charges[i]`.
 ///
-/// `decisions` and `allowed`, how many were allowed, may be NULL. Answers `TOLLGATE_OK` whatever was
-/// decided. Errors: as `tollgate_check`, but a policy of another limiter is told by that charge's
-/// decision alone. A charge whose key is none stops the batch: `TOLLGATE_E_ARGUMENT` or
-/// `TOLLGATE_E_NULL`, and `allowed` tells of those before it; `*decisions` has been written for all
-/// groups of 32 before it.
+/// The result is that of `tollgate_check` for each charge in order, all at the same time. It is
+/// faster if the keys are not in a CPU cache, because the cache misses of several keys overlap.
+/// `*allowed` is the number of allowed requests. `decisions` and `allowed` may be NULL.
+///
+/// Returns `TOLLGATE_OK` for any decisions. Errors: as `tollgate_check`, with two differences. A
+/// policy of another limiter is an error in its own decision only. A charge with an invalid key
+/// stops the batch with `TOLLGATE_E_ARGUMENT` or `TOLLGATE_E_NULL`: the charges are processed in
+/// groups of 32, and `decisions` and `allowed` then cover the groups before that of the charge.
 ///
 /// # Safety
 /// See the introduction.
@@ -275,28 +279,28 @@ pub unsafe extern "C" fn tollgate_check_many(
     allowed: *mut usize,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let (server, charges) = unsafe { (handle::value(limiter)?, slice(charges, count)?) };
+        // SAFETY: the caller's contract.
+        let (handle, charges) = unsafe { (handle::value(limiter)?, slice(charges, count)?) };
         if !decisions.is_null() && count > 0 {
             fits(decisions, count)?;
         }
         // SAFETY: as above.
         unsafe { write_optional(allowed, 0) }?;
         // SAFETY: as above.
-        let session = unsafe { session_at(server, now) }?;
+        let session = unsafe { session_at(handle, now) }?;
         let mut sum = 0;
         for (group, charges) in charges.chunks(GROUP).enumerate() {
-            let mut made = [none(); GROUP];
-            for (made, charge) in made.iter_mut().zip(charges) {
+            let mut converted = [placeholder(); GROUP];
+            for (converted, charge) in converted.iter_mut().zip(charges) {
                 // SAFETY: as above.
-                *made = unsafe { charge_of(charge) }?;
+                *converted = unsafe { charge_of(charge) }?;
             }
             let mut decided = [Decision::default(); GROUP];
-            sum += session.check_many(&made[..charges.len()], &mut decided);
+            sum += session.check_many(&converted[..charges.len()], &mut decided);
             if !decisions.is_null() {
-                for (place, decided) in decided[..charges.len()].iter().enumerate() {
+                for (index, decided) in decided[..charges.len()].iter().enumerate() {
                     // SAFETY: as above; there is one for each charge.
-                    unsafe { decisions.add(group * GROUP + place).write(decided.into()) };
+                    unsafe { decisions.add(group * GROUP + index).write(decided.into()) };
                 }
             }
             // SAFETY: as above.
@@ -306,11 +310,12 @@ pub unsafe extern "C" fn tollgate_check_many(
     })
 }
 
-/// How many charges of a batch are decided together.
+/// The number of charges of a batch that are decided together.
 const GROUP: usize = 32;
 
-/// What `tollgate_check` would decide; charges nothing. `remaining` is what is left without the
-/// request. Other threads may spend it in the next moment.
+/// Returns the decision of a `tollgate_check` without charging. `remaining` is what is left without
+/// this request. Other threads may use it before a later check. Arguments, results and errors: as
+/// `tollgate_check`.
 ///
 /// # Safety
 /// See the introduction.
@@ -322,7 +327,7 @@ pub unsafe extern "C" fn tollgate_peek(
     count: usize,
     decision: *mut tollgate_decision,
 ) -> tollgate_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe {
         decide(limiter, now, charges, count, decision, |limiter, now, charges| {
             session(limiter, now).peek(charges)
@@ -330,7 +335,7 @@ pub unsafe extern "C" fn tollgate_peek(
     }
 }
 
-/// As `tollgate_peek`, and tells how each policy stands, as `tollgate_check_with_status` does.
+/// `tollgate_peek` with the status of each policy, as in `tollgate_check_with_status`.
 ///
 /// # Safety
 /// See the introduction.
@@ -341,18 +346,18 @@ pub unsafe extern "C" fn tollgate_peek_with_status(
     charges: *const tollgate_charge,
     count: usize,
     decision: *mut tollgate_decision,
-    layers: *mut tollgate_policy_status,
+    statuses: *mut tollgate_policy_status,
 ) -> tollgate_status {
-    let verb: VerbWithStatus =
-        |limiter, now, charges, layers| session(limiter, now).peek_with_status(charges, layers);
-    // SAFETY: the caller's promise.
-    unsafe { decide_with_status(limiter, now, charges, count, decision, layers, verb) }
+    let operation: OperationWithStatus =
+        |limiter, now, charges, statuses| session(limiter, now).peek_with_status(charges, statuses);
+    // SAFETY: the caller's contract.
+    unsafe { decide_with_status(limiter, now, charges, count, decision, statuses, operation) }
 }
 
-/// Charges whatever the usage is, for costs that are known only afterwards. Usage may then exceed
-/// the limit, and later requests are denied until it has passed.
+/// Charges a request even over the limit, for costs that are known only afterwards. Later requests
+/// are denied until the excess has expired.
 ///
-/// Answers `TOLLGATE_OK`, or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
+/// Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 ///
 /// # Safety
 /// See the introduction.
@@ -364,61 +369,10 @@ pub unsafe extern "C" fn tollgate_force_charge(
     count: usize,
     decision: *mut tollgate_decision,
 ) -> tollgate_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe {
         decide(limiter, now, charges, count, decision, |limiter, now, charges| {
             session(limiter, now).force_charge(charges)
         })
     }
-}
-
-/// Gives up to the cost of a charge back to its key; `given`, how much that was, may be NULL. Units
-/// are taken from the oldest charges that still count: give back only what still counts.
-///
-/// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`.
-///
-/// # Safety
-/// See the introduction.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tollgate_refund(
-    limiter: *const tollgate_limiter,
-    now: *const tollgate_now,
-    charge: *const tollgate_charge,
-    given: *mut u64,
-) -> tollgate_status {
-    guard(|| {
-        // SAFETY: the caller's promise.
-        let (server, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
-        // SAFETY: as above.
-        unsafe { write_optional(given, 0) }?;
-        // SAFETY: as above.
-        let units = unsafe { session_at(server, now)?.refund(&charge_of(&charge)?) }?;
-        // SAFETY: as above.
-        unsafe { write_optional(given, units) }?;
-        Ok(TOLLGATE_OK)
-    })
-}
-
-/// Forgets everything that the key of `charge` has used under its policy; the cost does not matter.
-/// Close the key's open reservations first: what they give back afterwards may be units that were
-/// charged since.
-///
-/// Errors: as `tollgate_refund`.
-///
-/// # Safety
-/// See the introduction.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tollgate_reset_key(
-    limiter: *const tollgate_limiter,
-    now: *const tollgate_now,
-    charge: *const tollgate_charge,
-) -> tollgate_status {
-    guard(|| {
-        // SAFETY: the caller's promise.
-        let (server, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
-        let policy = PolicyId::from_bits(charge.policy);
-        // SAFETY: as above.
-        unsafe { session_at(server, now)?.reset_key(policy, key_of(&charge)?) }?;
-        Ok(TOLLGATE_OK)
-    })
 }

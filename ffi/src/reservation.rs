@@ -1,58 +1,63 @@
-//! Charges whose cost is known only afterwards, in memory of the caller's.
+//! Reservations, in the caller's memory.
 
-use crate::argument::{aligned, slice, write_optional};
+use crate::argument::{aligned, fits, slice, write_optional};
 use crate::charge::tollgate_charge;
 use crate::clock::tollgate_now;
-use crate::config::{Server, tollgate_limiter};
 use crate::decision::{status_of, tollgate_decision, tollgate_policy_status};
 use crate::guard::guard;
 use crate::handle;
-use crate::request::{charges_of, session_at, write_layers};
+use crate::limiter::tollgate_limiter;
+use crate::request::{charges_of, session_at, write_statuses};
 use crate::status::tollgate_status::{self, *};
 use limiter::{Decision, MAX_RESERVED, PolicyStatus, Reservation, ReservationError, Session};
 use std::mem::ManuallyDrop;
 
-/// 64-bit numbers that a reservation takes.
+/// The size of a reservation in 64-bit words.
 pub const TOLLGATE_RESERVATION_WORDS: usize = 128;
 
-/// A request that has been charged an estimate, and may cost more or less. Plain memory of the
-/// caller's: it may be copied to another place, sent between threads, and forgotten; then the
-/// estimate stays charged until its window has passed. Of several copies use one. Nothing is to be
-/// freed.
+/// A reservation: a request that was charged its estimated cost, to be settled with its actual
+/// cost.
+///
+/// Plain memory of the caller; nothing to free. It may be copied, and moved between threads. Use
+/// only one of several copies. If a reservation is dropped without `tollgate_settle` or
+/// `tollgate_cancel`, the estimate stays charged until its window or period has passed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_reservation {
-    /// Written by `tollgate_reserve` and by nobody else.
+    /// Internal. Do not write it.
     pub opaque: [u64; TOLLGATE_RESERVATION_WORDS],
 }
 
-/// What is in the caller's memory.
+/// The content of the caller's memory.
 #[repr(C)]
-struct Held {
+struct Stored {
     mark: u64,
     reservation: ManuallyDrop<Reservation>,
 }
 
 const MARK: u64 = u64::from_le_bytes(*b"tgreserv");
 
-const _: () = assert!(size_of::<Held>() <= size_of::<tollgate_reservation>());
-const _: () = assert!(align_of::<Held>() <= align_of::<tollgate_reservation>());
+const _: () = assert!(size_of::<Stored>() <= size_of::<tollgate_reservation>());
+const _: () = assert!(align_of::<Stored>() <= align_of::<tollgate_reservation>());
 
+/// The reservation in the caller's memory.
+///
 /// # Safety
-/// The place is NULL or can be read and written, by this thread alone.
-unsafe fn held<'a>(
-    place: *mut tollgate_reservation,
+/// `ptr` is NULL, or readable and writable by this thread alone.
+unsafe fn stored<'a>(
+    ptr: *mut tollgate_reservation,
 ) -> Result<&'a mut Reservation, tollgate_status> {
-    aligned(place)?;
-    let place = place.cast::<Held>();
-    // SAFETY: the caller's promise; the mark lies within.
-    if unsafe { (&raw const (*place).mark).read() } != MARK {
+    aligned(ptr)?;
+    let ptr = ptr.cast::<Stored>();
+    // SAFETY: the caller's contract; the mark is within the reservation.
+    if unsafe { (&raw const (*ptr).mark).read() } != MARK {
         return Err(TOLLGATE_E_HANDLE);
     }
-    // SAFETY: what has the mark was written by `reserve`.
-    Ok(unsafe { &mut (*place).reservation })
+    // SAFETY: `tollgate_reserve` wrote the mark, and the reservation with it.
+    Ok(unsafe { &mut (*ptr).reservation })
 }
 
+/// The status of an error of a reservation.
 fn status_of_error(error: ReservationError) -> tollgate_status {
     match error {
         ReservationError::Closed => TOLLGATE_E_CLOSED,
@@ -62,14 +67,14 @@ fn status_of_error(error: ReservationError) -> tollgate_status {
     }
 }
 
-/// Charges an estimate under all policies of a request, or under none: at most 8 charges. What was
-/// charged stays so until it is settled, so that requests that run at the same time cannot spend the
-/// same units.
+/// Charges the estimated cost of a request under all its policies or under none, with at most 8
+/// charges. The charge stays until the reservation is settled, so concurrent requests cannot spend
+/// the same units.
 ///
-/// `decision` may be NULL. `layers` may be NULL; else there must be room for `count`. The
-/// reservation is written if the answer is `TOLLGATE_OK`, and marked as none otherwise.
+/// `decision` may be NULL. `statuses` may be NULL; else it must have room for `count` statuses. If
+/// the status is not `TOLLGATE_OK`, the reservation is marked as invalid.
 ///
-/// Answers and errors: as `tollgate_check`.
+/// Any thread. Results and errors: as `tollgate_check`.
 ///
 /// # Safety
 /// See the introduction.
@@ -81,41 +86,41 @@ pub unsafe extern "C" fn tollgate_reserve(
     count: usize,
     reservation: *mut tollgate_reservation,
     decision: *mut tollgate_decision,
-    layers: *mut tollgate_policy_status,
+    statuses: *mut tollgate_policy_status,
 ) -> tollgate_status {
     guard(|| {
         aligned(reservation)?;
-        let place = reservation.cast::<Held>();
-        // SAFETY: the caller's promise; the mark lies within.
-        unsafe { (&raw mut (*place).mark).write(0) };
-        // SAFETY: the caller's promise.
-        let (server, made) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
-        let (charges, count): ([_; MAX_RESERVED], _) = made;
+        let ptr = reservation.cast::<Stored>();
+        // SAFETY: the caller's contract; the mark is within the reservation.
+        unsafe { (&raw mut (*ptr).mark).write(0) };
+        // SAFETY: the caller's contract.
+        let (handle, converted) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
+        let (charges, count): ([_; MAX_RESERVED], _) = converted;
         if !decision.is_null() {
             aligned(decision)?;
         }
-        if !layers.is_null() {
-            crate::argument::fits(layers, count)?;
+        if !statuses.is_null() {
+            fits(statuses, count)?;
         }
-        let mut told = [PolicyStatus::default(); MAX_RESERVED];
+        let mut found = [PolicyStatus::default(); MAX_RESERVED];
         // SAFETY: as above.
-        let session = unsafe { session_at(server, now) }?;
-        let reserved = session.reserve_with_status(&charges[..count], &mut told[..count]);
+        let session = unsafe { session_at(handle, now) }?;
+        let reserved = session.reserve_with_status(&charges[..count], &mut found[..count]);
         let decided = match reserved {
-            Ok(made) => {
-                let decided = made.decision();
-                let held = Held { mark: MARK, reservation: ManuallyDrop::new(made) };
-                // SAFETY: as above, and as large as that.
-                unsafe { place.write(held) };
+            Ok(reserved) => {
+                let decided = reserved.decision();
+                let stored = Stored { mark: MARK, reservation: ManuallyDrop::new(reserved) };
+                // SAFETY: as above; `Stored` is not larger than the caller's struct.
+                unsafe { ptr.write(stored) };
                 decided
             }
             Err(decided) => decided,
         };
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
-        if !layers.is_null() {
+        if !statuses.is_null() {
             // SAFETY: as above; there is one for each charge.
-            unsafe { write_layers(layers, &told[..count], decided.verdict) };
+            unsafe { write_statuses(statuses, &found[..count], decided.verdict) };
         }
         Ok(status_of(decided.verdict))
     })
@@ -123,8 +128,10 @@ pub unsafe extern "C" fn tollgate_reserve(
 
 type Change = fn(&Session<'_>, &mut Reservation, &[u64]) -> Result<Decision, ReservationError>;
 
+/// Changes a reservation.
+///
 /// # Safety
-/// The pointers are as their functions say.
+/// The pointers meet the contract of the public function.
 unsafe fn change(
     limiter: *const tollgate_limiter,
     now: *const tollgate_now,
@@ -135,27 +142,28 @@ unsafe fn change(
     change: Change,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let server: &Server = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
         // SAFETY: as above.
-        let (held, amounts) = unsafe { (held(reservation)?, slice(amounts, count)?) };
+        let (stored, amounts) = unsafe { (stored(reservation)?, slice(amounts, count)?) };
         if !decision.is_null() {
             aligned(decision)?;
         }
         // SAFETY: as above.
-        let session = unsafe { session_at(server, now) }?;
-        let decided = change(&session, held, amounts).map_err(status_of_error)?;
+        let session = unsafe { session_at(handle, now) }?;
+        let decided = change(&session, stored, amounts).map_err(status_of_error)?;
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         Ok(status_of(decided.verdict))
     })
 }
 
-/// Charges `more[i]` units more to layer i of a reservation, or nothing to any: then the answer is
-/// 'stop now', with the layer and the wait. One amount for each charge that was reserved.
+/// Adds to all charges of a reservation or to none: `more[i]` units to the charge with index i.
+/// `count` is the number of charges of the reservation. If the request is not allowed, nothing is
+/// added and the reservation stays open: stop the work, then settle.
 ///
-/// One thread at a time for one reservation. Answers: as `tollgate_check`. Errors:
-/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (no reservation), `TOLLGATE_E_CLOSED`,
+/// One thread at a time for one reservation. Results: as `tollgate_check`. Errors:
+/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (not a reservation), `TOLLGATE_E_CLOSED`,
 /// `TOLLGATE_E_FOREIGN`, `TOLLGATE_E_AMOUNTS`, `TOLLGATE_E_ARGUMENT`.
 ///
 /// # Safety
@@ -169,18 +177,19 @@ pub unsafe extern "C" fn tollgate_extend(
     count: usize,
     decision: *mut tollgate_decision,
 ) -> tollgate_status {
-    let verb: Change = |session, reservation, more| session.extend(reservation, more);
-    // SAFETY: the caller's promise.
-    unsafe { change(limiter, now, reservation, more, count, decision, verb) }
+    let operation: Change = |session, reservation, more| session.extend(reservation, more);
+    // SAFETY: the caller's contract.
+    unsafe { change(limiter, now, reservation, more, count, decision, operation) }
 }
 
-/// Closes a reservation with what each layer has really cost. Less than was reserved gives the
-/// difference back to the window or the period that was charged: nothing if that has passed. More
-/// charges the difference whatever the usage is, so that a debt blocks later requests until it has
-/// passed.
+/// Closes a reservation with its actual costs, one for each charge.
 ///
-/// Answers `TOLLGATE_OK`, or `TOLLGATE_TABLE_FULL` if a key found no place any more. Errors: as
-/// `tollgate_extend`.
+/// An overestimate is refunded to the window or period that was charged, unless that has passed. An
+/// underestimate is charged even over the limit, and the excess blocks later requests until it has
+/// expired.
+///
+/// One thread at a time for one reservation. Returns `TOLLGATE_OK`, or `TOLLGATE_TABLE_FULL` if a
+/// table has no room for a key any more. Errors: as `tollgate_extend`.
 ///
 /// # Safety
 /// See the introduction.
@@ -193,12 +202,12 @@ pub unsafe extern "C" fn tollgate_settle(
     count: usize,
     decision: *mut tollgate_decision,
 ) -> tollgate_status {
-    let verb: Change = |session, reservation, actual| session.settle(reservation, actual);
-    // SAFETY: the caller's promise.
-    unsafe { change(limiter, now, reservation, actual, count, decision, verb) }
+    let operation: Change = |session, reservation, actual| session.settle(reservation, actual);
+    // SAFETY: the caller's contract.
+    unsafe { change(limiter, now, reservation, actual, count, decision, operation) }
 }
 
-/// Closes a reservation that has cost nothing. Answers and errors: as `tollgate_settle`.
+/// Closes a reservation with a cost of nothing. Threads, results and errors: as `tollgate_settle`.
 ///
 /// # Safety
 /// See the introduction.
@@ -209,27 +218,28 @@ pub unsafe extern "C" fn tollgate_cancel(
     reservation: *mut tollgate_reservation,
     decision: *mut tollgate_decision,
 ) -> tollgate_status {
-    let verb: Change = |session, reservation, _| session.cancel(reservation);
-    // SAFETY: the caller's promise.
-    unsafe { change(limiter, now, reservation, std::ptr::null(), 0, decision, verb) }
+    let operation: Change = |session, reservation, _| session.cancel(reservation);
+    // SAFETY: the caller's contract.
+    unsafe { change(limiter, now, reservation, std::ptr::null(), 0, decision, operation) }
 }
 
-/// What is charged now to a layer of a reservation, in its units; after settling what it has cost.
-/// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` beyond the last layer.
+/// Returns the units that the charge with this index has charged so far or, after settling, its
+/// actual cost. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` after the
+/// last index.
 ///
 /// # Safety
 /// See the introduction.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_reserved(
     reservation: *const tollgate_reservation,
-    layer: usize,
+    index: usize,
     units: *mut u64,
 ) -> tollgate_status {
     guard(|| {
         aligned(units)?;
-        // SAFETY: the caller's promise; only read.
-        let charged = unsafe { held(reservation.cast_mut()) }?.charged(layer);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract; only read.
+        let charged = unsafe { stored(reservation.cast_mut()) }?.charged(index);
+        // SAFETY: the caller's contract.
         unsafe { write_optional(units, charged.ok_or(TOLLGATE_E_ARGUMENT)?) }?;
         Ok(TOLLGATE_OK)
     })

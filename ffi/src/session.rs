@@ -1,55 +1,57 @@
-//! Many requests at one instant: the clock is read once, and what was replaced meanwhile is kept.
+//! Sessions: many requests at one time, in the caller's memory.
 
 use crate::argument::aligned;
 use crate::clock::tollgate_now;
-use crate::config::{Server, tollgate_limiter};
 use crate::guard::guard;
 use crate::handle;
+use crate::limiter::{LimiterHandle, tollgate_limiter};
 use crate::request::session_at;
 use crate::status::tollgate_status::{self, *};
 use limiter::Session;
 use std::mem::ManuallyDrop;
 
-/// 64-bit numbers that a session takes beside its instant.
+/// The size of a session in 64-bit words, without its time.
 pub const TOLLGATE_SESSION_WORDS: usize = 10;
 
-/// A turn of an event loop. Pass `&session.now` to the verbs: they are cheaper while it is open. In
-/// memory of the caller's, which must stay where it is; nothing is to be freed. Short-lived: while it
-/// is open, memory of tables that were replaced is not freed.
+/// A session: many requests at one time, for example in one turn of an event loop. Pass
+/// `&session.now` as `now` to the functions: they are faster while the session is open.
+///
+/// Plain memory of the caller; nothing to free. An open session must not be moved or copied. Keep
+/// it only briefly: while it is open, the memory of replaced tables cannot be freed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_session {
-    /// The instant of this session. May be read.
+    /// The time of this session. Read it, do not write it.
     pub now: tollgate_now,
-    /// Written by `tollgate_session_begin` and by nobody else.
+    /// Internal. Do not write it.
     pub opaque: [u64; TOLLGATE_SESSION_WORDS],
 }
 
-/// What is in the caller's memory.
+/// The content of the caller's memory.
 #[repr(C)]
-struct Held {
+struct Stored {
     now: tollgate_now,
     mark: u64,
-    /// Tells threads apart.
+    /// Identifies the thread that began the session.
     thread: usize,
     session: ManuallyDrop<Session<'static>>,
 }
 
 const MARK: u64 = u64::from_le_bytes(*b"tgsessn1");
 
-const _: () = assert!(size_of::<Held>() <= size_of::<tollgate_session>());
-const _: () = assert!(align_of::<Held>() <= align_of::<tollgate_session>());
+const _: () = assert!(size_of::<Stored>() <= size_of::<tollgate_session>());
+const _: () = assert!(align_of::<Stored>() <= align_of::<tollgate_session>());
 
-thread_local!(static HERE: u8 = const { 0 });
+thread_local!(static MARKER: u8 = const { 0 });
 
-/// An address that no other living thread has.
+/// An address that is unique among the live threads.
 fn thread() -> usize {
-    HERE.try_with(|here| std::ptr::from_ref(here).addr()).unwrap_or(0)
+    MARKER.try_with(|marker| std::ptr::from_ref(marker).addr()).unwrap_or(0)
 }
 
-/// Begins a session at the given instant, or at the clock's if `now` is NULL. It belongs to this
-/// thread: end it here, with `tollgate_session_end`, and before the limiter is freed. Several may be
-/// open. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`.
+/// Begins a session at `now` or, if it is NULL, at the current time of the limiter's clock. End it
+/// with `tollgate_session_end` on the same thread, before the limiter is freed. Several sessions
+/// may be open at once. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`.
 ///
 /// # Safety
 /// See the introduction.
@@ -61,20 +63,21 @@ pub unsafe extern "C" fn tollgate_session_begin(
 ) -> tollgate_status {
     guard(|| {
         aligned(session)?;
-        // SAFETY: the caller's promise; the limiter outlives the session.
-        let server: &'static Server = unsafe { handle::value(limiter) }?;
-        // SAFETY: the caller's promise.
-        let made = unsafe { session_at(server, now) }?;
-        let now = made.now().into();
-        let held = Held { now, mark: MARK, thread: thread(), session: ManuallyDrop::new(made) };
-        // SAFETY: the caller's promise, and as large as that.
-        unsafe { session.cast::<Held>().write(held) };
+        // SAFETY: the caller's contract; the limiter outlives the session.
+        let handle: &'static LimiterHandle = unsafe { handle::value(limiter) }?;
+        // SAFETY: the caller's contract.
+        let begun = unsafe { session_at(handle, now) }?;
+        let now = begun.now().into();
+        let stored =
+            Stored { now, mark: MARK, thread: thread(), session: ManuallyDrop::new(begun) };
+        // SAFETY: the caller's contract; `Stored` is not larger than the caller's struct.
+        unsafe { session.cast::<Stored>().write(stored) };
         Ok(TOLLGATE_OK)
     })
 }
 
 /// Ends a session. Errors: `TOLLGATE_E_NULL`; `TOLLGATE_E_HANDLE` if it is not open;
-/// `TOLLGATE_E_THREAD` if another thread has begun it, which leaves it open.
+/// `TOLLGATE_E_THREAD` if another thread has begun it; the session then stays open.
 ///
 /// # Safety
 /// See the introduction.
@@ -82,19 +85,19 @@ pub unsafe extern "C" fn tollgate_session_begin(
 pub unsafe extern "C" fn tollgate_session_end(session: *mut tollgate_session) -> tollgate_status {
     guard(|| {
         aligned(session)?;
-        let place = session.cast::<Held>();
-        // SAFETY: the caller's promise; the mark lies within.
-        if unsafe { (&raw const (*place).mark).read() } != MARK {
+        let ptr = session.cast::<Stored>();
+        // SAFETY: the caller's contract; the mark is within the session.
+        if unsafe { (&raw const (*ptr).mark).read() } != MARK {
             return Err(TOLLGATE_E_HANDLE);
         }
-        // SAFETY: what has the mark was written by `tollgate_session_begin`.
-        let held = unsafe { &mut *place };
-        if held.thread != thread() {
+        // SAFETY: `tollgate_session_begin` wrote the mark, and the session with it.
+        let stored = unsafe { &mut *ptr };
+        if stored.thread != thread() {
             return Err(TOLLGATE_E_THREAD);
         }
-        held.mark = 0;
+        stored.mark = 0;
         // SAFETY: open until now, and not used again.
-        unsafe { ManuallyDrop::drop(&mut held.session) };
+        unsafe { ManuallyDrop::drop(&mut stored.session) };
         Ok(TOLLGATE_OK)
     })
 }

@@ -1,54 +1,54 @@
-//! What a function answers, as a number.
+//! Statuses and their texts.
 
 use std::ffi::{CStr, c_char};
 
-/// What a function answers: 0 is yes, above 0 a plain no, below 0 an error after which nothing has
-/// been charged. Numbers are never given another meaning; new ones may be added.
+/// The result of a function: 0 is success, above 0 is a refusal, below 0 is an error, after which
+/// nothing was charged. A number never changes its meaning. Later versions may add numbers.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the texts say it")]
 pub enum tollgate_status {
-    /// Done; of a decision: allowed, and charged.
+    /// Success. For a request: allowed and charged.
     TOLLGATE_OK = 0,
-    /// A policy has no room now: HTTP 429, with the decision's wait.
+    /// A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,
-    /// A charge costs more than its limit: no wait will help.
+    /// A charge costs more than its limit, so no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
-    /// A new key found no place in a table that holds its most keys, or no memory.
+    /// A table has no room for a new key: it has `max_keys` keys, or memory for more could not be
+    /// allocated.
     TOLLGATE_TABLE_FULL = 3,
-    /// A pointer that is needed is NULL.
+    /// A required pointer is NULL.
     TOLLGATE_E_NULL = -1,
-    /// A handle is not one of the right kind, was freed, or is not aligned.
+    /// A handle is of the wrong kind, was freed, or is not aligned.
     TOLLGATE_E_HANDLE = -2,
-    /// A number that says which, or the size of a struct, is not one that this version knows.
+    /// An unknown enum value or `struct_size`, or a pointer that is not aligned.
     TOLLGATE_E_ARGUMENT = -3,
-    /// A policy is not one of this limiter.
+    /// A policy is not of this limiter.
     TOLLGATE_E_POLICY = -4,
-    /// There are more charges than a request (16) or a reservation (8) can have.
+    /// Too many charges: more than 16 in a request, or 8 in a reservation.
     TOLLGATE_E_TOO_MANY = -5,
-    /// The reservation is settled or cancelled already.
+    /// The reservation is already settled or cancelled.
     TOLLGATE_E_CLOSED = -6,
     /// The reservation was made by another limiter.
     TOLLGATE_E_FOREIGN = -7,
-    /// There is not one amount for each charge of the reservation.
+    /// The number of amounts is not the number of charges of the reservation.
     TOLLGATE_E_AMOUNTS = -8,
-    /// The buffer is too small; how much is needed was told.
+    /// The buffer is too small. `*length` is the required length.
     TOLLGATE_E_BUFFER = -9,
     /// The session was begun by another thread.
     TOLLGATE_E_THREAD = -10,
-    /// There is no memory.
+    /// Out of memory.
     TOLLGATE_E_NO_MEMORY = -11,
     /// The system could not start a thread.
     TOLLGATE_E_SYSTEM = -12,
-    /// A limiter needs at least one policy, and has room for 16.
+    /// The number of policies must be from 1 to 16.
     TOLLGATE_E_POLICIES = -20,
     /// A name must be 1 to 64 printable ASCII characters.
     TOLLGATE_E_NAME = -21,
-    /// Two policies have one name.
+    /// Two policies have the same name.
     TOLLGATE_E_DUPLICATE_NAME = -22,
     /// A limit must be from 1 to 2^40.
     TOLLGATE_E_LIMIT = -23,
-    /// A greatest limit must be from the limit to 2^40, and a new limit not above the greatest.
+    /// A `max_limit` must be from the limit to 2^40, and a new limit at most `max_limit`.
     TOLLGATE_E_MAX_LIMIT = -24,
     /// A window must be from 1 millisecond to 400 days.
     TOLLGATE_E_WINDOW = -25,
@@ -56,20 +56,20 @@ pub enum tollgate_status {
     TOLLGATE_E_BUCKETS = -26,
     /// An offset must be within 18 hours of UTC.
     TOLLGATE_E_OFFSET = -27,
-    /// There must be room for at least one key.
+    /// `max_keys` must be at least 1.
     TOLLGATE_E_MAX_KEYS = -28,
-    /// An allowance must be from 1 to the greatest limit.
+    /// An allowance must be from 1 to `max_limit`.
     TOLLGATE_E_ALLOWANCE = -29,
-    /// Another fault of the configuration; the error's text names it.
+    /// Another configuration error. The message names it.
     TOLLGATE_E_CONFIG = -30,
-    /// A fault of this library; it went no further than here.
+    /// A panic inside the library, which was caught: a bug of tollgate.
     TOLLGATE_E_PANIC = -100,
 }
 
 use tollgate_status::*;
 
 impl tollgate_status {
-    /// All of them.
+    /// All statuses.
     pub(crate) const ALL: [tollgate_status; 28] = [
         TOLLGATE_OK,
         TOLLGATE_DENIED,
@@ -101,24 +101,25 @@ impl tollgate_status {
         TOLLGATE_E_PANIC,
     ];
 
-    /// Whether nothing was decided, and nothing charged.
+    /// Returns whether this is an error: nothing was decided or charged.
     pub(crate) fn is_error(self) -> bool {
         (self as i32) < 0
     }
 
+    /// Returns the text of the status.
     pub(crate) fn text(self) -> &'static CStr {
         match self {
             TOLLGATE_OK => c"ok",
             TOLLGATE_DENIED => c"denied: a policy has no room now",
             TOLLGATE_IMPOSSIBLE => c"impossible: the charge costs more than its limit",
-            TOLLGATE_TABLE_FULL => c"the table has no place for a new key",
-            TOLLGATE_E_NULL => c"a pointer that is needed is NULL",
+            TOLLGATE_TABLE_FULL => c"the table has no room for a new key",
+            TOLLGATE_E_NULL => c"a required pointer is NULL",
             TOLLGATE_E_HANDLE => c"not a live handle of this kind",
-            TOLLGATE_E_ARGUMENT => c"an argument has a value that this version does not know",
+            TOLLGATE_E_ARGUMENT => c"an argument is unknown to this version, or not aligned",
             TOLLGATE_E_POLICY => c"not a policy of this limiter",
             TOLLGATE_E_TOO_MANY => c"too many charges",
-            TOLLGATE_E_CLOSED => c"the reservation is settled already",
-            TOLLGATE_E_FOREIGN => c"the reservation is one of another limiter",
+            TOLLGATE_E_CLOSED => c"the reservation is already settled or cancelled",
+            TOLLGATE_E_FOREIGN => c"the reservation was made by another limiter",
             TOLLGATE_E_AMOUNTS => c"there must be one amount for each charge of the reservation",
             TOLLGATE_E_BUFFER => c"the buffer is too small",
             TOLLGATE_E_THREAD => c"the session was begun by another thread",
@@ -126,22 +127,21 @@ impl tollgate_status {
             TOLLGATE_E_SYSTEM => c"the system could not start a thread",
             TOLLGATE_E_POLICIES => c"a limiter needs 1 to 16 policies",
             TOLLGATE_E_NAME => c"a name must be 1 to 64 printable ASCII characters",
-            TOLLGATE_E_DUPLICATE_NAME => c"two policies have one name",
+            TOLLGATE_E_DUPLICATE_NAME => c"two policies have the same name",
             TOLLGATE_E_LIMIT => c"a limit must be from 1 to 2^40",
-            TOLLGATE_E_MAX_LIMIT => c"a greatest limit must be from the limit to 2^40",
+            TOLLGATE_E_MAX_LIMIT => c"max_limit must be from the limit to 2^40",
             TOLLGATE_E_WINDOW => c"a window must be from 1 ms to 400 days",
             TOLLGATE_E_BUCKETS => c"buckets must be from 2 to 127",
             TOLLGATE_E_OFFSET => c"an offset must be within 18 hours of UTC",
             TOLLGATE_E_MAX_KEYS => c"max_keys must be at least 1",
-            TOLLGATE_E_ALLOWANCE => c"an allowance must be from 1 to the greatest limit",
+            TOLLGATE_E_ALLOWANCE => c"an allowance must be from 1 to max_limit",
             TOLLGATE_E_CONFIG => c"the configuration is not valid",
-            TOLLGATE_E_PANIC => c"a fault of the library",
+            TOLLGATE_E_PANIC => c"a panic inside the library: a bug of tollgate",
         }
     }
 }
 
-/// What a status means, as text that lives as long as the program. Never NULL: numbers that no
-/// status has get a text as well.
+/// Returns the text of a status. The text is static. It is never NULL, also for an unknown number.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_strerror(status: i32) -> *const c_char {
     let found = tollgate_status::ALL.into_iter().find(|known| *known as i32 == status);
@@ -153,9 +153,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_has_a_text_of_its_own() {
+    fn every_status_has_its_own_text() {
         for status in tollgate_status::ALL {
-            // SAFETY: the text is static and ends in NUL.
+            // SAFETY: a static NUL-terminated text.
             let text = unsafe { CStr::from_ptr(tollgate_strerror(status as i32)) };
             assert_eq!(text, status.text());
             let others = tollgate_status::ALL.into_iter().filter(|other| *other != status);

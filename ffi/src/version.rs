@@ -1,14 +1,14 @@
-//! Which version this is.
+//! Versions.
 
 use std::ffi::{CStr, c_char};
 
-/// Grows when programs must be built anew. The same as the number in the shared library's name.
+/// The ABI version. It grows when programs must be rebuilt, and is the number in the SONAME.
 pub const TOLLGATE_ABI_VERSION: u32 = 0;
-/// The version of this header: major.
+/// The major version of this header.
 pub const TOLLGATE_VERSION_MAJOR: u32 = 0;
-/// The version of this header: minor.
+/// The minor version of this header.
 pub const TOLLGATE_VERSION_MINOR: u32 = 1;
-/// The version of this header: patch.
+/// The patch version of this header.
 pub const TOLLGATE_VERSION_PATCH: u32 = 0;
 
 const TEXT: &CStr =
@@ -17,13 +17,13 @@ const TEXT: &CStr =
         Err(_) => panic!("a version has no NUL"),
     };
 
-/// The version of the library that runs: "0.1.0". Static.
+/// Returns the version of the library at run time, for example "0.1.0". The text is static.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_version() -> *const c_char {
     TEXT.as_ptr()
 }
 
-/// `TOLLGATE_ABI_VERSION` of the library that runs.
+/// Returns the ABI version of the library at run time: compare it with `TOLLGATE_ABI_VERSION`.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_abi_version() -> u32 {
     TOLLGATE_ABI_VERSION
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_are_the_package_s() {
+    fn versions_match_the_package() {
         let numbers =
             format!("{TOLLGATE_VERSION_MAJOR}.{TOLLGATE_VERSION_MINOR}.{TOLLGATE_VERSION_PATCH}");
         assert_eq!(numbers, env!("CARGO_PKG_VERSION"));

@@ -1,16 +1,12 @@
-/* What programs have compiled into themselves, on 64-bit systems: a header that does not say the same
- * does not compile here. Made from the code: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
+/* The ABI on 64-bit systems as static assertions: with a header that declares another ABI this file
+ * does not compile. Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
 #include <assert.h>
 #include <stddef.h>
 #include <tollgate.h>
-#include <tollgate.h> /* may be included twice */
+#include <tollgate.h> /* a second time: the include guard works */
 #ifndef __cplusplus
 #include <stdalign.h>
 #endif
-static_assert(TOLLGATE_KEY_BYTES == 0, "TOLLGATE_KEY_BYTES");
-static_assert(TOLLGATE_KEY_NUMBER == 1, "TOLLGATE_KEY_NUMBER");
-static_assert(TOLLGATE_KEY_IP == 2, "TOLLGATE_KEY_IP");
-static_assert(TOLLGATE_KEY_SHARED == 3, "TOLLGATE_KEY_SHARED");
 static_assert(TOLLGATE_SLIDING == 0, "TOLLGATE_SLIDING");
 static_assert(TOLLGATE_CALENDAR == 1, "TOLLGATE_CALENDAR");
 static_assert(TOLLGATE_HOUR == 1, "TOLLGATE_HOUR");
@@ -20,10 +16,14 @@ static_assert(TOLLGATE_OVERFLOW_DEFAULT == 0, "TOLLGATE_OVERFLOW_DEFAULT");
 static_assert(TOLLGATE_OVERFLOW_DENY == 1, "TOLLGATE_OVERFLOW_DENY");
 static_assert(TOLLGATE_OVERFLOW_ALLOW == 2, "TOLLGATE_OVERFLOW_ALLOW");
 static_assert(TOLLGATE_OVERFLOW_EVICT_LIGHTEST == 3, "TOLLGATE_OVERFLOW_EVICT_LIGHTEST");
+static_assert(TOLLGATE_MESSAGE_SIZE == 248, "TOLLGATE_MESSAGE_SIZE");
+static_assert(TOLLGATE_KEY_BYTES == 0, "TOLLGATE_KEY_BYTES");
+static_assert(TOLLGATE_KEY_NUMBER == 1, "TOLLGATE_KEY_NUMBER");
+static_assert(TOLLGATE_KEY_IP == 2, "TOLLGATE_KEY_IP");
+static_assert(TOLLGATE_KEY_SHARED == 3, "TOLLGATE_KEY_SHARED");
 static_assert(TOLLGATE_NEVER == UINT64_MAX, "TOLLGATE_NEVER");
 static_assert(TOLLGATE_TABLE_WAS_FULL == 1, "TOLLGATE_TABLE_WAS_FULL");
 static_assert(TOLLGATE_VIOLATED == 2, "TOLLGATE_VIOLATED");
-static_assert(TOLLGATE_MESSAGE_SIZE == 248, "TOLLGATE_MESSAGE_SIZE");
 static_assert(TOLLGATE_RESERVATION_WORDS == 128, "TOLLGATE_RESERVATION_WORDS");
 static_assert(TOLLGATE_SESSION_WORDS == 10, "TOLLGATE_SESSION_WORDS");
 static_assert(TOLLGATE_ABI_VERSION == 0, "TOLLGATE_ABI_VERSION");
@@ -57,17 +57,6 @@ static_assert(TOLLGATE_E_CONFIG == -30, "TOLLGATE_E_CONFIG");
 static_assert(TOLLGATE_E_PANIC == -100, "TOLLGATE_E_PANIC");
 typedef struct tollgate_clock tollgate_clock;
 typedef struct tollgate_limiter tollgate_limiter;
-
-static_assert(sizeof(tollgate_now) == 16, "sizeof(tollgate_now)");
-static_assert(alignof(tollgate_now) == 8, "alignof(tollgate_now)");
-static_assert(offsetof(tollgate_now, monotonic_ns) == 0, "offsetof(tollgate_now, monotonic_ns)");
-static_assert(offsetof(tollgate_now, unix_ns) == 8, "offsetof(tollgate_now, unix_ns)");
-static inline void types_of_tollgate_now(tollgate_now *it) {
-    uint64_t *monotonic_ns = &it->monotonic_ns;
-    (void)monotonic_ns;
-    uint64_t *unix_ns = &it->unix_ns;
-    (void)unix_ns;
-}
 
 static_assert(sizeof(tollgate_options) == 64, "sizeof(tollgate_options)");
 static_assert(alignof(tollgate_options) == 8, "alignof(tollgate_options)");
@@ -150,30 +139,15 @@ static inline void types_of_tollgate_error(tollgate_error *it) {
     (void)message;
 }
 
-static_assert(sizeof(tollgate_policy_status) == 48, "sizeof(tollgate_policy_status)");
-static_assert(alignof(tollgate_policy_status) == 8, "alignof(tollgate_policy_status)");
-static_assert(offsetof(tollgate_policy_status, policy) == 0, "offsetof(tollgate_policy_status, policy)");
-static_assert(offsetof(tollgate_policy_status, limit) == 8, "offsetof(tollgate_policy_status, limit)");
-static_assert(offsetof(tollgate_policy_status, remaining) == 16, "offsetof(tollgate_policy_status, remaining)");
-static_assert(offsetof(tollgate_policy_status, retry_after_ns) == 24, "offsetof(tollgate_policy_status, retry_after_ns)");
-static_assert(offsetof(tollgate_policy_status, reset_after_ns) == 32, "offsetof(tollgate_policy_status, reset_after_ns)");
-static_assert(offsetof(tollgate_policy_status, flags) == 40, "offsetof(tollgate_policy_status, flags)");
-static_assert(offsetof(tollgate_policy_status, reserved) == 44, "offsetof(tollgate_policy_status, reserved)");
-static inline void types_of_tollgate_policy_status(tollgate_policy_status *it) {
-    uint64_t *policy = &it->policy;
-    (void)policy;
-    uint64_t *limit = &it->limit;
-    (void)limit;
-    uint64_t *remaining = &it->remaining;
-    (void)remaining;
-    uint64_t *retry_after_ns = &it->retry_after_ns;
-    (void)retry_after_ns;
-    uint64_t *reset_after_ns = &it->reset_after_ns;
-    (void)reset_after_ns;
-    uint32_t *flags = &it->flags;
-    (void)flags;
-    uint32_t *reserved = &it->reserved;
-    (void)reserved;
+static_assert(sizeof(tollgate_now) == 16, "sizeof(tollgate_now)");
+static_assert(alignof(tollgate_now) == 8, "alignof(tollgate_now)");
+static_assert(offsetof(tollgate_now, monotonic_ns) == 0, "offsetof(tollgate_now, monotonic_ns)");
+static_assert(offsetof(tollgate_now, unix_ns) == 8, "offsetof(tollgate_now, unix_ns)");
+static inline void types_of_tollgate_now(tollgate_now *it) {
+    uint64_t *monotonic_ns = &it->monotonic_ns;
+    (void)monotonic_ns;
+    uint64_t *unix_ns = &it->unix_ns;
+    (void)unix_ns;
 }
 
 static_assert(sizeof(tollgate_charge) == 56, "sizeof(tollgate_charge)");
@@ -231,6 +205,32 @@ static inline void types_of_tollgate_decision(tollgate_decision *it) {
     uint64_t *reset_after_ns = &it->reset_after_ns;
     (void)reset_after_ns;
     uint64_t (*reserved)[2] = &it->reserved;
+    (void)reserved;
+}
+
+static_assert(sizeof(tollgate_policy_status) == 48, "sizeof(tollgate_policy_status)");
+static_assert(alignof(tollgate_policy_status) == 8, "alignof(tollgate_policy_status)");
+static_assert(offsetof(tollgate_policy_status, policy) == 0, "offsetof(tollgate_policy_status, policy)");
+static_assert(offsetof(tollgate_policy_status, limit) == 8, "offsetof(tollgate_policy_status, limit)");
+static_assert(offsetof(tollgate_policy_status, remaining) == 16, "offsetof(tollgate_policy_status, remaining)");
+static_assert(offsetof(tollgate_policy_status, retry_after_ns) == 24, "offsetof(tollgate_policy_status, retry_after_ns)");
+static_assert(offsetof(tollgate_policy_status, reset_after_ns) == 32, "offsetof(tollgate_policy_status, reset_after_ns)");
+static_assert(offsetof(tollgate_policy_status, flags) == 40, "offsetof(tollgate_policy_status, flags)");
+static_assert(offsetof(tollgate_policy_status, reserved) == 44, "offsetof(tollgate_policy_status, reserved)");
+static inline void types_of_tollgate_policy_status(tollgate_policy_status *it) {
+    uint64_t *policy = &it->policy;
+    (void)policy;
+    uint64_t *limit = &it->limit;
+    (void)limit;
+    uint64_t *remaining = &it->remaining;
+    (void)remaining;
+    uint64_t *retry_after_ns = &it->retry_after_ns;
+    (void)retry_after_ns;
+    uint64_t *reset_after_ns = &it->reset_after_ns;
+    (void)reset_after_ns;
+    uint32_t *flags = &it->flags;
+    (void)flags;
+    uint32_t *reserved = &it->reserved;
     (void)reserved;
 }
 
@@ -299,6 +299,62 @@ static inline void types_of_tollgate_stats(tollgate_stats *it) {
 static_assert(sizeof(tollgate_status) == 4, "sizeof(tollgate_status)");
 
 static inline void functions(void) {
+    tollgate_status (*tollgate_new_)(const tollgate_options *options, const tollgate_policy *policies, size_t count, tollgate_limiter **limiter, tollgate_error *error) = tollgate_new;
+    (void)tollgate_new_;
+    tollgate_status (*tollgate_free_)(tollgate_limiter *limiter) = tollgate_free;
+    (void)tollgate_free_;
+    tollgate_status (*tollgate_check_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_check;
+    (void)tollgate_check_;
+    tollgate_status (*tollgate_check_with_status_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision, tollgate_policy_status *statuses) = tollgate_check_with_status;
+    (void)tollgate_check_with_status_;
+    tollgate_status (*tollgate_check_key_)(const tollgate_limiter *limiter, const tollgate_now *now, uint64_t policy, const void *key, size_t key_size, uint64_t cost, tollgate_decision *decision) = tollgate_check_key;
+    (void)tollgate_check_key_;
+    tollgate_status (*tollgate_check_many_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decisions, size_t *allowed) = tollgate_check_many;
+    (void)tollgate_check_many_;
+    tollgate_status (*tollgate_peek_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_peek;
+    (void)tollgate_peek_;
+    tollgate_status (*tollgate_peek_with_status_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision, tollgate_policy_status *statuses) = tollgate_peek_with_status;
+    (void)tollgate_peek_with_status_;
+    tollgate_status (*tollgate_force_charge_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_force_charge;
+    (void)tollgate_force_charge_;
+    tollgate_status (*tollgate_reserve_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_reservation *reservation, tollgate_decision *decision, tollgate_policy_status *statuses) = tollgate_reserve;
+    (void)tollgate_reserve_;
+    tollgate_status (*tollgate_extend_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_reservation *reservation, const uint64_t *more, size_t count, tollgate_decision *decision) = tollgate_extend;
+    (void)tollgate_extend_;
+    tollgate_status (*tollgate_settle_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_reservation *reservation, const uint64_t *actual, size_t count, tollgate_decision *decision) = tollgate_settle;
+    (void)tollgate_settle_;
+    tollgate_status (*tollgate_cancel_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_reservation *reservation, tollgate_decision *decision) = tollgate_cancel;
+    (void)tollgate_cancel_;
+    tollgate_status (*tollgate_reserved_)(const tollgate_reservation *reservation, size_t index, uint64_t *units) = tollgate_reserved;
+    (void)tollgate_reserved_;
+    tollgate_status (*tollgate_refund_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charge, uint64_t *refunded) = tollgate_refund;
+    (void)tollgate_refund_;
+    tollgate_status (*tollgate_reset_key_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charge) = tollgate_reset_key;
+    (void)tollgate_reset_key_;
+    tollgate_status (*tollgate_session_begin_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_session *session) = tollgate_session_begin;
+    (void)tollgate_session_begin_;
+    tollgate_status (*tollgate_session_end_)(tollgate_session *session) = tollgate_session_end;
+    (void)tollgate_session_end_;
+    tollgate_status (*tollgate_policy_find_)(const tollgate_limiter *limiter, const char *name, uint64_t *policy) = tollgate_policy_find;
+    (void)tollgate_policy_find_;
+    tollgate_status (*tollgate_policy_at_)(const tollgate_limiter *limiter, size_t index, uint64_t *policy, const char **name) = tollgate_policy_at;
+    (void)tollgate_policy_at_;
+    tollgate_status (*tollgate_get_limit_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t *limit) = tollgate_get_limit;
+    (void)tollgate_get_limit_;
+    tollgate_status (*tollgate_set_limit_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t limit, tollgate_error *error) = tollgate_set_limit;
+    (void)tollgate_set_limit_;
+    tollgate_status (*tollgate_resolution_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t *resolution_ns) = tollgate_resolution;
+    (void)tollgate_resolution_;
+    uint64_t (*tollgate_retry_after_seconds_)(uint64_t retry_after_ns) = tollgate_retry_after_seconds;
+    (void)tollgate_retry_after_seconds_;
+    uint64_t (*tollgate_reset_seconds_)(uint64_t reset_after_ns) = tollgate_reset_seconds;
+    (void)tollgate_reset_seconds_;
+    tollgate_status (*tollgate_http_policy_)(const tollgate_limiter *limiter, const tollgate_policy_status *statuses, size_t count, char *buffer, size_t size, size_t *length) = tollgate_http_policy;
+    (void)tollgate_http_policy_;
+    tollgate_status (*tollgate_http_limit_)(const tollgate_limiter *limiter, const tollgate_policy_status *statuses, size_t count, char *buffer, size_t size, size_t *length) = tollgate_http_limit;
+    (void)tollgate_http_limit_;
+    tollgate_status (*tollgate_http_problem_)(const tollgate_limiter *limiter, const tollgate_policy_status *statuses, size_t count, const char *detail, char *buffer, size_t size, size_t *length) = tollgate_http_problem;
+    (void)tollgate_http_problem_;
     tollgate_status (*tollgate_clock_manual_)(tollgate_clock **clock) = tollgate_clock_manual;
     (void)tollgate_clock_manual_;
     tollgate_status (*tollgate_clock_coarse_)(uint64_t interval_ns, tollgate_clock **clock) = tollgate_clock_coarse;
@@ -313,68 +369,12 @@ static inline void functions(void) {
     (void)tollgate_clock_advance_;
     tollgate_status (*tollgate_read_clock_)(const tollgate_limiter *limiter, tollgate_now *now) = tollgate_read_clock;
     (void)tollgate_read_clock_;
-    tollgate_status (*tollgate_new_)(const tollgate_options *options, const tollgate_policy *policies, size_t count, tollgate_limiter **limiter, tollgate_error *error) = tollgate_new;
-    (void)tollgate_new_;
-    tollgate_status (*tollgate_free_)(tollgate_limiter *limiter) = tollgate_free;
-    (void)tollgate_free_;
-    uint64_t (*tollgate_retry_after_seconds_)(uint64_t retry_after_ns) = tollgate_retry_after_seconds;
-    (void)tollgate_retry_after_seconds_;
-    uint64_t (*tollgate_reset_seconds_)(uint64_t reset_after_ns) = tollgate_reset_seconds;
-    (void)tollgate_reset_seconds_;
-    tollgate_status (*tollgate_http_policy_)(const tollgate_limiter *limiter, const tollgate_policy_status *layers, size_t count, char *buffer, size_t size, size_t *length) = tollgate_http_policy;
-    (void)tollgate_http_policy_;
-    tollgate_status (*tollgate_http_limit_)(const tollgate_limiter *limiter, const tollgate_policy_status *layers, size_t count, char *buffer, size_t size, size_t *length) = tollgate_http_limit;
-    (void)tollgate_http_limit_;
-    tollgate_status (*tollgate_http_problem_)(const tollgate_limiter *limiter, const tollgate_policy_status *layers, size_t count, const char *detail, char *buffer, size_t size, size_t *length) = tollgate_http_problem;
-    (void)tollgate_http_problem_;
-    tollgate_status (*tollgate_policy_find_)(const tollgate_limiter *limiter, const char *name, uint64_t *policy) = tollgate_policy_find;
-    (void)tollgate_policy_find_;
-    tollgate_status (*tollgate_policy_at_)(const tollgate_limiter *limiter, size_t place, uint64_t *policy, const char **name) = tollgate_policy_at;
-    (void)tollgate_policy_at_;
-    tollgate_status (*tollgate_get_limit_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t *limit) = tollgate_get_limit;
-    (void)tollgate_get_limit_;
-    tollgate_status (*tollgate_set_limit_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t limit, tollgate_error *error) = tollgate_set_limit;
-    (void)tollgate_set_limit_;
-    tollgate_status (*tollgate_resolution_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t *resolution_ns) = tollgate_resolution;
-    (void)tollgate_resolution_;
-    uint64_t (*tollgate_token_cost_)(uint64_t input_price, uint64_t output_price, uint64_t input_tokens, uint64_t output_tokens) = tollgate_token_cost;
-    (void)tollgate_token_cost_;
-    tollgate_status (*tollgate_check_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_check;
-    (void)tollgate_check_;
-    tollgate_status (*tollgate_check_with_status_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision, tollgate_policy_status *layers) = tollgate_check_with_status;
-    (void)tollgate_check_with_status_;
-    tollgate_status (*tollgate_check_key_)(const tollgate_limiter *limiter, const tollgate_now *now, uint64_t policy, const void *key, size_t key_size, uint64_t cost, tollgate_decision *decision) = tollgate_check_key;
-    (void)tollgate_check_key_;
-    tollgate_status (*tollgate_check_many_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decisions, size_t *allowed) = tollgate_check_many;
-    (void)tollgate_check_many_;
-    tollgate_status (*tollgate_peek_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_peek;
-    (void)tollgate_peek_;
-    tollgate_status (*tollgate_peek_with_status_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision, tollgate_policy_status *layers) = tollgate_peek_with_status;
-    (void)tollgate_peek_with_status_;
-    tollgate_status (*tollgate_force_charge_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_force_charge;
-    (void)tollgate_force_charge_;
-    tollgate_status (*tollgate_refund_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charge, uint64_t *given) = tollgate_refund;
-    (void)tollgate_refund_;
-    tollgate_status (*tollgate_reset_key_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charge) = tollgate_reset_key;
-    (void)tollgate_reset_key_;
-    tollgate_status (*tollgate_reserve_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_reservation *reservation, tollgate_decision *decision, tollgate_policy_status *layers) = tollgate_reserve;
-    (void)tollgate_reserve_;
-    tollgate_status (*tollgate_extend_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_reservation *reservation, const uint64_t *more, size_t count, tollgate_decision *decision) = tollgate_extend;
-    (void)tollgate_extend_;
-    tollgate_status (*tollgate_settle_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_reservation *reservation, const uint64_t *actual, size_t count, tollgate_decision *decision) = tollgate_settle;
-    (void)tollgate_settle_;
-    tollgate_status (*tollgate_cancel_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_reservation *reservation, tollgate_decision *decision) = tollgate_cancel;
-    (void)tollgate_cancel_;
-    tollgate_status (*tollgate_reserved_)(const tollgate_reservation *reservation, size_t layer, uint64_t *units) = tollgate_reserved;
-    (void)tollgate_reserved_;
-    tollgate_status (*tollgate_session_begin_)(const tollgate_limiter *limiter, const tollgate_now *now, tollgate_session *session) = tollgate_session_begin;
-    (void)tollgate_session_begin_;
-    tollgate_status (*tollgate_session_end_)(tollgate_session *session) = tollgate_session_end;
-    (void)tollgate_session_end_;
     tollgate_status (*tollgate_get_stats_)(const tollgate_limiter *limiter, uint64_t policy, tollgate_stats *stats) = tollgate_get_stats;
     (void)tollgate_get_stats_;
     tollgate_status (*tollgate_maintain_)(const tollgate_limiter *limiter, size_t slots, int32_t *done) = tollgate_maintain;
     (void)tollgate_maintain_;
+    uint64_t (*tollgate_token_cost_)(uint64_t input_price, uint64_t output_price, uint64_t input_tokens, uint64_t output_tokens) = tollgate_token_cost;
+    (void)tollgate_token_cost_;
     const char *(*tollgate_strerror_)(int32_t status) = tollgate_strerror;
     (void)tollgate_strerror_;
     const char *(*tollgate_version_)(void) = tollgate_version;

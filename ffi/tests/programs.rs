@@ -1,6 +1,5 @@
-//! The C ABI from C: every program of `ffi/tests/c`, in each standard, by each compiler that is
-//! there, with the static library and with the shared one. And every name of the header is tested
-//! by one.
+//! The C ABI from C: runs every program of `ffi/tests/c` for each standard and installed compiler,
+//! with the static and the shared library. Checks that they use every name of the header.
 
 mod toolchain;
 
@@ -14,16 +13,15 @@ use toolchain::{SYSTEM, compile, compilers, here, library, run, text};
 const COMPILERS: [&str; 2] = ["gcc", "clang"];
 const STANDARDS: [&str; 2] = ["-std=c99", "-std=c11"];
 
-/// Threads, processes and limits of memory, in strict standards as well; and a function that
-/// panics.
+/// Threads, processes and memory limits in strict standards, and the function that panics.
 const POSIX: [&str; 3] = ["-O1", "-D_XOPEN_SOURCE=700", "-DTOLLGATE_TEST_PANIC"];
 
-/// For every day; `scripts/ffi.sh` calls for more.
+/// The number of fuzzed calls. `scripts/ffi.sh` runs more.
 const FUZZED_CALLS: &str = "200000";
 
-/// No call answers these: room for no key is what 0 would say, which is the default; and no fault
-/// of a configuration is without a number of its own.
-const NEVER_ANSWERED: [&str; 2] = ["TOLLGATE_E_MAX_KEYS", "TOLLGATE_E_CONFIG"];
+/// Statuses that no call returns: max_keys of 0 means the default, and every configuration error
+/// has its own number.
+const NEVER_RETURNED: [&str; 2] = ["TOLLGATE_E_MAX_KEYS", "TOLLGATE_E_CONFIG"];
 
 fn sources() -> Vec<PathBuf> {
     let folder = fs::read_dir(here().join("tests/c")).expect("a folder");
@@ -33,19 +31,19 @@ fn sources() -> Vec<PathBuf> {
     sources
 }
 
-/// The shared library, under the name by which programs look for it.
+/// The shared library under its SONAME.
 fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared");
-        fs::create_dir_all(&folder).expect("a folder to write to");
+        fs::create_dir_all(&folder).expect("a writable folder");
         let named = folder.join("libtollgate.so.0");
         fs::copy(library().with_extension("so"), &named).expect("one beside the static library");
         named
     })
 }
 
-/// Compiles a program of one source, linked with this library.
+/// Compiles a program from one source, and links it with this library.
 fn program(compiler: &str, flags: &[&str], source: &Path, library: &Path) -> PathBuf {
     let stem = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
     let name =
@@ -57,14 +55,14 @@ fn program(compiler: &str, flags: &[&str], source: &Path, library: &Path) -> Pat
     program
 }
 
-fn started(program: &Path, library: &Path) -> Command {
+fn command_of(program: &Path, library: &Path) -> Command {
     let mut command = Command::new(program);
     command.env("LD_LIBRARY_PATH", library.parent().expect("a folder"));
     command.env("TOLLGATE_CALLS", FUZZED_CALLS);
     command
 }
 
-/// How many checks a program says that it has passed.
+/// The number of checks that a program has printed.
 fn checks(output: &Output) -> Option<u64> {
     text(&output.stdout).lines().last()?.strip_suffix(" checks")?.parse().ok()
 }
@@ -73,11 +71,13 @@ fn all_pass(library: &Path) {
     for compiler in compilers(&COMPILERS) {
         for standard in STANDARDS {
             for source in sources() {
-                let output =
-                    run(&mut started(&program(compiler, &[standard], &source, library), library));
+                let output = run(&mut command_of(
+                    &program(compiler, &[standard], &source, library),
+                    library,
+                ));
                 let count = checks(&output).unwrap_or_default();
                 println!("{compiler} {standard} {}: {count} checks", source.display());
-                assert!(count > 0, "{} has checked nothing", source.display());
+                assert!(count > 0, "{} made no checks", source.display());
             }
         }
     }
@@ -94,7 +94,31 @@ fn with_the_shared_library() {
     all_pass(shared());
 }
 
-/// What the header declares.
+/// The program in the introduction of the header: its indented lines.
+fn example(header: &str) -> String {
+    let introduction = header.split("\n */").next().expect("an introduction");
+    let lines = introduction.lines().skip_while(|line| !line.starts_with(" *     "));
+    let lines = lines.take_while(|line| line.starts_with(" *     ") || *line == " *");
+    lines.map(|line| line.get(7..).unwrap_or_default().to_owned() + "\n").collect()
+}
+
+/// The example in the header compiles and runs as it is.
+#[test]
+fn the_example_in_the_header_runs() {
+    let source_text = example(&header());
+    assert_eq!(source_text.matches("tollgate_new(").count(), 1, "{source_text}");
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.c");
+    fs::write(&source, source_text).expect("a writable folder");
+    for compiler in compilers(&COMPILERS) {
+        for standard in STANDARDS {
+            let program = program(compiler, &[standard], &source, library());
+            let output = run(&mut command_of(&program, library()));
+            assert_eq!(text(&output.stdout), "200 OK\n");
+        }
+    }
+}
+
+/// The names that the header declares.
 #[derive(Debug, Default)]
 struct Names {
     functions: BTreeSet<String>,
@@ -103,7 +127,7 @@ struct Names {
     constants: BTreeSet<String>,
 }
 
-/// The code without comments.
+/// Removes comments from code.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
@@ -119,16 +143,16 @@ fn code(text: &str) -> String {
         .join("\n")
 }
 
-/// The words of a text, each with what comes before and after it, spaces left out.
+/// The words of a text, each with the trimmed text before and after it.
 fn words(code: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     let part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let starts = code
         .char_indices()
-        .filter(move |(place, letter)| part(*letter) && !code[..*place].ends_with(part));
-    starts.map(move |(place, _)| {
-        let rest = &code[place..];
+        .filter(move |(index, letter)| part(*letter) && !code[..*index].ends_with(part));
+    starts.map(move |(index, _)| {
+        let rest = &code[index..];
         let length = rest.find(|letter| !part(letter)).unwrap_or(rest.len());
-        (code[..place].trim_end(), &rest[..length], rest[length..].trim_start())
+        (code[..index].trim_end(), &rest[..length], rest[length..].trim_start())
     })
 }
 
@@ -150,10 +174,10 @@ impl Names {
         names
     }
 
-    /// Those that no test is about: a function that is not called, a status that no call is held
-    /// to.
+    /// Returns the untested names: functions that are not called, statuses that no call must
+    /// return, and constants that are not used.
     fn untested(&self, sources: &[String]) -> Vec<&str> {
-        let (mut named, mut called, mut answered) =
+        let (mut named, mut called, mut returned) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for source in sources {
             for (before, word, after) in words(source) {
@@ -161,16 +185,16 @@ impl Names {
                 if after.starts_with('(') {
                     called.insert(word);
                 }
-                if before.ends_with("ANSWER(") || before.ends_with("FAULT(") {
-                    answered.insert(word);
+                if before.ends_with("STATUS(") || before.ends_with("FAULT(") {
+                    returned.insert(word);
                 }
             }
         }
-        answered.extend(NEVER_ANSWERED.into_iter().filter(|name| named.contains(name)));
+        returned.extend(NEVER_RETURNED.into_iter().filter(|name| named.contains(name)));
         let kinds = [
             (&self.functions, &called),
             (&self.inline, &called),
-            (&self.statuses, &answered),
+            (&self.statuses, &returned),
             (&self.constants, &named),
         ];
         kinds
@@ -190,13 +214,13 @@ fn header() -> String {
     fs::read_to_string(here().join("../include/tollgate.h")).expect("a header")
 }
 
-/// Every function is called, every status is what some call must answer, every constant is used, by
-/// a program that knows why: the fuzzer does not count.
+/// Every function is called, every status is expected from some call, and every constant is used,
+/// by a program other than the fuzzer.
 #[test]
 fn every_name_is_tested() {
     let mut tests = sources();
     tests.retain(|path| !path.ends_with("fuzz.c"));
-    tests.push(here().join("tests/c/scene.h"));
+    tests.push(here().join("tests/c/fixture.h"));
     let tests: Vec<_> =
         tests.iter().map(|path| code(&fs::read_to_string(path).expect("text"))).collect();
     let names = Names::of(&header());
@@ -210,24 +234,24 @@ fn every_name_is_tested() {
     assert_eq!(names.untested(&tests), Vec::<&str>::new());
 }
 
-/// A name that is not tested is found, though a comment speaks of it.
+/// An untested name is found, also if it is in a comment.
 #[test]
 fn an_untested_name_is_found() {
     let header = "#define TOLLGATE_NEW 1\nenum { TOLLGATE_E_NEW = -40, };\nint tollgate_new_one(int a);\n\
                   static inline int tollgate_new_two(int a) { return a; }\n";
     let names = Names::of(header);
     let all = ["tollgate_new_one", "tollgate_new_two", "TOLLGATE_E_NEW", "TOLLGATE_NEW"];
-    let spoken = code("/* tollgate_new_one(1) TOLLGATE_NEW */ // ANSWER(TOLLGATE_E_NEW, 1)");
-    assert_eq!(names.untested(&[spoken]), all);
+    let commented = code("/* tollgate_new_one(1) TOLLGATE_NEW */ // STATUS(TOLLGATE_E_NEW, 1)");
+    assert_eq!(names.untested(&[commented]), all);
     let named =
         code("f = tollgate_new_one; tollgate_new_two (1); x = TOLLGATE_E_NEW; TOLLGATE_NEW_ER");
     assert_eq!(names.untested(&[named]), ["tollgate_new_one", "TOLLGATE_E_NEW", "TOLLGATE_NEW"]);
     let tested =
-        code("ANSWER(\nTOLLGATE_E_NEW, tollgate_new_one(TOLLGATE_NEW) + tollgate_new_two(1));");
+        code("STATUS(\nTOLLGATE_E_NEW, tollgate_new_one(TOLLGATE_NEW) + tollgate_new_two(1));");
     assert_eq!(names.untested(&[tested]), Vec::<&str>::new());
 }
 
-/// The shared library offers what the header declares, and nothing else.
+/// The shared library exports exactly the functions of the header.
 #[test]
 #[cfg(target_os = "linux")]
 fn nothing_else_is_exported() {
@@ -238,38 +262,42 @@ fn nothing_else_is_exported() {
     assert_eq!(exported, Names::of(&header()).functions);
 }
 
-/// A check that fails fails its program, which says where; and so does a program without checks.
+/// A failed check fails its program, which prints the line. A program without checks fails too.
 #[test]
-fn a_failure_is_seen() {
+fn a_failure_is_reported() {
     let cases = [
         ("EQUAL(0, tollgate_abi_version() + 1);", "expected 0, not 1"),
-        ("ANSWER(TOLLGATE_OK, tollgate_clock_manual(NULL));", "status 0, not -1"),
+        ("STATUS(TOLLGATE_OK, tollgate_clock_manual(NULL));", "status 0, not -1"),
         ("TEXT(\"no\", tollgate_version());", "failing.c:2: tollgate_version()"),
         ("CHECK(tollgate_strerror(0) == NULL);", "failing.c:2: tollgate_strerror(0) == NULL"),
         ("", ""),
     ];
     for compiler in compilers(&COMPILERS) {
-        for (statement, said) in cases {
+        for (statement, message) in cases {
             let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing.c");
             let program_text =
                 format!("#include <check.h>\nint main(void) {{ {statement} return passed(); }}\n");
-            fs::write(&source, program_text).expect("a folder to write to");
+            fs::write(&source, program_text).expect("a writable folder");
             let folder = format!("-I{}", here().join("tests/c").display());
             let program = program(compiler, &["-std=c11", &folder], &source, library());
-            let output = started(&program, library()).output().expect("a program");
+            let output = command_of(&program, library()).output().expect("a program");
             assert_eq!(output.status.code(), Some(1), "{statement}");
-            assert!(text(&output.stderr).contains(said), "{statement}: {}", text(&output.stderr));
+            assert!(
+                text(&output.stderr).contains(message),
+                "{statement}: {}",
+                text(&output.stderr)
+            );
         }
     }
 }
 
-/// One unit too many is noticed by the fuzzer.
+/// The fuzzer detects one admitted unit too many.
 #[test]
-fn a_fuzzer_that_allows_less_fails() {
+fn the_fuzzer_detects_an_overrun() {
     let source = here().join("tests/c/fuzz.c");
     for compiler in compilers(&COMPILERS) {
         let program = program(compiler, &["-std=c11", "-DPLANTED"], &source, library());
-        let output = started(&program, library()).output().expect("a program");
+        let output = command_of(&program, library()).output().expect("a program");
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).contains("units < ALLOWED"), "{}", text(&output.stderr));
     }

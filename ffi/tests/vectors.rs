@@ -1,5 +1,6 @@
-//! C and C++ answer as `ffi/tests/vectors` says. The scenes are given to a program as plain lines,
-//! and what it prints is compared here; Rust is held to the same files in `tests/vectors.rs`.
+//! The test vectors of `ffi/tests/vectors` in C and C++. A program gets the cases as plain lines
+//! and prints its decisions, which are compared here. `tests/vectors.rs` runs the same files in
+//! Rust.
 
 mod toolchain;
 
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use toolchain::{compilers, here, program, text};
 
-fn scenes() -> Vec<Case> {
+fn cases() -> Vec<Case> {
     let folder = std::fs::read_dir(here().join("tests/vectors")).expect("a folder");
     let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
@@ -21,15 +22,15 @@ fn scenes() -> Vec<Case> {
     files.iter().flat_map(|file| from_json(file)).collect()
 }
 
-/// What the program prints about these scenes.
-fn printed(program: &Path, scenes: &[Case]) -> String {
+/// Runs the program on these cases, and returns its output.
+fn printed(program: &Path, cases: &[Case]) -> String {
     let mut child = Command::new(program)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|why| panic!("{program:?}: {why}"));
     let mut input = child.stdin.take().expect("a pipe");
-    let script: String = scenes.iter().map(Case::script).collect();
+    let script: String = cases.iter().map(Case::script).collect();
     let writer = std::thread::spawn(move || input.write_all(script.as_bytes()));
     let output = child.wait_with_output().expect("a program that ends");
     writer.join().expect("a thread that ends").expect("a program that reads");
@@ -37,33 +38,33 @@ fn printed(program: &Path, scenes: &[Case]) -> String {
     text(&output.stdout)
 }
 
-/// Holds a program to all scenes, and sees that it can fail.
-fn hold(program: &Path) {
-    let mut scenes = scenes();
-    let calls: usize = scenes.iter().map(|scene| scene.calls.len()).sum();
+/// Compares a program with all cases, and checks that a wrong order of calls fails.
+fn compare(program: &Path) {
+    let mut cases = cases();
+    let calls: usize = cases.iter().map(|case| case.calls.len()).sum();
     assert!(calls > 500, "{calls} calls");
-    let said = printed(program, &scenes);
-    let mut lines = said.lines();
-    for scene in &scenes {
-        let own: Vec<_> = lines.by_ref().take(1 + scene.calls.len()).collect();
-        scene.compare(&own);
+    let output = printed(program, &cases);
+    let mut lines = output.lines();
+    for case in &cases {
+        let own: Vec<_> = lines.by_ref().take(1 + case.calls.len()).collect();
+        case.compare(&own);
     }
     assert_eq!(lines.next(), None);
-    println!("{}: {calls} calls of {} limiters", program.display(), scenes.len());
+    println!("{}: {calls} calls of {} limiters", program.display(), cases.len());
 
-    let scene = scenes.iter_mut().find(|scene| scene.calls.len() > 1).expect("some calls");
-    scene.calls.swap_remove(0);
-    let said = printed(program, std::slice::from_ref(scene));
+    let case = cases.iter_mut().find(|case| case.calls.len() > 1).expect("some calls");
+    case.calls.swap_remove(0);
+    let output = printed(program, std::slice::from_ref(case));
     let compared =
-        catch_unwind(AssertUnwindSafe(|| scene.compare(&said.lines().collect::<Vec<_>>())));
-    assert!(compared.is_err(), "calls in another order have other answers");
+        catch_unwind(AssertUnwindSafe(|| case.compare(&output.lines().collect::<Vec<_>>())));
+    assert!(compared.is_err(), "a wrong order of calls is not detected");
 }
 
 #[test]
 fn in_c() {
     for compiler in compilers(&["gcc", "clang"]) {
         let source = here().join("tests/vectors/run/vectors.c");
-        hold(&program(compiler, &format!("vectors-{compiler}"), &["-std=c11"], &[source]));
+        compare(&program(compiler, &format!("vectors-{compiler}"), &["-std=c11"], &[source]));
     }
 }
 
@@ -71,6 +72,6 @@ fn in_c() {
 fn in_cplusplus() {
     for compiler in compilers(&["g++", "clang++"]) {
         let source = here().join("tests/vectors/run/vectors.cpp");
-        hold(&program(compiler, &format!("vectors-{compiler}"), &["-std=c++17"], &[source]));
+        compare(&program(compiler, &format!("vectors-{compiler}"), &["-std=c++17"], &[source]));
     }
 }

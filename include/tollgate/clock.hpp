@@ -1,47 +1,50 @@
-/// Where the time comes from: instants of the caller's, and clocks that the host moves.
+/// Times, and clocks that the host moves.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_CLOCK_HPP
 #define TOLLGATE_CLOCK_HPP
 
-#include "request.hpp"
+#include "duration.hpp"
+#include "error.hpp"
 
+#include <chrono>
 #include <memory>
 
 namespace tollgate {
 
-/// One reading of both clocks. Sliding windows count by the monotonic one, calendar budgets by the
-/// wall clock. Times before the beginning of either count as the beginning.
+/// A reading of the monotonic clock and the wall clock. Sliding windows use the first, calendar
+/// policies the second. Negative times count as 0.
 class now {
   public:
-    /// The beginning of both.
+    /// 0 on both clocks.
     constexpr now() noexcept = default;
 
-    /// Time since any fixed instant, the same for all readings that a limiter is given; it may step
-    /// back a little between threads. And time since 1970-01-01T00:00:00Z.
+    /// A reading from two durations. `monotonic` is the time since an arbitrary origin, the same
+    /// for all calls to a limiter; it may step back a little between threads. `since_1970` is the
+    /// time since 1970-01-01T00:00:00Z.
     template <class A, class B, class C, class D>
     constexpr now(std::chrono::duration<A, B> monotonic,
                   std::chrono::duration<C, D> since_1970) noexcept
         : raw_{detail::ns(monotonic), detail::ns(since_1970)} {}
 
-    /// What the standard library's clocks have shown.
+    /// A reading from two time points of the standard library.
     now(std::chrono::steady_clock::time_point monotonic,
         std::chrono::system_clock::time_point wall) noexcept
         : now(monotonic.time_since_epoch(), wall.time_since_epoch()) {}
 
-    /// Both readings from one wall-clock time, for decisions over recorded traffic.
+    /// Uses one wall-clock time for both clocks, for decisions over recorded traffic.
     [[nodiscard]] static now from_wall(std::chrono::system_clock::time_point wall) noexcept {
         return {wall.time_since_epoch(), wall.time_since_epoch()};
     }
-    /// What the standard library's clocks show now.
+    /// Reads the clocks of the standard library.
     [[nodiscard]] static now read() noexcept {
         return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
     }
-    /// As C tells it.
+    /// Converts from C.
     [[nodiscard]] static constexpr now from_c(const tollgate_now& raw) noexcept {
-        now made;
-        made.raw_ = raw;
-        return made;
+        now converted;
+        converted.raw_ = raw;
+        return converted;
     }
 
     [[nodiscard]] constexpr std::chrono::nanoseconds monotonic() const noexcept {
@@ -50,7 +53,7 @@ class now {
     [[nodiscard]] constexpr std::chrono::nanoseconds since_1970() const noexcept {
         return detail::wait(raw_.unix_ns);
     }
-    /// As C takes it.
+    /// The C struct.
     [[nodiscard]] constexpr const tollgate_now& c() const noexcept { return raw_; }
 
   private:
@@ -65,46 +68,46 @@ struct clock_deleter {
 
 } // namespace detail
 
-/// A clock that a limiter may be given: one of the three below. Move-only. It may be gone before the
-/// limiters that use it: they keep it going. One that was moved from does nothing, and a limiter
-/// cannot be built with it.
+/// A clock for limiters: the base of the three classes below. Move-only. It may be destroyed before
+/// the limiters that use it, which keep the clock alive. A moved-from clock does nothing, and
+/// building a limiter with it fails.
 class clock {
   public:
-    /// As C takes it; NULL if it was moved from.
-    [[nodiscard]] const tollgate_clock* c() const noexcept TOLLGATE_BORROWED { return held_.get(); }
+    /// The C handle; NULL after a move.
+    [[nodiscard]] const tollgate_clock* c() const noexcept TOLLGATE_BORROWED { return handle_.get(); }
 
   protected:
-    explicit clock(tollgate_clock* held) noexcept : held_(held) {}
+    explicit clock(tollgate_clock* handle) noexcept : handle_(handle) {}
 
     template <class Clock>
-    [[nodiscard]] static result<Clock> made(tollgate_status status, tollgate_clock* held) noexcept {
+    [[nodiscard]] static result<Clock> wrap(tollgate_status status, tollgate_clock* handle) noexcept {
         if (status != TOLLGATE_OK) return error(status);
-        return Clock(held);
+        return Clock(handle);
     }
 
   private:
-    std::unique_ptr<tollgate_clock, detail::clock_deleter> held_;
+    std::unique_ptr<tollgate_clock, detail::clock_deleter> handle_;
 };
 
-/// A clock that moves only when told to: for tests, simulations and recorded traffic. It begins at
-/// the beginning of its monotonic time, and of 1970.
+/// A manual clock, for tests, simulations and recorded traffic. Both readings start at 0 and change
+/// only by `set` and `advance`.
 class manual_clock : public clock {
   public:
-    /// Errors: `errc::no_memory`.
+    /// Creates a clock at 0. Errors: `errc::no_memory`.
     [[nodiscard]] static result<manual_clock> try_create() noexcept {
-        tollgate_clock* held = nullptr;
-        const auto status = tollgate_clock_manual(&held);
-        return made<manual_clock>(status, held);
+        tollgate_clock* handle = nullptr;
+        const auto status = tollgate_clock_manual(&handle);
+        return wrap<manual_clock>(status, handle);
     }
 #if TOLLGATE_EXCEPTIONS
     [[nodiscard]] static manual_clock create() { return try_create().value(); }
 #endif
 
-    /// Sets both readings, also backwards. Any thread.
+    /// Sets both readings, forwards or backwards. Any thread.
     void set(const now& now) const noexcept { (void)tollgate_clock_set(c(), &now.c()); }
 
-    /// Moves both readings on; they stop at the end of their range. Two threads that advance it at
-    /// once may move it by one of the two.
+    /// Advances both readings; they stop at the end of their range. Any thread, but if two threads
+    /// advance the clock at the same time, one of the two steps may be lost.
     template <class Rep, class Period>
     void advance(std::chrono::duration<Rep, Period> by) const noexcept {
         (void)tollgate_clock_advance(c(), detail::ns(by));
@@ -115,21 +118,21 @@ class manual_clock : public clock {
     using clock::clock;
 };
 
-/// A clock that the host refreshes, say once in each turn of its event loop: a reading costs less
-/// than a nanosecond, and is as old as the last tick.
+/// A coarse clock, which keeps the time of the last `tick`. A reading costs less than a nanosecond.
+/// Call `tick` for example once in each turn of an event loop.
 class coarse_clock : public clock {
   public:
-    /// Stands at the present. Errors: `errc::no_memory`.
+    /// Creates a clock with the current time. Errors: `errc::no_memory`.
     [[nodiscard]] static result<coarse_clock> try_create() noexcept {
-        tollgate_clock* held = nullptr;
-        const auto status = tollgate_clock_coarse(0, &held);
-        return made<coarse_clock>(status, held);
+        tollgate_clock* handle = nullptr;
+        const auto status = tollgate_clock_coarse(0, &handle);
+        return wrap<coarse_clock>(status, handle);
     }
 #if TOLLGATE_EXCEPTIONS
     [[nodiscard]] static coarse_clock create() { return try_create().value(); }
 #endif
 
-    /// Moves it to the present. Any thread.
+    /// Updates the clock to the current time. Any thread.
     void tick() const noexcept { (void)tollgate_clock_tick(c()); }
 
   private:
@@ -137,24 +140,24 @@ class coarse_clock : public clock {
     using clock::clock;
 };
 
-/// A coarse clock that a thread of its own refreshes, until it and all limiters that use it are gone.
-/// After `fork` there is no such thread in the child.
-class upkept_clock : public clock {
+/// A coarse clock that its own thread updates, until the clock and all limiters that use it are
+/// destroyed. After `fork` the child does not have that thread.
+class threaded_clock : public clock {
   public:
-    /// Refreshed this often. Errors: `errc::argument` if that is not above 0, `errc::no_memory`,
-    /// `errc::system` if the thread cannot be started.
+    /// Creates a clock that is updated at this interval. Errors: `errc::argument` if the interval
+    /// is not above 0, `errc::no_memory`, `errc::system` if the thread cannot be started.
     template <class Rep, class Period>
-    [[nodiscard]] static result<upkept_clock> try_create(
+    [[nodiscard]] static result<threaded_clock> try_create(
         std::chrono::duration<Rep, Period> interval) noexcept {
-        // C makes no thread for 0.
+        // For 0, C would start no thread.
         if (detail::ns(interval) == 0) return error(errc::argument);
-        tollgate_clock* held = nullptr;
-        const auto status = tollgate_clock_coarse(detail::ns(interval), &held);
-        return made<upkept_clock>(status, held);
+        tollgate_clock* handle = nullptr;
+        const auto status = tollgate_clock_coarse(detail::ns(interval), &handle);
+        return wrap<threaded_clock>(status, handle);
     }
 #if TOLLGATE_EXCEPTIONS
     template <class Rep, class Period>
-    [[nodiscard]] static upkept_clock create(std::chrono::duration<Rep, Period> interval) {
+    [[nodiscard]] static threaded_clock create(std::chrono::duration<Rep, Period> interval) {
         return try_create(interval).value();
     }
 #endif

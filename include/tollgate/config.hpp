@@ -1,31 +1,39 @@
-/// What is limited, and how a limiter is made of it. Nothing is checked before `build`.
+/// Policies, and the builder of a limiter. `build` checks all values.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_CONFIG_HPP
 #define TOLLGATE_CONFIG_HPP
 
 #include "clock.hpp"
+#include "duration.hpp"
+#include "error.hpp"
 
 #include <array>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace tollgate {
 
-/// Calendar periods, of UTC unless the policy has an offset.
+/// Calendar periods, in UTC unless the policy has an offset.
 enum class period : std::uint32_t {
     hour = TOLLGATE_HOUR,
     day = TOLLGATE_DAY,
     month = TOLLGATE_MONTH,
 };
 
-/// What happens to a new key where there are `max_keys`.
+/// The treatment of a new key when the table is full.
 class overflow {
   public:
-    /// It is refused: `verdict::table_full`. The default.
+    /// Refuses the new key with `verdict::table_full`. The default.
     [[nodiscard]] static constexpr overflow deny() noexcept { return {TOLLGATE_OVERFLOW_DENY, 0}; }
-    /// It passes uncounted.
+    /// Allows the new key without counting it.
     [[nodiscard]] static constexpr overflow allow() noexcept { return {TOLLGATE_OVERFLOW_ALLOW, 0}; }
-    /// The keys that have used least make room: at most so many units each, in any window.
+    /// Evicts the keys with the least usage, at most `allowance` units each in any window.
     [[nodiscard]] static constexpr overflow evict_lightest(std::uint64_t allowance) noexcept {
         return {TOLLGATE_OVERFLOW_EVICT_LIGHTEST, allowance};
     }
@@ -40,64 +48,64 @@ class overflow {
     std::uint64_t allowance_;
 };
 
-/// A limit on the cost that one key may spend in a sliding window or in a calendar period. Names are
-/// 1 to 64 printable ASCII characters.
+/// A policy: a limit on the cost that each key may spend in a sliding window or a calendar period.
+/// A name is 1 to 64 printable ASCII characters.
 class policy {
   public:
-    /// At most `limit` units of cost, 1 to 2^40, in every interval of length `window`, 1 ms to 400
-    /// days. With a limit (more precisely a `max_limit`) up to 127 it is exact: it decides as a log of
-    /// all admitted charges would. Greater limits are counted in 15 `buckets`.
+    /// A sliding window: at most `limit` units of cost, 1 to 2^40, in every interval of length
+    /// `window`, 1 ms to 400 days. With a `max_limit` up to 127 it is exact: it decides like a log
+    /// of all admitted charges. A greater limit is counted in `buckets`, by default 15.
     template <class Rep, class Period>
     [[nodiscard]] static policy sliding(std::string name, std::uint64_t limit,
                                         std::chrono::duration<Rep, Period> window) {
-        policy made(TOLLGATE_SLIDING, std::move(name), limit);
-        made.raw_.window_ns = detail::ns(window);
-        return made;
+        policy built(TOLLGATE_SLIDING, std::move(name), limit);
+        built.raw_.window_ns = detail::ns(window);
+        return built;
     }
 
-    /// At most `limit` units of cost, 1 to 2^40, in each calendar period. Exact.
+    /// A calendar budget: at most `limit` units of cost, 1 to 2^40, in each period. Exact.
     [[nodiscard]] static policy calendar(std::string name, std::uint64_t limit,
                                          tollgate::period period) {
-        policy made(TOLLGATE_CALENDAR, std::move(name), limit);
-        made.raw_.period = static_cast<std::uint32_t>(period);
-        return made;
+        policy built(TOLLGATE_CALENDAR, std::move(name), limit);
+        built.raw_.period = static_cast<std::uint32_t>(period);
+        return built;
     }
 
-    /// Counts a sliding window in at least this many buckets: 2 to 127, rounded up to 7, 15, 31, 63
-    /// or 127 (64 to 1024 bytes a key). A bucketed policy may deny early and never admits too much. A
-    /// policy whose limit is not above its buckets is exact. Ignored by calendar policies.
+    /// Sets the number of buckets of a sliding window: 2 to 127, rounded up to 7, 15, 31, 63 or 127
+    /// (64 to 1024 bytes per key). A bucketed policy may deny early. It never admits too much. A
+    /// policy whose limit is at most its number of buckets is exact. Calendar policies ignore it.
     policy& buckets(std::uint32_t count) & noexcept { return set(raw_.buckets, count, errc::buckets); }
 
-    /// The greatest limit that a charge of its own or `limiter::set_limit` may ask for; by default
-    /// the policy's own limit.
+    /// Sets the greatest limit that a charge or `limiter::set_limit` may set; by default the
+    /// policy's own limit.
     policy& max_limit(std::uint64_t limit) & noexcept {
         return set(raw_.max_limit, limit, errc::max_limit);
     }
 
-    /// How many keys it has room for, in place of the builder's.
+    /// Sets the greatest number of live keys, in place of the builder's.
     policy& max_keys(std::uint64_t keys) & noexcept {
         return set(raw_.max_keys, keys, errc::max_keys);
     }
 
-    /// What happens to a new key where there are that many, in place of the builder's.
+    /// Sets the treatment of a new key when the table is full, in place of the builder's.
     policy& overflow(const tollgate::overflow& overflow) & noexcept {
         raw_.overflow = overflow.mode_;
         raw_.allowance = overflow.allowance_;
         return *this;
     }
 
-    /// What the cost counts, for the HTTP fields: "tokens", say. Requests by default.
+    /// Sets the unit of cost in HTTP fields, for example "tokens"; by default requests.
     policy& unit(std::string unit) & {
         unit_ = std::move(unit);
         return *this;
     }
 
-    /// Moves the start of calendar periods east of UTC, up to 18 hours either way. Ignored by sliding
-    /// windows.
+    /// Sets the UTC offset of the start of calendar periods, positive to the east, within 18 hours.
+    /// Sliding windows ignore it.
     policy& offset(std::chrono::seconds offset) & noexcept {
         using bounds = std::numeric_limits<std::int32_t>;
-        const auto beyond = offset.count() > bounds::max() || offset.count() < bounds::min();
-        raw_.offset_seconds = beyond ? bounds::max() : static_cast<std::int32_t>(offset.count());
+        const auto out_of_range = offset.count() > bounds::max() || offset.count() < bounds::min();
+        raw_.offset_seconds = out_of_range ? bounds::max() : static_cast<std::int32_t>(offset.count());
         return *this;
     }
 
@@ -120,75 +128,77 @@ class policy {
         raw_.limit = limit;
     }
 
-    /// C takes 0 for 'not set', here it is a fault.
+    /// Sets a field in which 0 means 'default' in C. Here 0 is an error.
     template <class Number>
     policy& set(Number& field, Number value, errc zero) & noexcept {
         field = value;
-        if (value == 0 && !fault_) fault_ = zero;
+        if (value == 0 && !error_) error_ = zero;
         return *this;
     }
 
-    /// What C would not see.
-    [[nodiscard]] std::optional<errc> fault() const noexcept {
-        const auto cut = [](const std::string& text) { return text.find('\0') != std::string::npos; };
-        if (cut(name_) || (unit_ && cut(*unit_))) return errc::name;
-        return fault_;
+    /// The error that C could not detect, if there is one.
+    [[nodiscard]] std::optional<errc> invalid() const noexcept {
+        const auto has_nul = [](const std::string& text) {
+            return text.find('\0') != std::string::npos;
+        };
+        if (has_nul(name_) || (unit_ && has_nul(*unit_))) return errc::name;
+        return error_;
     }
 
     [[nodiscard]] tollgate_policy raw() const noexcept TOLLGATE_BORROWED {
-        tollgate_policy made = raw_;
-        made.name = name_.c_str();
-        made.unit = unit_ ? unit_->c_str() : nullptr;
-        return made;
+        tollgate_policy raw = raw_;
+        raw.name = name_.c_str();
+        raw.unit = unit_ ? unit_->c_str() : nullptr;
+        return raw;
     }
 
     tollgate_policy raw_ = TOLLGATE_POLICY_INIT;
     std::string name_;
     std::optional<std::string> unit_;
-    std::optional<errc> fault_;
+    std::optional<errc> error_;
 };
 
 class limiter;
 
-/// Collects what a limiter is made of.
+/// The builder of a limiter.
 class builder {
   public:
     builder() = default;
 
-    /// Adds a policy, of 1 to 16. Their order is the order of reports.
+    /// Adds a policy. A limiter has 1 to 16, and `limiter::policy_at` has the same order.
     builder& policy(tollgate::policy policy) & {
         policies_.push_back(std::move(policy));
         return *this;
     }
 
-    /// How many live keys each policy counts at the most; 1,048,576 by default. A bound, not a size:
-    /// memory follows the keys that are live.
+    /// Sets the greatest number of live keys of each policy; by default 1,048,576. Memory depends
+    /// on the number of live keys, not on this bound.
     builder& max_keys(std::uint64_t keys) & noexcept {
         options_.max_keys = keys;
-        if (keys == 0) fault_ = errc::max_keys;
+        if (keys == 0) error_ = errc::max_keys;
         return *this;
     }
 
-    /// What happens to a new key where there are `max_keys`; `overflow::deny()` by default.
+    /// Sets the treatment of a new key when the table is full; by default `overflow::deny()`.
     builder& overflow(const tollgate::overflow& overflow) & noexcept {
         options_.overflow = overflow.mode_;
         options_.allowance = overflow.allowance_;
         return *this;
     }
 
-    /// Where the time comes from; by default the processor's clock, about 12 ns a reading. The clock
-    /// must be there until the limiter is built, and need not be afterwards.
+    /// Sets the clock; by default the processor's clock, about 12 ns per reading. The clock object
+    /// must live until the limiter is built.
     builder& clock(const tollgate::clock& clock TOLLGATE_BORROWED) & noexcept {
         options_.clock = clock.c();
-        if (clock.c() == nullptr) fault_ = errc::handle;
+        if (clock.c() == nullptr) error_ = errc::handle;
         return *this;
     }
 
-    /// Hashes keys under this seed in place of a random one, for runs that must repeat. Whoever knows
-    /// it can choose keys that share a counter. Four times 0 is none.
+    /// Sets the seed of the key hash, for reproducible runs; by default it is random. Keep it
+    /// secret: it allows an attacker to choose keys that share a counter. All 0 is an error.
     builder& seed(const std::array<std::uint64_t, 4>& seed) & noexcept {
-        for (std::size_t place = 0; place < seed.size(); ++place) options_.seed[place] = seed[place];
-        if (seed == std::array<std::uint64_t, 4>{}) fault_ = errc::argument;
+        for (std::size_t i = 0; i < seed.size(); ++i) options_.seed[i] = seed[i];
+        if (seed == std::array<std::uint64_t, 4>{}) error_ = errc::argument;
         return *this;
     }
 
@@ -206,8 +216,8 @@ class builder {
         return std::move(this->seed(seed));
     }
 
-    /// Checks everything and makes the limiter. The error names the field and the value: `errc::name`
-    /// to `errc::config`, `errc::policies`, `errc::argument`, `errc::handle`, `errc::no_memory`.
+    /// Checks all values and builds the limiter. The error names the field and the value. Errors:
+    /// `errc::policies` to `errc::config`, `errc::argument`, `errc::handle`, `errc::no_memory`.
     [[nodiscard]] inline result<limiter> try_build() const noexcept;
 #if TOLLGATE_EXCEPTIONS
     /// As `try_build`; throws `tollgate::exception`.
@@ -217,7 +227,7 @@ class builder {
   private:
     std::vector<tollgate::policy> policies_;
     tollgate_options options_ = TOLLGATE_OPTIONS_INIT;
-    std::optional<errc> fault_;
+    std::optional<errc> error_;
 };
 
 } // namespace tollgate

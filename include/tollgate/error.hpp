@@ -1,8 +1,8 @@
-/// What can go wrong: a std::error_code category, an error with its text, a result, an exception.
+/// Errors: a std::error_code category, an error with a message, a result, an exception.
 ///
-/// Whatever can fail comes twice. `try_...` is noexcept and gives a `result`; the same name without
-/// `try_` throws `tollgate::exception`, and is there only where exceptions are. Decisions are results
-/// already: they carry their error and are never thrown.
+/// Every operation that can fail has two forms. `try_...` is noexcept and returns a `result`. The
+/// form without `try_` throws `tollgate::exception`, and is absent if exceptions are off. A
+/// decision carries its own error and is never thrown.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_ERROR_HPP
@@ -31,7 +31,7 @@
 #define TOLLGATE_EXCEPTIONS 0
 #endif
 
-// The argument, or the object, must live as long as what is returned.
+// The argument, or the object, must outlive the returned value.
 #if defined(__clang__)
 #define TOLLGATE_BORROWED [[clang::lifetimebound]]
 #else
@@ -40,8 +40,8 @@
 
 namespace tollgate {
 
-/// Why not: the numbers of `tollgate_status`. Those above 0 are plain answers of a decision, those
-/// below are errors, after which nothing was charged.
+/// Error codes: the numbers of `tollgate_status`. Above 0 are refusals of a decision. Below 0 are
+/// errors, after which nothing was charged.
 enum class errc : std::int32_t {
     denied = TOLLGATE_DENIED,
     impossible = TOLLGATE_IMPOSSIBLE,
@@ -72,7 +72,7 @@ enum class errc : std::int32_t {
     panic = TOLLGATE_E_PANIC,
 };
 
-/// What a status of the C functions means. Static text, never NULL.
+/// Returns the text of a status of the C functions. The text is static and never NULL.
 [[nodiscard]] inline const char* strerror(std::int32_t status) noexcept {
     return tollgate_strerror(status);
 }
@@ -95,83 +95,85 @@ class category_type final : public std::error_category {
     return one;
 }
 
-/// For `std::error_code code = tollgate::errc::limit;`.
+/// Converts an `errc`, for `std::error_code code = tollgate::errc::limit;`.
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), category()};
 }
 
-/// An error with a text that names the field and the value. Plain data, 256 bytes, no allocation.
+/// An error with a message that names the field and the value. Plain data of 256 bytes; no
+/// allocation.
 class error {
   public:
-    /// With the general text of its number.
+    /// An error with the text of its code.
     error(errc code) noexcept : error(static_cast<tollgate_status>(code)) {}
-    /// As C tells it.
-    explicit error(const tollgate_error& why) noexcept : why_(why) {}
-    /// The answer of a C function.
-    explicit error(tollgate_status status) noexcept : why_{status, 0, {}} {
-        std::strncpy(why_.message, tollgate_strerror(status), sizeof why_.message - 1);
+    /// Converts an error of C.
+    explicit error(const tollgate_error& raw) noexcept : raw_(raw) {}
+    /// An error with the text of a status of C.
+    explicit error(tollgate_status status) noexcept : raw_{status, 0, {}} {
+        std::strncpy(raw_.message, tollgate_strerror(status), sizeof raw_.message - 1);
     }
 
-    [[nodiscard]] std::error_code code() const noexcept { return {why_.status, category()}; }
-    /// ASCII, ended by a NUL; lives as long as this error.
-    [[nodiscard]] const char* what() const noexcept TOLLGATE_BORROWED { return why_.message; }
+    [[nodiscard]] std::error_code code() const noexcept { return {raw_.status, category()}; }
+    /// The message: NUL-terminated ASCII, valid as long as this error.
+    [[nodiscard]] const char* what() const noexcept TOLLGATE_BORROWED { return raw_.message; }
 
   private:
-    tollgate_error why_;
+    tollgate_error raw_;
 };
 
 #if TOLLGATE_EXCEPTIONS
-/// What the forms without `try_` throw. `code()` tells which, `what()` names the field and the value.
+/// The exception of the forms without `try_`. `code()` is the error code; `what()` names the field
+/// and the value.
 class exception : public std::system_error {
   public:
-    explicit exception(const error& why) : std::system_error(why.code()), why_(why) {}
+    explicit exception(const error& error) : std::system_error(error.code()), error_(error) {}
     explicit exception(std::error_code code)
-        : exception(error(static_cast<tollgate_status>(code.value()))) {}
-    [[nodiscard]] const char* what() const noexcept override { return why_.what(); }
+        : exception(tollgate::error(static_cast<tollgate_status>(code.value()))) {}
+    [[nodiscard]] const char* what() const noexcept override { return error_.what(); }
 
   private:
-    error why_;
+    error error_;
 };
 #endif
 
 namespace detail {
 
 #if TOLLGATE_EXCEPTIONS
-[[noreturn]] inline void raise(const error& why) { throw exception(why); }
-template <class Why>
-[[noreturn]] void raise(const Why& why) {
-    throw exception(why.code());
+[[noreturn]] inline void raise(const error& error) { throw exception(error); }
+template <class Error>
+[[noreturn]] void raise(const Error& error) {
+    throw exception(error.code());
 }
 #endif
 
-/// A result of nothing holds this.
+/// The type that a `result<Value>` stores.
 template <class Value>
 using stored = std::conditional_t<std::is_void_v<Value>, std::monostate, Value>;
 
 } // namespace detail
 
-/// A value or the reason why there is none: `std::expected` for C++17, to which it converts. Looking
-/// at what is not there is undefined, except by `value()`, which throws.
-template <class Value, class Why = error>
+/// A value or an error: `std::expected` for C++17, and convertible to it. Access to the absent
+/// alternative is undefined, except by `value()`, which throws.
+template <class Value, class Error = error>
 class [[nodiscard]] result {
   public:
-    /// What is held: the value, or nothing for `result<void>`.
+    /// The type of the stored value; an empty type for `result<void>`.
     using value_type = detail::stored<Value>;
 
-    result(value_type value = {}) noexcept : either_(std::in_place_index<0>, std::move(value)) {}
-    result(Why why) noexcept : either_(std::in_place_index<1>, std::move(why)) {}
+    result(value_type value = {}) noexcept : storage_(std::in_place_index<0>, std::move(value)) {}
+    result(Error error) noexcept : storage_(std::in_place_index<1>, std::move(error)) {}
 
-    [[nodiscard]] bool has_value() const noexcept { return either_.index() == 0; }
+    [[nodiscard]] bool has_value() const noexcept { return storage_.index() == 0; }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
 
-    [[nodiscard]] value_type& operator*() & noexcept { return *std::get_if<0>(&either_); }
-    [[nodiscard]] const value_type& operator*() const& noexcept { return *std::get_if<0>(&either_); }
+    [[nodiscard]] value_type& operator*() & noexcept { return *std::get_if<0>(&storage_); }
+    [[nodiscard]] const value_type& operator*() const& noexcept { return *std::get_if<0>(&storage_); }
     [[nodiscard]] value_type&& operator*() && noexcept { return std::move(**this); }
-    [[nodiscard]] value_type* operator->() noexcept { return std::get_if<0>(&either_); }
-    [[nodiscard]] const value_type* operator->() const noexcept { return std::get_if<0>(&either_); }
+    [[nodiscard]] value_type* operator->() noexcept { return std::get_if<0>(&storage_); }
+    [[nodiscard]] const value_type* operator->() const noexcept { return std::get_if<0>(&storage_); }
 
-    /// Why there is no value.
-    [[nodiscard]] const Why& error() const noexcept { return *std::get_if<1>(&either_); }
+    /// The error.
+    [[nodiscard]] const Error& error() const noexcept { return *std::get_if<1>(&storage_); }
 
     /// The value, or `otherwise`.
     [[nodiscard]] value_type value_or(value_type otherwise) && noexcept {
@@ -186,8 +188,8 @@ class [[nodiscard]] result {
 #endif
 
 #if defined(__cpp_lib_expected)
-    /// The same as the standard library's.
-    operator std::expected<Value, Why>() && {
+    /// Converts to the result of the standard library.
+    operator std::expected<Value, Error>() && {
         if (!has_value()) return std::unexpected(error());
         if constexpr (std::is_void_v<Value>) {
             return {};
@@ -204,7 +206,7 @@ class [[nodiscard]] result {
     }
 #endif
 
-    std::variant<value_type, Why> either_;
+    std::variant<value_type, Error> storage_;
 };
 
 } // namespace tollgate

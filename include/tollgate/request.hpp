@@ -1,17 +1,22 @@
-/// A request and its answer: keys, charges, decisions. Values without memory of their own.
+/// Requests and decisions: keys, charges, decisions, policy statuses. Values without heap memory.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_REQUEST_HPP
 #define TOLLGATE_REQUEST_HPP
 
+#include "duration.hpp"
 #include "error.hpp"
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <string_view>
+#include <system_error>
+#include <type_traits>
 
 namespace tollgate {
 
@@ -20,13 +25,13 @@ inline constexpr std::size_t max_charges = 16;
 /// The most charges of one reservation.
 inline constexpr std::size_t max_reserved = 8;
 
-/// A pointer and a length: `std::span` for C++17. Made from arrays, vectors, spans and, if it only
-/// reads, from a braced list, which lives until the end of the call.
+/// A pointer and a length: `std::span` for C++17. Converts from arrays, vectors and spans and, for
+/// const items, from a braced list, which lives until the end of the call.
 template <class Item>
 class view {
     template <class Range>
     using pointer_of = decltype(std::data(std::declval<Range&>()));
-    // Not to a base class: items would be of another size.
+    // Excludes conversions to a base class, whose items have another size.
     template <class Range>
     static constexpr bool fits =
         std::is_convertible_v<std::remove_pointer_t<pointer_of<Range>> (*)[], Item (*)[]>;
@@ -53,10 +58,10 @@ class view {
     std::size_t size_ = 0;
 };
 
-/// Who a request is charged to. Keys of different kinds never compare equal, and two keys share a
-/// counter only if their 64-bit hashes under random seeds are the same.
+/// The key of a charge. Keys of different kinds are never equal. Two keys share a counter only if
+/// their 64-bit hashes under a random seed are equal.
 ///
-/// A key *borrows*: text and addresses must live until the call that it is passed to has returned.
+/// A key *borrows*: text and addresses must live until the call that takes the key has returned.
 class key {
     template <class Text>
     using if_text = std::enable_if_t<std::is_convertible_v<const Text&, std::string_view>>;
@@ -72,7 +77,7 @@ class key {
     key(const Text& text TOLLGATE_BORROWED) noexcept : key(std::string_view(text)) {}
     key(std::string_view text) noexcept : key(TOLLGATE_KEY_BYTES, text.data(), text.size(), 0) {}
 
-    /// A number of 64 bits; a negative one counts as 2^64 more.
+    /// A 64-bit number; a negative one counts as that number plus 2^64.
     template <class Number, class = if_number<Number>, class = void>
     constexpr key(Number number) noexcept
         : key(TOLLGATE_KEY_NUMBER, nullptr, 0, static_cast<std::uint64_t>(number)) {}
@@ -86,20 +91,20 @@ class key {
         return {TOLLGATE_KEY_BYTES, std::data(bytes), std::size(bytes), 0};
     }
 
-    /// An address of 4 or 16 bytes in network order: `in_addr`'s or `in6_addr`'s bytes, or what
-    /// `to_bytes()` gives in asio. IPv6 addresses count by their first `v6_prefix` bits, 1 to 128;
-    /// IPv4 addresses whole, also when they come mapped into IPv6. Anything else makes the request
-    /// invalid.
+    /// An IP address of 4 or 16 bytes in network order: the bytes of `in_addr` or `in6_addr`, or of
+    /// `to_bytes()` in asio. An IPv6 address counts by its first `v6_prefix` bits, 1 to 128. An
+    /// IPv4 address counts in full, also if it is mapped into IPv6. Other lengths and prefixes make
+    /// the request invalid.
     template <class Bytes>
     [[nodiscard]] static key ip(const Bytes& address TOLLGATE_BORROWED,
                                 unsigned v6_prefix = 64) noexcept {
         static_assert(bytes_wide<Bytes>, "an address is made of bytes");
-        // 0 would be C's word for 64.
+        // In C, 0 means 64.
         const std::uint64_t prefix = v6_prefix == 0 ? no_prefix : v6_prefix;
         return {TOLLGATE_KEY_IP, std::data(address), std::size(address), prefix};
     }
 
-    /// One key for everybody: a limit on the whole service.
+    /// A single key, shared by all requests: for a limit on the whole service.
     [[nodiscard]] static constexpr key shared() noexcept {
         return {TOLLGATE_KEY_SHARED, nullptr, 0, 0};
     }
@@ -120,21 +125,21 @@ class key {
 
 class charge;
 
-/// A policy of one limiter: a number that other limiters do not know. Made by `limiter::policy`.
+/// A policy of one limiter, from `limiter::policy`. Other limiters reject it.
 class policy_id {
   public:
     /// No policy of any limiter.
     constexpr policy_id() noexcept = default;
-    /// The policy that `to_bits`, or the C functions, made a number of.
+    /// Converts a number from `to_bits` or from C.
     [[nodiscard]] static constexpr policy_id from_bits(std::uint64_t bits) noexcept {
-        policy_id made;
-        made.bits_ = bits;
-        return made;
+        policy_id id;
+        id.bits_ = bits;
+        return id;
     }
     [[nodiscard]] constexpr std::uint64_t to_bits() const noexcept { return bits_; }
 
-    /// A charge of `cost` units to a key under this policy. A cost of 0 asks whether the usage is
-    /// within the limit, and writes nothing.
+    /// Returns a charge of `cost` units to a key under this policy. A cost of 0 is allowed while
+    /// the usage is within the limit, and writes nothing.
     [[nodiscard]] inline tollgate::charge charge(const key& key TOLLGATE_BORROWED,
                                                  std::uint64_t cost) const noexcept;
 
@@ -145,23 +150,23 @@ class policy_id {
     std::uint64_t bits_ = 0;
 };
 
-/// One line of a request: who pays how much under which policy. It borrows its key.
+/// One charge of a request: a policy, a key and a cost. It borrows its key.
 class charge {
   public:
-    /// Under no policy: a request with it is invalid. To fill arrays with.
+    /// A charge to fill arrays with. It has no policy, so a request with it is invalid.
     constexpr charge() noexcept = default;
 
-    /// The same charge under this limit in place of the policy's own: a free or a paid tier, say. Cut
-    /// to the policy's `max_limit`. 0 is no limit at all, and makes the request invalid.
+    /// Returns the charge with this limit in place of the policy's own, for example for a paid
+    /// tier. The limit is at most the policy's `max_limit`. A limit of 0 makes the request invalid.
     [[nodiscard]] constexpr charge limit(std::uint64_t limit) const noexcept {
-        charge made = *this;
-        made.raw_.limit = limit;
-        // C takes 0 for the policy's own limit: let nobody pass by it.
-        if (limit == 0) made.raw_.key_kind = no_kind;
-        return made;
+        charge limited = *this;
+        limited.raw_.limit = limit;
+        // In C, 0 means the policy's own limit.
+        if (limit == 0) limited.raw_.key_kind = no_kind;
+        return limited;
     }
 
-    /// As C takes it.
+    /// The C struct.
     [[nodiscard]] constexpr const tollgate_charge& c() const noexcept { return raw_; }
 
   private:
@@ -177,47 +182,26 @@ inline tollgate::charge policy_id::charge(const key& key, std::uint64_t cost) co
         {bits_, key.bytes_, key.size_, key.number_, cost, 0, key.kind_, 0});
 }
 
-namespace detail {
-
-/// A wait that C tells; as long as can be said if it is longer.
-[[nodiscard]] constexpr std::chrono::nanoseconds wait(std::uint64_t ns) noexcept {
-    constexpr auto longest = std::chrono::nanoseconds::max();
-    if (ns > static_cast<std::uint64_t>(longest.count())) return longest;
-    return std::chrono::nanoseconds(static_cast<std::chrono::nanoseconds::rep>(ns));
-}
-
-/// A wait for C: none if it is negative, and never if it is longer than can be said.
-template <class Rep, class Period>
-[[nodiscard]] constexpr std::uint64_t ns(std::chrono::duration<Rep, Period> time) noexcept {
-    using std::chrono::nanoseconds;
-    const std::chrono::duration<long double, std::nano> wide = time;
-    if (!(wide.count() > 0)) return 0;
-    // The longest one is no whole number of doubles, so that what is rounded up to it is out as well.
-    if (wide.count() >= static_cast<long double>(nanoseconds::max().count())) return TOLLGATE_NEVER;
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<nanoseconds>(time).count());
-}
-
-} // namespace detail
-
-/// The answer to one request.
+/// The result of a request.
 enum class verdict {
-    /// Every policy had room; all of them have been charged.
+    /// Every policy had room. All of them were charged.
     allowed,
-    /// At least one policy has no room now: HTTP 429, with `retry_after`.
+    /// At least one policy has no room now. Retry after `retry_after`. HTTP status 429.
     denied,
-    /// At least one charge costs more than its limit, so that no wait will help.
+    /// At least one charge costs more than its limit, so no wait helps.
     impossible,
-    /// A new key found no place in a table that holds its most keys, or no memory.
+    /// A table has no room for a new key: it has `max_keys` keys, or memory for more could not be
+    /// allocated.
     table_full,
-    /// The request is in error, as `decision::code` tells.
+    /// The request has an error: `decision::code`.
     invalid,
 };
 
-/// The outcome of one request over all the policies that it names. Unless it was allowed, nothing was
-/// charged. Times are waits from the request's own instant.
+/// The decision about one request over all its policies. Unless the request was allowed, nothing
+/// was charged. Times are waits from the time of the request.
 class [[nodiscard]] decision {
   public:
-    /// Nothing has been decided yet: `verdict::invalid`.
+    /// No decision: `verdict::invalid`.
     constexpr decision() noexcept = default;
 
     [[nodiscard]] constexpr tollgate::verdict verdict() const noexcept {
@@ -229,39 +213,39 @@ class [[nodiscard]] decision {
             default: return tollgate::verdict::invalid;
         }
     }
-    /// Whether the request may go on. To fail open, ask for `verdict() != verdict::denied`.
+    /// Returns whether the request may proceed. To fail open, use `verdict() != verdict::denied`.
     [[nodiscard]] constexpr bool is_allowed() const noexcept { return raw_.status == TOLLGATE_OK; }
-    /// Why not; no error if it was allowed.
+    /// The reason for a request that was not allowed; no error if it was allowed.
     [[nodiscard]] std::error_code code() const noexcept { return {raw_.status, category()}; }
 
-    /// The policy that decided: the first in the order of the request that had no room or, when it is
+    /// The deciding policy: the first of the request that had no room or, if the request is
     /// allowed, the one with the least remaining.
     [[nodiscard]] constexpr policy_id policy() const noexcept {
         return policy_id::from_bits(raw_.policy);
     }
-    /// The limit of that policy that was applied, in units of cost.
+    /// The limit that was applied under the deciding policy, in units of cost.
     [[nodiscard]] constexpr std::uint64_t limit() const noexcept { return raw_.limit; }
-    /// What that policy has left after this decision, in units of cost.
+    /// The units left under the deciding policy after this decision.
     [[nodiscard]] constexpr std::uint64_t remaining() const noexcept { return raw_.remaining; }
-    /// The shortest wait after which this whole request can pass if nobody else spends: the longest
-    /// over all its policies. There is one exactly when the verdict is `denied`.
+    /// The shortest wait after which the whole request has room: the longest over all its policies.
+    /// Assumes no other charges meanwhile. Present if and only if the verdict is `denied`.
     [[nodiscard]] constexpr std::optional<std::chrono::nanoseconds> retry_after() const noexcept {
         if (raw_.status != TOLLGATE_DENIED || raw_.retry_after_ns == TOLLGATE_NEVER) return {};
         return detail::wait(raw_.retry_after_ns);
     }
-    /// The wait until that policy has its whole limit free again if nobody spends.
+    /// The wait until the deciding policy has its whole limit free. Assumes no other charges
+    /// meanwhile.
     [[nodiscard]] constexpr std::chrono::nanoseconds reset_after() const noexcept {
         return detail::wait(raw_.reset_after_ns);
     }
-    /// Whether the table of any of the policies had no place for a new key. The request was refused
-    /// for it or, under `overflow::allow`, not counted there.
+    /// Returns whether the table of any policy had no room for a new key. The request was refused
+    /// or, under `overflow::allow`, not counted by that policy.
     [[nodiscard]] constexpr bool table_full() const noexcept {
         return (raw_.flags & TOLLGATE_TABLE_WAS_FULL) != 0;
     }
 
 #if TOLLGATE_EXCEPTIONS
-    /// Itself, for hosts that take invalid requests for faults of the program: throws
-    /// `tollgate::exception` if the verdict is `invalid`.
+    /// Returns the decision, or throws `tollgate::exception` if the verdict is `invalid`.
     constexpr const decision& or_throw() const& {
         if (raw_.status < 0) detail::raise(*this);
         return *this;
@@ -269,56 +253,57 @@ class [[nodiscard]] decision {
     constexpr decision or_throw() && { return static_cast<const decision&>(*this).or_throw(); }
 #endif
 
-    /// As C tells it.
+    /// The C struct.
     [[nodiscard]] constexpr const tollgate_decision& c() const noexcept { return raw_; }
 
-    /// A decision that a C function has written, or not, as its status says.
+    /// Converts the status and the decision of a C function, which may not have written the
+    /// decision.
     [[nodiscard]] static decision from_c(tollgate_status status,
                                          const tollgate_decision& raw) noexcept {
-        decision made;
-        made.raw_ = raw;
-        made.raw_.status = status;
-        return made;
+        decision converted;
+        converted.raw_ = raw;
+        converted.raw_.status = status;
+        return converted;
     }
 
   private:
     tollgate_decision raw_ = {TOLLGATE_E_ARGUMENT, 0, 0, 0, 0, TOLLGATE_NEVER, 0, {0, 0}};
 };
 
-/// How one policy of a request stands after the decision, for reports and HTTP fields. Written by
-/// `check_with_status` and the like, one for each charge.
+/// The status of one policy of a request after the decision, for reports and HTTP fields.
+/// `check_with_status` and similar operations write one for each charge.
 class policy_status {
   public:
     constexpr policy_status() noexcept = default;
 
-    /// The policy that was charged.
+    /// The policy of the charge.
     [[nodiscard]] constexpr policy_id policy() const noexcept {
         return policy_id::from_bits(raw_.policy);
     }
     /// The limit that was applied, in units of cost.
     [[nodiscard]] constexpr std::uint64_t limit() const noexcept { return raw_.limit; }
-    /// What is left of it.
+    /// The units left of that limit.
     [[nodiscard]] constexpr std::uint64_t remaining() const noexcept { return raw_.remaining; }
-    /// Whether this policy had no room for its charge.
+    /// Returns whether this policy had no room for its charge.
     [[nodiscard]] constexpr bool violated() const noexcept {
         return (raw_.flags & TOLLGATE_VIOLATED) != 0;
     }
-    /// The shortest wait after which this policy has room for its charge if nobody else spends; none
-    /// when it had room, and when its charge costs more than the limit.
+    /// The shortest wait after which this policy has room for its charge. Assumes no other charges
+    /// meanwhile. None if it had room, or if the charge costs more than the limit.
     [[nodiscard]] constexpr std::optional<std::chrono::nanoseconds> retry_after() const noexcept {
         if (!violated() || raw_.retry_after_ns == TOLLGATE_NEVER) return {};
         return detail::wait(raw_.retry_after_ns);
     }
-    /// The wait until the whole limit is free again if nobody spends.
+    /// The wait until the whole limit is free. Assumes no other charges meanwhile.
     [[nodiscard]] constexpr std::chrono::nanoseconds reset_after() const noexcept {
         return detail::wait(raw_.reset_after_ns);
     }
-    /// Whether the table had no place for the key, so that nothing was counted.
+    /// Returns whether the table had no room for the key, so that nothing was counted.
     [[nodiscard]] constexpr bool table_full() const noexcept {
         return (raw_.flags & TOLLGATE_TABLE_WAS_FULL) != 0;
     }
 
-    /// As C tells it.
+    /// The C struct.
     [[nodiscard]] constexpr const tollgate_policy_status& c() const noexcept { return raw_; }
 
   private:
@@ -327,11 +312,11 @@ class policy_status {
 
 namespace detail {
 
-// Arrays of these are arrays of C's: they are passed as they are.
-template <class Ours, class Theirs>
+// Arrays of these classes are passed to C as arrays of the C structs.
+template <class Cpp, class C>
 inline constexpr bool same_layout =
-    std::is_standard_layout_v<Ours> && std::is_trivially_copyable_v<Ours> &&
-    sizeof(Ours) == sizeof(Theirs) && alignof(Ours) == alignof(Theirs);
+    std::is_standard_layout_v<Cpp> && std::is_trivially_copyable_v<Cpp> &&
+    sizeof(Cpp) == sizeof(C) && alignof(Cpp) == alignof(C);
 static_assert(same_layout<charge, tollgate_charge> && same_layout<decision, tollgate_decision> &&
               same_layout<policy_status, tollgate_policy_status>);
 
@@ -341,11 +326,11 @@ static_assert(same_layout<charge, tollgate_charge> && same_layout<decision, toll
 [[nodiscard]] inline tollgate_decision* raw(view<decision> decisions) noexcept {
     return reinterpret_cast<tollgate_decision*>(decisions.data());
 }
-[[nodiscard]] inline tollgate_policy_status* raw(view<policy_status> layers) noexcept {
-    return reinterpret_cast<tollgate_policy_status*>(layers.data());
+[[nodiscard]] inline tollgate_policy_status* raw(view<policy_status> statuses) noexcept {
+    return reinterpret_cast<tollgate_policy_status*>(statuses.data());
 }
-[[nodiscard]] inline const tollgate_policy_status* raw(view<const policy_status> layers) noexcept {
-    return reinterpret_cast<const tollgate_policy_status*>(layers.data());
+[[nodiscard]] inline const tollgate_policy_status* raw(view<const policy_status> statuses) noexcept {
+    return reinterpret_cast<const tollgate_policy_status*>(statuses.data());
 }
 
 } // namespace detail

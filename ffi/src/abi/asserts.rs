@@ -1,27 +1,27 @@
-//! The ABI as a C program that compiles only where the header says the same.
+//! The ABI as a C program that compiles only if the header declares the same ABI.
 
 use super::header::{Field, Item};
 use super::layout;
 use std::fmt::Write;
 
 const HEAD: &str = "\
-/* What programs have compiled into themselves, on 64-bit systems: a header that does not say the same
- * does not compile here. Made from the code: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
+/* The ABI on 64-bit systems as static assertions: with a header that declares another ABI this file
+ * does not compile. Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
 #include <assert.h>
 #include <stddef.h>
 #include <tollgate.h>
-#include <tollgate.h> /* may be included twice */
+#include <tollgate.h> /* a second time: the include guard works */
 #ifndef __cplusplus
 #include <stdalign.h>
 #endif
 ";
 
-/// The program.
+/// Generates the program.
 pub(super) fn program(items: &[Item]) -> String {
     let (mut facts, mut functions) = (String::from(HEAD), String::new());
     for item in items {
         let _ = match item {
-            // What a struct begins with is no number, and is tested by its use.
+            // An initializer is not a number. The C tests use it.
             Item::Constant { value, .. } if value.starts_with('{') => Ok(()),
             Item::Constant { name, value } => assert(&mut facts, name, value),
             Item::Status { name, value } => assert(&mut facts, name, value),
@@ -46,10 +46,10 @@ fn layout_of(text: &mut String, name: &str, fields: &[Field]) -> std::fmt::Resul
     writeln!(text)?;
     assert(text, &format!("sizeof({name})"), &layout.size)?;
     assert(text, &format!("alignof({name})"), &layout.align)?;
-    for (field, placed) in fields.iter().zip(&layout.fields) {
-        assert(text, &format!("offsetof({name}, {})", field.name), &placed.offset)?;
+    for (field, in_rust) in fields.iter().zip(&layout.fields) {
+        assert(text, &format!("offsetof({name}, {})", field.name), &in_rust.offset)?;
     }
-    // The types, since a pointer converts to no other one.
+    // The types: a pointer to a field converts to no other pointer type.
     writeln!(text, "static inline void types_of_{name}({name} *it) {{")?;
     for Field { kind, name, length } in fields {
         match length {

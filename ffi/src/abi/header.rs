@@ -1,8 +1,8 @@
-//! Reads `include/tollgate.h`: not C, but what cbindgen writes of it.
+//! A parser of `include/tollgate.h`: only for the C that cbindgen writes.
 
 use std::fmt::{self, Display, Formatter};
 
-/// One thing that a program may use.
+/// A declaration that a program may use.
 pub(super) enum Item {
     Constant { name: String, value: String },
     Status { name: String, value: i32 },
@@ -11,7 +11,7 @@ pub(super) enum Item {
     Function { name: String, prototype: String, inline: bool },
 }
 
-/// `const char *name`, or `uint64_t seed[4]`.
+/// A field of a struct: `const char *name`, or `uint64_t seed[4]`.
 pub(super) struct Field {
     pub(super) kind: String,
     pub(super) name: String,
@@ -26,12 +26,12 @@ impl Display for Field {
     }
 }
 
-/// All of them, in their order.
+/// Parses all declarations, in order.
 pub(super) fn items(header: &str) -> Vec<Item> {
     let mut items = Vec::new();
     let (constants, code) = split(header);
     for (name, value) in &constants {
-        // The release's own numbers are no part of the ABI.
+        // The version of the release is not part of the ABI.
         if !name.starts_with("TOLLGATE_VERSION_") {
             items.push(Item::Constant { name: name.clone(), value: value.clone() });
         }
@@ -42,8 +42,8 @@ pub(super) fn items(header: &str) -> Vec<Item> {
     items
 }
 
-/// The macros, and the rest without comments, macros, and what stands under a condition: the other
-/// spelling of the status, C++'s linkage, and what only tests have.
+/// Splits a header into its macros and its other code. Drops comments and conditional code: the other
+/// definition of the status, the C++ linkage, and the functions for tests.
 fn split(header: &str) -> (Vec<(String, String)>, String) {
     let (mut constants, mut code) = (Vec::new(), String::new());
     let (mut comment, mut conditions) = (false, 0);
@@ -67,7 +67,7 @@ fn split(header: &str) -> (Vec<(String, String)>, String) {
     (constants, code)
 }
 
-/// What ends in a semicolon outside of braces, or is a function's body.
+/// Splits code into statements: up to a semicolon outside of braces, or the end of a function body.
 fn statements(code: &str) -> Vec<String> {
     let (mut all, mut one, mut depth) = (Vec::new(), String::new(), 0);
     for letter in code.chars() {
@@ -83,7 +83,7 @@ fn statements(code: &str) -> Vec<String> {
             one.clear();
         }
     }
-    assert_eq!(one.trim(), "", "what is not understood");
+    assert_eq!(one.trim(), "", "code that is not parsed");
     all
 }
 

@@ -1,4 +1,4 @@
-//! The structs as Rust has them.
+//! The layouts of the structs in Rust.
 
 use crate::charge::tollgate_charge;
 use crate::clock::{tollgate_clock, tollgate_now};
@@ -12,36 +12,36 @@ use crate::status::tollgate_status;
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 
-/// A struct: how much room it takes, and where its fields are.
+/// The layout of a struct: size, alignment and fields.
 pub(super) struct Layout {
     pub(super) size: usize,
     pub(super) align: usize,
-    pub(super) fields: Vec<Placed>,
+    pub(super) fields: Vec<FieldLayout>,
 }
 
-/// A field, with the name of its type in C.
-pub(super) struct Placed {
+/// The layout of a field, with the C name of its type.
+pub(super) struct FieldLayout {
     pub(super) name: &'static str,
     pub(super) kind: &'static str,
     pub(super) length: Option<usize>,
     pub(super) offset: usize,
 }
 
-/// How C calls a type.
-trait Named {
+/// The C name of a type.
+trait CType {
     const KIND: &'static str;
     const LENGTH: Option<usize> = None;
 }
 
-macro_rules! named {
+macro_rules! c_types {
     ($($rust:ty: $c:literal),* $(,)?) => {
-        $(impl Named for $rust {
+        $(impl CType for $rust {
             const KIND: &'static str = $c;
         })*
     };
 }
 
-named! {
+c_types! {
     u32: "uint32_t",
     u64: "uint64_t",
     i32: "int32_t",
@@ -54,25 +54,25 @@ named! {
     tollgate_status: "tollgate_status",
 }
 
-impl<T: Named, const N: usize> Named for [T; N] {
+impl<T: CType, const N: usize> CType for [T; N] {
     const KIND: &'static str = T::KIND;
     const LENGTH: Option<usize> = Some(N);
 }
 
-fn placed<S, F: Named>(name: &'static str, offset: usize, _: fn(&S) -> &F) -> Placed {
-    Placed { name, kind: F::KIND, length: F::LENGTH, offset }
+fn field_layout<S, F: CType>(name: &'static str, offset: usize, _: fn(&S) -> &F) -> FieldLayout {
+    FieldLayout { name, kind: F::KIND, length: F::LENGTH, offset }
 }
 
 macro_rules! layouts {
-    ($asked:expr, $($name:ident { $($field:ident),* $(,)? })*) => {
-        match $asked {
+    ($struct:expr, $($name:ident { $($field:ident),* $(,)? })*) => {
+        match $struct {
             $(stringify!($name) => {
-                // All of its fields, or this does not compile.
+                // Compiles only if all fields are listed.
                 let _ = |$name { $($field: _),* }: $name| ();
                 Layout {
                     size: size_of::<$name>(),
                     align: align_of::<$name>(),
-                    fields: vec![$(placed(
+                    fields: vec![$(field_layout(
                         stringify!($field),
                         offset_of!($name, $field),
                         |it: &$name| &it.$field,
@@ -84,7 +84,7 @@ macro_rules! layouts {
     };
 }
 
-/// A struct of this name.
+/// The layout of the struct with this name.
 pub(super) fn of(name: &str) -> Layout {
     layouts! {
         name,

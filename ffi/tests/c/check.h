@@ -1,4 +1,4 @@
-/* Checks for programs: the first that fails is told with its place and ends the program. */
+/* Checks for programs. The first failure is printed with its line, and ends the program. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -13,10 +13,10 @@
 #define EQUAL(expected, actual) \
     check_equal((uint64_t)(expected), (uint64_t)(actual), #actual, __FILE__, __LINE__)
 #define TEXT(expected, actual) check_text((expected), (actual), #actual, __FILE__, __LINE__)
-/* The call answers this status. */
-#define ANSWER(expected, call) check_answer((expected), (call), #call, __FILE__, __LINE__)
+/* The call returns this status. */
+#define STATUS(expected, call) check_status((expected), (call), #call, __FILE__, __LINE__)
 
-/* How many checks there were, of all threads. */
+/* The number of checks, of all threads. */
 static unsigned long checks;
 
 static inline void check_that(int holds, const char *what, const char *file, int line) {
@@ -44,7 +44,7 @@ static inline void check_text(const char *expected, const char *actual, const ch
     check_that(same, what, file, line);
 }
 
-static inline void check_answer(tollgate_status expected, tollgate_status actual, const char *what,
+static inline void check_status(tollgate_status expected, tollgate_status actual, const char *what,
                                 const char *file, int line) {
     if (expected != actual) {
         fprintf(stderr, "expected status %d, not %d (%s): ", (int)expected, (int)actual,
@@ -53,7 +53,7 @@ static inline void check_answer(tollgate_status expected, tollgate_status actual
     check_that(expected == actual, what, file, line);
 }
 
-/* The end of a program that got here: no checks at all would be a failure. */
+/* The exit status of a program that reached its end. No checks at all are a failure. */
 static inline int passed(void) {
     printf("%lu checks\n", checks);
     return checks == 0;

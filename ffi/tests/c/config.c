@@ -1,11 +1,11 @@
-/* Making limiters: each fault has a number and a text, and structs of other versions are understood. */
+/* Configuration: each error has a status and a message, and structs of other versions are accepted. */
 #include <stddef.h>
 
-#include "scene.h"
+#include "fixture.h"
 
-/* What tollgate_new answers, and tells, about these policies. */
+/* Calls tollgate_new. On failure the message must contain `expected`. */
 static tollgate_status made(const tollgate_options *options, const tollgate_policy *policies,
-                            size_t count, const char *told) {
+                            size_t count, const char *expected) {
     tollgate_limiter *limiter = (tollgate_limiter *)&limiter;
     tollgate_error error;
     tollgate_status status;
@@ -13,34 +13,34 @@ static tollgate_status made(const tollgate_options *options, const tollgate_poli
     status = tollgate_new(options, policies, count, &limiter, &error);
     if (status == TOLLGATE_OK) {
         CHECK(limiter != NULL);
-        ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+        STATUS(TOLLGATE_OK, tollgate_free(limiter));
         return status;
     }
     CHECK(limiter == NULL);
     EQUAL(status, error.status);
     EQUAL(0, error.reserved);
     CHECK(memchr(error.message, 0, TOLLGATE_MESSAGE_SIZE) != NULL);
-    if (strstr(error.message, told) == NULL) {
-        TEXT(told, error.message);
+    if (strstr(error.message, expected) == NULL) {
+        TEXT(expected, error.message);
     }
-    /* Nobody has to be told. */
-    ANSWER(status, tollgate_new(options, policies, count, &limiter, NULL));
+    /* The error may be NULL. */
+    STATUS(status, tollgate_new(options, policies, count, &limiter, NULL));
     return status;
 }
 
-static void each_fault_has_its_number(void) {
+static void each_error_has_its_status(void) {
     tollgate_policy good = sliding("good", 10, SECOND), bad[17];
     size_t i;
-    ANSWER(TOLLGATE_OK, made(NULL, &good, 1, ""));
-    ANSWER(TOLLGATE_E_POLICIES, made(NULL, NULL, 0, "at least one"));
+    STATUS(TOLLGATE_OK, made(NULL, &good, 1, ""));
+    STATUS(TOLLGATE_E_POLICIES, made(NULL, NULL, 0, "at least one"));
     for (i = 0; i < 17; i++) {
         bad[i] = good;
     }
-    ANSWER(TOLLGATE_E_POLICIES, made(NULL, bad, 17, "17 policies are too many"));
-    ANSWER(TOLLGATE_E_DUPLICATE_NAME, made(NULL, bad, 16, "good"));
-    ANSWER(TOLLGATE_E_NULL, made(NULL, NULL, 1, "NULL"));
-#define FAULT(expected, field, value, told) \
-    bad[0] = good, bad[0].field = (value), ANSWER(expected, made(NULL, bad, 1, told))
+    STATUS(TOLLGATE_E_POLICIES, made(NULL, bad, 17, "17 policies are too many"));
+    STATUS(TOLLGATE_E_DUPLICATE_NAME, made(NULL, bad, 16, "good"));
+    STATUS(TOLLGATE_E_NULL, made(NULL, NULL, 1, "NULL"));
+#define FAULT(expected, field, value, message) \
+    bad[0] = good, bad[0].field = (value), STATUS(expected, made(NULL, bad, 1, message))
     FAULT(TOLLGATE_E_NULL, name, NULL, "NULL");
     FAULT(TOLLGATE_E_NAME, name, "", "printable");
     FAULT(TOLLGATE_E_NAME, name, "a\nb", "printable");
@@ -74,46 +74,46 @@ static void limits_of_names_and_numbers(void) {
     tollgate_policy policy = sliding(name, UINT64_C(1) << 40, 400 * 24 * HOUR_NS);
     memset(name, '~', sizeof name);
     name[65] = 0;
-    ANSWER(TOLLGATE_E_NAME, made(NULL, &policy, 1, "~~~"));
+    STATUS(TOLLGATE_E_NAME, made(NULL, &policy, 1, "~~~"));
     name[64] = 0;
-    ANSWER(TOLLGATE_OK, made(NULL, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, made(NULL, &policy, 1, ""));
     policy.window_ns = MILLI;
     policy.limit = 1;
     policy.max_keys = UINT64_MAX;
     policy.buckets = 127;
-    ANSWER(TOLLGATE_OK, made(NULL, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, made(NULL, &policy, 1, ""));
 }
 
-/* A text that is longer than the message is cut. */
-static void a_long_message_is_cut(void) {
+/* A long message is truncated. */
+static void a_long_message_is_truncated(void) {
     char name[4000];
     tollgate_policy policy = sliding(name, 1, SECOND);
     tollgate_limiter *limiter;
     tollgate_error error;
     memset(name, 'n', sizeof name);
     name[sizeof name - 1] = 0;
-    ANSWER(TOLLGATE_E_NAME, tollgate_new(NULL, &policy, 1, &limiter, &error));
+    STATUS(TOLLGATE_E_NAME, tollgate_new(NULL, &policy, 1, &limiter, &error));
     EQUAL(TOLLGATE_MESSAGE_SIZE - 1, strlen(error.message));
 }
 
 static void options_are_checked(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
-    ANSWER(TOLLGATE_OK, made(&options, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, made(&options, &policy, 1, ""));
     options.overflow = 4;
-    ANSWER(TOLLGATE_E_ARGUMENT, made(&options, &policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, made(&options, &policy, 1, ""));
     options.overflow = TOLLGATE_OVERFLOW_EVICT_LIGHTEST;
-    ANSWER(TOLLGATE_E_ALLOWANCE, made(&options, &policy, 1, "p"));
+    STATUS(TOLLGATE_E_ALLOWANCE, made(&options, &policy, 1, "p"));
     options.allowance = 10;
-    ANSWER(TOLLGATE_OK, made(&options, &policy, 1, ""));
-    /* What a policy says itself comes first. */
+    STATUS(TOLLGATE_OK, made(&options, &policy, 1, ""));
+    /* The policy's own setting has precedence. */
     policy.overflow = TOLLGATE_OVERFLOW_DENY;
     options.allowance = 0;
-    ANSWER(TOLLGATE_OK, made(&options, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, made(&options, &policy, 1, ""));
 }
 
-/* A table of one place under each kind of overflow: the options', and the policy's own. */
-static void overflow_is_as_asked(void) {
+/* A table for one key under each overflow mode, set in the options and in the policy. */
+static void overflow_modes(void) {
     static const struct {
         uint32_t options, policy;
         tollgate_status second;
@@ -136,19 +136,19 @@ static void overflow_is_as_asked(void) {
         options.overflow = cases[i].options;
         options.max_keys = 1;
         policy.overflow = cases[i].policy;
-        ANSWER(TOLLGATE_OK, tollgate_new(&options, &policy, 1, &limiter, NULL));
+        STATUS(TOLLGATE_OK, tollgate_new(&options, &policy, 1, &limiter, NULL));
         charge = tollgate_charge_number(id_of(limiter, "p"), 1, 1);
-        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, &decision));
+        STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, &decision));
         EQUAL(0, decision.flags);
         charge.number = 2;
-        ANSWER(cases[i].second, tollgate_check(limiter, &now, &charge, 1, &decision));
+        STATUS(cases[i].second, tollgate_check(limiter, &now, &charge, 1, &decision));
         EQUAL(cases[i].flags, decision.flags);
-        ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+        STATUS(TOLLGATE_OK, tollgate_free(limiter));
     }
 }
 
-/* A struct of an older program ends early; what it lacks is 0, and nothing behind it is read. */
-static void an_older_struct_is_understood(void) {
+/* A struct of an older program is shorter. Missing fields are 0, and nothing after its end is read. */
+static void an_older_struct_is_accepted(void) {
     size_t size = offsetof(tollgate_policy, max_limit);
     char *old = malloc(2 * size);
     tollgate_policy policy = sliding("first", 10, SECOND);
@@ -163,10 +163,10 @@ static void an_older_struct_is_understood(void) {
     options.struct_size = (uint32_t)offsetof(tollgate_options, clock);
     options.max_keys = 5;
     memcpy(old_options, &options, offsetof(tollgate_options, clock));
-    ANSWER(TOLLGATE_OK, tollgate_new((const tollgate_options *)(const void *)old_options,
+    STATUS(TOLLGATE_OK, tollgate_new((const tollgate_options *)(const void *)old_options,
                                      (const tollgate_policy *)(const void *)old, 2, &limiter, NULL));
     CHECK(id_of(limiter, "first") != id_of(limiter, "second"));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
     free(old_options);
     free(old);
 }
@@ -181,8 +181,8 @@ typedef struct {
     uint64_t more;
 } newer_options;
 
-/* A struct of a newer program is longer; what this library does not know must be 0. */
-static void a_newer_struct_is_understood_if_its_rest_is_zero(void) {
+/* A struct of a newer program is longer. Fields that this library lacks must be 0. */
+static void a_newer_struct_is_accepted_if_its_rest_is_zero(void) {
     newer_policy policies[2];
     newer_options options = {TOLLGATE_OPTIONS_INIT, 0};
     size_t i;
@@ -192,41 +192,41 @@ static void a_newer_struct_is_understood_if_its_rest_is_zero(void) {
         policies[i].more = 0;
     }
     options.known.struct_size = sizeof(newer_options);
-    ANSWER(TOLLGATE_OK, made(&options.known, &policies[0].known, 2, ""));
+    STATUS(TOLLGATE_OK, made(&options.known, &policies[0].known, 2, ""));
     policies[1].more = UINT64_C(1) << 56;
-    ANSWER(TOLLGATE_E_ARGUMENT, made(&options.known, &policies[0].known, 2, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, made(&options.known, &policies[0].known, 2, ""));
     policies[1].more = 0;
     options.more = 1;
-    ANSWER(TOLLGATE_E_ARGUMENT, made(&options.known, &policies[0].known, 2, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, made(&options.known, &policies[0].known, 2, ""));
 }
 
-static void sizes_that_cannot_be_are_refused(void) {
+static void impossible_sizes_are_errors(void) {
     tollgate_policy *policy = calloc(1, 4096);
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     CHECK(policy != NULL);
     *policy = sliding("p", 10, SECOND);
     policy->struct_size = 4096;
-    ANSWER(TOLLGATE_OK, made(NULL, policy, 1, ""));
+    STATUS(TOLLGATE_OK, made(NULL, policy, 1, ""));
     policy->struct_size = 4097;
-    ANSWER(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
     policy->struct_size = 3;
-    ANSWER(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
     policy->struct_size = 0;
-    ANSWER(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
     policy->struct_size = sizeof(tollgate_policy);
     options.struct_size = 0;
-    ANSWER(TOLLGATE_E_ARGUMENT, made(&options, policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, made(&options, policy, 1, ""));
     free(policy);
 }
 
 int main(void) {
-    each_fault_has_its_number();
+    each_error_has_its_status();
     limits_of_names_and_numbers();
-    a_long_message_is_cut();
+    a_long_message_is_truncated();
     options_are_checked();
-    overflow_is_as_asked();
-    an_older_struct_is_understood();
-    a_newer_struct_is_understood_if_its_rest_is_zero();
-    sizes_that_cannot_be_are_refused();
+    overflow_modes();
+    an_older_struct_is_accepted();
+    a_newer_struct_is_accepted_if_its_rest_is_zero();
+    impossible_sizes_are_errors();
     return passed();
 }

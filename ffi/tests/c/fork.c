@@ -1,17 +1,17 @@
-/* A child goes on with the limiter that it has inherited, whatever other threads were doing at the
- * fork, and from then on the two count apart. Its parent waits for so long and then fails. */
+/* A child uses an inherited limiter, whatever other threads were doing at the fork. Parent and child
+ * count separately. The parent fails after a timeout. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "scene.h"
+#include "fixture.h"
 
-/* Seconds that a child may take: one that hangs is ended. */
+/* The timeout of a child in seconds. */
 #define PATIENCE 60
 
-/* Runs this in a child, which passes if it gets to the end. */
+/* Runs `body` in a child, which passes if it reaches the end. */
 static void in_child(void (*body)(void *), void *argument) {
     int status = -1;
     pid_t child = fork();
@@ -41,61 +41,61 @@ static tollgate_status spend(const inherited *it, uint64_t cost) {
     return tollgate_check(it->limiter, &now, &charge, 1, NULL);
 }
 
-static void child_spends_its_own(void *argument) {
+static void child_counts_separately(void *argument) {
     inherited *it = argument;
     tollgate_now now = at(0);
     EQUAL(6, left(it->limiter, 0, it->charge));
-    ANSWER(TOLLGATE_OK, spend(it, 5));
-    ANSWER(TOLLGATE_DENIED, spend(it, 2));
-    ANSWER(TOLLGATE_OK, tollgate_cancel(it->limiter, &now, &it->reservation, NULL));
+    STATUS(TOLLGATE_OK, spend(it, 5));
+    STATUS(TOLLGATE_DENIED, spend(it, 2));
+    STATUS(TOLLGATE_OK, tollgate_cancel(it->limiter, &now, &it->reservation, NULL));
     EQUAL(3, left(it->limiter, 0, it->charge));
-    ANSWER(TOLLGATE_OK, tollgate_free(it->limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(it->limiter));
 }
 
-static void apart_from_the_fork_on(void) {
+static void parent_and_child_count_separately(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
     tollgate_now now = at(0);
     inherited it;
     it.limiter = limiter_of(&policy, 1);
     it.charge = tollgate_charge_shared(id_of(it.limiter, "p"), 2);
-    ANSWER(TOLLGATE_OK, spend(&it, 2));
-    ANSWER(TOLLGATE_OK,
+    STATUS(TOLLGATE_OK, spend(&it, 2));
+    STATUS(TOLLGATE_OK,
            tollgate_reserve(it.limiter, &now, &it.charge, 1, &it.reservation, NULL, NULL));
-    in_child(child_spends_its_own, &it);
+    in_child(child_counts_separately, &it);
     EQUAL(6, left(it.limiter, 0, it.charge));
-    ANSWER(TOLLGATE_OK, spend(&it, 6));
-    ANSWER(TOLLGATE_DENIED, spend(&it, 1));
-    ANSWER(TOLLGATE_OK, tollgate_free(it.limiter));
+    STATUS(TOLLGATE_OK, spend(&it, 6));
+    STATUS(TOLLGATE_DENIED, spend(&it, 1));
+    STATUS(TOLLGATE_OK, tollgate_free(it.limiter));
 }
 
-/* The clock's thread is not there in the child. Its clock stands still, instants of the caller's go
- * on, and it can be freed. */
-static void child_of_an_upkept_clock(void *argument) {
+/* The child does not have the clock's thread. The clock stops, times of the caller work, and the limiter
+ * can be freed. */
+static void child_without_the_clock_thread(void *argument) {
     inherited *it = argument;
     tollgate_now first, now;
     int turn;
-    ANSWER(TOLLGATE_OK, tollgate_read_clock(it->limiter, &first));
+    STATUS(TOLLGATE_OK, tollgate_read_clock(it->limiter, &first));
     for (turn = 0; turn < 1000; turn++) {
-        ANSWER(TOLLGATE_OK, tollgate_read_clock(it->limiter, &now));
+        STATUS(TOLLGATE_OK, tollgate_read_clock(it->limiter, &now));
         EQUAL(first.monotonic_ns, now.monotonic_ns);
     }
     now.monotonic_ns += 3600 * SECOND;
-    ANSWER(TOLLGATE_OK, tollgate_check(it->limiter, &now, &it->charge, 1, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_free(it->limiter));
+    STATUS(TOLLGATE_OK, tollgate_check(it->limiter, &now, &it->charge, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_free(it->limiter));
 }
 
-static void a_clock_with_a_thread_stands_still(void) {
+static void a_clock_with_a_thread_stops_in_the_child(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     tollgate_clock *clock = NULL;
     inherited it;
-    ANSWER(TOLLGATE_OK, tollgate_clock_coarse(MILLI, &clock));
+    STATUS(TOLLGATE_OK, tollgate_clock_coarse(MILLI, &clock));
     options.clock = clock;
-    ANSWER(TOLLGATE_OK, tollgate_new(&options, &policy, 1, &it.limiter, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_clock_free(clock));
+    STATUS(TOLLGATE_OK, tollgate_new(&options, &policy, 1, &it.limiter, NULL));
+    STATUS(TOLLGATE_OK, tollgate_clock_free(clock));
     it.charge = tollgate_charge_shared(id_of(it.limiter, "p"), 10);
-    in_child(child_of_an_upkept_clock, &it);
-    ANSWER(TOLLGATE_OK, tollgate_free(it.limiter));
+    in_child(child_without_the_clock_thread, &it);
+    STATUS(TOLLGATE_OK, tollgate_free(it.limiter));
 }
 
 typedef struct {
@@ -105,7 +105,7 @@ typedef struct {
     int stop;
 } worker;
 
-/* New keys all the time, so that tables are being replaced. */
+/* Charges new keys all the time, so that tables are resized. */
 static void *work(void *argument) {
     worker *me = argument;
     uint64_t seed = me->number;
@@ -117,7 +117,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-static void child_in_the_middle(void *argument) {
+static void child_during_calls(void *argument) {
     worker *me = argument;
     uint64_t key;
     tollgate_limiter *own;
@@ -127,10 +127,10 @@ static void child_in_the_middle(void *argument) {
         CHECK(tollgate_check_key(me->limiter, &now, me->policy, &key, 8, 1, NULL) >= TOLLGATE_OK);
     }
     own = limiter_of(&policy, 1);
-    ANSWER(TOLLGATE_OK, tollgate_free(own));
+    STATUS(TOLLGATE_OK, tollgate_free(own));
 }
 
-static void whatever_other_threads_were_doing(void) {
+static void fork_during_calls_of_other_threads(void) {
     enum { THREADS = 3, FORKS = 40 };
     tollgate_policy policy = sliding("p", 10, SECOND);
     tollgate_limiter *limiter;
@@ -145,18 +145,18 @@ static void whatever_other_threads_were_doing(void) {
         CHECK(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
     }
     for (i = 0; i < FORKS; i++) {
-        in_child(child_in_the_middle, &workers[0]);
+        in_child(child_during_calls, &workers[0]);
     }
     for (i = 0; i < THREADS; i++) {
         __atomic_store_n(&workers[i].stop, 1, __ATOMIC_RELAXED);
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
 int main(void) {
-    apart_from_the_fork_on();
-    a_clock_with_a_thread_stands_still();
-    whatever_other_threads_were_doing();
+    parent_and_child_count_separately();
+    a_clock_with_a_thread_stops_in_the_child();
+    fork_during_calls_of_other_threads();
     return passed();
 }

@@ -1,29 +1,29 @@
-/* Random calls of every function, right ones and wrong ones, from one thread and from several. After
- * each its answer is held to what was passed; and what a policy admits to its limit in every window.
+/* Random calls of every function, valid and invalid, from one thread and from several. Each status is
+ * compared with the arguments, and the units that a policy admits with its limit in every window.
  *
- * TOLLGATE_CALLS says how many (ten million), TOLLGATE_SEED repeats a run, but for what depends on
- * how the threads meet. */
+ * TOLLGATE_CALLS is the number of calls (ten million). TOLLGATE_SEED reproduces a run, except for the
+ * interleaving of threads. */
 #include <pthread.h>
 
 #include "inputs.h"
 
 #define WINDOW (4000 * UINT64_C(1000))
 
-/* What is held against what was admitted; a planted fault shows that it is. */
+/* The limit that is compared with the admitted units. PLANTED makes the comparison fail. */
 #ifdef PLANTED
 #define ALLOWED (LAW_LIMIT - 1)
 #else
 #define ALLOWED LAW_LIMIT
 #endif
 
-/* Memory that ends with so many layers. */
+/* Memory that ends after `count` statuses. */
 static tollgate_policy_status *room_for(size_t count) {
     tollgate_policy_status *layers = malloc((count > 0 ? count : 1) * sizeof *layers);
     CHECK(layers != NULL);
     return layers;
 }
 
-/* Right arguments lead to a decision, wrong ones to one of their errors. */
+/* Valid arguments lead to a decision, invalid ones to one of their errors. */
 static int right(fuzzer *f, tollgate_status status) {
     uint64_t wrong = f->wrong;
     f->wrong = 0;
@@ -37,8 +37,8 @@ static int right(fuzzer *f, tollgate_status status) {
     return wrong == 0;
 }
 
-/* Never over: the unit that was admitted LAW_LIMIT units ago is out of the window. With threads, all
- * of a key were admitted at one instant. */
+/* Never over the limit: the unit admitted LAW_LIMIT units ago is out of the window. With threads, all
+ * units of a key were admitted at the same time. */
 static void admitted(fuzzer *f) {
     world *w = f->world;
     for (; f->law_cost > 0; f->law_cost--) {
@@ -80,8 +80,8 @@ static void check_with_status(fuzzer *f) {
     tollgate_decision decision, *place = maybe(f, &decision);
     size_t count = some_count(f, 16);
     const tollgate_charge *charges = some_charges(f, count, 16, 1);
-    tollgate_policy_status *layers = room_for(count), *told = count > 0 ? needed(f, layers) : layers;
-    decided(f, tollgate_check_with_status(some_limiter(f), some_now(f, 0), charges, count, place, told), place);
+    tollgate_policy_status *layers = room_for(count), *out = count > 0 ? needed(f, layers) : layers;
+    decided(f, tollgate_check_with_status(some_limiter(f), some_now(f, 0), charges, count, place, out), place);
     free(layers);
 }
 
@@ -97,10 +97,10 @@ static void check_key(fuzzer *f) {
             place);
 }
 
-/* A batch, of which each charge is under LAW or none is: a stranger among the policies is no error. */
+/* A batch with all charges under LAW or none. An unknown policy is not an error of the call. */
 static void check_many(fuzzer *f) {
     tollgate_decision *decisions = malloc(MOST * sizeof *decisions), *place;
-    size_t count = below(f, MOST), i, allowed = 0, told = 0;
+    size_t count = below(f, MOST), i, allowed = 0, counted = 0;
     size_t *sum = maybe(f, &allowed);
     const tollgate_charge *charges = some_charges(f, count, MOST, 1);
     uint64_t policies = f->wrong & UINT64_C(1) << -TOLLGATE_E_POLICY;
@@ -110,14 +110,14 @@ static void check_many(fuzzer *f) {
     f->wrong &= ~policies;
     status = tollgate_check_many(some_limiter(f), some_now(f, 0), charges, count, place, sum);
     if (right(f, status)) {
-        ANSWER(TOLLGATE_OK, status);
+        STATUS(TOLLGATE_OK, status);
         for (i = 0; i < count; i++) {
-            told += place[i].status == TOLLGATE_OK;
+            counted += place[i].status == TOLLGATE_OK;
             if (charges[i].policy == f->world->ids[LAW] && place[i].status == TOLLGATE_OK) {
                 admitted(f);
             }
         }
-        CHECK(sum == NULL || allowed == told);
+        CHECK(sum == NULL || allowed == counted);
     }
     free(decisions);
 }
@@ -133,8 +133,8 @@ static void peek_or_charge(fuzzer *f) {
     } else if (below(f, 2) == 0) {
         decided(f, tollgate_peek(limiter, now, charges, count, place), place);
     } else {
-        tollgate_policy_status *layers = room_for(count), *told = count > 0 ? needed(f, layers) : NULL;
-        decided(f, tollgate_peek_with_status(limiter, now, charges, count, place, told), place);
+        tollgate_policy_status *layers = room_for(count), *out = count > 0 ? needed(f, layers) : NULL;
+        decided(f, tollgate_peek_with_status(limiter, now, charges, count, place, out), place);
         free(layers);
     }
 }
@@ -157,10 +157,10 @@ static void reserve(fuzzer *f) {
     tollgate_decision decision, *place = maybe(f, &decision);
     const tollgate_charge *charges = some_charges(f, count, 8, 0);
     tollgate_reservation *reservation = needed(f, &f->reserved[slot]);
-    tollgate_policy_status *layers = room_for(count), *told = below(f, 2) == 0 ? NULL : maybe(f, layers);
+    tollgate_policy_status *layers = room_for(count), *out = below(f, 2) == 0 ? NULL : maybe(f, layers);
     const tollgate_limiter *limiter = some_limiter(f);
     tollgate_status status;
-    status = tollgate_reserve(limiter, some_now(f, 1), charges, count, reservation, place, told);
+    status = tollgate_reserve(limiter, some_now(f, 1), charges, count, reservation, place, out);
     if (reservation == &f->reserved[slot]) {
         f->state[slot] = status == TOLLGATE_OK ? OPEN : NONE;
         f->layers[slot] = count;
@@ -170,7 +170,7 @@ static void reserve(fuzzer *f) {
     free(layers);
 }
 
-/* What is wrong with a reservation for a verb of so many amounts. */
+/* Notes the errors of a reservation in a call with `count` amounts. */
 static void note_reservation(fuzzer *f, size_t slot, size_t amounts) {
     if (f->state[slot] == NONE) {
         wrong(f, TOLLGATE_E_HANDLE);
@@ -193,21 +193,21 @@ static void change_reservation(fuzzer *f) {
     tollgate_reservation *reservation = needed(f, &f->reserved[slot]);
     const tollgate_limiter *limiter = some_limiter(f);
     const tollgate_now *now = some_now(f, 1);
-    uint64_t *amounts = malloc((count > 0 ? count : 1) * sizeof *amounts), verb = below(f, 3);
+    uint64_t *amounts = malloc((count > 0 ? count : 1) * sizeof *amounts), operation = below(f, 3);
     tollgate_status status;
     CHECK(amounts != NULL);
     for (i = 0; i < count; i++) {
         amounts[i] = some_units(f);
     }
-    note_reservation(f, slot, verb == 0 ? f->layers[slot] : count);
-    if (verb == 0) {
+    note_reservation(f, slot, operation == 0 ? f->layers[slot] : count);
+    if (operation == 0) {
         status = tollgate_cancel(limiter, now, reservation, place);
     } else {
         const uint64_t *passed = count > 0 ? needed(f, amounts) : NULL;
-        status = verb == 1 ? tollgate_settle(limiter, now, reservation, passed, count, place)
+        status = operation == 1 ? tollgate_settle(limiter, now, reservation, passed, count, place)
                            : tollgate_extend(limiter, now, reservation, passed, count, place);
     }
-    if (right(f, status) && verb < 2) {
+    if (right(f, status) && operation < 2) {
         f->state[slot] = CLOSED;
     }
     free(amounts);
@@ -241,10 +241,10 @@ static void begin_or_end_session(fuzzer *f) {
 static void ask_policy(fuzzer *f) {
     static const char *const names[] = {"law", "exact", "bucketed", "day"};
     const tollgate_limiter *limiter = some_limiter(f);
-    uint64_t number = 0, place = below(f, POLICIES), verb = below(f, 4);
-    uint64_t *output = verb == 0 ? maybe(f, &number) : needed(f, &number);
+    uint64_t number = 0, place = below(f, POLICIES), operation = below(f, 4);
+    uint64_t *output = operation == 0 ? maybe(f, &number) : needed(f, &number);
     const char *name = NULL;
-    switch (verb) {
+    switch (operation) {
     case 0:
         if (right(f, tollgate_policy_at(limiter, place, output, &name))) {
             TEXT(names[place], name);
@@ -274,9 +274,9 @@ static void set_limit(fuzzer *f) {
 static void get_stats(fuzzer *f) {
     size_t size = below(f, 200);
     unsigned char *place = malloc(size < 8 ? 8 : size);
-    uint32_t told = (uint32_t)size;
+    uint32_t stated = (uint32_t)size;
     CHECK(place != NULL);
-    memcpy(place, &told, sizeof told);
+    memcpy(place, &stated, sizeof stated);
     if (size < 8) {
         wrong(f, TOLLGATE_E_ARGUMENT);
     }
@@ -284,12 +284,12 @@ static void get_stats(fuzzer *f) {
     free(place);
 }
 
-/* Layers of any numbers, into a buffer of any size. */
+/* Random statuses, and a buffer of random size. */
 static void write_http(fuzzer *f) {
     size_t count = some_count(f, 16), size = below(f, 300), length = 0, i;
     tollgate_policy_status *layers = room_for(count), *passed = count > 0 ? needed(f, layers) : NULL;
     char *buffer = malloc(size > 0 ? size : 1);
-    size_t *told = maybe(f, &length);
+    size_t *out = maybe(f, &length);
     uint64_t kind = below(f, 3);
     const tollgate_limiter *limiter = some_limiter(f);
     int was_right;
@@ -308,15 +308,15 @@ static void write_http(fuzzer *f) {
         wrong(f, TOLLGATE_E_TOO_MANY);
     }
     was_right = f->wrong == 0;
-    status = kind == 0   ? tollgate_http_policy(limiter, passed, count, buffer, size, told)
-             : kind == 1 ? tollgate_http_limit(limiter, passed, count, buffer, size, told)
+    status = kind == 0   ? tollgate_http_policy(limiter, passed, count, buffer, size, out)
+             : kind == 1 ? tollgate_http_limit(limiter, passed, count, buffer, size, out)
                          : tollgate_http_problem(limiter, passed, count, below(f, 2) == 0 ? NULL : "why \xff\n",
-                                                 buffer, size, told);
+                                                 buffer, size, out);
     if (was_right) {
         CHECK(status == TOLLGATE_OK || status == TOLLGATE_E_BUFFER);
-        CHECK(told == NULL || (status == TOLLGATE_OK) == (length < size));
+        CHECK(out == NULL || (status == TOLLGATE_OK) == (length < size));
         CHECK(status == TOLLGATE_OK || size == 0 || buffer[0] == 0);
-        CHECK(status != TOLLGATE_OK || told == NULL || strlen(buffer) == length);
+        CHECK(status != TOLLGATE_OK || out == NULL || strlen(buffer) == length);
         f->calls++;
     } else {
         (void)right(f, status);
@@ -331,7 +331,7 @@ static void keep_house(fuzzer *f) {
     CHECK(done == 0 || done == 1);
 }
 
-/* Time goes on, but while threads run. The clock shows what the world says. */
+/* Advances the time, except while threads run, and sets the clock to it. */
 static void move_clock(fuzzer *f) {
     world *w = f->world;
     tollgate_now now, *place;
@@ -356,15 +356,15 @@ static void ask_nobody(fuzzer *f) {
     CHECK(tollgate_retry_after_seconds(next_random(&f->random)) > 0);
     (void)tollgate_reset_seconds(next_random(&f->random));
     (void)tollgate_token_cost(some_units(f), some_units(f), some_units(f), some_units(f));
-    ANSWER(TOLLGATE_OK, tollgate_free(NULL));
-    ANSWER(TOLLGATE_OK, tollgate_clock_free(NULL));
+    STATUS(TOLLGATE_OK, tollgate_free(NULL));
+    STATUS(TOLLGATE_OK, tollgate_clock_free(NULL));
     f->calls += 6;
 }
 
-typedef void verb(fuzzer *);
+typedef void operation(fuzzer *);
 
-/* The more often a verb is here, the more often it is called. */
-static verb *const verbs[] = {
+/* Operations that are listed more often are called more often. */
+static operation *const operations[] = {
     check, check, check, check_with_status, check_with_status, check_key, check_key, check_many, peek_or_charge,
     peek_or_charge, refund_or_reset, reserve, reserve, change_reservation, change_reservation,
     look_at_reservation, begin_or_end_session, ask_policy, set_limit, get_stats, write_http, keep_house,
@@ -373,10 +373,10 @@ static verb *const verbs[] = {
 
 static void some_calls(fuzzer *f, unsigned long calls) {
     while (f->calls < calls) {
-        verbs[below(f, sizeof verbs / sizeof verbs[0])](f);
+        operations[below(f, sizeof operations / sizeof operations[0])](f);
     }
     if (f->session_is_open) {
-        ANSWER(TOLLGATE_OK, tollgate_session_end(&f->session));
+        STATUS(TOLLGATE_OK, tollgate_session_end(&f->session));
         f->session_is_open = 0;
     }
 }
@@ -409,7 +409,7 @@ static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {
     policies[DAY].offset_seconds = (int32_t)below(f, 3600);
 }
 
-/* A configuration with some bytes of anything: made or refused, and told why. */
+/* A configuration with some random bytes: built, or an error with a message. */
 static void some_fault(fuzzer *f, const tollgate_options *options, tollgate_policy *policies) {
     static const char *const names[] = {NULL, "", "exact", "\x7f", "fine"};
     tollgate_policy *one = &policies[below(f, POLICIES)];
@@ -432,7 +432,7 @@ static void some_fault(fuzzer *f, const tollgate_options *options, tollgate_poli
     CHECK(status == TOLLGATE_OK || (status < 0 && status > TOLLGATE_E_PANIC));
     CHECK((status == TOLLGATE_OK) == (limiter != NULL));
     CHECK(status == TOLLGATE_OK || (error.status == status && error.message[0] != 0));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
     f->calls += 2;
 }
 
@@ -444,15 +444,15 @@ static void begin_world(fuzzer *f) {
     uint64_t number = w->number + 1;
     memset(w, 0, sizeof *w);
     w->number = number;
-    ANSWER(TOLLGATE_OK, tollgate_clock_manual(&w->clock));
+    STATUS(TOLLGATE_OK, tollgate_clock_manual(&w->clock));
     options.clock = w->clock;
     options.seed[0] = 1 + below(f, 1000);
     some_policies(f, policies);
     some_fault(f, &options, policies);
     some_policies(f, policies);
-    ANSWER(TOLLGATE_OK, tollgate_new(&options, policies, POLICIES, &w->limiter, NULL));
+    STATUS(TOLLGATE_OK, tollgate_new(&options, policies, POLICIES, &w->limiter, NULL));
     for (i = 0; i < POLICIES; i++) {
-        ANSWER(TOLLGATE_OK, tollgate_policy_at(w->limiter, i, &w->ids[i], NULL));
+        STATUS(TOLLGATE_OK, tollgate_policy_at(w->limiter, i, &w->ids[i], NULL));
     }
     f->calls += 2 + POLICIES;
 }
@@ -461,11 +461,11 @@ static void end_world(fuzzer *f) {
     world *w = f->world;
     int clock_first = once_in(f, 2);
     if (clock_first) {
-        ANSWER(TOLLGATE_OK, tollgate_clock_free(w->clock));
+        STATUS(TOLLGATE_OK, tollgate_clock_free(w->clock));
     }
-    ANSWER(TOLLGATE_OK, tollgate_free(w->limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(w->limiter));
     if (!clock_first) {
-        ANSWER(TOLLGATE_OK, tollgate_clock_free(w->clock));
+        STATUS(TOLLGATE_OK, tollgate_clock_free(w->clock));
     }
     f->calls += 2;
 }
@@ -483,7 +483,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* So many calls of each thread at one instant, after all that was admitted before has passed. */
+/* Calls of several threads at one time, after all earlier charges have expired. */
 static unsigned long round_of_threads(fuzzer *f, unsigned long calls) {
     worker workers[THREADS];
     pthread_t threads[THREADS];
@@ -505,7 +505,7 @@ static unsigned long round_of_threads(fuzzer *f, unsigned long calls) {
     return made;
 }
 
-/* Half of the calls from one thread, on one limiter after the other; half from several. */
+/* Half of the calls from one thread, on one limiter after the other; half from several threads. */
 int main(void) {
     const char *given = getenv("TOLLGATE_CALLS");
     unsigned long calls = given != NULL ? strtoul(given, NULL, 0) : 10000000, alone, made = 0;

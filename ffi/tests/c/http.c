@@ -1,21 +1,21 @@
-/* HTTP fields and bodies, into buffers that are just large enough, too small, or none. */
-#include "scene.h"
+/* HTTP fields and bodies, with buffers that are just large enough, too small, or NULL. */
+#include "fixture.h"
 
 typedef tollgate_status writer(const tollgate_limiter *, const tollgate_policy_status *, size_t, char *,
                                size_t, size_t *);
 
-/* A problem with a detail and one without, as the fields are written. */
+/* Writes a problem body with or without a detail, with the signature of the fields. */
 static const char *detail;
 
-static tollgate_status problem(const tollgate_limiter *limiter, const tollgate_policy_status *layers,
+static tollgate_status problem(const tollgate_limiter *limiter, const tollgate_policy_status *statuses,
                                size_t count, char *buffer, size_t size, size_t *length) {
-    return tollgate_http_problem(limiter, layers, count, detail, buffer, size, length);
+    return tollgate_http_problem(limiter, statuses, count, detail, buffer, size, length);
 }
 
 static tollgate_limiter *limiter;
-static tollgate_policy_status layers[17];
+static tollgate_policy_status statuses[17];
 
-/* A denied request under two policies, seen a quarter of a second into their windows. */
+/* A denied request under two policies, a quarter of a second into their windows. */
 static void begin(void) {
     tollgate_policy policies[2];
     tollgate_charge charges[2];
@@ -26,37 +26,37 @@ static void begin(void) {
     limiter = limiter_of(policies, 2);
     charges[0] = tollgate_charge_shared(id_of(limiter, "user \"a\""), 2);
     charges[1] = tollgate_charge_shared(id_of(limiter, "day"), 10);
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
     now = at(SECOND / 4);
-    ANSWER(TOLLGATE_DENIED, tollgate_check_with_status(limiter, &now, charges, 2, NULL, layers));
-    EQUAL(2, layers[0].flags);
+    STATUS(TOLLGATE_DENIED, tollgate_check_with_status(limiter, &now, charges, 2, NULL, statuses));
+    EQUAL(2, statuses[0].flags);
 }
 
-/* Each size from none to more than enough: the whole text, or an empty one and what is needed. */
+/* All buffer sizes: the whole text, or an empty string and the required length. */
 static void any_buffer(writer *write, const char *expected) {
     size_t needed = strlen(expected), size, length;
-    ANSWER(TOLLGATE_E_BUFFER, write(limiter, layers, 2, NULL, 0, &length));
+    STATUS(TOLLGATE_E_BUFFER, write(limiter, statuses, 2, NULL, 0, &length));
     EQUAL(needed, length);
-    ANSWER(TOLLGATE_E_BUFFER, write(limiter, layers, 2, NULL, 1000, &length));
-    ANSWER(TOLLGATE_E_BUFFER, write(limiter, layers, 2, NULL, 0, NULL));
+    STATUS(TOLLGATE_E_BUFFER, write(limiter, statuses, 2, NULL, 1000, &length));
+    STATUS(TOLLGATE_E_BUFFER, write(limiter, statuses, 2, NULL, 0, NULL));
     for (size = 0; size < needed + 3; size++) {
-        /* One byte more, which must stay. */
+        /* One more byte, which must not be written. */
         char *buffer = malloc(size + 1);
         CHECK(buffer != NULL);
         memset(buffer, 'x', size + 1);
         length = 0;
-        ANSWER(size > needed ? TOLLGATE_OK : TOLLGATE_E_BUFFER,
-               write(limiter, layers, 2, buffer, size, &length));
+        STATUS(size > needed ? TOLLGATE_OK : TOLLGATE_E_BUFFER,
+               write(limiter, statuses, 2, buffer, size, &length));
         EQUAL(needed, length);
         EQUAL('x', buffer[size]);
         if (size > 0) {
             TEXT(size > needed ? expected : "", buffer);
         }
         free(buffer);
-        /* And without that byte, for tools that watch where memory ends. */
+        /* Without that byte, for memory checkers. */
         buffer = malloc(size > 0 ? size : 1);
         CHECK(buffer != NULL);
-        (void)write(limiter, layers, 2, buffer, size, NULL);
+        (void)write(limiter, statuses, 2, buffer, size, NULL);
         free(buffer);
     }
 }
@@ -79,27 +79,27 @@ static void texts(void) {
                         "\"status\":429,\"detail\":\"not UTF-8: \xef\xbf\xbd\"," VIOLATED);
 }
 
-static void wrong_layers(writer *write) {
+static void wrong_statuses(writer *write) {
     char buffer[1000];
     size_t length = 7, i;
     tollgate_policy_status stranger[2];
-    stranger[0] = stranger[1] = layers[0];
-    ANSWER(TOLLGATE_E_NULL, write(NULL, layers, 2, buffer, sizeof buffer, &length));
-    ANSWER(TOLLGATE_E_NULL, write(limiter, NULL, 2, buffer, sizeof buffer, &length));
+    stranger[0] = stranger[1] = statuses[0];
+    STATUS(TOLLGATE_E_NULL, write(NULL, statuses, 2, buffer, sizeof buffer, &length));
+    STATUS(TOLLGATE_E_NULL, write(limiter, NULL, 2, buffer, sizeof buffer, &length));
     stranger[1].policy = 0;
-    ANSWER(TOLLGATE_E_POLICY, write(limiter, stranger, 2, buffer, sizeof buffer, &length));
+    STATUS(TOLLGATE_E_POLICY, write(limiter, stranger, 2, buffer, sizeof buffer, &length));
     for (i = 2; i < 17; i++) {
-        layers[i] = layers[0];
+        statuses[i] = statuses[0];
     }
-    ANSWER(TOLLGATE_E_TOO_MANY, write(limiter, layers, 17, buffer, sizeof buffer, &length));
-    ANSWER(TOLLGATE_E_BUFFER, write(limiter, layers, 16, NULL, 0, &length));
+    STATUS(TOLLGATE_E_TOO_MANY, write(limiter, statuses, 17, buffer, sizeof buffer, &length));
+    STATUS(TOLLGATE_E_BUFFER, write(limiter, statuses, 16, NULL, 0, &length));
     CHECK(length > 16);
-    ANSWER(TOLLGATE_OK, write(limiter, NULL, 0, buffer, sizeof buffer, &length));
+    STATUS(TOLLGATE_OK, write(limiter, NULL, 0, buffer, sizeof buffer, &length));
     EQUAL(strlen(buffer), length);
-    ANSWER(TOLLGATE_E_ARGUMENT, write(limiter, layers, 2, buffer, SIZE_MAX, &length));
+    STATUS(TOLLGATE_E_ARGUMENT, write(limiter, statuses, 2, buffer, SIZE_MAX, &length));
 }
 
-/* Rounded up: who comes back after so many seconds is not too early. */
+/* Seconds are rounded up, so that a retry is not too early. */
 static void whole_seconds(void) {
     EQUAL(1, tollgate_retry_after_seconds(0));
     EQUAL(1, tollgate_retry_after_seconds(1));
@@ -115,10 +115,10 @@ static void whole_seconds(void) {
 int main(void) {
     begin();
     texts();
-    wrong_layers(tollgate_http_policy);
-    wrong_layers(tollgate_http_limit);
-    wrong_layers(problem);
+    wrong_statuses(tollgate_http_policy);
+    wrong_statuses(tollgate_http_limit);
+    wrong_statuses(problem);
     whole_seconds();
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
     return passed();
 }

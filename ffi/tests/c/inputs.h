@@ -1,25 +1,25 @@
-/* Random arguments, right ones and wrong ones. Each wrong one is noted with the status that it must
- * lead to, so that what a call answers is known: one of these errors, or none if all was right. */
+/* Random arguments, valid and invalid. Each invalid one is noted with its error, so that the expected
+ * status of a call is known: one of the noted errors, or none if all arguments are valid. */
 #ifndef INPUTS_H
 #define INPUTS_H
 
-#include "scene.h"
+#include "fixture.h"
 
 enum { POLICIES = 4, LAW = 0, EXACT = 1, BUCKETED = 2, DAY = 3 };
 enum { LAW_LIMIT = 5, LAW_KEYS = 1024, KEY_ROOM = 64, MOST = 20 };
 
-/* A limiter that is fuzzed. Under the policy LAW nothing but checks is done, at instants that never
- * step back, so that what was admitted can be held to the limit. */
+/* A fuzzed limiter. Under the policy LAW there are only checks, at times that never step back, so that
+ * the admitted units can be compared with the limit. */
 typedef struct {
     tollgate_limiter *limiter;
     tollgate_clock *clock;
-    /* How many limiters there were here before. */
+    /* The number of earlier limiters. */
     uint64_t number;
     uint64_t ids[POLICIES];
-    /* The instant of both clocks; stands still while threads run. */
+    /* The time of both clocks; constant while threads run. */
     uint64_t now;
     int threads;
-    /* When the last units of each key were admitted, as a ring; with threads, how many were. */
+    /* The times of the last admitted units of each key, as a ring; with threads, their number. */
     uint64_t admitted_at[LAW_KEYS][LAW_LIMIT];
     uint64_t admitted[LAW_KEYS];
 } world;
@@ -28,15 +28,15 @@ typedef struct {
 typedef struct {
     uint64_t random;
     world *world;
-    /* A bit for each error that the next call may answer. */
+    /* A bit for each error that the next call may return. */
     uint64_t wrong;
-    /* Keys end where this ends, for tools that watch the ends of memory. */
+    /* Keys end at the end of this block, for memory checkers. */
     unsigned char *keys;
     tollgate_charge *charges;
-    /* The units under LAW of the request, for its key; at most one charge is. */
+    /* The units of the request under LAW and its key; at most one charge is under LAW. */
     uint64_t law_key, law_cost;
     tollgate_now now;
-    /* What this thread has reserved. */
+    /* The reservations of this thread. */
     tollgate_reservation reserved[4];
     size_t layers[4];
     enum { NONE, OPEN, CLOSED } state[4];
@@ -46,14 +46,14 @@ typedef struct {
     unsigned long calls;
 } fuzzer;
 
-/* Below `end`, at random. */
+/* A random number below `end`. */
 static inline uint64_t below(fuzzer *f, uint64_t end) { return next_random(&f->random) % end; }
 
 static inline int once_in(fuzzer *f, uint64_t turns) { return below(f, turns) == 0; }
 
 static inline void wrong(fuzzer *f, tollgate_status status) { f->wrong |= UINT64_C(1) << -status; }
 
-/* Not aligned, and never used, since that is told first. */
+/* An unaligned pointer, which is rejected before it is used. */
 static inline void *odd(fuzzer *f, tollgate_status status) {
     wrong(f, status);
     return (char *)f->charges + 1;
@@ -77,7 +77,7 @@ static inline void *maybe(fuzzer *f, void *place) {
     }
 }
 
-/* An output, or an input, that must be there. */
+/* An output or input that must not be NULL. */
 static inline void *needed(fuzzer *f, void *place) {
     switch (below(f, 200)) {
     case 0: wrong(f, TOLLGATE_E_NULL); return NULL;
@@ -86,8 +86,7 @@ static inline void *needed(fuzzer *f, void *place) {
     }
 }
 
-/* The present, from the caller or from the clock; or for requests that LAW has no part in any
- * instant at all. */
+/* The current time, from the caller or from the clock; for requests without LAW also a random time. */
 static inline const tollgate_now *some_now(fuzzer *f, int any) {
     uint64_t kind = below(f, 100);
     f->now = at(f->world->now);
@@ -150,7 +149,7 @@ static inline void some_key(fuzzer *f, tollgate_charge *charge) {
     }
 }
 
-/* A charge that LAW has no part in. */
+/* A charge that is not under LAW. */
 static inline tollgate_charge some_charge(fuzzer *f) {
     tollgate_charge charge;
     memset(&charge, 0, sizeof charge);
@@ -161,7 +160,7 @@ static inline tollgate_charge some_charge(fuzzer *f) {
     return charge;
 }
 
-/* A charge under LAW, which is noted. All threads ask for the same few keys at a time. */
+/* A charge under LAW, which is noted. All threads use the same few keys at a time. */
 static inline tollgate_charge law_charge(fuzzer *f) {
     uint64_t crowd = f->world->threads ? f->calls / 2000 * 4 : 0;
     f->law_key = (crowd + below(f, 4)) % LAW_KEYS;
@@ -169,7 +168,7 @@ static inline tollgate_charge law_charge(fuzzer *f) {
     return tollgate_charge_number(f->world->ids[LAW], f->law_key, f->law_cost);
 }
 
-/* So many charges, in memory that ends with them. With `law`, one of them may be under LAW. */
+/* `count` charges, in memory that ends with them. With `law`, one of them may be under LAW. */
 static inline const tollgate_charge *some_charges(fuzzer *f, size_t count, size_t most, int law) {
     tollgate_charge *charges = f->charges + MOST - count;
     size_t i, under_law = law && count > 0 && below(f, 2) == 0 ? below(f, count) : count;
@@ -183,7 +182,7 @@ static inline const tollgate_charge *some_charges(fuzzer *f, size_t count, size_
     return count == 0 ? NULL : needed(f, charges);
 }
 
-/* Mostly few. */
+/* Mostly a small number. */
 static inline size_t some_count(fuzzer *f, size_t most) {
     return once_in(f, 30) ? below(f, most + 2) : below(f, 4);
 }

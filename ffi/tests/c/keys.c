@@ -1,24 +1,24 @@
-/* Who pays: each kind of key, which keys are one and which are two. */
-#include "scene.h"
+/* Keys: each kind, and which keys are equal. */
+#include "fixture.h"
 
 static tollgate_limiter *limiter;
 static uint64_t policy;
 
-/* Whether a charge to one key leaves less to the other: then they are the same. */
+/* Returns whether two keys share a counter. */
 static int same_key(tollgate_charge one, tollgate_charge other) {
     tollgate_now now = at(0);
     int same;
     one.cost = 1;
-    ANSWER(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &one));
-    ANSWER(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &other));
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &one, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &one));
+    STATUS(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &other));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &one, 1, NULL));
     same = left(limiter, 0, other) == 99;
     CHECK(same || left(limiter, 0, other) == 100);
-    ANSWER(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &one));
+    STATUS(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &one));
     return same;
 }
 
-static tollgate_status asked(tollgate_charge charge) {
+static tollgate_status checked(tollgate_charge charge) {
     tollgate_now now = at(0);
     return tollgate_peek(limiter, &now, &charge, 1, NULL);
 }
@@ -27,14 +27,14 @@ static tollgate_charge bytes(const void *key, size_t size) {
     return tollgate_charge_bytes(policy, key, size, 1);
 }
 
-/* An IPv6 address that counts by so many bits. */
+/* An IPv6 address that counts by its first `prefix` bits. */
 static tollgate_charge ipv6(const unsigned char *address, uint64_t prefix) {
     tollgate_charge charge = tollgate_charge_ipv6(policy, address, 1);
     charge.number = prefix;
     return charge;
 }
 
-static void bytes_are_told_by_length_and_value(void) {
+static void keys_of_bytes_differ_by_length_and_value(void) {
     static const char text[] = "a\0b";
     char *large = calloc(1, 1 << 20), copy[] = "alice";
     CHECK(large != NULL);
@@ -45,25 +45,25 @@ static void bytes_are_told_by_length_and_value(void) {
     CHECK(same_key(bytes(NULL, 0), bytes(text, 0)));
     CHECK(!same_key(bytes(NULL, 0), bytes("\0", 1)));
     CHECK(!same_key(bytes(large, 1 << 20), bytes(large, (1 << 20) - 1)));
-    /* A check without a struct is to the same keys. */
+    /* tollgate_check_key has the same keys. */
     {
         tollgate_now now = at(0);
         tollgate_decision decision;
-        ANSWER(TOLLGATE_OK, tollgate_check_key(limiter, &now, policy, "alice", 5, 1, &decision));
+        STATUS(TOLLGATE_OK, tollgate_check_key(limiter, &now, policy, "alice", 5, 1, &decision));
         EQUAL(99, left(limiter, 0, bytes("alice", 5)));
-        ANSWER(TOLLGATE_OK, tollgate_check_key(limiter, &now, policy, NULL, 0, 1, NULL));
+        STATUS(TOLLGATE_OK, tollgate_check_key(limiter, &now, policy, NULL, 0, 1, NULL));
         EQUAL(99, left(limiter, 0, bytes(NULL, 0)));
-        ANSWER(TOLLGATE_E_NULL, tollgate_check_key(limiter, &now, policy, NULL, 1, 1, NULL));
-        ANSWER(TOLLGATE_E_ARGUMENT,
+        STATUS(TOLLGATE_E_NULL, tollgate_check_key(limiter, &now, policy, NULL, 1, 1, NULL));
+        STATUS(TOLLGATE_E_ARGUMENT,
                tollgate_check_key(limiter, &now, policy, "k", SIZE_MAX, 1, NULL));
     }
-    ANSWER(TOLLGATE_E_NULL, asked(bytes(NULL, 1)));
-    ANSWER(TOLLGATE_E_ARGUMENT, asked(bytes(text, SIZE_MAX)));
+    STATUS(TOLLGATE_E_NULL, checked(bytes(NULL, 1)));
+    STATUS(TOLLGATE_E_ARGUMENT, checked(bytes(text, SIZE_MAX)));
     free(large);
 }
 
-/* The same 4, 8 or 16 bytes as another kind of key are another key. */
-static void kinds_are_apart(void) {
+/* The same 4, 8 or 16 bytes are different keys under different kinds. */
+static void kinds_differ(void) {
     static const unsigned char zeros[16] = {0};
     tollgate_charge keys[6];
     size_t i, j;
@@ -85,9 +85,9 @@ static void kinds_are_apart(void) {
     CHECK(!same_key(tollgate_charge_number(policy, 1, 1),
                     tollgate_charge_number(policy, UINT64_C(1) << 32 | 1, 1)));
     keys[0].key_kind = TOLLGATE_KEY_SHARED + 1;
-    ANSWER(TOLLGATE_E_ARGUMENT, asked(keys[0]));
+    STATUS(TOLLGATE_E_ARGUMENT, checked(keys[0]));
     keys[0].key_kind = UINT32_MAX;
-    ANSWER(TOLLGATE_E_ARGUMENT, asked(keys[0]));
+    STATUS(TOLLGATE_E_ARGUMENT, checked(keys[0]));
 }
 
 static void addresses_count_by_their_network(void) {
@@ -98,11 +98,11 @@ static void addresses_count_by_their_network(void) {
     tollgate_charge whole = tollgate_charge_ipv4(policy, v4, 1);
     CHECK(!same_key(whole, tollgate_charge_ipv4(policy, v4_next, 1)));
     CHECK(same_key(whole, tollgate_charge_ipv6(policy, mapped, 1)));
-    /* IPv4 counts whole, whatever is asked for. */
+    /* IPv4 addresses ignore the prefix. */
     whole.number = 8;
     CHECK(same_key(whole, ipv6(mapped, 64)));
     CHECK(!same_key(whole, tollgate_charge_ipv4(policy, v4_next, 1)));
-    /* A bit within the network makes another key, one behind it does not. */
+    /* A bit within the prefix makes a different key, one after it does not. */
     for (bit = 1; bit <= 128; bit++) {
         memcpy(other, one, sizeof other);
         other[(bit - 1) / 8] = (unsigned char)(other[(bit - 1) / 8] ^ 0x80 >> (bit - 1) % 8);
@@ -112,8 +112,8 @@ static void addresses_count_by_their_network(void) {
         CHECK(bit == 1 || same_key(ipv6(one, bit - 1), ipv6(other, bit - 1)));
     }
     CHECK(same_key(ipv6(one, 0), ipv6(one, 64)));
-    ANSWER(TOLLGATE_E_ARGUMENT, asked(ipv6(one, 129)));
-    ANSWER(TOLLGATE_E_ARGUMENT, asked(ipv6(one, UINT64_MAX)));
+    STATUS(TOLLGATE_E_ARGUMENT, checked(ipv6(one, 129)));
+    STATUS(TOLLGATE_E_ARGUMENT, checked(ipv6(one, UINT64_MAX)));
 }
 
 static void addresses_have_4_or_16_bytes(void) {
@@ -122,19 +122,19 @@ static void addresses_have_4_or_16_bytes(void) {
     for (size = 0; size <= 17; size++) {
         tollgate_charge charge = tollgate_charge_ipv4(policy, address, 1);
         charge.key_size = size;
-        ANSWER(size == 4 || size == 16 ? TOLLGATE_OK : TOLLGATE_E_ARGUMENT, asked(charge));
+        STATUS(size == 4 || size == 16 ? TOLLGATE_OK : TOLLGATE_E_ARGUMENT, checked(charge));
     }
-    ANSWER(TOLLGATE_E_NULL, asked(tollgate_charge_ipv4(policy, NULL, 1)));
+    STATUS(TOLLGATE_E_NULL, checked(tollgate_charge_ipv4(policy, NULL, 1)));
 }
 
 int main(void) {
     tollgate_policy only = sliding("p", 100, SECOND);
     limiter = limiter_of(&only, 1);
     policy = id_of(limiter, "p");
-    bytes_are_told_by_length_and_value();
-    kinds_are_apart();
+    keys_of_bytes_differ_by_length_and_value();
+    kinds_differ();
     addresses_count_by_their_network();
     addresses_have_4_or_16_bytes();
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
     return passed();
 }

@@ -1,15 +1,15 @@
-/* What a caller can get wrong: NULL, pointers that are not aligned, handles of another kind, handles
- * that were freed. Each is an error, and the limiter goes on as before. */
-#include "scene.h"
+/* Misuse: NULL, unaligned pointers, handles of another kind, freed handles. Each is an error, and the
+ * limiter works as before. */
+#include "fixture.h"
 
-/* One that is not aligned for anything larger than a byte; it is told before it is used. */
+/* An unaligned pointer, which is rejected before it is used. */
 #define ODD(type, place) ((type)(void *)((char *)(place) + 1))
 
 static tollgate_clock *clock_handle;
 static tollgate_limiter *limiter;
 static tollgate_charge charge, charges[3];
 static tollgate_decision decision, decisions[3];
-static tollgate_policy_status layers[3];
+static tollgate_policy_status statuses[3];
 static tollgate_reservation reservation, open_one;
 static tollgate_session session;
 static tollgate_stats stats = TOLLGATE_STATS_INIT;
@@ -20,59 +20,59 @@ static size_t length;
 static char buffer[1000];
 static int32_t done;
 
-/* Every function that takes a limiter, with this one: whatever is wrong with it, it is told first. */
+/* Passes a wrong limiter to every function. The limiter is checked first. */
 static void with_limiter(const tollgate_limiter *wrong, tollgate_status expected) {
     const char *name;
     tollgate_reservation copy = open_one;
-    ANSWER(expected, tollgate_read_clock(wrong, &now));
-    ANSWER(expected, tollgate_http_policy(wrong, layers, 1, buffer, sizeof buffer, &length));
-    ANSWER(expected, tollgate_http_limit(wrong, layers, 1, buffer, sizeof buffer, &length));
-    ANSWER(expected,
-           tollgate_http_problem(wrong, layers, 1, NULL, buffer, sizeof buffer, &length));
-    ANSWER(expected, tollgate_policy_find(wrong, "p", &number));
-    ANSWER(expected, tollgate_policy_at(wrong, 0, &number, &name));
-    ANSWER(expected, tollgate_get_limit(wrong, policy, &number));
+    STATUS(expected, tollgate_read_clock(wrong, &now));
+    STATUS(expected, tollgate_http_policy(wrong, statuses, 1, buffer, sizeof buffer, &length));
+    STATUS(expected, tollgate_http_limit(wrong, statuses, 1, buffer, sizeof buffer, &length));
+    STATUS(expected,
+           tollgate_http_problem(wrong, statuses, 1, NULL, buffer, sizeof buffer, &length));
+    STATUS(expected, tollgate_policy_find(wrong, "p", &number));
+    STATUS(expected, tollgate_policy_at(wrong, 0, &number, &name));
+    STATUS(expected, tollgate_get_limit(wrong, policy, &number));
     error.status = TOLLGATE_OK;
-    ANSWER(expected, tollgate_set_limit(wrong, policy, 5, &error));
+    STATUS(expected, tollgate_set_limit(wrong, policy, 5, &error));
     EQUAL(expected, error.status);
-    ANSWER(expected, tollgate_resolution(wrong, policy, &number));
-    ANSWER(expected, tollgate_check(wrong, &now, &charge, 1, &decision));
-    ANSWER(expected, tollgate_check(wrong, NULL, NULL, 0, NULL));
-    ANSWER(expected, tollgate_check_with_status(wrong, &now, &charge, 1, &decision, layers));
-    ANSWER(expected, tollgate_check_key(wrong, &now, policy, "k", 1, 1, &decision));
-    ANSWER(expected, tollgate_check_many(wrong, &now, &charge, 1, decisions, &length));
-    ANSWER(expected, tollgate_peek(wrong, &now, &charge, 1, &decision));
-    ANSWER(expected, tollgate_peek_with_status(wrong, &now, &charge, 1, &decision, layers));
-    ANSWER(expected, tollgate_force_charge(wrong, &now, &charge, 1, &decision));
-    ANSWER(expected, tollgate_refund(wrong, &now, &charge, &number));
-    ANSWER(expected, tollgate_reset_key(wrong, &now, &charge));
-    ANSWER(expected, tollgate_reserve(wrong, &now, &charge, 1, &reservation, &decision, layers));
-    ANSWER(expected, tollgate_extend(wrong, &now, &copy, amounts, 1, &decision));
-    ANSWER(expected, tollgate_settle(wrong, &now, &copy, amounts, 1, &decision));
-    ANSWER(expected, tollgate_cancel(wrong, &now, &copy, &decision));
-    ANSWER(expected, tollgate_session_begin(wrong, &now, &session));
-    ANSWER(expected, tollgate_get_stats(wrong, policy, &stats));
-    ANSWER(expected, tollgate_maintain(wrong, 1, &done));
+    STATUS(expected, tollgate_resolution(wrong, policy, &number));
+    STATUS(expected, tollgate_check(wrong, &now, &charge, 1, &decision));
+    STATUS(expected, tollgate_check(wrong, NULL, NULL, 0, NULL));
+    STATUS(expected, tollgate_check_with_status(wrong, &now, &charge, 1, &decision, statuses));
+    STATUS(expected, tollgate_check_key(wrong, &now, policy, "k", 1, 1, &decision));
+    STATUS(expected, tollgate_check_many(wrong, &now, &charge, 1, decisions, &length));
+    STATUS(expected, tollgate_peek(wrong, &now, &charge, 1, &decision));
+    STATUS(expected, tollgate_peek_with_status(wrong, &now, &charge, 1, &decision, statuses));
+    STATUS(expected, tollgate_force_charge(wrong, &now, &charge, 1, &decision));
+    STATUS(expected, tollgate_refund(wrong, &now, &charge, &number));
+    STATUS(expected, tollgate_reset_key(wrong, &now, &charge));
+    STATUS(expected, tollgate_reserve(wrong, &now, &charge, 1, &reservation, &decision, statuses));
+    STATUS(expected, tollgate_extend(wrong, &now, &copy, amounts, 1, &decision));
+    STATUS(expected, tollgate_settle(wrong, &now, &copy, amounts, 1, &decision));
+    STATUS(expected, tollgate_cancel(wrong, &now, &copy, &decision));
+    STATUS(expected, tollgate_session_begin(wrong, &now, &session));
+    STATUS(expected, tollgate_get_stats(wrong, policy, &stats));
+    STATUS(expected, tollgate_maintain(wrong, 1, &done));
 }
 
 static void with_clock(const tollgate_clock *wrong, tollgate_status expected) {
-    ANSWER(expected, tollgate_clock_tick(wrong));
-    ANSWER(expected, tollgate_clock_set(wrong, &now));
-    ANSWER(expected, tollgate_clock_advance(wrong, 1));
+    STATUS(expected, tollgate_clock_tick(wrong));
+    STATUS(expected, tollgate_clock_set(wrong, &now));
+    STATUS(expected, tollgate_clock_advance(wrong, 1));
 }
 
-/* A limiter with this clock, which is not one. */
+/* Creates a limiter with a wrong clock. */
 static void on_clock(const tollgate_clock *wrong) {
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     tollgate_policy one = sliding("p", 10, SECOND);
     tollgate_limiter *made = limiter;
     options.clock = wrong;
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_new(&options, &one, 1, &made, NULL));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_new(&options, &one, 1, &made, NULL));
     CHECK(made == NULL);
 }
 
 static void handles(void) {
-    /* As large as anything that is read of a handle, and no handle. */
+    /* Not a handle, but as large as what is read of one. */
     static uint64_t memory[64];
     tollgate_limiter *not_limiter = (tollgate_limiter *)(void *)clock_handle;
     tollgate_clock *not_clock = (tollgate_clock *)(void *)limiter;
@@ -86,129 +86,129 @@ static void handles(void) {
     with_clock(ODD(const tollgate_clock *, clock_handle), TOLLGATE_E_HANDLE);
     on_clock(not_clock);
     on_clock(ODD(const tollgate_clock *, clock_handle));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_free(not_limiter));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_free(ODD(tollgate_limiter *, limiter)));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_clock_free(not_clock));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_clock_free(ODD(tollgate_clock *, clock_handle)));
-    ANSWER(TOLLGATE_OK, tollgate_free(NULL));
-    ANSWER(TOLLGATE_OK, tollgate_clock_free(NULL));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_free(not_limiter));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_free(ODD(tollgate_limiter *, limiter)));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_clock_free(not_clock));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_clock_free(ODD(tollgate_clock *, clock_handle)));
+    STATUS(TOLLGATE_OK, tollgate_free(NULL));
+    STATUS(TOLLGATE_OK, tollgate_clock_free(NULL));
 }
 
-/* Only a library with debug assertions tells for certain: others may read memory that is gone. */
+/* Only builds with debug assertions always detect it: others may read freed memory. */
 static void freed_handles(void) {
 #ifdef TOLLGATE_CHECKED
     tollgate_policy one = sliding("p", 10, SECOND);
     tollgate_limiter *freed = limiter_of(&one, 1);
     tollgate_clock *freed_clock = NULL;
-    ANSWER(TOLLGATE_OK, tollgate_clock_manual(&freed_clock));
-    ANSWER(TOLLGATE_OK, tollgate_free(freed));
-    ANSWER(TOLLGATE_OK, tollgate_clock_free(freed_clock));
+    STATUS(TOLLGATE_OK, tollgate_clock_manual(&freed_clock));
+    STATUS(TOLLGATE_OK, tollgate_free(freed));
+    STATUS(TOLLGATE_OK, tollgate_clock_free(freed_clock));
     with_limiter(freed, TOLLGATE_E_HANDLE);
     with_clock(freed_clock, TOLLGATE_E_HANDLE);
     on_clock(freed_clock);
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_free(freed));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_clock_free(freed_clock));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_free(freed));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_clock_free(freed_clock));
 #endif
 }
 
-/* Each pointer that is needed, one at a time. */
+/* NULL for each required pointer in turn. */
 static void null_pointers(void) {
     tollgate_policy one = sliding("p", 10, SECOND);
-    ANSWER(TOLLGATE_E_NULL, tollgate_clock_manual(NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_clock_coarse(0, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_clock_coarse(1, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_clock_set(clock_handle, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_read_clock(limiter, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_clock_manual(NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_clock_coarse(0, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_clock_coarse(1, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_clock_set(clock_handle, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_read_clock(limiter, NULL));
     memset(&error, 'x', sizeof error);
-    ANSWER(TOLLGATE_E_NULL, tollgate_new(NULL, &one, 1, NULL, &error));
+    STATUS(TOLLGATE_E_NULL, tollgate_new(NULL, &one, 1, NULL, &error));
     EQUAL(TOLLGATE_E_NULL, error.status);
     CHECK(memchr(error.message, 0, sizeof error.message) != NULL);
-    ANSWER(TOLLGATE_E_NULL, tollgate_http_policy(limiter, NULL, 1, buffer, 9, &length));
-    ANSWER(TOLLGATE_E_NULL, tollgate_http_limit(limiter, NULL, 1, buffer, 9, &length));
-    ANSWER(TOLLGATE_E_NULL, tollgate_http_problem(limiter, NULL, 1, NULL, buffer, 9, &length));
-    ANSWER(TOLLGATE_E_NULL, tollgate_policy_find(limiter, NULL, &number));
+    STATUS(TOLLGATE_E_NULL, tollgate_http_policy(limiter, NULL, 1, buffer, 9, &length));
+    STATUS(TOLLGATE_E_NULL, tollgate_http_limit(limiter, NULL, 1, buffer, 9, &length));
+    STATUS(TOLLGATE_E_NULL, tollgate_http_problem(limiter, NULL, 1, NULL, buffer, 9, &length));
+    STATUS(TOLLGATE_E_NULL, tollgate_policy_find(limiter, NULL, &number));
     EQUAL(0, number);
-    ANSWER(TOLLGATE_E_NULL, tollgate_policy_find(limiter, "p", NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_get_limit(limiter, policy, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_resolution(limiter, policy, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_check(limiter, &now, NULL, 1, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_check_with_status(limiter, &now, NULL, 1, &decision, layers));
-    ANSWER(TOLLGATE_E_NULL, tollgate_check_with_status(limiter, &now, &charge, 1, &decision, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_check_key(limiter, &now, policy, NULL, 1, 1, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_check_many(limiter, &now, NULL, 1, decisions, &length));
-    ANSWER(TOLLGATE_E_NULL, tollgate_peek(limiter, &now, NULL, 1, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_peek_with_status(limiter, &now, NULL, 1, &decision, layers));
-    ANSWER(TOLLGATE_E_NULL, tollgate_peek_with_status(limiter, &now, &charge, 1, &decision, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_force_charge(limiter, &now, NULL, 1, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_refund(limiter, &now, NULL, &number));
-    ANSWER(TOLLGATE_E_NULL, tollgate_reset_key(limiter, &now, NULL));
-    ANSWER(TOLLGATE_E_NULL,
-           tollgate_reserve(limiter, &now, NULL, 1, &reservation, &decision, layers));
-    ANSWER(TOLLGATE_E_NULL, tollgate_reserve(limiter, &now, &charge, 1, NULL, &decision, layers));
-    ANSWER(TOLLGATE_E_NULL, tollgate_extend(limiter, &now, NULL, amounts, 1, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_extend(limiter, &now, &open_one, NULL, 1, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_settle(limiter, &now, NULL, amounts, 1, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_settle(limiter, &now, &open_one, NULL, 1, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_cancel(limiter, &now, NULL, &decision));
-    ANSWER(TOLLGATE_E_NULL, tollgate_reserved(NULL, 0, &number));
-    ANSWER(TOLLGATE_E_NULL, tollgate_reserved(&open_one, 0, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_session_begin(limiter, &now, NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_session_end(NULL));
-    ANSWER(TOLLGATE_E_NULL, tollgate_get_stats(limiter, policy, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_policy_find(limiter, "p", NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_get_limit(limiter, policy, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_resolution(limiter, policy, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_check(limiter, &now, NULL, 1, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_check_with_status(limiter, &now, NULL, 1, &decision, statuses));
+    STATUS(TOLLGATE_E_NULL, tollgate_check_with_status(limiter, &now, &charge, 1, &decision, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_check_key(limiter, &now, policy, NULL, 1, 1, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_check_many(limiter, &now, NULL, 1, decisions, &length));
+    STATUS(TOLLGATE_E_NULL, tollgate_peek(limiter, &now, NULL, 1, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_peek_with_status(limiter, &now, NULL, 1, &decision, statuses));
+    STATUS(TOLLGATE_E_NULL, tollgate_peek_with_status(limiter, &now, &charge, 1, &decision, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_force_charge(limiter, &now, NULL, 1, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_refund(limiter, &now, NULL, &number));
+    STATUS(TOLLGATE_E_NULL, tollgate_reset_key(limiter, &now, NULL));
+    STATUS(TOLLGATE_E_NULL,
+           tollgate_reserve(limiter, &now, NULL, 1, &reservation, &decision, statuses));
+    STATUS(TOLLGATE_E_NULL, tollgate_reserve(limiter, &now, &charge, 1, NULL, &decision, statuses));
+    STATUS(TOLLGATE_E_NULL, tollgate_extend(limiter, &now, NULL, amounts, 1, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_extend(limiter, &now, &open_one, NULL, 1, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_settle(limiter, &now, NULL, amounts, 1, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_settle(limiter, &now, &open_one, NULL, 1, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_cancel(limiter, &now, NULL, &decision));
+    STATUS(TOLLGATE_E_NULL, tollgate_reserved(NULL, 0, &number));
+    STATUS(TOLLGATE_E_NULL, tollgate_reserved(&open_one, 0, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_session_begin(limiter, &now, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_session_end(NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_get_stats(limiter, policy, NULL));
 }
 
-/* A pointer that is not aligned is told, and nothing is charged. */
-static void odd_pointers(void) {
+/* An unaligned pointer is an error, and nothing is charged. */
+static void unaligned_pointers(void) {
     tollgate_policy one = sliding("p", 10, SECOND);
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     tollgate_limiter *made;
     const tollgate_now *odd_now = ODD(const tollgate_now *, charges);
     const tollgate_charge *odd_charge = ODD(const tollgate_charge *, charges);
     tollgate_decision *odd_decision = ODD(tollgate_decision *, decisions);
-    tollgate_policy_status *odd_layer = ODD(tollgate_policy_status *, layers);
+    tollgate_policy_status *odd_layer = ODD(tollgate_policy_status *, statuses);
     uint64_t *odd_number = ODD(uint64_t *, amounts);
     size_t *odd_size = ODD(size_t *, amounts);
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_clock_manual(ODD(tollgate_clock **, amounts)));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_clock_coarse(0, ODD(tollgate_clock **, amounts)));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_clock_set(clock_handle, odd_now));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_read_clock(limiter, ODD(tollgate_now *, charges)));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_new(ODD(tollgate_options *, &options), &one, 1, &made, &error));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, ODD(tollgate_policy *, &one), 1, &made, &error));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, &one, 1, ODD(tollgate_limiter **, amounts), &error));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, NULL, 0, &made, ODD(tollgate_error *, &error)));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_policy_find(limiter, "p", odd_number));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, odd_number, NULL));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, NULL, ODD(const char **, amounts)));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_get_limit(limiter, policy, odd_number));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_resolution(limiter, policy, odd_number));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_http_limit(limiter, odd_layer, 1, buffer, 9, &length));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_http_limit(limiter, layers, 0, buffer, 9, odd_size));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check(limiter, odd_now, &charge, 1, &decision));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check(limiter, &now, odd_charge, 1, &decision));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check(limiter, &now, &charge, 1, odd_decision));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check_with_status(limiter, &now, &charge, 1, odd_decision, layers));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check_with_status(limiter, &now, &charge, 1, NULL, odd_layer));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check_key(limiter, &now, policy, "k", 1, 1, odd_decision));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, odd_charge, 1, NULL, NULL));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, &charge, 1, odd_decision, NULL));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, &charge, 1, NULL, odd_size));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, &charge, SIZE_MAX, NULL, NULL));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_force_charge(limiter, &now, &charge, 1, odd_decision));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, odd_charge, &number));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, &charge, odd_number));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reset_key(limiter, odd_now, &charge));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reserve(limiter, &now, &charge, 1, ODD(tollgate_reservation *, &reservation), NULL, NULL));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reserve(limiter, &now, &charge, 1, &reservation, odd_decision, NULL));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reserve(limiter, &now, &charge, 1, &reservation, NULL, odd_layer));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_extend(limiter, &now, &open_one, odd_number, 1, NULL));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_settle(limiter, &now, &open_one, amounts, 1, odd_decision));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_cancel(limiter, odd_now, &open_one, NULL));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reserved(&open_one, 0, odd_number));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_session_begin(limiter, &now, ODD(tollgate_session *, &session)));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_session_begin(limiter, odd_now, &session));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_session_end(ODD(tollgate_session *, &session)));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_get_stats(limiter, policy, ODD(tollgate_stats *, &stats)));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_maintain(limiter, 1, ODD(int32_t *, amounts)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_manual(ODD(tollgate_clock **, amounts)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_coarse(0, ODD(tollgate_clock **, amounts)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_set(clock_handle, odd_now));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_read_clock(limiter, ODD(tollgate_now *, charges)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_new(ODD(tollgate_options *, &options), &one, 1, &made, &error));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, ODD(tollgate_policy *, &one), 1, &made, &error));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, &one, 1, ODD(tollgate_limiter **, amounts), &error));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, NULL, 0, &made, ODD(tollgate_error *, &error)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_find(limiter, "p", odd_number));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, odd_number, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, NULL, ODD(const char **, amounts)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_get_limit(limiter, policy, odd_number));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_resolution(limiter, policy, odd_number));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_http_limit(limiter, odd_layer, 1, buffer, 9, &length));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_http_limit(limiter, statuses, 0, buffer, 9, odd_size));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check(limiter, odd_now, &charge, 1, &decision));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check(limiter, &now, odd_charge, 1, &decision));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check(limiter, &now, &charge, 1, odd_decision));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_with_status(limiter, &now, &charge, 1, odd_decision, statuses));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_with_status(limiter, &now, &charge, 1, NULL, odd_layer));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_key(limiter, &now, policy, "k", 1, 1, odd_decision));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, odd_charge, 1, NULL, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, &charge, 1, odd_decision, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, &charge, 1, NULL, odd_size));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, &charge, SIZE_MAX, NULL, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_force_charge(limiter, &now, &charge, 1, odd_decision));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, odd_charge, &number));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, &charge, odd_number));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_reset_key(limiter, odd_now, &charge));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_reserve(limiter, &now, &charge, 1, ODD(tollgate_reservation *, &reservation), NULL, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_reserve(limiter, &now, &charge, 1, &reservation, odd_decision, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_reserve(limiter, &now, &charge, 1, &reservation, NULL, odd_layer));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_extend(limiter, &now, &open_one, odd_number, 1, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_settle(limiter, &now, &open_one, amounts, 1, odd_decision));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_cancel(limiter, odd_now, &open_one, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_reserved(&open_one, 0, odd_number));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_session_begin(limiter, &now, ODD(tollgate_session *, &session)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_session_begin(limiter, odd_now, &session));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_session_end(ODD(tollgate_session *, &session)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_get_stats(limiter, policy, ODD(tollgate_stats *, &stats)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_maintain(limiter, 1, ODD(int32_t *, amounts)));
 }
 
 int main(void) {
@@ -219,18 +219,18 @@ int main(void) {
     policy = id_of(limiter, "p");
     charge = tollgate_charge_shared(policy, 1);
     charges[0] = charges[1] = charges[2] = charge;
-    ANSWER(TOLLGATE_OK, tollgate_clock_manual(&clock_handle));
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &now, &charge, 1, &open_one, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_clock_manual(&clock_handle));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &now, &charge, 1, &open_one, NULL, NULL));
     kept = left(limiter, 0, charge);
     handles();
     freed_handles();
     null_pointers();
-    odd_pointers();
-    /* Nothing of all that was charged, and what was reserved still is. */
+    unaligned_pointers();
+    /* None of these calls charged anything, and the reservation is unchanged. */
     EQUAL(kept, left(limiter, 0, charge));
-    ANSWER(TOLLGATE_OK, tollgate_cancel(limiter, &now, &open_one, NULL));
+    STATUS(TOLLGATE_OK, tollgate_cancel(limiter, &now, &open_one, NULL));
     EQUAL(kept + 1, left(limiter, 0, charge));
-    ANSWER(TOLLGATE_OK, tollgate_clock_free(clock_handle));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_clock_free(clock_handle));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
     return passed();
 }

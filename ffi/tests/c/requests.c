@@ -1,5 +1,5 @@
-/* Requests of several charges: all or none, what each layer is told, batches, refunds, resets. */
-#include "scene.h"
+/* Requests of several charges: all or none, policy statuses, batches, refunds, resets. */
+#include "fixture.h"
 
 enum { NARROW, WIDE, DAY, POLICIES };
 
@@ -24,9 +24,9 @@ static void request_of(const uint64_t ids[POLICIES], uint64_t key, tollgate_char
     charges[DAY] = tollgate_charge_shared(ids[DAY], 2);
 }
 
-/* Random costs: whatever is decided, every layer is charged the whole of it or nothing, and what
- * the layers are told is what a look afterwards finds. */
-static void all_layers_or_none(void) {
+/* Random costs: every policy is charged in full or not at all, and the statuses are those of a later
+ * peek. */
+static void all_policies_or_none(void) {
     uint64_t ids[POLICIES], seed = seed_or(3), now_ns = 0;
     tollgate_limiter *limiter = three(ids);
     unsigned turn, outcomes[3] = {0, 0, 0};
@@ -74,11 +74,11 @@ static void all_layers_or_none(void) {
     }
     CHECK(outcomes[TOLLGATE_OK] > 100 && outcomes[TOLLGATE_DENIED] > 100);
     CHECK(outcomes[TOLLGATE_IMPOSSIBLE] > 0);
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* The longest wait over all layers is the request's: denied one nanosecond before, allowed at it. */
-static void the_longest_wait_holds(void) {
+/* The wait of a request is the longest over its policies: denied one nanosecond before, then allowed. */
+static void the_longest_wait_is_exact(void) {
     tollgate_policy policies[2];
     tollgate_limiter *limiter;
     tollgate_charge charges[2];
@@ -89,20 +89,20 @@ static void the_longest_wait_holds(void) {
     limiter = limiter_of(policies, 2);
     charges[0] = tollgate_charge_shared(id_of(limiter, "short"), 1);
     charges[1] = tollgate_charge_shared(id_of(limiter, "long"), 1);
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
-    ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, charges, 2, &decision));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
+    STATUS(TOLLGATE_DENIED, tollgate_check(limiter, &now, charges, 2, &decision));
     EQUAL(charges[0].policy, decision.policy);
     EQUAL(5 * SECOND, decision.retry_after_ns);
     now = at(decision.retry_after_ns - 1);
-    ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, charges, 2, &decision));
+    STATUS(TOLLGATE_DENIED, tollgate_check(limiter, &now, charges, 2, &decision));
     EQUAL(charges[1].policy, decision.policy);
     now = at(5 * SECOND);
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, charges, 2, NULL));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* No charges at all are allowed, 16 can be, 17 cannot. Two to one key add up. */
-static void as_many_charges_as_a_request_has(void) {
+/* 0 to 16 charges, not 17. Two charges to one key add up. */
+static void number_of_charges(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);
     tollgate_charge charges[17];
@@ -110,25 +110,25 @@ static void as_many_charges_as_a_request_has(void) {
     tollgate_decision decision;
     tollgate_now now = at(0);
     size_t i;
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, NULL, 0, &decision));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, NULL, 0, &decision));
     EQUAL(0, decision.retry_after_ns);
-    ANSWER(TOLLGATE_OK, tollgate_check_with_status(limiter, &now, NULL, 0, NULL, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_peek_with_status(limiter, &now, charges, 0, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_check_with_status(limiter, &now, NULL, 0, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_peek_with_status(limiter, &now, charges, 0, NULL, NULL));
     for (i = 0; i < 17; i++) {
         charges[i] = tollgate_charge_shared(ids[DAY], 3);
     }
-    ANSWER(TOLLGATE_OK, tollgate_check_with_status(limiter, &now, charges, 16, &decision, layers));
+    STATUS(TOLLGATE_OK, tollgate_check_with_status(limiter, &now, charges, 16, &decision, layers));
     EQUAL(50 - 48, left(limiter, 0, charges[0]));
-    ANSWER(TOLLGATE_E_TOO_MANY, tollgate_check(limiter, &now, charges, 17, &decision));
-    ANSWER(TOLLGATE_E_TOO_MANY, tollgate_peek(limiter, &now, charges, SIZE_MAX, &decision));
-    ANSWER(TOLLGATE_E_TOO_MANY, tollgate_force_charge(limiter, &now, charges, 17, &decision));
-    ANSWER(TOLLGATE_E_TOO_MANY,
+    STATUS(TOLLGATE_E_TOO_MANY, tollgate_check(limiter, &now, charges, 17, &decision));
+    STATUS(TOLLGATE_E_TOO_MANY, tollgate_peek(limiter, &now, charges, SIZE_MAX, &decision));
+    STATUS(TOLLGATE_E_TOO_MANY, tollgate_force_charge(limiter, &now, charges, 17, &decision));
+    STATUS(TOLLGATE_E_TOO_MANY,
            tollgate_check_with_status(limiter, &now, charges, 17, &decision, layers));
     EQUAL(50 - 48, left(limiter, 0, charges[0]));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* An error in any charge charges none, and leaves what the caller had. */
+/* An error in any charge charges nothing, and writes nothing. */
 static void an_error_charges_nothing(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);
@@ -140,20 +140,20 @@ static void an_error_charges_nothing(void) {
     memset(layers, 'x', sizeof layers);
     memcpy(same, layers, sizeof layers);
     charges[DAY].key_kind = TOLLGATE_KEY_SHARED + 1;
-    ANSWER(TOLLGATE_E_ARGUMENT,
+    STATUS(TOLLGATE_E_ARGUMENT,
            tollgate_check_with_status(limiter, &now, charges, POLICIES, NULL, layers));
     charges[DAY].key_kind = TOLLGATE_KEY_SHARED;
     charges[DAY].policy = 0;
-    ANSWER(TOLLGATE_E_POLICY,
+    STATUS(TOLLGATE_E_POLICY,
            tollgate_check_with_status(limiter, &now, charges, POLICIES, &decision, layers));
     CHECK(memcmp(same, layers, sizeof layers) == 0);
     EQUAL(limits[NARROW], left(limiter, 0, charges[NARROW]));
     EQUAL(limits[WIDE], left(limiter, 0, charges[WIDE]));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* A batch decides as one by one; a policy of nobody is told by its own decision. */
-static void a_batch_is_one_by_one(void) {
+/* A batch decides like single checks. An unknown policy is an error in its own decision only. */
+static void a_batch_decides_like_single_checks(void) {
     uint64_t a[POLICIES], b[POLICIES], seed = seed_or(4);
     tollgate_limiter *batch = three(a), *single = three(b);
     unsigned turn;
@@ -169,7 +169,7 @@ static void a_batch_is_one_by_one(void) {
             charges[i] = tollgate_charge_number(policies[i] == POLICIES ? 0 : a[policies[i]],
                                                 (random >> 8) % 40, (random >> 16) % 4);
         }
-        ANSWER(TOLLGATE_OK, tollgate_check_many(batch, &now, charges, count, many, &allowed));
+        STATUS(TOLLGATE_OK, tollgate_check_many(batch, &now, charges, count, many, &allowed));
         for (i = 0; i < count; i++) {
             charges[i].policy = policies[i] == POLICIES ? 0 : b[policies[i]];
             expected += tollgate_check(single, &now, &charges[i], 1, &one) == TOLLGATE_OK;
@@ -180,89 +180,89 @@ static void a_batch_is_one_by_one(void) {
         }
         EQUAL(expected, allowed);
     }
-    ANSWER(TOLLGATE_OK, tollgate_free(batch));
-    ANSWER(TOLLGATE_OK, tollgate_free(single));
+    STATUS(TOLLGATE_OK, tollgate_free(batch));
+    STATUS(TOLLGATE_OK, tollgate_free(single));
 }
 
-/* A charge whose key is none stops a batch: the groups of 32 before it are decided and told. */
-static void a_bad_key_stops_a_batch(void) {
+/* An invalid key stops a batch: the groups of 32 before it are decided and written. */
+static void an_invalid_key_stops_a_batch(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);
     tollgate_charge charges[80];
     tollgate_decision decisions[80];
     tollgate_now now = at(0);
     size_t i, allowed = SIZE_MAX;
-    ANSWER(TOLLGATE_OK, tollgate_check_many(limiter, &now, NULL, 0, NULL, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_check_many(limiter, &now, NULL, 0, decisions, &allowed));
+    STATUS(TOLLGATE_OK, tollgate_check_many(limiter, &now, NULL, 0, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_check_many(limiter, &now, NULL, 0, decisions, &allowed));
     EQUAL(0, allowed);
     for (i = 0; i < 80; i++) {
         charges[i] = tollgate_charge_shared(ids[WIDE], 1);
     }
     memset(decisions, 'x', sizeof decisions);
     charges[70].key_kind = 77;
-    ANSWER(TOLLGATE_E_ARGUMENT,
+    STATUS(TOLLGATE_E_ARGUMENT,
            tollgate_check_many(limiter, &now, charges, 80, decisions, &allowed));
     EQUAL(64, allowed);
     EQUAL(limits[WIDE] - 64, left(limiter, 0, charges[0]));
     EQUAL(limits[WIDE] - 64, decisions[63].remaining);
     CHECK(decisions[64].status != TOLLGATE_OK);
     charges[70] = tollgate_charge_bytes(ids[WIDE], NULL, 1, 1);
-    ANSWER(TOLLGATE_E_NULL, tollgate_check_many(limiter, &now, charges, 80, NULL, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_check_many(limiter, &now, charges, 80, NULL, NULL));
     EQUAL(limits[WIDE] - 128, left(limiter, 0, charges[0]));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* What is charged always may exceed the limit; the debt has to pass before anything is admitted. */
-static void a_debt_blocks(void) {
+/* A forced charge may exceed the limit. The excess must expire before anything is admitted. */
+static void an_excess_blocks(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);
     tollgate_charge charge = tollgate_charge_shared(ids[NARROW], 10);
     tollgate_decision decision;
     tollgate_now now = at(0);
-    ANSWER(TOLLGATE_IMPOSSIBLE, tollgate_check(limiter, &now, &charge, 1, &decision));
+    STATUS(TOLLGATE_IMPOSSIBLE, tollgate_check(limiter, &now, &charge, 1, &decision));
     EQUAL(TOLLGATE_NEVER, decision.retry_after_ns);
-    ANSWER(TOLLGATE_OK, tollgate_force_charge(limiter, &now, &charge, 1, &decision));
+    STATUS(TOLLGATE_OK, tollgate_force_charge(limiter, &now, &charge, 1, &decision));
     EQUAL(0, decision.remaining);
     charge.cost = 1;
     now = at(SECOND - 1);
-    ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, &decision));
+    STATUS(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, &decision));
     EQUAL(1, decision.retry_after_ns);
     now = at(SECOND);
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* A refund gives back what there is, up to the cost; a reset forgets one key and no other. */
+/* A refund returns at most the usage and the cost. A reset clears only its key. */
 static void refunds_and_resets(void) {
     uint64_t ids[POLICIES], given = 77;
     tollgate_limiter *limiter = three(ids);
     tollgate_charge mine = tollgate_charge_number(ids[WIDE], 1, 30), other = mine;
     tollgate_now now = at(0);
     other.number = 2;
-    ANSWER(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, &given));
+    STATUS(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, &given));
     EQUAL(0, given);
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &mine, 1, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &other, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &mine, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &other, 1, NULL));
     mine.cost = 10;
-    ANSWER(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, &given));
+    STATUS(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, &given));
     EQUAL(10, given);
     mine.cost = 1000;
-    ANSWER(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, NULL));
+    STATUS(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, NULL));
     EQUAL(limits[WIDE], left(limiter, 0, mine));
     EQUAL(limits[WIDE] - 30, left(limiter, 0, other));
     mine.cost = 500;
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &mine, 1, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &mine));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &mine, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &mine));
     EQUAL(limits[WIDE], left(limiter, 0, mine));
     EQUAL(limits[WIDE] - 30, left(limiter, 0, other));
     mine.key_kind = 9;
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, &mine, &given));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reset_key(limiter, &now, &mine));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, &mine, &given));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_reset_key(limiter, &now, &mine));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* A period holds up to its end, and the next one begins empty; the offset moves where it begins. */
-static void a_period_begins_anew(void) {
+/* A period counts until its end, and the next one begins empty. The offset moves its start. */
+static void a_period_begins_empty(void) {
     tollgate_policy policies[3];
     static const char *const names[] = {"hour", "day east", "month"};
     static const uint64_t ends[] = {1, 22, 31 * 24};
@@ -277,28 +277,28 @@ static void a_period_begins_anew(void) {
         tollgate_charge charge = tollgate_charge_shared(id_of(limiter, names[i]), 5);
         tollgate_now now = at(0);
         tollgate_decision decision;
-        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+        STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
         now = at(ends[i] * HOUR_NS - 1);
-        ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, &decision));
+        STATUS(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, &decision));
         EQUAL(1, decision.retry_after_ns);
         now = at(ends[i] * HOUR_NS);
-        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
-        /* A clock that steps back opens nothing. */
+        STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+        /* A clock that steps back makes no room. */
         now = at(0);
-        ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, NULL));
+        STATUS(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, NULL));
     }
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
 int main(void) {
-    all_layers_or_none();
-    the_longest_wait_holds();
-    as_many_charges_as_a_request_has();
+    all_policies_or_none();
+    the_longest_wait_is_exact();
+    number_of_charges();
     an_error_charges_nothing();
-    a_batch_is_one_by_one();
-    a_bad_key_stops_a_batch();
-    a_debt_blocks();
+    a_batch_decides_like_single_checks();
+    an_invalid_key_stops_a_batch();
+    an_excess_blocks();
     refunds_and_resets();
-    a_period_begins_anew();
+    a_period_begins_empty();
     return passed();
 }

@@ -1,7 +1,7 @@
-/* The life of a reservation: charged at once, extended, settled or cancelled once, or forgotten. */
+/* Reservations: reserved, extended, settled or cancelled once, or dropped. */
 #include <pthread.h>
 
-#include "scene.h"
+#include "fixture.h"
 
 static tollgate_limiter *limiter;
 static tollgate_charge charges[2];
@@ -10,9 +10,9 @@ static tollgate_now start;
 static uint64_t requests_left(uint64_t ns) { return left(limiter, ns, charges[0]); }
 static uint64_t tokens_left(uint64_t ns) { return left(limiter, ns, charges[1]); }
 
-static uint64_t reserved(const tollgate_reservation *reservation, size_t layer) {
+static uint64_t reserved(const tollgate_reservation *reservation, size_t index) {
     uint64_t units = 0;
-    ANSWER(TOLLGATE_OK, tollgate_reserved(reservation, layer, &units));
+    STATUS(TOLLGATE_OK, tollgate_reserved(reservation, index, &units));
     return units;
 }
 
@@ -27,7 +27,7 @@ static void begin(void) {
     start = at(0);
 }
 
-static void end(void) { ANSWER(TOLLGATE_OK, tollgate_free(limiter)); }
+static void end(void) { STATUS(TOLLGATE_OK, tollgate_free(limiter)); }
 
 static void charged_extended_settled(void) {
     tollgate_reservation reservation;
@@ -35,7 +35,7 @@ static void charged_extended_settled(void) {
     tollgate_policy_status layers[2];
     uint64_t amounts[2] = {0, 500}, units;
     begin();
-    ANSWER(TOLLGATE_OK,
+    STATUS(TOLLGATE_OK,
            tollgate_reserve(limiter, &start, charges, 2, &reservation, &decision, layers));
     EQUAL(9, layers[0].remaining);
     EQUAL(700, layers[1].remaining);
@@ -44,23 +44,23 @@ static void charged_extended_settled(void) {
     EQUAL(700, tokens_left(0));
     EQUAL(1, reserved(&reservation, 0));
     EQUAL(300, reserved(&reservation, 1));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reserved(&reservation, 2, &units));
-    ANSWER(TOLLGATE_E_ARGUMENT, tollgate_reserved(&reservation, SIZE_MAX, &units));
-    ANSWER(TOLLGATE_OK, tollgate_extend(limiter, &start, &reservation, amounts, 2, &decision));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_reserved(&reservation, 2, &units));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_reserved(&reservation, SIZE_MAX, &units));
+    STATUS(TOLLGATE_OK, tollgate_extend(limiter, &start, &reservation, amounts, 2, &decision));
     EQUAL(200, tokens_left(0));
     EQUAL(800, reserved(&reservation, 1));
-    /* Stop now: nothing more was charged, to no layer. */
+    /* Denied: nothing was added to any charge. */
     amounts[0] = 1;
     amounts[1] = 201;
-    ANSWER(TOLLGATE_DENIED, tollgate_extend(limiter, &start, &reservation, amounts, 2, &decision));
+    STATUS(TOLLGATE_DENIED, tollgate_extend(limiter, &start, &reservation, amounts, 2, &decision));
     EQUAL(charges[1].policy, decision.policy);
     CHECK(decision.retry_after_ns > 0);
     EQUAL(200, tokens_left(0));
     EQUAL(9, requests_left(0));
     amounts[1] = 1001;
-    ANSWER(TOLLGATE_IMPOSSIBLE, tollgate_extend(limiter, &start, &reservation, amounts, 2, NULL));
+    STATUS(TOLLGATE_IMPOSSIBLE, tollgate_extend(limiter, &start, &reservation, amounts, 2, NULL));
     amounts[1] = 640;
-    ANSWER(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, amounts, 2, &decision));
+    STATUS(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, amounts, 2, &decision));
     EQUAL(1000 - 640, tokens_left(0));
     EQUAL(9, requests_left(0));
     EQUAL(640, reserved(&reservation, 1));
@@ -71,77 +71,77 @@ static void closed_once(void) {
     tollgate_reservation reservation;
     uint64_t amounts[2] = {1, 0};
     begin();
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_cancel(limiter, &start, &reservation, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_cancel(limiter, &start, &reservation, NULL));
     EQUAL(10, requests_left(0));
     EQUAL(1000, tokens_left(0));
     EQUAL(0, reserved(&reservation, 1));
-    ANSWER(TOLLGATE_E_CLOSED, tollgate_extend(limiter, &start, &reservation, amounts, 2, NULL));
-    ANSWER(TOLLGATE_E_CLOSED, tollgate_settle(limiter, &start, &reservation, amounts, 2, NULL));
-    ANSWER(TOLLGATE_E_CLOSED, tollgate_cancel(limiter, &start, &reservation, NULL));
+    STATUS(TOLLGATE_E_CLOSED, tollgate_extend(limiter, &start, &reservation, amounts, 2, NULL));
+    STATUS(TOLLGATE_E_CLOSED, tollgate_settle(limiter, &start, &reservation, amounts, 2, NULL));
+    STATUS(TOLLGATE_E_CLOSED, tollgate_cancel(limiter, &start, &reservation, NULL));
     EQUAL(1000, tokens_left(0));
     end();
 }
 
-/* More than was reserved is charged whatever the usage is, and blocks until it has passed. */
-static void a_debt_has_to_pass(void) {
+/* An underestimate is charged even over the limit, and blocks until the excess has expired. */
+static void an_excess_blocks(void) {
     tollgate_reservation reservation;
     tollgate_decision decision;
     uint64_t actual[2] = {1, 1500};
     tollgate_now later = at(59 * SECOND);
     begin();
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, actual, 2, &decision));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, actual, 2, &decision));
     EQUAL(1500, reserved(&reservation, 1));
-    ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &later, charges, 2, &decision));
+    STATUS(TOLLGATE_DENIED, tollgate_check(limiter, &later, charges, 2, &decision));
     EQUAL(charges[1].policy, decision.policy);
     later = at(59 * SECOND + decision.retry_after_ns);
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &later, charges, 2, NULL));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &later, charges, 2, NULL));
     end();
 }
 
-/* What is forgotten stays charged until its window has passed; what is settled after that gives
- * nothing back that others have charged since. */
-static void forgotten_or_late(void) {
+/* A dropped reservation stays charged until its window has passed. A later settle refunds nothing of
+ * other charges. */
+static void dropped_or_settled_late(void) {
     tollgate_reservation reservation;
     tollgate_now later = at(61 * SECOND);
     begin();
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
     EQUAL(9, requests_left(SECOND - 1));
     EQUAL(10, requests_left(SECOND));
     EQUAL(700, tokens_left(59 * SECOND));
     EQUAL(1000, tokens_left(61 * SECOND));
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &later, charges, 2, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_cancel(limiter, &later, &reservation, NULL));
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &later, charges, 2, NULL));
+    STATUS(TOLLGATE_OK, tollgate_cancel(limiter, &later, &reservation, NULL));
     EQUAL(9, requests_left(61 * SECOND));
     EQUAL(700, tokens_left(61 * SECOND));
     end();
 }
 
-static void denied_leaves_none(void) {
+static void a_denial_leaves_no_reservation(void) {
     tollgate_reservation reservation;
     tollgate_decision decision;
     uint64_t amounts[2] = {0, 0}, units;
     begin();
     charges[1].cost = 1001;
     memset(&reservation, 0, sizeof reservation);
-    ANSWER(TOLLGATE_IMPOSSIBLE,
+    STATUS(TOLLGATE_IMPOSSIBLE,
            tollgate_reserve(limiter, &start, charges, 2, &reservation, &decision, NULL));
     EQUAL(TOLLGATE_NEVER, decision.retry_after_ns);
     EQUAL(10, requests_left(0));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_extend(limiter, &start, &reservation, amounts, 2, NULL));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_settle(limiter, &start, &reservation, amounts, 2, NULL));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_cancel(limiter, &start, &reservation, NULL));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_reserved(&reservation, 0, &units));
-    /* A good one that is used for a denied request is none any more. */
+    STATUS(TOLLGATE_E_HANDLE, tollgate_extend(limiter, &start, &reservation, amounts, 2, NULL));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_settle(limiter, &start, &reservation, amounts, 2, NULL));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_cancel(limiter, &start, &reservation, NULL));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_reserved(&reservation, 0, &units));
+    /* An open reservation is invalid after it was passed to a denied call. */
     charges[1].cost = 600;
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
-    ANSWER(TOLLGATE_DENIED, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_cancel(limiter, &start, &reservation, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_DENIED, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_cancel(limiter, &start, &reservation, NULL));
     EQUAL(400, tokens_left(0));
-    /* And so is one after an error. */
-    ANSWER(TOLLGATE_E_NULL, tollgate_reserve(NULL, &start, charges, 2, &reservation, NULL, NULL));
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_cancel(limiter, &start, &reservation, NULL));
+    /* The same after an error. */
+    STATUS(TOLLGATE_E_NULL, tollgate_reserve(NULL, &start, charges, 2, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_cancel(limiter, &start, &reservation, NULL));
     end();
 }
 
@@ -152,27 +152,27 @@ static void amounts_and_owners_are_checked(void) {
     uint64_t amounts[3] = {0, 0, 0};
     size_t count;
     begin();
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &reservation, NULL, NULL));
     for (count = 0; count <= 3; count++) {
         if (count != 2) {
-            ANSWER(TOLLGATE_E_AMOUNTS,
+            STATUS(TOLLGATE_E_AMOUNTS,
                    tollgate_extend(limiter, &start, &reservation, amounts, count, NULL));
-            ANSWER(TOLLGATE_E_AMOUNTS,
+            STATUS(TOLLGATE_E_AMOUNTS,
                    tollgate_settle(limiter, &start, &reservation, amounts, count, NULL));
         }
     }
-    ANSWER(TOLLGATE_E_FOREIGN, tollgate_extend(other, &start, &reservation, amounts, 2, NULL));
-    ANSWER(TOLLGATE_E_FOREIGN, tollgate_settle(other, &start, &reservation, amounts, 2, NULL));
-    ANSWER(TOLLGATE_E_FOREIGN, tollgate_cancel(other, &start, &reservation, NULL));
+    STATUS(TOLLGATE_E_FOREIGN, tollgate_extend(other, &start, &reservation, amounts, 2, NULL));
+    STATUS(TOLLGATE_E_FOREIGN, tollgate_settle(other, &start, &reservation, amounts, 2, NULL));
+    STATUS(TOLLGATE_E_FOREIGN, tollgate_cancel(other, &start, &reservation, NULL));
     EQUAL(700, tokens_left(0));
-    ANSWER(TOLLGATE_OK, tollgate_cancel(limiter, &start, &reservation, NULL));
+    STATUS(TOLLGATE_OK, tollgate_cancel(limiter, &start, &reservation, NULL));
     EQUAL(1000, tokens_left(0));
-    ANSWER(TOLLGATE_OK, tollgate_free(other));
+    STATUS(TOLLGATE_OK, tollgate_free(other));
     end();
 }
 
-/* None to 8 charges, not 9. */
-static void as_many_charges_as_it_holds(void) {
+/* 0 to 8 charges, not 9. */
+static void number_of_charges(void) {
     tollgate_reservation reservation;
     tollgate_charge many[9];
     tollgate_policy_status layers[9];
@@ -185,20 +185,20 @@ static void as_many_charges_as_it_holds(void) {
             actual[i] = i;
         }
     }
-    ANSWER(TOLLGATE_E_TOO_MANY,
+    STATUS(TOLLGATE_E_TOO_MANY,
            tollgate_reserve(limiter, &start, many, 9, &reservation, NULL, layers));
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &start, many, 8, &reservation, NULL, layers));
-    ANSWER(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, actual, 8, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, many, 8, &reservation, NULL, layers));
+    STATUS(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, actual, 8, NULL));
     for (i = 0; i < 8; i++) {
         EQUAL(1000 - i, left(limiter, 0, many[i]));
     }
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &start, NULL, 0, &reservation, NULL, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_extend(limiter, &start, &reservation, NULL, 0, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, NULL, 0, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, NULL, 0, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_extend(limiter, &start, &reservation, NULL, 0, NULL));
+    STATUS(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, NULL, 0, NULL));
     end();
 }
 
-static void *settle_elsewhere(void *argument) {
+static void *settle_on_another_thread(void *argument) {
     uint64_t actual[2] = {1, 123};
     tollgate_status *status = malloc(sizeof *status);
     if (status != NULL) {
@@ -207,27 +207,27 @@ static void *settle_elsewhere(void *argument) {
     return status;
 }
 
-/* Plain memory: copied to another place, and settled by another thread. */
-static void moved_and_sent(void) {
+/* Plain memory: copied, and settled by another thread. */
+static void copied_to_another_thread(void) {
     tollgate_reservation first, *copy = malloc(sizeof *copy);
     pthread_t thread;
     void *status = NULL;
     begin();
     CHECK(copy != NULL);
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &first, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &first, NULL, NULL));
     *copy = first;
     memset(&first, 0, sizeof first);
-    CHECK(pthread_create(&thread, NULL, settle_elsewhere, copy) == 0);
+    CHECK(pthread_create(&thread, NULL, settle_on_another_thread, copy) == 0);
     CHECK(pthread_join(thread, &status) == 0 && status != NULL);
-    ANSWER(TOLLGATE_OK, *(tollgate_status *)status);
+    STATUS(TOLLGATE_OK, *(tollgate_status *)status);
     EQUAL(1000 - 123, tokens_left(0));
     free(status);
     free(copy);
     end();
 }
 
-/* A key that found no place cannot be charged what it has cost beyond what it reserved. */
-static void a_full_table_is_told(void) {
+/* Without room for its key, a settle cannot charge more than was reserved. */
+static void a_full_table(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
     tollgate_reservation reservation;
     tollgate_charge first, second;
@@ -239,14 +239,14 @@ static void a_full_table_is_told(void) {
     first = tollgate_charge_number(id_of(limiter, "p"), 1, 1);
     second = first;
     second.number = 2;
-    ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &first, 1, NULL));
-    ANSWER(TOLLGATE_TABLE_FULL,
+    STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &first, 1, NULL));
+    STATUS(TOLLGATE_TABLE_FULL,
            tollgate_reserve(limiter, &now, &second, 1, &reservation, &decision, NULL));
     EQUAL(TOLLGATE_TABLE_WAS_FULL, decision.flags);
-    ANSWER(TOLLGATE_E_HANDLE, tollgate_cancel(limiter, &now, &reservation, NULL));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_cancel(limiter, &now, &reservation, NULL));
     second.cost = 0;
-    ANSWER(TOLLGATE_OK, tollgate_reserve(limiter, &now, &second, 1, &reservation, NULL, NULL));
-    ANSWER(TOLLGATE_TABLE_FULL,
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &now, &second, 1, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_TABLE_FULL,
            tollgate_settle(limiter, &now, &reservation, actual, 1, &decision));
     end();
 }
@@ -254,12 +254,12 @@ static void a_full_table_is_told(void) {
 int main(void) {
     charged_extended_settled();
     closed_once();
-    a_debt_has_to_pass();
-    forgotten_or_late();
-    denied_leaves_none();
+    an_excess_blocks();
+    dropped_or_settled_late();
+    a_denial_leaves_no_reservation();
     amounts_and_owners_are_checked();
-    as_many_charges_as_it_holds();
-    moved_and_sent();
-    a_full_table_is_told();
+    number_of_charges();
+    copied_to_another_thread();
+    a_full_table();
     return passed();
 }

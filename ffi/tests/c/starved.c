@@ -1,22 +1,22 @@
-/* A process that the system gives no more memory: what is needed of the system is an error, what is
- * there goes on, and once there is memory again so does everything. (Where not even the few bytes of
- * a name can be had, making a limiter ends the process; requests need none.)
+/* Out of memory: calls that need memory fail, the others work, and all work again once there is memory.
+ * (If not even the few bytes of a name can be allocated, tollgate_new aborts the process. Requests
+ * need no such memory.)
  *
- * Tools that watch memory need some for themselves, so for them STARVED_BY_HAND takes it from the
- * library alone: linked with --wrap for each function below. */
+ * Memory checkers need memory themselves. For them STARVED_BY_HAND fails only the allocations of the
+ * library: linked with --wrap for each function below. */
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "scene.h"
+#include "fixture.h"
 
 #ifdef STARVED_BY_HAND
 #include <pthread.h>
 #include <stdint.h>
 
-/* So many bytes, or more, are not to be had. */
+/* Allocations of this size or more fail. */
 static size_t too_many = SIZE_MAX;
-/* How often memory, maps and threads were refused. */
+/* The number of failed allocations, maps and threads. */
 static unsigned blocks, maps, threads;
 
 static int is_refused(size_t size, unsigned *count) {
@@ -75,16 +75,16 @@ static void feed(void) { too_many = SIZE_MAX; }
 #else
 
 static struct rlimit plenty;
-static void *behind;
+static void *last_block;
 static void **taken;
 
-/* From now on no new page can be mapped. The allocator has small memory left, which it cannot give
- * back to the system, since a block that is in use lies behind it. */
+/* No new page can be mapped from now on. The allocator keeps some small memory, which it cannot return
+ * to the system because a block after it is in use. */
 static void starve(void) {
     struct rlimit little;
     void *spare = malloc(100000), *more = malloc(100000);
-    behind = malloc(64);
-    CHECK(spare != NULL && more != NULL && behind != NULL);
+    last_block = malloc(64);
+    CHECK(spare != NULL && more != NULL && last_block != NULL);
     free(spare);
     free(more);
     CHECK(getrlimit(RLIMIT_AS, &plenty) == 0);
@@ -93,7 +93,7 @@ static void starve(void) {
     CHECK(setrlimit(RLIMIT_AS, &little) == 0);
 }
 
-/* Takes what is left as well, down to the last few bytes. */
+/* Takes the rest, down to the last few bytes. */
 static void take_all(void) {
     void **block;
     size_t size;
@@ -105,12 +105,12 @@ static void take_all(void) {
     }
 }
 
-/* The system does not tell. */
+/* The system has no such count. */
 static void all_were_refused(void) {}
 
 static void feed(void) {
     CHECK(setrlimit(RLIMIT_AS, &plenty) == 0);
-    free(behind);
+    free(last_block);
     while (taken != NULL) {
         void **next = *taken;
         free(taken);
@@ -120,7 +120,7 @@ static void feed(void) {
 
 #endif
 
-/* Its keys take a kilobyte each: the first table is a map of its own. */
+/* Each key takes a kilobyte, so the first table has its own map. */
 static void a_limiter_needs_memory(void) {
     tollgate_policy policies[2];
     tollgate_limiter *limiter = NULL;
@@ -131,30 +131,30 @@ static void a_limiter_needs_memory(void) {
     starve();
     for (turn = 0; turn < 1000; turn++) {
         limiter = (tollgate_limiter *)&limiter;
-        ANSWER(TOLLGATE_E_NO_MEMORY, tollgate_new(NULL, policies, 2, &limiter, &error));
+        STATUS(TOLLGATE_E_NO_MEMORY, tollgate_new(NULL, policies, 2, &limiter, &error));
         CHECK(limiter == NULL);
     }
     feed();
     EQUAL(TOLLGATE_E_NO_MEMORY, error.status);
-    /* Which of them depends on what the allocator has at hand. */
+    /* Which of them fails depends on the free memory of the allocator. */
     CHECK(strstr(error.message, "\"small\"") || strstr(error.message, "\"large\""));
-    ANSWER(TOLLGATE_OK, tollgate_new(NULL, policies, 2, &limiter, &error));
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_new(NULL, policies, 2, &limiter, &error));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
 /* A clock's thread needs a stack. */
 static void a_thread_needs_a_stack(void) {
     tollgate_clock *clock = (tollgate_clock *)&clock;
     starve();
-    ANSWER(TOLLGATE_E_SYSTEM, tollgate_clock_coarse(SECOND, &clock));
+    STATUS(TOLLGATE_E_SYSTEM, tollgate_clock_coarse(SECOND, &clock));
     feed();
     CHECK(clock == NULL);
-    ANSWER(TOLLGATE_OK, tollgate_clock_coarse(SECOND, &clock));
-    ANSWER(TOLLGATE_OK, tollgate_clock_free(clock));
+    STATUS(TOLLGATE_OK, tollgate_clock_coarse(SECOND, &clock));
+    STATUS(TOLLGATE_OK, tollgate_clock_free(clock));
 }
 
-/* Known keys go on exactly as before; new ones are refused as soon as they need a larger table. */
-static void known_keys_go_on(void) {
+/* Known keys work as before. New keys are refused as soon as they need a larger table. */
+static void known_keys_need_no_memory(void) {
     tollgate_policy policy = sliding("p", 100, SECOND);
     tollgate_limiter *limiter = limiter_of(&policy, 1);
     tollgate_charge charge = tollgate_charge_number(id_of(limiter, "p"), 0, 1);
@@ -163,7 +163,7 @@ static void known_keys_go_on(void) {
     uint64_t key, refused = 0;
     for (key = 0; key < 100; key++) {
         charge.number = key;
-        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+        STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
     }
     starve();
     take_all();
@@ -172,7 +172,7 @@ static void known_keys_go_on(void) {
         charge.number = key;
         status = tollgate_check(limiter, &now, &charge, 1, &decision);
         if (status != TOLLGATE_OK) {
-            ANSWER(TOLLGATE_TABLE_FULL, status);
+            STATUS(TOLLGATE_TABLE_FULL, status);
             EQUAL(TOLLGATE_TABLE_WAS_FULL, decision.flags);
             refused++;
         }
@@ -181,25 +181,25 @@ static void known_keys_go_on(void) {
     for (key = 0; key < 100; key++) {
         charge.number = key;
         charge.cost = 99;
-        ANSWER(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
+        STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
         charge.cost = 1;
-        ANSWER(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, NULL));
+        STATUS(TOLLGATE_DENIED, tollgate_check(limiter, &now, &charge, 1, NULL));
     }
     feed();
-    /* One new key in 256 tries again. */
+    /* Every 256th new key retries the resize. */
     refused = 0;
     for (charge.number = 10000; refused <= 256; charge.number++, refused++) {
         if (tollgate_check(limiter, &now, &charge, 1, &decision) == TOLLGATE_OK) break;
     }
     CHECK(refused <= 256);
     EQUAL(0, decision.flags);
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
 int main(void) {
     a_limiter_needs_memory();
     a_thread_needs_a_stack();
-    known_keys_go_on();
+    known_keys_need_no_memory();
     all_were_refused();
     return passed();
 }

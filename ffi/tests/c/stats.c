@@ -1,7 +1,7 @@
-/* What a policy tells of itself, into structs of any version; and housekeeping. */
+/* Statistics, with structs of any version, and maintenance. */
 #include <stddef.h>
 
-#include "scene.h"
+#include "fixture.h"
 
 static tollgate_limiter *limiter;
 static uint64_t policy;
@@ -12,11 +12,11 @@ static void every_decision_is_counted(void) {
     uint64_t key;
     for (key = 0; key < 30; key++) {
         uint64_t owner = key % 10;
-        ANSWER(key < 20 ? TOLLGATE_OK : TOLLGATE_DENIED,
+        STATUS(key < 20 ? TOLLGATE_OK : TOLLGATE_DENIED,
                tollgate_check_key(limiter, &now, policy, &owner, sizeof owner, 1, NULL));
     }
-    ANSWER(TOLLGATE_IMPOSSIBLE, tollgate_check_key(limiter, &now, policy, "k", 1, 3, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_get_stats(limiter, policy, &stats));
+    STATUS(TOLLGATE_IMPOSSIBLE, tollgate_check_key(limiter, &now, policy, "k", 1, 3, NULL));
+    STATUS(TOLLGATE_OK, tollgate_get_stats(limiter, policy, &stats));
     EQUAL(sizeof stats, stats.struct_size);
     EQUAL(0, stats.reserved);
     EQUAL(20, stats.admitted);
@@ -27,30 +27,30 @@ static void every_decision_is_counted(void) {
     EQUAL(0, stats.migrations);
 }
 
-/* As many bytes as the caller has said are written, and none behind them. */
+/* The stated number of bytes is written, and none after them. */
 static void a_struct_of_any_version_is_filled(void) {
     tollgate_stats full = TOLLGATE_STATS_INIT;
     size_t size;
-    ANSWER(TOLLGATE_OK, tollgate_get_stats(limiter, policy, &full));
+    STATUS(TOLLGATE_OK, tollgate_get_stats(limiter, policy, &full));
     for (size = 0; size <= 4104; size = size < 120 ? size + 1 : size + 61) {
         tollgate_status expected = size >= 8 && size <= 4096 ? TOLLGATE_OK : TOLLGATE_E_ARGUMENT;
         size_t room = size < 8 ? 8 : size, i;
-        unsigned char *place = malloc(room);
-        uint32_t told = (uint32_t)size;
-        CHECK(place != NULL);
-        memset(place, 'x', room);
-        memcpy(place, &told, sizeof told);
-        full.struct_size = told;
-        ANSWER(expected, tollgate_get_stats(limiter, policy, (tollgate_stats *)(void *)place));
+        unsigned char *bytes = malloc(room);
+        uint32_t stated = (uint32_t)size;
+        CHECK(bytes != NULL);
+        memset(bytes, 'x', room);
+        memcpy(bytes, &stated, sizeof stated);
+        full.struct_size = stated;
+        STATUS(expected, tollgate_get_stats(limiter, policy, (tollgate_stats *)(void *)bytes));
         if (expected == TOLLGATE_OK) {
-            CHECK(memcmp(place, &full, size < sizeof full ? size : sizeof full) == 0);
+            CHECK(memcmp(bytes, &full, size < sizeof full ? size : sizeof full) == 0);
             for (i = sizeof full; i < size; i++) {
-                EQUAL(0, place[i]);
+                EQUAL(0, bytes[i]);
             }
         } else {
-            EQUAL('x', place[room - 1]);
+            EQUAL('x', bytes[room - 1]);
         }
-        free(place);
+        free(bytes);
     }
 }
 
@@ -74,21 +74,21 @@ static void overflow_is_counted(uint32_t overflow) {
         CHECK(status >= TOLLGATE_OK && status <= TOLLGATE_TABLE_FULL);
         answers[status]++;
     }
-    ANSWER(TOLLGATE_OK, tollgate_get_stats(full, charge.policy, &stats));
+    STATUS(TOLLGATE_OK, tollgate_get_stats(full, charge.policy, &stats));
     EQUAL(answers[TOLLGATE_TABLE_FULL], stats.refused);
     EQUAL(answers[TOLLGATE_OK], stats.admitted + stats.untracked);
     EQUAL(3000, stats.admitted + stats.untracked + stats.refused);
     EQUAL(overflow == TOLLGATE_OVERFLOW_ALLOW, stats.untracked > 0);
-    /* While its table is renewed, a policy that evicts may have to refuse as well. */
+    /* During a resize, a policy that evicts may refuse as well. */
     CHECK(overflow == TOLLGATE_OVERFLOW_EVICT_LIGHTEST ||
           (overflow == TOLLGATE_OVERFLOW_DENY) == (stats.refused > 0));
     EQUAL(overflow == TOLLGATE_OVERFLOW_EVICT_LIGHTEST, stats.evictions > 0);
     CHECK(stats.forgiven >= stats.evictions && stats.forgiven <= 2 * stats.evictions);
-    ANSWER(TOLLGATE_OK, tollgate_free(full));
+    STATUS(TOLLGATE_OK, tollgate_free(full));
 }
 
-/* Idle keys are dropped and their memory goes back; done is told when nothing is left to move. */
-static void housekeeping_gives_memory_back(void) {
+/* Idle keys are dropped and their memory is freed. `done` is 1 when no table has work left. */
+static void maintenance_frees_memory(void) {
     tollgate_stats before = TOLLGATE_STATS_INIT, after = TOLLGATE_STATS_INIT;
     tollgate_clock *clock = NULL;
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
@@ -97,26 +97,26 @@ static void housekeeping_gives_memory_back(void) {
     uint64_t key, id;
     int32_t done = 0;
     int turn;
-    ANSWER(TOLLGATE_OK, tollgate_clock_manual(&clock));
+    STATUS(TOLLGATE_OK, tollgate_clock_manual(&clock));
     options.clock = clock;
-    ANSWER(TOLLGATE_OK, tollgate_new(&options, &idle, 1, &large, NULL));
+    STATUS(TOLLGATE_OK, tollgate_new(&options, &idle, 1, &large, NULL));
     id = id_of(large, "idle");
     for (key = 0; key < 50000; key++) {
-        ANSWER(TOLLGATE_OK, tollgate_check_key(large, NULL, id, &key, sizeof key, 1, NULL));
+        STATUS(TOLLGATE_OK, tollgate_check_key(large, NULL, id, &key, sizeof key, 1, NULL));
     }
-    ANSWER(TOLLGATE_OK, tollgate_get_stats(large, id, &before));
+    STATUS(TOLLGATE_OK, tollgate_get_stats(large, id, &before));
     CHECK(before.live_keys > 25000 && before.migrations > 0);
-    ANSWER(TOLLGATE_OK, tollgate_clock_advance(clock, 10 * SECOND));
+    STATUS(TOLLGATE_OK, tollgate_clock_advance(clock, 10 * SECOND));
     for (turn = 0; turn < 10000; turn++) {
-        ANSWER(TOLLGATE_OK, tollgate_maintain(large, 100, turn % 2 == 0 ? &done : NULL));
+        STATUS(TOLLGATE_OK, tollgate_maintain(large, 100, turn % 2 == 0 ? &done : NULL));
         CHECK(done == 0 || done == 1);
     }
     EQUAL(1, done);
-    ANSWER(TOLLGATE_OK, tollgate_get_stats(large, id, &after));
+    STATUS(TOLLGATE_OK, tollgate_get_stats(large, id, &after));
     EQUAL(0, after.live_keys);
     CHECK(after.bytes < before.bytes / 4);
-    ANSWER(TOLLGATE_OK, tollgate_clock_free(clock));
-    ANSWER(TOLLGATE_OK, tollgate_free(large));
+    STATUS(TOLLGATE_OK, tollgate_clock_free(clock));
+    STATUS(TOLLGATE_OK, tollgate_free(large));
 }
 
 int main(void) {
@@ -128,7 +128,7 @@ int main(void) {
     overflow_is_counted(TOLLGATE_OVERFLOW_DENY);
     overflow_is_counted(TOLLGATE_OVERFLOW_ALLOW);
     overflow_is_counted(TOLLGATE_OVERFLOW_EVICT_LIGHTEST);
-    housekeeping_gives_memory_back();
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    maintenance_frees_memory();
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
     return passed();
 }

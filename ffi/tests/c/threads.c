@@ -1,8 +1,8 @@
-/* Eight threads on one handle: what all of them were allowed is the limit, and not one unit more or
- * less; and every call is counted once. */
+/* Eight threads on one handle: together they are allowed exactly the limit, and every call is counted
+ * once. */
 #include <pthread.h>
 
-#include "scene.h"
+#include "fixture.h"
 
 enum { THREADS = 8, TURNS = 20000 };
 
@@ -11,13 +11,13 @@ typedef struct {
     uint64_t exact, bucketed, day, own;
     pthread_barrier_t *start;
     uint64_t number;
-    /* What this thread was allowed, and what it has spent of its own key. */
+    /* The units that this thread was allowed, and those of its own key. */
     uint64_t exact_units, day_units, own_units;
     uint64_t answers, unexpected;
 } worker;
 
-/* Under the exact policy and a day's budget of everybody's, in one request. */
-static void two_layers(worker *me, const tollgate_now *now) {
+/* One request under the exact policy and the shared daily budget. */
+static void two_policies(worker *me, const tollgate_now *now) {
     tollgate_charge charges[2];
     tollgate_status status;
     charges[0] = tollgate_charge_shared(me->exact, 1);
@@ -29,22 +29,22 @@ static void two_layers(worker *me, const tollgate_now *now) {
     me->answers++;
 }
 
-/* A batch to all buckets of a crowd: some are everybody's, new ones make the table grow. */
+/* A batch under the bucketed policy: some keys are shared, new ones make the table grow. */
 static void batch(worker *me, const tollgate_now *now, uint64_t random) {
     tollgate_charge charges[8];
     tollgate_decision decisions[8];
-    size_t allowed = 0, i, told = 0;
+    size_t allowed = 0, i, counted = 0;
     for (i = 0; i < 8; i++) {
         charges[i] = tollgate_charge_number(me->bucketed, (random >> 8 * i) % 5000, 1);
     }
     me->unexpected += tollgate_check_many(me->limiter, now, charges, 8, decisions, &allowed) != TOLLGATE_OK;
     for (i = 0; i < 8; i++) {
-        told += decisions[i].status == TOLLGATE_OK;
+        counted += decisions[i].status == TOLLGATE_OK;
     }
-    me->unexpected += told != allowed;
+    me->unexpected += counted != allowed;
 }
 
-/* Under its own key: charged, given back, reserved and settled. */
+/* Its own key: charged, refunded, reserved and settled. */
 static void own(worker *me, const tollgate_now *now, uint64_t random) {
     tollgate_charge charge = tollgate_charge_bytes(me->own, &me->number, sizeof me->number, 5);
     tollgate_reservation reservation;
@@ -66,7 +66,7 @@ static void *work(void *argument) {
     for (turn = 0; turn < TURNS; turn++) {
         uint64_t random = next_random(&seed);
         tollgate_now now = at(SECOND);
-        two_layers(me, &now);
+        two_policies(me, &now);
         own(me, &now, random);
         if (turn % 4 == 0) {
             batch(me, &now, random);
@@ -121,16 +121,16 @@ int main(void) {
               left(limiter, SECOND,
                    tollgate_charge_bytes(workers[i].own, &workers[i].number, sizeof i, 0)));
     }
-    /* Never over, and at the end nothing is left: who was denied last found no room. */
+    /* Never over the limit, and nothing is left: the last denial found no room. */
     EQUAL(exact_limit, exact_units);
     EQUAL(0, left(limiter, SECOND, tollgate_charge_shared(workers[0].exact, 0)));
     EQUAL(3 * exact_units, day_units);
     EQUAL(day_limit - day_units, left(limiter, SECOND, tollgate_charge_shared(workers[0].day, 0)));
-    ANSWER(TOLLGATE_OK, tollgate_get_stats(limiter, workers[0].exact, &stats));
+    STATUS(TOLLGATE_OK, tollgate_get_stats(limiter, workers[0].exact, &stats));
     EQUAL(exact_units, stats.admitted);
     EQUAL(answers, stats.admitted + stats.denied);
-    ANSWER(TOLLGATE_OK, tollgate_get_stats(limiter, workers[0].bucketed, &stats));
+    STATUS(TOLLGATE_OK, tollgate_get_stats(limiter, workers[0].bucketed, &stats));
     EQUAL(THREADS * (TURNS / 4) * 8, stats.admitted + stats.denied);
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
     return passed();
 }

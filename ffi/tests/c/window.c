@@ -1,17 +1,17 @@
-/* An exact policy decides as a log of all charges would, with the same wait: a textbook in C beside
- * it, at random instants and costs. And a wait holds: denied one nanosecond before, allowed at it. */
-#include "scene.h"
+/* An exact policy decides like a log of all charges, with the same wait: it is compared with an oracle
+ * in C at random times and costs. Waits are exact: denied one nanosecond before, then allowed. */
+#include "fixture.h"
 
 #define LIMIT 7
 #define WINDOW (10 * MILLI)
 
-/* The units that were admitted, one time for each, oldest first. */
+/* The times of the admitted units, oldest first. */
 typedef struct {
     uint64_t times[LIMIT];
     size_t count;
-} textbook;
+} oracle;
 
-static void forget_expired(textbook *log, uint64_t now) {
+static void forget_expired(oracle *log, uint64_t now) {
     size_t gone = 0;
     while (gone < log->count && now - log->times[gone] >= WINDOW) {
         gone++;
@@ -20,7 +20,7 @@ static void forget_expired(textbook *log, uint64_t now) {
     memmove(log->times, log->times + gone, log->count * sizeof log->times[0]);
 }
 
-static tollgate_decision by_the_book(textbook *log, uint64_t now, uint64_t cost) {
+static tollgate_decision oracle_decision(oracle *log, uint64_t now, uint64_t cost) {
     tollgate_decision expected;
     memset(&expected, 0, sizeof expected);
     forget_expired(log, now);
@@ -51,7 +51,7 @@ static void same_decision(const tollgate_decision *expected, const tollgate_deci
     CHECK(actual->reserved[0] == 0 && actual->reserved[1] == 0);
 }
 
-/* Steps that meet the edges of windows: a whole one, one less, what the last wait was. */
+/* Steps to the edges of windows: a whole window, one less, the last wait. */
 static uint64_t step(uint64_t random, uint64_t last_wait) {
     switch (random % 6) {
     case 0: return 0;
@@ -63,11 +63,11 @@ static uint64_t step(uint64_t random, uint64_t last_wait) {
     }
 }
 
-static void decides_by_the_book(void) {
+static void decides_like_the_oracle(void) {
     tollgate_policy policy = sliding("p", LIMIT, WINDOW);
     tollgate_limiter *limiter = limiter_of(&policy, 1);
     uint64_t seed = seed_or(1), now_ns = 0, wait = 0, id = id_of(limiter, "p");
-    textbook log = {{0}, 0};
+    oracle log = {{0}, 0};
     unsigned turn;
     for (turn = 0; turn < 30000; turn++) {
         tollgate_decision expected, peeked, actual;
@@ -78,23 +78,23 @@ static void decides_by_the_book(void) {
         now = at(now_ns);
         charge = tollgate_charge_bytes(id, "key", 3, cost);
         CHECK(tollgate_peek(limiter, &now, &charge, 1, &peeked) >= TOLLGATE_OK);
-        expected = by_the_book(&log, now_ns, cost);
-        ANSWER(expected.status, turn % 2 == 0
+        expected = oracle_decision(&log, now_ns, cost);
+        STATUS(expected.status, turn % 2 == 0
                                     ? tollgate_check(limiter, &now, &charge, 1, &actual)
                                     : tollgate_check_key(limiter, &now, id, "key", 3, cost, &actual));
         same_decision(&expected, &actual);
         EQUAL(id, actual.policy);
-        /* A look beforehand has told the same, and charged nothing. */
+        /* An earlier peek has the same decision, and charged nothing. */
         EQUAL(expected.status, peeked.status);
         EQUAL(expected.retry_after_ns, peeked.retry_after_ns);
         wait = actual.status == TOLLGATE_DENIED ? actual.retry_after_ns : actual.reset_after_ns;
     }
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* For every kind of policy the wait of a denial is long enough; for exact ones and calendars it is
- * not one nanosecond too long either. */
-static void a_wait_holds(tollgate_policy policy, int tight) {
+/* For every kind of policy the wait of a denial is long enough. For exact and calendar policies it is
+ * also the shortest. */
+static void a_wait_is_long_enough(tollgate_policy policy, int tight) {
     tollgate_limiter *limiter = limiter_of(&policy, 1);
     uint64_t seed = seed_or(2), now_ns = 0;
     tollgate_charge charge = tollgate_charge_number(id_of(limiter, policy.name), 5, 0);
@@ -113,22 +113,22 @@ static void a_wait_holds(tollgate_policy policy, int tight) {
         before = at(now_ns + decision.retry_after_ns - 1);
         then = at(now_ns + decision.retry_after_ns);
         if (tight) {
-            ANSWER(TOLLGATE_DENIED, tollgate_peek(limiter, &before, &charge, 1, NULL));
+            STATUS(TOLLGATE_DENIED, tollgate_peek(limiter, &before, &charge, 1, NULL));
         }
-        ANSWER(TOLLGATE_OK, tollgate_peek(limiter, &then, &charge, 1, NULL));
+        STATUS(TOLLGATE_OK, tollgate_peek(limiter, &then, &charge, 1, NULL));
         if (turn % 3 == 0) {
             now_ns += decision.retry_after_ns;
-            ANSWER(TOLLGATE_OK, tollgate_check(limiter, &then, &charge, 1, NULL));
+            STATUS(TOLLGATE_OK, tollgate_check(limiter, &then, &charge, 1, NULL));
         }
     }
     CHECK(denials > 500);
-    ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
 int main(void) {
-    decides_by_the_book();
-    a_wait_holds(sliding("exact", 100, WINDOW), 1);
-    a_wait_holds(sliding("buckets", 10000, WINDOW), 0);
-    a_wait_holds(calendar("hour", 1000, TOLLGATE_HOUR), 1);
+    decides_like_the_oracle();
+    a_wait_is_long_enough(sliding("exact", 100, WINDOW), 1);
+    a_wait_is_long_enough(sliding("buckets", 10000, WINDOW), 0);
+    a_wait_is_long_enough(calendar("hour", 1000, TOLLGATE_HOUR), 1);
     return passed();
 }

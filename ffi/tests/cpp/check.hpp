@@ -1,4 +1,4 @@
-/// Tests that register themselves, and checks that go on after a failure.
+/// Tests that register themselves, and checks that continue after a failure.
 #ifndef CHECK_HPP
 #define CHECK_HPP
 
@@ -32,7 +32,7 @@ inline void that(bool held, const char* file, int line, const char* what) {
     std::fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
 }
 
-/// The value of a result that must have one, also where nothing can be thrown.
+/// The value of a result that must have one, also without exceptions.
 template <class Value, class Why>
 Value must(tollgate::result<Value, Why> result) {
     if (result) return std::move(*result);

@@ -1,4 +1,4 @@
-/// Instants and clocks.
+/// Times and clocks.
 #include "check.hpp"
 
 using namespace tollgate;
@@ -6,13 +6,13 @@ using namespace std::chrono_literals;
 
 static builder one() { return limiter::builder().policy(policy::calendar("day", 5, period::day)); }
 
-TEST(instants_are_made_of_any_times) {
+TEST(times_convert_from_any_duration) {
     CHECK(now().monotonic() == 0ns && now().since_1970() == 0ns);
     const now mixed(2s, 3h);
     CHECK(mixed.c().monotonic_ns == 2'000'000'000 && mixed.c().unix_ns == 10'800'000'000'000);
     CHECK(now(-1s, std::chrono::duration<double>(1.5)).c().monotonic_ns == 0);
     CHECK(now(-1s, std::chrono::duration<double>(1.5)).since_1970() == 1500ms);
-    // Further than can be counted: the end.
+    // Times out of range become the greatest time.
     CHECK(now(std::chrono::hours::max(), 0s).c().monotonic_ns == UINT64_MAX);
     CHECK(now(std::chrono::hours::max(), 0s).monotonic() == std::chrono::nanoseconds::max());
     CHECK(now(std::chrono::nanoseconds::max() - 1s, 0s).monotonic() == std::chrono::nanoseconds::max() - 1s);
@@ -25,7 +25,7 @@ TEST(instants_are_made_of_any_times) {
     static_assert(now(1ms, 1us).c().unix_ns == 1'000);
 }
 
-TEST(a_manual_clock_stands_where_it_is_put) {
+TEST(a_manual_clock_changes_only_by_set_and_advance) {
     const auto clock = check::must(manual_clock::try_create());
     const auto gate = check::must(one().clock(clock).try_build());
     CHECK(gate.now().monotonic() == 0ns);
@@ -38,12 +38,12 @@ TEST(a_manual_clock_stands_where_it_is_put) {
     CHECK(gate.now().since_1970() == 0ns);
 }
 
-TEST(a_limiter_keeps_its_clock) {
+TEST(a_limiter_keeps_its_clock_alive) {
     auto gate = check::must(one().clock(check::must(manual_clock::try_create())).try_build());
     CHECK(gate.now().monotonic() == 0ns && gate.now().monotonic() == 0ns);
 }
 
-TEST(a_coarse_clock_moves_with_its_ticks) {
+TEST(a_coarse_clock_changes_only_by_ticks) {
     const auto clock = check::must(coarse_clock::try_create());
     const auto gate = check::must(one().clock(clock).try_build());
     const auto before = gate.now();
@@ -52,20 +52,20 @@ TEST(a_coarse_clock_moves_with_its_ticks) {
     CHECK(gate.now().monotonic() > before.monotonic());
 }
 
-TEST(an_upkept_clock_moves_by_itself) {
-    const auto clock = check::must(upkept_clock::try_create(1ms));
+TEST(a_threaded_clock_updates_itself) {
+    const auto clock = check::must(threaded_clock::try_create(1ms));
     const auto gate = check::must(one().clock(clock).try_build());
     const auto before = gate.now();
-    // Its thread moves it: no tick here, and an end to the waiting.
+    // Its thread updates the clock: there is no tick here, and the loop ends.
     for (const auto since = now::read(); gate.now().monotonic() == before.monotonic();) {
         if (now::read().monotonic() - since.monotonic() > 30s) break;
     }
     CHECK(gate.now().monotonic() > before.monotonic());
-    CHECK(upkept_clock::try_create(0s).error().code() == errc::argument);
-    CHECK(upkept_clock::try_create(-1s).error().code() == errc::argument);
+    CHECK(threaded_clock::try_create(0s).error().code() == errc::argument);
+    CHECK(threaded_clock::try_create(-1s).error().code() == errc::argument);
 }
 
-TEST(a_clock_that_was_moved_from_does_nothing) {
+TEST(a_moved_from_clock_does_nothing) {
     auto manual = check::must(manual_clock::try_create());
     auto coarse = check::must(coarse_clock::try_create());
     const auto kept = std::move(manual);
@@ -76,17 +76,17 @@ TEST(a_clock_that_was_moved_from_does_nothing) {
     CHECK(manual.c() == nullptr && coarse.c() == nullptr && kept.c() != nullptr && other.c() != nullptr);
 }
 
-TEST(the_processor_s_clock_is_the_default) {
+TEST(the_processor_clock_is_the_default) {
     const auto gate = check::must(one().try_build());
     const auto before = gate.now();
     CHECK(before.since_1970() > 24h * 365 * 50 && gate.now().monotonic() >= before.monotonic());
 }
 
 #if TOLLGATE_EXCEPTIONS
-TEST(clocks_are_made_by_what_throws_as_well) {
+TEST(clocks_with_exceptions) {
     const auto gate = one().clock(manual_clock::create()).build();
     const auto other = one().clock(coarse_clock::create()).build();
-    const auto third = one().clock(upkept_clock::create(1s)).build();
+    const auto third = one().clock(threaded_clock::create(1s)).build();
     CHECK(gate.check({}).is_allowed() && other.check({}).is_allowed() && third.check({}).is_allowed());
 }
 #endif

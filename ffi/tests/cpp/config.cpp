@@ -1,4 +1,4 @@
-/// Policies, builders, and every fault that a configuration can have.
+/// Policies, builders, and every configuration error.
 #include "check.hpp"
 
 using namespace tollgate;
@@ -20,7 +20,7 @@ static std::error_code fault(policy policy) {
     return built ? std::error_code() : built.error().code();
 }
 
-TEST(every_fault_of_a_policy_is_named) {
+TEST(every_error_of_a_policy) {
     CHECK(!fault(user()));
     CHECK(fault(policy::sliding("", 1, 1s)) == errc::name);
     CHECK(fault(policy::sliding(std::string(65, 'x'), 1, 1s)) == errc::name);
@@ -58,7 +58,7 @@ TEST(every_fault_of_a_policy_is_named) {
     CHECK(!fault(policy::calendar("month", 5, period::month).offset(18h)));
 }
 
-TEST(every_fault_of_a_builder_is_named) {
+TEST(every_error_of_a_builder) {
     const auto fault = [](const builder& builder) {
         const auto built = builder.try_build();
         return built ? std::error_code() : built.error().code();
@@ -80,7 +80,7 @@ TEST(every_fault_of_a_builder_is_named) {
     CHECK(!fault(builder().policy(user()).clock(kept)));
 }
 
-TEST(a_builder_and_a_policy_work_as_values) {
+TEST(builders_and_policies_are_values) {
     auto policy = user();
     policy.buckets(31).max_limit(1'000).max_keys(10).overflow(overflow::allow()).unit("tokens").offset(1h);
     auto clock = check::must(manual_clock::try_create());
@@ -92,7 +92,7 @@ TEST(a_builder_and_a_policy_work_as_values) {
     CHECK(!first.policy_at(1) && second.policy_at(1));
 }
 
-TEST(policies_are_found_by_name_and_by_place) {
+TEST(policies_are_found_by_name_and_by_index) {
     const auto gate = check::must(
         limiter::builder().policy(user().max_limit(100)).policy(policy::calendar("day", 5, period::day)).try_build());
     const auto id = check::find(gate, "user");
@@ -104,7 +104,7 @@ TEST(policies_are_found_by_name_and_by_place) {
         CHECK(!found && found.error().code() == errc::policy);
     }
     CHECK(gate.try_policy(std::string(65, 'x')).error().code() == errc::policy);
-    // A part of a longer text, without a NUL behind it.
+    // A part of a longer text, without a NUL at its end.
     CHECK(*gate.try_policy(std::string_view("username", 4)) == id);
     CHECK(policy_id::from_bits(id.to_bits()) == id && policy_id() != id);
 
@@ -118,7 +118,7 @@ TEST(policies_are_found_by_name_and_by_place) {
     CHECK(!gate.limit(policy_id()) && !gate.resolution(policy_id()) && !gate.stats(policy_id()));
 }
 
-TEST(the_bound_and_the_overflow_are_the_builder_s_or_the_policy_s) {
+TEST(max_keys_and_overflow_of_builder_and_policy) {
     const auto gate = check::must(limiter::builder()
                                       .policy(user())
                                       .policy(policy::sliding("open", 20, 1min).overflow(overflow::allow()))
@@ -140,13 +140,13 @@ TEST(the_bound_and_the_overflow_are_the_builder_s_or_the_policy_s) {
     CHECK(gate.stats(wide)->admitted == 500);
 }
 
-TEST(handles_pass_to_c_and_back) {
+TEST(handles_convert_to_c_and_back) {
     auto gate = check::must(limiter::builder().policy(user()).try_build());
     tollgate_limiter* raw = gate.release();
     CHECK(gate.c() == nullptr && raw != nullptr);
     const auto back = limiter::from_c(raw);
     CHECK(back.c() == raw && back.limit(check::find(back, "user")) == 20);
-    // What was moved from is told, not used.
+    // A moved-from limiter is an error.
     CHECK(gate.check({charge()}).code() == errc::null);
     CHECK(gate.try_policy("user").error().code() == errc::null);
     CHECK(gate.session().check({}).code() == errc::null);
@@ -156,7 +156,7 @@ TEST(handles_pass_to_c_and_back) {
     CHECK(gate.check({}).is_allowed());
 }
 
-TEST(the_rest_of_the_library) {
+TEST(token_price_and_version) {
     CHECK(version() == "0.1.0" && abi_matches());
     const auto price = token_price::per_million(3'000'000, 15'000'000);
     CHECK(price.cost(1'200, 640) == 13'200);

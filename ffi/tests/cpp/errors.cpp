@@ -1,4 +1,4 @@
-/// Codes, texts, results, exceptions, std::expected.
+/// Error codes, messages, results, exceptions, std::expected.
 #include "check.hpp"
 
 using namespace tollgate;
@@ -19,7 +19,7 @@ TEST(codes_have_the_category_and_the_texts_of_c) {
     CHECK(!std::error_code(0, category()));
 }
 
-TEST(every_number_is_c_s) {
+TEST(error_codes_are_the_numbers_of_c) {
     constexpr errc all[] = {
         errc::denied,     errc::impossible, errc::table_full,     errc::null,      errc::handle,
         errc::argument,   errc::policy,     errc::too_many,       errc::closed,    errc::foreign,
@@ -33,7 +33,7 @@ TEST(every_number_is_c_s) {
     CHECK(std::size(all) == 27);
 }
 
-TEST(an_error_is_plain_and_names_the_value) {
+TEST(an_error_names_the_value) {
     const auto built = one().policy(policy::sliding("bad", 0, 1min)).try_build();
     CHECK(!built && !built.has_value());
     CHECK(built.error().code() == errc::limit);
@@ -45,7 +45,7 @@ TEST(an_error_is_plain_and_names_the_value) {
     static_assert(std::is_trivially_copyable_v<error> && sizeof(error) == 256);
 }
 
-TEST(a_result_holds_one_of_two) {
+TEST(a_result_holds_a_value_or_an_error) {
     result<int> good = 7;
     const result<int> bad = error(errc::window);
     CHECK(good && *good == 7 && good.has_value());
@@ -64,7 +64,7 @@ TEST(a_result_holds_one_of_two) {
     static_assert(!std::is_copy_constructible_v<result<limiter>>);
 }
 
-/// Whether there is a throwing form.
+/// Whether the throwing form exists.
 template <class Builder, class = void>
 inline constexpr bool throws = false;
 template <class Builder>
@@ -72,7 +72,7 @@ inline constexpr bool throws<Builder, std::void_t<decltype(std::declval<Builder&
 static_assert(throws<builder> == (TOLLGATE_EXCEPTIONS == 1));
 
 #if TOLLGATE_EXCEPTIONS
-/// What a call throws.
+/// The exception of a call.
 template <class Call>
 static std::error_code thrown(Call call) {
     try {
@@ -84,7 +84,7 @@ static std::error_code thrown(Call call) {
     return {};
 }
 
-TEST(what_can_fail_throws_as_well) {
+TEST(throwing_forms) {
     try {
         (void)one().policy(policy::sliding("bad", 1, 1us)).build();
         CHECK(false);
@@ -99,17 +99,17 @@ TEST(what_can_fail_throws_as_well) {
     CHECK(thrown([&] { return gate.set_limit(user, 3), 0; }) == errc::max_limit);
     CHECK(thrown([&] { return gate.refund(charge()); }) == errc::policy);
     CHECK(thrown([&] { return gate.reset_key(policy_id(), "alice"), 0; }) == errc::policy);
-    CHECK(thrown([&] { return upkept_clock::create(0s); }) == errc::argument);
+    CHECK(thrown([&] { return threaded_clock::create(0s); }) == errc::argument);
     CHECK(!thrown([&] { return gate.set_limit(user, 1), 0; }));
     CHECK(!thrown([&] { return gate.reset_key(user, "alice"), gate.refund(user.charge("alice", 1)); }));
-    // A result, and a decision for a reservation.
+    // A result whose error is a decision.
     CHECK(thrown([] { return result<int>(error(errc::name)).value(); }) == errc::name);
     const auto constant = result<int>(4);
     CHECK(constant.value() == 4 && result<int>(5).value() == 5);
     CHECK(thrown([&] { return gate.reserve({user.charge("bob", 2)}).value(); }) == errc::impossible);
 }
 
-TEST(an_invalid_request_throws_only_when_asked_to) {
+TEST(an_invalid_request_throws_only_by_or_throw) {
     const auto gate = one().build();
     const auto user = gate.policy("user");
     CHECK(thrown([&] { return gate.check({charge()}).or_throw(); }) == errc::policy);
@@ -119,7 +119,7 @@ TEST(an_invalid_request_throws_only_when_asked_to) {
 }
 #endif
 
-TEST(a_result_is_an_expected) {
+TEST(a_result_converts_to_expected) {
 #if defined(__cpp_lib_expected)
     std::expected<limiter, error> good = one().try_build();
     CHECK(good.has_value());

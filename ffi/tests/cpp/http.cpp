@@ -1,4 +1,4 @@
-/// The values of fields, and the body of a refusal.
+/// HTTP field values and problem bodies.
 #include "check.hpp"
 
 using namespace tollgate;
@@ -43,7 +43,7 @@ TEST(fields_as_strings) {
     const auto body = check::must(http::try_problem(it.gate, it.layers));
     CHECK(body.find(R"("violated-policies":["user"])") != body.npos && body.find("detail") == body.npos);
     CHECK(check::must(http::try_problem(it.gate, it.layers, "slow down")).find(R"("detail":"slow down")") != body.npos);
-    // Longer than what is tried first.
+    // Longer than the first buffer.
     const std::string speech(5'000, 's');
     CHECK(check::must(http::try_problem(it.gate, it.layers, speech.c_str())).find(speech) != body.npos);
     CHECK(check::must(http::try_policy(it.gate, {})).empty());
@@ -51,7 +51,7 @@ TEST(fields_as_strings) {
     CHECK(http::try_limit(it.gate, foreign).error().code() == errc::policy);
 }
 
-TEST(fields_into_a_buffer_of_the_caller_s) {
+TEST(fields_in_the_caller_s_buffer) {
     const bench it;
     char buffer[256];
     const auto policy = http::write_policy(it.gate, it.layers, buffer);
@@ -60,7 +60,7 @@ TEST(fields_into_a_buffer_of_the_caller_s) {
     CHECK(!limit.code && std::string_view(buffer, limit.size) == limits);
     const auto problem = http::write_problem(it.gate, it.layers, nullptr, buffer);
     CHECK(!problem.code && problem.size < sizeof buffer && buffer[0] == '{');
-    // Too small: what is needed is told, and the text is empty. The NUL needs a place as well.
+    // Too small: the required length, and an empty string. The NUL needs a byte as well.
     const auto small = http::write_limit(it.gate, it.layers, view<char>(buffer, limits.size()));
     CHECK(small.code == errc::buffer && small.size == limits.size() && buffer[0] == '\0');
     CHECK(http::write_limit(it.gate, it.layers, {}).size == limits.size());
@@ -70,7 +70,7 @@ TEST(fields_into_a_buffer_of_the_caller_s) {
 }
 
 #if TOLLGATE_EXCEPTIONS
-TEST(fields_by_what_throws) {
+TEST(fields_with_exceptions) {
     const bench it;
     CHECK(http::policy(it.gate, it.layers) == policies && http::limit(it.gate, it.layers) == limits);
     CHECK(http::problem(it.gate, it.layers, "why").size() > 100);

@@ -1,4 +1,4 @@
-/// Runs all tests that are linked. With PLANTED one of them must fail, so that a failure is seen.
+/// Runs all linked tests. With PLANTED one of them fails, to show that a failure is reported.
 #include "check.hpp"
 
 #ifdef PLANTED

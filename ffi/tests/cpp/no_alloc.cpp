@@ -1,5 +1,5 @@
-/// No verb allocates about a known key, on either side: `new` is counted here, and malloc and the like
-/// by the linker's --wrap, which the harness asks for where there is one.
+/// No operation on known keys allocates, in C++ or in the library. `new` is counted here; malloc and
+/// similar functions by the linker's --wrap, on systems that have it.
 #include "check.hpp"
 
 #include <atomic>
@@ -48,7 +48,7 @@ static long counted(Work work) {
 TEST(the_counter_counts) {
     CHECK(counted([] { CHECK(std::string(100, 'x').size() == 100); }) > 0);
 #ifdef WRAPPED
-    // The library's own: a limiter is on its heap.
+    // An allocation of the library: the limiter.
     CHECK(counted([] { (void)check::must(manual_clock::try_create()); }) > 0);
 #endif
 }

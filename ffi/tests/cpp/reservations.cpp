@@ -1,4 +1,4 @@
-/// Costs that are known only afterwards.
+/// Reservations.
 #include "check.hpp"
 
 #include <thread>
@@ -39,7 +39,7 @@ TEST(a_reservation_is_extended_and_settled) {
     CHECK(!held.is_open() && it.left() == 58 && held.charged(1) == 42);
 }
 
-TEST(more_than_was_reserved_is_a_debt) {
+TEST(an_underestimate_is_charged_over_the_limit) {
     const bench it;
     auto held = it.reserve(90);
     const std::vector<std::uint64_t> actual = {1, 120};
@@ -47,7 +47,7 @@ TEST(more_than_was_reserved_is_a_debt) {
     CHECK(it.gate.check({it.tokens.charge("a", 1)}).verdict() == verdict::denied);
 }
 
-TEST(cancelled_it_has_cost_nothing) {
+TEST(a_cancelled_reservation_costs_nothing) {
     const bench it;
     auto held = it.reserve(30);
     CHECK(it.gate.cancel(held).is_allowed() && it.left() == 100 && !held.is_open());
@@ -55,7 +55,7 @@ TEST(cancelled_it_has_cost_nothing) {
     CHECK(it.gate.extend(held, {0, 1}).code() == errc::closed);
 }
 
-TEST(a_refusal_is_the_decision) {
+TEST(a_refused_reservation_returns_the_decision) {
     const bench it;
     [[maybe_unused]] const auto kept = it.reserve(90);
     std::array<policy_status, 2> layers;
@@ -67,7 +67,7 @@ TEST(a_refusal_is_the_decision) {
     CHECK(it.gate.reserve(many).error().code() == errc::too_many && max_reserved == 8);
 }
 
-TEST(mistakes_are_told_and_leave_it_open) {
+TEST(errors_leave_a_reservation_open) {
     const bench it, other;
     auto held = it.reserve(30);
     CHECK(it.gate.extend(held, {1}).code() == errc::amounts);
@@ -81,7 +81,7 @@ TEST(mistakes_are_told_and_leave_it_open) {
     CHECK(it.gate.cancel(none).code() == errc::handle);
 }
 
-TEST(it_moves_and_what_was_moved_from_is_none) {
+TEST(a_moved_from_reservation_is_empty) {
     const bench it;
     auto first = it.reserve(30);
     auto second = std::move(first);
@@ -89,12 +89,12 @@ TEST(it_moves_and_what_was_moved_from_is_none) {
     CHECK(it.gate.settle(first, {1, 0}).code() == errc::handle);
     first = std::move(second);
     CHECK(first.is_open() && !second.is_open());
-    // It may be settled on another thread than the one that made it.
+    // Another thread may settle it.
     std::thread([&] { CHECK(it.gate.settle(first, {1, 0}).is_allowed()); }).join();
     CHECK(it.left() == 100);
 }
 
-TEST(destroyed_unsettled_it_stays_charged_until_its_window_has_passed) {
+TEST(a_destroyed_reservation_stays_charged_until_its_window_has_passed) {
     const bench it;
     { [[maybe_unused]] const auto dropped = it.reserve(30); }
     CHECK(it.left() == 70);
@@ -104,7 +104,7 @@ TEST(destroyed_unsettled_it_stays_charged_until_its_window_has_passed) {
     CHECK(it.left() == 100);
 }
 
-TEST(a_guard_cancels_what_nobody_has_settled) {
+TEST(a_guard_cancels_an_open_reservation) {
     const bench it;
     {
         auto held = it.reserve(30);

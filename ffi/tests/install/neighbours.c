@@ -1,4 +1,4 @@
-/* Two libraries made by Rust in one program: both work, and each catches its own panics. */
+/* Two Rust libraries in one program: both work, and each catches its own panics. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <tollgate.h>

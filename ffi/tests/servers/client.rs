@@ -1,11 +1,11 @@
-//! An HTTP client of a chosen address that keeps its connection.
+//! An HTTP client with a given source address and a persistent connection.
 
 use socket2::{Domain, Socket, Type};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// What came back, and between which instants it was decided.
+/// A response, and the times of its request and receipt.
 pub struct Response {
     pub status: u16,
     pub fields: Vec<(String, String)>,
@@ -15,7 +15,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The value of a field that stands once.
+    /// The value of a field that occurs once.
     pub fn field(&self, name: &str) -> Result<&str, String> {
         let mut values = self.fields.iter().filter(|(field, _)| field == name);
         match (values.next(), values.next()) {
@@ -31,7 +31,7 @@ impl Response {
     }
 }
 
-/// One connection at a time, made again when the server closes it.
+/// A client with one connection, which is reopened when the server closes it.
 pub struct Client {
     server: SocketAddr,
     from: Ipv4Addr,
@@ -43,8 +43,8 @@ impl Client {
         Self { server, from, connection: None }
     }
 
-    /// Asks once. A server may close a connection that has served for long, but only between two
-    /// requests, and says so before.
+    /// Sends one request. A server may close a connection that has served for long, but only between two
+    /// requests, and announces it in the response before.
     pub fn get(&mut self, path: &str, user: Option<&str>) -> io::Result<Response> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

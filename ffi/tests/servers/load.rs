@@ -1,25 +1,25 @@
-//! Requests from many connections, counted by key and status as their clients see them.
+//! Requests from many connections, counted by key and status.
 
 use crate::client::{Client, Response};
 use crate::server::Limits;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// All requests that one key pays for.
+/// All requests that are charged to one key.
 pub struct Group {
     pub user: Option<&'static str>,
     pub path: &'static str,
-    /// A connection from each, at the same time.
+    /// The source addresses: one connection each, at the same time.
     pub from: Vec<Ipv4Addr>,
     /// Requests on each connection.
     pub requests: u64,
-    /// How many there must be room for.
+    /// The number of requests that must be allowed.
     pub room: u64,
     /// The policy that has no room for more.
     pub denied_by: &'static str,
 }
 
-/// What the clients of a group were answered.
+/// The responses to a group.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub allowed: u64,
@@ -31,16 +31,16 @@ impl Group {
         self.from.len() as u64 * self.requests
     }
 
-    /// Whether exactly as many were allowed as there is room for.
-    pub fn hold(&self, tally: &Tally) -> Result<(), String> {
-        let right = Tally { allowed: self.room, denied: self.all() - self.room };
+    /// Checks that the number of allowed requests is exact.
+    pub fn check(&self, tally: &Tally) -> Result<(), String> {
+        let expected = Tally { allowed: self.room, denied: self.all() - self.room };
         let who = self.user.unwrap_or("everybody");
-        let told =
-            format!("{who} from {:?} for {}: {tally:?}, not {right:?}", self.from, self.path);
-        if *tally == right { Ok(()) } else { Err(told) }
+        let message =
+            format!("{who} from {:?} for {}: {tally:?}, not {expected:?}", self.from, self.path);
+        if *tally == expected { Ok(()) } else { Err(message) }
     }
 
-    /// What `ratelimit-policy` says of such a request.
+    /// The expected `ratelimit-policy` of a request.
     fn policies(&self, limits: Limits) -> String {
         let Limits { address, user, tokens, window_ms } = limits;
         let seconds = window_ms.div_ceil(1_000);
@@ -55,7 +55,7 @@ impl Group {
     }
 }
 
-/// Sends all requests of all groups, each connection on a thread of its own.
+/// Sends all requests of all groups, each connection on its own thread.
 pub fn run(server: SocketAddr, limits: Limits, groups: &[Group]) -> Result<Vec<Tally>, String> {
     std::thread::scope(|scope| {
         let start = |group| {
@@ -64,7 +64,7 @@ pub fn run(server: SocketAddr, limits: Limits, groups: &[Group]) -> Result<Vec<T
                 scope.spawn(move || connection(client, limits, group))
             }
         };
-        // All of them before the first is waited for.
+        // Start all threads before joining the first.
         let running: Vec<Vec<_>> =
             groups.iter().map(|group| group.from.iter().map(start(group)).collect()).collect();
         running
@@ -86,7 +86,7 @@ fn connection(mut client: Client, limits: Limits, group: &Group) -> Result<Tally
     let mut tally = Tally::default();
     for _ in 0..group.requests {
         let response = client.get(group.path, group.user).map_err(|why| why.to_string())?;
-        told(&response, limits, group)
+        check(&response, limits, group)
             .map_err(|why| format!("{why}; of {:?} {}", response.fields, response.body))?;
         match response.status {
             200 => tally.allowed += 1,
@@ -96,8 +96,8 @@ fn connection(mut client: Client, limits: Limits, group: &Group) -> Result<Tally
     Ok(tally)
 }
 
-/// Whether a response says what it should.
-fn told(response: &Response, limits: Limits, group: &Group) -> Result<(), String> {
+/// Checks the fields and the body of a response.
+fn check(response: &Response, limits: Limits, group: &Group) -> Result<(), String> {
     let policies = response.field("ratelimit-policy")?;
     if policies != group.policies(limits) {
         return Err(format!("ratelimit-policy is not {}", group.policies(limits)));
@@ -106,19 +106,19 @@ fn told(response: &Response, limits: Limits, group: &Group) -> Result<(), String
     for (left, policy) in left.zip(policies.split(", ")) {
         let name = policy.split(';').next().unwrap_or_default();
         if !left.starts_with(&format!("{name};r=")) {
-            return Err(format!("ratelimit says nothing of {name}"));
+            return Err(format!("ratelimit does not have {name}"));
         }
     }
     let denial = format!(r#""violated-policies":["{}"]"#, group.denied_by);
     let longest = Duration::from_millis(limits.window_ms).max(Duration::from_secs(86_400));
     match response.status {
         200 if response.field("retry-after").is_err() => Ok(()),
-        429 if !response.body.contains(&denial) => Err(format!("the body does not say {denial}")),
+        429 if !response.body.contains(&denial) => Err(format!("the body does not have {denial}")),
         429 if response.field("content-type")? != "application/problem+json" => {
-            Err("the body is no problem".into())
+            Err("the content type is wrong".into())
         }
         429 if response.retry_after()?.is_zero() || response.retry_after()? > longest => {
-            Err("a wait that cannot be".into())
+            Err("an impossible wait".into())
         }
         429 => Ok(()),
         status => Err(format!("status {status}")),

@@ -1,6 +1,6 @@
-//! The servers of `examples/servers`, asked from outside over real connections: what they let
-//! through is what their limits allow, and who obeys `Retry-After` is let in. `scripts/servers.sh`
-//! builds them and runs this; their paths are in `TOLLGATE_SERVERS`.
+//! Tests of the servers of `examples/servers` over real connections: they admit exactly what their
+//! limits allow, and a client that waits for `Retry-After` is admitted. `scripts/servers.sh` builds them
+//! and runs this; `TOLLGATE_SERVERS` has their paths.
 
 mod client;
 mod load;
@@ -8,7 +8,7 @@ mod server;
 
 use client::Client;
 use load::{Group, Tally};
-use server::{Limits, Server, TOKENS_OF_AN_ANSWER};
+use server::{Limits, Server, TOKENS_PER_RESPONSE};
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -25,14 +25,14 @@ fn loopback(net: u8, host: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, net, host)
 }
 
-/// In a window of an hour, which no run outlasts, each key gets exactly its limit.
+/// A window of an hour is longer than any run, so each key gets exactly its limit.
 const LIMITS: Limits = Limits {
     address: 10_000,
     user: 3_000,
-    tokens: ANSWERS * TOKENS_OF_AN_ANSWER,
+    tokens: RESPONSES * TOKENS_PER_RESPONSE,
     window_ms: 60 * MINUTE_MS,
 };
-const ANSWERS: u64 = 1_200;
+const RESPONSES: u64 = 1_200;
 
 /// Addresses without a user, two connections each.
 fn by_address() -> Vec<Group> {
@@ -47,7 +47,7 @@ fn by_address() -> Vec<Group> {
     (1..=4).map(group).collect()
 }
 
-/// Users who come from two addresses at once.
+/// Users with two addresses at once.
 fn by_user() -> Vec<Group> {
     let group = |(host, user)| Group {
         user: Some(user),
@@ -60,28 +60,27 @@ fn by_user() -> Vec<Group> {
     (1..).zip(["ada", "ann", "amy", "abe"]).map(group).collect()
 }
 
-/// Users who ask for answers until their tokens are spent.
+/// Users whose tokens run out.
 fn by_tokens() -> Vec<Group> {
     let group = |(host, user)| Group {
         user: Some(user),
         path: "/ai",
         from: vec![loopback(3, host); 2],
         requests: 4_000,
-        room: ANSWERS,
+        room: RESPONSES,
         denied_by: "tokens",
     };
     (1..).zip(["eve", "fay", "guy", "hal"]).map(group).collect()
 }
 
-/// What was denied for its tokens was charged nowhere: the address and the user of it have the
-/// rest.
+/// A request denied for its tokens charges nothing else: its address and its user have the rest.
 fn all_or_nothing() -> Vec<Group> {
     let address = Group {
         user: None,
         path: "/",
         from: vec![loopback(3, 1); 3],
         requests: 3_400,
-        room: LIMITS.address - ANSWERS,
+        room: LIMITS.address - RESPONSES,
         denied_by: "ip",
     };
     let user = Group {
@@ -89,19 +88,19 @@ fn all_or_nothing() -> Vec<Group> {
         path: "/",
         from: vec![loopback(4, 1), loopback(4, 2)],
         requests: 1_600,
-        room: LIMITS.user - ANSWERS,
+        room: LIMITS.user - RESPONSES,
         denied_by: "user",
     };
     vec![address, user]
 }
 
-/// The sum of all responses, each group held to its room.
+/// The sum of all responses. Each group is compared with its room.
 fn counted(server: &Server) -> Result<Tally, String> {
     let mut sum = Tally::default();
     for groups in [by_address(), by_user(), by_tokens(), all_or_nothing()] {
         let tallies = load::run(server.address, LIMITS, &groups)?;
         for (group, tally) in groups.iter().zip(tallies) {
-            group.hold(&tally)?;
+            group.check(&tally)?;
             sum.allowed += tally.allowed;
             sum.denied += tally.denied;
         }
@@ -122,7 +121,7 @@ fn each_key_gets_its_limit() {
         let sum = loop {
             let today = day();
             let sum = counted(&Server::start(&program, LIMITS));
-            // At midnight the tokens begin anew: then once more.
+            // The token budget restarts at midnight: then repeat the run.
             if day() == today {
                 break sum.unwrap_or_else(|why| panic!("{name}: {why}"));
             }
@@ -137,12 +136,12 @@ fn each_key_gets_its_limit() {
     }
 }
 
-/// Users of a short window, each on a connection of their own, until three times refused.
+/// Users of a short window, each with its own connection, until they are refused three times.
 const SHORT: Limits = Limits { address: 1_000_000, user: 5, tokens: 1_000_000, window_ms: 1_500 };
 
-/// Asks until there is no room, waits as `patience` makes of the wait that was told, and asks
-/// again; three times. Meanwhile no window has more than the limit.
-fn comes_back(
+/// Sends requests until there is no room, waits for `patience(wait)`, and repeats that three times.
+/// Checks that no window has more than the limit.
+fn retry_after_denials(
     client: &mut Client,
     limits: Limits,
     user: &str,
@@ -152,19 +151,19 @@ fn comes_back(
     let window = Duration::from_millis(limits.window_ms);
     for round in 0..3 {
         let mut wait = Duration::ZERO;
-        for ask in 0.. {
+        for request in 0.. {
             let response = client.get("/", Some(user)).map_err(|why| why.to_string())?;
             match response.status {
                 200 => {}
-                429 if ask == 0 && round > 0 => return Err(format!("denied after {wait:?}")),
+                429 if request == 0 && round > 0 => return Err(format!("denied after {wait:?}")),
                 429 => {
                     wait = response.retry_after()?;
                     break;
                 }
                 status => return Err(format!("status {status}")),
             }
-            // This one was decided before it was received, the one so many before after it was
-            // sent.
+            // This request was decided before its response was received, and the first one after it
+            // was sent.
             sent.push_back(response.sent);
             if sent.len() as u64 > limits.user {
                 let first = sent.pop_front().unwrap_or(response.sent);
@@ -180,31 +179,31 @@ fn comes_back(
 
 #[test]
 #[ignore = "scripts/servers.sh builds the servers and runs this"]
-fn who_obeys_is_let_in() {
+fn a_client_that_waits_is_admitted() {
     for program in programs() {
         let server = Server::start(&program, SHORT);
         let users = ["ida", "jan", "kim", "lea", "max", "nan"];
         std::thread::scope(|scope| {
             let running = users.map(|user| {
                 let mut client = Client::new(server.address, loopback(5, 1));
-                scope.spawn(move || comes_back(&mut client, SHORT, user, |wait| wait))
+                scope.spawn(move || retry_after_denials(&mut client, SHORT, user, |wait| wait))
             });
             for (user, running) in users.into_iter().zip(running) {
                 assert_eq!(running.join().expect("no panic"), Ok(()), "{user}");
             }
         });
-        println!("{}: {} users obeyed and were let in", program.display(), users.len());
+        println!("{}: {} users waited and were admitted", program.display(), users.len());
     }
 }
 
-/// The checks see a server that lets one more through, and a client that does not wait.
+/// The checks detect a server that admits one request too many, and a client that does not wait.
 #[test]
 #[ignore = "scripts/servers.sh builds the servers and runs this"]
-fn a_fault_is_noticed() {
+fn faults_are_detected() {
     for program in programs() {
         let limits = Limits { address: 21, user: 5, tokens: 1_000_000, window_ms: 60 * MINUTE_MS };
         let server = Server::start(&program, limits);
-        let asked = Group {
+        let group = Group {
             user: None,
             path: "/",
             from: vec![loopback(6, 1); 2],
@@ -212,21 +211,23 @@ fn a_fault_is_noticed() {
             room: 20,
             denied_by: "ip",
         };
-        let tallies = load::run(server.address, limits, std::slice::from_ref(&asked));
-        let tallies = tallies.expect("answers as they should be");
+        let tallies = load::run(server.address, limits, std::slice::from_ref(&group));
+        let tallies = tallies.expect("valid responses");
         assert_eq!(tallies, [Tally { allowed: 21, denied: 19 }]);
-        assert!(asked.hold(&tallies[0]).is_err(), "one too many is not seen");
+        assert!(group.check(&tallies[0]).is_err(), "one too many is not detected");
         let wrong = Limits { address: 20, ..limits };
-        assert!(load::run(server.address, wrong, &[asked]).is_err(), "a wrong field is not seen");
+        assert!(
+            load::run(server.address, wrong, &[group]).is_err(),
+            "a wrong field is not detected"
+        );
 
         let mut client = Client::new(server.address, loopback(6, 2));
-        let impatient = comes_back(&mut client, limits, "eve", |_| Duration::ZERO);
+        let impatient = retry_after_denials(&mut client, limits, "eve", |_| Duration::ZERO);
         assert_eq!(impatient, Err("denied after 0ns".to_owned()));
-        // Five are let through in every window of an hour: were the window shorter, it would be
-        // seen.
+        // A shorter window than the expected hour is detected.
         let shorter = Server::start(&program, SHORT);
         let mut client = Client::new(shorter.address, loopback(6, 3));
-        let over = comes_back(&mut client, limits, "eve", |wait| wait);
+        let over = retry_after_denials(&mut client, limits, "eve", |wait| wait);
         assert_eq!(over, Err("more than the limit in a window".to_owned()));
     }
 }

@@ -1,23 +1,23 @@
-//! A server of `examples/servers`, running.
+//! A running server of `examples/servers`.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// What it allows.
+/// The limits of a server.
 #[derive(Clone, Copy)]
 pub struct Limits {
     pub address: u64,
     pub user: u64,
-    /// A day; an answer costs [`TOKENS_OF_AN_ANSWER`].
+    /// Per day; a response costs [`TOKENS_PER_RESPONSE`].
     pub tokens: u64,
     pub window_ms: u64,
 }
 
-pub const TOKENS_OF_AN_ANSWER: u64 = 512;
+pub const TOKENS_PER_RESPONSE: u64 = 512;
 
-/// Killed when it is dropped.
+/// A server process. Dropping it kills the process.
 pub struct Server {
     process: Child,
     pub address: SocketAddr,
@@ -34,14 +34,14 @@ impl Server {
             .unwrap_or_else(|why| panic!("{}: {why}", program.display()));
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("http://").and_then(|place| place.parse().ok());
+        let address = line.trim().strip_prefix("http://").and_then(|address| address.parse().ok());
         Self { process, address: address.unwrap_or_else(|| panic!("it printed {line:?}")) }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Gone already, if it cannot be killed.
+        // An error means that the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

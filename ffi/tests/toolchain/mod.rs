@@ -1,24 +1,24 @@
-//! The library that C and C++ programs link, and the compilers that are there.
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! The library for C and C++ programs, and the installed compilers.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// What every program is compiled with.
+/// The warnings of every compilation.
 pub const WARNINGS: [&str; 6] =
     ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"];
 
-/// What the static library needs from the system.
+/// The system libraries that the static library needs.
 pub const SYSTEM: [&str; 3] = ["-lm", "-lpthread", "-ldl"];
 
 pub fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The static library of the profile that this test was built with, with a function that panics.
-/// Beside it is the shared one. Cargo makes it for nobody who
-/// tests alone, so this asks for it; the second time there is nothing to do.
+/// Builds the static library in the profile of this test, with the feature `test-panic`, and
+/// returns its path. The shared library is in the same folder. `cargo test` does not build either
+/// of them.
 pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
@@ -39,24 +39,24 @@ pub fn library() -> &'static Path {
     })
 }
 
-/// Those of these compilers that are installed; says so if there is none.
+/// Returns the installed ones of these compilers. Prints a note if there is none.
 pub fn compilers(names: &[&'static str]) -> Vec<&'static str> {
-    let there = |name: &&&str| Command::new(name).arg("--version").output().is_ok();
-    let found: Vec<_> = names.iter().filter(there).copied().collect();
+    let installed = |name: &&&str| Command::new(name).arg("--version").output().is_ok();
+    let found: Vec<_> = names.iter().filter(installed).copied().collect();
     if found.is_empty() {
         println!("skipped: there is none of {names:?}");
     }
     found
 }
 
-/// Whether the compiler takes this flag.
+/// Returns whether the compiler accepts this flag.
 pub fn takes(compiler: &str, flag: &str) -> bool {
     let mut command = Command::new(compiler);
     command.args([flag, "-fsyntax-only", "-x", "c++", "/dev/null"]);
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Whether the compiler can make a program of this source: clang's sanitizers may not be installed.
+/// Returns whether the compiler can build this source: clang's sanitizers may not be installed.
 pub fn links(compiler: &str, flags: &[&str], source: &Path) -> bool {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("links-{compiler}"));
     let mut command = Command::new(compiler);
@@ -64,7 +64,7 @@ pub fn links(compiler: &str, flags: &[&str], source: &Path) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// A compiler's call with all warnings and our headers.
+/// A compiler command with all warnings and the headers of this repository.
 pub fn compile(compiler: &str, flags: &[&str]) -> Command {
     let mut command = Command::new(compiler);
     command.args(flags).args(WARNINGS).arg("-I").arg(here().join("../include"));
@@ -79,7 +79,7 @@ pub fn program(compiler: &str, name: &str, flags: &[&str], sources: &[PathBuf]) 
     program
 }
 
-/// Runs a command that must succeed.
+/// Runs a command, which must succeed.
 pub fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
     let (out, err) = (text(&output.stdout), text(&output.stderr));

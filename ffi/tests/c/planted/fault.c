@@ -1,8 +1,8 @@
-/* One fault of a caller's, which reaches memory within the library: a tool that watches it must see
- * it there. `fault over-read`, `fault leak` or `fault race`. */
+/* A planted fault of a caller that reaches memory inside the library, where a checker must report it:
+ * `fault over-read`, `fault leak` or `fault race`. */
 #include <pthread.h>
 
-#include "../scene.h"
+#include "../fixture.h"
 
 static tollgate_limiter *limiter;
 static tollgate_decision shared;
@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
         race();
     }
     if (strcmp(fault, "leak") != 0) {
-        ANSWER(TOLLGATE_OK, tollgate_free(limiter));
+        STATUS(TOLLGATE_OK, tollgate_free(limiter));
     }
     limiter = NULL;
     return passed();

@@ -1,6 +1,5 @@
-/* Reads scenes on standard input, a line for each call, and prints the answers: the calls of
- * ffi/tests/vectors as tests/vectors/format.rs writes them down. What it must print is not known here.
- */
+/* Reads the calls of ffi/tests/vectors on standard input, one line each, in the format of
+ * tests/vectors/format.rs. Prints the results, which the test compares. */
 #include "tollgate.h"
 
 #include <inttypes.h>
@@ -18,7 +17,7 @@ static char names[MOST][KEY];
 static size_t policy_count;
 static tollgate_reservation reservations[RESERVATIONS];
 
-/* The next word of the line that was given to strtok. */
+/* The next word of the line that strtok splits. */
 static const char *word(void) {
     const char *next = strtok(NULL, " \n");
     if (next == NULL) {
@@ -39,7 +38,7 @@ static size_t count_of(size_t most) {
     return (size_t)count;
 }
 
-/* Bytes in hexadecimal digits after an x. */
+/* Parses bytes: an x and hexadecimal digits. */
 static size_t bytes(char *to, size_t most) {
     const char *digits = word() + 1;
     const size_t size = strlen(digits) / 2;
@@ -47,9 +46,9 @@ static size_t bytes(char *to, size_t most) {
         fprintf(stderr, "a text is too long\n");
         exit(2);
     }
-    for (size_t place = 0; place < size; ++place) {
-        const char pair[3] = {digits[2 * place], digits[2 * place + 1], 0};
-        to[place] = (char)strtoul(pair, NULL, 16);
+    for (size_t index = 0; index < size; ++index) {
+        const char pair[3] = {digits[2 * index], digits[2 * index + 1], 0};
+        to[index] = (char)strtoul(pair, NULL, 16);
     }
     to[size] = 0;
     return size;
@@ -95,17 +94,17 @@ static void build(void) {
     }
 }
 
-/* The policy of a place, or a number that is none. */
-static uint64_t policy_of(uint64_t place) {
+/* The policy with an index, or a number that is not a policy. */
+static uint64_t policy_of(uint64_t index) {
     uint64_t policy = 0;
-    (void)tollgate_policy_at(limiter, (size_t)place, &policy, NULL);
+    (void)tollgate_policy_at(limiter, (size_t)index, &policy, NULL);
     return policy;
 }
 
-static long place_of(uint64_t policy) {
+static long index_of(uint64_t policy) {
     uint64_t found = 0;
-    for (long place = 0; tollgate_policy_at(limiter, (size_t)place, &found, NULL) == 0; ++place) {
-        if (found == policy) return place;
+    for (long index = 0; tollgate_policy_at(limiter, (size_t)index, &found, NULL) == 0; ++index) {
+        if (found == policy) return index;
     }
     return -1;
 }
@@ -127,120 +126,120 @@ static void read_charge(tollgate_charge *charge, char *key) {
 
 static size_t read_charges(tollgate_charge *charges, char (*keys)[KEY]) {
     const size_t count = count_of(MOST);
-    for (size_t place = 0; place < count; ++place) read_charge(&charges[place], keys[place]);
+    for (size_t index = 0; index < count; ++index) read_charge(&charges[index], keys[index]);
     return count;
 }
 
 static size_t read_amounts(uint64_t *amounts) {
     const size_t count = count_of(MOST);
-    for (size_t place = 0; place < count; ++place) amounts[place] = number();
+    for (size_t index = 0; index < count; ++index) amounts[index] = number();
     return count;
 }
 
-static void print_decision(tollgate_status status, const tollgate_decision *told) {
+static void print_decision(tollgate_status status, const tollgate_decision *decided) {
     printf("%d", (int)status);
     if (status < 0) return;
-    printf(" %ld %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32, place_of(told->policy),
-           told->limit, told->remaining, told->retry_after_ns, told->reset_after_ns, told->flags);
+    printf(" %ld %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32, index_of(decided->policy),
+           decided->limit, decided->remaining, decided->retry_after_ns, decided->reset_after_ns, decided->flags);
 }
 
-static void print_layers(const tollgate_policy_status *layers, size_t count) {
-    for (size_t place = 0; place < count; ++place) {
-        const tollgate_policy_status *told = &layers[place];
+static void print_statuses(const tollgate_policy_status *statuses, size_t count) {
+    for (size_t index = 0; index < count; ++index) {
+        const tollgate_policy_status *decided = &statuses[index];
         printf("; %ld %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32,
-               place_of(told->policy), told->limit, told->remaining, told->retry_after_ns,
-               told->reset_after_ns, told->flags);
+               index_of(decided->policy), decided->limit, decided->remaining, decided->retry_after_ns,
+               decided->reset_after_ns, decided->flags);
     }
 }
 
-/* Verbs over charges. */
-static void request(const char *verb, const tollgate_now *now) {
+/* Runs an operation on charges. */
+static void request(const char *operation, const tollgate_now *now) {
     static char keys[MOST][KEY];
     tollgate_charge charges[MOST];
-    tollgate_decision told[MOST];
-    tollgate_policy_status layers[MOST];
+    tollgate_decision decided[MOST];
+    tollgate_policy_status statuses[MOST];
     const size_t count = read_charges(charges, keys);
     tollgate_status status = TOLLGATE_E_ARGUMENT;
-    if (strcmp(verb, "check_many") == 0) {
+    if (strcmp(operation, "check_many") == 0) {
         size_t allowed = 0;
-        (void)tollgate_check_many(limiter, now, charges, count, told, &allowed);
+        (void)tollgate_check_many(limiter, now, charges, count, decided, &allowed);
         printf("%zu", allowed);
-        for (size_t place = 0; place < count; ++place) {
+        for (size_t index = 0; index < count; ++index) {
             printf("; ");
-            print_decision(told[place].status, &told[place]);
+            print_decision(decided[index].status, &decided[index]);
         }
         return;
     }
-    if (strcmp(verb, "check") == 0) {
-        status = tollgate_check(limiter, now, charges, count, told);
-    } else if (strcmp(verb, "peek") == 0) {
-        status = tollgate_peek(limiter, now, charges, count, told);
-    } else if (strcmp(verb, "charge") == 0) {
-        status = tollgate_force_charge(limiter, now, charges, count, told);
-    } else if (strcmp(verb, "check_with_status") == 0) {
-        status = tollgate_check_with_status(limiter, now, charges, count, told, layers);
-    } else if (strcmp(verb, "peek_with_status") == 0) {
-        status = tollgate_peek_with_status(limiter, now, charges, count, told, layers);
+    if (strcmp(operation, "check") == 0) {
+        status = tollgate_check(limiter, now, charges, count, decided);
+    } else if (strcmp(operation, "peek") == 0) {
+        status = tollgate_peek(limiter, now, charges, count, decided);
+    } else if (strcmp(operation, "charge") == 0) {
+        status = tollgate_force_charge(limiter, now, charges, count, decided);
+    } else if (strcmp(operation, "check_with_status") == 0) {
+        status = tollgate_check_with_status(limiter, now, charges, count, decided, statuses);
+    } else if (strcmp(operation, "peek_with_status") == 0) {
+        status = tollgate_peek_with_status(limiter, now, charges, count, decided, statuses);
     }
-    print_decision(status, told);
-    if (strstr(verb, "_with_status") != NULL && status >= 0) print_layers(layers, count);
+    print_decision(status, decided);
+    if (strstr(operation, "_with_status") != NULL && status >= 0) print_statuses(statuses, count);
 }
 
 static void reserve(const tollgate_now *now) {
     static char keys[MOST][KEY];
     tollgate_charge charges[MOST];
-    tollgate_decision told;
-    tollgate_policy_status layers[MOST];
+    tollgate_decision decided;
+    tollgate_policy_status statuses[MOST];
     tollgate_reservation *held = &reservations[count_of(RESERVATIONS - 1)];
     const size_t count = read_charges(charges, keys);
     const tollgate_status status =
-        tollgate_reserve(limiter, now, charges, count, held, &told, layers);
-    print_decision(status, &told);
-    if (status >= 0) print_layers(layers, count);
+        tollgate_reserve(limiter, now, charges, count, held, &decided, statuses);
+    print_decision(status, &decided);
+    if (status >= 0) print_statuses(statuses, count);
 }
 
-static void change(const char *verb, const tollgate_now *now) {
+static void change(const char *operation, const tollgate_now *now) {
     uint64_t amounts[MOST];
-    tollgate_decision told;
+    tollgate_decision decided;
     tollgate_reservation *held = &reservations[count_of(RESERVATIONS - 1)];
     tollgate_status status;
-    if (strcmp(verb, "cancel") == 0) {
-        status = tollgate_cancel(limiter, now, held, &told);
+    if (strcmp(operation, "cancel") == 0) {
+        status = tollgate_cancel(limiter, now, held, &decided);
     } else {
         const size_t count = read_amounts(amounts);
-        status = strcmp(verb, "extend") == 0
-                     ? tollgate_extend(limiter, now, held, amounts, count, &told)
-                     : tollgate_settle(limiter, now, held, amounts, count, &told);
+        status = strcmp(operation, "extend") == 0
+                     ? tollgate_extend(limiter, now, held, amounts, count, &decided)
+                     : tollgate_settle(limiter, now, held, amounts, count, &decided);
     }
-    print_decision(status, &told);
+    print_decision(status, &decided);
 }
 
 static void call(void) {
     tollgate_now now;
     now.monotonic_ns = number();
     now.unix_ns = number();
-    const char *verb = word();
-    if (strcmp(verb, "set_limit") == 0) {
+    const char *operation = word();
+    if (strcmp(operation, "set_limit") == 0) {
         const uint64_t policy = policy_of(number());
         printf("%d", (int)tollgate_set_limit(limiter, policy, number(), NULL));
-    } else if (strcmp(verb, "refund") == 0 || strcmp(verb, "reset_key") == 0) {
+    } else if (strcmp(operation, "refund") == 0 || strcmp(operation, "reset_key") == 0) {
         char key[KEY];
         tollgate_charge charge;
         uint64_t given = 0;
         read_charge(&charge, key);
-        if (strcmp(verb, "refund") == 0) {
+        if (strcmp(operation, "refund") == 0) {
             const tollgate_status status = tollgate_refund(limiter, &now, &charge, &given);
             printf("%d %" PRIu64, (int)status, given);
         } else {
             printf("%d", (int)tollgate_reset_key(limiter, &now, &charge));
         }
-    } else if (strcmp(verb, "reserve") == 0) {
+    } else if (strcmp(operation, "reserve") == 0) {
         reserve(&now);
-    } else if (strcmp(verb, "extend") == 0 || strcmp(verb, "settle") == 0 ||
-               strcmp(verb, "cancel") == 0) {
-        change(verb, &now);
+    } else if (strcmp(operation, "extend") == 0 || strcmp(operation, "settle") == 0 ||
+               strcmp(operation, "cancel") == 0) {
+        change(operation, &now);
     } else {
-        request(verb, &now);
+        request(operation, &now);
     }
     printf("\n");
 }

@@ -1,5 +1,5 @@
-/// Reads scenes on standard input, a line for each call, and prints the answers: the calls of
-/// ffi/tests/vectors as tests/vectors/format.rs writes them down. What it must print is not known here.
+/// Reads the calls of ffi/tests/vectors on standard input, one line each, in the format of
+/// tests/vectors/format.rs. Prints the results, which the test compares.
 #include <tollgate.hpp>
 
 #include <cstdlib>
@@ -57,80 +57,80 @@ class host {
     void call(std::istream& line) {
         const nanoseconds monotonic(number(line)), wall(number(line));
         const auto at = gate_->at({monotonic, wall});
-        std::string verb;
-        line >> verb;
-        if (verb == "set_limit") {
+        std::string operation;
+        line >> operation;
+        if (operation == "set_limit") {
             const auto policy = policy_of(line);
             const auto set = gate_->try_set_limit(policy, number(line));
             std::cout << (set ? 0 : set.error().code().value());
-        } else if (verb == "refund") {
+        } else if (operation == "refund") {
             const auto given = at.try_refund(charge_of(line));
             std::cout << (given ? 0 : given.error().code().value()) << ' ' << *given;
-        } else if (verb == "reset_key") {
+        } else if (operation == "reset_key") {
             const auto charge = charge_of(line);
             const auto reset = at.try_reset_key(policy_id::from_bits(charge.c().policy), *keys_.back());
             std::cout << (reset ? 0 : reset.error().code().value());
-        } else if (verb == "reserve" || verb == "extend" || verb == "settle" || verb == "cancel") {
-            change(verb, at, line);
+        } else if (operation == "reserve" || operation == "extend" || operation == "settle" || operation == "cancel") {
+            change(operation, at, line);
         } else {
-            request(verb, at, line);
+            request(operation, at, line);
         }
         std::cout << '\n';
     }
 
   private:
-    void request(const std::string& verb, const instant& at, std::istream& line) {
+    void request(const std::string& operation, const instant& at, std::istream& line) {
         const auto charges = charges_of(line);
-        std::vector<policy_status> layers(charges.size());
-        if (verb == "check_many") {
+        std::vector<policy_status> statuses(charges.size());
+        if (operation == "check_many") {
             std::vector<decision> decisions(charges.size());
             std::cout << at.check_many(charges, decisions);
             for (const auto& decision : decisions) {
                 std::cout << "; ";
                 print(decision, {});
             }
-        } else if (verb == "check") {
+        } else if (operation == "check") {
             print(at.check(charges), {});
-        } else if (verb == "peek") {
+        } else if (operation == "peek") {
             print(at.peek(charges), {});
-        } else if (verb == "charge") {
+        } else if (operation == "charge") {
             print(at.force_charge(charges), {});
-        } else if (verb == "check_with_status") {
-            print(at.check_with_status(charges, layers), layers);
-        } else if (verb == "peek_with_status") {
-            print(at.peek_with_status(charges, layers), layers);
+        } else if (operation == "check_with_status") {
+            print(at.check_with_status(charges, statuses), statuses);
+        } else if (operation == "peek_with_status") {
+            print(at.peek_with_status(charges, statuses), statuses);
         } else {
             std::exit(2);
         }
     }
 
-    void change(const std::string& verb, const instant& at, std::istream& line) {
+    void change(const std::string& operation, const instant& at, std::istream& line) {
         auto& held = reservations_[number(line)];
-        if (verb == "reserve") {
+        if (operation == "reserve") {
             const auto charges = charges_of(line);
-            std::vector<policy_status> layers(charges.size());
-            auto made = at.reserve_with_status(charges, layers);
-            print(made ? made->decision() : made.error(), layers);
+            std::vector<policy_status> statuses(charges.size());
+            auto made = at.reserve_with_status(charges, statuses);
+            print(made ? made->decision() : made.error(), statuses);
             if (made) held = *std::move(made);
-        } else if (verb == "cancel") {
+        } else if (operation == "cancel") {
             print(at.cancel(held), {});
         } else {
             std::vector<std::uint64_t> amounts(number(line));
             for (auto& amount : amounts) amount = number(line);
-            print(verb == "extend" ? at.extend(held, amounts) : at.settle(held, amounts), {});
+            print(operation == "extend" ? at.extend(held, amounts) : at.settle(held, amounts), {});
         }
     }
 
-    void print(const decision& told, const std::vector<policy_status>& layers) const {
-        std::cout << told.code().value();
-        if (told.verdict() == verdict::invalid) return;
-        const auto flags = told.table_full() ? 1 : 0;
-        std::cout << ' ' << place_of(told.policy()) << ' ' << told.limit() << ' ' << told.remaining() << ' '
-                  << ns(told.retry_after(), told.is_allowed() ? 0 : TOLLGATE_NEVER) << ' '
-                  << ns(told.reset_after(), 0) << ' ' << flags;
-        for (const auto& layer : layers) {
+    void print(const decision& decided, const std::vector<policy_status>& statuses) const {
+        std::cout << decided.code().value();
+        if (decided.verdict() == verdict::invalid) return;
+        const auto flags = decided.table_full() ? 1 : 0;
+        std::cout << ' ' << index_of(decided.policy()) << ' ' << decided.limit() << ' ' << decided.remaining() << ' '
+                  << ns(decided.retry_after(), decided.is_allowed() ? 0 : TOLLGATE_NEVER) << ' '
+                  << ns(decided.reset_after(), 0) << ' ' << flags;
+        for (const auto& layer : statuses) {
             const auto marks = (layer.table_full() ? 1 : 0) | (layer.violated() ? 2 : 0);
-            std::cout << "; " << place_of(layer.policy()) << ' ' << layer.limit() << ' ' << layer.remaining() << ' '
+            std::cout << "; " << index_of(layer.policy()) << ' ' << layer.limit() << ' ' << layer.remaining() << ' '
                       << ns(layer.retry_after(), layer.violated() ? TOLLGATE_NEVER : 0) << ' '
                       << ns(layer.reset_after(), 0) << ' ' << marks;
         }
@@ -146,7 +146,7 @@ class host {
         const auto policy = policy_of(line);
         std::string kind;
         line >> kind;
-        // A charge borrows its key: a node of a map stays where it is.
+        // A charge borrows its key, and nodes of a map do not move.
         const auto& bytes = texts_.emplace(texts_.size(), text(line)).first->second;
         const auto value = number(line);
         keys_.push_back(std::make_unique<key>(key_of(kind, bytes, value)));
@@ -164,9 +164,9 @@ class host {
 
     policy_id policy_of(std::istream& line) { return gate_->policy_at(number(line)).value_or(policy_id()); }
 
-    int place_of(policy_id policy) const {
-        for (int place = 0; gate_->policy_at(static_cast<std::size_t>(place)); ++place) {
-            if (gate_->policy_at(static_cast<std::size_t>(place)) == policy) return place;
+    int index_of(policy_id policy) const {
+        for (int index = 0; gate_->policy_at(static_cast<std::size_t>(index)); ++index) {
+            if (gate_->policy_at(static_cast<std::size_t>(index)) == policy) return index;
         }
         return -1;
     }
@@ -177,12 +177,12 @@ class host {
         return read;
     }
 
-    /// Bytes in hexadecimal digits after an x.
+    /// Parses bytes: an x and hexadecimal digits.
     static std::string text(std::istream& line) {
         std::string digits, bytes;
         line >> digits;
-        for (std::size_t place = 1; place + 1 < digits.size(); place += 2) {
-            bytes += static_cast<char>(std::strtoul(digits.substr(place, 2).c_str(), nullptr, 16));
+        for (std::size_t index = 1; index + 1 < digits.size(); index += 2) {
+            bytes += static_cast<char>(std::strtoul(digits.substr(index, 2).c_str(), nullptr, 16));
         }
         return bytes;
     }

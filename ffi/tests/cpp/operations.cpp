@@ -1,4 +1,4 @@
-/// Every verb about requests, of limiters, instants and sessions.
+/// Every operation of limiters, instants and sessions.
 #include "check.hpp"
 
 #include <thread>
@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A limiter whose clock stands.
+/// A limiter with a manual clock.
 struct bench {
     manual_clock clock = check::must(manual_clock::try_create());
     limiter gate = check::must(limiter::builder()
@@ -24,7 +24,7 @@ struct bench {
 
 } // namespace
 
-TEST(a_request_passes_all_layers_or_none) {
+TEST(a_request_charges_all_policies_or_none) {
     const bench it;
     const std::array<std::uint8_t, 4> address = {192, 0, 2, 1};
     const auto request = {it.ip.charge(key::ip(address), 1), it.user.charge("alice", 1),
@@ -38,7 +38,7 @@ TEST(a_request_passes_all_layers_or_none) {
     const auto denied = it.gate.check(request);
     CHECK(denied.verdict() == verdict::denied && !denied.is_allowed() && denied.code() == errc::denied);
     CHECK(denied.policy() == it.user && denied.retry_after() == 40s && denied.reset_after() == 40s);
-    // The denial has cost nothing.
+    // The denied request charged nothing.
     CHECK(it.gate.peek({it.ip.charge(key::ip(address), 1)}).remaining() == 98);
     const auto never = it.gate.check({it.user.charge("alice", 3)});
     CHECK(never.verdict() == verdict::impossible && !never.retry_after() && never.code() == errc::impossible);
@@ -68,7 +68,7 @@ TEST(charges_come_in_any_container) {
     static_assert(!std::is_constructible_v<view<policy_status>, std::initializer_list<policy_status>>);
 }
 
-TEST(keys_of_every_kind_stand_apart) {
+TEST(keys_of_different_kinds_differ) {
     const bench it;
     const auto left = [&](const key& key) { return it.gate.peek({it.ip.charge(key, 0)}).remaining(); };
     const auto spend = [&](const key& key, std::uint64_t cost) {
@@ -103,7 +103,7 @@ TEST(keys_of_every_kind_stand_apart) {
     CHECK(left(key::ip(v6)) == 100);
 }
 
-TEST(what_is_no_request_is_invalid_and_charges_nothing) {
+TEST(an_invalid_request_charges_nothing) {
     const bench it;
     const std::array<std::uint8_t, 5> no_address = {};
     const std::array<std::uint8_t, 16> v6 = {};
@@ -121,15 +121,15 @@ TEST(what_is_no_request_is_invalid_and_charges_nothing) {
     CHECK(code(it.ip.charge("a", 1).limit(0)) == errc::argument);
     const std::vector<charge> many(17, good);
     CHECK(it.gate.check(many).code() == errc::too_many && max_charges == 16);
-    policy_status layers[1];
-    CHECK(it.gate.check_with_status({good, good}, layers).code() == errc::buffer);
-    CHECK(it.gate.peek_with_status({good, good}, layers).code() == errc::buffer);
-    CHECK(it.gate.reserve_with_status({good, good}, layers).error().code() == errc::buffer);
+    policy_status statuses[1];
+    CHECK(it.gate.check_with_status({good, good}, statuses).code() == errc::buffer);
+    CHECK(it.gate.peek_with_status({good, good}, statuses).code() == errc::buffer);
+    CHECK(it.gate.reserve_with_status({good, good}, statuses).error().code() == errc::buffer);
     CHECK(it.gate.peek({good}).remaining() == 100);
     CHECK(decision().verdict() == verdict::invalid && decision().code() == errc::argument);
 }
 
-TEST(a_charge_may_have_a_limit_of_its_own) {
+TEST(a_charge_with_its_own_limit) {
     const bench it;
     for (int turn = 0; turn < 5; ++turn) CHECK(it.gate.check({it.user.charge("paid", 1).limit(9)}).is_allowed());
     const auto denied = it.gate.check({it.user.charge("paid", 1).limit(9)});
@@ -139,22 +139,22 @@ TEST(a_charge_may_have_a_limit_of_its_own) {
     CHECK(it.user.charge("free", 2).limit(1).c().limit == 1);
 }
 
-TEST(layers_tell_how_each_policy_stands) {
+TEST(status_of_each_policy) {
     const bench it;
-    std::array<policy_status, 3> layers;
+    std::array<policy_status, 3> statuses;
     const auto request = {it.ip.charge("a", 1), it.user.charge("alice", 2), it.tokens.charge("alice", 99'999)};
-    const auto decision = it.gate.check_with_status(request, layers);
+    const auto decision = it.gate.check_with_status(request, statuses);
     CHECK(decision.verdict() == verdict::impossible && decision.policy() == it.tokens);
-    CHECK(!layers[0].violated() && layers[0].policy() == it.ip && layers[0].remaining() == 100);
-    CHECK(layers[2].violated() && !layers[2].retry_after() && layers[2].limit() == 10'000);
-    CHECK(it.gate.check_with_status({it.user.charge("alice", 2)}, layers).is_allowed());
-    CHECK(layers[0].remaining() == 0 && layers[0].reset_after() == 1min && !layers[0].retry_after());
-    CHECK(it.gate.peek_with_status({it.user.charge("alice", 1)}, layers).verdict() == verdict::denied);
-    CHECK(layers[0].violated() && layers[0].retry_after() == 1min && !layers[0].table_full());
-    CHECK(layers[0].c().policy == it.user.to_bits() && policy_status().limit() == 0);
+    CHECK(!statuses[0].violated() && statuses[0].policy() == it.ip && statuses[0].remaining() == 100);
+    CHECK(statuses[2].violated() && !statuses[2].retry_after() && statuses[2].limit() == 10'000);
+    CHECK(it.gate.check_with_status({it.user.charge("alice", 2)}, statuses).is_allowed());
+    CHECK(statuses[0].remaining() == 0 && statuses[0].reset_after() == 1min && !statuses[0].retry_after());
+    CHECK(it.gate.peek_with_status({it.user.charge("alice", 1)}, statuses).verdict() == verdict::denied);
+    CHECK(statuses[0].violated() && statuses[0].retry_after() == 1min && !statuses[0].table_full());
+    CHECK(statuses[0].c().policy == it.user.to_bits() && policy_status().limit() == 0);
 }
 
-TEST(many_are_decided_in_their_order) {
+TEST(a_batch_is_decided_in_order) {
     const bench it;
     const auto alice = it.user.charge("alice", 1);
     const std::vector<charge> charges = {alice, it.user.charge("bob", 1), alice, charge(), alice};
@@ -162,20 +162,21 @@ TEST(many_are_decided_in_their_order) {
     CHECK(it.gate.check_many(charges, decisions) == 3);
     CHECK(decisions[2].remaining() == 0 && decisions[2].is_allowed());
     CHECK(decisions[3].code() == errc::policy && decisions[4].verdict() == verdict::denied);
-    // As far as both go.
+    // Up to the length of the shorter view.
     decision one[1];
     CHECK(it.gate.check_many({it.ip.charge(1, 1), it.ip.charge(1, 1)}, one) == 1);
     CHECK(it.gate.peek({it.ip.charge(1, 0)}).remaining() == 99);
-    // A key that is none stops the batch, and what comes after is not charged.
+    // An invalid key stops the batch, and the charges after it are not charged.
     std::vector<charge> stopped(40, it.ip.charge(2, 1));
     stopped[35] = it.ip.charge(key::ip(std::string_view("?")), 1);
-    std::vector<decision> told(stopped.size());
-    CHECK(it.gate.check_many(stopped, told) == 32);
-    CHECK(told[31].is_allowed() && told[32].code() == errc::argument && told[39].code() == errc::argument);
+    std::vector<decision> decided(stopped.size());
+    CHECK(it.gate.check_many(stopped, decided) == 32);
+    CHECK(decided[31].is_allowed());
+    CHECK(decided[32].code() == errc::argument && decided[39].code() == errc::argument);
     CHECK(it.gate.peek({it.ip.charge(2, 0)}).remaining() == 68);
 }
 
-TEST(charges_are_forced_refunded_and_forgotten) {
+TEST(forced_charge_refund_and_reset) {
     const bench it;
     CHECK(it.gate.force_charge({it.user.charge("alice", 4)}).is_allowed());
     CHECK(it.gate.check({it.user.charge("alice", 1)}).verdict() == verdict::denied);
@@ -188,7 +189,7 @@ TEST(charges_are_forced_refunded_and_forgotten) {
     CHECK(*it.gate.try_refund(it.user.charge("alice", 1)) == 0);
 }
 
-TEST(instants_and_sessions_have_the_same_verbs) {
+TEST(instants_and_sessions_have_the_same_operations) {
     const bench it;
     const now first(1h, 24h), later(1h + 1min, 24h);
     CHECK(it.gate.at(first).check({it.user.charge("a", 2)}).is_allowed());
@@ -202,9 +203,9 @@ TEST(instants_and_sessions_have_the_same_verbs) {
         CHECK(session.check_key(it.user, "a", 1).remaining() == 0);
         const auto nested = it.gate.session_at(first);
         CHECK(nested.peek({it.user.charge("a", 1)}).verdict() == verdict::denied);
-        policy_status layers[1];
-        CHECK(session.check_with_status({it.ip.charge("a", 1)}, layers).is_allowed());
-        CHECK(session.peek_with_status({it.ip.charge("a", 0)}, layers).remaining() == 99);
+        policy_status statuses[1];
+        CHECK(session.check_with_status({it.ip.charge("a", 1)}, statuses).is_allowed());
+        CHECK(session.peek_with_status({it.ip.charge("a", 0)}, statuses).remaining() == 99);
         CHECK(session.force_charge({it.ip.charge("a", 200)}).is_allowed());
         CHECK(*session.try_refund(it.ip.charge("a", 1)) == 1);
         CHECK(session.try_reset_key(it.ip, "a").has_value());
@@ -212,15 +213,15 @@ TEST(instants_and_sessions_have_the_same_verbs) {
         CHECK(session.check_many({it.ip.charge("a", 1)}, decided) == 1);
         auto held = check::must(session.reserve({it.ip.charge("a", 1)}));
         CHECK(session.extend(held, {1}).is_allowed() && session.settle(held, {1}).is_allowed());
-        auto other = check::must(session.reserve_with_status({it.ip.charge("a", 1)}, layers));
-        CHECK(session.cancel(other).is_allowed() && layers[0].remaining() == 97);
+        auto other = check::must(session.reserve_with_status({it.ip.charge("a", 1)}, statuses));
+        CHECK(session.cancel(other).is_allowed() && statuses[0].remaining() == 97);
     }
     it.clock.set(later);
     const auto session = it.gate.session();
     CHECK(session.now().monotonic() == later.monotonic());
 }
 
-TEST(stats_and_housekeeping) {
+TEST(stats_and_maintenance) {
     const bench it;
     for (const auto* name : {"alice", "bob", "alice", "alice"}) (void)it.gate.check({it.user.charge(name, 1)});
     const stats stats = *it.gate.stats(it.user);
@@ -229,7 +230,7 @@ TEST(stats_and_housekeeping) {
     CHECK(it.gate.maintain(1'000));
 }
 
-TEST(threads_share_a_limiter_and_spend_no_more_than_it) {
+TEST(threads_share_a_limiter_within_its_limit) {
     const bench it;
     std::vector<std::thread> threads;
     std::array<int, 4> allowed = {};

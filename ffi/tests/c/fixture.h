@@ -1,6 +1,6 @@
-/* What most programs begin with: limiters, instants and random numbers. */
-#ifndef SCENE_H
-#define SCENE_H
+/* Fixtures for the programs: limiters, times and random numbers. */
+#ifndef FIXTURE_H
+#define FIXTURE_H
 
 #include "check.h"
 
@@ -8,7 +8,7 @@
 #define SECOND UINT64_C(1000000000)
 #define HOUR_NS (3600 * SECOND)
 
-/* Both clocks at one reading. */
+/* One time for both clocks. */
 static inline tollgate_now at(uint64_t ns) {
     tollgate_now now;
     now.monotonic_ns = ns;
@@ -34,27 +34,27 @@ static inline tollgate_policy calendar(const char *name, uint64_t limit, uint32_
     return policy;
 }
 
-/* A limiter on a clock that stands at 0, with seeds of its own: every run is the same. */
+/* A limiter with a manual clock at 0 and a fixed seed, for reproducible runs. */
 static inline tollgate_limiter *limiter_of(const tollgate_policy *policies, size_t count) {
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     tollgate_limiter *limiter = NULL;
     tollgate_clock *clock = NULL;
-    ANSWER(TOLLGATE_OK, tollgate_clock_manual(&clock));
+    STATUS(TOLLGATE_OK, tollgate_clock_manual(&clock));
     options.clock = clock;
     options.seed[0] = 1;
-    ANSWER(TOLLGATE_OK, tollgate_new(&options, policies, count, &limiter, NULL));
-    ANSWER(TOLLGATE_OK, tollgate_clock_free(clock));
+    STATUS(TOLLGATE_OK, tollgate_new(&options, policies, count, &limiter, NULL));
+    STATUS(TOLLGATE_OK, tollgate_clock_free(clock));
     return limiter;
 }
 
 static inline uint64_t id_of(const tollgate_limiter *limiter, const char *name) {
     uint64_t policy = 0;
-    ANSWER(TOLLGATE_OK, tollgate_policy_find(limiter, name, &policy));
+    STATUS(TOLLGATE_OK, tollgate_policy_find(limiter, name, &policy));
     CHECK(policy != 0);
     return policy;
 }
 
-/* What is left to the key of a charge. */
+/* The units left to the key of a charge. */
 static inline uint64_t left(const tollgate_limiter *limiter, uint64_t ns, tollgate_charge charge) {
     tollgate_now now = at(ns);
     tollgate_decision decision;
@@ -63,7 +63,7 @@ static inline uint64_t left(const tollgate_limiter *limiter, uint64_t ns, tollga
     return decision.remaining;
 }
 
-/* Numbers that a seed repeats (SplitMix64). */
+/* Reproducible random numbers (SplitMix64). */
 static inline uint64_t next_random(uint64_t *state) {
     uint64_t mixed = *state += UINT64_C(0x9e3779b97f4a7c15);
     mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -71,7 +71,7 @@ static inline uint64_t next_random(uint64_t *state) {
     return mixed ^ mixed >> 31;
 }
 
-/* TOLLGATE_SEED, or this one; told, so that a failure can be repeated. */
+/* TOLLGATE_SEED or, if it is not set, this seed. Printed, to reproduce a failure. */
 static inline uint64_t seed_or(uint64_t seed) {
     const char *given = getenv("TOLLGATE_SEED");
     if (given != NULL) {

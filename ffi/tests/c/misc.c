@@ -1,8 +1,8 @@
-/* Texts and numbers that need no limiter: what a status means, versions, what tokens cost. */
-#include "scene.h"
+/* Functions without a limiter: status texts, versions, token costs. */
+#include "fixture.h"
 
-/* What a header of this version knows. The last two no call answers today: room for no keys cannot
- * be asked for, since 0 is the default, and no fault of a configuration is without its number. */
+/* All statuses of this header. No call returns the last two today: max_keys of 0 is the default, and
+ * every configuration error has its own number. */
 static const int32_t statuses[] = {
     TOLLGATE_OK,           TOLLGATE_DENIED,       TOLLGATE_IMPOSSIBLE,
     TOLLGATE_TABLE_FULL,   TOLLGATE_E_NULL,       TOLLGATE_E_HANDLE,
@@ -18,7 +18,7 @@ static const int32_t statuses[] = {
 
 #define COUNT (sizeof statuses / sizeof statuses[0])
 
-static void every_status_has_a_text_of_its_own(void) {
+static void every_status_has_its_own_text(void) {
     size_t i, j;
     const char *unknown = tollgate_strerror(INT32_MIN);
     TEXT(unknown, tollgate_strerror(INT32_MAX));
@@ -33,7 +33,7 @@ static void every_status_has_a_text_of_its_own(void) {
     }
 }
 
-/* The signs say what to do: 0 goes on, above 0 is a plain no, below 0 an error. */
+/* 0 is success, above 0 is a refusal, below 0 is an error. */
 static void signs_of_statuses(void) {
     size_t i, errors = 0;
     EQUAL(0, TOLLGATE_OK);
@@ -53,7 +53,7 @@ static void versions_agree(void) {
 }
 
 /* Prices are for a million tokens; costs are rounded up and never wrap. */
-static void tokens_cost(void) {
+static void token_costs(void) {
     EQUAL(0, tollgate_token_cost(300, 1500, 0, 0));
     EQUAL(1, tollgate_token_cost(300, 1500, 1, 0));
     EQUAL(1800, tollgate_token_cost(300, 1500, 1000000, 1000000));
@@ -61,7 +61,7 @@ static void tokens_cost(void) {
     EQUAL(UINT64_MAX, tollgate_token_cost(UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX));
 }
 
-/* The sizes of opaque memory are the header's, in programs as well. */
+/* The sizes of opaque structs are those of the header's constants. */
 static void opaque_memory(void) {
     EQUAL(TOLLGATE_RESERVATION_WORDS * 8, sizeof(tollgate_reservation));
     EQUAL(TOLLGATE_SESSION_WORDS * 8 + sizeof(tollgate_now), sizeof(tollgate_session));
@@ -69,10 +69,10 @@ static void opaque_memory(void) {
 }
 
 int main(void) {
-    every_status_has_a_text_of_its_own();
+    every_status_has_its_own_text();
     signs_of_statuses();
     versions_agree();
-    tokens_cost();
+    token_costs();
     opaque_memory();
     return passed();
 }

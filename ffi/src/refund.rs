@@ -1,0 +1,66 @@
+//! Refunds, and resets of a key.
+
+use crate::argument::{read, write_optional};
+use crate::charge::{charge_of, key_of, tollgate_charge};
+use crate::clock::tollgate_now;
+use crate::guard::guard;
+use crate::handle;
+use crate::limiter::tollgate_limiter;
+use crate::request::session_at;
+use crate::status::tollgate_status::{self, TOLLGATE_OK};
+use limiter::PolicyId;
+
+/// Refunds up to the cost of a charge to its key. `refunded` is the number of units refunded; it
+/// may be NULL. Any thread.
+///
+/// Units are taken from the oldest charges that still count. Refund only units that still count: a
+/// refund of an expired charge takes units of other charges.
+///
+/// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`.
+///
+/// # Safety
+/// See the introduction.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tollgate_refund(
+    limiter: *const tollgate_limiter,
+    now: *const tollgate_now,
+    charge: *const tollgate_charge,
+    refunded: *mut u64,
+) -> tollgate_status {
+    guard(|| {
+        // SAFETY: the caller's contract.
+        let (handle, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
+        // SAFETY: as above.
+        unsafe { write_optional(refunded, 0) }?;
+        // SAFETY: as above.
+        let units = unsafe { session_at(handle, now)?.refund(&charge_of(&charge)?) }?;
+        // SAFETY: as above.
+        unsafe { write_optional(refunded, units) }?;
+        Ok(TOLLGATE_OK)
+    })
+}
+
+/// Clears the usage of the key of `charge` under its policy. The cost is ignored. Any thread.
+///
+/// Close the key's open reservations first: a reservation closed later may refund units that were
+/// charged after the reset.
+///
+/// Errors: as `tollgate_refund`.
+///
+/// # Safety
+/// See the introduction.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tollgate_reset_key(
+    limiter: *const tollgate_limiter,
+    now: *const tollgate_now,
+    charge: *const tollgate_charge,
+) -> tollgate_status {
+    guard(|| {
+        // SAFETY: the caller's contract.
+        let (handle, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
+        let policy = PolicyId::from_bits(charge.policy);
+        // SAFETY: as above.
+        unsafe { session_at(handle, now)?.reset_key(policy, key_of(&charge)?) }?;
+        Ok(TOLLGATE_OK)
+    })
+}
