@@ -17,10 +17,10 @@
 //! Lock-free: a CAS fails only if another one succeeded.
 
 use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
-use super::{Counter, Moved, NEVER, Outcome, Request, TimeBase};
+use super::{ChargeArgs, Counter, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering::*};
-use crate::verify::mutants::{Breakage, broken, ordering};
+use crate::verify::mutants::{Mutant, is_on, ordering};
 use std::cmp::Ordering;
 
 const MOVED: u64 = 1;
@@ -59,9 +59,9 @@ fn pack(period: u64, used: u64) -> u64 {
 /// Returns the period that a request at `now` is charged to, and the usage of that period.
 fn usage(word: u64, base: TimeBase, now: u64) -> (u64, u64) {
     // Model: budget_dropped with NoCutoff.
-    let now = if broken(Breakage::NoCutoff) { now } else { now.max(base.cutoff) }.min(PERIOD_MAX);
+    let now = if is_on(Mutant::NoCutoff) { now } else { now.max(base.cutoff) }.min(PERIOD_MAX);
     let open = word & !MOVED != 0;
-    if open && (now <= period(word) && !(broken(Breakage::QuotaReopens) && now < period(word))) {
+    if open && (now <= period(word) && !(is_on(Mutant::QuotaReopens) && now < period(word))) {
         (period(word), used(word))
     } else {
         (now, 0)
@@ -70,12 +70,12 @@ fn usage(word: u64, base: TimeBase, now: u64) -> (u64, u64) {
 
 impl Quota {
     /// The outcome of a charge on this word that is not made.
-    fn decide(word: u64, base: TimeBase, request: &Request) -> Outcome {
-        let (at, used) = usage(word, base, request.now);
-        let admitted = used.saturating_add(request.cost) <= request.limit;
+    fn decide(word: u64, base: TimeBase, args: &ChargeArgs) -> Outcome {
+        let (at, used) = usage(word, base, args.now);
+        let admitted = used.saturating_add(args.cost) <= args.limit;
         let fits_at = match () {
             () if admitted => at,
-            () if request.cost > request.limit => NEVER,
+            () if args.cost > args.limit => NEVER,
             () if at == PERIOD_MAX => NEVER - 1,
             () => at + 1,
         };
@@ -85,7 +85,7 @@ impl Quota {
 
     /// Loads the word, or returns `Moved`.
     #[inline(always)]
-    fn load(&self, mutant: Breakage) -> Result<u64, Moved> {
+    fn load(&self, mutant: Mutant) -> Result<u64, Moved> {
         // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
         // with the Release in `freeze`. Models: budget_move_against_charge with QuotaLoadRelaxed,
         // budget_peek_against_move with QuotaLookRelaxed.
@@ -98,11 +98,11 @@ impl Quota {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let word = self.load(Breakage::QuotaLoadRelaxed)?;
+            let word = self.load(Mutant::QuotaLoadRelaxed)?;
             let Some(new) = new_word(word) else {
                 return Ok(());
             };
-            if broken(Breakage::ChargeStores) {
+            if is_on(Mutant::ChargeStores) {
                 self.word.store(new, Release);
                 return Ok(());
             }
@@ -141,36 +141,35 @@ impl Counter for Quota {
         &'a self,
         _: &Periods,
         base: TimeBase,
-        request: &Request,
+        args: &ChargeArgs,
     ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
-        let word = self.load(Breakage::QuotaLoadRelaxed)?;
-        let current = Quota::decide(word, base, request);
-        if !current.admitted || request.cost == 0 {
+        let word = self.load(Mutant::QuotaLoadRelaxed)?;
+        let current = Quota::decide(word, base, args);
+        if !current.admitted || args.cost == 0 {
             return Ok(Some((current, None)));
         }
-        let used = current.used.saturating_add(request.cost);
+        let used = current.used.saturating_add(args.cost);
         let outcome = Outcome { used, clear_at: current.at + 1, ..current };
         let target = ObservedCell { atomic: &self.word, word };
         let word = pack(current.at, used);
         Ok(Some((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false }))))
     }
 
-    fn charge(&self, spec: &Periods, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
+    fn charge(&self, spec: &Periods, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            if let Some((outcome, prepared)) = self.prepare(spec, base, request)?
-                && (prepared.is_none_or(PreparedCharge::commit)
-                    || broken(Breakage::LostLoopAdmitted))
+            if let Some((outcome, prepared)) = self.prepare(spec, base, args)?
+                && (prepared.is_none_or(PreparedCharge::commit) || is_on(Mutant::LostLoopAdmitted))
             {
                 return Ok(outcome);
             }
         }
     }
 
-    fn peek(&self, _: &Periods, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
+    fn peek(&self, _: &Periods, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         // Model: budget_peek_against_move with QuotaLookRelaxed.
-        Ok(Quota::decide(self.load(Breakage::QuotaLookRelaxed)?, base, request))
+        Ok(Quota::decide(self.load(Mutant::QuotaLookRelaxed)?, base, args))
     }
 
     fn give_back(
@@ -212,13 +211,13 @@ impl Counter for Quota {
     }
 
     fn freeze(&self) -> u64 {
-        if broken(Breakage::NoFreeze) {
+        if is_on(Mutant::NoFreeze) {
             return self.word.load(Acquire);
         }
         // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread that
         // sees MOVED also sees the array that the word is moved to. Pairs with the Acquire in
         // `load`. Model: budget_move_against_charge with NoFreeze and QuotaFreezeRelaxed.
-        self.word.fetch_or(MOVED, ordering(Breakage::QuotaFreezeRelaxed, Release)) & !MOVED
+        self.word.fetch_or(MOVED, ordering(Mutant::QuotaFreezeRelaxed, Release)) & !MOVED
     }
 
     fn frozen_weight(frozen: &u64, _: &Periods, _: TimeBase, cutoff: u64) -> u64 {
@@ -227,7 +226,7 @@ impl Counter for Quota {
             Ordering::Less => 0,
             Ordering::Equal => used(*frozen),
             // Model: budget_seen_later with DropsLater.
-            Ordering::Greater if broken(Breakage::DropsLater) => 0,
+            Ordering::Greater if is_on(Mutant::DropsLater) => 0,
             Ordering::Greater => u64::MAX,
         }
     }
@@ -236,7 +235,7 @@ impl Counter for Quota {
         // A late install finds a word that is not 0, and its CAS fails. Release: also publishes the
         // key's age. Pairs with the fence in `Ages::has_lasted`. Model: refund_after_move with
         // QuotaInstallRelaxed.
-        let release = ordering(Breakage::QuotaInstallRelaxed, Release);
+        let release = ordering(Mutant::QuotaInstallRelaxed, Release);
         let _ = self.word.compare_exchange(0, *frozen, release, Relaxed);
     }
 }
@@ -271,22 +270,22 @@ mod tests {
             }
         }
 
-        fn peek(&self, request: &Request) -> Outcome {
-            let (at, used) = self.used(request.now);
-            let forced = request.limit == u64::MAX;
-            let admitted = forced || used as u128 + request.cost as u128 <= request.limit as u128;
+        fn peek(&self, args: &ChargeArgs) -> Outcome {
+            let (at, used) = self.used(args.now);
+            let forced = args.limit == u64::MAX;
+            let admitted = forced || used as u128 + args.cost as u128 <= args.limit as u128;
             let next = if at == PERIOD_MAX { NEVER - 1 } else { at + 1 };
-            let fits_at = if request.cost > request.limit { NEVER } else { next };
+            let fits_at = if args.cost > args.limit { NEVER } else { next };
             let clear_at = if used > 0 { at + 1 } else { at };
             Outcome { admitted, used, at, fits_at: if admitted { at } else { fits_at }, clear_at }
         }
 
-        fn charge(&mut self, request: &Request) -> Outcome {
-            let current = self.peek(request);
-            if !current.admitted || request.cost == 0 {
+        fn charge(&mut self, args: &ChargeArgs) -> Outcome {
+            let current = self.peek(args);
+            if !current.admitted || args.cost == 0 {
                 return current;
             }
-            let used = current.used.saturating_add(request.cost);
+            let used = current.used.saturating_add(args.cost);
             self.charged = Some((current.at, used.min(USED_MAX)));
             Outcome { used, clear_at: current.at + 1, ..current }
         }
@@ -307,7 +306,7 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        Charge(Request),
+        Charge(ChargeArgs),
         GiveBack(u64, Option<u64>, u64),
         Reset,
         /// A move to an array whose cutoff is later by this many periods.
@@ -321,7 +320,7 @@ mod tests {
             || prop_oneof![8 => 0u64..20, 1 => USED_MAX - 9..=USED_MAX + 9, 1 => Just(u64::MAX)];
         let limit = prop_oneof![6 => 1u64..30, 1 => Just(0), 2 => Just(u64::MAX)];
         let charge =
-            (now(), units(), limit).prop_map(|(now, cost, limit)| Request { now, cost, limit });
+            (now(), units(), limit).prop_map(|(now, cost, limit)| ChargeArgs { now, cost, limit });
         prop_oneof![
             9 => charge.prop_map(Step::Charge),
             3 => (now(), prop::option::of(now()), units())
@@ -340,9 +339,9 @@ mod tests {
         assert_eq!(Quota::frozen_weight(&frozen, &Periods, from, to.cutoff), weight);
         assert_eq!(old.weight(&Periods, from, to.cutoff), weight);
         let (before, base) = (word(old), from);
-        let request = Request { now: 5, cost: 1, limit: u64::MAX };
-        assert_eq!(old.charge(&Periods, base, &request), Err(Moved));
-        assert_eq!(old.peek(&Periods, base, &request), Err(Moved));
+        let args = ChargeArgs { now: 5, cost: 1, limit: u64::MAX };
+        assert_eq!(old.charge(&Periods, base, &args), Err(Moved));
+        assert_eq!(old.peek(&Periods, base, &args), Err(Moved));
         assert_eq!(old.reset(&Periods, base), Err(Moved));
         assert_eq!(old.give_back(&Periods, base, 5, None, &mut 1), Err(Moved));
         assert_eq!(word(old), before);
@@ -362,13 +361,13 @@ mod tests {
             let (mut quota, mut oracle) = (quota(0), Oracle { cutoff, charged: None });
             for step in steps {
                 match step {
-                    Step::Charge(request) => {
+                    Step::Charge(args) => {
                         let before = word(&quota);
-                        let peeked = quota.peek(&Periods, base, &request);
-                        prop_assert_eq!(peeked, Ok(oracle.peek(&request)));
+                        let peeked = quota.peek(&Periods, base, &args);
+                        prop_assert_eq!(peeked, Ok(oracle.peek(&args)));
                         prop_assert_eq!(word(&quota), before);
-                        let outcome = quota.charge(&Periods, base, &request);
-                        prop_assert_eq!(outcome, Ok(oracle.charge(&request)));
+                        let outcome = quota.charge(&Periods, base, &args);
+                        prop_assert_eq!(outcome, Ok(oracle.charge(&args)));
                     }
                     Step::GiveBack(now, from, amount) => {
                         let mut rest = amount;
@@ -410,7 +409,7 @@ mod tests {
     fn last_period_never_ends() {
         let (quota, base) = (quota(0), Quota::base(&Periods, 0));
         let charge =
-            |now, cost| quota.charge(&Periods, base, &Request { now, cost, limit: 5 }).unwrap();
+            |now, cost| quota.charge(&Periods, base, &ChargeArgs { now, cost, limit: 5 }).unwrap();
         assert!(charge(PERIOD_MAX + 2, 5).admitted);
         for now in [PERIOD_MAX, PERIOD_MAX + 9, u64::MAX] {
             assert!(!charge(now, 1).admitted);

@@ -14,7 +14,7 @@ pub(crate) const NEVER: u64 = u64::MAX;
 
 /// The arguments of one charge.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Request {
+pub(crate) struct ChargeArgs {
     /// The caller's tick.
     pub(crate) now: u64,
     /// Units to charge; 0 writes nothing.
@@ -92,7 +92,7 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
         &'a self,
         spec: &Self::Spec,
         base: TimeBase,
-        request: &Request,
+        args: &ChargeArgs,
     ) -> Result<Option<CounterEvaluation<'a>>, Moved>;
 
     /// Charges the cost if it fits. A denial writes nothing.
@@ -100,11 +100,11 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
         &self,
         spec: &Self::Spec,
         base: TimeBase,
-        request: &Request,
+        args: &ChargeArgs,
     ) -> Result<Outcome, Moved>;
 
     /// The outcome [`charge`](Self::charge) would have; writes nothing. `used` excludes the cost.
-    fn peek(&self, spec: &Self::Spec, base: TimeBase, request: &Request) -> Result<Outcome, Moved>;
+    fn peek(&self, spec: &Self::Spec, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved>;
 
     /// Gives back up to `amount` units.
     ///

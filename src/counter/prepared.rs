@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::sliding::word::SEALED;
 use crate::sync::{AtomicU64, Ordering, Ordering::*};
-use crate::verify::mutants::{Breakage, broken, ordering};
+use crate::verify::mutants::{Mutant, is_on, ordering};
 
 /// The write of a charge that fits. Nothing is charged until it is committed.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl PreparedCharge<'_> {
         // Release: a thread that acquires this word as the head sees every write that this thread's
         // sum has counted, and the seal. Pairs with the Acquire in `Ring::head`. Models: scan
         // with OpenRelaxed, denial_in_the_head with WriteRelaxed.
-        let mutant = if self.opens_bucket { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
+        let mutant = if self.opens_bucket { Mutant::OpenRelaxed } else { Mutant::WriteRelaxed };
         self.target.compare_exchange(self.word, ordering(mutant, Release))
     }
 }
@@ -51,14 +51,14 @@ impl ObservedCell<'_> {
         // Relaxed: the CAS continues the release sequence of the charge that it seals, so a thread
         // that acquires the sealed head also acquires that charge. The opening CAS that follows
         // publishes the seal.
-        broken(Breakage::NoSeal) || self.compare_exchange(self.word | SEALED, Relaxed)
+        is_on(Mutant::NoSeal) || self.compare_exchange(self.word | SEALED, Relaxed)
     }
 
     /// Replaces the observed value by `word`. Returns false if the value has changed.
     #[inline(always)]
     pub(crate) fn compare_exchange(self, word: u64, order: Ordering) -> bool {
         // Models: rollover and known with ChargeStores.
-        if broken(Breakage::ChargeStores) {
+        if is_on(Mutant::ChargeStores) {
             self.atomic.store(word, Release);
             return true;
         }

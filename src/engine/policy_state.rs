@@ -5,7 +5,7 @@ use crate::clock::Now;
 use crate::counter::calendar::{Periods, Quota};
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::time_scale::TimeScale;
-use crate::counter::{NEVER, Outcome, Request};
+use crate::counter::{ChargeArgs, NEVER, Outcome};
 use crate::engine::metrics::{Event, Metrics};
 use crate::error::ConfigError;
 use crate::policy::calendar::Calendar;
@@ -19,7 +19,7 @@ use crate::table::{
     Bounds, Charged, ClaimError, Evaluation, KeyId, OutOfMemory, PrefetchHint, Receipt, Returned,
     Table, TableStats,
 };
-use crate::verify::mutants::{Breakage, broken};
+use crate::verify::mutants::{Mutant, is_on};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl PolicyState {
     pub(crate) fn limit(&self, wanted: Option<u64>) -> u64 {
         match wanted {
             Some(wanted) => wanted.min(self.policy.effective_max_limit()),
-            None if broken(Breakage::OldLimit) => self.policy.limit(),
+            None if is_on(Mutant::OldLimit) => self.policy.limit(),
             // Relaxed: a limit publishes no other data. Model: extended_against_set_limit with
             // OldLimit.
             None => self.limit.load(Relaxed),
@@ -136,8 +136,8 @@ impl PolicyState {
         now: Now,
         guard: &Guard,
     ) -> Result<Charged, ClaimError> {
-        let request = Request { now: self.time.tick(now), cost, limit };
-        with_table!(&self.store, table => table.charge(key, &request, guard))
+        let args = ChargeArgs { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.charge(key, &args, guard))
     }
 
     /// Evaluates a charge read-only; `None` if that takes the slow path.
@@ -150,8 +150,8 @@ impl PolicyState {
         now: Now,
         guard: &'g Guard,
     ) -> Option<Evaluation<'g>> {
-        let request = Request { now: self.time.tick(now), cost, limit };
-        with_table!(&self.store, table => table.evaluate(key, &request, guard))
+        let args = ChargeArgs { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.evaluate(key, &args, guard))
     }
 
     /// Evaluates a charge into the caller's slot.
@@ -166,8 +166,8 @@ impl PolicyState {
         now: Now,
         guard: &'g Guard,
     ) {
-        let request = Request { now: self.time.tick(now), cost, limit };
-        with_table!(&self.store, table => *evaluation = table.evaluate(key, &request, guard));
+        let args = ChargeArgs { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => *evaluation = table.evaluate(key, &args, guard));
     }
 
     /// The prefetch hint, which has the same offset in every kind of table: no branch is needed.
@@ -199,8 +199,8 @@ impl PolicyState {
         now: Now,
         guard: &Guard,
     ) -> Outcome {
-        let request = Request { now: self.time.tick(now), cost, limit };
-        with_table!(&self.store, table => table.peek(key, &request, guard))
+        let args = ChargeArgs { now: self.time.tick(now), cost, limit };
+        with_table!(&self.store, table => table.peek(key, &args, guard))
     }
 
     /// Gives back up to `amount` units: of the charge `from` and later ones of its reservation, or of all

@@ -8,7 +8,7 @@ use crate::engine::Policies;
 use crate::request::optimistic::{all, commit_all, repeats, resolve_all};
 use crate::request::{Context, Item, Mode, ResolvedCharge, invalid, refused};
 use crate::table::Evaluation;
-use crate::verify::mutants::{Breakage, broken};
+use crate::verify::mutants::{Mutant, is_on};
 use crate::verify::path::{self, Path};
 use std::borrow::Borrow;
 
@@ -214,11 +214,11 @@ impl Context<'_> {
                 continue;
             };
             // Schedules: layers with LookIsEnough.
-            let mode = if broken(Breakage::LookIsEnough) { Mode::Force } else { mode };
+            let mode = if is_on(Mutant::LookIsEnough) { Mode::Force } else { mode };
             let full = match item.prepared {
                 Some(prepared)
                     if mode == Mode::Check
-                        && (prepared.commit() || broken(Breakage::LostLineAdmitted)) =>
+                        && (prepared.commit() || is_on(Mutant::LostLineAdmitted)) =>
                 {
                     Ok(())
                 }
@@ -268,12 +268,12 @@ impl Context<'_> {
 
     fn roll_back(&self, item: &mut Item<'_>) {
         item.prepared = None;
-        let uncounted = item.table_full && !broken(Breakage::UndoUncounted);
-        if broken(Breakage::NoUndo) || uncounted {
+        let uncounted = item.table_full && !is_on(Mutant::UndoUncounted);
+        if is_on(Mutant::NoUndo) || uncounted {
             return;
         }
         // By receipt, since the charge may have expired. Schedules: late rollback with UndoOldest.
-        let from = if broken(Breakage::UndoOldest) { None } else { Some(item.receipt()) };
+        let from = if is_on(Mutant::UndoOldest) { None } else { Some(item.receipt()) };
         let ResolvedCharge { policy, key, cost, .. } = item.resolved;
         let given = policy.give_back(key, self.now, from, cost, &self.guard);
         item.outcome.used = item.outcome.used.saturating_sub(given.units);

@@ -9,7 +9,7 @@ use crate::engine::metrics::Event;
 use crate::engine::policy_state::PolicyState;
 use crate::request::{Context, ResolvedCharge};
 use crate::table::{Charged, Evaluation, KeyId};
-use crate::verify::mutants::{Breakage, broken};
+use crate::verify::mutants::{Mutant, is_on};
 
 /// Resolves all charges into `resolved` and prefetches their slots. `Err` names a policy of another
 /// limiter, or the policy of the first charge that is one too many.
@@ -167,7 +167,7 @@ pub(crate) fn commit_all(evaluations: &[Option<Evaluation<'_>>]) -> Option<usize
         evaluation
             .as_ref()
             .and_then(|(_, prepared)| *prepared)
-            .is_some_and(|prepared| prepared.commit() || broken(Breakage::LostSeveralAdmitted))
+            .is_some_and(|prepared| prepared.commit() || is_on(Mutant::LostSeveralAdmitted))
     };
     evaluations.iter().position(|evaluation| !commits(evaluation))
 }

@@ -5,7 +5,7 @@ use crate::decision::{Decision, PolicyStatus};
 use crate::request::optimistic::resolve_all;
 use crate::request::{Context, Item, Mode, ResolvedCharge, invalid, refused};
 use crate::table::{KeyId, Receipt, Returned};
-use crate::verify::mutants::{Breakage, broken};
+use crate::verify::mutants::{Mutant, is_on};
 use std::fmt;
 
 /// The most charges of one reservation.
@@ -144,7 +144,7 @@ impl Reservation {
         if amounts != self.len {
             return Err(ReservationError::Amounts { expected: self.len, value: amounts });
         }
-        let open = self.open || broken(Breakage::CloseTwice);
+        let open = self.open || is_on(Mutant::CloseTwice);
         if open { Ok(()) } else { Err(ReservationError::Closed) }
     }
 }
@@ -175,17 +175,17 @@ impl Held {
     fn give_back(&self, context: &Context<'_>, item: &Item<'_>, amount: u64) {
         let give_back = |from: Receipt, amount: u64| {
             // By receipt, since the charge may have expired. Schedules: reserved with SettlePresent.
-            let from = if broken(Breakage::SettlePresent) { None } else { Some(from) };
+            let from = if is_on(Mutant::SettlePresent) { None } else { Some(from) };
             item.resolved.policy.give_back(self.key, context.now, from, amount, &context.guard)
         };
         // While the first charge counts, all later ones do as well, and this takes from all.
         let Returned { units, is_gone } = give_back(self.first, amount);
         // Schedules: cancelled after reset with LastExtensionTwice.
-        let is_gone = is_gone || broken(Breakage::LastExtensionTwice);
+        let is_gone = is_gone || is_on(Mutant::LastExtensionTwice);
         // Schedules: streams with LastExtensionStays and LastExtensionUncut.
-        let extended = self.last.may_outlast(&self.first) && !broken(Breakage::LastExtensionStays);
+        let extended = self.last.may_outlast(&self.first) && !is_on(Mutant::LastExtensionStays);
         if units < amount && is_gone && extended {
-            let uncut = broken(Breakage::LastExtensionUncut);
+            let uncut = is_on(Mutant::LastExtensionUncut);
             let most = if uncut { amount } else { self.last.units };
             give_back(self.last, (amount - units).min(most));
         }
@@ -242,7 +242,7 @@ pub(crate) fn extend(
     }
     let items = &mut items[..more.len()];
     let decision = context.decide_items(items, Mode::Check, &mut []);
-    if decision.is_allowed() || broken(Breakage::StopNoted) {
+    if decision.is_allowed() || is_on(Mutant::StopNoted) {
         for (held, item) in reservation.held.iter_mut().zip(items.iter().flatten()) {
             held.add(item);
         }
@@ -266,19 +266,19 @@ pub(crate) fn settle(
         *item = held.item(context, excess(*actual, held.charged));
         let Some(item) = item else { continue };
         // Schedules: reserved, layers with SettleFirstLayer.
-        let forgotten = broken(Breakage::SettleFirstLayer) && index > 0;
+        let forgotten = is_on(Mutant::SettleFirstLayer) && index > 0;
         if *actual < held.charged && !forgotten {
             held.give_back(context, item, held.charged - actual);
         }
         // Each layer by itself: the actual cost is charged wherever the key has a slot. Schedules:
         // reserved with DebtRefused.
-        let mode = if broken(Breakage::DebtRefused) { Mode::Check } else { Mode::Force };
+        let mode = if is_on(Mutant::DebtRefused) { Mode::Check } else { Mode::Force };
         if let Err(refused) = context.charge_item(item, mode) {
             context.count(item, Err(refused));
             full = Some(item.resolved.policy.id());
             continue;
         }
-        if item.resolved.cost > 0 && !broken(Breakage::DebtUncounted) {
+        if item.resolved.cost > 0 && !is_on(Mutant::DebtUncounted) {
             context.count(item, Ok(()));
         }
         held.charged = *actual;
@@ -294,8 +294,8 @@ pub(crate) fn settle(
 fn excess(actual: u64, charged: u64) -> u64 {
     match actual.saturating_sub(charged) {
         0 => 0,
-        _ if broken(Breakage::DebtForgiven) => 0,
-        _ if broken(Breakage::DebtWhole) => actual,
+        _ if is_on(Mutant::DebtForgiven) => 0,
+        _ if is_on(Mutant::DebtWhole) => actual,
         excess => excess,
     }
 }

@@ -4,7 +4,7 @@
 //! index. Threads that find no free index use the shared shard.
 
 use crate::sync::{AtomicU64, Ordering::*};
-use crate::verify::mutants::{Breakage, ordering};
+use crate::verify::mutants::{Mutant, ordering};
 use std::cell::Cell;
 
 /// The number of shards that one thread can own.
@@ -35,7 +35,7 @@ impl ShardPool {
     pub(crate) fn allocate(&self) -> Option<u8> {
         // Acquire: this owner continues from the counts of the previous owner. Pairs with `free`.
         // Model: handed_on with TakeRelaxed.
-        let acquire = ordering(Breakage::TakeRelaxed, Acquire);
+        let acquire = ordering(Mutant::TakeRelaxed, Acquire);
         let set_lowest_clear = |used: u64| (used != u64::MAX).then(|| used | (used + 1));
         let before = self.0.fetch_update(acquire, Relaxed, set_lowest_clear).ok()?;
         Some(before.trailing_ones() as u8)
@@ -44,7 +44,7 @@ impl ShardPool {
     pub(crate) fn free(&self, index: u8) {
         // Release: publishes this owner's counts to the next. Pairs with `allocate`. Model:
         // handed_on with HandOnRelaxed.
-        let release = ordering(Breakage::HandOnRelaxed, Release);
+        let release = ordering(Mutant::HandOnRelaxed, Release);
         let before = self.0.fetch_and(!(1 << index), release);
         debug_assert!(before & (1 << index) != 0, "a shard index was freed twice");
     }
@@ -90,7 +90,7 @@ mod owner {
         fn drop(&mut self) {
             // From here on the ending thread counts in the shared shard.
             let keeps =
-                crate::verify::mutants::broken(crate::verify::mutants::Breakage::CountsAfterReturn);
+                crate::verify::mutants::is_on(crate::verify::mutants::Mutant::CountsAfterReturn);
             let index = if keeps { INDEX.get() } else { INDEX.replace(OWNED_SHARDS) };
             if index < OWNED_SHARDS {
                 POOL.free(index);

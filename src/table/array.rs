@@ -31,7 +31,7 @@ use super::zeroed::Zeroed;
 use crate::counter::{Counter, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
-use crate::verify::mutants::{Breakage, broken, ordering};
+use crate::verify::mutants::{Mutant, is_on, ordering};
 
 /// An array with fewer bytes of slots than this stays in a cache whose latency is hidden by
 /// out-of-order execution.
@@ -80,7 +80,7 @@ pub(super) fn preferred_slot(key: KeyId) -> usize {
 fn load_id(id: &AtomicU64) -> u64 {
     // Acquire: a probe that ends at a frozen slot sees the array that replaced this one. Pairs with
     // `Slot::freeze_or_id`. Model: absent_against_move with FindRelaxed.
-    id.load(ordering(Breakage::FindRelaxed, Acquire))
+    id.load(ordering(Mutant::FindRelaxed, Acquire))
 }
 
 /// Loads a slot's id by a CAS that changes nothing.
@@ -90,7 +90,7 @@ fn load_id(id: &AtomicU64) -> u64 {
 #[inline(always)]
 fn load_id_by_cas(id: &AtomicU64) -> u64 {
     // Acquire: as in `load_id`. Model: absent_against_move with FindRelaxed.
-    let acquire = ordering(Breakage::FindRelaxed, Acquire);
+    let acquire = ordering(Mutant::FindRelaxed, Acquire);
     id.compare_exchange(EMPTY, EMPTY, acquire, acquire).unwrap_or_else(|id| id)
 }
 
@@ -299,14 +299,14 @@ impl<C: Counter> Array<C> {
                 Found::Frozen => return None,
             };
             // G1. Model: `insert, one home` with TagFirst.
-            if broken(Breakage::TagFirst) {
+            if is_on(Mutant::TagFirst) {
                 self.tags.publish(index, Tag::of(key));
             }
-            if broken(Breakage::ClaimStores) {
+            if is_on(Mutant::ClaimStores) {
                 slot.id.store(key.number(), Release);
                 return Some(slot);
             }
-            let early = broken(Breakage::CountedBeforeClaim);
+            let early = is_on(Mutant::CountedBeforeClaim);
             if early {
                 self.claimed.fetch_add(1, Relaxed);
             }
@@ -339,7 +339,7 @@ impl<C: Counter> Array<C> {
     /// Records that a key was moved from a slot of `old` to this slot. Call it before the counter
     /// is installed.
     pub(super) fn carry_age(&self, slot: &Slot<C>, old: &Self, from: &Slot<C>) {
-        if self.evicts() && !broken(Breakage::AgeNotCarried) {
+        if self.evicts() && !is_on(Mutant::AgeNotCarried) {
             self.ages.carry_over(self.index_of(slot), &old.ages, old.index_of(from));
         }
     }
@@ -368,7 +368,7 @@ impl<C: Counter> Array<C> {
                 Found::Frozen => return None,
                 Found::Empty(index) => {
                     let freeze = || self.slot(index).freeze_or_id().is_none();
-                    if broken(Breakage::NoFreezeEmpty) || freeze() {
+                    if is_on(Mutant::NoFreezeEmpty) || freeze() {
                         return None;
                     }
                 }

@@ -23,7 +23,7 @@ use super::tags::GROUP;
 use crate::counter::Counter;
 use crate::sync::alloc::vector;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
-use crate::verify::mutants::{Breakage, broken, ordering};
+use crate::verify::mutants::{Mutant, is_on, ordering};
 
 /// The progress of a move: which chunks of the old array are done.
 #[derive(Debug)]
@@ -87,16 +87,13 @@ impl Migration {
         let (flags, flag) = self.flag(chunk);
         // Release: a thread that sees the flag sees the chunk moved. Pairs with `first_undone`.
         // Model: chunks_done with DoneRelaxed.
-        let first = flags.fetch_or(flag, ordering(Breakage::DoneRelaxed, Release)) & flag == 0;
-        let stats = if first || broken(Breakage::ChunkCountedTwice) {
-            stats
-        } else {
-            ChunkStats::default()
-        };
+        let first = flags.fetch_or(flag, ordering(Mutant::DoneRelaxed, Release)) & flag == 0;
+        let stats =
+            if first || is_on(Mutant::ChunkCountedTwice) { stats } else { ChunkStats::default() };
         // Relaxed: a bound with slack, not a proof.
         self.moved.fetch_add(stats.keys, Relaxed);
         let last = taken + 1 >= self.chunk_count;
-        let done = last && (broken(Breakage::TakenIsDone) || self.first_undone().is_none());
+        let done = last && (is_on(Mutant::TakenIsDone) || self.first_undone().is_none());
         (done, stats.evicted)
     }
 
@@ -156,7 +153,7 @@ impl Migration {
             // Acquire: pairs with `help`. The end follows from the flags themselves, not from a
             // separate counter. Model: chunks_done with AllDoneRelaxed.
             let chunk = index * bits
-                + flags.load(ordering(Breakage::AllDoneRelaxed, Acquire)).trailing_ones() as usize;
+                + flags.load(ordering(Mutant::AllDoneRelaxed, Acquire)).trailing_ones() as usize;
             (chunk < self.chunk_count.min(index * bits + bits)).then_some(chunk)
         })
     }
@@ -196,7 +193,7 @@ impl<C: Counter> KeyMover<'_, C> {
         let frozen = slot.counter.freeze();
         // The new array's cutoff is immutable, so all helpers drop the same keys. Model:
         // same_cutoff with DropByOwnNow.
-        let own = broken(Breakage::DropByOwnNow);
+        let own = is_on(Mutant::DropByOwnNow);
         let cutoff = if own { self.now } else { self.new.base().cutoff };
         let weight = C::frozen_weight(&frozen, self.spec, self.old.base(), cutoff);
         if weight <= self.eviction_threshold {
@@ -205,7 +202,7 @@ impl<C: Counter> KeyMover<'_, C> {
         // `None`: the new array is itself being replaced, so the move into it is already complete.
         if let Some(new) = self.new.find_or_claim(key) {
             // E1. Model: refund_after_move with AgeLate.
-            let late = broken(Breakage::AgeLate);
+            let late = is_on(Mutant::AgeLate);
             if !late {
                 self.new.carry_age(new, self.old, slot);
             }
@@ -223,11 +220,11 @@ mod tests {
     use super::super::array::Found;
     use super::super::size::Size;
     use super::*;
-    use crate::counter::Request;
+    use crate::counter::ChargeArgs;
     use crate::counter::calendar::{Periods, Quota};
     use proptest::prelude::*;
 
-    const READ: Request = Request { now: 1, cost: 0, limit: u64::MAX };
+    const READ: ChargeArgs = ChargeArgs { now: 1, cost: 0, limit: u64::MAX };
 
     proptest! {
         /// A migration moves every key. The keys crowd a few home groups, so that they fill groups
@@ -249,8 +246,8 @@ mod tests {
             let absent = keys.pop().expect("at least one");
             for (cost, key) in (1..).zip(&keys) {
                 let slot = old.find_or_claim(*key).expect("the array is not being replaced");
-                let request = Request { cost, ..READ };
-                prop_assert!(slot.counter.charge(&Periods, base, &request).is_ok());
+                let args = ChargeArgs { cost, ..READ };
+                prop_assert!(slot.counter.charge(&Periods, base, &args).is_ok());
                 let found = old.find(*key);
                 prop_assert!(matches!(found, Found::Slot(found) if std::ptr::eq(found, slot)));
             }

@@ -32,9 +32,9 @@ mod tags;
 pub(crate) mod tags;
 mod zeroed;
 
-use crate::counter::{Counter, Moved, Outcome, Request};
+use crate::counter::{ChargeArgs, Counter, Moved, Outcome};
 use crate::sync::progress::Retries;
-use crate::verify::mutants::{Breakage, broken};
+use crate::verify::mutants::{Mutant, is_on};
 use array::Found;
 use epoch::Guard;
 use generation::Generation;
@@ -77,7 +77,7 @@ impl<C: Counter> Table<C> {
         now: u64,
         guard: &Guard,
     ) -> Option<&'g Slot<C>> {
-        let is_moving = current.previous(guard).is_some() && !broken(Breakage::PreparedWhileMoving);
+        let is_moving = current.previous(guard).is_some() && !is_on(Mutant::PreparedWhileMoving);
         if is_moving || current.array.base().needs_renewal(now) {
             return None;
         }
@@ -92,16 +92,16 @@ impl<C: Counter> Table<C> {
     pub(crate) fn charge(
         &self,
         key: KeyId,
-        request: &Request,
+        args: &ChargeArgs,
         guard: &Guard,
     ) -> Result<Charged, ClaimError> {
         let mut retries = Retries::new();
         loop {
             retries.count();
             let current = self.arrays.current(guard);
-            let claimed = self.arrays.claim(current, key, request.now, guard)?;
+            let claimed = self.arrays.claim(current, key, args.now, guard)?;
             let Some(slot) = claimed else { continue };
-            match slot.counter.charge(self.spec(), current.array.base(), request) {
+            match slot.counter.charge(self.spec(), current.array.base(), args) {
                 Ok(outcome) => return Ok(Charged { outcome, generation: current.number }),
                 Err(Moved) => continue,
             }
@@ -114,13 +114,13 @@ impl<C: Counter> Table<C> {
     pub(crate) fn evaluate<'g>(
         &self,
         key: KeyId,
-        request: &Request,
+        args: &ChargeArgs,
         guard: &'g Guard,
     ) -> Option<Evaluation<'g>> {
         let current = self.arrays.current(guard);
-        let slot = self.find_fast(current, key, request.now, guard)?;
+        let slot = self.find_fast(current, key, args.now, guard)?;
         let (outcome, prepared) =
-            slot.counter.prepare(self.spec(), current.array.base(), request).ok()??;
+            slot.counter.prepare(self.spec(), current.array.base(), args).ok()??;
         Some((Charged { outcome, generation: current.number }, prepared))
     }
 
@@ -138,11 +138,11 @@ impl<C: Counter> Table<C> {
     }
 
     /// Returns what [`charge`](Self::charge) would return. An absent key is not inserted.
-    pub(crate) fn peek(&self, key: KeyId, request: &Request, guard: &Guard) -> Outcome {
-        self.visit(key, request.now, guard, |generation, slot| {
-            slot.counter.peek(self.spec(), generation.array.base(), request)
+    pub(crate) fn peek(&self, key: KeyId, args: &ChargeArgs, guard: &Guard) -> Outcome {
+        self.visit(key, args.now, guard, |generation, slot| {
+            slot.counter.peek(self.spec(), generation.array.base(), args)
         })
-        .unwrap_or_else(|| absent(request))
+        .unwrap_or_else(|| absent(args))
     }
 
     /// Gives back up to `amount` units: with a receipt, of the caller's charges from that one on;
@@ -161,11 +161,11 @@ impl<C: Counter> Table<C> {
         let mut remaining = amount;
         let still_counts = self.visit(key, now, guard, |generation, slot| {
             // Model: refund_in_parts with GivenTwice.
-            if broken(Breakage::GivenTwice) {
+            if is_on(Mutant::GivenTwice) {
                 remaining = amount;
             }
             // Model: refund_after_eviction with RefundForgiven.
-            let charge = from.filter(|_| !broken(Breakage::RefundForgiven));
+            let charge = from.filter(|_| !is_on(Mutant::RefundForgiven));
             if charge.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
                 return Ok(false);
             }
@@ -305,8 +305,8 @@ impl<C: Counter> Table<C> {
 }
 
 /// The outcome for a key that has no counter.
-fn absent(request: &Request) -> Outcome {
-    let admitted = request.cost <= request.limit;
-    let fits_at = if admitted { request.now } else { crate::counter::NEVER };
-    Outcome { admitted, used: 0, at: request.now, fits_at, clear_at: request.now }
+fn absent(args: &ChargeArgs) -> Outcome {
+    let admitted = args.cost <= args.limit;
+    let fits_at = if admitted { args.now } else { crate::counter::NEVER };
+    Outcome { admitted, used: 0, at: args.now, fits_at, clear_at: args.now }
 }

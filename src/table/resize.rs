@@ -23,7 +23,7 @@ use super::stats::TableStats;
 use crate::counter::Counter;
 use crate::sync::alloc::boxed;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic};
-use crate::verify::mutants::{Breakage, broken, ordering};
+use crate::verify::mutants::{Mutant, is_on, ordering};
 use std::ptr;
 
 /// Chunks that a new key moves at most when the table is at its key bound.
@@ -74,7 +74,7 @@ impl<C: Counter> Arrays<C> {
     pub(super) fn current<'g>(&self, _guard: &'g Guard) -> &'g Generation<C> {
         // Acquire: a thread that finds a generation sees its contents. Pairs with `resize`. Model:
         // move_against_charge with CurrentRelaxed.
-        let current = self.current.load(ordering(Breakage::CurrentRelaxed, Acquire));
+        let current = self.current.load(ordering(Mutant::CurrentRelaxed, Acquire));
         // SAFETY: never null, and not freed while the guard is held: a generation is retired only
         // after it was unlinked.
         unsafe { &*current }
@@ -112,7 +112,7 @@ impl<C: Counter> Arrays<C> {
             self.help(current, &mover, guard);
         }
         if current.array.base().needs_renewal(now) {
-            if !broken(Breakage::NoFinish) {
+            if !is_on(Mutant::NoFinish) {
                 self.complete_migration(current, now, guard);
             }
             if self.resize(current, self.plan_next(current, now, 0)) {
@@ -166,7 +166,7 @@ impl<C: Counter> Arrays<C> {
             if within && claimed < current.size.capacity {
                 return true;
             }
-            if broken(Breakage::UnlinkedSince) {
+            if is_on(Mutant::UnlinkedSince) {
                 previous = current.previous(guard);
             }
             let Some(previous) = previous.filter(|_| within || chunks < MAX_CHUNKS_AT_BOUND) else {
@@ -195,7 +195,7 @@ impl<C: Counter> Arrays<C> {
             // No memory: the next new keys do not retry at once.
             current.postpone_resize();
         }
-        let stale = !broken(Breakage::StaleIsFull) && !self.is_current(current);
+        let stale = !is_on(Mutant::StaleIsFull) && !self.is_current(current);
         if resized || stale { Ok(()) } else { Err(ClaimError::Full) }
     }
 
@@ -270,7 +270,7 @@ impl<C: Counter> Arrays<C> {
         let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
         // Release: publishes the new generation. Pairs with `current`. Model: move_against_charge
         // with PublishRelaxed.
-        let release = ordering(Breakage::PublishRelaxed, Release);
+        let release = ordering(Mutant::PublishRelaxed, Release);
         if self.current.compare_exchange(old, next, release, Relaxed).is_err() {
             // SAFETY: made above and never shared.
             drop(unsafe { Box::from_raw(next) });

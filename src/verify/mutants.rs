@@ -3,26 +3,26 @@
 //!
 //! A model is trusted only if it fails with each of its mutants. In models and schedules, a test
 //! activates a mutant. In a build with `--cfg tollgate_mutants`, which the tests on real threads
-//! use, the environment variable `TOLLGATE_MUTANT` names it. In every other build [`broken`] is the
+//! use, the environment variable `TOLLGATE_MUTANT` names it. In every other build [`is_on`] is the
 //! constant `false` and leaves no trace in the compiled code.
 
 use crate::sync::Ordering;
 
-/// Declares [`Breakage`] and the list of its variants.
+/// Declares [`Mutant`] and the list of its variants.
 macro_rules! mutants {
     ($($(#[doc = $description:literal])+ $name:ident,)*) => {
         /// A mutant, named after its defect.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[allow(dead_code, reason = "some mutants change code that only models contain")]
-        pub(crate) enum Breakage {
+        pub(crate) enum Mutant {
             $($(#[doc = $description])+ $name,)*
         }
 
         #[cfg(any(all(test, tollgate_model), tollgate_mutants))]
-        impl Breakage {
+        impl Mutant {
             /// Every mutant with its description.
-            pub(crate) const ALL: &[(Breakage, &str)] =
-                &[$((Breakage::$name, concat!($($description),+))),*];
+            pub(crate) const ALL: &[(Mutant, &str)] =
+                &[$((Mutant::$name, concat!($($description),+))),*];
         }
     };
 }
@@ -222,55 +222,55 @@ mutants! {
 
 #[cfg(all(test, tollgate_model))]
 mod switch {
-    use super::Breakage;
+    use super::Mutant;
     use std::cell::Cell;
 
     // All threads of a model run on one OS thread, so this holds one mutant per model.
-    thread_local!(static ACTIVE: Cell<Option<Breakage>> = const { Cell::new(None) });
+    thread_local!(static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) });
 
-    pub(crate) fn set(mutant: Option<Breakage>) {
+    pub(crate) fn set(mutant: Option<Mutant>) {
         ACTIVE.set(mutant);
     }
 
-    pub(crate) fn broken(mutant: Breakage) -> bool {
+    pub(crate) fn is_on(mutant: Mutant) -> bool {
         ACTIVE.get() == Some(mutant)
     }
 }
 
 #[cfg(all(test, tollgate_model))]
-pub(crate) use switch::{broken, set};
+pub(crate) use switch::{is_on, set};
 
 #[cfg(all(tollgate_mutants, not(all(test, tollgate_model))))]
 mod process {
-    use super::Breakage;
+    use super::Mutant;
     use std::sync::OnceLock;
 
-    static ACTIVE: OnceLock<Option<Breakage>> = OnceLock::new();
+    static ACTIVE: OnceLock<Option<Mutant>> = OnceLock::new();
 
     /// The mutant that `TOLLGATE_MUTANT` names.
-    fn from_env() -> Option<Breakage> {
+    fn from_env() -> Option<Mutant> {
         let name = std::env::var("TOLLGATE_MUTANT").ok()?;
-        let found = Breakage::ALL.iter().find(|(mutant, _)| format!("{mutant:?}") == name);
+        let found = Mutant::ALL.iter().find(|(mutant, _)| format!("{mutant:?}") == name);
         Some(found.unwrap_or_else(|| panic!("no mutant is called {name}")).0)
     }
 
-    pub(crate) fn broken(mutant: Breakage) -> bool {
+    pub(crate) fn is_on(mutant: Mutant) -> bool {
         *ACTIVE.get_or_init(from_env) == Some(mutant)
     }
 }
 
 #[cfg(all(tollgate_mutants, not(all(test, tollgate_model))))]
-pub(crate) use process::broken;
+pub(crate) use process::is_on;
 
 /// Returns whether this mutant is active. Always false in builds without mutants.
 #[cfg(not(any(all(test, tollgate_model), tollgate_mutants)))]
 #[inline(always)]
-pub(crate) const fn broken(_: Breakage) -> bool {
+pub(crate) const fn is_on(_: Mutant) -> bool {
     false
 }
 
 /// Returns `ordering`, or `Relaxed` if the mutant is active.
 #[inline(always)]
-pub(crate) fn ordering(mutant: Breakage, ordering: Ordering) -> Ordering {
-    if broken(mutant) { Ordering::Relaxed } else { ordering }
+pub(crate) fn ordering(mutant: Mutant, ordering: Ordering) -> Ordering {
+    if is_on(mutant) { Ordering::Relaxed } else { ordering }
 }

@@ -6,10 +6,10 @@ use super::time_scale::TimeScale;
 use super::word::{MOVED, SEALED};
 use super::{Ring, local_time, outcome_in_ticks};
 use crate::counter::prepared::{CounterEvaluation, PreparedCharge};
-use crate::counter::{Counter, Moved, Outcome, Request, TimeBase};
+use crate::counter::{ChargeArgs, Counter, Moved, Outcome, TimeBase};
 use crate::sync::Ordering::*;
 use crate::sync::progress::Retries;
-use crate::verify::mutants::{Breakage, broken, ordering};
+use crate::verify::mutants::{Mutant, is_on, ordering};
 use std::hint::cold_path;
 
 impl<const R: usize> Counter for Ring<R> {
@@ -39,27 +39,27 @@ impl<const R: usize> Counter for Ring<R> {
         &'a self,
         spec: &TimeScale,
         base: TimeBase,
-        request: &Request,
+        args: &ChargeArgs,
     ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
         let stale_words = self.stale_words();
         let snapshot = HeadSnapshot { head: self.head(), next: None };
         // One test for both marks; `charge` distinguishes them. Models: cell_change and
         // move_against_charge with OfferMarked.
-        if snapshot.head.word & (MOVED | SEALED) != 0 && !broken(Breakage::OfferMarked) {
+        if snapshot.head.word & (MOVED | SEALED) != 0 && !is_on(Mutant::OfferMarked) {
             cold_path();
             return Ok(None);
         }
         if snapshot.is_inconsistent() {
             return Ok(None);
         }
-        self.evaluate(spec, base, request, snapshot, &stale_words)
+        self.evaluate(spec, base, args, snapshot, &stale_words)
     }
 
     fn charge(
         &self,
         spec: &TimeScale,
         base: TimeBase,
-        request: &Request,
+        args: &ChargeArgs,
     ) -> Result<Outcome, Moved> {
         let mut retries = Retries::new();
         loop {
@@ -67,30 +67,24 @@ impl<const R: usize> Counter for Ring<R> {
             let stale_words = self.stale_words();
             let Some(snapshot) = self.head_snapshot()? else { continue };
             if let Some((outcome, prepared)) =
-                self.evaluate(spec, base, request, snapshot, &stale_words)?
-                && (prepared.is_none_or(PreparedCharge::commit)
-                    || broken(Breakage::LostLoopAdmitted))
+                self.evaluate(spec, base, args, snapshot, &stale_words)?
+                && (prepared.is_none_or(PreparedCharge::commit) || is_on(Mutant::LostLoopAdmitted))
             {
                 return Ok(outcome);
             }
         }
     }
 
-    fn peek(&self, spec: &TimeScale, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
-        let now = local_time(base, request.now);
-        let unvalidated = broken(Breakage::NoValidate) || broken(Breakage::LookUnvalidated);
+    fn peek(&self, spec: &TimeScale, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
+        let now = local_time(base, args.now);
+        let unvalidated = is_on(Mutant::NoValidate) || is_on(Mutant::LookUnvalidated);
         let mut retries = Retries::new();
         loop {
             retries.count();
             let stale_words = self.stale_words();
             let Some(snapshot) = self.head_snapshot()? else { continue };
-            let outcome = self.scan(
-                spec,
-                snapshot.effective_time(spec, now),
-                snapshot,
-                request,
-                &stale_words,
-            );
+            let outcome =
+                self.scan(spec, snapshot.effective_time(spec, now), snapshot, args, &stale_words);
             if unvalidated || self.is_unchanged(snapshot.target()) {
                 return Ok(outcome_in_ticks(base, outcome));
             }
@@ -118,8 +112,7 @@ impl<const R: usize> Counter for Ring<R> {
             let live = spec.live(now);
             // The charge may be in a later cell, if its bucket was merged. Model: merge with
             // NoRefundMerged.
-            let is_other_cell =
-                |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
+            let is_other_cell = |cell| is_on(Mutant::NoRefundMerged) && cell != spec.cell(oldest);
             let mut in_newer_cell = false;
             for step in 1..=R {
                 let mut given = 0;
@@ -141,7 +134,7 @@ impl<const R: usize> Counter for Ring<R> {
             }
             // The head came last. If it is now in a later cell, the refunded charge may have been
             // merged into it: retry. Schedule: cancelled_against_merge with MergedIsNewer.
-            if !in_newer_cell || broken(Breakage::MergedIsNewer) {
+            if !in_newer_cell || is_on(Mutant::MergedIsNewer) {
                 return Ok(true);
             }
         }
@@ -168,12 +161,12 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     fn freeze(&self) -> Snapshot<R> {
-        if broken(Breakage::FreezeHeadOnly) {
+        if is_on(Mutant::FreezeHeadOnly) {
             return self.freeze_head_only();
         }
         let mut previous_unopened = false;
         Snapshot::new(std::array::from_fn(|index| {
-            if broken(Breakage::NoFreeze) {
+            if is_on(Mutant::NoFreeze) {
                 return self.words[index].load(Acquire);
             }
             // Words are opened in ring order. If the previous word is frozen unopened, this one can
@@ -181,17 +174,16 @@ impl<const R: usize> Counter for Ring<R> {
             // ring can have empty words before live ones. Relaxed: the copied words were visible
             // before a move out of this array could begin. Model: move_against_seal with
             // FreezeNotNext. Schedule: WINDOWS with EmptyEndsRing.
-            let never_opens = previous_unopened || broken(Breakage::FreezeNotNext) && index > 0;
+            let never_opens = previous_unopened || is_on(Mutant::FreezeNotNext) && index > 0;
             let is_empty = || self.words[index].load(Relaxed) == 0;
-            if never_opens && (broken(Breakage::EmptyEndsRing) || is_empty()) {
+            if never_opens && (is_on(Mutant::EmptyEndsRing) || is_empty()) {
                 return 0;
             }
             // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread
             // that sees MOVED also sees the array that the word is moved to. Pairs with the Acquire
             // in `head` and `update`. Models: move_against_charge with NoFreeze and FreezeRelaxed,
             // move_against_seal with FreezeHeadOnly.
-            let word =
-                self.words[index].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release));
+            let word = self.words[index].fetch_or(MOVED, ordering(Mutant::FreezeRelaxed, Release));
             previous_unopened = word & !MOVED == 0;
             word
         }))
@@ -201,7 +193,7 @@ impl<const R: usize> Counter for Ring<R> {
         let cutoff = local_time(base, cutoff);
         let newest = spec.format().time(frozen.newest());
         // Model: seen_later with DropsLater.
-        let later = newest > cutoff && !broken(Breakage::DropsLater);
+        let later = newest > cutoff && !is_on(Mutant::DropsLater);
         if later { u64::MAX } else { frozen.used(spec, cutoff) }
     }
 
@@ -220,8 +212,8 @@ impl<const R: usize> Counter for Ring<R> {
         };
         // Release: a thread that sees the head also sees the older words. Pairs with the Acquire in
         // `head`. Model: two_movers with PublishHeadFirst and InstallRelaxed.
-        let release = ordering(Breakage::InstallRelaxed, Release);
-        if broken(Breakage::PublishHeadFirst) {
+        let release = ordering(Mutant::InstallRelaxed, Release);
+        if is_on(Mutant::PublishHeadFirst) {
             publish(0, release);
         }
         // Relaxed: the Release of the head below publishes these words. It also covers the words of
@@ -239,6 +231,6 @@ impl<const R: usize> Counter for Ring<R> {
 fn oldest_live(spec: &TimeScale, base: TimeBase, from: Option<u64>, now: u64) -> Option<u64> {
     let Some(from) = from else { return Some(0) };
     let from = from.checked_sub(base.origin)?;
-    let is_live = now - from.min(now) < spec.window() || broken(Breakage::RefundExpired);
+    let is_live = now - from.min(now) < spec.window() || is_on(Mutant::RefundExpired);
     is_live.then_some(from)
 }

@@ -28,10 +28,10 @@ mod usage;
 pub(crate) mod word;
 
 use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
-use super::{Moved, NEVER, Outcome, Request, TimeBase};
+use super::{ChargeArgs, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
-use crate::verify::mutants::{Breakage, broken, ordering};
+use crate::verify::mutants::{Mutant, is_on, ordering};
 use head::{HeadSnapshot, ObservedWord, Write};
 use snapshot::Snapshot;
 use std::hint::cold_path;
@@ -61,7 +61,7 @@ impl<const R: usize> Ring<R> {
         // Acquire: a thread that sees this head sees every change made before the head was written,
         // so that a sum of later loads misses no charge. Pairs with the Release in
         // `PreparedCharge::commit`. Model: scan with HeadRelaxed.
-        self.observe(self.newest_index(), ordering(Breakage::HeadRelaxed, Acquire))
+        self.observe(self.newest_index(), ordering(Mutant::HeadRelaxed, Acquire))
     }
 
     /// Loads a snapshot of the head, or returns `Moved`. `None` if concurrent writes make it
@@ -97,7 +97,7 @@ impl<const R: usize> Ring<R> {
     /// them. With concurrent writes the result may be any index, so `head` loads the word again.
     #[inline(always)]
     fn newest_index(&self) -> usize {
-        let load = |index: usize| self.words[index].load(ordering(Breakage::HeadRelaxed, Acquire));
+        let load = |index: usize| self.words[index].load(ordering(Mutant::HeadRelaxed, Acquire));
         let first = load(0);
         let (mut newest, mut stride) = (0, R.next_power_of_two() / 2);
         while stride > 0 {
@@ -125,7 +125,7 @@ impl<const R: usize> Ring<R> {
         // The head is not loaded again. The CAS proves only that the head equals the observed value
         // again, not that it never differed. Models: refund_and_again and refund_for_one with
         // HeadSeenTwice.
-        let twice = broken(Breakage::HeadSeenTwice);
+        let twice = is_on(Mutant::HeadSeenTwice);
         let head =
             if twice { self.words[snapshot.head.index].load(Relaxed) } else { snapshot.head.word };
         let older = if R <= SHORT {
@@ -179,13 +179,13 @@ impl<const R: usize> Ring<R> {
     /// Loads the words before the head is searched, in the mutants that sum them.
     #[inline(always)]
     fn stale_words(&self) -> StaleWords<R> {
-        let mutant = broken(Breakage::SumBeforeHead) || broken(Breakage::SumBeforeSealed);
+        let mutant = is_on(Mutant::SumBeforeHead) || is_on(Mutant::SumBeforeSealed);
         mutant.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
     }
 
     /// Returns whether the target is unchanged. If so, all the loads together are a snapshot (R2).
     fn is_unchanged(&self, target: ObservedWord) -> bool {
-        if !broken(Breakage::NoValidateFence) {
+        if !is_on(Mutant::NoValidateFence) {
             // Acquire: if the relaxed loads have seen a newer bucket, the load below sees the
             // target changed. Pairs with the Release of the opening CAS in
             // `PreparedCharge::commit`. Model: denial with NoValidateFence.
@@ -203,11 +203,11 @@ impl<const R: usize> Ring<R> {
         spec: &TimeScale,
         at: u64,
         snapshot: HeadSnapshot,
-        request: &Request,
+        args: &ChargeArgs,
         stale_words: &StaleWords<R>,
     ) -> Outcome {
         let live = spec.live_in_range(at);
-        let room = request.limit.saturating_sub(request.cost);
+        let room = args.limit.saturating_sub(args.cost);
         let add = |sum, word| UsageScan::add_word(sum, spec.format().count(word), word, room);
         let mut scan = UsageScan::default();
         if live.has(snapshot.head.word) {
@@ -215,8 +215,8 @@ impl<const R: usize> Ring<R> {
         }
         let UsageScan { used, newest, must_expire } = scan;
         let expiry = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
-        let fits_at = if request.cost > request.limit { NEVER } else { expiry(must_expire) };
-        let admitted = must_expire == 0 && request.cost <= request.limit;
+        let fits_at = if args.cost > args.limit { NEVER } else { expiry(must_expire) };
+        let admitted = must_expire == 0 && args.cost <= args.limit;
         Outcome { admitted, used, at, fits_at, clear_at: expiry(newest) }
     }
 
@@ -226,32 +226,29 @@ impl<const R: usize> Ring<R> {
         &self,
         spec: &TimeScale,
         base: TimeBase,
-        request: &Request,
+        args: &ChargeArgs,
         snapshot: HeadSnapshot,
         stale_words: &StaleWords<R>,
     ) -> Result<Option<CounterEvaluation<'_>>, Moved> {
-        let at = snapshot.effective_time(spec, local_time(base, request.now));
+        let at = snapshot.effective_time(spec, local_time(base, args.now));
         let used =
-            self.used(&snapshot, spec.live_in_range(at), stale_words).saturating_add(request.cost);
-        if used <= request.limit && request.cost > 0 {
-            let write = match snapshot.charged_word(spec, at, request.cost) {
+            self.used(&snapshot, spec.live_in_range(at), stale_words).saturating_add(args.cost);
+        if used <= args.limit && args.cost > 0 {
+            let write = match snapshot.charged_word(spec, at, args.cost) {
                 Some(word) => Write::Target(word),
-                None => snapshot.write_in_new_cell(
-                    spec,
-                    at,
-                    request.cost,
-                    self.next(snapshot.head.index)?,
-                ),
+                None => {
+                    snapshot.write_in_new_cell(spec, at, args.cost, self.next(snapshot.head.index)?)
+                }
             };
             let [at, clear_at] = [at, at + spec.window()].map(|time| to_tick(base, time));
             let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
             return Ok(Some((outcome, Some(self.prepared_charge(&snapshot, write)))));
         }
-        let outcome = self.scan(spec, at, snapshot, request, stale_words);
-        let unchanged = broken(Breakage::NoValidate) || self.is_unchanged(snapshot.target());
+        let outcome = self.scan(spec, at, snapshot, args, stale_words);
+        let unchanged = is_on(Mutant::NoValidate) || self.is_unchanged(snapshot.target());
         // Retry if the scan admits the charge: a concurrent refund made room. Also retry if the
         // target has changed. Model: denial with NoValidate.
-        let is_final = unchanged && (!outcome.admitted || request.cost == 0);
+        let is_final = unchanged && (!outcome.admitted || args.cost == 0);
         Ok(is_final.then(|| (outcome_in_ticks(base, outcome), None)))
     }
 
@@ -278,19 +275,19 @@ impl<const R: usize> Ring<R> {
             retries.count();
             // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
             // with the Release in `freeze`. Model: reset_lasts with RefundLoadRelaxed.
-            let word = self.words[index].load(ordering(Breakage::RefundLoadRelaxed, Acquire));
-            if word & MOVED != 0 && !broken(Breakage::RefundMoved) {
+            let word = self.words[index].load(ordering(Mutant::RefundLoadRelaxed, Acquire));
+            if word & MOVED != 0 && !is_on(Mutant::RefundMoved) {
                 return Err(Moved);
             }
             let mut new = new_word(word);
             if new == word {
                 return Ok(());
             }
-            if broken(Breakage::RefundStores) {
+            if is_on(Mutant::RefundStores) {
                 self.words[index].store(new, Release);
                 return Ok(());
             }
-            if broken(Breakage::RefundUnseals) {
+            if is_on(Mutant::RefundUnseals) {
                 new &= !SEALED;
             }
             // Relaxed: the CAS continues the release sequence of the charge that it lowers. Model:
@@ -363,11 +360,10 @@ fn load_word<const R: usize>(
     snapshot: &HeadSnapshot,
     stale_words: &StaleWords<R>,
 ) -> u64 {
-    let mutant =
-        if snapshot.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
+    let mutant = if snapshot.is_sealed() { Mutant::SumBeforeSealed } else { Mutant::SumBeforeHead };
     let is_target = snapshot.next.is_some_and(|next| next.index == index);
     match stale_words {
-        Some(words) if broken(mutant) && !is_target => words[index],
+        Some(words) if is_on(mutant) && !is_target => words[index],
         // R2 covers only values that are loaded after the head. Relaxed: ordered after the Acquire
         // of the head. Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
         _ => word.load(Relaxed),
@@ -380,7 +376,7 @@ fn load_word<const R: usize>(
 /// whose earlier charges were dropped. Model: dropped with NoCutoff.
 #[inline(always)]
 fn local_time(base: TimeBase, tick: u64) -> u64 {
-    if broken(Breakage::NoCutoff) {
+    if is_on(Mutant::NoCutoff) {
         return tick.saturating_sub(base.origin);
     }
     // Cannot underflow: an array's origin is not after its cutoff.

@@ -87,7 +87,7 @@ impl<const R: usize> HarnessOf<R> {
 
     fn peek(&self, now: u64, cost: u64, limit: u64) -> Outcome {
         let before = words(&self.ring);
-        let seen = self.ring.peek(&self.scale, self.base, &Request { now, cost, limit });
+        let seen = self.ring.peek(&self.scale, self.base, &ChargeArgs { now, cost, limit });
         assert_eq!(words(&self.ring), before, "a peek wrote");
         seen.unwrap()
     }
@@ -104,10 +104,10 @@ impl<const R: usize> HarnessOf<R> {
         self.now
     }
 
-    fn charge(&mut self, request: Request) -> Outcome {
-        let outcome = self.ring.charge(&self.scale, self.base, &request).unwrap();
-        if outcome.admitted && request.cost > 0 {
-            self.log.push((outcome.at, request.cost));
+    fn charge(&mut self, args: ChargeArgs) -> Outcome {
+        let outcome = self.ring.charge(&self.scale, self.base, &args).unwrap();
+        if outcome.admitted && args.cost > 0 {
+            self.log.push((outcome.at, args.cost));
             self.newest = outcome.at;
         }
         outcome
@@ -117,10 +117,10 @@ impl<const R: usize> HarnessOf<R> {
         let before = words(&self.ring);
         match step {
             Step::Charge(by, cost, limit) => {
-                let request = Request { now: self.move_clock(by), cost, limit };
-                let seen = self.peek(request.now, cost, limit);
-                self.assert_outcome(&request, seen);
-                let outcome = self.charge(request);
+                let args = ChargeArgs { now: self.move_clock(by), cost, limit };
+                let seen = self.peek(args.now, cost, limit);
+                self.assert_outcome(&args, seen);
+                let outcome = self.charge(args);
                 assert_eq!((outcome.admitted, outcome.at), (seen.admitted, seen.at));
                 if cost > 0 && outcome.admitted {
                     assert_eq!(outcome.used, seen.used + cost);
@@ -183,18 +183,18 @@ impl<const R: usize> HarnessOf<R> {
     /// Some clock has reached its time. Its usage is at least that of the log; without refunds,
     /// charges expire less than a cell late. The charge fits at `fits_at` and not before. Usage is
     /// 0 at `clear_at` and not before.
-    fn assert_outcome(&self, request: &Request, seen: Outcome) {
-        assert!(seen.at >= request.now.max(self.base.cutoff).max(self.newest));
+    fn assert_outcome(&self, args: &ChargeArgs, seen: Outcome) {
+        assert!(seen.at >= args.now.max(self.base.cutoff).max(self.newest));
         assert!(seen.at <= self.latest_clock, "no clock has reached {}", seen.at);
         assert!(seen.used >= self.live(seen.at, 0), "forgot a charge");
         if !self.refunded {
             let cell_delay = self.scale.next_cell(0) - 1;
             assert!(seen.used <= self.live(seen.at, cell_delay), "late by a cell or more");
         }
-        assert_eq!(seen.admitted, seen.used + request.cost <= request.limit);
-        let at = |now: u64| self.peek(now, request.cost, request.limit);
+        assert_eq!(seen.admitted, seen.used + args.cost <= args.limit);
+        let at = |now: u64| self.peek(now, args.cost, args.limit);
         match seen.fits_at {
-            NEVER => assert!(request.cost > request.limit),
+            NEVER => assert!(args.cost > args.limit),
             fits_at if seen.admitted => assert_eq!(fits_at, seen.at),
             fits_at => {
                 assert!(at(fits_at).admitted && !at(fits_at - 1).admitted);
@@ -256,7 +256,7 @@ impl<const R: usize> HarnessOf<R> {
                 clear_at: live.last().map_or(at, |(time, _)| time + window),
             };
             assert_eq!(self.peek(now, cost, limit), expected);
-            let outcome = self.charge(Request { now, cost, limit });
+            let outcome = self.charge(ChargeArgs { now, cost, limit });
             assert_eq!((outcome.admitted, outcome.at), (expected.admitted, at));
         }
     }
@@ -363,7 +363,7 @@ proptest! {
         for step in steps {
             if let Step::Charge(by, cost, limit) = step {
                 let now = harness.move_clock(by);
-                harness.charge(Request { now, cost, limit });
+                harness.charge(ChargeArgs { now, cost, limit });
             }
         }
         let now = harness.now + later;
@@ -395,9 +395,9 @@ impl Harness {
     fn assert_frozen(&self) {
         let (ring, scale, base) = (&self.ring, &self.scale, self.base);
         let before = words(ring);
-        let request = Request { now: self.latest_clock, cost: 1, limit: u64::MAX };
-        assert_eq!(ring.charge(scale, base, &request), Err(Moved));
-        assert_eq!(ring.peek(scale, base, &request), Err(Moved));
+        let args = ChargeArgs { now: self.latest_clock, cost: 1, limit: u64::MAX };
+        assert_eq!(ring.charge(scale, base, &args), Err(Moved));
+        assert_eq!(ring.peek(scale, base, &args), Err(Moved));
         assert_eq!(ring.reset(scale, base), Err(Moved));
         for from in [None, Some(self.latest_clock)] {
             assert_eq!(ring.give_back(scale, base, self.latest_clock, from, &mut 1), Err(Moved));
@@ -432,13 +432,13 @@ fn only_a_charge_opens_the_ring() {
     let mut harness = Harness::new(20, 5, 100);
     let now = harness.now;
     assert!(harness.peek(now, 1, 5).admitted);
-    assert!(!harness.charge(Request { now, cost: 6, limit: 5 }).admitted);
-    harness.charge(Request { now, cost: 0, limit: 5 });
+    assert!(!harness.charge(ChargeArgs { now, cost: 6, limit: 5 }).admitted);
+    harness.charge(ChargeArgs { now, cost: 0, limit: 5 });
     harness.ring.reset(&harness.scale, harness.base).unwrap();
     harness.ring.give_back(&harness.scale, harness.base, now, None, &mut 3).unwrap();
     assert!(!harness.ring.is_open());
     assert_eq!(harness.ring.weight(&harness.scale, harness.base, now), 0);
-    assert!(harness.charge(Request { now, cost: 2, limit: 5 }).admitted);
+    assert!(harness.charge(ChargeArgs { now, cost: 2, limit: 5 }).admitted);
     assert!(harness.ring.is_open());
     harness.ring.reset(&harness.scale, harness.base).unwrap();
     assert!(harness.ring.is_open(), "a slot is never closed in its array");
@@ -451,7 +451,7 @@ fn weight_is_max_after_a_later_time() {
     let mut harness = Harness::new(20, 5, 100);
     let now = harness.now;
     for later in [0, 3] {
-        assert!(harness.charge(Request { now: now + later, cost: 1, limit: 5 }).admitted);
+        assert!(harness.charge(ChargeArgs { now: now + later, cost: 1, limit: 5 }).admitted);
     }
     harness.ring.give_back(&harness.scale, harness.base, now + 3, None, &mut 1).unwrap();
     let weight = |cutoff| {
@@ -469,7 +469,7 @@ fn saturated_count_is_not_refunded() {
     let mut harness = Harness::new(20, 5, 100);
     let now = harness.now;
     for cost in [3, u64::MAX, u64::MAX] {
-        assert!(harness.charge(Request { now, cost, limit: u64::MAX }).admitted);
+        assert!(harness.charge(ChargeArgs { now, cost, limit: u64::MAX }).admitted);
     }
     let mut rest = u64::MAX;
     harness.ring.give_back(&harness.scale, harness.base, now, None, &mut rest).unwrap();
@@ -493,7 +493,7 @@ fn array_is_renewed_before_time_runs_out() {
     assert_eq!(Small::window(&scale), scale.window());
     // The last time is recorded exactly; later ones are clamped to it.
     let ring = ring([0; WORDS]);
-    let at = |now| ring.charge(&scale, base, &Request { now, cost: 1, limit: 9 }).unwrap().at;
+    let at = |now| ring.charge(&scale, base, &ChargeArgs { now, cost: 1, limit: 9 }).unwrap().at;
     assert_eq!((at(end - 1), at(end), at(end + 1)), (end - 1, end, end));
 }
 
@@ -502,7 +502,7 @@ fn array_is_renewed_before_time_runs_out() {
 fn wait_at_clock_end_is_finite() {
     let mut harness = Harness::new(20, 5, u64::MAX - 100);
     let now = u64::MAX - 3;
-    assert_eq!(harness.charge(Request { now, cost: 5, limit: 5 }).at, now);
+    assert_eq!(harness.charge(ChargeArgs { now, cost: 5, limit: 5 }).at, now);
     assert_eq!(harness.peek(now, 1, 5).fits_at, NEVER - 1);
     assert_eq!(harness.peek(now, 1, 5).clear_at, NEVER - 1);
     assert_eq!(harness.peek(now, 6, 5).fits_at, NEVER);

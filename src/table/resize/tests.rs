@@ -1,7 +1,7 @@
 //! Resizes of one table, step by step: the test itself does what other threads would do in between.
 
 use super::*;
-use crate::counter::Request;
+use crate::counter::ChargeArgs;
 use crate::counter::calendar::Quota;
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::time_scale::TimeScale;
@@ -27,8 +27,8 @@ fn prefetch_hint_follows_the_current_array() {
             claimed = arrays.claim(current, key, 1, &guard).expect("room");
         }
         let (slot, base) = (claimed.expect("one resize"), arrays.current(&guard).array.base());
-        let request = Request { now: 1, cost: 1, limit: 1_000 };
-        slot.counter.charge(&arrays.spec, base, &request).expect("alone");
+        let args = ChargeArgs { now: 1, cost: 1, limit: 1_000 };
+        slot.counter.charge(&arrays.spec, base, &args).expect("alone");
         let expected = PrefetchHint::of(&arrays.current(&guard).array);
         assert_eq!(arrays.hint.values(), expected.values());
         enabled += u64::from(expected.is_enabled());
@@ -58,9 +58,9 @@ fn charge(arrays: &Arrays<Ring<7>>, key: KeyId, now: u64, guard: &Guard) -> u64 
     loop {
         let current = arrays.current(guard);
         if let Some(slot) = arrays.claim(current, key, now, guard).expect("room") {
-            let request = Request { now, cost: 1, limit: MAX_LIMIT };
+            let args = ChargeArgs { now, cost: 1, limit: MAX_LIMIT };
             let base = current.array.base();
-            return slot.counter.charge(&arrays.spec, base, &request).expect("alone").used;
+            return slot.counter.charge(&arrays.spec, base, &args).expect("alone").used;
         }
     }
 }

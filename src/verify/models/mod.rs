@@ -16,7 +16,7 @@ mod table;
 
 use crate::sync::progress;
 use crate::table::epoch;
-use crate::verify::mutants::{self, Breakage};
+use crate::verify::mutants::{self, Mutant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -45,20 +45,20 @@ fn explore(bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) -> usi
 }
 
 /// The mutant that `TOLLGATE_MUTANT` names. Every model runs with it, to show which ones fail.
-fn mutant_from_env() -> Option<Breakage> {
+fn mutant_from_env() -> Option<Mutant> {
     let name = std::env::var("TOLLGATE_MUTANT").ok()?;
-    let has_name = |(mutant, _): &&(Breakage, &str)| format!("{mutant:?}") == name;
-    let found = Breakage::ALL.iter().find(has_name);
+    let has_name = |(mutant, _): &&(Mutant, &str)| format!("{mutant:?}") == name;
+    let found = Mutant::ALL.iter().find(has_name);
     Some(found.unwrap_or_else(|| panic!("no mutant is called {name}")).0)
 }
 
 /// Prints every mutant. `scripts/models.sh` requires that each one is caught.
 #[test]
 fn mutants() {
-    for (mutant, description) in Breakage::ALL {
+    for (mutant, description) in Mutant::ALL {
         println!("mutant {mutant:?}:{description}");
     }
-    assert!(!Breakage::ALL.is_empty());
+    assert!(!Mutant::ALL.is_empty());
 }
 
 /// Asserts that the model holds in every execution, of which there are at least `floor`.
@@ -76,7 +76,7 @@ fn assert_holds(
 
 /// Returns whether the model fails with this mutant.
 fn is_caught(
-    mutant: Breakage,
+    mutant: Mutant,
     bound: Option<usize>,
     body: impl Fn() + Send + Sync + 'static,
 ) -> bool {
@@ -94,7 +94,7 @@ fn is_caught(
 fn assert_caught(
     name: &str,
     bound: Option<usize>,
-    mutant: Breakage,
+    mutant: Mutant,
     body: impl Fn() + Send + Sync + 'static,
 ) {
     if mutant_from_env().is_none() {
@@ -120,7 +120,7 @@ fn assert_holds_in_both_orders<B: Fn() + Send + Sync + 'static>(
 fn assert_caught_in_an_order<B: Fn() + Send + Sync + 'static>(
     name: &str,
     bound: Option<usize>,
-    mutant: Breakage,
+    mutant: Mutant,
     body: impl Fn(bool) -> B,
 ) {
     if mutant_from_env().is_none() {

@@ -4,7 +4,7 @@ use super::race::Op::*;
 use super::race::{A, Op, Race};
 use super::{assert_caught, assert_caught_in_an_order, assert_holds};
 use crate::counter::calendar::Quota;
-use crate::verify::mutants::Breakage;
+use crate::verify::mutants::Mutant;
 
 /// Asserts that the race holds in both orders of its threads, and that it catches each mutant.
 fn assert_holds_and_catches(
@@ -13,7 +13,7 @@ fn assert_holds_and_catches(
     floor: usize,
     race: impl Fn(&'static [&'static [Op]]) -> Race,
     orders: [&'static [&'static [Op]]; 2],
-    mutants: &[Breakage],
+    mutants: &[Mutant],
 ) {
     let body = |swap: bool| race(orders[usize::from(swap)]).body_of::<Quota>();
     for swap in [false, true] {
@@ -37,7 +37,7 @@ fn budget_move_against_charge() {
         50,
         race,
         orders,
-        &[Breakage::NoFreeze, Breakage::QuotaLoadRelaxed, Breakage::QuotaFreezeRelaxed],
+        &[Mutant::NoFreeze, Mutant::QuotaLoadRelaxed, Mutant::QuotaFreezeRelaxed],
     );
 }
 
@@ -56,7 +56,7 @@ fn budget_refund_lasts() {
         50,
         race,
         orders,
-        &[Breakage::ChargeStores],
+        &[Mutant::ChargeStores],
     );
 }
 
@@ -74,7 +74,7 @@ fn budget_peek_against_move() {
         50,
         race,
         orders,
-        &[Breakage::QuotaLookRelaxed],
+        &[Mutant::QuotaLookRelaxed],
     );
 }
 
@@ -86,7 +86,7 @@ fn budget_dropped() {
         &[&[Charge(A, 2, 2)], &[Renew(3), Finish(3)]],
         &[&[Renew(3), Finish(3)], &[Charge(A, 2, 2)]],
     ];
-    assert_holds_and_catches("budget_dropped", Some(3), 50, race, orders, &[Breakage::NoCutoff]);
+    assert_holds_and_catches("budget_dropped", Some(3), 50, race, orders, &[Mutant::NoCutoff]);
 }
 
 /// A move keeps a budget that was charged in a later period than the cutoff's.
@@ -99,7 +99,7 @@ fn budget_seen_later() {
     assert_caught(
         "budget_seen_later, sequential",
         None,
-        Breakage::DropsLater,
+        Mutant::DropsLater,
         race(sequence).body_of::<Quota>(),
     );
 }

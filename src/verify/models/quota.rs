@@ -2,8 +2,8 @@
 
 use super::{assert_caught, assert_holds};
 use crate::counter::calendar::{Periods, Quota};
-use crate::counter::{Counter, Request, TimeBase};
-use crate::verify::mutants::Breakage;
+use crate::counter::{ChargeArgs, Counter, TimeBase};
+use crate::verify::mutants::Mutant;
 use loom::thread;
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +13,8 @@ const BASE: TimeBase = TimeBase { origin: 0, cutoff: 1, renew_after: u64::MAX };
 type Log = Arc<Mutex<Vec<(u64, u64)>>>;
 
 fn charge(quota: &Quota, log: &Log, now: u64, cost: u64) {
-    let request = Request { now, cost, limit: LIMIT };
-    let outcome = quota.charge(&Periods, BASE, &request).expect("no move is in progress");
+    let args = ChargeArgs { now, cost, limit: LIMIT };
+    let outcome = quota.charge(&Periods, BASE, &args).expect("no move is in progress");
     if outcome.admitted {
         log.lock().unwrap().push((outcome.at, cost));
     }
@@ -31,8 +31,8 @@ fn assert_invariants(quota: &Quota, log: &Log, refunded: u64) {
         assert!(sum <= LIMIT + refunded, "over-admitted {sum} in period {period}: {log:?}");
         last = last.max(period);
     }
-    let request = Request { now: last, cost: 0, limit: LIMIT };
-    let seen = quota.peek(&Periods, BASE, &request).expect("no move is in progress");
+    let args = ChargeArgs { now: last, cost: 0, limit: LIMIT };
+    let seen = quota.peek(&Periods, BASE, &args).expect("no move is in progress");
     let sum: u64 = spent(last);
     assert!(seen.used + refunded >= sum, "forgot a charge: {} of {sum}", seen.used);
 }
@@ -61,12 +61,12 @@ fn rollover() {
     // One thread is still in period 1, the other one is already in period 2.
     let two = || race(&[&[(2, 2), (1, 1)], &[(1, 1), (2, 1)]]);
     assert_holds("rollover", None, 50, two());
-    assert_caught("rollover", None, Breakage::ChargeStores, two());
-    assert_caught("rollover", None, Breakage::QuotaReopens, two());
-    assert_caught("rollover", None, Breakage::LostLoopAdmitted, two());
+    assert_caught("rollover", None, Mutant::ChargeStores, two());
+    assert_caught("rollover", None, Mutant::QuotaReopens, two());
+    assert_caught("rollover", None, Mutant::LostLoopAdmitted, two());
     let three = || race(&[&[(2, 2)], &[(1, 1)], &[(2, 2)]]);
     assert_holds("rollover, three", Some(3), 100, three());
-    assert_caught("rollover, three", Some(3), Breakage::ChargeStores, three());
+    assert_caught("rollover, three", Some(3), Mutant::ChargeStores, three());
 }
 
 #[test]
@@ -87,11 +87,11 @@ fn refund_against_rollover() {
             assert!(rest == 0 || rest == 2);
             other.join().unwrap();
             // A give-back to period 1 must not lower the usage of period 2.
-            let request = Request { now: 2, cost: 0, limit: LIMIT };
-            assert_eq!(quota.peek(&Periods, BASE, &request).map(|seen| seen.used), Ok(3));
+            let args = ChargeArgs { now: 2, cost: 0, limit: LIMIT };
+            assert_eq!(quota.peek(&Periods, BASE, &args).map(|seen| seen.used), Ok(3));
             assert_invariants(&quota, &log, 2);
         }
     };
     assert_holds("refund_against_rollover", None, 10, body());
-    assert_caught("refund_against_rollover", None, Breakage::ChargeStores, body());
+    assert_caught("refund_against_rollover", None, Mutant::ChargeStores, body());
 }

@@ -5,10 +5,10 @@ use crate::counter::calendar::{Periods, Quota};
 use crate::counter::prepared::PreparedCharge;
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::time_scale::TimeScale;
-use crate::counter::{Counter, Request};
+use crate::counter::{ChargeArgs, Counter};
 use crate::table::epoch::pin;
 use crate::table::{Charged, KeyId, Receipt, Table};
-use crate::verify::mutants::Breakage;
+use crate::verify::mutants::Mutant;
 use loom::thread;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -83,13 +83,13 @@ pub(super) fn charge<C: ModelCounter>(
     now: u64,
     cost: u64,
 ) -> Charged {
-    let (guard, request) = (pin(), Request { now, cost, limit });
-    if let Some((charged, prepared)) = table.evaluate(key, &request, &guard)
+    let (guard, args) = (pin(), ChargeArgs { now, cost, limit });
+    if let Some((charged, prepared)) = table.evaluate(key, &args, &guard)
         && prepared.is_none_or(PreparedCharge::commit)
     {
         return charged;
     }
-    table.charge(key, &request, &guard).expect("room")
+    table.charge(key, &args, &guard).expect("room")
 }
 
 impl Race {
@@ -118,8 +118,8 @@ impl Race {
                     table.reset(KeyId::new(key), 0, &pin());
                 }
                 Peek(key, now) => {
-                    let request = Request { now, cost: 0, limit: self.limit };
-                    let used = table.peek(KeyId::new(key), &request, &pin()).used;
+                    let args = ChargeArgs { now, cost: 0, limit: self.limit };
+                    let used = table.peek(KeyId::new(key), &args, &pin()).used;
                     let own = admitted.iter().filter(|charge| charge.0 == key && charge.1 == now);
                     let own: u64 = own.map(|charge| charge.2).sum();
                     assert!(used >= own, "a peek saw {used}, not the {own} just charged");
@@ -198,8 +198,8 @@ impl Race {
             let moved = table.keys_moved();
             assert!(moved <= self.max_keys(), "{moved} keys were moved");
             assert!(table.slots_holding(KeyId::new(key)) <= 1, "a key has two slots");
-            let request = Request { now, cost: 0, limit: self.limit };
-            let seen = table.peek(KeyId::new(key), &request, &pin());
+            let args = ChargeArgs { now, cost: 0, limit: self.limit };
+            let seen = table.peek(KeyId::new(key), &args, &pin());
             let used = seen.used + self.forgiven();
             assert!(used >= sum_of(now), "forgot a charge: {used} of {mine:?}");
         }
@@ -228,7 +228,7 @@ pub(super) fn assert_race_holds(
 pub(super) fn assert_race_caught(
     name: &str,
     bound: Option<usize>,
-    mutant: Breakage,
+    mutant: Mutant,
     race: impl Fn(&'static [&'static [Op]]) -> Race,
     orders: [&'static [&'static [Op]]; 2],
 ) {

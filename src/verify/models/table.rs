@@ -6,14 +6,14 @@ use super::race::{
     assert_race_holds, charge,
 };
 use super::{assert_caught, assert_holds, extra_preemptions};
-use crate::counter::Request;
+use crate::counter::ChargeArgs;
 use crate::counter::calendar::Quota;
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::table::epoch::{self, pin};
 use crate::table::tags::model::with_checked_tags;
 use crate::table::{KeyId, Table};
-use crate::verify::mutants::Breakage;
+use crate::verify::mutants::Mutant;
 use loom::thread;
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ fn insert() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
     let one_key: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
     assert_holds("insert, one key", None, 100, with_checked_tags(race(one_key).body()));
-    let mutant = Breakage::CountedBeforeClaim;
+    let mutant = Mutant::CountedBeforeClaim;
     assert_caught("insert, one key", None, mutant, with_checked_tags(race(one_key).body()));
     let one_home = || Race { admitted: Some(2), ..race(&[&[Charge(A, 5, 2)], &[Charge(B, 5, 2)]]) };
     assert_holds("insert, one home", None, 50, with_checked_tags(one_home().body()));
-    for mutant in [Breakage::ClaimStores, Breakage::TagFirst] {
+    for mutant in [Mutant::ClaimStores, Mutant::TagFirst] {
         assert_caught("insert, one home", None, mutant, with_checked_tags(one_home().body()));
     }
     let three = Race {
@@ -46,8 +46,8 @@ fn tag_publishes_id() {
             let table = Arc::new(ModelTable::tiny(scale, 2, 0, 1));
             let (mine, other) = (table.clone(), table);
             let claim = |table: &ModelTable| {
-                let request = Request { now: 5, cost: 1, limit: 3 };
-                assert!(table.charge(KeyId::new(A), &request, &pin()).is_ok());
+                let args = ChargeArgs { now: 5, cost: 1, limit: 3 };
+                assert!(table.charge(KeyId::new(A), &args, &pin()).is_ok());
             };
             let peek = |table: &ModelTable| {
                 assert!(!table.has_tag_without_id(KeyId::new(A)), "a tag without an id");
@@ -62,7 +62,7 @@ fn tag_publishes_id() {
         })
     };
     super::assert_holds_in_both_orders("tag_publishes_id", 5, body);
-    for mutant in [Breakage::TellRelaxed, Breakage::GroupRelaxed] {
+    for mutant in [Mutant::TellRelaxed, Mutant::GroupRelaxed] {
         super::assert_caught_in_an_order("tag_publishes_id", None, mutant, body);
     }
 }
@@ -75,13 +75,13 @@ fn move_against_charge() {
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2), Charge(A, 6, 1)]],
     ];
     assert_race_holds("move_against_charge", Some(1), 100, race, orders);
-    assert_race_caught("move_against_charge", Some(3), Breakage::NoFreeze, race, orders);
-    assert_race_caught("move_against_charge", Some(2), Breakage::PreparedWhileMoving, race, orders);
+    assert_race_caught("move_against_charge", Some(3), Mutant::NoFreeze, race, orders);
+    assert_race_caught("move_against_charge", Some(2), Mutant::PreparedWhileMoving, race, orders);
     for mutant in [
-        Breakage::FreezeHeadOnly,
-        Breakage::FreezeRelaxed,
-        Breakage::CurrentRelaxed,
-        Breakage::PublishRelaxed,
+        Mutant::FreezeHeadOnly,
+        Mutant::FreezeRelaxed,
+        Mutant::CurrentRelaxed,
+        Mutant::PublishRelaxed,
     ] {
         assert_race_caught("move_against_charge", Some(2), mutant, race, orders);
     }
@@ -96,8 +96,8 @@ fn publish() {
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
     assert_race_holds("publish", Some(1), 50, race, orders);
-    assert_race_caught("publish", Some(3), Breakage::PublishHeadFirst, race, orders);
-    assert_race_caught("publish", Some(3), Breakage::OriginAtCutoff, race, orders);
+    assert_race_caught("publish", Some(3), Mutant::PublishHeadFirst, race, orders);
+    assert_race_caught("publish", Some(3), Mutant::OriginAtCutoff, race, orders);
 }
 
 /// A key is first charged during a move. Its home is not in the chunk that is moved first.
@@ -109,7 +109,7 @@ fn first_charge_of_absent_key_against_move() {
         &[&[Renew(5), Charge(Z, 5, 2)], &[Charge(Z, 5, 2)]],
     ];
     assert_race_holds("absent_against_move", Some(1), 100, race, orders);
-    for mutant in [Breakage::NoFreezeEmpty, Breakage::FindRelaxed, Breakage::FreezeEmptyRelaxed] {
+    for mutant in [Mutant::NoFreezeEmpty, Mutant::FindRelaxed, Mutant::FreezeEmptyRelaxed] {
         assert_race_caught("absent_against_move", Some(2), mutant, race, orders);
     }
     let three = race(&[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)], &[Help(5)]]);
@@ -128,7 +128,7 @@ fn dropped() {
         &[&[Renew(6), Finish(6)], &[Charge(A, 5, 2)]],
     ];
     assert_race_holds("dropped", Some(2), 50, race, orders);
-    assert_race_caught("dropped", Some(3), Breakage::NoCutoff, race, orders);
+    assert_race_caught("dropped", Some(3), Mutant::NoCutoff, race, orders);
 }
 
 /// A renewal by a thread with a late clock does not lower the cutoff, so that dropped keys stay
@@ -138,7 +138,7 @@ fn late_renewal() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
     let sequence: &[&[Op]] = &[&[Renew(6), Finish(6), Renew(3), Finish(3), Charge(A, 5, 2)]];
     assert_holds("late_renewal, sequential", None, 1, race(sequence).body());
-    assert_caught("late_renewal, sequential", None, Breakage::CutoffBack, race(sequence).body());
+    assert_caught("late_renewal, sequential", None, Mutant::CutoffBack, race(sequence).body());
     let threads: &[&[Op]] =
         &[&[Renew(6), Finish(6), Charge(A, 5, 2)], &[Renew(3), Finish(3), Charge(A, 5, 2)]];
     assert_holds("late_renewal", Some(1), 50, race(threads).body());
@@ -156,7 +156,7 @@ fn same_cutoff() {
     // Only the difference of the clocks matters, so one thread runs all steps in sequence.
     let sequence: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
     assert_holds("same_cutoff, sequential", None, 1, race(sequence).body());
-    assert_caught("same_cutoff, sequential", None, Breakage::DropByOwnNow, race(sequence).body());
+    assert_caught("same_cutoff, sequential", None, Mutant::DropByOwnNow, race(sequence).body());
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn refund_against_move() {
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 3)]],
     ];
     assert_race_holds("refund_against_move", Some(1), 100, race, orders);
-    assert_race_caught("refund_against_move", Some(3), Breakage::RefundStores, race, orders);
+    assert_race_caught("refund_against_move", Some(3), Mutant::RefundStores, race, orders);
 }
 
 /// A move does not restore units that were given back before it or during it.
@@ -180,7 +180,7 @@ fn refund_lasts() {
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
     ];
     assert_race_holds("refund_lasts", Some(1), 50, race, orders);
-    assert_race_caught("refund_lasts", Some(2), Breakage::RefundMoved, race, orders);
+    assert_race_caught("refund_lasts", Some(2), Mutant::RefundMoved, race, orders);
 }
 
 /// A move does not restore units that were reset before it or during it.
@@ -193,8 +193,8 @@ fn reset_lasts() {
         &[&[Renew(5), Finish(5)], &[Reset(A), Charge(A, 5, 4)]],
     ];
     assert_race_holds("reset_lasts", Some(1), 50, race, orders);
-    assert_race_caught("reset_lasts", Some(2), Breakage::RefundMoved, race, orders);
-    assert_race_caught("reset_lasts", Some(2), Breakage::RefundLoadRelaxed, race, orders);
+    assert_race_caught("reset_lasts", Some(2), Mutant::RefundMoved, race, orders);
+    assert_race_caught("reset_lasts", Some(2), Mutant::RefundLoadRelaxed, race, orders);
 }
 
 /// A peek finds the key in either array.
@@ -206,8 +206,8 @@ fn peek_against_move() {
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1), Peek(A, 5)]],
     ];
     assert_race_holds("peek_against_move", Some(1), 50, race, orders);
-    assert_race_caught("peek_against_move", Some(2), Breakage::PreviousRelaxed, race, orders);
-    assert_race_caught("peek_against_move", Some(2), Breakage::UnlinkRelaxed, race, orders);
+    assert_race_caught("peek_against_move", Some(2), Mutant::PreviousRelaxed, race, orders);
+    assert_race_caught("peek_against_move", Some(2), Mutant::UnlinkRelaxed, race, orders);
 }
 
 /// A thread that unlinks the old array sees what every helper has moved.
@@ -219,8 +219,8 @@ fn chunks_done() {
         &[&[Help(5)], &[Renew(5), Help(5)], &[Charge(A, 5, 1), Peek(A, 5)]],
     ];
     assert_race_holds("chunks_done", Some(1), 50, race, orders);
-    assert_race_caught("chunks_done", Some(3), Breakage::DoneRelaxed, race, orders);
-    assert_race_caught("chunks_done", Some(3), Breakage::AllDoneRelaxed, race, orders);
+    assert_race_caught("chunks_done", Some(3), Mutant::DoneRelaxed, race, orders);
+    assert_race_caught("chunks_done", Some(3), Mutant::AllDoneRelaxed, race, orders);
 }
 
 /// A migration ends when every chunk is moved, not when every chunk is taken.
@@ -233,7 +233,7 @@ fn end_of_migration() {
     ];
     // Loom explores too little in the other order.
     assert_holds("end_of_migration", Some(2), 50, race(orders[0]).body());
-    assert_race_caught("end_of_migration", Some(2), Breakage::TakenIsDone, race, orders);
+    assert_race_caught("end_of_migration", Some(2), Mutant::TakenIsDone, race, orders);
 }
 
 /// Two renewals in a row while a thread still uses the first array.
@@ -244,7 +244,7 @@ fn two_generations() {
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5), Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
-    assert_race_caught("two_generations", Some(1), Breakage::NoFreeze, race, orders);
+    assert_race_caught("two_generations", Some(1), Mutant::NoFreeze, race, orders);
     if extra_preemptions() > 0 {
         assert_race_holds("two_generations", Some(0), 50, race, orders);
     }
@@ -269,7 +269,7 @@ fn evict_against_charge() {
         &[&[Evict(5, 1), Finish(5)], &[Charge(A, 5, 1), Charge(A, 5, 3)]],
     ];
     assert_race_holds("evict_against_charge", Some(1), 100, race, orders);
-    assert_race_caught("evict_against_charge", Some(3), Breakage::NoFreeze, race, orders);
+    assert_race_caught("evict_against_charge", Some(3), Mutant::NoFreeze, race, orders);
 }
 
 /// A charge that an eviction has forgiven is not given back again. That would take units that the
@@ -312,9 +312,9 @@ fn refund_after_eviction() {
                 evicting()
             }
             other.join().unwrap();
-            let request = Request { now: 5, cost: 0, limit };
+            let args = ChargeArgs { now: 5, cost: 0, limit };
             assert_eq!(
-                table.peek(KeyId::new(A), &request, &pin()).used,
+                table.peek(KeyId::new(A), &args, &pin()).used,
                 3,
                 "units of another charge were taken"
             );
@@ -326,7 +326,7 @@ fn refund_after_eviction() {
     super::assert_caught_in_an_order(
         "refund_after_eviction",
         Some(2),
-        Breakage::RefundForgiven,
+        Mutant::RefundForgiven,
         body,
     );
 }
@@ -359,8 +359,8 @@ fn refund_after_move<C: ModelCounter>(swap: bool) -> impl Fn() + Send + Sync {
             evicting()
         }
         other.join().unwrap();
-        let request = Request { now: 3, cost: 0, limit };
-        assert_eq!(table.peek(key, &request, &pin()).used, 2);
+        let args = ChargeArgs { now: 3, cost: 0, limit };
+        assert_eq!(table.peek(key, &args, &pin()).used, 2);
         // A charge made in the new array can be given back too.
         let again = charge(&table, limit, KeyId::new(B), 3, 1);
         let given = table.give_back(KeyId::new(B), 3, Some(again.receipt(1)), 1, &pin());
@@ -370,17 +370,17 @@ fn refund_after_move<C: ModelCounter>(swap: bool) -> impl Fn() + Send + Sync {
 
 #[test]
 fn refund_of_a_heavy_key_after_move() {
-    let mutants = [Breakage::AgeNotCarried, Breakage::AgeLate, Breakage::AgeUnfenced];
+    let mutants = [Mutant::AgeNotCarried, Mutant::AgeLate, Mutant::AgeUnfenced];
     let ring = refund_after_move::<Ring<WORDS>>;
     let quota = refund_after_move::<Quota>;
     for swap in [false, true] {
         assert_holds("refund_after_move", Some(2), 50, ring(swap));
         assert_holds("refund_after_move, budget", Some(2), 20, quota(swap));
     }
-    for mutant in mutants.into_iter().chain([Breakage::ReceiptWithoutGeneration]) {
+    for mutant in mutants.into_iter().chain([Mutant::ReceiptWithoutGeneration]) {
         super::assert_caught_in_an_order("refund_after_move", Some(2), mutant, ring);
     }
-    for mutant in mutants.into_iter().chain([Breakage::QuotaInstallRelaxed]) {
+    for mutant in mutants.into_iter().chain([Mutant::QuotaInstallRelaxed]) {
         super::assert_caught_in_an_order("refund_after_move, budget", Some(2), mutant, quota);
     }
 }
@@ -416,8 +416,8 @@ fn refund_in_parts(swap: bool) -> impl Fn() + Send + Sync {
             moving()
         }
         other.join().unwrap();
-        let request = Request { now: 5, cost: 0, limit };
-        assert_eq!(table.peek(key, &request, &pin()).used, 1, "others' units were taken");
+        let args = ChargeArgs { now: 5, cost: 0, limit };
+        assert_eq!(table.peek(key, &args, &pin()).used, 1, "others' units were taken");
     }
 }
 
@@ -426,7 +426,7 @@ fn refund_of_two_buckets_against_move() {
     for swap in [false, true] {
         assert_holds("refund_in_parts", Some(2), 50, refund_in_parts(swap));
     }
-    let mutant = Breakage::GivenTwice;
+    let mutant = Mutant::GivenTwice;
     super::assert_caught_in_an_order("refund_in_parts", Some(2), mutant, refund_in_parts);
 }
 
@@ -438,7 +438,7 @@ fn seen_later() {
     let race = |threads| Race { limit: 3, slots: 2, before, threads, admitted: None };
     let sequence: &[&[Op]] = &[&[Refund(1), Renew(5), Finish(5), Charge(A, 5, 3)]];
     assert_holds("seen_later, sequential", None, 1, race(sequence).body());
-    assert_caught("seen_later, sequential", None, Breakage::DropsLater, race(sequence).body());
+    assert_caught("seen_later, sequential", None, Mutant::DropsLater, race(sequence).body());
     let threads: &[&[Op]] = &[&[Refund(1), Charge(A, 5, 3)], &[Renew(5), Finish(5)]];
     assert_holds("seen_later", Some(1), 50, race(threads).body());
 }
@@ -468,7 +468,7 @@ fn retire_against_pinned_reader() {
     super::assert_caught_in_an_order(
         "retire_against_pinned_reader",
         Some(3),
-        Breakage::NoPin,
+        Mutant::NoPin,
         reader,
     );
     let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
@@ -476,13 +476,13 @@ fn retire_against_pinned_reader() {
     assert_caught(
         "retire, two helpers",
         Some(3),
-        Breakage::ChunkCountedTwice,
+        Mutant::ChunkCountedTwice,
         with_checked_reads(helpers, None),
     );
     assert_caught(
         "retire, two helpers",
         Some(3),
-        Breakage::UnlinkStores,
+        Mutant::UnlinkStores,
         with_checked_reads(helpers, None),
     );
 }

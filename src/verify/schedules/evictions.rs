@@ -14,7 +14,7 @@ use super::never_over::{self, Interval};
 use super::step::{Event, Step};
 use super::verification::ordered;
 use super::{assert_caught, assert_holds};
-use crate::verify::mutants::Breakage;
+use crate::verify::mutants::Mutant;
 use crate::{Now, Overflow};
 use std::collections::HashSet;
 
@@ -135,12 +135,12 @@ fn evicted() {
 
 #[test]
 fn mutants_of_evictions_are_caught() {
-    assert_caught(&EVICTED_BUDGETS, Breakage::ChunkCountedTwice, Random, 20_000);
-    assert_caught(&EVICTED_BUDGETS, Breakage::EarlierEvictionsIgnored, Random, 20_000);
-    assert_caught(&EVICTED_BUDGETS, Breakage::RefundForgiven, Random, 5_000);
-    assert_caught(&EVICTED_WINDOWS, Breakage::ChunkCountedTwice, Priorities, 5_000);
-    assert_caught(&EVICTED_WINDOWS, Breakage::RefundForgiven, Random, 20_000);
-    assert_caught(&EVICTED_BUDGETS, Breakage::ReceiptWithoutGeneration, Random, 20_000);
-    assert_caught(&EVICTED_WINDOWS, Breakage::AgeNotCarried, Random, 20_000);
-    assert_caught(&EVICTED_BUDGETS, Breakage::AgeNotCarried, Priorities, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Mutant::ChunkCountedTwice, Random, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Mutant::EarlierEvictionsIgnored, Random, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Mutant::RefundForgiven, Random, 5_000);
+    assert_caught(&EVICTED_WINDOWS, Mutant::ChunkCountedTwice, Priorities, 5_000);
+    assert_caught(&EVICTED_WINDOWS, Mutant::RefundForgiven, Random, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Mutant::ReceiptWithoutGeneration, Random, 20_000);
+    assert_caught(&EVICTED_WINDOWS, Mutant::AgeNotCarried, Random, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Mutant::AgeNotCarried, Priorities, 20_000);
 }

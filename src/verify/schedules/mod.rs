@@ -45,7 +45,7 @@ mod window;
 use crate::Overflow;
 use crate::sync::progress;
 use crate::table::epoch;
-use crate::verify::mutants::{self, Breakage};
+use crate::verify::mutants::{self, Mutant};
 use layout::Layout;
 use layout::Operation::*;
 use layout::PolicyKind::*;
@@ -132,7 +132,7 @@ fn scaled(iterations: usize) -> usize {
 /// Asserts that the scheduler finds a failure of the layout with this mutant.
 fn assert_caught(
     layout: &'static Layout,
-    mutant: Breakage,
+    mutant: Mutant,
     scheduler: Scheduler,
     max_iterations: usize,
 ) {
@@ -158,7 +158,7 @@ fn assert_race_holds(
 /// Asserts that the scheduler finds a failure of a race with this mutant.
 fn assert_race_caught(
     name: &str,
-    mutant: Breakage,
+    mutant: Mutant,
     scheduler: Scheduler,
     max_iterations: usize,
     race: impl Fn() + Send + Sync + 'static,
@@ -336,27 +336,27 @@ fn full() {
 /// Each mutant is caught by the layout that finds it soonest.
 #[test]
 fn mutants_of_charges_are_caught() {
-    assert_caught(&ONE_KEY, Breakage::NoSeal, Random, 5_000);
-    assert_caught(&ONE_KEY, Breakage::OwnTime, Random, 5_000);
-    assert_caught(&ROTATIONS, Breakage::SumBeforeHead, Priorities, 50_000);
-    assert_caught(&BUDGETS, Breakage::ChargeStores, Random, 5_000);
-    assert_caught(&BUDGETS, Breakage::PreparedWhileMoving, Random, 5_000);
-    assert_caught(&ONE_KEY, Breakage::PreparedWhileMoving, Priorities, 5_000);
-    assert_caught(&LAYERS, Breakage::NoUndo, Random, 5_000);
-    assert_caught(&LAYERS, Breakage::LookIsEnough, Random, 5_000);
-    assert_caught(&LATE_ROLLBACK, Breakage::UndoOldest, Random, 5_000);
-    assert_caught(&REFUNDS, Breakage::RefundStores, Random, 5_000);
+    assert_caught(&ONE_KEY, Mutant::NoSeal, Random, 5_000);
+    assert_caught(&ONE_KEY, Mutant::OwnTime, Random, 5_000);
+    assert_caught(&ROTATIONS, Mutant::SumBeforeHead, Priorities, 50_000);
+    assert_caught(&BUDGETS, Mutant::ChargeStores, Random, 5_000);
+    assert_caught(&BUDGETS, Mutant::PreparedWhileMoving, Random, 5_000);
+    assert_caught(&ONE_KEY, Mutant::PreparedWhileMoving, Priorities, 5_000);
+    assert_caught(&LAYERS, Mutant::NoUndo, Random, 5_000);
+    assert_caught(&LAYERS, Mutant::LookIsEnough, Random, 5_000);
+    assert_caught(&LATE_ROLLBACK, Mutant::UndoOldest, Random, 5_000);
+    assert_caught(&REFUNDS, Mutant::RefundStores, Random, 5_000);
 }
 
 #[test]
 fn mutants_of_moves_are_caught() {
-    assert_caught(&WINDOWS, Breakage::NoFreeze, Random, 5_000);
-    assert_caught(&WINDOWS, Breakage::EmptyEndsRing, Random, 5_000);
-    assert_caught(&LIMITS, Breakage::NoFreezeEmpty, Random, 20_000);
-    assert_caught(&WINDOWS, Breakage::ClaimStores, Random, 5_000);
-    assert_caught(&WINDOWS, Breakage::NoCutoff, Random, 5_000);
-    assert_caught(&WINDOWS, Breakage::DropByOwnNow, Priorities, 10_000);
-    assert_caught(&ONE_KEY, Breakage::FreezeHeadOnly, Priorities, 20_000);
-    assert_caught(&ONE_KEY, Breakage::PublishHeadFirst, Priorities, 20_000);
-    assert_caught(&MOVERS, Breakage::TakenIsDone, Priorities, 10_000);
+    assert_caught(&WINDOWS, Mutant::NoFreeze, Random, 5_000);
+    assert_caught(&WINDOWS, Mutant::EmptyEndsRing, Random, 5_000);
+    assert_caught(&LIMITS, Mutant::NoFreezeEmpty, Random, 20_000);
+    assert_caught(&WINDOWS, Mutant::ClaimStores, Random, 5_000);
+    assert_caught(&WINDOWS, Mutant::NoCutoff, Random, 5_000);
+    assert_caught(&WINDOWS, Mutant::DropByOwnNow, Priorities, 10_000);
+    assert_caught(&ONE_KEY, Mutant::FreezeHeadOnly, Priorities, 20_000);
+    assert_caught(&ONE_KEY, Mutant::PublishHeadFirst, Priorities, 20_000);
+    assert_caught(&MOVERS, Mutant::TakenIsDone, Priorities, 10_000);
 }

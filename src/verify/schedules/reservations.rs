@@ -7,7 +7,7 @@ use super::layout::Operation::*;
 use super::layout::PolicyKind::*;
 use super::{assert_caught, assert_holds};
 use crate::Overflow;
-use crate::verify::mutants::Breakage;
+use crate::verify::mutants::Mutant;
 
 /// One key of one window.
 const RESERVED: Layout = Layout {
@@ -146,36 +146,36 @@ fn reserved_resets() {
 
 #[test]
 fn mutants_of_settlements_are_caught() {
-    assert_caught(&RESERVED, Breakage::SettlePresent, Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::SettlePresent, Random, 5_000);
-    assert_caught(&RESERVED_LAYERS, Breakage::SettleFirstLayer, Random, 5_000);
-    assert_caught(&RESERVED_MIXED, Breakage::SettleFirstLayer, Priorities, 5_000);
-    assert_caught(&STREAMS, Breakage::LastExtensionStays, Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::LastExtensionStays, Random, 5_000);
-    assert_caught(&STREAMS, Breakage::LastExtensionUncut, Random, 20_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::LastExtensionUncut, Random, 5_000);
-    assert_caught(&RESERVED, Breakage::DebtRefused, Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::DebtRefused, Priorities, 5_000);
-    assert_caught(&RESERVED, Breakage::DebtForgiven, Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::DebtWhole, Random, 5_000);
-    assert_caught(&RESERVED_MOVERS, Breakage::CloseTwice, Random, 5_000);
-    assert_caught(&RESERVED, Breakage::RefundExpired, Random, 5_000);
-    assert_caught(&RESERVED, Breakage::RefundStores, Random, 5_000);
-    assert_caught(&RESERVED, Breakage::RefundMoved, Random, 5_000);
-    assert_caught(&RESERVED_ROTATIONS, Breakage::RefundUnseals, Priorities, 100_000);
-    assert_caught(&EXCESS_CHARGES, Breakage::NoRefundMerged, Random, 20_000);
+    assert_caught(&RESERVED, Mutant::SettlePresent, Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::SettlePresent, Random, 5_000);
+    assert_caught(&RESERVED_LAYERS, Mutant::SettleFirstLayer, Random, 5_000);
+    assert_caught(&RESERVED_MIXED, Mutant::SettleFirstLayer, Priorities, 5_000);
+    assert_caught(&STREAMS, Mutant::LastExtensionStays, Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::LastExtensionStays, Random, 5_000);
+    assert_caught(&STREAMS, Mutant::LastExtensionUncut, Random, 20_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::LastExtensionUncut, Random, 5_000);
+    assert_caught(&RESERVED, Mutant::DebtRefused, Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::DebtRefused, Priorities, 5_000);
+    assert_caught(&RESERVED, Mutant::DebtForgiven, Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::DebtWhole, Random, 5_000);
+    assert_caught(&RESERVED_MOVERS, Mutant::CloseTwice, Random, 5_000);
+    assert_caught(&RESERVED, Mutant::RefundExpired, Random, 5_000);
+    assert_caught(&RESERVED, Mutant::RefundStores, Random, 5_000);
+    assert_caught(&RESERVED, Mutant::RefundMoved, Random, 5_000);
+    assert_caught(&RESERVED_ROTATIONS, Mutant::RefundUnseals, Priorities, 100_000);
+    assert_caught(&EXCESS_CHARGES, Mutant::NoRefundMerged, Random, 20_000);
 }
 
 #[test]
 fn mutants_of_extensions_are_caught() {
-    assert_caught(&RESERVED_LAYERS, Breakage::NoUndo, Random, 5_000);
-    assert_caught(&RESERVED_LAYERS, Breakage::UndoOldest, Random, 5_000);
-    assert_caught(&RESERVED_MOVERS, Breakage::StopNoted, Random, 5_000);
-    assert_caught(&RESERVED, Breakage::LookIsEnough, Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::LookIsEnough, Priorities, 5_000);
-    assert_caught(&RESERVED_LIMITS, Breakage::OldLimit, Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::ChargeStores, Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::QuotaReopens, Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, Breakage::DropsLater, Random, 5_000);
-    assert_caught(&EXCESS_CHARGES, Breakage::NoMerge, Random, 5_000);
+    assert_caught(&RESERVED_LAYERS, Mutant::NoUndo, Random, 5_000);
+    assert_caught(&RESERVED_LAYERS, Mutant::UndoOldest, Random, 5_000);
+    assert_caught(&RESERVED_MOVERS, Mutant::StopNoted, Random, 5_000);
+    assert_caught(&RESERVED, Mutant::LookIsEnough, Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::LookIsEnough, Priorities, 5_000);
+    assert_caught(&RESERVED_LIMITS, Mutant::OldLimit, Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::ChargeStores, Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::QuotaReopens, Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, Mutant::DropsLater, Random, 5_000);
+    assert_caught(&EXCESS_CHARGES, Mutant::NoMerge, Random, 5_000);
 }
