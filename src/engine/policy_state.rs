@@ -28,7 +28,7 @@ pub(crate) struct PolicyState {
     policy: Policy,
     limit: AtomicU64,
     time: Time,
-    store: Store,
+    store: CounterTable,
     metrics: Metrics,
 }
 
@@ -41,7 +41,7 @@ enum Time {
 
 /// One table type for each length of the ring, so that the length is a constant on the request path.
 #[derive(Debug)]
-enum Store {
+enum CounterTable {
     Ring7(Table<Ring<7>>),
     Ring15(Table<Ring<15>>),
     Ring31(Table<Ring<31>>),
@@ -53,12 +53,12 @@ enum Store {
 macro_rules! with_table {
     ($store:expr, $table:ident => $operation:expr) => {
         match $store {
-            Store::Ring7($table) => $operation,
-            Store::Ring15($table) => $operation,
-            Store::Ring31($table) => $operation,
-            Store::Ring63($table) => $operation,
-            Store::Ring127($table) => $operation,
-            Store::Quota($table) => $operation,
+            CounterTable::Ring7($table) => $operation,
+            CounterTable::Ring15($table) => $operation,
+            CounterTable::Ring31($table) => $operation,
+            CounterTable::Ring63($table) => $operation,
+            CounterTable::Ring127($table) => $operation,
+            CounterTable::Quota($table) => $operation,
         }
     };
 }
@@ -76,7 +76,7 @@ impl PolicyState {
             )),
             Plan::Quota { period, offset_s } => Time::Calendar(Calendar::new(period, offset_s)),
         };
-        let store = Store::new(&time, plan, bounds, time.tick(now));
+        let store = CounterTable::new(&time, plan, bounds, time.tick(now));
         let (store, metrics) = match (store, Metrics::new()) {
             (Ok(store), Ok(metrics)) => (store, metrics),
             _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
@@ -298,18 +298,18 @@ impl Time {
     }
 }
 
-impl Store {
+impl CounterTable {
     fn new(time: &Time, plan: Plan, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
         let (Time::Window(scale), Plan::Ring { words, .. }) = (time, plan) else {
             // The cutoff is the first period: nothing was dropped yet, so any time may be used.
-            return Ok(Store::Quota(Table::new(Periods, bounds, 0)?));
+            return Ok(CounterTable::Quota(Table::new(Periods, bounds, 0)?));
         };
         Ok(match words {
-            7 => Store::Ring7(Table::new(*scale, bounds, now)?),
-            15 => Store::Ring15(Table::new(*scale, bounds, now)?),
-            31 => Store::Ring31(Table::new(*scale, bounds, now)?),
-            63 => Store::Ring63(Table::new(*scale, bounds, now)?),
-            _ => Store::Ring127(Table::new(*scale, bounds, now)?),
+            7 => CounterTable::Ring7(Table::new(*scale, bounds, now)?),
+            15 => CounterTable::Ring15(Table::new(*scale, bounds, now)?),
+            31 => CounterTable::Ring31(Table::new(*scale, bounds, now)?),
+            63 => CounterTable::Ring63(Table::new(*scale, bounds, now)?),
+            _ => CounterTable::Ring127(Table::new(*scale, bounds, now)?),
         })
     }
 }
