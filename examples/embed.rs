@@ -1,4 +1,4 @@
-//! A server's handler with three layers: what a request costs, and what a refused one is told.
+//! A request handler with three policies, and the HTTP response to a refused request.
 //!
 //! `cargo run --example embed`
 
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tollgate::{Charge, Limiter, Period, Policy, PolicyId, Verdict, http};
 
-/// What the server keeps: shared by all its threads, without a lock.
+/// The limiter and its policies, shared by all threads without a lock.
 struct Gate {
     limiter: Limiter,
     ip: PolicyId,
@@ -14,15 +14,15 @@ struct Gate {
     tokens: PolicyId,
 }
 
-/// A request, as far as its cost goes.
+/// The parts of a request that determine its cost.
 struct Request<'r> {
     address: IpAddr,
     user: Option<&'r str>,
-    /// Tokens that an AI endpoint is about to spend.
+    /// Tokens that an LLM endpoint will spend.
     tokens: u64,
 }
 
-/// What goes back to the client.
+/// The response to the client.
 struct Response {
     status: u16,
     headers: Vec<(&'static str, String)>,
@@ -40,7 +40,7 @@ impl Gate {
     }
 
     fn handle(&self, request: &Request<'_>) -> Response {
-        // An anonymous request is charged to its address alone.
+        // An anonymous request is charged only to its address.
         let everyone = [self.ip.charge(request.address, 1)];
         let signed_in = request.user.map(|user| {
             let tokens = self.tokens.charge(user, request.tokens);

@@ -135,7 +135,13 @@ pub use stats::Stats;
 #[doc(hidden)]
 pub use sync::failed_exchanges;
 
-/// Compiles and runs the programs in the README.
+/// Compiles and runs the programs in the documentation.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documentation {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/guide.md")]
+    struct Guide;
+    #[doc = include_str!("../docs/reservations.md")]
+    struct Reservations;
+}

@@ -1,4 +1,5 @@
-//! What is wrong with a configuration is told when the limiter is built, by field and value.
+//! Guarantee H: a bad configuration is a typed error when the limiter is built, and the error names
+//! the field and its value.
 
 use std::time::Duration;
 use tollgate::{
@@ -12,8 +13,8 @@ fn build(policy: Policy) -> Result<Limiter, ConfigError> {
     Limiter::builder().policy(policy).max_keys(8).build()
 }
 
-/// Each refusal is the given error, and its text names all of these.
-fn refuses(policy: Policy, error: ConfigError, names: &[&str]) {
+/// Checks that building with `policy` fails with `error`, and that its text contains all `names`.
+fn assert_refused(policy: Policy, error: ConfigError, names: &[&str]) {
     let refused = build(policy).unwrap_err();
     assert_eq!(refused, error);
     let text = refused.to_string();
@@ -22,18 +23,23 @@ fn refuses(policy: Policy, error: ConfigError, names: &[&str]) {
     }
 }
 
+/// Guarantee H: limits outside of `1..=MAX_LIMIT` and a `max_limit` below the limit are errors.
 #[test]
-fn limits() {
+fn bad_limits_are_errors() {
     for value in [0, MAX_LIMIT + 1, u64::MAX] {
         let policy = || "p".to_owned();
         let error = ConfigError::Limit { policy: policy(), value };
-        refuses(Policy::sliding("p", value, MINUTE), error.clone(), &["limit", &value.to_string()]);
-        refuses(Policy::calendar("p", value, Period::Day), error, &["\"p\""]);
+        assert_refused(
+            Policy::sliding("p", value, MINUTE),
+            error.clone(),
+            &["limit", &value.to_string()],
+        );
+        assert_refused(Policy::calendar("p", value, Period::Day), error, &["\"p\""]);
     }
     for value in [9, MAX_LIMIT + 1] {
         let error = ConfigError::MaxLimit { policy: "p".into(), value, limit: 10 };
         let policy = Policy::sliding("p", 10, MINUTE).max_limit(value);
-        refuses(policy, error, &["max_limit", &value.to_string(), "10"]);
+        assert_refused(policy, error, &["max_limit", &value.to_string(), "10"]);
     }
     for limit in [1, 127, 128, MAX_LIMIT] {
         assert!(build(Policy::sliding("p", limit, MINUTE)).is_ok());
@@ -41,12 +47,17 @@ fn limits() {
     }
 }
 
+/// Guarantee H: windows outside of `MIN_WINDOW..=MAX_WINDOW` are errors.
 #[test]
-fn windows() {
+fn bad_windows_are_errors() {
     let nano = Duration::from_nanos(1);
     for value in [Duration::ZERO, MIN_WINDOW - nano, MAX_WINDOW + nano, Duration::MAX] {
         let error = ConfigError::Window { policy: "p".into(), value };
-        refuses(Policy::sliding("p", 1, value), error, &["window", "\"p\"", &format!("{value:?}")]);
+        assert_refused(
+            Policy::sliding("p", 1, value),
+            error,
+            &["window", "\"p\"", &format!("{value:?}")],
+        );
     }
     for window in [MIN_WINDOW, MIN_WINDOW + nano, MAX_WINDOW] {
         for limit in [1, 1_000, MAX_LIMIT] {
@@ -55,12 +66,13 @@ fn windows() {
     }
 }
 
+/// Guarantee H: bucket counts outside of `2..=127` and offsets beyond 18 hours are errors.
 #[test]
-fn buckets_and_offsets() {
+fn bad_buckets_and_offsets_are_errors() {
     for value in [0, 1, 128, u32::MAX] {
         let error = ConfigError::Buckets { policy: "p".into(), value };
         let policy = Policy::sliding("p", 1_000, MINUTE).buckets(value);
-        refuses(policy, error, &["buckets", &value.to_string()]);
+        assert_refused(policy, error, &["buckets", &value.to_string()]);
     }
     for buckets in [2, 7, 8, 16, 64, 127] {
         assert!(build(Policy::sliding("p", 1_000, MINUTE).buckets(buckets)).is_ok());
@@ -68,17 +80,19 @@ fn buckets_and_offsets() {
     for value in [-64_801, 64_801, i32::MIN, i32::MAX] {
         let error = ConfigError::Offset { policy: "p".into(), value };
         let policy = Policy::calendar("p", 1, Period::Hour).offset_seconds(value);
-        refuses(policy, error, &["offset", &value.to_string()]);
+        assert_refused(policy, error, &["offset", &value.to_string()]);
     }
     assert!(build(Policy::calendar("p", 1, Period::Hour).offset_seconds(-64_800)).is_ok());
 }
 
+/// Guarantee H: empty, long, non-ASCII and duplicate names, and names with control characters, are
+/// errors.
 #[test]
-fn names() {
+fn bad_names_are_errors() {
     let long = "x".repeat(65);
     for value in ["", &long, "naïve", "tab\t", "line\n"] {
         let error = ConfigError::Name { value: value.into() };
-        refuses(Policy::sliding(value, 1, MINUTE), error, &["name", &format!("{value:?}")]);
+        assert_refused(Policy::sliding(value, 1, MINUTE), error, &["name", &format!("{value:?}")]);
     }
     assert!(build(Policy::sliding(&long[1..], 1, MINUTE)).is_ok());
     let twice = Limiter::builder()
@@ -89,8 +103,9 @@ fn names() {
     assert!(error.to_string().contains("\"p\""));
 }
 
+/// Guarantee H: no policy, too many policies and `max_keys` of 0 are errors.
 #[test]
-fn numbers_of_policies_and_keys() {
+fn bad_policy_and_key_counts_are_errors() {
     assert_eq!(Limiter::builder().build().unwrap_err(), ConfigError::NoPolicy);
     let many = |count: usize| {
         let policies = (0..count).map(|n| Policy::sliding(format!("p{n}"), 1, MINUTE));
@@ -102,13 +117,13 @@ fn numbers_of_policies_and_keys() {
     let no_keys = Limiter::builder().policy(Policy::sliding("p", 1, MINUTE)).max_keys(0);
     assert_eq!(no_keys.build().unwrap_err(), ConfigError::MaxKeys { value: 0 });
     let no_keys = Policy::sliding("p", 1, MINUTE).max_keys(0);
-    refuses(no_keys, ConfigError::MaxKeys { value: 0 }, &["max_keys", "0"]);
+    assert_refused(no_keys, ConfigError::MaxKeys { value: 0 }, &["max_keys", "0"]);
     assert!(!ConfigError::NoPolicy.to_string().is_empty());
 }
 
-/// `max_keys` is a bound, not a size.
+/// Guarantee F: `max_keys` is an upper bound, and no memory is allocated for it in advance.
 #[test]
-fn any_number_of_keys() {
+fn any_max_keys_is_accepted_and_allocates_little() {
     for max_keys in [1, 1 << 30, usize::MAX / 64, usize::MAX] {
         let limiter = build(Policy::sliding("p", 100, MINUTE).max_keys(max_keys)).unwrap();
         let id = limiter.policy("p").unwrap();
@@ -117,18 +132,19 @@ fn any_number_of_keys() {
     }
 }
 
+/// Guarantee H: an eviction allowance of 0 or above the greatest limit is an error.
 #[test]
-fn allowances() {
+fn bad_allowances_are_errors() {
     let policy = |allowance| {
         Policy::sliding("p", 10, MINUTE).overflow(Overflow::EvictLightest { allowance })
     };
     for value in [0, 11, u64::MAX] {
         let error = ConfigError::Allowance { policy: "p".into(), value, limit: 10 };
-        refuses(policy(value), error, &["allowance", &value.to_string(), "10"]);
+        assert_refused(policy(value), error, &["allowance", &value.to_string(), "10"]);
     }
     assert!(build(policy(10)).is_ok());
     assert!(build(policy(20).max_limit(20)).is_ok());
-    // The limiter's own holds for policies without one.
+    // The limiter's overflow applies to policies without their own.
     let overflow = Overflow::EvictLightest { allowance: 11 };
     let builder = Limiter::builder().overflow(overflow).policy(Policy::sliding("p", 10, MINUTE));
     let error = ConfigError::Allowance { policy: "p".into(), value: 11, limit: 10 };
@@ -137,8 +153,9 @@ fn allowances() {
     assert!(Limiter::builder().overflow(overflow).policy(policy).build().is_ok());
 }
 
+/// Guarantee H: costs up to `u64::MAX` neither panic nor wrap.
 #[test]
-fn the_greatest_costs_have_an_answer() {
+fn greatest_costs_do_not_wrap() {
     let limiter = build(Policy::sliding("p", MAX_LIMIT, MINUTE)).unwrap();
     let id = limiter.policy("p").unwrap();
     let session = limiter.session_at(Now::from_unix_nanos(1));
@@ -149,7 +166,7 @@ fn the_greatest_costs_have_an_answer() {
     }
     assert!(session.check(&[id.charge("k", MAX_LIMIT)]).is_allowed());
     assert!(session.force_charge(&[id.charge("k", u64::MAX)]).is_allowed());
-    // A saturated debt stands for more than it says: nothing of it is given back.
+    // A saturated debt may be greater than recorded, so a refund returns nothing.
     assert_eq!(session.refund(&id.charge("k", u64::MAX)), Ok(0));
     assert_eq!(session.check(&[id.charge("k", 1)]).retry_after().unwrap().as_secs(), 60);
 }

@@ -1,9 +1,9 @@
-//! A batch decides as its requests would one by one.
+//! `check_many` decides as `check` does for its requests one by one.
 
-mod reference;
+mod oracle;
 
+use oracle::reported;
 use proptest::prelude::*;
-use reference::told;
 use std::time::Duration;
 use tollgate::{Charge, Decision, Limiter, ManualClock, Now, Period, Policy, PolicyId};
 
@@ -22,17 +22,18 @@ fn limiter() -> (Limiter, Vec<PolicyId>) {
     (limiter, ids)
 }
 
-/// Policy, key and cost of a charge; a policy beyond the last is one of another limiter.
-fn charge(ids: &[PolicyId], line: (usize, u64, u64)) -> Charge<'static> {
-    ids.get(line.0).copied().unwrap_or_default().charge(line.1, line.2)
+/// Makes a charge from (policy, key, cost). A policy index out of range is an invalid policy.
+fn charge(ids: &[PolicyId], item: (usize, u64, u64)) -> Charge<'static> {
+    ids.get(item.0).copied().unwrap_or_default().charge(item.1, item.2)
 }
 
 proptest! {
-    #![proptest_config(reference::cases(64))]
+    #![proptest_config(oracle::cases(64))]
 
-    /// Few keys and many: tables grow and fill within a batch.
+    /// A batch equals single checks, for few keys and for so many that tables grow and fill within
+    /// a batch.
     #[test]
-    fn equals_one_by_one(
+    fn a_batch_equals_single_checks(
         batches in prop::collection::vec(
             (0..5 * MILLI, prop::collection::vec((0..4_usize, 0..1_000_u64, 0..5_u64), 0..150)),
             1..12,
@@ -41,18 +42,18 @@ proptest! {
     ) {
         let ((one, one_ids), (many, many_ids)) = (limiter(), limiter());
         let mut now = MILLI;
-        for (step, lines) in batches {
+        for (step, items) in batches {
             now += step;
             let at = Now::from_unix_nanos(now);
-            let lines = lines.iter().map(|line| (line.0, line.1 % keys, line.2));
-            let charges: Vec<_> = lines.clone().map(|line| charge(&many_ids, line)).collect();
+            let items = items.iter().map(|item| (item.0, item.1 % keys, item.2));
+            let charges: Vec<_> = items.clone().map(|item| charge(&many_ids, item)).collect();
             let mut decisions = vec![Decision::default(); charges.len()];
             let allowed = many.session_at(at).check_many(&charges, &mut decisions);
             let session = one.session_at(at);
             let singly: Vec<_> =
-                lines.map(|line| session.check(&[charge(&one_ids, line)])).collect();
+                items.map(|item| session.check(&[charge(&one_ids, item)])).collect();
             let (batch, singly): (Vec<_>, Vec<_>) =
-                (decisions.iter().map(told).collect(), singly.iter().map(told).collect());
+                (decisions.iter().map(reported).collect(), singly.iter().map(reported).collect());
             prop_assert_eq!(&batch, &singly);
             let is_allowed = |decision: &&Decision| decision.is_allowed();
             prop_assert_eq!(allowed, decisions.iter().filter(is_allowed).count());
@@ -60,8 +61,9 @@ proptest! {
     }
 }
 
+/// A batch decides as many requests as both slices have room for.
 #[test]
-fn goes_as_far_as_both_go() {
+fn a_batch_ends_with_the_shorter_slice() {
     let (limiter, ids) = limiter();
     let session = limiter.session_at(Now::from_unix_nanos(MILLI));
     let charges = vec![ids[1].charge("k", 1); 100];

@@ -1,16 +1,17 @@
-//! Bucketed policies: never over, late by less than a bucket, and true to their retry_after.
+//! Guarantees A and B for bucketed policies: never over the limit, an exact `retry_after`, and
+//! expiry late by less than a bucket.
 
-mod reference;
+mod oracle;
 
+use oracle::{assert_never_over, cases};
 use proptest::prelude::*;
-use reference::{assert_never_over, cases};
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId};
 
 const BUCKETS: [u32; 5] = [7, 15, 31, 63, 127];
 const WINDOWS_MS: [u64; 6] = [1, 7, 1_000, 61_234, 86_400_000, 400 * 86_400_000];
 
-/// A limiter with one policy, at the beginning of a manual clock.
+/// Builds a limiter with one policy, on a manual clock at 0.
 fn limiter(limit: u64, window: Duration, buckets: u32) -> (Limiter, PolicyId) {
     let policy = Policy::sliding("p", limit, window).buckets(buckets);
     let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
@@ -23,8 +24,8 @@ struct Traffic {
     limit: u64,
     buckets: u32,
     window: Duration,
-    /// Parts of a window (in 2^20ths) to the next request, a step back or not, and the cost as a
-    /// part of the limit.
+    /// For each request: the gap before it in 2^20ths of a window, whether its clock steps back,
+    /// and its cost in 2^20ths of the limit.
     requests: Vec<(u64, bool, u64)>,
 }
 
@@ -48,6 +49,7 @@ fn traffic() -> impl Strategy<Value = Traffic> {
     )
 }
 
+/// Returns `part` 2^20ths of `whole`.
 fn part(whole: u64, part: u64) -> u64 {
     ((whole as u128 * part as u128) >> 20) as u64
 }
@@ -55,8 +57,10 @@ fn part(whole: u64, part: u64) -> u64 {
 proptest! {
     #![proptest_config(cases(1_000))]
 
+    /// Guarantee A: no window holds more than the limit. A denied request is admitted exactly
+    /// `retry_after` later, and not earlier.
     #[test]
-    fn never_over_and_true_to_retry_after(traffic in traffic(), sooner in 0.0f64..1.0) {
+    fn never_over_the_limit_and_retry_after_is_exact(traffic in traffic(), sooner in 0.0f64..1.0) {
         let (limiter, id) = limiter(traffic.limit, traffic.window, traffic.buckets);
         let window = u64::try_from(traffic.window.as_nanos()).unwrap();
         let resolution = limiter.resolution(id).unwrap().as_nanos() as u64;
@@ -73,7 +77,7 @@ proptest! {
             prop_assert_eq!(peeked.verdict, decision.verdict);
             prop_assert_eq!(peeked.retry_after(), decision.retry_after());
             if decision.is_allowed() {
-                // A clock that stepped back counts as the newest charge's time.
+                // A reading earlier than the newest charge is recorded as that charge's time.
                 newest = newest.max(now);
                 admitted.push((newest, cost));
                 prop_assert_eq!(decision.remaining, peeked.remaining - cost);
@@ -92,10 +96,9 @@ proptest! {
         assert_never_over(&admitted, window, traffic.limit);
     }
 
-    /// A burst at one instant is free again one window later, to the resolution: no bucket of its
-    /// own age is in the way.
+    /// Guarantee B: a burst at one instant expires one window later, up to the resolution.
     #[test]
-    fn a_burst_expires_after_the_window(
+    fn a_burst_expires_after_one_window(
         buckets in prop::sample::select(BUCKETS.to_vec()),
         window in prop::sample::select(WINDOWS_MS.to_vec()).prop_map(Duration::from_millis),
         start in 0u64..1 << 40,

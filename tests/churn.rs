@@ -1,36 +1,37 @@
-//! Threads over keys that come and go, in a table that grows, shrinks and is renewed all the time:
-//! nothing is admitted that a slow and separate account would not admit, nothing is denied without
-//! a cause, and no charge is lost on its way from array to array.
+//! Guarantee A under churn: threads over keys that come and go, in a table that grows, shrinks and
+//! replaces its arrays all the time. A separate oracle checks that no key is over its limit, that
+//! no request is denied without a cause, and that no move loses a charge.
 //!
-//! Requests go through each entry point for requests of one charge. Each must decide its share.
+//! Requests use each entry point for requests of one charge. Each entry point must decide its
+//! share.
 //!
-//! While the clock *stands*, all charges of a phase lie at one instant, so what is admitted to each
-//! key, and what is left, is known to the unit. So is each lost exchange, wherever it happens. All
-//! threads charge a hot key throughout a phase, and are [interrupted](stress::interrupts) within
-//! calls. The same holds for tables that grow from their first array.
-//!
-//! While the clock *runs*, a charge is recorded at a time from the caller's own reading to the
-//! clock's when the call returned: what surely lies in a window must be within the limit, and what
-//! may lie there must explain a denial.
+//! - Still clock: all charges of a phase have one time, so the admitted and the remaining cost of
+//!   each key are known exactly. A charge that is lost or doubled after a failed CAS shows. All
+//!   threads charge a hot key throughout a phase, and are [interrupted](load::interrupts) within
+//!   calls. The same holds for tables that grow from their first array.
+//! - Running clock: a charge is recorded between the caller's own reading and the clock's reading
+//!   after the call. The charges that surely lie in a window must be within the limit. The charges
+//!   that may lie there must explain a denial.
 
-mod stress;
+mod load;
 
+use load::interrupts::Interrupts;
+use load::rule::Rule;
+use load::{StartLine, by_size, mix};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{OnceLock, RwLock};
 use std::time::Instant;
-use stress::interrupts::Interrupts;
-use stress::rule::Rule;
-use stress::{StartLine, by_size, mix};
 use tollgate::{Decision, Limiter, ManualClock, Now, PolicyId, PolicyStatus, Verdict};
 
 const THREADS: u64 = 4;
-/// The most requests of one batch: more than are prefetched together.
+/// The most requests of a batch: more than are prefetched together.
 const BATCH: u64 = 40;
-/// The keys of which all threads charge one throughout a phase. They cost one unit.
+/// The first hot key. All threads charge the hot key of a phase throughout it, one unit per
+/// request.
 const HOT: u64 = 1 << 50;
 
-/// The way that a request is made.
+/// The entry point of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
     CheckAt,
@@ -70,7 +71,7 @@ impl Counts {
     }
 }
 
-/// The requests of a thread for its next batch.
+/// The keys of the next batch of a thread.
 struct Batch {
     keys: Vec<u64>,
     len: u64,
@@ -81,22 +82,22 @@ impl Batch {
         Batch { keys: Vec::new(), len: 1 }
     }
 
-    /// Adds a request; returns whether the batch is to be decided.
+    /// Adds a request. Returns whether the batch is full.
     fn add(&mut self, key: u64) -> bool {
         self.keys.push(key);
         self.keys.len() as u64 >= self.len
     }
 }
 
-/// One run, shared by all its threads.
+/// A run, shared by its threads.
 struct Run {
     rule: Rule,
     limiter: Limiter,
     id: PolicyId,
     barrier: StartLine,
     interrupts: Interrupts,
-    /// The first broken law. No thread may panic while the others wait for it at the barrier.
-    broken: OnceLock<String>,
+    /// The first violated law. A panic would block the other threads at the barrier.
+    violation: OnceLock<String>,
 }
 
 impl Run {
@@ -105,14 +106,15 @@ impl Run {
         let limiter = builder.clock(ManualClock::new()).seed([1, 2, 3, 4]).build().unwrap();
         let id = limiter.policy(rule.policy.name()).unwrap();
         let resolution = limiter.resolution(id).unwrap().as_nanos() as u64;
-        assert_eq!(rule.step % resolution, 0, "times are recorded as they are given");
-        let (barrier, broken) = (StartLine::new(THREADS), OnceLock::new());
-        Run { rule, limiter, id, barrier, interrupts: Interrupts::default(), broken }
+        assert_eq!(rule.step % resolution, 0, "readings are recorded without truncation");
+        let (barrier, violation) = (StartLine::new(THREADS), OnceLock::new());
+        Run { rule, limiter, id, barrier, interrupts: Interrupts::default(), violation }
     }
 
-    fn law(&self, holds: bool, told: impl FnOnce() -> String) {
+    /// Records a violated law.
+    fn law(&self, holds: bool, message: impl FnOnce() -> String) {
         if !holds {
-            let _ = self.broken.set(told());
+            let _ = self.violation.set(message());
         }
     }
 
@@ -126,10 +128,10 @@ impl Run {
         let decision = match entry {
             Entry::CheckAt => self.limiter.check_at(at, &charge),
             Entry::CheckWithStatus => {
-                let mut layers = [PolicyStatus::default()];
-                let decision = self.limiter.check_at_with_status(at, &charge, &mut layers);
-                let agrees = layers[0].remaining == decision.remaining;
-                self.law(agrees, || format!("{decision:?}, but {:?}", layers[0]));
+                let mut status = [PolicyStatus::default()];
+                let decision = self.limiter.check_at_with_status(at, &charge, &mut status);
+                let agrees = status[0].remaining == decision.remaining;
+                self.law(agrees, || format!("{decision:?}, but {:?}", status[0]));
                 decision
             }
             _ => self.limiter.session_at(at).check(&charge),
@@ -137,8 +139,8 @@ impl Run {
         self.verdict(key, now, &decision)
     }
 
-    /// Decides a batch at one instant, and empties it. Passes each key and whether it was admitted.
-    fn decide_batch(&self, batch: &mut Batch, now: u64, mut passed: impl FnMut(u64, bool)) {
+    /// Decides and empties a batch. Calls `record` with each key and whether it was admitted.
+    fn decide_batch(&self, batch: &mut Batch, now: u64, mut record: impl FnMut(u64, bool)) {
         let charge = |key: &u64| self.id.charge(*key, self.cost(*key));
         let charges: Vec<_> = batch.keys.iter().map(charge).collect();
         let mut decisions = vec![Decision::default(); charges.len()];
@@ -148,12 +150,13 @@ impl Run {
         for (key, decision) in batch.keys.drain(..).zip(&decisions) {
             let is_admitted = self.verdict(key, now, decision);
             counted += usize::from(is_admitted);
-            passed(key, is_admitted);
+            record(key, is_admitted);
         }
         self.law(allowed == counted, || format!("{allowed} allowed, not {counted}"));
         batch.len = 1 + mix(now ^ batch.len) % BATCH;
     }
 
+    /// Checks the form of a decision. Returns whether it admits.
     fn verdict(&self, key: u64, now: u64, decision: &Decision) -> bool {
         let known = matches!(decision.verdict, Verdict::Allowed | Verdict::Denied);
         self.law(known && decision.limit == self.rule.limit, || {
@@ -167,9 +170,9 @@ impl Run {
         self.rule.limit - session.peek(&[self.id.charge(key, 0)]).remaining
     }
 
-    /// Runs the threads; each returns how many requests it has seen admitted and denied. Checks the
-    /// table's own figures, the share of each entry point, and that there was a new array for each
-    /// so many requests at the least.
+    /// Runs the threads; each returns its counts of admitted and denied requests. Checks the
+    /// statistics, the share of each entry point, and that the table made a new array at least once
+    /// per `per_array` requests.
     fn threads(&self, per_array: u64, worker: impl Fn(u64) -> Counts + Sync) -> u64 {
         let start = Instant::now();
         let counts = std::thread::scope(|scope| {
@@ -179,7 +182,7 @@ impl Run {
             let sums = threads.into_iter().map(|thread| thread.join().unwrap());
             sums.fold(Counts::default(), Counts::with)
         });
-        assert_eq!(self.broken.get(), None);
+        assert_eq!(self.violation.get(), None);
         let (admitted, denied) = counts.sum();
         let stats = self.limiter.stats(self.id).unwrap();
         println!(
@@ -191,18 +194,18 @@ impl Run {
         for entry in Entry::ALL {
             let (admitted_by, denied_by) = counts.0[entry as usize];
             println!("{:>14}  {entry:?}: {admitted_by} admitted, {denied_by} denied", "");
-            assert!(admitted_by > admitted / 10, "{entry:?} hardly admits");
-            assert!(denied_by > denied / 10, "{entry:?} hardly denies");
+            assert!(admitted_by > admitted / 10, "{entry:?} admits too few");
+            assert!(denied_by > denied / 10, "{entry:?} denies too few");
         }
         assert_eq!((stats.admitted, stats.denied), (admitted, denied));
         assert_eq!((stats.refused, stats.untracked, stats.evictions), (0, 0, 0));
-        assert!(admitted.min(denied) > (admitted + denied) / 20, "one verdict is hardly seen");
+        assert!(admitted.min(denied) > (admitted + denied) / 20, "one verdict is too rare");
         assert!(stats.migrations > (admitted + denied) / per_array, "too few arrays");
         admitted + denied
     }
 }
 
-/// A stretch of a standing clock: which keys are asked for, and when.
+/// A phase of a still clock: its keys and its time.
 #[derive(Clone)]
 struct Phase {
     number: u64,
@@ -210,17 +213,17 @@ struct Phase {
     now: u64,
 }
 
-/// As many phases as count at a time.
+/// How many phases count at a time.
 const PHASES: u64 = 4;
 const MOST_KEYS: u64 = 2_048;
 /// More keys than any four phases have.
 const LEDGER: u64 = 4 * MOST_KEYS;
 
 impl Phase {
-    /// New keys come at the end of the range, and it goes on by a quarter; each four phases it
-    /// has another length.
+    /// Returns the phases. The range of keys advances by a quarter in each phase, and changes its
+    /// length every four phases.
     fn all(rule: &Rule, number: u64) -> Vec<Self> {
-        // The first of four phases has expired when the next four begin, and not before.
+        // The first of four phases expires exactly when the next four begin.
         let gap = rule.window / PHASES + if rule.is_calendar() { 0 } else { rule.step };
         let mut end = 2 * MOST_KEYS;
         let phase = |number| {
@@ -231,8 +234,8 @@ impl Phase {
         (0..number).map(phase).collect()
     }
 
-    /// How often a thread asks for a key: every fourth key belongs to one thread.
-    fn asks(&self, thread: u64, key: u64) -> u64 {
+    /// How many requests a thread sends for a key. Every fourth key belongs to one thread.
+    fn requests(&self, thread: u64, key: u64) -> u64 {
         if !self.keys.contains(&key) {
             return 0;
         }
@@ -242,89 +245,93 @@ impl Phase {
         mix(key << 32 ^ self.number << 2 ^ thread) % 4 * 2 / 3
     }
 
-    /// Whether charges of that phase still count in this one.
+    /// Returns whether charges of the phase `number` still count in this one.
     fn counts(&self, number: u64, rule: &Rule) -> bool {
         let same = if rule.is_calendar() { self.number % PHASES } else { PHASES - 1 };
         self.number - number <= same
     }
 }
 
-/// The clock stands still in each phase. Each key is admitted as often as it has asked or as it has
-/// room, to the unit, and what it has left is the limit less what was admitted and still counts.
+/// Guarantee A: the clock is still in each phase. For each key exactly the requests that fit are
+/// admitted, and the remaining cost is the limit less the admitted charges that still count.
 #[test]
-fn while_the_clock_stands_every_unit_is_accounted_for() {
+fn usage_is_exact_on_a_still_clock() {
     let phases = by_size(100, 5_200);
-    let total: u64 = Rule::all().into_iter().map(|rule| standing(rule, phases)).sum();
-    println!("standing clock: {total} decisions");
+    let total: u64 = Rule::all().into_iter().map(|rule| run_on_still_clock(rule, phases)).sum();
+    println!("still clock: {total} decisions");
 }
 
-fn standing(rule: Rule, phases: u64) -> u64 {
+fn run_on_still_clock(rule: Rule, phases: u64) -> u64 {
     let run = Run::new(rule);
     let rule = &run.rule;
     let phases = Phase::all(rule, phases);
     let column = |len: u64| -> Vec<AtomicU64> { (0..len).map(|_| AtomicU64::new(0)).collect() };
-    // The requests that each thread saw admitted in this phase, by key, and those of the hot key.
-    let seen: Vec<_> = (0..THREADS).map(|_| column(MOST_KEYS)).collect();
-    let hot_seen = column(THREADS);
+    // The requests admitted to each thread in this phase, by key, and those of the hot key.
+    let admitted: Vec<_> = (0..THREADS).map(|_| column(MOST_KEYS)).collect();
+    let hot_admitted = column(THREADS);
     // The requests admitted to each key in each of the last phases, with the number of that phase.
     let ledger: Vec<_> = (0..PHASES).map(|_| column(LEDGER)).collect();
     let work = |thread: u64| {
         let _interrupted = run.interrupts.enter();
         let (mut counts, mut batch) = (Counts::default(), Batch::new());
         for phase in &phases {
-            let (mine, mine_hot) = (&seen[thread as usize], &hot_seen[thread as usize]);
+            let (mine, mine_hot) = (&admitted[thread as usize], &hot_admitted[thread as usize]);
             mine.iter().chain([mine_hot]).for_each(|count| count.store(0, Relaxed));
-            let mut note = |entry, key, is_admitted| {
-                let place = key - if key < HOT { phase.keys.start } else { HOT };
-                let count = if key < HOT { &mine[place as usize] } else { mine_hot };
+            let mut record = |entry, key, is_admitted| {
+                let index = key - if key < HOT { phase.keys.start } else { HOT };
+                let count = if key < HOT { &mine[index as usize] } else { mine_hot };
                 count.store(count.load(Relaxed) + u64::from(is_admitted), Relaxed);
                 counts.count(entry, is_admitted);
             };
-            let mut ask = |key: u64, random: u64| {
+            let mut decide = |key: u64, random: u64| {
                 let entry = Entry::random(random);
                 if entry != Entry::CheckMany {
-                    note(entry, key, run.is_admitted(entry, key, phase.now));
+                    record(entry, key, run.is_admitted(entry, key, phase.now));
                 } else if batch.add(key) {
-                    run.decide_batch(&mut batch, phase.now, |key, yes| note(entry, key, yes));
+                    run.decide_batch(&mut batch, phase.now, |key, yes| record(entry, key, yes));
                 }
             };
-            // Each thread in an order of its own; the second time around only for some. Between
-            // these it charges the hot key, so that it meets the others there.
+            // Each thread has its own order of keys, and repeats only some of them. In between it
+            // charges the hot key, in contention with the others.
             let len = phase.keys.end - phase.keys.start;
             let (odd, start) = (mix(phase.number ^ thread << 40) | 1, mix(phase.number << 8));
-            let mut hot_asked = 0;
+            let mut hot_sent = 0;
             for turn in 0..2 * len {
-                let place = turn.wrapping_mul(odd).wrapping_add(start) % len;
-                let key = phase.keys.start + place;
-                if turn / len < phase.asks(thread, key) {
-                    ask(key, mix(odd ^ turn));
+                let index = turn.wrapping_mul(odd).wrapping_add(start) % len;
+                let key = phase.keys.start + index;
+                if turn / len < phase.requests(thread, key) {
+                    decide(key, mix(odd ^ turn));
                 }
-                while hot_asked < hot_asks(rule) * (turn + 1) / (2 * len) {
-                    ask(HOT + phase.number, mix(odd ^ hot_asked << 20));
-                    hot_asked += 1;
+                while hot_sent < hot_requests(rule) * (turn + 1) / (2 * len) {
+                    decide(HOT + phase.number, mix(odd ^ hot_sent << 20));
+                    hot_sent += 1;
                 }
             }
             if !batch.keys.is_empty() {
                 let entry = Entry::CheckMany;
-                run.decide_batch(&mut batch, phase.now, |key, yes| note(entry, key, yes));
+                run.decide_batch(&mut batch, phase.now, |key, yes| record(entry, key, yes));
             }
             run.barrier.wait();
-            // All keys that were charged in the last phases, and some before them.
+            // All keys that were charged in the last phases, and some older ones.
             for key in phase.keys.end - 2 * MOST_KEYS..phase.keys.end {
                 if key % THREADS == thread {
                     let sum = |column: &Vec<AtomicU64>| {
-                        let place = key.checked_sub(phase.keys.start)?;
-                        Some(column[place as usize].load(Relaxed))
+                        let index = key.checked_sub(phase.keys.start)?;
+                        Some(column[index as usize].load(Relaxed))
                     };
-                    let now = seen.iter().filter_map(sum).sum();
-                    account(&run, &ledger, phase, key, now);
+                    let count = admitted.iter().filter_map(sum).sum();
+                    check_key(&run, &ledger, phase, key, count);
                 }
             }
             if phase.number % THREADS == thread {
-                account_hot(&run, phase, hot_seen.iter().map(|count| count.load(Relaxed)).sum());
+                check_hot_key(
+                    &run,
+                    phase,
+                    hot_admitted.iter().map(|count| count.load(Relaxed)).sum(),
+                );
             }
             run.barrier.wait();
-            if run.broken.get().is_some() {
+            if run.violation.get().is_some() {
                 break;
             }
         }
@@ -333,25 +340,26 @@ fn standing(rule: Rule, phases: u64) -> u64 {
     run.interrupts.during(|| run.threads(10_000, work))
 }
 
-/// How often a thread charges the hot key of a phase: all together a little more than it has room.
-fn hot_asks(rule: &Rule) -> u64 {
+/// The requests of each thread for the hot key of a phase: a little more than fit, for all threads
+/// together.
+fn hot_requests(rule: &Rule) -> u64 {
     rule.limit * 11 / 10 / THREADS
 }
 
-/// Checks the phase's hot key, which is new in it, with so many requests admitted.
-fn account_hot(run: &Run, phase: &Phase, admitted: u64) {
+/// Checks the phase's hot key, a new key, given its admitted requests.
+fn check_hot_key(run: &Run, phase: &Phase, admitted: u64) {
     let (number, limit) = (phase.number, run.rule.limit);
-    let expected = limit.min(hot_asks(&run.rule) * THREADS);
+    let expected = limit.min(hot_requests(&run.rule) * THREADS);
     let used = run.used(HOT + number, phase.now);
     run.law(admitted == expected && used == admitted, || {
         format!("hot key of phase {number}: {admitted} admitted and {used} used, not {expected}")
     });
 }
 
-/// Holds a key to the account, to which this phase has admitted so many requests.
-fn account(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, now: u64) {
+/// Checks a key against the ledger, given its requests admitted in this phase.
+fn check_key(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, admitted: u64) {
     let rule = &run.rule;
-    let asks = (0..THREADS).map(|thread| phase.asks(thread, key)).sum::<u64>();
+    let requests = (0..THREADS).map(|thread| phase.requests(thread, key)).sum::<u64>();
     let entry = |number: u64| &ledger[(number % PHASES) as usize][(key % LEDGER) as usize];
     let past = (phase.number.saturating_sub(PHASES - 1)..phase.number)
         .filter(|number| phase.counts(*number, rule))
@@ -360,41 +368,43 @@ fn account(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, now: u
         .filter(|(number, _)| phase.counts(*number, rule))
         .map(|(_, admitted)| admitted)
         .sum::<u64>();
-    entry(phase.number).store(phase.number << 16 | now, Relaxed);
+    entry(phase.number).store(phase.number << 16 | admitted, Relaxed);
     let (cost, number) = (rule.cost(key), phase.number);
-    let expected = asks.min(rule.limit / cost - past);
-    run.law(now == expected, || {
-        format!("key {key}, phase {number}: {now} of {asks} admitted after {past}, not {expected}")
+    let expected = requests.min(rule.limit / cost - past);
+    run.law(admitted == expected, || {
+        format!(
+            "key {key}, phase {number}: {admitted} of {requests} admitted after {past}, not {expected}"
+        )
     });
     let used = run.used(key, phase.now);
-    run.law(used == (past + now) * cost, || {
-        format!("key {key}, phase {number}: {used} used after {past} and {now} of {cost}")
+    run.law(used == (past + admitted) * cost, || {
+        format!("key {key}, phase {number}: {used} used after {past} and {admitted} of {cost}")
     });
 }
 
-/// The keys of a growing table.
+/// The number of keys of a growing table.
 const GROWING: u64 = 1_000;
 
-/// Tables grow from the first array on, while all threads charge new keys, a few hot keys and any of
-/// those before. The clock stands, so each key is admitted as often as it has room, to the unit, and
-/// no charge is lost in a move.
+/// Guarantee A: tables grow from their first array, while all threads charge new keys, a few hot
+/// keys and earlier keys. The clock is still, so the admitted requests of each key are known
+/// exactly, and a charge that a move loses shows.
 #[test]
-fn while_tables_grow_every_unit_is_accounted_for() {
+fn usage_is_exact_while_tables_grow() {
     let start = Instant::now();
-    // A few tables at a time, since all of them are kept until their threads have ended.
+    // A few tables at a time, since all of them live until their threads end.
     let tables = || (0..10).flat_map(|_| Rule::all()).map(Run::new).collect();
-    let arrays: u64 = (0..by_size(8, 80)).map(|_| growing(tables())).sum();
+    let arrays: u64 = (0..by_size(8, 80)).map(|_| grow_tables(tables())).sum();
     println!("growing tables: {arrays} arrays, {:.1} s", start.elapsed().as_secs_f64());
 }
 
-/// Lets these tables grow, one after another; returns how many arrays they had.
-fn growing(runs: Vec<Run>) -> u64 {
+/// Lets these tables grow, one after another. Returns how many arrays they replaced.
+fn grow_tables(runs: Vec<Run>) -> u64 {
     let column = || -> Vec<AtomicU64> { (0..GROWING).map(|_| AtomicU64::new(0)).collect() };
-    let (asked, admitted) = (column(), column());
+    let (sent, admitted) = (column(), column());
     let Run { barrier, interrupts, .. } = &runs[0];
     let work = |thread| {
         let _interrupted = interrupts.enter();
-        runs.iter().for_each(|run| grow(run, thread, barrier, &asked, &admitted));
+        runs.iter().for_each(|run| grow(run, thread, barrier, &sent, &admitted));
     };
     interrupts.during(|| {
         std::thread::scope(|scope| {
@@ -402,18 +412,18 @@ fn growing(runs: Vec<Run>) -> u64 {
             (0..THREADS).for_each(|thread| drop(scope.spawn(move || work(thread))));
         });
     });
-    runs.iter().for_each(|run| assert_eq!(run.broken.get(), None));
+    runs.iter().for_each(|run| assert_eq!(run.violation.get(), None));
     let arrays = |run: &Run| run.limiter.stats(run.id).unwrap().migrations;
     let (tables, arrays) = (runs.len() as u64, runs.iter().map(arrays).sum());
     assert!(arrays > 3 * tables, "too few arrays");
     arrays
 }
 
-/// The part of one thread in the growth of one table.
-fn grow(run: &Run, thread: u64, barrier: &StartLine, asked: &[AtomicU64], admitted: &[AtomicU64]) {
+/// Runs the part of one thread in the growth of one table.
+fn grow(run: &Run, thread: u64, barrier: &StartLine, sent: &[AtomicU64], admitted: &[AtomicU64]) {
     let now = 100 * run.rule.window;
-    let note = |key: u64, is_admitted| {
-        asked[(key - HOT) as usize].fetch_add(1, Relaxed);
+    let record = |key: u64, is_admitted| {
+        sent[(key - HOT) as usize].fetch_add(1, Relaxed);
         admitted[(key - HOT) as usize].fetch_add(u64::from(is_admitted), Relaxed);
     };
     let mut batch = Batch::new();
@@ -424,24 +434,24 @@ fn grow(run: &Run, thread: u64, barrier: &StartLine, asked: &[AtomicU64], admitt
         for key in [turn, (random >> 8) % (most + 1)].map(|key| HOT + key) {
             let entry = Entry::random(mix(random ^ key));
             if entry != Entry::CheckMany {
-                note(key, run.is_admitted(entry, key, now));
+                record(key, run.is_admitted(entry, key, now));
             } else if batch.add(key) {
-                run.decide_batch(&mut batch, now, note);
+                run.decide_batch(&mut batch, now, record);
             }
         }
     }
-    run.decide_batch(&mut batch, now, note);
+    run.decide_batch(&mut batch, now, record);
     barrier.wait();
     for key in (0..GROWING).filter(|key| key % THREADS == thread) {
-        let [asked, admitted] = [asked, admitted].map(|all| all[key as usize].swap(0, Relaxed));
-        let (expected, used) = (run.rule.limit.min(asked), run.used(HOT + key, now));
+        let [sent, admitted] = [sent, admitted].map(|all| all[key as usize].swap(0, Relaxed));
+        let (expected, used) = (run.rule.limit.min(sent), run.used(HOT + key, now));
         run.law(admitted == expected && used == expected, || {
-            format!("key {key}: {admitted} of {asked} admitted and {used} used, not {expected}")
+            format!("key {key}: {admitted} of {sent} admitted and {used} used, not {expected}")
         });
     }
 }
 
-/// One request while the clock runs, and two readings around it.
+/// A request on a running clock, with the readings before and after it.
 #[derive(Clone, Copy)]
 struct Event {
     key: u64,
@@ -450,8 +460,8 @@ struct Event {
     admitted: bool,
 }
 
-/// The key of a turn: of a few that all threads ask for, of a thread's own, or of a crowd whose
-/// size changes with the season. All of them drift.
+/// Picks the key of a turn: one of a few shared keys, one of the thread's own, or one of a crowd
+/// whose size changes over time. All of them drift.
 fn key_of(turn: u64, thread: u64, random: u64) -> u64 {
     let crowd = 64 << (mix(turn >> 14) % 7);
     match random % 8 {
@@ -461,17 +471,17 @@ fn key_of(turn: u64, thread: u64, random: u64) -> u64 {
     }
 }
 
-/// The clock runs: no window that surely holds its charges holds more than the limit, no denial is
-/// without charges that may count, and whenever all threads wait each key has used no less than
-/// what surely counts and no more than what may.
+/// Guarantee A: on a running clock, the charges that surely lie in one window are within the limit,
+/// and those that may count explain each denial. Between stretches, the usage of each key is at
+/// least what surely counts and at most what may count.
 #[test]
-fn while_the_clock_runs_never_over_and_nothing_lost() {
+fn never_over_and_nothing_lost_on_a_running_clock() {
     let turns = by_size(240_000, 12_000_000) / THREADS;
-    let total: u64 = Rule::all().into_iter().map(|rule| running(rule, turns)).sum();
+    let total: u64 = Rule::all().into_iter().map(|rule| run_on_running_clock(rule, turns)).sum();
     println!("running clock: {total} decisions");
 }
 
-fn running(rule: Rule, turns: u64) -> u64 {
+fn run_on_running_clock(rule: Rule, turns: u64) -> u64 {
     const STRETCH: u64 = 4_000;
     let late = 4 * rule.window;
     let run = Run::new(rule);
@@ -479,7 +489,7 @@ fn running(rule: Rule, turns: u64) -> u64 {
     let clock = AtomicU64::new(100 * rule.window);
     let logs: Vec<RwLock<Vec<Event>>> = (0..THREADS).map(|_| RwLock::default()).collect();
     run.threads(5_000, |thread| {
-        // What may still count, of the keys that this thread does the account of.
+        // The events that may still count, of the keys that this thread checks.
         let mut kept: HashMap<u64, Vec<Event>> = HashMap::new();
         let (mut counts, mut batch) = (Counts::default(), Batch::new());
         for stretch in 0..turns / STRETCH {
@@ -490,18 +500,18 @@ fn running(rule: Rule, turns: u64) -> u64 {
                 let random = mix(turn << 2 | thread);
                 let (key, entry) =
                     (key_of(reading / rule.step, thread, random), Entry::random(random));
-                // Some requests come late, as those of a thread that was stopped do.
+                // Some requests are late, as those of a stalled thread.
                 let steps = (random >> 40) % (late / rule.step);
                 let start =
                     reading - if (random >> 32).is_multiple_of(32) { steps } else { 0 } * rule.step;
-                let mut note = |key, admitted| {
+                let mut record = |key, admitted| {
                     log.push(Event { key, start, end: clock.load(Relaxed), admitted });
                     counts.count(entry, admitted);
                 };
                 if entry != Entry::CheckMany {
-                    note(key, run.is_admitted(entry, key, start));
+                    record(key, run.is_admitted(entry, key, start));
                 } else if batch.add(key) {
-                    run.decide_batch(&mut batch, start, note);
+                    run.decide_batch(&mut batch, start, record);
                 }
             }
             drop(log);
@@ -514,12 +524,12 @@ fn running(rule: Rule, turns: u64) -> u64 {
                 }
             }
             kept.retain(|key, events| {
-                hold_to_laws(&run, *key, events, now);
+                check_laws(&run, *key, events, now);
                 events.retain(|event| event.admitted && rule.perhaps_counts(event.end, now - late));
                 !events.is_empty()
             });
             run.barrier.wait();
-            if run.broken.get().is_some() {
+            if run.violation.get().is_some() {
                 break;
             }
         }
@@ -527,14 +537,15 @@ fn running(rule: Rule, turns: u64) -> u64 {
     })
 }
 
-fn hold_to_laws(run: &Run, key: u64, events: &mut [Event], now: u64) {
+/// Checks the laws for one key on its events that may still matter at `now`.
+fn check_laws(run: &Run, key: u64, events: &mut [Event], now: u64) {
     let (rule, cost) = (&run.rule, run.rule.cost(key));
     let sum = |charges: usize| charges as u64 * cost;
     events.sort_unstable_by_key(|event| event.start);
     let charges = || events.iter().filter(|event| event.admitted);
-    for (place, first) in charges().enumerate() {
+    for (index, first) in charges().enumerate() {
         let inside = charges()
-            .skip(place)
+            .skip(index)
             .take_while(|charge| rule.surely_counts(first.start, charge.start))
             .filter(|charge| rule.surely_counts(first.start, charge.end));
         let inside = sum(inside.count());
@@ -546,7 +557,7 @@ fn hold_to_laws(run: &Run, key: u64, events: &mut [Event], now: u64) {
             .filter(|charge| rule.perhaps_counts(charge.end, denial.start));
         let used = sum(causes.count());
         run.law(used + cost > rule.limit, || {
-            format!("{key} denied at {} when it had used {used}", denial.start)
+            format!("{key} denied at {} though only {used} may count", denial.start)
         });
     }
     let surely = sum(charges().filter(|charge| rule.surely_counts(charge.start, now)).count());

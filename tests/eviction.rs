@@ -1,5 +1,5 @@
-//! Reservations and rollbacks beside evictions: what a key still holds is given back to the unit,
-//! and what an eviction has forgiven is not given back once more.
+//! Reservations and rollbacks combined with evictions. A charge that the table still holds is given
+//! back exactly. A charge that an eviction has dropped is not given back again.
 
 use std::time::Duration;
 use tollgate::{
@@ -13,7 +13,8 @@ const ALLOWANCE: u64 = 4;
 const LIMIT: u64 = 10;
 const MAX_KEYS: u64 = 8;
 
-/// A limiter whose first policy evicts; the second has room for one key and refuses others.
+/// A limiter with two policies. `evicts` evicts its lightest keys; `full` has room for one key and
+/// refuses all others.
 struct Fixture {
     limiter: Limiter,
     evicts: PolicyId,
@@ -21,12 +22,12 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(policy: Policy) -> Self {
+    fn new(policy: Policy, max_keys: u64) -> Self {
         let evicts = policy
-            .max_keys(MAX_KEYS as usize)
+            .max_keys(max_keys as usize)
             .overflow(Overflow::EvictLightest { allowance: ALLOWANCE });
         let full = Policy::sliding("full", LIMIT, Duration::from_secs(60)).max_keys(1);
-        // Built at the start, so that no array is renewed by its age.
+        // Built at `START`, so that no array is replaced because of its age.
         let clock = ManualClock::new();
         clock.set(Now::from_unix_nanos(START));
         let mut builder = Limiter::builder().clock(clock);
@@ -34,12 +35,15 @@ impl Fixture {
         Fixture { limiter: builder.build().unwrap(), evicts, full }
     }
 
-    /// The same over a window and over a month.
+    /// The fixture with a sliding window and with a calendar month.
     fn both() -> [Self; 2] {
-        [
-            Fixture::new(Policy::sliding("evicts", LIMIT, Duration::from_secs(60))),
-            Fixture::new(Policy::calendar("evicts", LIMIT, Period::Month)),
-        ]
+        Self::both_of(MAX_KEYS)
+    }
+
+    fn both_of(max_keys: u64) -> [Self; 2] {
+        let sliding = Policy::sliding("evicts", LIMIT, Duration::from_secs(60));
+        let calendar = Policy::calendar("evicts", LIMIT, Period::Month);
+        [sliding, calendar].map(|policy| Fixture::new(policy, max_keys))
     }
 
     fn at(&self, second: u64) -> tollgate::Session<'_> {
@@ -58,7 +62,7 @@ impl Fixture {
         self.limiter.stats(self.evicts).unwrap()
     }
 
-    /// Fills the table with light keys, then lets one more in, which evicts all of them.
+    /// Inserts light keys until the table evicts.
     fn evict(&self, second: u64, first: u64) {
         let before = self.stats().evictions;
         for key in first.. {
@@ -75,13 +79,14 @@ impl Fixture {
 const HEAVY: u64 = 1;
 const LIGHT: u64 = 2;
 
-/// A key that has used more than the allowance is never evicted, so its reservation still holds.
+/// Guarantee C: evictions spare a key that has used more than the allowance, so its canceled
+/// reservation is given back exactly.
 #[test]
-fn a_reservation_of_a_heavy_key_is_given_back_after_evictions() {
+fn a_heavy_key_reservation_is_given_back_after_evictions() {
     for fixture in Fixture::both() {
         assert!(fixture.check(0, HEAVY, ALLOWANCE + 1).is_allowed());
         let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(HEAVY, 2)]).unwrap();
-        // More arrays than one, so that the key is moved more than once.
+        // Evict twice, so that the key is moved more than once.
         fixture.evict(1, 100);
         fixture.evict(1, 200);
         assert_eq!(fixture.used(1, HEAVY), ALLOWANCE + 3);
@@ -91,9 +96,10 @@ fn a_reservation_of_a_heavy_key_is_given_back_after_evictions() {
     }
 }
 
-/// Of a reservation that was extended across an eviction which spared its key, all comes back.
+/// Guarantee C: a reservation whose key was spared by an eviction and that was extended after it is
+/// settled exactly.
 #[test]
-fn a_reservation_that_was_extended_after_an_eviction_is_given_back_whole() {
+fn a_reservation_extended_after_an_eviction_is_settled_exactly() {
     for fixture in Fixture::both() {
         assert!(fixture.check(0, HEAVY, ALLOWANCE + 1).is_allowed());
         let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(HEAVY, 2)]).unwrap();
@@ -104,9 +110,9 @@ fn a_reservation_that_was_extended_after_an_eviction_is_given_back_whole() {
     }
 }
 
-/// What was evicted was forgiven: what the key has used since belongs to others.
+/// Canceling a reservation whose charge was evicted does not reduce the later charges of its key.
 #[test]
-fn a_reservation_of_an_evicted_key_gives_nothing_back() {
+fn canceling_an_evicted_reservation_gives_nothing_back() {
     for fixture in Fixture::both() {
         let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(LIGHT, 2)]).unwrap();
         fixture.evict(0, 100);
@@ -117,9 +123,46 @@ fn a_reservation_of_an_evicted_key_gives_nothing_back() {
     }
 }
 
-/// What was charged before the eviction is gone, the last extension is not.
+/// An evicted key that came back, and was moved once more, gives nothing back to the old reservation.
 #[test]
-fn of_an_evicted_reservation_the_last_extension_is_given_back() {
+fn a_reservation_of_an_evicted_key_that_was_moved_since_gives_nothing_back() {
+    for fixture in Fixture::both() {
+        let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(LIGHT, 2)]).unwrap();
+        fixture.evict(0, 100);
+        assert!(fixture.check(0, LIGHT, ALLOWANCE + 1).is_allowed());
+        fixture.evict(0, 200);
+        assert_eq!(fixture.used(0, LIGHT), ALLOWANCE + 1);
+        let _ = fixture.at(0).cancel(&mut held).unwrap();
+        assert_eq!(fixture.used(0, LIGHT), ALLOWANCE + 1);
+    }
+}
+
+/// In a growing table each key has another slot in each array, and its reservation is still given back.
+#[test]
+fn reservations_of_many_keys_are_given_back_after_moves() {
+    const KEYS: u64 = 150;
+    for fixture in Fixture::both_of(10 * KEYS) {
+        let reserve = |key| {
+            assert!(fixture.check(0, key, 1).is_allowed());
+            fixture.at(0).reserve(&[fixture.evicts.charge(key, 2)]).unwrap()
+        };
+        let mut held: Vec<_> = (0..KEYS).map(reserve).collect();
+        for key in KEYS..5 * KEYS {
+            assert!(fixture.check(0, key, 1).is_allowed());
+        }
+        while !fixture.at(0).maintain(100) {}
+        let stats = fixture.stats();
+        assert!(stats.migrations > 1 && stats.evictions == 0, "{stats:?}");
+        for (key, held) in (0..).zip(&mut held) {
+            let _ = fixture.at(0).cancel(held).unwrap();
+            assert_eq!(fixture.used(0, key), 1, "key {key}");
+        }
+    }
+}
+
+/// Canceling a reservation whose first charge was evicted gives back exactly its later extension.
+#[test]
+fn canceling_an_evicted_reservation_gives_back_its_extension() {
     for fixture in Fixture::both() {
         let mut held = fixture.at(0).reserve(&[fixture.evicts.charge(LIGHT, 2)]).unwrap();
         fixture.evict(0, 100);
@@ -131,10 +174,10 @@ fn of_an_evicted_reservation_the_last_extension_is_given_back() {
     }
 }
 
-/// A request that a later layer refuses is undone in a layer that evicts, whatever was evicted before
-/// or by the request itself.
+/// Guarantee C: a request that a full table refuses is rolled back in an earlier policy that
+/// evicts, for a heavy key, a new key and a key that was evicted before.
 #[test]
-fn a_refused_request_is_undone_after_evictions() {
+fn a_refused_request_is_rolled_back_after_evictions() {
     for fixture in Fixture::both() {
         let Fixture { evicts, full, .. } = fixture;
         assert!(fixture.at(0).check(&[full.charge(0_u64, 1)]).is_allowed());
@@ -148,10 +191,10 @@ fn a_refused_request_is_undone_after_evictions() {
     }
 }
 
-/// The request itself evicts: its second key takes the place of light ones, and its first key, which is
-/// too heavy to be evicted, gets its unit back when the third layer refuses.
+/// Guarantee C: a request evicts light keys for its second charge, and a full table then refuses
+/// its third. Its first charge, of a key too heavy to be evicted, is rolled back.
 #[test]
-fn a_request_that_evicts_and_is_refused_is_undone() {
+fn a_refused_request_that_evicts_is_rolled_back() {
     for fixture in Fixture::both() {
         let Fixture { evicts, full, .. } = fixture;
         assert!(fixture.at(0).check(&[full.charge(0_u64, 1)]).is_allowed());

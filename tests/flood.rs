@@ -1,16 +1,17 @@
-//! A flood of keys that were never seen before, fifty times as many as the table has room for.
+//! Guarantee F: a flood of new keys, fifty times as many as the table has room for.
 //!
-//! Whatever becomes of the new ones, a known key that has used more than the allowance is decided
-//! as a log of its charges decides; memory stays within two arrays for `max_keys`; every request is
-//! told under one of the statistics; and nobody, however it times its requests to the evictions, is
-//! admitted more than the limit and the allowance in any window.
+//! - A known key that has used more than the allowance is decided as by a log of its charges.
+//! - Memory stays within two arrays for `max_keys`.
+//! - The statistics count each request once.
+//! - No key is admitted more than the limit plus the allowance in any window, however its requests
+//!   are timed to the evictions.
 
-mod stress;
+mod load;
 
+use load::{MIB, by_size, mib, mix, resident};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use stress::{MIB, by_size, mib, mix, resident};
 use tollgate::{Decision, Limiter, ManualClock, Now, Overflow, Policy, PolicyId, Stats, Verdict};
 
 const LIMIT: u64 = 7;
@@ -18,21 +19,22 @@ const ALLOWANCE: u64 = 2;
 const WINDOW: u64 = 60_000_000_000;
 const KNOWN: u64 = 1_000;
 const LIGHT: u64 = 100;
-/// A known key asks so often in a window that it has never used as little as the allowance.
-const ASKS: u64 = 40;
-/// 16/15 of a slot for each key, of eight words and a tag.
+/// Requests of each known key in a window: so many that its usage always exceeds the allowance.
+const REQUESTS: u64 = 40;
+/// 16/15 slots for each key. A slot has eight words and a tag.
 const BYTES_PER_KEY: u64 = 65 * 16 / 15;
 const MODES: [Overflow; 3] =
     [Overflow::Deny, Overflow::Allow, Overflow::EvictLightest { allowance: ALLOWANCE }];
 
-/// Resident memory is the whole process's, so one flood at a time.
+/// Resident memory is measured for the whole process, so one flood runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// The sliding log of one key: the times of what was admitted in the last window.
+/// The oracle for one key: the times of the units admitted in the last window.
 #[derive(Clone, Default)]
 struct Log(VecDeque<u64>);
 
 impl Log {
+    /// Drops the expired times.
     fn at(&mut self, now: u64) -> &mut VecDeque<u64> {
         while self.0.front().is_some_and(|time| now - time >= WINDOW) {
             self.0.pop_front();
@@ -40,7 +42,7 @@ impl Log {
         &mut self.0
     }
 
-    /// What a request for one unit must be told: verdict, what is left, and two waits.
+    /// Decides a request for one unit: verdict, remaining units, `retry_after` and `reset_after`.
     fn check(&mut self, now: u64) -> (Verdict, u64, Option<Duration>, Duration) {
         let log = self.at(now);
         let has_room = (log.len() as u64) < LIMIT;
@@ -54,9 +56,9 @@ impl Log {
     }
 }
 
-/// The requests that were told each verdict, by the test's own count.
+/// The test's own counts of requests by their decision.
 #[derive(Default)]
-struct Told {
+struct Counts {
     calls: u64,
     admitted: u64,
     denied: u64,
@@ -67,9 +69,10 @@ struct Told {
 struct Flood {
     limiter: Limiter,
     id: PolicyId,
-    told: Told,
+    counts: Counts,
     known: Vec<Log>,
-    /// Keys that hope to be evicted, and the most that one of them was admitted in a window.
+    /// Keys that use little in order to be evicted, and the most units that one of them was
+    /// admitted in a window.
     light: Vec<Log>,
     most: u64,
 }
@@ -82,40 +85,41 @@ impl Flood {
         let id = limiter.policy("p").unwrap();
         let (known, light) =
             (vec![Log::default(); KNOWN as usize], vec![Log::default(); LIGHT as usize]);
-        Flood { limiter, id, told: Told::default(), known, light, most: 0 }
+        Flood { limiter, id, counts: Counts::default(), known, light, most: 0 }
     }
 
     fn stats(&self, now: u64) -> Stats {
         self.limiter.session_at(Now::from_unix_nanos(now)).stats(self.id).unwrap()
     }
 
-    fn ask(&mut self, key: u64, now: u64) -> Decision {
+    fn check(&mut self, key: u64, now: u64) -> Decision {
         let session = self.limiter.session_at(Now::from_unix_nanos(now));
         let decision = session.check(&[self.id.charge(key, 1)]);
-        let told = &mut self.told;
-        told.calls += 1;
+        let counts = &mut self.counts;
+        counts.calls += 1;
         match (decision.verdict, decision.table_full) {
-            (Verdict::Allowed, false) => told.admitted += 1,
-            (Verdict::Denied, false) => told.denied += 1,
-            (Verdict::TableFull, true) => told.refused += 1,
-            (Verdict::Allowed, true) => told.untracked += 1,
+            (Verdict::Allowed, false) => counts.admitted += 1,
+            (Verdict::Denied, false) => counts.denied += 1,
+            (Verdict::TableFull, true) => counts.refused += 1,
+            (Verdict::Allowed, true) => counts.untracked += 1,
             other => panic!("{other:?}"),
         }
         decision
     }
 
-    /// A known key asks, and is told what the log says.
-    fn ask_known(&mut self, key: u64, now: u64) {
-        let is = self.ask(key, now);
+    /// Decides a request of a known key, and compares the decision with its log.
+    fn check_known(&mut self, key: u64, now: u64) {
+        let decision = self.check(key, now);
         let expected = self.known[key as usize].check(now);
-        let told = (is.verdict, is.remaining, is.retry_after(), is.reset_after());
-        assert_eq!(told, expected, "known key {key} at {now}");
+        let actual =
+            (decision.verdict, decision.remaining, decision.retry_after(), decision.reset_after());
+        assert_eq!(actual, expected, "known key {key} at {now}");
     }
 
-    /// A light key asks up to so many times, until it is not admitted.
-    fn ask_light(&mut self, light: u64, times: u64, now: u64) {
+    /// Sends up to `times` requests of a light key, until one is not admitted.
+    fn check_light(&mut self, light: u64, times: u64, now: u64) {
         for _ in 0..times {
-            let decision = self.ask(1 << 40 | light, now);
+            let decision = self.check(1 << 40 | light, now);
             if decision.table_full || !decision.is_allowed() {
                 return;
             }
@@ -126,21 +130,21 @@ impl Flood {
     }
 }
 
-/// All at one instant: nothing expires, and the lightest are evicted once.
+/// Guarantee F: a flood at one instant. Nothing expires, and the lightest keys are evicted once.
 #[test]
-fn at_one_instant() {
+fn flood_at_one_instant() {
     MODES.iter().for_each(|mode| flood(*mode, 0));
 }
 
-/// Within a window: no new key expires, so there is only room for them by evictions.
+/// Guarantee F: a flood within a window. No new key expires, so only evictions make room.
 #[test]
-fn within_a_window() {
+fn flood_within_a_window() {
     flood(MODES[2], WINDOW / 2);
 }
 
-/// Spread over ten windows: expired keys make room for new ones.
+/// Guarantee F: a flood over ten windows. Expired keys make room for new ones.
 #[test]
-fn over_ten_windows() {
+fn flood_over_ten_windows() {
     MODES.iter().for_each(|mode| flood(*mode, 10 * WINDOW));
 }
 
@@ -150,47 +154,48 @@ fn flood(overflow: Overflow, lasts: u64) {
     let slack = by_size(4 * MIB, 64 * MIB);
     let (before, start) = (resident(), Instant::now());
     let mut flood = Flood::new(max_keys, overflow);
-    // The known keys ask in turn, evenly over one window, until they have used all.
-    let turn = WINDOW / (KNOWN * ASKS);
+    // The known keys send requests in turn, evenly over one window, until they have used their
+    // limit.
+    let turn = WINDOW / (KNOWN * REQUESTS);
     let mut now = WINDOW;
-    for asked in 0..KNOWN * ASKS {
+    for request in 0..KNOWN * REQUESTS {
         now += turn;
-        flood.ask_known(asked % KNOWN, now);
+        flood.check_known(request % KNOWN, now);
     }
-    let (start_of_flood, mut asked) = (now, 0);
+    let (start_of_flood, mut known_requests) = (now, 0);
     let (mut peak, mut rounds, mut greatest_use) = (0, 0, 0);
     let (mut evictions, mut array) = (0, 0);
     let checkpoint = max_keys / 50;
     for key in 0..keys {
         now = start_of_flood + (lasts as u128 * u128::from(key) / u128::from(keys)) as u64;
         let new = 2 << 40 | key;
-        // One in a thousand of the new keys asks as often as it is let in.
+        // One in a thousand of the new keys sends more requests than can be admitted.
         let times = if key % 1_000 == 0 { LIMIT + ALLOWANCE + 1 } else { 1 };
         let admitted = (0..times)
             .filter(|_| {
-                let decision = flood.ask(new, now);
+                let decision = flood.check(new, now);
                 decision.is_allowed() && !decision.table_full
             })
             .count() as u64;
         greatest_use = greatest_use.max(admitted);
-        // As often in each window as before, or, where the time stands still, a request in ten.
+        // The known keys keep their rate, or, at one instant, send a tenth of the requests.
         let due = if lasts > 0 { (now - start_of_flood) / turn } else { key / 10 };
-        while asked < due {
-            asked += 1;
-            flood.ask_known(asked % KNOWN, now);
+        while known_requests < due {
+            known_requests += 1;
+            flood.check_known(known_requests % KNOWN, now);
         }
         if key % checkpoint == 0 {
             let mut stats = flood.stats(now);
             if stats.used_slots as u64 > max_keys {
-                // Keys that asked during a move are in two arrays until it ends.
+                // Keys that were charged during a move are in two arrays until it ends.
                 while !flood.limiter.session_at(Now::from_unix_nanos(now)).maintain(1_000) {}
                 stats = flood.stats(now);
             }
             assert!(stats.used_slots as u64 <= max_keys, "{stats:?}");
             assert!(stats.bytes as u64 <= 2 * max_keys * BYTES_PER_KEY + MIB, "{stats:?}");
             peak = peak.max(resident().unwrap_or(0));
-            // After each eviction the light keys use as little as the lightest, and when no more is
-            // to be hoped for all that they can get. Some do not wait so long.
+            // After each eviction, the light keys use as little as the lightest keys. When no more
+            // evictions are possible, they use all that they can. Some do so earlier.
             if stats.evictions > evictions && stats.migrations > array {
                 (rounds, array) = (rounds + 1, stats.migrations);
             }
@@ -200,21 +205,21 @@ fn flood(overflow: Overflow, lasts: u64) {
                 let is_greedy = mix(key << 8 | light).is_multiple_of(50 << (light % 4))
                     || rounds >= ALLOWANCE && lasts < WINDOW;
                 let times = if is_greedy { LIMIT } else { u64::from(little) };
-                flood.ask_light(light, times, now);
+                flood.check_light(light, times, now);
             }
         }
     }
-    let (stats, told) = (flood.stats(now), &flood.told);
+    let (stats, counts) = (flood.stats(now), &flood.counts);
     let bound = 2 * max_keys * BYTES_PER_KEY + slack;
     println!(
         "{overflow:?}: {} calls in {:.1} s: {} admitted, {} denied, {} refused, {} untracked; \
          {} arrays, {} slots used, {} evicted, {} forgiven, a light key got {} of {LIMIT}",
-        told.calls,
+        counts.calls,
         start.elapsed().as_secs_f64(),
-        told.admitted,
-        told.denied,
-        told.refused,
-        told.untracked,
+        counts.admitted,
+        counts.denied,
+        counts.refused,
+        counts.untracked,
         stats.migrations,
         stats.used_slots,
         stats.evictions,
@@ -229,25 +234,28 @@ fn flood(overflow: Overflow, lasts: u64) {
         }
         None => println!("    resident memory skipped"),
     }
-    assert_eq!(stats.admitted, told.admitted);
-    assert_eq!(stats.denied, told.denied);
-    assert_eq!((stats.refused, stats.untracked), (told.refused, told.untracked));
+    assert_eq!(stats.admitted, counts.admitted);
+    assert_eq!(stats.denied, counts.denied);
+    assert_eq!((stats.refused, stats.untracked), (counts.refused, counts.untracked));
     let sum = stats.admitted + stats.denied + stats.refused + stats.untracked;
-    assert_eq!(sum, told.calls, "each request is told once");
+    assert_eq!(sum, counts.calls, "the statistics do not count each request once");
     let evicts = overflow == MODES[2];
     let most = if evicts { LIMIT + ALLOWANCE } else { LIMIT };
     assert!(flood.most <= most, "a light key was admitted {} in a window", flood.most);
     assert!(greatest_use <= most, "a new key was admitted {greatest_use} at once");
-    assert!(flood.most > LIMIT || !evicts || lasts == 0, "no light key has gained by an eviction");
+    assert!(
+        flood.most > LIMIT || !evicts || lasts == 0,
+        "no light key has gained from an eviction"
+    );
     assert_eq!(stats.evictions > 0, evicts);
     assert!(stats.forgiven <= ALLOWANCE * stats.evictions);
-    assert_eq!(told.untracked > 0, overflow == Overflow::Allow);
-    assert_eq!(told.refused == 0, overflow == Overflow::Allow);
+    assert_eq!(counts.untracked > 0, overflow == Overflow::Allow);
+    assert_eq!(counts.refused == 0, overflow == Overflow::Allow);
     if lasts == 0 {
-        assert_eq!(stats.used_slots as u64, max_keys, "as many keys as there is room for");
+        assert_eq!(stats.used_slots as u64, max_keys, "the table is not full");
     }
     if lasts > WINDOW {
         let room = 3 * max_keys;
-        assert!(told.admitted > room, "expired keys have made no room: {}", told.admitted);
+        assert!(counts.admitted > room, "expired keys made no room: {}", counts.admitted);
     }
 }

@@ -1,15 +1,17 @@
-//! Every allocation fails once, and every one from some point on: what is being built is told as an
-//! error, a table that cannot grow refuses new keys and goes on exactly with those that it knows.
+//! Allocation failures at every point: each allocation fails once alone, and once with all later
+//! ones.
 //!
-//! Each failure has a process of its own, since some cannot be survived: `crossbeam-epoch`
-//! allocates a record at a thread's first session and a bag when an array is retired, and ends the
-//! process where it gets no memory. Those are told apart by the failed allocation's backtrace, and
-//! nothing else may end a process.
+//! A build reports an error. A table that cannot grow refuses new keys and stays exact for known
+//! keys.
+//!
+//! Each failure runs in a process of its own, because some abort. `crossbeam-epoch` allocates a
+//! record at a thread's first session and a bag when an array is retired, and aborts if that fails.
+//! The test identifies these by the backtrace of the failed allocation. Nothing else may abort.
 
+mod oracle;
 mod planted;
-mod reference;
 
-use reference::{Kind, Rule, Textbook, answer};
+use oracle::{Kind, Oracle, Rule, answer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
@@ -18,24 +20,24 @@ use std::time::Duration;
 use std::{env, ptr};
 use tollgate::{ConfigError, Limiter, ManualClock, Now, Period, Policy, Verdict};
 
-/// Fails when told to, on this thread, while [`hostile`] runs.
+/// An allocator that fails as planned, on this thread, while [`hostile`] runs.
 struct Hostile;
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
-    /// Allocations that succeed before one fails.
+    /// The number of allocations that succeed before one fails.
     static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
-    /// Whether all fail after it.
+    /// Whether all later allocations fail too.
     static LASTING: Cell<bool> = const { Cell::new(false) };
     static FAILED: Cell<bool> = const { Cell::new(false) };
     static TRACED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What a trace begins with.
+/// The start of a trace.
 const TRACE: &str = "failed to allocate";
 
 fn fails(layout: Layout) -> bool {
-    // A panic is printed with memory, or its message would be lost.
+    // Printing a panic allocates, and its message must not be lost.
     if !INSIDE.get() || LEFT.get() == u64::MAX || std::thread::panicking() {
         return false;
     }
@@ -55,7 +57,7 @@ fn fails(layout: Layout) -> bool {
     true
 }
 
-// SAFETY: passes everything on to the system's allocator, or fails as an allocator may.
+// SAFETY: forwards to the system allocator, or fails as an allocator may.
 unsafe impl GlobalAlloc for Hostile {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if fails(layout) {
@@ -90,9 +92,9 @@ unsafe impl GlobalAlloc for Hostile {
 #[global_allocator]
 static ALLOCATOR: Hostile = Hostile;
 
-/// Runs the code under test, whose allocations count.
+/// Runs the code under test, whose allocations may fail.
 fn hostile<T>(work: impl FnOnce() -> T) -> T {
-    /// Ends the failures, also when `work` panics.
+    /// Stops the failures, also when `work` panics.
     struct Inside;
     impl Drop for Inside {
         fn drop(&mut self) {
@@ -107,8 +109,8 @@ fn hostile<T>(work: impl FnOnce() -> T) -> T {
 const PLAN: &str = "TOLLGATE_FAIL_AT";
 const NOTHING_FAILED: &str = "nothing failed";
 
-/// Whether this process was made to run one scene, with what is to fail in it.
-fn is_scene() -> bool {
+/// Returns whether this process runs one scenario, and reads which allocations fail in it.
+fn is_scenario() -> bool {
     let Ok(plan) = env::var(PLAN) else {
         return false;
     };
@@ -119,35 +121,35 @@ fn is_scene() -> bool {
     true
 }
 
-/// Runs `scene` in a process of its own for each allocation that it makes, which fails alone or
-/// with all after it; returns the traces of those that ended their process, and how many it
-/// survived.
-fn sweep(test: &str, scene: fn()) -> (Vec<String>, usize) {
-    if is_scene() {
-        scene();
+/// Runs `scenario` once for each of its allocations, in a process of its own. The allocation fails
+/// alone, or with all later ones. Returns the traces of aborted processes, and the number of
+/// processes that did not abort.
+fn sweep(test: &str, scenario: fn()) -> (Vec<String>, usize) {
+    if is_scenario() {
+        scenario();
         if !FAILED.get() {
             println!("{NOTHING_FAILED}");
         }
         std::process::exit(0);
     }
-    let (mut ended, mut survived) = (Vec::new(), 0);
+    let (mut aborted, mut survived) = (Vec::new(), 0);
     for kind in ["once", "lasting"] {
         for at in 0.. {
             let output = process(test, &format!("{at} {kind} quiet"), None);
-            let told = String::from_utf8_lossy(&output.stdout);
+            let printed = String::from_utf8_lossy(&output.stdout);
             match output.status.code() {
-                Some(0) if told.contains(NOTHING_FAILED) => break,
+                Some(0) if printed.contains(NOTHING_FAILED) => break,
                 Some(0) => survived += 1,
                 Some(_) => panic!("{test}, {at} {kind}: {output:?}"),
-                None => ended.push(last_trace(test, &format!("{at} {kind} traced"))),
+                None => aborted.push(last_trace(test, &format!("{at} {kind} traced"))),
             }
         }
     }
-    println!("{test}: {survived} failures survived, {} not", ended.len());
-    (ended, survived)
+    println!("{test}: {survived} failures survived, {} not", aborted.len());
+    (aborted, survived)
 }
 
-/// Runs one scene, perhaps within so many KiB of address space.
+/// Runs one scenario, optionally within `space` KiB of address space.
 fn process(test: &str, plan: &str, space: Option<u32>) -> Output {
     let exe = env::current_exe().unwrap();
     let mut command = match space {
@@ -159,21 +161,21 @@ fn process(test: &str, plan: &str, space: Option<u32>) -> Output {
         }
     };
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(PLAN, plan);
-    // Whoever ends the process would look for its value, and copy it.
+    // A set RUST_BACKTRACE makes the panic hook allocate.
     command.env_remove("RUST_BACKTRACE");
     command.output().unwrap()
 }
 
-/// The failed allocation that ends this process.
+/// The trace of the failed allocation that aborts this process.
 fn last_trace(test: &str, plan: &str) -> String {
     let output = process(test, plan, None);
     assert_eq!(output.status.code(), None, "{test}, {plan}: not the same a second time");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    let (_, trace) = told.rsplit_once(TRACE).expect("a trace");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (_, trace) = printed.rsplit_once(TRACE).expect("a trace");
     trace.to_owned()
 }
 
-/// All shapes of tables, on the default clock.
+/// Builds a limiter with all shapes of tables, on the default clock.
 fn construct() {
     let second = Duration::from_secs(1);
     let mut builder = Limiter::builder();
@@ -195,23 +197,25 @@ fn construct() {
     }
 }
 
+/// Guarantee H: a build without memory is a `ConfigError`.
 #[test]
-fn construction_tells_that_there_is_no_memory() {
-    let (ended, survived) = sweep("construction_tells_that_there_is_no_memory", construct);
-    assert_eq!(ended, Vec::<String>::new());
-    // A slot array, its flags and a generation for each of seven tables, once and lasting.
+fn build_reports_out_of_memory() {
+    let (aborted, survived) = sweep("build_reports_out_of_memory", construct);
+    assert_eq!(aborted, Vec::<String>::new());
+    // A slot array, its tags and a generation for each of seven tables, once and lasting.
     assert!(survived >= 2 * 7 * 2, "{survived}");
 }
 
-/// The assertion that fails in [`a_failing_assertion_fails_its_test`], where every allocation does.
+/// The failing assertion of [`a_failing_assertion_fails_its_test`], while every allocation fails.
 #[test]
 fn planted_failure() {
     let is_planted = planted::is_planted();
-    if is_scene() {
+    if is_scenario() {
         hostile(|| planted::fail_if(is_planted));
     }
 }
 
+/// A failed assertion is reported even while every allocation fails.
 #[test]
 fn a_failing_assertion_fails_its_test() {
     planted::assert_fails_soon("planted_failure", &[(PLAN, "0 lasting quiet")]);
@@ -220,125 +224,129 @@ fn a_failing_assertion_fails_its_test() {
 const MILLI: u64 = 1_000_000;
 const KNOWN: u64 = 20;
 
-/// A table and the textbook beside it.
-struct Scene {
+/// A limiter with one policy, beside the oracle.
+struct OracleComparison {
     limiter: Limiter,
-    textbook: Textbook,
+    oracle: Oracle,
     now: u64,
     new_keys: u64,
 }
 
-impl Scene {
+impl OracleComparison {
     fn new(policy: Policy, kind: Kind) -> Self {
         let rules = vec![Rule { limit: policy.limit(), kind }];
         let builder = Limiter::builder().policy(policy).max_keys(100_000).seed([1, 2, 3, 4]);
         let limiter = builder.clock(ManualClock::new()).build().unwrap();
-        // The epoch's record of this thread has a test of its own.
+        // Another test covers the epoch record of this thread.
         drop(limiter.session());
-        let mut scene =
-            Scene { limiter, textbook: Textbook::new(rules), now: 10 * MILLI, new_keys: 0 };
-        (0..KNOWN).for_each(|key| scene.ask_known(key));
-        scene
+        let mut scenario =
+            OracleComparison { limiter, oracle: Oracle::new(rules), now: 10 * MILLI, new_keys: 0 };
+        (0..KNOWN).for_each(|key| scenario.check_known(key));
+        scenario
     }
 
-    /// A known key is told what the textbook says, whatever becomes of the others.
-    fn ask_known(&mut self, key: u64) {
+    /// Checks a known key. The answer must be the oracle's, even if new keys are refused.
+    fn check_known(&mut self, key: u64) {
         let id = self.limiter.policy("p").unwrap();
-        let told = hostile(|| {
+        let decision = hostile(|| {
             let session = self.limiter.session_at(Now::from_unix_nanos(self.now));
             session.check(&[id.charge(key, 1)])
         });
-        let expected = self.textbook.check(self.now, &[(0, key, 1, None)]);
-        assert_eq!(answer(&told), expected, "key {key} at {}", self.now);
+        let expected = self.oracle.check(self.now, &[(0, key, 1, None)]);
+        assert_eq!(answer(&decision), expected, "key {key} at {}", self.now);
     }
 
-    /// A new key is admitted, or refused for want of a place.
-    fn ask_new(&mut self) -> bool {
+    /// Checks a new key. It is admitted, or refused because the table is full. Returns whether it
+    /// was admitted.
+    fn check_new(&mut self) -> bool {
         self.new_keys += 1;
         let id = self.limiter.policy("p").unwrap();
-        let told = hostile(|| {
+        let decision = hostile(|| {
             let session = self.limiter.session_at(Now::from_unix_nanos(self.now));
             session.check(&[id.charge(KNOWN + self.new_keys, 1)])
         });
-        assert!(matches!(told.verdict, Verdict::Allowed | Verdict::TableFull), "{told:?}");
-        told.is_allowed()
+        assert!(matches!(decision.verdict, Verdict::Allowed | Verdict::TableFull), "{decision:?}");
+        decision.is_allowed()
     }
 
-    /// So many turns of one new key and one known each; how many new ones were refused.
+    /// Checks a new key and a known key in each turn. Returns the number of new keys refused.
     fn turns(&mut self, turns: u64) -> u64 {
         let mut refused = 0;
         for turn in 0..turns {
             self.now += MILLI / 4;
-            refused += u64::from(!self.ask_new());
-            self.ask_known(turn % KNOWN);
+            refused += u64::from(!self.check_new());
+            self.check_known(turn % KNOWN);
         }
         refused
     }
 }
 
-/// A table grows from nothing, is renewed and shrinks; then memory is back.
+/// Grows a table from nothing, then resizes and shrinks it. Afterwards memory is available again.
 fn grow(policy: Policy, kind: Kind) {
-    let mut scene = Scene::new(policy, kind);
-    let refused = scene.turns(3_000);
-    assert!(FAILED.get() || refused == 0, "{refused} refused though there was memory");
+    let mut scenario = OracleComparison::new(policy, kind);
+    let refused = scenario.turns(3_000);
+    assert!(FAILED.get() || refused == 0, "{refused} refused although there was memory");
     LEFT.set(u64::MAX);
-    // A failed growth is tried again by every 256th new key.
-    scene.turns(300);
-    assert_eq!(scene.turns(1_000), 0, "refused though there is memory again");
+    // Every 256th new key retries a failed resize.
+    scenario.turns(300);
+    assert_eq!(scenario.turns(1_000), 0, "refused although there is memory again");
 }
 
-/// Nothing but this may end a process.
-fn assert_all_in(place: &str, ended: &[String]) {
-    for trace in ended {
-        assert!(trace.contains(place), "not in {place}:{trace}");
+/// Panics unless `function` is in every trace.
+fn assert_all_in(function: &str, aborted: &[String]) {
+    for trace in aborted {
+        assert!(trace.contains(function), "not in {function}:{trace}");
     }
 }
 
 const BAG: &str = "crossbeam_epoch::internal::Global::push_bag";
 
+/// Guarantee F: a table of windows that cannot grow refuses new keys.
 #[test]
-fn a_window_s_table_grows_or_refuses() {
-    let (ended, survived) = sweep("a_window_s_table_grows_or_refuses", || {
+fn sliding_table_grows_or_refuses_new_keys() {
+    let (aborted, survived) = sweep("sliding_table_grows_or_refuses_new_keys", || {
         let policy = Policy::sliding("p", 5, Duration::from_millis(300));
         grow(policy, Kind::Sliding(300 * MILLI));
     });
     assert!(survived > 20, "{survived}");
-    assert_all_in(BAG, &ended);
+    assert_all_in(BAG, &aborted);
 }
 
+/// Guarantee F: a table of budgets that cannot grow refuses new keys.
 #[test]
-fn a_budget_s_table_grows_or_refuses() {
-    let (ended, survived) = sweep("a_budget_s_table_grows_or_refuses", || {
+fn calendar_table_grows_or_refuses_new_keys() {
+    let (aborted, survived) = sweep("calendar_table_grows_or_refuses_new_keys", || {
         let policy = Policy::calendar("p", 50, Period::Hour);
         grow(policy, Kind::Fixed(3_600_000 * MILLI));
     });
     assert!(survived > 20, "{survived}");
-    assert_all_in(BAG, &ended);
+    assert_all_in(BAG, &aborted);
 }
 
+/// Out of memory: `crossbeam-epoch` aborts if a thread's first session cannot allocate its record.
 #[test]
-fn the_first_session_of_a_thread_needs_memory() {
-    let (ended, survived) = sweep("the_first_session_of_a_thread_needs_memory", || {
+fn first_session_of_a_thread_aborts_without_memory() {
+    let (aborted, survived) = sweep("first_session_of_a_thread_aborts_without_memory", || {
         let builder = Limiter::builder().policy(Policy::sliding("p", 5, Duration::from_secs(1)));
         let limiter = builder.clock(ManualClock::new()).build().unwrap();
         hostile(|| drop(limiter.session()));
     });
-    // If this finds nothing, the sentence above and the one in the contract can go.
-    assert!(!ended.is_empty() && survived == 0, "{survived} survived");
-    assert_all_in("crossbeam_epoch::default::HANDLE", &ended);
+    // If no process aborts here, remove this from the module's documentation and from the
+    // guarantees.
+    assert!(!aborted.is_empty() && survived == 0, "{survived} survived");
+    assert_all_in("crossbeam_epoch::default::HANDLE", &aborted);
 }
 
-/// Large arrays are not the allocator's but maps of their own: those fail where the address space
-/// ends.
+/// Guarantee F: a table that cannot map a larger array refuses new keys. Large arrays are mapped, not allocated. Mapping fails when the address space is exhausted.
 #[test]
 #[cfg(target_os = "linux")]
-fn without_address_space_a_table_refuses() {
-    if is_scene() {
+fn table_refuses_new_keys_without_address_space() {
+    if is_scenario() {
         within_address_space();
         std::process::exit(0);
     }
     let plan = format!("{} once quiet", u64::MAX);
-    let output = process("without_address_space_a_table_refuses", &plan, Some(500_000));
+    let output = process("table_refuses_new_keys_without_address_space", &plan, Some(500_000));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
@@ -347,13 +355,13 @@ fn within_address_space() {
     let ballast = Vec::<u8>::with_capacity(200 << 20);
     let hour = Duration::from_secs(3600);
     let policy = || Policy::sliding("p", 127, hour);
-    let mut scene = Scene::new(policy(), Kind::Sliding(3_600_000 * MILLI));
-    while scene.turns(100) == 0 {
-        assert!(scene.new_keys < 1_000_000, "there is no end of memory");
+    let mut scenario = OracleComparison::new(policy(), Kind::Sliding(3_600_000 * MILLI));
+    while scenario.turns(100) == 0 {
+        assert!(scenario.new_keys < 1_000_000, "there is no end of memory");
     }
-    // Full, and exact for those that it knows.
-    assert_eq!(scene.turns(100), 100);
-    // New limiters take the last of it, until there is none for another.
+    // The table is full, and exact for known keys.
+    assert_eq!(scenario.turns(100), 100);
+    // New limiters use up the remaining memory until a build fails.
     let mut limiters = Vec::with_capacity(1_000);
     let error = loop {
         match Limiter::builder().policy(policy()).clock(ManualClock::new()).build() {
@@ -363,8 +371,8 @@ fn within_address_space() {
         assert!(limiters.len() < 1_000, "there is no end of memory");
     };
     assert_eq!(error, ConfigError::OutOfMemory { policy: "p".into() });
-    assert_eq!(scene.turns(300), 300);
+    assert_eq!(scenario.turns(300), 300);
     drop((limiters, ballast));
-    scene.turns(300);
-    assert_eq!(scene.turns(100), 0, "refused though there is memory again");
+    scenario.turns(300);
+    assert_eq!(scenario.turns(100), 0, "refused although there is memory again");
 }

@@ -1,4 +1,5 @@
-//! What the HTTP fields and bodies say, read back by parsers that share nothing with their writers.
+//! HTTP fields and bodies have the right values, read back by parsers that share no code with their
+//! writers.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tollgate::http::{
     retry_after_seconds,
 };
 
-/// A reader of the part of RFC 9651 that a list of strings with parameters needs; strict.
+/// A strict parser of the part of RFC 9651 that a list of strings with parameters needs.
 mod structured_field {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Value {
@@ -27,7 +28,7 @@ mod structured_field {
             let (parameters, after) = parse_parameters(after)?;
             members.push((name, parameters));
             rest = match after.strip_prefix(',') {
-                // No comma may come last.
+                // A trailing comma is an error.
                 Some(next) => {
                     Some(next.trim_start_matches([' ', '\t'])).filter(|s| !s.is_empty())?
                 }
@@ -77,7 +78,7 @@ mod structured_field {
     }
 }
 
-/// A reader of flat JSON objects without white space; strict in its strings.
+/// A parser of flat JSON objects without white space, strict in its strings.
 mod json {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Value {
@@ -153,18 +154,18 @@ mod json {
 
 use structured_field::Value::{Integer, String as Text};
 
-/// What an [`Item`] is made of, owned.
+/// The owned parts of an [`Item`].
 #[derive(Clone, Debug)]
 struct Sample {
     name: String,
     window: Duration,
     unit: Option<String>,
-    layer: PolicyStatus,
+    status: PolicyStatus,
 }
 
 impl Sample {
     fn item(&self) -> Item<'_> {
-        let item = Item::new(&self.name, self.window, self.layer);
+        let item = Item::new(&self.name, self.window, self.status);
         match &self.unit {
             Some(unit) => item.with_unit(unit),
             None => item,
@@ -189,7 +190,7 @@ fn any_quantity() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 0..100_000_u64, 1 => any::<u64>(), 1 => Just(u64::MAX)]
 }
 
-/// Any text, with weight on what has to be escaped.
+/// Any text, biased towards characters that must be escaped.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z-]{1,12}",
@@ -200,30 +201,30 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    fn any_layer()(
+    fn any_status()(
         (limit, remaining) in (any_quantity(), any_quantity()),
         retry_after_ns in proptest::option::of(any_quantity()),
         reset_after_ns in any_quantity(),
         violated in any::<bool>(),
     ) -> PolicyStatus {
-        let mut layer = PolicyStatus::default();
-        (layer.limit, layer.remaining, layer.violated) = (limit, remaining, violated);
-        (layer.retry_after_ns, layer.reset_after_ns) = (retry_after_ns, reset_after_ns);
-        layer
+        let mut status = PolicyStatus::default();
+        (status.limit, status.remaining, status.violated) = (limit, remaining, violated);
+        (status.retry_after_ns, status.reset_after_ns) = (retry_after_ns, reset_after_ns);
+        status
     }
 }
 
 prop_compose! {
     fn any_samples()(samples in prop::collection::vec(
-        (any_text(), any_duration(), proptest::option::of(any_text()), any_layer()),
+        (any_text(), any_duration(), proptest::option::of(any_text()), any_status()),
         0..5,
     )) -> Vec<Sample> {
-        let sample = |(name, window, unit, layer)| Sample { name, window, unit, layer };
+        let sample = |(name, window, unit, status)| Sample { name, window, unit, status };
         samples.into_iter().map(sample).collect()
     }
 }
 
-/// Seconds rounded up, by way of nanoseconds.
+/// Rounds up to seconds, computed from nanoseconds.
 fn ceil(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
 }
@@ -244,6 +245,7 @@ fn is_visible_ascii(field: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_024))]
 
+    /// `Retry-After` is at least one second and the wait, rounded up.
     #[test]
     fn retry_after_is_never_early_nor_a_second_late(wait in any_duration()) {
         let value = retry_after_seconds(wait);
@@ -253,25 +255,27 @@ proptest! {
         prop_assert!(value == 1 || rounded - Duration::from_secs(1) < wait);
     }
 
+    /// `RateLimit` parses to the names, remaining costs and waits of its items.
     #[test]
     fn rate_limit_reads_back(samples in any_samples()) {
         let field = RateLimitDraft11(&items(&samples)).to_string();
-        let expected: Vec<_> = samples.iter().map(|Sample { name, layer, .. }| {
-            let wait = layer.retry_after().unwrap_or(layer.reset_after());
-            let (r, t) = (integer(layer.remaining), integer(ceil(wait)));
+        let expected: Vec<_> = samples.iter().map(|Sample { name, status, .. }| {
+            let wait = status.retry_after().unwrap_or(status.reset_after());
+            let (r, t) = (integer(status.remaining), integer(ceil(wait)));
             (printable(name), vec![("r".to_owned(), r), ("t".to_owned(), t)])
         }).collect();
         prop_assert!(is_visible_ascii(&field));
         prop_assert_eq!(structured_field::parse_list(&field), Some(expected));
     }
 
+    /// `RateLimit-Policy` parses to the names, limits, windows and units of its items.
     #[test]
     fn rate_limit_policy_reads_back(samples in any_samples()) {
         let field = RateLimitPolicyDraft11(&items(&samples)).to_string();
         let expected: Vec<_> = samples.iter().map(|sample| {
             let window_s = ceil(sample.window).max(1);
             let mut parameters = vec![
-                ("q".to_owned(), integer(sample.layer.limit)),
+                ("q".to_owned(), integer(sample.status.limit)),
                 ("w".to_owned(), integer(window_s)),
             ];
             if let Some(unit) = &sample.unit {
@@ -283,6 +287,7 @@ proptest! {
         prop_assert_eq!(structured_field::parse_list(&field), Some(expected));
     }
 
+    /// The problem body parses to the violated policies and the detail.
     #[test]
     fn problem_reads_back(samples in any_samples(), detail in proptest::option::of(any_text())) {
         let items = items(&samples);
@@ -293,26 +298,27 @@ proptest! {
         };
         let members = json::parse_object(&body).expect("valid JSON");
         let get = |key: &str| members.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
-        let violated = samples.iter().filter(|s| s.layer.violated).map(|s| s.name.clone()).collect();
+        let violated = samples.iter().filter(|s| s.status.violated).map(|s| s.name.clone()).collect();
         prop_assert_eq!(get("status"), Some(json::Value::Number(429)));
         prop_assert_eq!(get("violated-policies"), Some(json::Value::Strings(violated)));
         prop_assert_eq!(get("detail"), detail.map(json::Value::String));
         prop_assert_eq!(members.len(), 4 + usize::from(get("detail").is_some()));
     }
 
+    /// The `X-RateLimit` fields have the numbers of the policy status.
     #[test]
-    fn x_rate_limit_has_the_numbers_of_the_layer(layer in any_layer()) {
-        let values = XRateLimitDelta::from(&layer).fields().map(|(_, value)| value);
-        prop_assert_eq!(values, [layer.limit, layer.remaining, ceil(layer.reset_after())]);
+    fn x_rate_limit_has_the_numbers_of_the_status(status in any_status()) {
+        let values = XRateLimitDelta::from(&status).fields().map(|(_, value)| value);
+        prop_assert_eq!(values, [status.limit, status.remaining, ceil(status.reset_after())]);
     }
 
-    /// The draft: `retry-after` should not be earlier than the end of the effective window.
+    /// As the draft requires, `Retry-After` is not earlier than the `t` of any policy without room.
     #[test]
-    fn retry_after_is_not_before_t(layers in prop::collection::vec(any_layer(), 1..5)) {
-        let longest = layers.iter().filter_map(|layer| layer.retry_after()).max();
+    fn retry_after_is_not_before_t(statuses in prop::collection::vec(any_status(), 1..5)) {
+        let longest = statuses.iter().filter_map(|status| status.retry_after()).max();
         let Some(retry_after) = longest.map(retry_after_seconds) else { return Ok(()) };
-        for layer in layers.into_iter().filter(|layer| layer.retry_after().is_some()) {
-            let field = RateLimitDraft11([Item::new("p", Duration::ZERO, layer)]).to_string();
+        for status in statuses.into_iter().filter(|status| status.retry_after().is_some()) {
+            let field = RateLimitDraft11([Item::new("p", Duration::ZERO, status)]).to_string();
             let members = structured_field::parse_list(&field).expect("a list");
             let t = match members[0].1.last() {
                 Some((_, Integer(t))) => *t,
@@ -323,8 +329,9 @@ proptest! {
     }
 }
 
+/// Units that the draft registers use its own parameter `qu`.
 #[test]
-fn registered_units_are_the_drafts_own_parameter() {
+fn registered_units_use_the_parameter_of_the_draft() {
     let item = Item::new("p", Duration::from_secs(1), PolicyStatus::default());
     for unit in ["requests", "content-bytes", "concurrent-requests"] {
         let field = RateLimitPolicyDraft11([item.with_unit(unit)]).to_string();
@@ -332,6 +339,7 @@ fn registered_units_are_the_drafts_own_parameter() {
     }
 }
 
+/// No items are written as empty lists.
 #[test]
 fn no_items_give_empty_lists() {
     let none: [Item<'_>; 0] = [];
@@ -340,9 +348,9 @@ fn no_items_give_empty_lists() {
     assert!(QuotaExceeded::new(&none).to_string().ends_with(r#""violated-policies":[]}"#));
 }
 
-/// Slices, owned arrays and lazy iterators of items are written alike.
+/// Slices, arrays and iterators of items are written in the same way.
 #[test]
-fn any_iterable_of_items_will_do() {
+fn any_iterable_of_items_is_accepted() {
     let names = ["a", "b"];
     let item = |name| Item::new(name, Duration::from_secs(1), PolicyStatus::default());
     let array = names.map(item);
@@ -352,12 +360,13 @@ fn any_iterable_of_items_will_do() {
     assert_eq!(RateLimitDraft11(names.iter().map(|name| item(name))).to_string(), expected);
 }
 
+/// Guarantee H: the greatest numbers are cut to what a field can hold.
 #[test]
-fn the_ends_of_the_numbers() {
-    let mut layer = PolicyStatus::default();
-    (layer.limit, layer.remaining) = (u64::MAX, u64::MAX);
-    layer.reset_after_ns = u64::MAX;
-    let items = [Item::new("p", Duration::MAX, layer)];
+fn greatest_numbers_are_clamped() {
+    let mut status = PolicyStatus::default();
+    (status.limit, status.remaining) = (u64::MAX, u64::MAX);
+    status.reset_after_ns = u64::MAX;
+    let items = [Item::new("p", Duration::MAX, status)];
     let most = "999999999999999";
     let latest = "18446744074";
     assert_eq!(RateLimitDraft11(&items).to_string(), format!(r#""p";r={most};t={latest}"#));

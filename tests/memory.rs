@@ -1,18 +1,18 @@
-//! Memory follows the live keys: little for an empty table whatever its bound, what the formula
-//! says for a full one, and back again when the keys are idle.
+//! Guarantee F: memory follows the live keys. It is little for an empty table with any bound,
+//! follows a formula for live keys, and is returned when keys go idle.
 
-mod stress;
+mod load;
 
+use load::{MIB, by_size, is_full, mib, resident};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use stress::{MIB, by_size, is_full, mib, resident};
 use tollgate::{Limiter, ManualClock, Now, Period, Policy, PolicyId, Stats};
 
 const SECOND: u64 = 1_000_000_000;
-/// Eight words, a key's id and seven of a ring; and a tag.
+/// The bytes of a slot: a key's id, a ring of seven words, and a tag.
 const SLOT: usize = 65;
 
-/// Resident memory is the whole process's, so one test at a time.
+/// Resident memory is measured for the whole process, so one test runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn limiter(policy: Policy) -> (Limiter, PolicyId) {
@@ -35,12 +35,12 @@ fn admit(limiter: &Limiter, id: PolicyId, key: u64, now: u64) {
     assert!(session.check(&[id.charge(key, 1)]).is_allowed(), "key {key}");
 }
 
-/// Moves what is to be moved, as a host would that has nothing else to do.
-fn settle(limiter: &Limiter, now: u64) {
+/// Completes all moves.
+fn complete_moves(limiter: &Limiter, now: u64) {
     while !limiter.session_at(Now::from_unix_nanos(now)).maintain(10_000) {}
 }
 
-/// A limiter with room for a thousand million keys takes less than a MiB until they come.
+/// Guarantee F: an empty table for up to 2^30 keys takes less than a MiB.
 #[test]
 fn an_empty_table_is_small() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -54,7 +54,7 @@ fn an_empty_table_is_small() {
         let (limiter, id) = limiter(policy);
         let bytes = stats(&limiter, id, SECOND).bytes;
         println!("empty: {:.1} KiB", bytes as f64 / 1024.0);
-        assert!(bytes > SLOT && bytes < 1 << 20, "{bytes} bytes for nothing");
+        assert!(bytes > SLOT && bytes < 1 << 20, "{bytes} bytes for an empty table");
         if let (Some(before), Some(after)) = (before, resident()) {
             let taken = after.saturating_sub(before);
             assert!(taken < MIB, "{taken} bytes became resident");
@@ -62,10 +62,10 @@ fn an_empty_table_is_small() {
     }
 }
 
-/// All keys are live. However many have come, a settled array has 16/15 of a slot for each key that
-/// it has room for, and room for at most half as many again as there are.
+/// Guarantee F: for any number of live keys, an array has 16/15 slots for each key that it has room
+/// for, and room for at most 3/2 of the live keys.
 #[test]
-fn a_live_key_takes_what_the_formula_says() {
+fn memory_of_live_keys_is_within_the_formula() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let keys = by_size(300_000, 10_000_000);
     let (before, (limiter, id)) = (resident(), limiter(sliding()));
@@ -76,7 +76,7 @@ fn a_live_key_takes_what_the_formula_says() {
         if key + 1 != next && key + 1 != keys {
             continue;
         }
-        settle(&limiter, SECOND);
+        complete_moves(&limiter, SECOND);
         let (live, stats) = (key as usize + 1, stats(&limiter, id, SECOND));
         assert_eq!((stats.used_slots, stats.live_keys), (live, live));
         let bound = live * 3 / 2 * 16 / 15 * SLOT + fixed;
@@ -101,24 +101,24 @@ fn a_live_key_takes_what_the_formula_says() {
     }
 }
 
-/// All keys are idle, and a few new ones come, with four requests each. After a request for each
-/// fiftieth key the table is small again, and so is the process.
+/// Guarantee F: when all keys are idle, requests of a few new keys shrink the table and the
+/// process. Requests for a fiftieth of the idle keys are enough.
 #[test]
-fn idle_keys_give_their_memory_back() {
+fn memory_of_idle_keys_is_returned() {
     idle(false, 50);
 }
 
-/// As above, but the keys fall idle when the table has just begun to move to a larger array. Each
-/// request moves 16 slots of the 16/15 for each key, which takes a request for each fifteenth key;
-/// the shrinking begins behind that.
+/// Guarantee F: the same, for keys that go idle when the table has just begun to grow. The move
+/// comes first: each request moves 16 slots, so it takes requests for a fifteenth of the keys. Then
+/// the table shrinks.
 #[test]
-fn idle_keys_give_their_memory_back_after_a_move() {
+fn memory_of_idle_keys_is_returned_after_a_move() {
     idle(true, 8);
 }
 
-/// Without any request: a host that calls `maintain` now and then has the memory back.
+/// Guarantee F: calls of `maintain` alone return the memory of idle keys.
 #[test]
-fn maintenance_gives_memory_back() {
+fn maintenance_returns_memory() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let keys = by_size(300_000, 10_000_000);
     let before = resident().filter(|_| is_full());
@@ -140,6 +140,8 @@ fn maintenance_gives_memory_back() {
     assert!(calls.is_some_and(|calls| calls < enough), "not small after {enough} calls");
 }
 
+/// Lets all keys go idle, during a move or not, and expects requests for `1 / part` of them to
+/// shrink the table to a tenth.
 fn idle(is_moving: bool, part: u64) {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut keys = by_size(300_000, 10_000_000);
@@ -158,7 +160,7 @@ fn idle(is_moving: bool, part: u64) {
         }
     };
     grow(0..keys);
-    settle(&limiter, SECOND);
+    complete_moves(&limiter, SECOND);
     let arrays = stats(&limiter, id, SECOND).migrations;
     while is_moving && stats(&limiter, id, SECOND).migrations == arrays {
         grow(keys..keys + 256);
@@ -166,15 +168,15 @@ fn idle(is_moving: bool, part: u64) {
     }
     let now = SECOND + 61 * SECOND;
     let (mut table_after, mut process_after) = (None, before.is_none().then_some(0));
-    let mut came = 0;
-    while came < keys / part && (table_after.is_none() || process_after.is_none()) {
-        came += 1;
-        admit(&limiter, id, keys + came / 4, now);
-        if came % 64 == 0 {
+    let mut requests = 0;
+    while requests < keys / part && (table_after.is_none() || process_after.is_none()) {
+        requests += 1;
+        admit(&limiter, id, keys + requests / 4, now);
+        if requests % 64 == 0 {
             let is_small = stats(&limiter, id, now).bytes < peak / 10;
-            table_after = table_after.or(is_small.then_some(came));
+            table_after = table_after.or(is_small.then_some(requests));
             let is_small = taken().is_some_and(|bytes| bytes < resident_peak / 10);
-            process_after = process_after.or(is_small.then_some(came));
+            process_after = process_after.or(is_small.then_some(requests));
         }
     }
     let bytes = stats(&limiter, id, now).bytes as u64;

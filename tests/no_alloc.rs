@@ -1,5 +1,5 @@
-//! No heap allocation per decision about a key that is known, and hardly any for new ones: only a
-//! new array allocates.
+//! Guarantee E: no heap allocation per request for a known key. New keys allocate only when a table
+//! grows.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,10 +8,10 @@ use tollgate::{Limiter, ManualClock, Now, Period, Policy, PolicyStatus};
 
 thread_local!(static COUNT: Cell<u64> = const { Cell::new(0) });
 
-/// Counts what this thread allocates.
+/// An allocator that counts the allocations of each thread.
 struct Counting;
 
-// SAFETY: passes everything on to the system's allocator.
+// SAFETY: forwards every call to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
@@ -28,19 +28,22 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Returns how many allocations `work` makes on this thread.
 fn allocations(work: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     work();
     COUNT.get() - before
 }
 
+/// The counting allocator counts.
 #[test]
-fn the_counter_counts() {
+fn allocations_are_counted() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))), 1);
 }
 
+/// Guarantee E: operations on known keys allocate nothing, and new keys allocate only new arrays.
 #[test]
-fn decisions_allocate_nothing() {
+fn known_keys_allocate_nothing() {
     let minute = Duration::from_secs(60);
     let mut builder = Limiter::builder().max_keys(100_000).clock(ManualClock::new());
     let ids = [
@@ -50,7 +53,7 @@ fn decisions_allocate_nothing() {
     ]
     .map(|policy| builder.add(policy));
     let limiter = builder.build().unwrap();
-    // The epoch's own record of a thread is made at its first session.
+    // A thread's first session allocates its epoch record.
     drop(limiter.session());
     let (mut allowed, mut denied) = (0, 0);
     let mut layers = [PolicyStatus::default(); 3];
@@ -73,7 +76,7 @@ fn decisions_allocate_nothing() {
     let count = allocations(|| (20_000..200_000).for_each(&mut decide));
     assert!(allowed > 10_000 && denied > 10_000, "{allowed} allowed, {denied} denied");
     assert_eq!(count, 0, "allocations in a million decisions");
-    // All that is known is forgotten, and nothing is allocated for that.
+    // Resetting a key does not allocate.
     let reset = allocations(|| {
         for key in 0..5_000_u64 {
             ids.iter().for_each(|id| limiter.reset_key(*id, key).unwrap());

@@ -1,4 +1,4 @@
-//! An allocator that has no large block left: a table goes on with what it has, and never over.
+//! Out of memory: without a new array a table keeps its old one, and is never over the limit.
 
 mod planted;
 
@@ -8,23 +8,24 @@ use std::ptr;
 use std::time::Duration;
 use tollgate::{ConfigError, Decision, Limiter, MAX_LIMIT, ManualClock, Now, Policy, Verdict};
 
-struct Stingy;
+/// An allocator that can refuse large zeroed blocks to a thread.
+struct Refusing;
 
 thread_local! {
     /// Whether large blocks are refused to this thread.
-    static EMPTY: Cell<bool> = const { Cell::new(false) };
+    static REFUSED: Cell<bool> = const { Cell::new(false) };
 }
 
-// SAFETY: passes everything on to the system's allocator, or fails as an allocator may.
-unsafe impl GlobalAlloc for Stingy {
+// SAFETY: forwards every call to the system's allocator, or returns null as an allocator may.
+unsafe impl GlobalAlloc for Refusing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // A panic is printed with memory, or its message would be lost.
-        if EMPTY.get() && layout.size() > 20_000 && !std::thread::panicking() {
+        // Printing a panic message needs memory.
+        if REFUSED.get() && layout.size() > 20_000 && !std::thread::panicking() {
             return ptr::null_mut();
         }
         // SAFETY: the caller's promise.
@@ -38,18 +39,18 @@ unsafe impl GlobalAlloc for Stingy {
 }
 
 #[global_allocator]
-static ALLOCATOR: Stingy = Stingy;
+static ALLOCATOR: Refusing = Refusing;
 
-/// Runs `work` without large blocks of memory.
+/// Runs `work` while large blocks are refused.
 fn without_memory<T>(work: impl FnOnce() -> T) -> T {
-    /// Ends the shortage, also when `work` panics.
+    /// Ends the shortage when dropped, so also when `work` panics.
     struct Shortage;
     impl Drop for Shortage {
         fn drop(&mut self) {
-            EMPTY.set(false);
+            REFUSED.set(false);
         }
     }
-    EMPTY.set(true);
+    REFUSED.set(true);
     let _shortage = Shortage;
     work()
 }
@@ -59,8 +60,10 @@ fn build() -> Result<Limiter, ConfigError> {
     Limiter::builder().policy(policy).max_keys(10_000).clock(ManualClock::new()).build()
 }
 
+/// Guarantee A: a table that cannot replace its aging array is never over the limit. At the end of
+/// the array's time range it refuses all keys, until an allocation succeeds.
 #[test]
-fn without_memory_nothing_is_over() {
+fn never_over_the_limit_without_memory() {
     let limiter = build().unwrap();
     let id = limiter.policy("p").unwrap();
     let unit = limiter.resolution(id).unwrap().as_nanos() as u64;
@@ -70,23 +73,24 @@ fn without_memory_nothing_is_over() {
     let check_without = |now: u64| -> Decision { without_memory(|| check(now)) };
     assert!(check(0).is_allowed());
     assert!(matches!(without_memory(build), Err(ConfigError::OutOfMemory { .. })));
-    // The array should be renewed, and goes on while its words can tell the time.
+    // The array is due for replacement, but still in its time range.
     assert!(check_without(unit * 55_000).is_allowed());
     assert_eq!(check_without(unit * 55_001).verdict, Verdict::Denied);
-    // Then it refuses, with the reason.
+    // Past its time range every request is refused.
     assert_eq!(check_without(unit * 70_000).verdict, Verdict::TableFull);
     assert_eq!(check_without(unit * 70_000_000).verdict, Verdict::TableFull);
     assert!(check(unit * 70_000).is_allowed());
     assert_eq!(check(unit * 70_001).verdict, Verdict::Denied);
 }
 
-/// The assertion that fails in [`a_failing_assertion_fails_its_test`], at the worst place.
+/// The assertion that [`a_failing_assertion_fails_its_test`] lets fail, during the shortage.
 #[test]
 fn planted_failure() {
     let is_planted = planted::is_planted();
     without_memory(|| planted::fail_if(is_planted));
 }
 
+/// An assertion that fails while blocks are refused fails its test, with its message.
 #[test]
 fn a_failing_assertion_fails_its_test() {
     planted::assert_fails_soon("planted_failure", &[]);

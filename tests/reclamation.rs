@@ -1,4 +1,4 @@
-//! Arrays that were replaced are freed when no session can read them any more, and not before.
+//! Guarantee F: a retired array is freed once no session can read it, and not before.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use tollgate::{Limiter, ManualClock, Now, Policy, PolicyId, Session};
 
-/// The least bytes of a table's slots. Its tags are fewer.
+/// The least size of an array of slots. Arrays of tags are smaller.
 const LEAST_ARRAY: usize = 4 << 10;
 /// The alignment of arrays, which no other zeroed block of this size has.
 const ALIGN: usize = 16;
-/// More arrays than any test makes.
+/// More arrays than any test allocates.
 const MOST: usize = 64;
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
@@ -28,11 +28,11 @@ fn is_array(layout: Layout) -> bool {
     layout.size() >= LEAST_ARRAY && layout.align() == ALIGN
 }
 
-/// Watches arrays. Those that are freed it keeps, so that a table which frees one too early reads
-/// no memory of somebody else.
+/// An allocator that counts arrays. It never reuses the memory of a freed one, so a table that
+/// frees an array too early still reads its own memory.
 struct Watching;
 
-// SAFETY: passes everything on to the system's allocator, or keeps a block for good.
+// SAFETY: forwards every call to the system's allocator, or leaks a block.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
@@ -65,10 +65,10 @@ unsafe impl GlobalAlloc for Watching {
 #[global_allocator]
 static ALLOCATOR: Watching = Watching;
 
-/// Arrays are the whole process's, so one test at a time.
+/// The counts are global, so one test runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Starts to watch, from nothing.
+/// Resets the counts and starts to watch.
 fn watch() -> MutexGuard<'static, ()> {
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     WATCHING.store(false, SeqCst);
@@ -91,7 +91,7 @@ fn freed() -> usize {
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A table whose arrays come from the allocator: larger ones are maps.
+/// Builds a limiter whose arrays come from the allocator; larger arrays are memory maps.
 fn limiter() -> (Limiter, PolicyId) {
     let policy = Policy::calendar("p", 5, tollgate::Period::Hour);
     let limiter = Limiter::builder().policy(policy).max_keys(1_500).clock(ManualClock::new());
@@ -104,7 +104,8 @@ fn session(limiter: &Limiter) -> Session<'_> {
     limiter.session_at(Now::from_unix_nanos(SECOND))
 }
 
-/// Admits new keys until the table has replaced its array `times` times, and moves all keys.
+/// Admits new keys until the table has replaced its array `times` times, and completes the last
+/// move.
 fn replace(limiter: &Limiter, id: PolicyId, times: u64) {
     let arrays = || session(limiter).stats(id).unwrap().migrations;
     let (before, mut key) = (arrays(), session(limiter).stats(id).unwrap().used_slots as u64);
@@ -116,16 +117,16 @@ fn replace(limiter: &Limiter, id: PolicyId, times: u64) {
     assert_eq!(arrays(), before + times);
 }
 
-/// Runs `work` on a thread of its own, which has pinned nothing before: a pin now and then collects
-/// by itself, and a count of pins decides when.
+/// Runs `work` on a new thread, whose count of pins starts at 0. That count decides which pins
+/// collect garbage.
 fn on_new_thread(work: impl FnOnce() + Send) {
     std::thread::scope(|scope| scope.spawn(work).join().unwrap());
 }
 
-/// A session that began before the table replaced its array may still read it, whichever thread
-/// replaces it: nothing is freed until that session ends.
+/// Guarantee F: an array that is replaced during a session is not freed until that session ends,
+/// whichever thread replaces it.
 #[test]
-fn an_array_stays_while_an_earlier_session_lives() {
+fn arrays_are_not_freed_during_an_earlier_session() {
     for is_other_thread in [false, true] {
         let _alone = watch();
         let (limiter, id) = limiter();
@@ -143,12 +144,11 @@ fn an_array_stays_while_an_earlier_session_lives() {
             assert_eq!((allocated(), freed()), (4, 3), "not freed though nobody can read it");
         });
         drop(limiter);
-        assert_eq!((allocated(), freed()), (4, 4), "the last array outlives its table");
+        assert_eq!((allocated(), freed()), (4, 4), "the last array is not freed with its table");
     }
 }
 
-/// Replaces three arrays, which are freed neither meanwhile nor by the end of the session that
-/// holds them. The count of pins that would collect by itself is then at its beginning.
+/// Retires three arrays during a session. None is freed yet when it returns.
 fn retire_three(limiter: &Limiter, id: PolicyId) {
     let held = session(limiter);
     replace(limiter, id, 3);
@@ -156,7 +156,7 @@ fn retire_three(limiter: &Limiter, id: PolicyId) {
     assert_eq!((allocated(), freed()), (4, 0));
 }
 
-/// A host that only calls `maintain` has the memory back after a few calls.
+/// Guarantee F: a few calls of `maintain` free all retired arrays.
 #[test]
 fn maintenance_frees_retired_arrays() {
     let _alone = watch();
@@ -164,11 +164,11 @@ fn maintenance_frees_retired_arrays() {
     on_new_thread(|| {
         retire_three(&limiter, id);
         (0..4).for_each(|_| _ = limiter.maintain(0));
-        assert_eq!((allocated(), freed()), (4, 3), "`maintain` does not free what is due");
+        assert_eq!((allocated(), freed()), (4, 3), "`maintain` does not free retired arrays");
     });
 }
 
-/// A host that never calls `maintain` has the memory back after a few new keys.
+/// Guarantee F: a few new keys free all retired arrays without `maintain`.
 #[test]
 fn new_keys_free_retired_arrays() {
     let _alone = watch();
@@ -178,23 +178,23 @@ fn new_keys_free_retired_arrays() {
         for key in 1..=20_u64 {
             assert!(session(&limiter).check(&[id.charge(u64::MAX - key, 1)]).is_allowed());
         }
-        assert_eq!((allocated(), freed()), (4, 3), "new keys do not free what is due");
+        assert_eq!((allocated(), freed()), (4, 3), "new keys do not free retired arrays");
     });
 }
 
-/// The end of a table frees what it has retired, and its last array.
+/// Guarantee F: dropping a table frees its retired arrays and its last array.
 #[test]
-fn the_end_of_a_table_frees_retired_arrays() {
+fn dropping_a_table_frees_its_arrays() {
     let _alone = watch();
     let (limiter, id) = limiter();
     on_new_thread(move || {
         retire_three(&limiter, id);
         drop(limiter);
-        assert_eq!((allocated(), freed()), (4, 4), "the end of a table leaves arrays behind");
+        assert_eq!((allocated(), freed()), (4, 4), "dropping the table leaks arrays");
     });
 }
 
-/// A thread that has replaced an array and then does nothing keeps none from being freed by others.
+/// Guarantee F: other threads free the arrays that a now idle thread has retired.
 #[test]
 fn an_idle_thread_keeps_no_retired_array() {
     let _alone = watch();
@@ -204,7 +204,7 @@ fn an_idle_thread_keeps_no_retired_array() {
         scope.spawn(move || {
             replace(limiter, id, 3);
             replaced.send(()).unwrap();
-            // Until the other end of the channel is gone.
+            // Blocks until the sender is dropped.
             let _ = ended.recv();
         });
         ready.recv().unwrap();
@@ -216,10 +216,10 @@ fn an_idle_thread_keeps_no_retired_array() {
     assert_eq!(arrays, (4, 3), "not freed though nobody can read it");
 }
 
-/// Once all retired arrays are freed, the end of a table pins nothing, which would allocate in a
-/// thread that has not pinned before.
+/// Dropping a table without retired arrays does not pin the epoch. A pin would allocate on a thread
+/// that has not pinned before.
 #[test]
-fn nothing_is_collected_where_nothing_is_retired() {
+fn dropping_a_table_without_retired_arrays_allocates_nothing() {
     let _alone = watch();
     let (limiter, id) = limiter();
     retire_three(&limiter, id);

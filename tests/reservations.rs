@@ -1,9 +1,9 @@
-//! The life of a paid request: nothing is over, nothing is lost, and every misuse has an answer.
+//! Reservations: limits hold, no charge is lost, and each misuse is an error.
 
-mod reference;
+mod oracle;
 
+use oracle::cases;
 use proptest::prelude::*;
-use reference::cases;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tollgate::{
@@ -14,7 +14,7 @@ use tollgate::{
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
-/// A bucketed minute is longer by one unit of its time.
+/// A bucketed minute is longer by one unit of time.
 const BLUR: u64 = 1_000_000;
 /// The first instant of an hour.
 const START: u64 = 472_223 * HOUR;
@@ -29,7 +29,7 @@ fn at(limiter: &Limiter, now: u64) -> Session<'_> {
     limiter.session_at(Now::from_unix_nanos(now))
 }
 
-/// What is charged to the key; a debt beyond the limit only as far as the greatest limit tells.
+/// The usage of the key. A debt beyond the limit is visible only up to the greatest limit.
 fn used(limiter: &Limiter, id: PolicyId, now: u64) -> u64 {
     let decision = at(limiter, now).peek(&[id.charge("k", 0).limit(u64::MAX)]);
     decision.limit - decision.remaining
@@ -43,9 +43,10 @@ fn hourly(limit: u64) -> Policy {
     Policy::calendar("hourly", limit, Period::Hour)
 }
 
-/// Ten requests and so many tokens a minute, tokens an hour and money a day: one call.
+/// Guarantee C: four policies are charged in one call: requests and tokens per minute, tokens per
+/// hour, money per day.
 #[test]
-fn four_layers_in_one_call() {
+fn four_policies_in_one_call() {
     let minute = Duration::from_nanos(MINUTE);
     let (limiter, ids) = limiter([
         Policy::sliding("requests", 10, minute),
@@ -65,13 +66,13 @@ fn four_layers_in_one_call() {
     let more = at(&limiter, START + SECOND).extend(&mut first, &[0, 5_000, 5_000, 15_000]).unwrap();
     assert!(more.is_allowed());
     assert_eq!(used(START + SECOND), [1, 25_000, 25_000, 75_000]);
-    // Minutes later the windows have passed and the periods have not.
+    // Minutes later the windows have expired and the periods have not.
     let late = START + 5 * MINUTE;
     assert!(
         at(&limiter, late).settle(&mut first, &[1, 22_000, 22_000, 66_000]).unwrap().is_allowed()
     );
     assert_eq!(used(late), [0, 0, 22_000, 66_000]);
-    // Four of the largest fit into the minute's tokens, none of the fifth layer by layer.
+    // Four large reservations fit into the minute's tokens. The fifth is charged to no policy.
     let big: Vec<_> =
         ids.iter().zip([1, 24_000, 24_000, 1_000]).map(|(id, cost)| id.charge("k", cost)).collect();
     let kept: Vec<Reservation> =
@@ -89,21 +90,22 @@ fn four_layers_in_one_call() {
     assert_eq!(used(late), [0, 0, 22_000, 66_000]);
 }
 
+/// A settle after the window or hour has ended gives nothing back, and takes nothing from others.
 #[test]
-fn what_has_passed_is_not_given_back() {
+fn expired_charges_are_not_given_back() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
     let reserve = |now| {
         let charges = [ids[0].charge("k", 600), ids[1].charge("k", 600)];
         at(&limiter, now).reserve(&charges)
     };
     let both = |now| [used(&limiter, ids[0], now), used(&limiter, ids[1], now)];
-    // Settled after the hour has turned and the window has passed, with others charged since.
+    // Settle after the hour and the window have ended and another request was charged.
     let mut first = reserve(START + 58 * MINUTE).unwrap();
     let mut second = reserve(START + 60 * MINUTE).unwrap();
     assert_eq!(both(START + 60 * MINUTE), [600, 600]);
     assert!(at(&limiter, START + 60 * MINUTE).settle(&mut first, &[1, 1]).unwrap().is_allowed());
     assert_eq!(both(START + 60 * MINUTE), [600, 600], "the second's units are not the first's");
-    // Within the window it comes back to the unit.
+    // Within the window the exact amount is given back.
     assert!(
         at(&limiter, START + 61 * MINUTE - SECOND)
             .settle(&mut second, &[250, 250])
@@ -114,10 +116,9 @@ fn what_has_passed_is_not_given_back() {
     assert_eq!(both(START + 61 * MINUTE + BLUR), [0, 250], "it expires when its charge does");
 }
 
-/// Nobody settles: the estimate stays charged until its window and its hour have passed, to the
-/// instant, and nothing sweeps.
+/// An abandoned reservation stays charged until exactly the end of its window and of its hour.
 #[test]
-fn what_is_dropped_stays_until_it_has_passed() {
+fn abandoned_reservation_stays_charged_until_it_expires() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
     let charges = [ids[0].charge("k", 1_000), ids[1].charge("k", 1_000)];
     drop(at(&limiter, START + 10 * MINUTE).reserve(&charges).unwrap());
@@ -131,10 +132,9 @@ fn what_is_dropped_stays_until_it_has_passed() {
     assert!(again.is_ok());
 }
 
-/// A stream that outlives the window gives back what of its last extension it did not need, and
-/// nothing of what has expired in part.
+/// A stream longer than the window gives back the unused part of its last extension only.
 #[test]
-fn a_stream_longer_than_the_window() {
+fn stream_longer_than_the_window_gives_back_its_last_extension() {
     let stream = |actual| {
         let (limiter, ids) = limiter([tokens(1_000)]);
         let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 100)]).unwrap();
@@ -151,9 +151,39 @@ fn a_stream_longer_than_the_window() {
     assert_eq!(stream(10), 200, "the first extension stays until its window has passed");
 }
 
-/// Nor is it the last one that may come back.
+/// A stream over two periods gives its last extension back to the second period.
 #[test]
-fn an_extension_by_nothing_is_none() {
+fn a_stream_longer_than_the_period() {
+    let (limiter, ids) = limiter([hourly(1_000)]);
+    let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 100)]).unwrap();
+    let later = START + HOUR;
+    assert!(at(&limiter, later).extend(&mut reservation, &[200]).unwrap().is_allowed());
+    assert_eq!(used(&limiter, ids[0], later), 200);
+    let _ = at(&limiter, later).cancel(&mut reservation).unwrap();
+    assert_eq!(used(&limiter, ids[0], later), 0);
+}
+
+/// A reservation that passed uncounted at a full table gives nothing back, also if the key has a slot by
+/// then.
+#[test]
+fn an_uncounted_reservation_gives_nothing_back() {
+    let (limiter, ids) = limiter([tokens(10).max_keys(1).overflow(Overflow::Allow)]);
+    let check = |now, key: &str, cost| at(&limiter, now).check(&[ids[0].charge(key, cost)]);
+    assert!(check(START, "other", 1).is_allowed());
+    let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 5)]).unwrap();
+    assert!(reservation.decision().table_full);
+    assert_eq!(reservation.charged(0), Some(0));
+    at(&limiter, START).reset_key(ids[0], "other").unwrap();
+    let later = START + 5 * SECOND;
+    let counted = check(later, "k", 3);
+    assert!(counted.is_allowed() && !counted.table_full);
+    let _ = at(&limiter, later).cancel(&mut reservation).unwrap();
+    assert_eq!(used(&limiter, ids[0], later), 3);
+}
+
+/// An extension by 0 does not become the last extension.
+#[test]
+fn extension_by_zero_is_not_the_last_extension() {
     let (limiter, ids) = limiter([tokens(1_000)]);
     let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 100)]).unwrap();
     for (second, more) in [(20, 200), (50, 0)] {
@@ -166,23 +196,23 @@ fn an_extension_by_nothing_is_none() {
     assert_eq!(used(&limiter, ids[0], end), 0);
 }
 
-/// What was reserved at a limit of its own is extended at that limit.
+/// A reservation's own limit also applies to its extensions.
 #[test]
-fn a_limit_of_its_own_is_kept() {
+fn extension_keeps_the_reservation_s_own_limit() {
     let (limiter, ids) = limiter([tokens(1_000)]);
     let charges = [ids[0].charge("k", 3).limit(5)];
     let mut reservation = at(&limiter, START).reserve(&charges).unwrap();
-    let told = reservation.decision();
-    assert_eq!((told.verdict, told.limit, told.remaining), (Verdict::Allowed, 5, 2));
+    let decision = reservation.decision();
+    assert_eq!((decision.verdict, decision.limit, decision.remaining), (Verdict::Allowed, 5, 2));
     let mut extend = |more| at(&limiter, START).extend(&mut reservation, &[more]).unwrap();
     assert_eq!(extend(2).remaining, 0);
     let stop = extend(1);
     assert_eq!((stop.verdict, stop.limit), (Verdict::Denied, 5));
 }
 
-/// An extension that has no room charges nothing, in no layer, and the stream can be settled.
+/// Guarantee C: a denied extension is charged to no policy, and the stream can still be settled.
 #[test]
-fn an_extension_stops_at_the_limit() {
+fn denied_extension_charges_no_policy() {
     let (limiter, ids) = limiter([hourly(10_000), tokens(1_000)]);
     let charges = [ids[0].charge("k", 900), ids[1].charge("k", 900)];
     let mut reservation = at(&limiter, START).reserve(&charges).unwrap();
@@ -195,10 +225,10 @@ fn an_extension_stops_at_the_limit() {
     assert!(
         at(&limiter, START + SECOND).extend(&mut reservation, &[100, 100]).unwrap().is_allowed()
     );
-    // More than the limit can never be had.
+    // An amount above the limit is impossible.
     let never = at(&limiter, START + SECOND).extend(&mut reservation, &[0, 1_001]).unwrap();
     assert_eq!(never.verdict, Verdict::Impossible);
-    // The limit that counts is the present one.
+    // The present limit applies.
     limiter.set_limit(ids[1], 500).unwrap();
     let stop = at(&limiter, START + SECOND).extend(&mut reservation, &[1, 1]).unwrap();
     assert_eq!(stop.verdict, Verdict::Denied);
@@ -211,10 +241,10 @@ fn an_extension_stops_at_the_limit() {
     assert_eq!(at(&limiter, START + SECOND).peek(&[ids[0].charge("k", 0)]).remaining, 9_000);
 }
 
-/// More than was reserved is charged all the same: the debt is seen, and blocks until it has
-/// passed.
+/// A cost above the reservation is charged over the limit. The debt denies requests until it has
+/// expired.
 #[test]
-fn a_debt_blocks_until_it_has_passed() {
+fn debt_denies_until_it_expires() {
     let (limiter, ids) = limiter([tokens(1_000)]);
     let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 400)]).unwrap();
     let decision = at(&limiter, START + 30 * SECOND).settle(&mut reservation, &[2_500]).unwrap();
@@ -228,13 +258,14 @@ fn a_debt_blocks_until_it_has_passed() {
     assert!(at(&limiter, due).cancel(&mut again).unwrap().is_allowed());
 }
 
+/// Each misuse is an error and charges nothing.
 #[test]
-fn misuse_has_an_answer() {
+fn misuse_is_an_error() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
     let (other, others) = self::limiter([tokens(1_000)]);
     let session = at(&limiter, START);
     let charge = |cost| [ids[0].charge("k", cost)];
-    // Settled, cancelled: once.
+    // Settle or cancel only once.
     for close in [Session::cancel, |session: &Session<'_>, reservation: &mut Reservation| {
         session.settle(reservation, &[300])
     }] {
@@ -253,13 +284,13 @@ fn misuse_has_an_answer() {
         }
         assert_eq!(used(&limiter, ids[0], START), after);
     }
-    // Another limiter's, though it looks the same.
+    // A reservation of another limiter with the same policies.
     let mut foreign = at(&other, START).reserve(&[others[0].charge("k", 1)]).unwrap();
     assert_eq!(session.settle(&mut foreign, &[0]).map(drop), Err(ReservationError::Foreign));
     assert_eq!(session.extend(&mut foreign, &[1]).map(drop), Err(ReservationError::Foreign));
     assert_eq!(used(&other, others[0], START), 1);
     assert_eq!(session.reserve(&[others[0].charge("k", 1)]).unwrap_err().verdict, Verdict::Invalid);
-    // One amount a layer.
+    // One amount for each item.
     let mut reservation = session.reserve(&charge(1)).unwrap();
     for amounts in [&[][..], &[1, 1], &[0; 100]] {
         let error = ReservationError::Amounts { expected: 1, value: amounts.len() };
@@ -268,7 +299,7 @@ fn misuse_has_an_answer() {
         assert_eq!(session.extend(&mut reservation, amounts).map(drop), Err(error));
     }
     assert!(session.cancel(&mut reservation).unwrap().is_allowed());
-    // Too many layers, and none.
+    // Too many items, and none.
     let many = [ids[1].charge("k", 1); MAX_RESERVED + 1];
     assert_eq!(session.reserve(&many).unwrap_err().verdict, Verdict::Invalid);
     assert_eq!(used(&limiter, ids[1], START), 0);
@@ -283,11 +314,12 @@ fn misuse_has_an_answer() {
     assert_eq!(used(&limiter, ids[0], START), 300);
 }
 
+/// Estimates and actual costs from 0 to `u64::MAX`.
 #[test]
-fn the_greatest_and_the_least_amounts() {
+fn greatest_and_least_amounts() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
     let session = at(&limiter, START);
-    // An estimate of nothing is charged when it is settled.
+    // An estimate of 0 is charged when it is settled.
     for id in &ids {
         let mut reservation = session.reserve(&[id.charge("k", 0)]).unwrap();
         assert_eq!(reservation.charged(0), Some(0));
@@ -303,16 +335,16 @@ fn the_greatest_and_the_least_amounts() {
         assert_eq!((decision.verdict, decision.remaining), (Verdict::Allowed, 0));
         assert_eq!(session.peek(&[id.charge("k", 0)]).remaining, 0);
     }
-    // The debt of the window passes with it, that of the hour with the hour.
+    // The debt of a window expires with the window, that of an hour with the hour.
     assert_eq!(used(&limiter, ids[0], START + 61 * SECOND), 0);
     assert_eq!(used(&limiter, ids[1], START + 61 * SECOND), 1_000);
     assert_eq!(used(&limiter, ids[1], START + HOUR), 0);
 }
 
-/// What an eviction has forgiven is not given back once more, at the cost of what the key has spent
-/// since; what was too heavy to be evicted is.
+/// Units forgiven by an eviction are not given back again at the expense of later charges. A key
+/// too heavy to be evicted is refunded.
 #[test]
-fn an_evicted_reservation_gives_nothing_back() {
+fn reservation_of_an_evicted_key_gives_nothing_back() {
     for (estimate, evicted) in [(4, true), (9, false)] {
         let policy = Policy::sliding("p", 10, Duration::from_nanos(MINUTE))
             .max_keys(8)
@@ -334,9 +366,9 @@ fn an_evicted_reservation_gives_nothing_back() {
     }
 }
 
-/// Keys move to other arrays while requests stream: what is settled comes back all the same.
+/// Reservations are refunded after their keys have moved to other arrays.
 #[test]
-fn settled_after_the_table_has_grown_and_shrunk() {
+fn settle_after_migrations_gives_back_in_full() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
     let mut kept = Vec::new();
     for key in 0..3_000_u64 {
@@ -367,7 +399,7 @@ fn settled_after_the_table_has_grown_and_shrunk() {
     }
 }
 
-/// One step of a random life.
+/// A random call.
 #[derive(Clone, Debug)]
 enum Step {
     Reserve(u64),
@@ -389,15 +421,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A reservation as the bookkeeper sees it: every charge that was made for it, with its time.
+/// The expected charges of a reservation, with their times.
 #[derive(Debug, Default)]
-struct Book {
+struct ExpectedCharges {
     charges: Vec<(u64, u64)>,
     open: bool,
 }
 
-impl Book {
-    /// Takes back from the newest charge on, as far as it is not older than `oldest`.
+impl ExpectedCharges {
+    /// Takes back charges from the newest on, then charges the excess.
     fn settle(&mut self, now: u64, actual: u64) {
         let charged: u64 = self.charges.iter().map(|(_, cost)| cost).sum();
         let mut back = charged.saturating_sub(actual);
@@ -417,18 +449,18 @@ impl Book {
 proptest! {
     #![proptest_config(cases(400))]
 
-    /// Whatever happens in whatever order: a window never holds less than what was truly used in it
-    /// and is still reserved; an admission fits under the limit of its time; and a budget, where
-    /// nothing expires within the period, holds exactly that.
+    /// Guarantees A and G, under random calls: a window never counts less than what is used or
+    /// still reserved. An admission fits under the present limit. A budget counts exactly that
+    /// amount, since nothing expires within its period.
     #[test]
-    fn nothing_is_lost_and_nothing_is_over(
+    fn random_calls_lose_no_charge_and_stay_within_limits(
         buckets in prop_oneof![Just(7_u32), Just(15), Just(127)],
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let (limiter, ids) =
             limiter([tokens(1_000).max_limit(1 << 20).buckets(buckets), hourly(1_000).max_limit(1 << 20)]);
         let mut now = START;
-        let mut kept: Vec<(Reservation, Book)> = Vec::new();
+        let mut kept: Vec<(Reservation, ExpectedCharges)> = Vec::new();
         let mut limit = 1_000;
         for step in steps {
             let session = at(&limiter, now);
@@ -443,67 +475,67 @@ proptest! {
                     let charges = [ids[0].charge("k", cost), ids[1].charge("k", cost)];
                     if let Ok(reservation) = session.reserve(&charges) {
                         prop_assert!(before.iter().all(|used| used + cost <= limit), "{before:?}");
-                        let book = Book { charges: vec![(now, cost)], open: true };
-                        kept.push((reservation, book));
+                        let expected = ExpectedCharges { charges: vec![(now, cost)], open: true };
+                        kept.push((reservation, expected));
                     } else {
                         prop_assert!(before.iter().any(|used| used + cost > limit), "{before:?}");
                     }
                 }
                 Step::Extend(which, more) => {
-                    let Some((reservation, book)) = kept.iter_mut().rev().nth(which) else {
+                    let Some((reservation, expected)) = kept.iter_mut().rev().nth(which) else {
                         continue;
                     };
                     match session.extend(reservation, &[more, more]) {
                         Ok(decision) if decision.is_allowed() => {
                             prop_assert!(before.iter().all(|used| used + more <= limit));
-                            book.charges.push((now, more));
+                            expected.charges.push((now, more));
                         }
                         Ok(_) => prop_assert!(before.iter().any(|used| used + more > limit)),
-                        Err(error) => prop_assert_eq!((error, book.open), (ReservationError::Closed, false)),
+                        Err(error) => prop_assert_eq!((error, expected.open), (ReservationError::Closed, false)),
                     }
                 }
                 Step::Settle(which, actual) => {
-                    let Some((reservation, book)) = kept.iter_mut().rev().nth(which) else {
+                    let Some((reservation, expected)) = kept.iter_mut().rev().nth(which) else {
                         continue;
                     };
                     if session.settle(reservation, &[actual, actual]).is_ok() {
-                        book.settle(now, actual);
+                        expected.settle(now, actual);
                     }
                 }
                 Step::Cancel(which) => {
-                    let Some((reservation, book)) = kept.iter_mut().rev().nth(which) else {
+                    let Some((reservation, expected)) = kept.iter_mut().rev().nth(which) else {
                         continue;
                     };
                     if session.cancel(reservation).is_ok() {
-                        book.settle(now, 0);
+                        expected.settle(now, 0);
                     }
                 }
             }
-            let truly = |after| kept.iter().map(|(_, book)| book.used(after)).sum::<u64>();
+            let actual_sum = |after| kept.iter().map(|(_, expected)| expected.used(after)).sum::<u64>();
             let window = used(&limiter, ids[0], now);
-            prop_assert!(window >= truly(now - MINUTE), "{window} of {}", truly(now - MINUTE));
+            prop_assert!(window >= actual_sum(now - MINUTE), "{window} of {}", actual_sum(now - MINUTE));
             if now < START + HOUR {
-                prop_assert_eq!(used(&limiter, ids[1], now), truly(0));
+                prop_assert_eq!(used(&limiter, ids[1], now), actual_sum(0));
             }
         }
     }
 }
 
-/// Sixty-four threads on one budget and one window: at every instant at least what was truly used
-/// is charged, in the end exactly that, and never more is admitted than the limit.
+/// Guarantees A and C: 64 threads share a budget and a window. At every instant at least the actual
+/// usage is charged, in the end exactly that, and no admission exceeds the limit.
 #[test]
-fn sixty_four_threads_one_budget() {
+fn sixty_four_threads_charge_exactly_the_actual_cost() {
     const THREADS: u64 = 64;
     const LIMIT: u64 = 50_000;
     let turns: u64 = if cfg!(debug_assertions) { 400 } else { 4_000 };
     let greatest = 1 << 30;
     let policies = [tokens(LIMIT).max_limit(greatest), hourly(LIMIT).max_limit(greatest)];
     let (limiter, ids) = limiter(policies);
-    // What the settled requests have truly used, in excess of nothing.
-    let (truly, excess) = (AtomicU64::new(0), AtomicU64::new(0));
+    // The actual cost of all settled requests, and how much of it exceeds their reservations.
+    let (actual_sum, excess) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (limiter, ids, truly, excess) = (&limiter, &ids, &truly, &excess);
+            let (limiter, ids, actual_sum, excess) = (&limiter, &ids, &actual_sum, &excess);
             scope.spawn(move || {
                 let mut random = thread * 0x9E37_79B9 + 1;
                 let mut below = |bound: u64| {
@@ -525,7 +557,7 @@ fn sixty_four_threads_one_budget() {
                         let decision = session().extend(&mut reservation, &[more, more]).unwrap();
                         charged += if decision.is_allowed() { more } else { 0 };
                     }
-                    // Mostly a little of it, so that the run does not end at once.
+                    // Mostly a small part, so that the limit is not reached early.
                     let actual = match below(40) {
                         0 => charged + below(100),
                         1..10 => below(charged / 50 + 1),
@@ -535,7 +567,7 @@ fn sixty_four_threads_one_budget() {
                     assert!(
                         session().settle(&mut reservation, &[actual, actual]).unwrap().is_allowed()
                     );
-                    let sum = truly.fetch_add(actual, SeqCst) + actual;
+                    let sum = actual_sum.fetch_add(actual, SeqCst) + actual;
                     for id in ids {
                         let used = used(limiter, *id, START);
                         assert!(used >= sum, "{used} charged of {sum} used");
@@ -544,21 +576,21 @@ fn sixty_four_threads_one_budget() {
             });
         }
     });
-    let (truly, excess) = (truly.into_inner(), excess.into_inner());
-    assert!(truly <= LIMIT + excess, "{truly} used, {excess} of it in excess");
-    assert!(truly > LIMIT / 20, "{truly} used");
+    let (actual_sum, excess) = (actual_sum.into_inner(), excess.into_inner());
+    assert!(actual_sum <= LIMIT + excess, "{actual_sum} used, {excess} of it in excess");
+    assert!(actual_sum > LIMIT / 20, "{actual_sum} used");
     for id in &ids {
-        assert_eq!(used(&limiter, *id, START), truly);
-        // To the unit: what is left, and not one more, is still there.
-        if let Some(left) = LIMIT.checked_sub(truly).filter(|left| *left > 0) {
+        assert_eq!(used(&limiter, *id, START), actual_sum);
+        // Exactly the rest of the limit is available.
+        if let Some(left) = LIMIT.checked_sub(actual_sum).filter(|left| *left > 0) {
             assert!(at(&limiter, START).peek(&[id.charge("k", left)]).is_allowed());
             assert!(!at(&limiter, START).peek(&[id.charge("k", left + 1)]).is_allowed());
         }
     }
 }
 
-/// Each charge that a reservation makes is counted once: the estimate, an extension, and what it has
-/// cost beyond them; nothing where it costs no more, and a refusal where it found no place.
+/// Each charge of a reservation is counted once: the estimate, each extension, and a cost above
+/// them. A settle without an excess counts nothing.
 #[test]
 fn each_charge_of_a_reservation_is_counted() {
     let policies = [

@@ -1,53 +1,55 @@
-//! A day of made-up traffic in simulated time, the same for each seed: threads whose clocks drift,
-//! step and stand still, clients who come and go, bursts, streams that live for minutes, limits
-//! that are set and keys that are reset. Each seed does without one kind of these.
+//! A simulated day of traffic for each seed, the same in every run: threads whose clocks drift, step
+//! and stand still, changing clients, bursts, streams that last minutes, changed limits and reset
+//! keys. Each seed omits one of these features.
 //!
-//! An account that knows only what the limiter has answered holds it to its laws. A seed that fails
-//! is printed with the command that replays it.
+//! A ledger that is computed only from the limiter's answers checks them. A failing seed is printed
+//! with the command that replays it.
 
-mod reference;
-mod stress;
+mod load;
+mod oracle;
 
 mod simulation {
-    use super::{reference, stress};
+    use super::{load, oracle};
 
-    mod account;
-    mod clocks;
-    pub mod day;
-    pub mod desk;
-    pub mod make;
+    pub mod checked_limiter;
+    mod ledger;
+    pub mod setup;
+    mod thread_clocks;
+    pub mod traffic;
 }
 
-use reference::gate::Fault;
-use simulation::day::{Day, Told};
-use simulation::desk::gate;
-use simulation::make::Make;
+use load::by_size;
+use oracle::faulty_limiter::Fault;
+use simulation::checked_limiter::faulty_limiter;
+use simulation::setup::Setup;
+use simulation::traffic::{Summary, Traffic};
 use std::panic::{catch_unwind, resume_unwind};
-use stress::by_size;
 
-fn day(seed: u64, fault: Option<Fault>) -> Told {
-    let make = Make::new(seed);
-    let gate = gate(&make, fault);
-    Day::new(&make, &gate).run()
+fn day(seed: u64, fault: Option<Fault>) -> Summary {
+    let setup = Setup::new(seed);
+    let limiter = faulty_limiter(&setup, fault);
+    Traffic::new(&setup, &limiter).run()
 }
 
-/// The seeds to run: the one that is asked for, or so many.
+/// The seeds to run: TOLLGATE_SEED if it is set, or a default range.
 fn seeds() -> std::ops::Range<u64> {
-    let asked = std::env::var("TOLLGATE_SEED").ok().map(|seed| seed.parse().expect("a number"));
-    asked.map_or(0..by_size(50, 3_000), |seed: u64| seed..seed + 1)
+    let seed = std::env::var("TOLLGATE_SEED").ok().map(|seed| seed.parse().expect("a number"));
+    seed.map_or(0..by_size(50, 3_000), |seed: u64| seed..seed + 1)
 }
 
+/// Guarantees A, B, C and G: every answer of a day keeps the ledger's invariants. A second run of the
+/// seed gives the same answers.
 #[test]
-fn every_day_is_lawful_and_repeats() {
-    let mut all = Told::default();
+fn every_seed_keeps_the_invariants_and_repeats() {
+    let mut all = Summary::default();
     for seed in seeds() {
         let both = catch_unwind(|| (day(seed, None), day(seed, None)));
-        let (told, again) = both.unwrap_or_else(|cause| {
+        let (summary, again) = both.unwrap_or_else(|cause| {
             eprintln!("seed {seed}: TOLLGATE_SEED={seed} cargo test --test simulation");
             resume_unwind(cause);
         });
-        assert_eq!(told, again, "seed {seed} is not the same twice");
-        all.add(&told);
+        assert_eq!(summary, again, "seed {seed} is not the same twice");
+        all.add(&summary);
     }
     println!("{all:?}");
     if seeds().count() > 1 {
@@ -55,14 +57,15 @@ fn every_day_is_lawful_and_repeats() {
     }
 }
 
+/// Two seeds give different answers.
 #[test]
 fn seeds_differ() {
     assert_ne!(day(0, None).digest, day(1, None).digest);
 }
 
-/// Each fault that is planted is found on some day.
+/// Each planted fault is found by some seed.
 #[test]
-fn what_is_wrong_is_found() {
+fn planted_faults_are_found() {
     for fault in Fault::ALL {
         let found = (0..12).any(|seed| catch_unwind(|| day(seed, Some(fault))).is_err());
         assert!(found, "{fault:?} was not found");

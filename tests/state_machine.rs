@@ -1,47 +1,47 @@
-//! The whole limiter against the textbook: every verb, from virtual threads whose clocks are late,
-//! jump and stand on the edges of windows; every make of policy; tables that grow, are renewed,
-//! evict and shrink meanwhile. What fails is shrunk to the fewest calls.
+//! Random sequences of calls to the whole limiter, compared with the oracle. They use every
+//! operation and kind of policy, virtual threads whose clocks are late, jump and read the edges of
+//! windows, and tables that grow, evict and shrink. A failure is shrunk to few calls.
 
-mod reference;
+mod oracle;
 
 mod state_machine {
-    use super::reference;
+    use super::oracle;
 
-    mod aim;
-    mod books;
-    pub mod scene;
-    mod stories;
-    mod table;
-    pub mod world;
+    mod call_sequences;
+    pub mod model;
+    mod oracle_pair;
+    mod strategies;
+    pub mod system;
+    mod table_checks;
 }
 
+use oracle::{cases, faulty_limiter::Fault};
 use proptest::test_runner::{
     Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
 };
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use reference::{cases, gate::Fault};
-use state_machine::scene::{Scene, Transition, Wrong};
-use state_machine::world::{SEEN, World};
+use state_machine::model::{Model, Planted, Transition};
+use state_machine::system::{COVERAGE, System};
 use std::time::Duration;
 use tollgate::{Limiter, ManualClock, Overflow, Period, Policy, PolicyId, Verdict};
 
 struct Machine;
 
 impl StateMachineTest for Machine {
-    type SystemUnderTest = World;
-    type Reference = Scene;
+    type SystemUnderTest = System;
+    type Reference = Model;
 
-    fn init_test(scene: &Scene) -> World {
-        World::new(scene)
+    fn init_test(model: &Model) -> System {
+        System::new(model)
     }
 
-    fn apply(mut world: World, scene: &Scene, transition: Transition) -> World {
-        world.apply(scene, transition);
-        world
+    fn apply(mut system: System, model: &Model, transition: Transition) -> System {
+        system.apply(model, transition);
+        system
     }
 
-    fn check_invariants(world: &World, scene: &Scene) {
-        world.assert_invariants(scene);
+    fn check_invariants(system: &System, model: &Model) {
+        system.assert_invariants(model);
     }
 }
 
@@ -53,49 +53,52 @@ fn config() -> Config {
 prop_state_machine! {
     #![proptest_config(config())]
 
+    /// Guarantees A, B, C, F and G: every answer is the oracle's, or within its bounds.
     #[test]
-    fn the_limiter_is_the_textbook(sequential 1..160 => Machine);
+    fn limiter_matches_the_oracle(sequential 1..160 => Machine);
 }
 
-/// Runs the same cases each time, with this planted, until one fails; whether one does.
-fn fails(wrong: Option<Wrong>, cases: u32) -> bool {
+/// Runs the same cases each time with a planted fault. Returns whether one fails.
+fn fails(planted: Option<Planted>, cases: u32) -> bool {
     let config =
         Config { cases, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
     let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config.clone(), random);
-    let run = runner.run(&Scene::sequential_strategy(1..160), |(mut scene, transitions, _)| {
-        scene.config.wrong = wrong;
-        Machine::test_sequential(config.clone(), scene, transitions, None);
+    let run = runner.run(&Model::sequential_strategy(1..160), |(mut model, transitions, _)| {
+        model.config.planted = planted;
+        Machine::test_sequential(config.clone(), model, transitions, None);
         Ok::<(), TestCaseError>(())
     });
     matches!(run, Err(TestError::Fail(..)))
 }
 
-/// Each fault that is planted is found, in the limiter and in the textbook.
+/// Each planted fault is found, in the limiter and in the oracle.
 #[test]
-fn what_is_wrong_is_found() {
-    let faults = Fault::ALL.map(Wrong::Limiter);
-    for wrong in faults.into_iter().chain([Wrong::Textbook]) {
-        assert!(fails(Some(wrong), 200), "{wrong:?} was not found");
+fn planted_faults_are_found() {
+    let faults = Fault::ALL.map(Planted::Limiter);
+    for planted in faults.into_iter().chain([Planted::Oracle]) {
+        assert!(fails(Some(planted), 200), "{planted:?} was not found");
     }
 }
 
-/// The cases meet what they are made for, or they would show nothing.
+/// The cases cover every kind of event, including rare ones.
 #[test]
-fn the_calls_matter() {
+fn cases_cover_every_kind_of_event() {
     assert!(!fails(None, 150));
-    let seen = SEEN.get();
-    println!("{seen:?}");
-    let requests = [seen.admitted, seen.denied, seen.refused, seen.uncounted, seen.late];
-    assert!(requests.iter().all(|count| *count > 500), "{seen:?}");
-    let rare = [seen.evicted, seen.migrations, seen.settled, seen.stopped];
-    assert!(rare.iter().all(|count| *count > 50), "{seen:?}");
-    assert!(seen.merged > 0 && seen.shrunk > 0, "{seen:?}");
+    let coverage = COVERAGE.get();
+    println!("{coverage:?}");
+    let requests =
+        [coverage.admitted, coverage.denied, coverage.refused, coverage.untracked, coverage.late];
+    assert!(requests.iter().all(|count| *count > 500), "{coverage:?}");
+    let rare =
+        [coverage.evicted, coverage.migrations, coverage.settled, coverage.denied_extensions];
+    assert!(rare.iter().all(|count| *count > 50), "{coverage:?}");
+    assert!(coverage.merged > 0 && coverage.shrunk > 0, "{coverage:?}");
 }
 
-/// Found by the machine: two layers of one key were told as they stood in between.
+/// Guarantee C: a settle of two items of one key reports the state after both.
 #[test]
-fn a_settled_key_is_told_as_it_is_left() {
+fn settle_reports_the_final_state_of_a_key() {
     let policy = Policy::sliding("p", 10, Duration::from_secs(1));
     let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
     let charge = limiter.policy("p").unwrap().charge("k", 3);
@@ -105,7 +108,7 @@ fn a_settled_key_is_told_as_it_is_left() {
     assert_eq!(limiter.peek(&[charge]).remaining, 8);
 }
 
-/// Two layers of a day, of which the first has just evicted a key to let another in.
+/// Two daily budgets, the first of which has just evicted a key for a new one.
 fn after_an_eviction() -> (Limiter, PolicyId, PolicyId) {
     let day = |name| Policy::calendar(name, 10, Period::Day).max_keys(4);
     let evicts = day("evicts").overflow(Overflow::EvictLightest { allowance: 5 });
@@ -120,18 +123,18 @@ fn after_an_eviction() -> (Limiter, PolicyId, PolicyId) {
     (limiter, evicts, denies)
 }
 
-/// Found by the machine: what was charged after an eviction in the same tick was not undone.
+/// Guarantee C: a request that is refused after an eviction in the same tick is rolled back.
 #[test]
-fn a_refused_request_is_charged_nowhere() {
+fn refused_request_after_an_eviction_is_rolled_back() {
     let (limiter, evicts, denies) = after_an_eviction();
     let decision = limiter.check(&[evicts.charge(5_u64, 1), denies.charge(5_u64, 1)]);
     assert_eq!((decision.verdict, decision.policy), (Verdict::TableFull, denies));
     assert_eq!(limiter.peek(&[evicts.charge(5_u64, 1)]).remaining, 10);
 }
 
-/// Found by the machine: nor was what was reserved then given back.
+/// Guarantee C: a reservation made after an eviction in the same tick can be cancelled in full.
 #[test]
-fn a_reservation_after_an_eviction_costs_what_it_has_cost() {
+fn reservation_after_an_eviction_is_cancelled_in_full() {
     let (limiter, evicts, _) = after_an_eviction();
     let mut reservation = limiter.reserve(&[evicts.charge(5_u64, 1)]).unwrap();
     assert!(limiter.cancel(&mut reservation).unwrap().is_allowed());

@@ -1,9 +1,9 @@
-//! The table: bounded, and exact for the keys that it knows, however many come and go.
+//! Guarantee F: a table is bounded, and exact for its known keys, however many keys come and go.
 
-mod reference;
+mod oracle;
 
+use oracle::{Kind, Oracle, Rule, answer, cases};
 use proptest::prelude::*;
-use reference::{Kind, Rule, Textbook, answer, cases};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -22,9 +22,9 @@ fn verdict(limiter: &Limiter, id: PolicyId, now: u64, key: u64) -> Verdict {
     limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge(key, 1)]).verdict
 }
 
-/// Exactly `max_keys` keys find a place; the others do when those have expired.
+/// Guarantee F: exactly `max_keys` keys are admitted, and others after those have expired.
 #[test]
-fn the_bound_holds_and_expired_keys_make_room() {
+fn the_key_bound_is_exact_and_expired_keys_make_room() {
     for max_keys in [1, 2, 7, 100, 10_000] {
         let (limiter, id) = limiter(3, max_keys);
         for round in 0..6 {
@@ -36,7 +36,7 @@ fn the_bound_holds_and_expired_keys_make_room() {
                 .filter(|key| verdict(&limiter, id, now, *key) == Verdict::Allowed)
                 .collect();
             assert_eq!(admitted.len(), max_keys, "round {round} of {max_keys} keys");
-            // Refused keys are told why, and known ones are served as ever.
+            // Refused keys stay refused, and known keys are admitted.
             for key in keys {
                 let known = admitted.contains(&key);
                 let expected = if known { Verdict::Allowed } else { Verdict::TableFull };
@@ -48,9 +48,10 @@ fn the_bound_holds_and_expired_keys_make_room() {
     }
 }
 
-/// Renewals by age drop nothing that is live, and let nobody in beyond the bound, however many.
+/// Guarantee F: replacing an array because of its age drops no live key and admits none beyond the
+/// bound.
 #[test]
-fn the_bound_holds_over_renewals_by_age() {
+fn the_key_bound_holds_when_arrays_are_replaced_by_age() {
     // The greatest limit has the shortest time field: some 65,000 units.
     let policy = Policy::sliding("p", MAX_LIMIT, Duration::from_secs(1)).max_keys(1_200);
     let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
@@ -68,9 +69,9 @@ fn the_bound_holds_over_renewals_by_age() {
     }
 }
 
-/// A cost that can never pass takes no place from those that can.
+/// A request with an impossible cost takes no slot.
 #[test]
-fn the_impossible_takes_no_place() {
+fn impossible_costs_take_no_slot() {
     let (limiter, id) = limiter(5, 100);
     let session = limiter.session_at(Now::from_unix_nanos(SECOND));
     for key in 0..1_000_u64 {
@@ -79,9 +80,9 @@ fn the_impossible_takes_no_place() {
     assert!((5_000..5_100_u64).all(|key| session.check(&[id.charge(key, 5)]).is_allowed()));
 }
 
-/// Two new keys at once meet a table of expired ones: both find room.
+/// Guarantee F: two concurrent new keys in a table full of expired keys are both admitted.
 #[test]
-fn expired_keys_make_room_for_all_who_come() {
+fn expired_keys_make_room_for_concurrent_new_keys() {
     for _ in 0..500 {
         let (limiter, id) = limiter(5, 40);
         (0..40).for_each(|key| assert_eq!(verdict(&limiter, id, 0, key), Verdict::Allowed));
@@ -97,26 +98,27 @@ fn expired_keys_make_room_for_all_who_come() {
     }
 }
 
-/// A tenth that has expired makes room in the end, though it is no eighth.
+/// Guarantee F: a tenth of the keys that has expired makes room eventually, though it is less than
+/// an eighth.
 #[test]
-fn a_few_expired_keys_make_room_in_time() {
+fn a_few_expired_keys_make_room_eventually() {
     let (limiter, id) = limiter(20, 1_000);
     (0..1_000).for_each(|key| assert_eq!(verdict(&limiter, id, 0, key), Verdict::Allowed));
     let mut newcomers = 0;
     for step in 1..60 {
         let now = step * SECOND / 4;
         (0..900).for_each(|key| assert_eq!(verdict(&limiter, id, now, key), Verdict::Allowed));
-        let came = verdict(&limiter, id, now + 1, 5_000 + step) == Verdict::Allowed;
-        newcomers += u64::from(came);
+        let is_admitted = verdict(&limiter, id, now + 1, 5_000 + step) == Verdict::Allowed;
+        newcomers += u64::from(is_admitted);
     }
-    assert!(newcomers > 30, "{newcomers} of 59 found room");
+    assert!(newcomers > 30, "{newcomers} of 59 were admitted");
 }
 
-/// A flood of new keys changes nothing for those that were there.
+/// Guarantee F: known keys decide as the oracle does during a flood of new keys.
 #[test]
 fn known_keys_are_exact_under_a_flood() {
     let (limiter, id) = limiter(5, 1_000);
-    let mut textbook = Textbook::new(vec![Rule { limit: 5, kind: Kind::Sliding(SECOND) }]);
+    let mut oracle = Oracle::new(vec![Rule { limit: 5, kind: Kind::Sliding(SECOND) }]);
     let mut refused = 0;
     for turn in 0..400_000_u64 {
         let now = SECOND + turn * 20_000;
@@ -124,48 +126,49 @@ fn known_keys_are_exact_under_a_flood() {
         if turn % 4 == 0 {
             let session = limiter.session_at(Now::from_unix_nanos(now));
             let decision = session.check(&[id.charge(known, 1)]);
-            assert_eq!(answer(&decision), textbook.check(now, &[(0, known, 1, None)]));
+            assert_eq!(answer(&decision), oracle.check(now, &[(0, known, 1, None)]));
         } else {
             let flood = verdict(&limiter, id, now, 1_000_000 + turn);
             refused += u64::from(flood == Verdict::TableFull);
         }
     }
-    assert!(refused > 10_000, "the flood met no bound: {refused}");
+    assert!(refused > 10_000, "the flood did not reach the key bound: {refused}");
 }
 
 proptest! {
     #![proptest_config(cases(200))]
 
-    /// Keys that come and go over many renewals are counted as the textbook counts them.
+    /// Guarantee B: keys that come and go while arrays are replaced decide as the oracle does.
     #[test]
-    fn renewals_lose_nothing(
+    fn replaced_arrays_lose_no_charge(
         max_keys in 1usize..40, limit in 1u64..20,
         steps in prop::collection::vec((0u64..60, 0u64..SECOND / 4, 1u64..3), 1..600),
     ) {
         let (limiter, id) = limiter(limit, max_keys);
-        let mut textbook = Textbook::new(vec![Rule { limit, kind: Kind::Sliding(SECOND) }]);
+        let mut oracle = Oracle::new(vec![Rule { limit, kind: Kind::Sliding(SECOND) }]);
         let mut now = SECOND;
         for (key, gap, cost) in steps {
             now += gap * u64::from(gap % 5 == 0);
             let session = limiter.session_at(Now::from_unix_nanos(now));
             let decision = session.check(&[id.charge(key, cost)]);
             if decision.verdict != Verdict::TableFull {
-                prop_assert_eq!(answer(&decision), textbook.check(now, &[(0, key, cost, None)]));
-                let live = (0..60).filter(|key| textbook.used(0, *key, now) > 0).count();
-                prop_assert!(live <= max_keys, "{live} keys where {max_keys} are let in");
+                prop_assert_eq!(answer(&decision), oracle.check(now, &[(0, key, cost, None)]));
+                let live = (0..60).filter(|key| oracle.used(0, *key, now) > 0).count();
+                prop_assert!(live <= max_keys, "{live} live keys, but max_keys is {max_keys}");
             } else {
-                // Only a key without live charges can be without a place.
-                prop_assert_eq!(textbook.used(0, key, now), 0);
+                // Only a key without live charges may have no slot.
+                prop_assert_eq!(oracle.used(0, key, now), 0);
             }
         }
     }
 }
 
-/// Threads with keys of their own, in a table that is renewed all the time. A charge is recorded at
-/// a time from the thread's own `now` to the clock's when the call returned: no window that surely
-/// holds its charges holds more than the limit, and no denial is without charges that may be live.
+/// Guarantee A: threads with keys of their own, in a table that replaces its arrays all the time. A
+/// charge is recorded between the thread's own `now` and the clock's reading after the call. No
+/// window that surely contains its charges exceeds the limit, and each denial has enough charges
+/// that may be live.
 #[test]
-fn renewals_under_threads_lose_nothing() {
+fn replaced_arrays_lose_no_charge_of_concurrent_threads() {
     const LIMIT: usize = 4;
     let (limiter, id) = limiter(LIMIT as u64, 400);
     let clock = AtomicU64::new(SECOND);
@@ -173,7 +176,7 @@ fn renewals_under_threads_lose_nothing() {
         let mut logs: HashMap<u64, Vec<(u64, u64)>> = HashMap::new();
         let (mut denied, mut full) = (0, 0);
         for turn in 0..100_000_u64 {
-            // A slow drift over the keys: 40 of each thread's are in use at a time.
+            // The keys drift: each thread uses 40 at a time.
             let key = thread << 32 | (turn / 100 + turn * 7919 % 40);
             let log = logs.entry(key).or_default();
             let now = clock.fetch_add(1_000_000, Relaxed);
@@ -201,10 +204,10 @@ fn renewals_under_threads_lose_nothing() {
     });
 }
 
-/// A session that is held for long, while tables are renewed two thousand times: what was retired
-/// meanwhile goes in the end, without a stack as deep as it is much.
+/// Guarantee F: two thousand arrays are retired while one session stays open. Freeing all of them
+/// when it ends does not overflow the stack.
 #[test]
-fn what_a_session_held_goes_in_the_end() {
+fn many_arrays_retired_during_one_session_are_freed() {
     let policy = Policy::sliding("p", 127, Duration::from_secs(1)).max_keys(300);
     let limiter = Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
     let id = limiter.policy("p").unwrap();
@@ -232,9 +235,9 @@ fn what_a_session_held_goes_in_the_end() {
     });
 }
 
-/// A table that is full to its bound shrinks as well when its keys are idle.
+/// Guarantee F: maintenance shrinks a table that is full to its bound when its keys are idle.
 #[test]
-fn a_full_table_is_shrunk_by_maintenance() {
+fn maintenance_shrinks_a_full_table() {
     let (limiter, id) = limiter(20, 100_000);
     let session = |now| limiter.session_at(Now::from_unix_nanos(now));
     for key in 0..100_000 {
@@ -250,7 +253,7 @@ fn a_full_table_is_shrunk_by_maintenance() {
     assert!(after.bytes * 10 < before.bytes, "{} of {}", after.bytes, before.bytes);
 }
 
-/// A small budget gets there as well.
+/// Guarantee F: maintenance with any budget shrinks the table. No call moves much more than its budget.
 #[test]
 fn maintenance_ends_with_any_budget() {
     for budget in [1, 100, 1_000] {
@@ -264,13 +267,14 @@ fn maintenance_ends_with_any_budget() {
             calls += 1;
             assert!(calls < 300_000, "maintain({budget}) does not end");
         }
+        assert!(calls > 20, "maintain({budget}) moved all in {calls} calls");
         assert!(session(1_000 * SECOND).stats(id).unwrap().slots < 50_000);
     }
 }
 
-/// Evictions in a calendar budget do not wait for the next period.
+/// Guarantee F: a table of calendar budgets evicts several times within one period.
 #[test]
-fn evictions_within_a_period() {
+fn calendar_budgets_evict_within_a_period() {
     let policy = Policy::calendar("p", 100, tollgate::Period::Day)
         .max_keys(1_000)
         .overflow(tollgate::Overflow::EvictLightest { allowance: 5 });
@@ -278,7 +282,7 @@ fn evictions_within_a_period() {
     let id = limiter.policy("p").unwrap();
     let admitted =
         (0..20_000).filter(|key| verdict(&limiter, id, SECOND, *key) == Verdict::Allowed);
-    // Each of five units of the allowance drops all that have used one.
+    // Each unit of the allowance lets a full table be evicted once: five times 1,000 keys.
     assert!(admitted.count() >= 5_000);
     assert!(limiter.stats(id).unwrap().evictions >= 4_000);
 }

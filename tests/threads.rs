@@ -1,4 +1,5 @@
-//! Real threads on few keys: never over, nothing lost, all or nothing.
+//! Guarantees A and C with real threads on few keys: never over the limit, no charge lost, all or
+//! nothing.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,10 +19,10 @@ fn limiter(policies: &[Policy]) -> (Limiter, Vec<PolicyId>) {
     (limiter, ids)
 }
 
-/// In each round all threads ask at one instant, more often than the limit allows: exactly the
-/// limit is admitted, for rounds a window apart and for rounds within one.
+/// Guarantee A: in each round all threads send more requests at one instant than the limit allows.
+/// Exactly the limit is admitted. Rounds are more than a window apart.
 #[test]
-fn a_round_admits_exactly_what_is_left() {
+fn each_round_admits_exactly_the_limit() {
     let shapes = [(7, 1), (20, 1), (100, 1), (1_000, 3), (1 << 32, 1 << 20)];
     for (limit, cost) in shapes {
         let (limiter, ids) = limiter(&[Policy::sliding("p", limit, Duration::from_millis(1))]);
@@ -53,8 +54,8 @@ fn a_round_admits_exactly_what_is_left() {
     }
 }
 
-/// Threads on a clock that each of them moves on: every admission is recorded with a time before
-/// and a time after it, and even on the narrowest reading no window holds more than the limit.
+/// Guarantee A: each thread advances a shared clock. Each admission is logged with a reading before
+/// and after it. The charges that surely lie in one window are within the limit.
 #[test]
 fn never_over_while_the_clock_runs() {
     let (limit, window) = (50, MILLI);
@@ -77,11 +78,10 @@ fn never_over_while_the_clock_runs() {
             workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
         });
         assert!(admitted.len() as u64 > 10 * limit, "{}", admitted.len());
-        // A charge is recorded at a time from its own `now` to the clock's at its end. So all those
-        // that surely fell into one window are within the limit.
+        // A charge is recorded between its own `now` and the clock's reading after the call.
         admitted.sort_unstable();
-        for (place, (start, _)) in admitted.iter().enumerate() {
-            let inside = admitted[place..]
+        for (index, (start, _)) in admitted.iter().enumerate() {
+            let inside = admitted[index..]
                 .iter()
                 .take_while(|(now, _)| now - start < window)
                 .filter(|(_, end)| end - start < window);
@@ -90,10 +90,10 @@ fn never_over_while_the_clock_runs() {
     }
 }
 
-/// Requests over three layers whose bounds differ: what is admitted is charged in each layer, what
-/// is denied in none.
+/// Guarantee C: requests over three policies with different limits. An admitted request is charged
+/// in each policy, a denied one in none.
 #[test]
-fn layers_agree_under_contention() {
+fn policies_agree_under_contention() {
     let minute = Duration::from_secs(60);
     let (limiter, ids) = limiter(&[
         Policy::sliding("wide", 100_000, minute),
@@ -124,13 +124,13 @@ fn layers_agree_under_contention() {
         .map(|user| 100 - session.peek(&[ids[1].charge(*user, 0)]).remaining)
         .sum();
     let admitted = admitted.load(Relaxed);
-    assert_eq!(admitted, 150, "the day's budget is spent to the unit");
+    assert_eq!(admitted, 150, "the day's budget is spent exactly");
     assert_eq!([used(ids[0], "all"), users, used(ids[2], "all")], [admitted; 3]);
 }
 
-/// Refunds and charges together: in the end exactly what was kept is used.
+/// Concurrent refunds and charges: the final usage is exactly what was charged and not refunded.
 #[test]
-fn refunds_under_contention_lose_nothing() {
+fn refunds_under_contention_are_exact() {
     for limit in [100, 1 << 20] {
         let (limiter, ids) = limiter(&[Policy::sliding("p", limit, Duration::from_secs(60))]);
         let kept = AtomicU64::new(0);
@@ -153,7 +153,7 @@ fn refunds_under_contention_lose_nothing() {
     }
 }
 
-/// Work that a thread does when it ends.
+/// Work that a thread does in a thread-local destructor.
 struct AtEnd(RefCell<Option<Box<dyn FnOnce()>>>);
 
 impl Drop for AtEnd {
@@ -166,8 +166,8 @@ impl Drop for AtEnd {
 
 thread_local!(static AT_END: AtEnd = const { AtEnd(RefCell::new(None)) });
 
-/// A thread decides in its last destructor, behind those of the library, while another thread
-/// decides that has begun since and counts where the ending one did: no decision is lost.
+/// The statistics lose no decision that a thread makes in its last destructor, after those of the
+/// library, while a newer thread reuses its shard.
 #[test]
 fn decisions_of_an_ending_thread_are_counted() {
     const TURNS: u64 = 300_000;
@@ -186,12 +186,12 @@ fn decisions_of_an_ending_thread_are_counted() {
         thread::spawn(move || {
             let first = decide.clone();
             let at_end = move || {
-                // The other thread's first decision, between the two.
+                // The other thread makes its first decision between these two waits.
                 barrier.wait();
                 barrier.wait();
                 decide(TURNS);
             };
-            // Used before anything of the library, so destroyed after it.
+            // Initialized before the library's thread-locals, so destroyed after them.
             AT_END.with(|work| work.0.replace(Some(Box::new(at_end))));
             first(1);
         })
@@ -202,7 +202,7 @@ fn decisions_of_an_ending_thread_are_counted() {
         barrier.wait();
         decide(TURNS);
     });
-    // A thread is joined when its destructors have run.
+    // `join` returns after the destructors of the thread.
     ending.join().unwrap();
     next.join().unwrap();
     let stats = limiter.stats(id).unwrap();

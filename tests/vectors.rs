@@ -1,74 +1,77 @@
-//! Calls and their answers as files, for every language that has the limiter: `ffi/tests/vectors`.
+//! Calls and expected answers as files, shared by every language: `ffi/tests/vectors`.
 //!
-//! They are written here: the answers of exact policies by the textbook, those of bucketed ones by
-//! the limiter under the textbook's laws, others by hand. `TOLLGATE_BLESS=1` writes the files anew.
+//! This test generates them. The oracle answers for exact policies. The limiter answers for
+//! bucketed policies, checked against the oracle. Other answers are computed by hand.
+//! `TOLLGATE_BLESS=1` rewrites the files.
 
-mod reference;
-mod stress;
+mod load;
+mod oracle;
 
 mod vectors {
-    use super::{reference, stress};
+    use super::{load, oracle};
 
-    mod author;
-    pub mod by_hand;
+    mod case_builder;
     pub mod format;
-    pub mod random;
-    pub mod run;
+    pub mod manual_cases;
+    pub mod random_cases;
+    pub mod rust_runner;
 }
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use vectors::format::{Expect, Scene, from_json, to_json};
-use vectors::{by_hand, random, run::run};
+use vectors::format::{Case, Expect, from_json, to_json};
+use vectors::{manual_cases, random_cases, rust_runner::run};
 
-fn files() -> Vec<(PathBuf, Vec<Scene>)> {
+fn files() -> Vec<(PathBuf, Vec<Case>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ffi/tests/vectors");
-    let calendar = [random::offset_scenes(), by_hand::month_scenes()].concat();
+    let calendar = [random_cases::offset_cases(), manual_cases::month_cases()].concat();
     let files = [
-        ("exact.json", random::exact_scenes()),
+        ("exact.json", random_cases::exact_cases()),
         ("calendar.json", calendar),
-        ("verbs.json", random::verb_scenes()),
-        ("bucketed.json", random::bucketed_scenes()),
-        ("full.json", by_hand::full_scenes()),
-        ("faults.json", by_hand::fault_scenes()),
+        ("verbs.json", random_cases::operation_cases()),
+        ("bucketed.json", random_cases::bucketed_cases()),
+        ("full.json", manual_cases::full_cases()),
+        ("faults.json", manual_cases::fault_cases()),
     ];
-    files.map(|(name, scenes)| (folder.join(name), scenes)).into()
+    files.map(|(name, cases)| (folder.join(name), cases)).into()
 }
 
+/// The files equal the generated cases.
 #[test]
-fn the_files_are_current() {
-    for (path, scenes) in files() {
+fn files_are_current() {
+    for (path, cases) in files() {
         if std::env::var_os("TOLLGATE_BLESS").is_some() {
-            std::fs::write(&path, to_json(&scenes)).expect("a folder to write to");
+            std::fs::write(&path, to_json(&cases)).expect("a folder to write to");
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == to_json(&scenes), "{path:?} is old: TOLLGATE_BLESS=1 writes it anew");
-        assert_eq!(from_json(&path), scenes, "{path:?}");
+        assert!(kept == to_json(&cases), "{path:?} is old: TOLLGATE_BLESS=1 writes it anew");
+        assert_eq!(from_json(&path), cases, "{path:?}");
     }
 }
 
-fn compare(scene: &Scene) {
-    let lines = run(scene);
-    scene.compare(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+fn compare(case: &Case) {
+    let lines = run(case);
+    case.compare(&lines.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
+/// Guarantees B, C, G and H: the limiter gives every answer in the files.
 #[test]
-fn the_limiter_answers_as_the_files_say() {
+fn limiter_matches_the_files() {
     let mut calls = 0;
     for (path, _) in files() {
-        for scene in from_json(&path) {
-            compare(&scene);
-            calls += scene.calls.len();
+        for case in from_json(&path) {
+            compare(&case);
+            calls += case.calls.len();
         }
     }
     assert!(calls > 500, "{calls} calls");
 }
 
-/// Every kind of answer is there.
+/// The files contain every kind of answer.
 #[test]
-fn nothing_is_left_out() {
+fn files_cover_every_kind_of_answer() {
     let calls: Vec<_> =
-        files().into_iter().flat_map(|(_, scenes)| scenes).flat_map(|scene| scene.calls).collect();
+        files().into_iter().flat_map(|(_, cases)| cases).flat_map(|case| case.calls).collect();
     for (status, least) in [(0, 300), (1, 100), (2, 50), (3, 4)] {
         let count = calls.iter().filter(|call| call.expect.has_status(status)).count();
         assert!(count >= least, "{count} answers of status {status}");
@@ -78,25 +81,25 @@ fn nothing_is_left_out() {
     }
 }
 
-/// An answer that is wrong by one is noticed.
+/// A changed answer is detected.
 #[test]
-fn a_wrong_answer_is_found() {
+fn changed_answers_are_detected() {
     let mut wrong = 0;
-    for mut scene in files().into_iter().flat_map(|(_, scenes)| scenes) {
-        for place in 0..scene.calls.len() {
-            let good = scene.calls[place].expect.clone();
-            match &mut scene.calls[place].expect {
-                Expect::Decision(decision) => decision.stand.reset_after_ns ^= 1,
+    for mut case in files().into_iter().flat_map(|(_, cases)| cases) {
+        for index in 0..case.calls.len() {
+            let good = case.calls[index].expect.clone();
+            match &mut case.calls[index].expect {
+                Expect::Decision(decision) => decision.deciding.reset_after_ns ^= 1,
                 Expect::Decisions(decisions) => drop(decisions.pop()),
                 Expect::Units(units) => *units += 1,
                 Expect::Status(status) => *status += 1,
             }
-            if scene.calls[place].expect != good && wrong < 100 {
-                let found = catch_unwind(AssertUnwindSafe(|| compare(&scene)));
-                assert!(found.is_err(), "{}, call {place}", scene.name);
+            if case.calls[index].expect != good && wrong < 100 {
+                let found = catch_unwind(AssertUnwindSafe(|| compare(&case)));
+                assert!(found.is_err(), "{}, call {index}", case.name);
                 wrong += 1;
             }
-            scene.calls[place].expect = good;
+            case.calls[index].expect = good;
         }
     }
     assert_eq!(wrong, 100);

@@ -1,4 +1,4 @@
-/* The work of the kind own_now from C: `check TIMES`. Counted is the function `counted` with what it calls. */
+/* The kind check_at from C: `check TIMES`. The count covers `counted` and its callees. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <tollgate.h>

@@ -1,4 +1,4 @@
-//! What the two commands do, from the files that they read to those that they write.
+//! The two commands, `replay` and `sample`: from input files to output files.
 
 use crate::args;
 use crate::decisions::{Decisions, WriteError};
@@ -15,7 +15,7 @@ use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-/// Why a command failed.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub enum Failure {
     Policy(PolicyFileError),
@@ -23,17 +23,17 @@ pub enum Failure {
     Record(RecordError),
     Replay(ReplayError<WriteError>),
     Write(WriteError),
-    /// An output that would replace an input.
+    /// An output file that is also an input file.
     Overwrite(PathBuf),
-    /// Two outputs in one file.
+    /// One file for both outputs.
     OneOutput(PathBuf),
-    /// A time column for a format that has none.
+    /// `--time` with a format other than CSV.
     TimeWithoutCsv,
     Stdout(io::Error),
 }
 
 impl Failure {
-    /// Whether whoever read standard output has had enough.
+    /// Returns whether the reader of standard output has closed it.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Failure::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -48,13 +48,14 @@ impl fmt::Display for Failure {
             Failure::Replay(error) => error.fmt(f),
             Failure::Write(error) => error.fmt(f),
             Failure::Overwrite(path) => {
-                write!(f, "{}: is one of the inputs and would be overwritten", path.display())
+                write!(f, "{}: is an input; choose another output file", path.display())
             }
             Failure::OneOutput(path) => {
-                write!(f, "{}: cannot hold both the decisions and the report", path.display())
+                let path = path.display();
+                write!(f, "{path}: is given for --decisions and for --report; choose two files")
             }
             Failure::TimeWithoutCsv => {
-                write!(f, "--time names a column of a CSV log; Common Log Format has none")
+                write!(f, "--time applies only to CSV; remove it, or use --format csv")
             }
             Failure::Stdout(error) => write!(f, "standard output: cannot be written: {error}"),
         }
@@ -79,7 +80,7 @@ impl From<WriteError> for Failure {
     }
 }
 
-/// Replays a log.
+/// Runs `tollgate replay`.
 pub fn replay(args: args::Replay) -> Result<(), Failure> {
     check_options(&args)?;
     let file = policy_file::read(&args.policy).map_err(Failure::Policy)?;
@@ -117,13 +118,13 @@ pub fn replay(args: args::Replay) -> Result<(), Failure> {
     findings.print(&mut BufWriter::new(io::stdout().lock())).map_err(Failure::Stdout)
 }
 
-/// Writes a sample log to standard output.
+/// Runs `tollgate sample`: writes a sample log to standard output.
 pub fn sample(args: &args::Sample) -> Result<(), Failure> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     sample::write(&mut out, args.lines, args.seed, args.format).map_err(Failure::Stdout)
 }
 
-/// Refuses options that do not go together.
+/// Rejects options that exclude each other.
 fn check_options(args: &args::Replay) -> Result<(), Failure> {
     if args.time.is_some() && args.format == Some(Format::Clf) {
         return Err(Failure::TimeWithoutCsv);
@@ -135,12 +136,14 @@ fn check_options(args: &args::Replay) -> Result<(), Failure> {
         }
     }
     match (&args.decisions, &args.report) {
-        (Some(one), Some(other)) if one == other => Err(Failure::OneOutput(one.clone())),
+        (Some(decisions), Some(report)) if decisions == report => {
+            Err(Failure::OneOutput(report.clone()))
+        }
         _ => Ok(()),
     }
 }
 
-/// Where the log comes from.
+/// Chooses the source of the log: standard input, a file, or the sample.
 fn source(args: &args::Replay) -> Result<Source, Failure> {
     Ok(match &args.log {
         Some(path) if path.as_os_str() == "-" => Source::Stdin,
@@ -161,7 +164,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// A bar over the bytes of the log, where there is a terminal to show it.
+/// A progress bar over the bytes of the log; hidden if standard error is not a terminal.
 fn progress_bar() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,4 +1,4 @@
-//! The decisions as CSV: `line,time,verdict,policy,retry_after_ms`, a row for each request in time
+//! The decisions as CSV: `line,time,verdict,policy,retry_after_ms`, one row per request in time
 //! order.
 
 use crate::log::time;
@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Writes decisions as they come.
+/// A writer of decisions.
 pub struct Decisions<'p> {
     path: PathBuf,
     policies: &'p [PolicySpec],
@@ -17,12 +17,12 @@ pub struct Decisions<'p> {
     time: Vec<u8>,
 }
 
-/// A file that cannot be written.
+/// A failure to write a file.
 #[derive(Debug)]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
-    /// Why not.
+    /// The cause.
     pub error: io::Error,
 }
 
@@ -73,7 +73,7 @@ impl<'p> Decisions<'p> {
         Ok(())
     }
 
-    /// Writes what is left in the buffer.
+    /// Flushes the buffer.
     pub fn finish(mut self) -> Result<(), WriteError> {
         self.out.flush().map_err(|error| self.fail(error))
     }

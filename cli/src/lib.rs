@@ -1,10 +1,12 @@
-//! The modules of the tool, for its own binary and for those who test it; not made for others.
+//! The modules of the `tollgate` command line tool.
+//!
+//! Public only for the binary and its tests. This is not a stable API.
 
 #![allow(
     missing_docs,
     missing_debug_implementations,
     clippy::len_without_is_empty,
-    reason = "public for the tool and its tests alone"
+    reason = "public only for the tool and its tests"
 )]
 
 pub mod args;

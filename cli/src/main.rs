@@ -1,9 +1,9 @@
-//! Replays a log against rate-limit policies and shows what they would have done to it.
+//! The `tollgate` command: replays a log against rate-limit policies, or writes a sample log.
 
 use clap::Parser as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use tollgate_cli::args::{Args, Verb};
+use tollgate_cli::args::{Args, Command};
 use tollgate_cli::command;
 
 /// The exit code of every error.
@@ -16,12 +16,12 @@ fn main() -> ExitCode {
             let message = error.render().to_string();
             return failed(message.strip_prefix("error: ").unwrap_or(&message).trim_end());
         }
-        // Help and version, which were asked for.
+        // `--help` or `--version`.
         Err(error) => error.exit(),
     };
-    let done = match args.verb {
-        Verb::Replay(args) => command::replay(args),
-        Verb::Sample(args) => command::sample(&args),
+    let done = match args.command {
+        Command::Replay(args) => command::replay(args),
+        Command::Sample(args) => command::sample(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(message: &str) -> ExitCode {
-    // Where standard error is closed, the exit code has to do.
+    // If standard error is closed, only the exit code reports the failure.
     let _ = writeln!(io::stderr(), "tollgate: {message}");
     ExitCode::from(FAILED)
 }
@@ -42,7 +42,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_does_not_contradict_itself() {
+    fn the_command_line_definition_is_valid() {
         Args::command().debug_assert();
     }
 }

@@ -1,12 +1,14 @@
-//! A log in memory, as small as a replay needs it.
+//! A compact copy of a log in memory, with only the data that a replay needs.
 //!
 //! # Memory
 //!
-//! A line takes `16 + 4 k + 8 c` bytes: 8 for its time, 4 for its number, 4 for its place, 4 for
-//! each of the `k` fields that some policy has for its key, and 8 for each of the `c` costs and
-//! estimates that come from the log, and for the duration if there is one. Policies with the same
-//! key or cost share them. A distinct key's text is kept once per field, and beside it what the
-//! limiter and the counts take for a key. Lines are not kept.
+//! A line takes `16 + 4 k + 8 c` bytes. The 16 bytes are 8 for its time, 4 for its line number and
+//! 4 for its row. Each of the `k` log fields used as keys takes 4 bytes. Each of the `c` costs,
+//! estimates and durations read from the log takes 8 bytes. Policies with the same key or cost
+//! share a column.
+//!
+//! The text of each distinct key is stored once per field. Each key also takes memory in the
+//! limiter and in the tally. The text of the lines is not kept.
 
 use crate::log::{Reason, Request, Sink, time};
 use crate::policy_file::{CostSpec, KeySpec, PolicyFile, PolicyFileError, PolicySpec, Problem};
@@ -18,21 +20,21 @@ use std::path::Path;
 use std::time::Duration;
 use tollgate::Key;
 
-/// When a line's request came.
+/// The time and the line of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp {
-    /// In nanoseconds since 1970.
+    /// Its time, in nanoseconds since 1970.
     pub unix_ns: u64,
-    /// The order in which the lines were read; where the line's keys and costs are.
+    /// Its index in the order of the log, and in the columns of keys and costs.
     pub row: u32,
-    /// The 1-based number of the line.
+    /// The 1-based number of its line.
     pub line: u32,
 }
 
-/// What a policy charges, in terms of the recording.
+/// The columns of the recording that a policy charges.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
-    /// Which key column; none for the shared key.
+    /// The index of the key column; `None` for the shared key.
     pub key: Option<usize>,
     cost: Cost,
     estimate: Option<Cost>,
@@ -45,13 +47,13 @@ enum Cost {
 }
 
 impl Binding {
-    /// Whether requests reserve an estimate under this policy.
+    /// Returns whether requests reserve an estimate under this policy.
     pub fn is_estimated(&self) -> bool {
         self.estimate.is_some()
     }
 }
 
-/// One field that policies have for their key.
+/// One field that policies use as key.
 #[derive(Debug)]
 pub struct KeyColumn {
     /// The field's index in the log.
@@ -60,23 +62,23 @@ pub struct KeyColumn {
     texts: IndexSet<Box<str>>,
 }
 
-/// A number and the sum of these fields.
+/// The sum of a fixed number and of fields.
 #[derive(Debug)]
 struct CostColumn {
     fixed: u64,
     fields: Vec<usize>,
-    /// What the first policy that has it calls it.
+    /// Its entry in the first policy that uses it: "cost" or "estimate".
     entry: &'static str,
 }
 
-/// The field that tells how long a request took, and what a one of it means.
+/// The field with the duration of a request, and its unit.
 #[derive(Clone, Copy, Debug)]
 struct DurationColumn {
     field: usize,
     unit: Duration,
 }
 
-/// The columns that the policies need, known once the log's fields are.
+/// The columns that the policies need. Created when the fields of the log are known.
 #[derive(Debug)]
 struct Columns {
     keys: Vec<KeyColumn>,
@@ -93,12 +95,12 @@ pub struct Recording {
     keys: Vec<u32>,
     /// For each row, its cost in each cost column.
     costs: Vec<u64>,
-    /// For each row, how long it took; empty where that is not known.
+    /// For each row, its duration; empty if the policy file sets no duration.
     durations_ns: Vec<u64>,
     columns: Columns,
 }
 
-/// Takes a log's requests and makes a [`Recording`] of them.
+/// A sink that builds a [`Recording`] from the requests of a log.
 #[derive(Debug)]
 pub struct Recorder<'p> {
     path: &'p Path,
@@ -107,22 +109,22 @@ pub struct Recorder<'p> {
     scratch: String,
 }
 
-/// Why a log cannot be recorded.
+/// The reason why a log cannot be recorded.
 #[derive(Debug)]
 pub enum RecordError {
-    /// A policy and the log's fields do not go together.
+    /// A policy does not match the fields of the log.
     Policy(PolicyFileError),
-    /// More lines than can be told apart.
+    /// More lines than 32 bits can number.
     TooManyLines,
 }
 
 impl<'p> Recorder<'p> {
-    /// Records what these policies need; `path` is where they come from.
+    /// Creates a recorder for the policies of `file`. `path` is its name in messages.
     pub fn new(path: &'p Path, file: &'p PolicyFile) -> Self {
         Recorder { path, file, recording: None, scratch: String::new() }
     }
 
-    /// The recording in time order; lines of one time stay in the order of the log.
+    /// Returns the recording in time order. Lines with equal times stay in the order of the log.
     pub fn finish(self) -> Option<Recording> {
         let mut recording = self.recording?;
         recording.stamps.sort_unstable_by_key(|stamp| (stamp.unix_ns, stamp.row));
@@ -162,8 +164,8 @@ impl Sink for Recorder<'_> {
 impl Columns {
     fn bind(path: &Path, file: &PolicyFile, names: &[String]) -> Result<Self, PolicyFileError> {
         let find = |spec: Option<&PolicySpec>, line, entry, field: &str| {
-            let mut places = (0..names.len()).filter(|index| names[*index] == field);
-            let problem = match (places.next(), places.next()) {
+            let mut matches = (0..names.len()).filter(|index| names[*index] == field);
+            let problem = match (matches.next(), matches.next()) {
                 (Some(index), None) => return Ok(index),
                 (Some(_), Some(_)) => Problem::TwoFields { entry, field: field.to_owned() },
                 (None, _) => {
@@ -201,8 +203,8 @@ impl Columns {
     }
 
     fn key(&mut self, field: usize, is_ip: bool) -> usize {
-        let known = self.keys.iter().position(|column| column.field == field);
-        known.unwrap_or_else(|| {
+        let existing = self.keys.iter().position(|column| column.field == field);
+        existing.unwrap_or_else(|| {
             self.keys.push(KeyColumn { field, is_ip, texts: IndexSet::new() });
             self.keys.len() - 1
         })
@@ -214,8 +216,8 @@ impl Columns {
         }
         let same =
             |other: &CostColumn| (other.fixed, &other.fields) == (column.fixed, &column.fields);
-        let known = self.costs.iter().position(same);
-        Cost::Column(known.unwrap_or_else(|| {
+        let existing = self.costs.iter().position(same);
+        Cost::Column(existing.unwrap_or_else(|| {
             self.costs.push(column);
             self.costs.len() - 1
         }))
@@ -223,7 +225,7 @@ impl Columns {
 }
 
 impl KeyColumn {
-    /// The number of this key, the same for all texts that the limiter takes for one.
+    /// The number of this key. All spellings of one address or network have the same number.
     fn intern(&mut self, value: &[u8], scratch: &mut String) -> u32 {
         scratch.clear();
         scratch.push_str(&String::from_utf8_lossy(value));
@@ -235,27 +237,27 @@ impl KeyColumn {
                 IpAddr::V4(address) => write!(scratch, "{address}"),
                 IpAddr::V6(address) => write!(scratch, "{}/64", network(address)),
             };
-            debug_assert!(written.is_ok(), "a String takes everything");
+            debug_assert!(written.is_ok(), "writing to a String cannot fail");
         }
         let number = match self.texts.get_index_of(scratch.as_str()) {
             Some(number) => number,
             None => self.texts.insert_full(scratch.as_str().into()).0,
         };
-        // There are no more keys than rows, and those are counted in 32 bits.
+        // Lossless: there are at most as many keys as rows, and a row fits in 32 bits.
         number as u32
     }
 
-    /// How many distinct keys there are.
+    /// The number of distinct keys.
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    /// A key's text; an IPv6 address is shown as the network that it counts for.
+    /// The text of a key. An IPv6 address is shown as its /64 network, which is its key.
     pub fn text(&self, key: u32) -> &str {
         self.texts.get_index(key as usize).map_or("", |text| text)
     }
 
-    /// The keys as the limiter takes them, by number.
+    /// The keys of the limiter, indexed by number.
     pub fn keys(&self) -> Vec<Key<'_>> {
         let key = |text: &'_ str| {
             let address = text.strip_suffix("/64").unwrap_or(text).parse::<IpAddr>();
@@ -276,7 +278,7 @@ impl Recording {
         Recording { stamps: Vec::new(), keys, costs, durations_ns, columns }
     }
 
-    /// Adds all costs and the duration of a request, or nothing.
+    /// Adds all costs and the duration of a request. Adds nothing on error.
     fn push_numbers(&mut self, request: &Request<'_>) -> Result<(), Reason> {
         let duration_ns =
             self.columns.duration.map(|column| column.duration_ns(request)).transpose()?;
@@ -294,17 +296,17 @@ impl Recording {
         Ok(())
     }
 
-    /// When the requests came, in time order.
+    /// The time and line of each request, in time order.
     pub fn stamps(&self) -> &[Stamp] {
         &self.stamps
     }
 
-    /// What each policy charges, in the order of the file.
+    /// The columns of each policy, in the order of the file.
     pub fn bindings(&self) -> &[Binding] {
         &self.columns.bindings
     }
 
-    /// The fields that policies have for their key.
+    /// The fields that policies use as keys.
     pub fn key_columns(&self) -> &[KeyColumn] {
         &self.columns.keys
     }
@@ -314,22 +316,22 @@ impl Recording {
         self.keys[row as usize * self.columns.keys.len() + column]
     }
 
-    /// What a row costs under a policy.
+    /// The cost of a row under a policy.
     pub fn cost(&self, row: u32, binding: Binding) -> u64 {
         self.amount(row, binding.cost)
     }
 
-    /// What a row reserves under a policy before its cost is known; none where that is not said.
+    /// The amount that a row reserves under a policy; `None` if the policy has no estimate.
     pub fn estimate(&self, row: u32, binding: Binding) -> Option<u64> {
         binding.estimate.map(|estimate| self.amount(row, estimate))
     }
 
-    /// Whether any policy has an estimate, so that every request is reserved.
+    /// Returns whether any policy has an estimate. If so, every request is reserved.
     pub fn is_reserved(&self) -> bool {
         self.columns.bindings.iter().any(Binding::is_estimated)
     }
 
-    /// When a request is over and its cost known: at once where no duration is known.
+    /// The time when a request ends and its cost is known: its start if there is no duration.
     pub fn end_ns(&self, stamp: Stamp) -> u64 {
         let duration_ns = self.durations_ns.get(stamp.row as usize).copied().unwrap_or(0);
         stamp.unix_ns.saturating_add(duration_ns)
@@ -342,7 +344,7 @@ impl Recording {
         }
     }
 
-    /// What each line takes of memory; see the module.
+    /// The bytes of memory per line; see the module documentation.
     pub fn bytes_per_line(&self) -> usize {
         size_of::<Stamp>()
             + size_of::<u32>() * self.columns.keys.len()
@@ -373,7 +375,7 @@ impl CostColumn {
 }
 
 impl DurationColumn {
-    /// How long the request took; as long as can be told where it is longer than that.
+    /// The duration of the request; `u64::MAX` if it does not fit.
     fn duration_ns(self, request: &Request<'_>) -> Result<u64, Reason> {
         let value = request.values.get(self.field).trim_ascii();
         let length = if value == b"-" { Some(0) } else { time::length_ns(value, self.unit) };
@@ -384,7 +386,7 @@ impl DurationColumn {
     }
 }
 
-/// A field's name and its value, for a message.
+/// The name and the value of a field, for a message.
 fn quoted(request: &Request<'_>, field: usize) -> (String, String) {
     let name = request.names.get(field).cloned().unwrap_or_default();
     (name, text::excerpt(request.values.get(field).trim_ascii()))
@@ -395,7 +397,7 @@ impl std::fmt::Display for RecordError {
         match self {
             RecordError::Policy(error) => error.fmt(f),
             RecordError::TooManyLines => {
-                write!(f, "the log has more lines than a replay can hold: at most {}", u32::MAX)
+                write!(f, "the log has too many lines: a replay holds at most {}", u32::MAX)
             }
         }
     }
@@ -408,12 +410,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_takes_what_the_module_says() {
+    fn a_stamp_takes_16_bytes() {
         assert_eq!(size_of::<Stamp>(), 16);
     }
 
     #[test]
-    fn texts_of_one_key_have_one_number() {
+    fn spellings_of_one_address_or_network_have_one_number() {
         let mut column = KeyColumn { field: 0, is_ip: true, texts: IndexSet::new() };
         let mut scratch = String::new();
         let mut number = |text: &str| column.intern(text.as_bytes(), &mut scratch);

@@ -1,8 +1,8 @@
 //! Decides every request of a recording, in time order.
 //!
-//! Where a policy has an estimate, a request reserves it, and settles to its cost when it is over.
-//! A request sees every settlement that is due by its own time, each made at its due time: so it
-//! finds what it would have found in the server, and the replay stays in time order.
+//! If a policy has an estimate, each request reserves it, and settles with its cost when it ends.
+//! Before a request is decided, all requests that ended by then are settled, each at its end. The
+//! request therefore sees the same usage as in the server, and the replay stays in time order.
 
 use crate::policy_file::PolicySpec;
 use crate::recording::{Binding, Recording, Stamp};
@@ -14,67 +14,67 @@ use tollgate::{
     Reservation, ReservationError, Verdict,
 };
 
-/// How many requests are decided between two looks at the clock.
+/// The number of requests decided between two readings of the clock.
 const BATCH: usize = 4096;
 
-/// What became of one request.
+/// The outcome of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The request.
     pub stamp: Stamp,
-    /// Why it was denied, if it was.
+    /// The reason for its denial; `None` if it was admitted.
     pub denial: Option<Denial>,
 }
 
-/// Why a request was denied.
+/// The reason why a request was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// The index of the first policy that had no room.
+    /// The index of the first policy without room.
     pub policy: usize,
-    /// The wait after which it would have passed; `None` where no wait helps.
+    /// The wait after which it would have been admitted; `None` if no wait helps.
     pub retry_after: Option<Duration>,
 }
 
-/// How fast the requests were decided.
+/// The speed of the decisions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Speed {
-    /// How many there were.
+    /// The number of requests.
     pub requests: u64,
-    /// The time it took to decide them, without what was done with the outcomes.
+    /// The time to decide them, without the time to process the outcomes.
     pub elapsed: Duration,
 }
 
 impl Speed {
-    /// Decisions in a second.
+    /// The number of decisions per second.
     pub fn per_second(self) -> f64 {
         self.requests as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
-/// Why a replay ended early; `E` is what the observer's failure is.
+/// The reason why a replay ended early. `E` is the error of the observer.
 #[derive(Debug)]
 pub enum ReplayError<E> {
-    /// The limiter cannot be built for so many keys.
+    /// The limiter could not be built for this number of keys.
     Config(ConfigError),
-    /// The limiter could not decide, although it was made for all keys of the log.
+    /// The limiter did not decide, although it has room for all keys of the log.
     Undecided(Verdict),
-    /// The limiter could not settle what it had reserved.
+    /// The limiter could not settle a reservation.
     Unsettled(ReservationError),
     /// The observer failed.
     Observer(E),
 }
 
-/// Why the limiter could not go on.
-enum Stuck {
+/// An unexpected answer of the limiter.
+enum LimiterError {
     Undecided(Verdict),
     Unsettled(ReservationError),
 }
 
-impl<E> From<Stuck> for ReplayError<E> {
-    fn from(stuck: Stuck) -> Self {
-        match stuck {
-            Stuck::Undecided(verdict) => ReplayError::Undecided(verdict),
-            Stuck::Unsettled(error) => ReplayError::Unsettled(error),
+impl<E> From<LimiterError> for ReplayError<E> {
+    fn from(error: LimiterError) -> Self {
+        match error {
+            LimiterError::Undecided(verdict) => ReplayError::Undecided(verdict),
+            LimiterError::Unsettled(error) => ReplayError::Unsettled(error),
         }
     }
 }
@@ -92,7 +92,7 @@ impl<E: fmt::Display> fmt::Display for ReplayError<E> {
     }
 }
 
-/// Charges every request under all policies, and shows `observe` each outcome in time order.
+/// Charges every request under all policies, and passes each outcome to `observe` in time order.
 pub fn run<E>(
     recording: &Recording,
     policies: &[PolicySpec],
@@ -118,27 +118,27 @@ pub fn run<E>(
     Ok(speed)
 }
 
-/// The limiter, and all that it is charged with.
+/// The limiter and the data that it is charged with.
 struct Decider<'r> {
     limiter: Limiter,
     recording: &'r Recording,
     policies: Vec<(PolicyId, Binding)>,
     /// The keys of each key column.
     keys: Vec<Vec<Key<'r>>>,
-    /// The requests that are reserved and not over, by the time of their end and then by row.
+    /// The open reservations, by end time and then by row.
     open: BTreeMap<(u64, u32), Reservation>,
 }
 
 impl<'r> Decider<'r> {
     fn new(recording: &'r Recording, policies: &[PolicySpec]) -> Result<Self, ConfigError> {
         let bindings = recording.bindings();
-        // The limiter begins where the log does: it takes no time before its own beginning.
+        // Start the clock at the first request: the limiter ignores times before its start.
         let clock = ManualClock::new();
         clock
             .set(Now::from_unix_nanos(recording.stamps().first().map_or(0, |stamp| stamp.unix_ns)));
         let mut builder = Limiter::builder().clock(clock);
         for (spec, binding) in policies.iter().zip(bindings) {
-            // Room for every key, so that no table can be full.
+            // Size the table for every key, so that it is never full.
             let keys = binding.key.map_or(1, |column| recording.key_columns()[column].len());
             builder = builder.policy(spec.policy().max_keys(keys.max(1)));
         }
@@ -149,7 +149,11 @@ impl<'r> Decider<'r> {
         Ok(Decider { limiter, recording, policies, keys, open: BTreeMap::new() })
     }
 
-    fn decide(&mut self, stamp: Stamp, charges: &mut Vec<Charge<'r>>) -> Result<Outcome, Stuck> {
+    fn decide(
+        &mut self,
+        stamp: Stamp,
+        charges: &mut Vec<Charge<'r>>,
+    ) -> Result<Outcome, LimiterError> {
         self.settle_until(stamp.unix_ns)?;
         charges.clear();
         charges.extend(self.policies.iter().map(|(policy, binding)| {
@@ -170,11 +174,11 @@ impl<'r> Decider<'r> {
             Verdict::Allowed => Ok(Outcome { stamp, denial: None }),
             Verdict::Denied => Ok(denied(decision.retry_after())),
             Verdict::Impossible => Ok(denied(None)),
-            other => Err(Stuck::Undecided(other)),
+            other => Err(LimiterError::Undecided(other)),
         }
     }
 
-    /// Charges a request, for good or, where its cost is not known yet, until it is over.
+    /// Charges a request, or reserves its estimate if its cost is known only at its end.
     fn charge(&mut self, stamp: Stamp, charges: &[Charge<'r>]) -> Decision {
         let session = self.limiter.session_at(Now::from_unix_nanos(stamp.unix_ns));
         if !self.recording.is_reserved() {
@@ -190,8 +194,8 @@ impl<'r> Decider<'r> {
         }
     }
 
-    /// Settles all requests that are over by this time, each at the time of its end.
-    fn settle_until(&mut self, unix_ns: u64) -> Result<(), Stuck> {
+    /// Settles all requests that ended by this time, each at its end.
+    fn settle_until(&mut self, unix_ns: u64) -> Result<(), LimiterError> {
         while let Some(first) = self.open.first_entry().filter(|first| first.key().0 <= unix_ns) {
             let ((end_ns, row), mut reservation) = first.remove_entry();
             let mut costs = [0; MAX_RESERVED];
@@ -200,9 +204,10 @@ impl<'r> Decider<'r> {
             }
             let costs = &costs[..self.policies.len().min(MAX_RESERVED)];
             let session = self.limiter.session_at(Now::from_unix_nanos(end_ns));
-            let settled = session.settle(&mut reservation, costs).map_err(Stuck::Unsettled)?;
+            let settled =
+                session.settle(&mut reservation, costs).map_err(LimiterError::Unsettled)?;
             if settled.verdict != Verdict::Allowed {
-                return Err(Stuck::Undecided(settled.verdict));
+                return Err(LimiterError::Undecided(settled.verdict));
             }
         }
         Ok(())

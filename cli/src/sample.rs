@@ -1,6 +1,6 @@
-//! A made-up log: a day of traffic with its ups and downs, crawlers, and bursts of abuse.
+//! A generated log: one day of traffic with a daily cycle, crawlers, and bursts of abuse.
 //!
-//! The same seed gives the same log. Addresses are of the ranges set aside for documentation.
+//! The same seed gives the same log. All addresses are in the ranges reserved for documentation.
 
 mod random;
 
@@ -9,19 +9,19 @@ use jiff::Timestamp;
 use random::Random;
 use std::io::{self, Write};
 
-/// How many lines a sample has unless told otherwise.
+/// The default number of lines.
 pub const LINES: u64 = 5_000;
 
 const MINUTES: usize = 24 * 60;
 const MINUTE_NS: u64 = 60_000_000_000;
-/// The day of the sample: 2026-03-10.
+/// The start of the day of the sample: 2026-03-10.
 const DAY_NS: u64 = 1_773_100_800_000_000_000;
 
-/// A few minutes in which one client sends far more than its share.
+/// A few minutes of heavy traffic from one client.
 struct Burst {
     start: usize,
     minutes: usize,
-    /// How much of a day's traffic it adds, in thousandths.
+    /// The traffic that it adds, in thousandths of the day's other traffic.
     thousandths: u64,
     client: &'static str,
     path: &'static str,
@@ -71,10 +71,10 @@ const PATHS: [(&str, u64); 10] = [
 const TENANTS: [(&str, u64); 5] =
     [("acme", 40), ("globex", 25), ("initech", 15), ("umbrella", 12), ("hooli", 8)];
 
-/// One request before it is written.
+/// The time and the origin of one request.
 struct Visit {
     unix_ns: u64,
-    /// Which burst it belongs to, if any.
+    /// The index of its burst; `None` for other traffic.
     burst: Option<usize>,
 }
 
@@ -95,17 +95,17 @@ pub fn write(out: &mut impl Write, lines: u64, seed: u64, format: Format) -> io:
     out.flush()
 }
 
-/// How traffic is spread over a day.
+/// The distribution of traffic over the day.
 struct Day {
-    /// For each minute the weight of all minutes up to its end.
+    /// For each minute, the total weight up to its end.
     until: Vec<u64>,
-    /// For each minute the weight of its burst.
+    /// For each minute, the weight and the index of its burst.
     burst: Vec<(u64, usize)>,
 }
 
 impl Day {
     fn new() -> Self {
-        // From 4 in the morning a rise to 4 in the afternoon, and back: 20 to 100 visits a minute.
+        // The weight rises from 20,000 at 04:00 to 100,000 at 16:00, and falls again until 04:00.
         let base = |minute: usize| {
             let from_low = (minute + MINUTES - 240) % MINUTES;
             let rise = from_low.min(MINUTES - from_low) as u64;
@@ -127,16 +127,16 @@ impl Day {
         Day { until: until.collect(), burst }
     }
 
-    /// The visit of this line: lines come in order of time, but for a little disorder.
+    /// The visit of a line. Lines are almost in order of time.
     fn visit(&self, line: u64, lines: u64, random: &mut Random) -> Visit {
         let total = self.until.last().copied().unwrap_or(1);
         let scaled = u128::from(total) * u128::from(line) / u128::from(lines.max(1));
-        let place = scaled as u64 + random.below((total / lines.max(1)).max(1));
-        let minute = self.until.partition_point(|until| *until <= place).min(MINUTES - 1);
+        let position = scaled as u64 + random.below((total / lines.max(1)).max(1));
+        let minute = self.until.partition_point(|until| *until <= position).min(MINUTES - 1);
         let before = minute.checked_sub(1).map_or(0, |before| self.until[before]);
         let weight = self.until[minute] - before;
-        let into = u128::from(place - before) * u128::from(MINUTE_NS) / u128::from(weight);
-        // A line is written when its request is done, and bears the time of its beginning.
+        let into = u128::from(position - before) * u128::from(MINUTE_NS) / u128::from(weight);
+        // A server writes a line when a request ends, but with the time when it started.
         let took = if random.below(20) == 0 { random.below(4_000_000_000) } else { 0 };
         let in_day = minute as u64 * MINUTE_NS + into as u64;
         let (burst, index) = self.burst[minute];
@@ -147,7 +147,7 @@ impl Day {
     }
 }
 
-/// The address of a visitor: some come often, most seldom.
+/// The address of a random visitor: a few visit often, most rarely.
 fn visitor(random: &mut Random) -> String {
     let range = random.below(u64::MAX);
     let number = random.below(200).min(random.below(200)) + 1;
@@ -195,10 +195,10 @@ fn write_llm(out: &mut impl Write, visit: &Visit, random: &mut Random) -> io::Re
     let tenant = match visit.burst {
         Some(index) => TENANTS[index % TENANTS.len()].0,
         None => {
-            let mut place = random.below(TENANTS.iter().map(|(_, weight)| weight).sum());
-            let at = |(_, weight): &&(&str, u64)| match place.checked_sub(*weight) {
-                Some(rest) => {
-                    place = rest;
+            let mut rest = random.below(TENANTS.iter().map(|(_, weight)| weight).sum());
+            let at = |(_, weight): &&(&str, u64)| match rest.checked_sub(*weight) {
+                Some(remaining) => {
+                    rest = remaining;
                     false
                 }
                 None => true,
@@ -207,13 +207,13 @@ fn write_llm(out: &mut impl Write, visit: &Visit, random: &mut Random) -> io::Re
         }
     };
     let user = USERS[random.below(USERS.len() as u64) as usize];
-    // Most prompts are short and a few are long, as people and programs write them.
+    // Most prompts are short, and a few are long.
     let prompt = 20 + random.below(200) + random.below(9).pow(4);
     let completion = match random.below(50) {
         0 => "-".to_owned(),
         _ => (5 + random.below(60) + random.below(7).pow(3)).to_string(),
     };
-    // Whole milliseconds, as most services log.
+    // Round down to milliseconds, as most services log.
     let when = time::rfc3339(visit.unix_ns / 1_000_000 * 1_000_000);
     writeln!(out, "{when},{tenant},{user},{prompt},{completion}")
 }

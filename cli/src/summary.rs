@@ -1,4 +1,4 @@
-//! The summary that a replay prints.
+//! The summary of a replay, printed to standard output.
 
 use crate::log::{Unparsable, time};
 use crate::policy_file::PolicySpec;
@@ -8,28 +8,28 @@ use crate::tally::{Reserved, Tally};
 use crate::text::{percent, printable, thousands};
 use std::io::{self, Write};
 
-/// How many of the most denied keys are shown.
+/// The number of most denied keys that are shown.
 pub const TOP_KEYS: usize = 10;
-const MOST_KEY_CHARS: usize = 60;
+const MAX_KEY_CHARS: usize = 60;
 
-/// All that a replay has found.
+/// The result of a replay.
 #[derive(Debug)]
 pub struct Findings<'r> {
-    /// What the log is called.
+    /// The name of the log.
     pub log: &'r str,
     /// The policies.
     pub policies: &'r [PolicySpec],
     /// The requests.
     pub recording: &'r Recording,
-    /// What became of them.
+    /// The counted outcomes.
     pub tally: &'r Tally<'r>,
-    /// The lines that are not among them.
+    /// The lines that could not be read.
     pub unparsable: &'r Unparsable,
-    /// How fast they were decided.
+    /// The speed of the decisions.
     pub speed: Speed,
 }
 
-/// A table of texts: the first columns to the left, the others, which are numbers, to the right.
+/// A text table. The first `left` columns are aligned left, and the others right.
 struct Table {
     left: usize,
     rows: Vec<Vec<String>>,
@@ -62,12 +62,12 @@ impl Table {
 }
 
 impl Findings<'_> {
-    /// The policy's limit and for how long it is: `100 / 1m`.
+    /// The limit of a policy and its interval: `100 / 1m`.
     pub fn rate(policy: &PolicySpec) -> String {
         format!("{} / {}", thousands(policy.limit), policy.rate.text)
     }
 
-    /// How many lines there were, readable or not.
+    /// The number of lines, readable or not.
     pub fn lines(&self) -> u64 {
         self.tally.requests() + self.unparsable.count
     }
@@ -108,13 +108,13 @@ impl Findings<'_> {
     }
 
     fn reserved_table(&self) -> Option<Table> {
-        let header = ["reserved under", "held", "used", "in vain", "share", "excess"];
+        let header = ["reserved under", "estimated", "used", "unused", "share", "excess"];
         let mut table = Table::new(1, &header);
         for (policy, reserved) in self.policies.iter().zip(&self.tally.reserved) {
-            let Some(Reserved { held, used, in_vain, excess }) = *reserved else { continue };
+            let Some(Reserved { estimated, used, unused, excess }) = *reserved else { continue };
             let mut cells = vec![printable(&policy.name)];
-            cells.extend([held, used, in_vain].map(thousands));
-            cells.extend([percent(in_vain, held), thousands(excess)]);
+            cells.extend([estimated, used, unused].map(thousands));
+            cells.extend([percent(unused, estimated), thousands(excess)]);
             table.rows.push(cells);
         }
         (table.rows.len() > 1).then_some(table)
@@ -124,7 +124,7 @@ impl Findings<'_> {
         let mut table = Table::new(2, &["most denied under", "key", "denied", "requests"]);
         for denied in self.tally.most_denied(TOP_KEYS) {
             let mut key: String = printable(denied.key);
-            if let Some((cut, _)) = key.char_indices().nth(MOST_KEY_CHARS) {
+            if let Some((cut, _)) = key.char_indices().nth(MAX_KEY_CHARS) {
                 key.truncate(cut);
                 key.push('…');
             }
@@ -142,9 +142,9 @@ impl Findings<'_> {
             writeln!(out, "time      {first} to {last} ({length})")?;
         }
         let per_second = thousands(self.speed.per_second() as u64);
-        writeln!(out, "decided   {per_second} requests per second, on one core")?;
+        writeln!(out, "decided   {per_second} requests per second on one core")?;
         let bytes = self.recording.bytes_per_line();
-        writeln!(out, "memory    {bytes} bytes per line, and each distinct key once")?;
+        writeln!(out, "memory    {bytes} bytes per line, plus each distinct key once")?;
         if self.unparsable.count > 0 {
             let (skipped, lines) = (self.unparsable.count, self.lines());
             let [skipped, lines] = [skipped, lines].map(thousands);

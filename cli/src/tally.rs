@@ -1,4 +1,4 @@
-//! What became of the requests: by policy, by key, and over time.
+//! Counts the outcomes of requests: by policy, by key, and over time.
 
 use crate::recording::{Binding, Recording};
 use crate::replay::Outcome;
@@ -6,7 +6,7 @@ use crate::replay::Outcome;
 const SECOND_NS: u64 = 1_000_000_000;
 const DAY_NS: u64 = 86_400 * SECOND_NS;
 
-/// The widths that time buckets may have: those that people count in.
+/// The possible widths of time buckets: common units.
 const WIDTHS_NS: [u64; 24] = [
     1_000_000,
     10_000_000,
@@ -34,47 +34,49 @@ const WIDTHS_NS: [u64; 24] = [
     365 * DAY_NS,
 ];
 
-/// The most bars of a chart, unless the log spans centuries.
-const MOST_BUCKETS: u64 = 96;
+/// The maximum number of bars in a chart, unless the log is longer than 96 years.
+const MAX_BUCKETS: u64 = 96;
 
-/// Counts outcomes.
+/// The counted outcomes of a replay.
 #[derive(Debug)]
 pub struct Tally<'r> {
     recording: &'r Recording,
-    /// How many requests were admitted.
+    /// The number of admitted requests.
     pub admitted: u64,
-    /// How many each policy denied, being the first without room.
+    /// For each policy, the number of requests for which it was the first without room.
     pub denied: Vec<u64>,
-    /// How many requests each key made, by key column.
+    /// For each key column, the number of requests of each key.
     key_requests: Vec<Vec<u64>>,
-    /// How many of each key's requests each policy denied.
+    /// For each policy, the number of denied requests of each key.
     key_denied: Vec<Vec<u64>>,
-    /// What the admitted requests reserved, by policy.
+    /// For each policy with an estimate, the sums over the admitted requests.
     pub reserved: Vec<Option<Reserved>>,
-    /// The same over time.
+    /// The outcomes over time.
     pub timeline: Timeline,
 }
 
-/// What was reserved under a policy, and what became of it: `held - in_vain + excess == used`.
+/// The sums of estimates and costs of the admitted requests under one policy.
+///
+/// If no sum saturates, `estimated - unused + excess == used`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reserved {
-    /// The estimates.
-    pub held: u64,
-    /// The costs.
+    /// The sum of the estimates.
+    pub estimated: u64,
+    /// The sum of the costs.
     pub used: u64,
-    /// What was estimated and not spent, over the requests that cost less than their estimate.
-    pub in_vain: u64,
-    /// What was spent beyond the estimate, over the requests that cost more.
+    /// The estimates minus the costs, summed over the requests that cost less than estimated.
+    pub unused: u64,
+    /// The costs minus the estimates, summed over the requests that cost more than estimated.
     pub excess: u64,
 }
 
 impl Reserved {
     fn add(&mut self, estimate: u64, cost: u64) {
-        // A log can ask for more than fits; then the greatest number has to do.
+        // The numbers of a log can exceed 64 bits. The sums then saturate.
         let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
-        add(&mut self.held, estimate);
+        add(&mut self.estimated, estimate);
         add(&mut self.used, cost);
-        add(&mut self.in_vain, estimate.saturating_sub(cost));
+        add(&mut self.unused, estimate.saturating_sub(cost));
         add(&mut self.excess, cost.saturating_sub(estimate));
     }
 }
@@ -82,30 +84,30 @@ impl Reserved {
 /// Outcomes by time bucket.
 #[derive(Debug)]
 pub struct Timeline {
-    /// When the first bucket begins.
+    /// The start of the first bucket.
     pub start_ns: u64,
-    /// How long a bucket is.
+    /// The width of a bucket.
     pub width_ns: u64,
-    /// For each bucket the admitted, and then those that each policy denied.
+    /// For each bucket, the number of admitted requests, then the number denied by each policy.
     counts: Vec<u64>,
     per_bucket: usize,
 }
 
-/// A key that was denied.
+/// A key with denied requests under one policy.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DeniedKey<'r> {
-    /// The index of the policy that denied it.
+    /// The index of the policy.
     pub policy: usize,
     /// The key.
     pub key: &'r str,
-    /// How many of its requests that policy denied.
+    /// The number of its requests that the policy denied.
     pub denied: u64,
-    /// How many requests it made.
+    /// The number of its requests.
     pub requests: u64,
 }
 
 impl<'r> Tally<'r> {
-    /// Nothing counted yet.
+    /// Creates a tally without outcomes.
     pub fn new(recording: &'r Recording) -> Self {
         let columns = recording.key_columns();
         let bindings = recording.bindings();
@@ -145,7 +147,7 @@ impl<'r> Tally<'r> {
         self.timeline.count(outcome.stamp.unix_ns, kind);
     }
 
-    /// Counts what an admitted request held and used.
+    /// Adds the estimates and costs of an admitted request.
     fn count_reserved(&mut self, row: u32) {
         for (reserved, binding) in self.reserved.iter_mut().zip(self.recording.bindings()) {
             let estimate = self.recording.estimate(row, *binding);
@@ -155,18 +157,18 @@ impl<'r> Tally<'r> {
         }
     }
 
-    /// How many requests there were.
+    /// The number of requests.
     pub fn requests(&self) -> u64 {
         self.recording.stamps().len() as u64
     }
 
-    /// The requests that the policies before this one had room for.
+    /// The number of requests that no earlier policy denied.
     pub fn reached(&self, policy: usize) -> u64 {
         self.requests() - self.denied[..policy].iter().sum::<u64>()
     }
 
-    /// The keys that were denied most, at most so many.
-    pub fn most_denied(&self, most: usize) -> Vec<DeniedKey<'r>> {
+    /// The keys with the most denials, at most `count` of them.
+    pub fn most_denied(&self, count: usize) -> Vec<DeniedKey<'r>> {
         let recording = self.recording;
         let mut found = Vec::new();
         for (policy, denied) in self.key_denied.iter().enumerate() {
@@ -178,7 +180,7 @@ impl<'r> Tally<'r> {
         found.sort_unstable_by_key(|(denied, policy, key, _)| {
             (std::cmp::Reverse(*denied), *policy, *key)
         });
-        found.truncate(most);
+        found.truncate(count);
         let shown = found.into_iter().map(|(denied, policy, key, column)| DeniedKey {
             policy,
             key: column.map_or("*", |column| recording.key_columns()[column].text(key as u32)),
@@ -195,7 +197,7 @@ impl Timeline {
         let first_ns = stamps.first().map_or(0, |stamp| stamp.unix_ns);
         let last_ns = stamps.last().map_or(0, |stamp| stamp.unix_ns);
         let buckets = |width_ns: u64| last_ns / width_ns - first_ns / width_ns + 1;
-        let fits = |width_ns: &u64| buckets(*width_ns) <= MOST_BUCKETS;
+        let fits = |width_ns: &u64| buckets(*width_ns) <= MAX_BUCKETS;
         let width_ns = WIDTHS_NS.into_iter().find(fits).unwrap_or(365 * DAY_NS);
         let per_bucket = recording.bindings().len() + 1;
         Timeline {
@@ -211,7 +213,7 @@ impl Timeline {
         self.counts[bucket as usize * self.per_bucket + kind] += 1;
     }
 
-    /// Each bucket's counts: the admitted, and then those that each policy denied.
+    /// The counts of each bucket: admitted requests, then the requests denied by each policy.
     pub fn buckets(&self) -> impl ExactSizeIterator<Item = &[u64]> {
         self.counts.chunks(self.per_bucket)
     }
@@ -222,14 +224,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_held_is_used_or_in_vain() {
+    fn estimates_minus_unused_plus_excess_equal_the_costs() {
         let mut reserved = Reserved::default();
         for (estimate, cost) in [(100, 30), (100, 100), (100, 250), (0, 7)] {
             reserved.add(estimate, cost);
         }
-        assert_eq!(reserved, Reserved { held: 300, used: 387, in_vain: 70, excess: 157 });
-        assert_eq!(reserved.held - reserved.in_vain + reserved.excess, reserved.used);
+        assert_eq!(reserved, Reserved { estimated: 300, used: 387, unused: 70, excess: 157 });
+        assert_eq!(reserved.estimated - reserved.unused + reserved.excess, reserved.used);
         reserved.add(u64::MAX, 0);
-        assert_eq!(reserved.held, u64::MAX);
+        assert_eq!(reserved.estimated, u64::MAX);
     }
 }

@@ -1,6 +1,6 @@
-//! Text from logs, made fit for a terminal, and numbers, made fit for reading.
+//! Formats text from logs for a terminal, and numbers for reading.
 
-/// The most characters of a line that an error message shows.
+/// The maximum number of characters of a line in an error message.
 const EXCERPT_CHARS: usize = 100;
 
 /// The start of a line, with control characters escaped.
@@ -12,7 +12,7 @@ pub fn excerpt(line: &[u8]) -> String {
     printable(&shown) + if cut { "…" } else { "" }
 }
 
-/// The text with everything escaped that could steer a terminal.
+/// Escapes control characters, which could change the state of a terminal.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -24,23 +24,23 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// Field names for a message: quoted, and not too many.
+/// Formats field names for a message: the first 12, escaped.
 pub fn list(names: &[String]) -> String {
-    const MOST: usize = 12;
+    const MAX_NAMES: usize = 12;
     let mut shown: Vec<String> =
-        names.iter().take(MOST).map(|name| excerpt(name.as_bytes())).collect();
-    if names.len() > MOST {
-        shown.push(format!("and {} more", names.len() - MOST));
+        names.iter().take(MAX_NAMES).map(|name| excerpt(name.as_bytes())).collect();
+    if names.len() > MAX_NAMES {
+        shown.push(format!("and {} more", names.len() - MAX_NAMES));
     }
     shown.join(", ")
 }
 
-/// A number with its thousands apart: 1,234,567.
+/// Formats a number with thousands separators: 1,234,567.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             shown.push(',');
         }
         shown.push(digit);
@@ -48,7 +48,7 @@ pub fn thousands(number: u64) -> String {
     shown
 }
 
-/// A part of a whole in percent.
+/// Formats a part of a whole as a percentage.
 pub fn percent(part: u64, whole: u64) -> String {
     match whole {
         0 => "-".to_owned(),
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excerpts_are_short_and_harmless() {
+    fn excerpts_are_truncated_and_escaped() {
         assert_eq!(excerpt(b"a\x1b[31m\"b\"\\"), "a\\u{1b}[31m\"b\"\\");
         let long = excerpt(&[b'x'; 5000]);
         assert_eq!(long.chars().count(), EXCERPT_CHARS + 1);

@@ -1,5 +1,5 @@
-//! Whatever is wrong with a policy file or a log is named, with exit code 2 or in the count of
-//! skipped lines. That nothing panics is checked on every run of the tool.
+//! Bad policy files and logs: each problem is reported, either as an error with exit code 2 or as a
+//! skipped line. Every run of the tool also checks that it does not panic.
 
 mod support;
 
@@ -19,34 +19,34 @@ fn replay(policy: &Path, log: &Path, more: &[&str]) -> Output {
     tool(&arguments, b"")
 }
 
-/// Checks that a run failed with exit code 2 and a message that holds all of these.
+/// Checks that a run failed with exit code 2 and a message that contains each part of `expected`.
 #[track_caller]
-fn refused(output: &Output, wanted: &[&str]) {
+fn assert_rejected(output: &Output, expected: &[&str]) {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.starts_with("tollgate: "), "{message}");
-    for part in wanted {
+    for part in expected {
         assert!(message.contains(part), "no {part:?} in {message}");
     }
 }
 
-/// Checks that a run went well and printed all of these.
+/// Checks that a run succeeded and printed each part of `expected`.
 #[track_caller]
-fn printed(output: &Output, wanted: &[&str]) {
+fn assert_prints(output: &Output, expected: &[&str]) {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for part in wanted {
+    for part in expected {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
 }
 
 #[test]
-fn policy_files() {
+fn bad_policy_files_are_rejected_with_line_and_entry() {
     let base = "name = 'p'\nkey = 'ip'\n";
     let numbered = |number| POLICY.replacen("\"ip\"", &format!("'p{number}'"), 1);
     let many: String = (0..17).map(numbered).collect();
     let cases: Vec<(String, &[&str])> = vec![
-        ("".into(), &["p.toml: has no [[policy]]"]),
+        ("".into(), &["p.toml: the file has no policy"]),
         ("[[policy]\n".into(), &["p.toml:1: "]),
         ("[[policy]]\nname = 'a'\nname = 'b'\n".into(), &["p.toml:3: ", "duplicate key"]),
         ("limit = 1\n".into(), &["p.toml:1: unknown entry \"limit\""]),
@@ -89,7 +89,7 @@ fn policy_files() {
         ),
         (
             format!("[[policy]]\n{base}limit = 5\nwindow = 60\n"),
-            &[":5: ", "\"window\" must be a text"],
+            &[":5: ", "\"window\" must be a string"],
         ),
         (
             format!("[[policy]]\n{base}limit = 5\nwindow = '1 min'\n"),
@@ -162,23 +162,23 @@ fn policy_files() {
         ("[[policy]]\nname = 'ü'\nkey = '*'\nlimit = 5\nwindow = '1m'\n".into(), &[":1: ", "name"]),
         (
             format!("{POLICY}{POLICY}"),
-            &[":7: policy \"ip\": \"name\" is taken by the policy in line 1"],
+            &[":7: policy \"ip\": \"name\" is already used by the policy in line 1"],
         ),
         (many, &[":81: ", "at most 16"]),
     ];
     let folder = Folder::new();
     let log = folder.file("access.log", GOOD);
-    for (text, wanted) in cases {
+    for (text, expected) in cases {
         let policy = folder.file("p.toml", &text);
         let output = replay(&policy, &log, &[]);
         println!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
-        refused(&output, &["p.toml"]);
-        refused(&output, wanted);
+        assert_rejected(&output, &["p.toml"]);
+        assert_rejected(&output, expected);
     }
 }
 
 #[test]
-fn policy_files_that_reserve() {
+fn bad_estimates_and_durations_are_rejected_with_line_and_entry() {
     let base = "name = 'p'\nkey = 'ip'\nlimit = 5\nwindow = '1m'\n";
     let estimate = |value: &str| format!("[[policy]]\n{base}estimate = {value}\n");
     let duration = |value: &str| format!("duration = {value}\n{}", estimate("2"));
@@ -195,20 +195,23 @@ fn policy_files_that_reserve() {
         (estimate("['bytes', ['bytes']]"), &[":6: ", "\"estimate\" must be", "array"]),
         (
             estimate("[18446744073709551615, 1]"),
-            &[":6: ", "\"estimate\" adds up to more than 64 bits hold"],
+            &[":6: ", "the sum of the numbers in \"estimate\" exceeds 64 bits"],
         ),
         (
             estimate("['bytes', 'tokens', 7]"),
             &[":6: policy \"p\": \"estimate\" is \"tokens\"", "ip, user, path, status, bytes"],
         ),
-        (nine(&estimate("2")), &[":46: policy \"p\": \"estimate\" is for files of at most 8 "]),
+        (
+            nine(&estimate("2")),
+            &[":46: policy \"p\": \"estimate\" is allowed in files with at most 8 "],
+        ),
         (duration("'took'"), &[":1: \"duration\" is \"took\"", "ip, user, path, status, bytes"]),
         (duration("''"), &[":1: \"duration\" is empty"]),
         (duration("3"), &[":1: \"duration\" must be a field, or a table", "integer"]),
         (duration("['bytes']"), &[":1: \"duration\" must be a field, or a table", "array"]),
         (duration("{ unit = '1s' }"), &[":1: \"field\" is missing"]),
         (duration("{ field = 'bytes' }"), &[":1: \"unit\" is missing"]),
-        (duration("{ field = 'bytes', unit = 5 }"), &[":1: \"unit\" must be a text"]),
+        (duration("{ field = 'bytes', unit = 5 }"), &[":1: \"unit\" must be a string"]),
         (duration("{ field = 'bytes', unit = '0ms' }"), &[":1: \"unit\" is \"0ms\"", "20ms"]),
         (duration("{ field = 'bytes', unit = '1.5s' }"), &[":1: \"unit\" is \"1.5s\""]),
         (duration("{ field = 'bytes', ms = 5 }"), &[":1: unknown entry \"ms\"", "field, unit"]),
@@ -216,60 +219,63 @@ fn policy_files_that_reserve() {
         (format!("[duration]\nunit = '1s'\n\n{}", estimate("2")), &["\"field\" is missing"]),
         (
             format!("\nduration = 'bytes'\n{POLICY}"),
-            &[":2: \"duration\" is for policies with \"estimate\", and there is none"],
+            &[":2: \"duration\" needs a policy with \"estimate\""],
         ),
     ];
     let folder = Folder::new();
     let log = folder.file("access.log", GOOD);
-    for (text, wanted) in cases {
+    for (text, expected) in cases {
         let policy = folder.file("p.toml", &text);
         let output = replay(&policy, &log, &[]);
         println!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
-        refused(&output, &["p.toml"]);
-        refused(&output, wanted);
+        assert_rejected(&output, &["p.toml"]);
+        assert_rejected(&output, expected);
     }
-    // Eight layers can be reserved, and nine without an estimate charged.
+    // Eight policies with an estimate are allowed, and nine without one.
     let eight = (1..8).map(numbered).collect::<String>() + &estimate("2");
     for text in [eight, nine(POLICY)] {
         let output = replay(&folder.file("p.toml", text), &log, &[]);
-        printed(&output, &["\nall "]);
+        assert_prints(&output, &["\nall "]);
     }
 }
 
 #[test]
-fn policy_files_that_are_no_text() {
+fn unreadable_policy_files_are_rejected() {
     let folder = Folder::new();
     let log = folder.file("access.log", GOOD);
     let binary = folder.file("p.toml", b"a\n\xff\xfe");
-    refused(&replay(&binary, &log, &[]), &["p.toml:2: is not UTF-8"]);
-    refused(&replay(&folder.path("none.toml"), &log, &[]), &["none.toml: cannot be read"]);
-    refused(&replay(&folder.path(""), &log, &[]), &["cannot be read"]);
+    assert_rejected(&replay(&binary, &log, &[]), &["p.toml:2: is not UTF-8"]);
+    assert_rejected(&replay(&folder.path("none.toml"), &log, &[]), &["none.toml: cannot be read"]);
+    assert_rejected(&replay(&folder.path(""), &log, &[]), &["cannot be read"]);
 }
 
 #[test]
-fn logs_that_cannot_be_read() {
+fn unreadable_logs_are_rejected() {
     let folder = Folder::new();
     let policy = folder.file("p.toml", POLICY);
     let log = |name: &str, content: &[u8]| replay(&policy, &folder.file(name, content), &[]);
-    refused(&replay(&policy, &folder.path("none.log"), &[]), &["none.log: cannot be opened"]);
-    refused(&replay(&policy, &folder.path(""), &[]), &["is a directory"]);
-    refused(&log("empty.log", b""), &["empty.log: is empty"]);
-    refused(&log("blank.log", b"\n\n \n"), &["blank.log: not one line could be read"]);
-    refused(
+    assert_rejected(
+        &replay(&policy, &folder.path("none.log"), &[]),
+        &["none.log: cannot be opened"],
+    );
+    assert_rejected(&replay(&policy, &folder.path(""), &[]), &["is a directory"]);
+    assert_rejected(&log("empty.log", b""), &["empty.log: the log is empty"]);
+    assert_rejected(&log("blank.log", b"\n\n \n"), &["blank.log: no line could be read"]);
+    assert_rejected(
         &log("header.csv", b"time,ip\n"),
-        &["header.csv: not one line could be read", "nothing after the header"],
+        &["header.csv: no line could be read", "no lines after the header"],
     );
     let garbage: Vec<u8> =
         (0..40_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    refused(
+    assert_rejected(
         &log("garbage.log", &garbage),
-        &["garbage.log: not one line could be read", "line 1: "],
+        &["garbage.log: no line could be read", "line 1: "],
     );
-    refused(&log("steered.log", b"\x1b[2J\x07\n"), &["\\u{1b}[2J\\u{7}"]);
+    assert_rejected(&log("steered.log", b"\x1b[2J\x07\n"), &["\\u{1b}[2J\\u{7}"]);
 }
 
 #[test]
-fn broken_gzip() {
+fn truncated_and_damaged_gzip_is_rejected() {
     let folder = Folder::new();
     let policy = folder.file("p.toml", POLICY);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
@@ -277,64 +283,67 @@ fn broken_gzip() {
     let gzip = gzip.finish().unwrap();
     for length in [2, 9, 15, gzip.len() / 2, gzip.len() - 5, gzip.len() - 1] {
         let log = folder.file("cut.log.gz", &gzip[..length]);
-        refused(&replay(&policy, &log, &[]), &["cut.log.gz: the gzip data is truncated"]);
+        assert_rejected(&replay(&policy, &log, &[]), &["cut.log.gz: the gzip data is truncated"]);
     }
     let mut damaged = gzip.clone();
     let middle = damaged.len() - 6;
     damaged[middle] ^= 0xff;
     let log = folder.file("damaged.log.gz", &damaged);
-    refused(&replay(&policy, &log, &[]), &["damaged.log.gz: the gzip data cannot be read"]);
+    assert_rejected(&replay(&policy, &log, &[]), &["damaged.log.gz: the gzip data cannot be read"]);
 }
 
 #[test]
-fn no_permission() {
+fn a_log_without_read_permission_is_rejected() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = Folder::new();
     let policy = folder.file("p.toml", POLICY);
     let log = folder.file("secret.log", GOOD);
     std::fs::set_permissions(&log, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&log).is_ok() {
-        println!("skipped: this user may read every file");
+        println!("skipped: this user can read every file");
         return;
     }
-    refused(&replay(&policy, &log, &[]), &["secret.log: cannot be opened", "ermission"]);
+    assert_rejected(&replay(&policy, &log, &[]), &["secret.log: cannot be opened", "ermission"]);
 }
 
 #[test]
-fn options_that_do_not_go_together() {
+fn invalid_options_are_rejected() {
     let folder = Folder::new();
     let policy = folder.file("p.toml", POLICY);
     let log = folder.file("access.log", GOOD);
     let csv = folder.file("access.csv", "at,ip\n2020-01-01 00:00:00,192.0.2.1\n");
-    refused(
+    assert_rejected(
         &replay(&policy, &csv, &["--time", "when"]),
         &["access.csv: has no column \"when\"", "at, ip"],
     );
-    refused(&replay(&policy, &log, &["--time", "at", "--format", "clf"]), &["--time"]);
-    refused(
+    assert_rejected(&replay(&policy, &log, &["--time", "at", "--format", "clf"]), &["--time"]);
+    assert_rejected(
         &replay(&policy, &log, &["--decisions", log.to_str().unwrap()]),
-        &["access.log: is one of the inputs"],
+        &["access.log: is an input"],
     );
-    refused(
+    assert_rejected(
         &replay(&policy, &log, &["--decisions", "/no/such/folder/d.csv"]),
         &["/no/such/folder/d.csv: cannot be written"],
     );
-    refused(
+    assert_rejected(
         &replay(&policy, &log, &["--report", "/no/such/folder/r.html"]),
         &["/no/such/folder/r.html: cannot be written"],
     );
     let twice = folder.file("twice.csv", "at,ip,ip\n2020-01-01 00:00:00,a,b\n");
-    refused(&replay(&policy, &twice, &[]), &["p.toml:3: ", "more than one column"]);
+    assert_rejected(&replay(&policy, &twice, &[]), &["p.toml:3: ", "more than one column"]);
     let one = folder.path("one");
     let one = one.to_str().unwrap();
-    refused(&replay(&policy, &log, &["--decisions", one, "--report", one]), &["cannot hold both"]);
-    refused(&tool(&[Path::new("replay"), Path::new("--policy"), &policy], b""), &["<LOG>"]);
-    refused(&replay(&policy, &log, &["--sample"]), &["--sample"]);
-    refused(&replay(&policy, &log, &["--format", "xml"]), &["xml", "clf, csv"]);
+    assert_rejected(
+        &replay(&policy, &log, &["--decisions", one, "--report", one]),
+        &["choose two files"],
+    );
+    assert_rejected(&tool(&[Path::new("replay"), Path::new("--policy"), &policy], b""), &["<LOG>"]);
+    assert_rejected(&replay(&policy, &log, &["--sample"]), &["--sample"]);
+    assert_rejected(&replay(&policy, &log, &["--format", "xml"]), &["xml", "clf, csv"]);
 }
 
 #[test]
-fn full_disk() {
+fn a_full_disk_is_reported() {
     if !Path::new("/dev/full").exists() {
         println!("skipped: no /dev/full");
         return;
@@ -342,14 +351,14 @@ fn full_disk() {
     let folder = Folder::new();
     let policy = folder.file("p.toml", POLICY);
     let log = folder.file("access.log", GOOD);
-    refused(
+    assert_rejected(
         &replay(&policy, &log, &["--decisions", "/dev/full"]),
         &["/dev/full: cannot be written"],
     );
 }
 
 #[test]
-fn bad_lines_are_counted_and_shown() {
+fn bad_lines_are_counted_and_reported() {
     let folder = Folder::new();
     let policy = folder.file("p.toml", POLICY);
     let long = format!("192.0.2.9 {}\n", "x".repeat(10_000_000));
@@ -364,12 +373,12 @@ fn bad_lines_are_counted_and_shown() {
     let out = folder.path("d.csv");
     let log = folder.file("mixed.log", text);
     let output = replay(&policy, &log, &["--decisions", out.to_str().unwrap()]);
-    printed(
+    assert_prints(
         &output,
         &[
             "skipped   5 of 7 lines could not be read",
-            "line 1: there is no ",
-            "line 3: line too long: over 1 MiB: 192.0.2.9 xxx",
+            "line 1: the [time] is missing",
+            "line 3: the line is longer than 1 MiB: 192.0.2.9 xxx",
             "line 4: the time \"01/Jan/1960:00:00:00 +0000\" is before 1970",
             "and 2 more",
         ],
@@ -380,14 +389,14 @@ fn bad_lines_are_counted_and_shown() {
 }
 
 #[test]
-fn bad_records_are_counted_and_shown() {
+fn bad_csv_records_are_counted_and_reported() {
     let folder = Folder::new();
     let text = "[[policy]]\nname = 'p'\nkey = '*'\ncost = ['a', 'b']\nlimit = 5\nwindow = '1m'\n";
     let policy = folder.file("p.toml", text);
     let head = "time,a,b\n2020-01-01 00:00:00,1,-\n";
     let cases = [
-        ("2020-01-01 00:00:00,1\n", "line 3: 2 fields, where the header has 3"),
-        ("2020-01-01 00:00:00,1,2,3\n", "line 3: 4 fields, where the header has 3"),
+        ("2020-01-01 00:00:00,1\n", "line 3: 2 fields, but the header has 3"),
+        ("2020-01-01 00:00:00,1,2,3\n", "line 3: 4 fields, but the header has 3"),
         (
             "2020-01-01 00:00:00,x,2\n",
             "line 3: the cost \"a\" is not a whole number: \"x\": 2020-01-01 00:00:00 x 2",
@@ -395,14 +404,23 @@ fn bad_records_are_counted_and_shown() {
         ("2020-01-01 00:00:00,1,-2\n", "line 3: the cost \"b\" is not a whole number: \"-2\""),
         ("2020-01-01 00:00:00,1,\n", "line 3: the cost \"b\" is not a whole number: \"\""),
         ("2020-01-01 00:00:00,1,99999999999999999999\n", "line 3: the cost \"b\" is not"),
-        ("2020-01-01 00:00:00,1,18446744073709551615\n", "line 3: the costs add up to more"),
+        (
+            "2020-01-01 00:00:00,1,18446744073709551615\n",
+            "line 3: the sum of the costs exceeds 64 bits",
+        ),
         ("2501-01-01 00:00:00,1,1\n", "line 3: the time \"2501-01-01 00:00:00\" is after 2500"),
         ("soon,1,1\n", "line 3: the time \"soon\" cannot be read"),
-        ("2020-01-01 00:00:00,1,\"open\n2020-01-01 00:00:00,1,1\n", "line 3: a quote is open"),
+        (
+            "2020-01-01 00:00:00,1,\"open\n2020-01-01 00:00:00,1,1\n",
+            "line 3: a quote is not closed",
+        ),
     ];
-    for (line, wanted) in cases {
+    for (line, expected) in cases {
         let log = folder.file("log.csv", format!("{head}{line}"));
-        printed(&replay(&policy, &log, &[]), &["skipped   1 of 2 lines could not be read", wanted]);
+        assert_prints(
+            &replay(&policy, &log, &[]),
+            &["skipped   1 of 2 lines could not be read", expected],
+        );
     }
     let text = "duration = 'took'\n[[policy]]\nname = 'p'\nkey = '*'\ncost = 'a'\nestimate = ['b', 2]\nlimit = 5\nwindow = '1m'\n";
     let reserving = folder.file("reserving.toml", text);
@@ -410,23 +428,23 @@ fn bad_records_are_counted_and_shown() {
     let cases = [
         ("1,x,1", "line 3: the estimate \"b\" is not a whole number: \"x\""),
         ("x,1,1", "line 3: the cost \"a\" is not a whole number: \"x\""),
-        ("1,18446744073709551614,1", "line 3: the estimates add up to more"),
+        ("1,18446744073709551614,1", "line 3: the sum of the estimates exceeds 64 bits"),
         ("1,1,soon", "line 3: the duration \"took\" is not a decimal number: \"soon\""),
         ("1,1,-1", "line 3: the duration \"took\" is not a decimal number: \"-1\""),
         ("1,1,", "line 3: the duration \"took\" is not a decimal number: \"\""),
     ];
-    for (fields, wanted) in cases {
+    for (fields, expected) in cases {
         let log = folder.file("log.csv", format!("{head}2020-01-01 00:00:00,{fields}\n"));
         let skipped = "skipped   1 of 2 lines could not be read";
-        printed(&replay(&reserving, &log, &[]), &[skipped, wanted]);
+        assert_prints(&replay(&reserving, &log, &[]), &[skipped, expected]);
     }
-    // Not numbers at all: nothing can be decided.
+    // No line has a valid cost, so there is nothing to decide.
     let log = folder.file("log.csv", "time,a,b\n2020-01-01 00:00:00,x,y\n");
-    refused(&replay(&policy, &log, &[]), &["not one line could be read", "the cost \"a\""]);
+    assert_rejected(&replay(&policy, &log, &[]), &["no line could be read", "the cost \"a\""]);
 }
 
 #[test]
-fn a_log_of_nothing_but_noise_between_good_lines() {
+fn noise_between_good_lines_is_skipped() {
     let folder = Folder::new();
     let policy = folder.file("p.toml", POLICY);
     let mut log = GOOD.as_bytes().to_vec();
@@ -437,7 +455,7 @@ fn a_log_of_nothing_but_noise_between_good_lines() {
     }
     log.extend(b"\n\xff\xfe - \xff [10/Oct/2000:13:55:36 -0700] \"\xff\xff\" 200 12\n");
     let log = folder.file("noise.log", log);
-    printed(
+    assert_prints(
         &replay(&policy, &log, &[]),
         &["of 771 lines could not be read", "\nall                    2 "],
     );

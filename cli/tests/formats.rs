@@ -1,4 +1,4 @@
-//! Each format and each way in gives the same requests.
+//! Every format and every source of a log gives the same requests.
 
 mod support;
 
@@ -41,7 +41,7 @@ const COMMON: &str = "\
 192.0.2.2 - frank [10/Oct/2000:20:55:00 +0000] \"GET /a?x=1 HTTP/1.0\" 304 - \"-\" \"agent\"
 ";
 
-/// COMMON by address: its third line is the earliest.
+/// The decisions on COMMON with one key per address. The third line is the earliest.
 fn common_rows() -> Vec<Row> {
     vec![
         row(3, "2000-10-10T20:55:00Z", 0),
@@ -51,7 +51,7 @@ fn common_rows() -> Vec<Row> {
 }
 
 #[test]
-fn offsets_and_order() {
+fn clf_lines_are_ordered_by_utc_time() {
     assert_eq!(replayed(COMMON, "ip", &[]), common_rows());
     assert_eq!(replayed(COMMON, "ip", &["--format", "clf"]), common_rows());
     assert_eq!(replayed(COMMON.replace('\n', "\r\n"), "ip", &[]), common_rows());
@@ -59,21 +59,21 @@ fn offsets_and_order() {
 }
 
 #[test]
-fn the_path_has_no_query() {
+fn the_path_excludes_the_query() {
     let waits: Vec<i64> =
         replayed(COMMON, "path", &[]).iter().map(|row| row.retry_after_ms).collect();
     assert_eq!(waits, [0, 24_000, 0]);
 }
 
 #[test]
-fn lines_of_one_time_stay_in_order() {
+fn lines_with_equal_times_keep_their_order() {
     let line = "192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"-\" 400 0\n";
     let lines: Vec<u64> = replayed(line.repeat(300), "*", &[]).iter().map(|row| row.line).collect();
     assert_eq!(lines, (1..=300).collect::<Vec<u64>>());
 }
 
 #[test]
-fn addresses_of_one_subscriber_are_one_key() {
+fn equal_addresses_and_ipv6_networks_are_one_key() {
     let ips = [
         "2001:db8::1",
         "2001:db8::2",
@@ -89,14 +89,14 @@ fn addresses_of_one_subscriber_are_one_key() {
 }
 
 #[test]
-fn gzip_in_one_or_more_members() {
+fn gzip_with_one_or_more_members_is_read() {
     let (first, second) = COMMON.as_bytes().split_at(100);
     assert_eq!(replayed(gzip(COMMON.as_bytes()), "ip", &[]), common_rows());
     assert_eq!(replayed([gzip(first), gzip(second)].concat(), "ip", &[]), common_rows());
 }
 
 #[test]
-fn standard_input_plain_and_gzip() {
+fn standard_input_is_read_plain_and_gzip() {
     let folder = Folder::new();
     let (policy, out) = (folder.file("p.toml", policy("ip")), folder.path("d.csv"));
     for input in [COMMON.as_bytes().to_vec(), gzip(COMMON.as_bytes())] {
@@ -109,65 +109,65 @@ fn standard_input_plain_and_gzip() {
 }
 
 #[test]
-fn csv_with_a_byte_order_mark_and_any_precision() {
+fn csv_may_have_a_byte_order_mark_and_times_of_any_precision() {
     let log = "\u{feff}time,k\n2023-11-16 18:17:03.9799600,a\n2023-11-16 18:17:04,a\n2023-11-16 18:17:03.5,a\n";
-    let wanted = vec![
+    let expected = vec![
         row(4, "2023-11-16T18:17:03.500Z", 0),
         row(2, "2023-11-16T18:17:03.979960Z", 59_521),
         row(3, "2023-11-16T18:17:04Z", 59_500),
     ];
-    assert_eq!(replayed(log, "k", &[]), wanted);
-    assert_eq!(replayed(log, "k", &["--format", "csv"]), wanted);
-    assert_eq!(replayed(log, "k", &["--time", "time"]), wanted);
+    assert_eq!(replayed(log, "k", &[]), expected);
+    assert_eq!(replayed(log, "k", &["--format", "csv"]), expected);
+    assert_eq!(replayed(log, "k", &["--time", "time"]), expected);
 }
 
 #[test]
-fn the_time_in_another_column_with_offsets() {
+fn any_csv_column_may_hold_the_time() {
     let log = "k,at\na,2024-01-01T00:00:00.000000001Z\na,2024-01-01T01:59:59+02:00\n";
-    let wanted =
+    let expected =
         vec![row(3, "2023-12-31T23:59:59Z", 0), row(2, "2024-01-01T00:00:00.000000001Z", 59_000)];
-    assert_eq!(replayed(log, "k", &["--time", "at"]), wanted);
+    assert_eq!(replayed(log, "k", &["--time", "at"]), expected);
 }
 
 #[test]
-fn records_that_span_lines() {
+fn csv_records_may_span_lines() {
     let log = "time,k\n2024-01-01 00:00:00,\"a\nb\"\n\n2024-01-01 00:00:01,\"a\r\nb\"\n2024-01-01 00:00:02,a\n";
-    let wanted = vec![
+    let expected = vec![
         row(2, "2024-01-01T00:00:00Z", 0),
         row(5, "2024-01-01T00:00:01Z", 59_000),
         row(7, "2024-01-01T00:00:02Z", 0),
     ];
-    assert_eq!(replayed(log, "k", &[]), wanted);
+    assert_eq!(replayed(log, "k", &[]), expected);
 }
 
 #[test]
-fn the_format_is_told_after_a_bad_start() {
+fn the_format_is_detected_after_unreadable_lines() {
     let noise = "starting, up\n\u{1}\u{2}\n";
-    let wanted: Vec<Row> =
+    let expected: Vec<Row> =
         common_rows().into_iter().map(|row| Row { line: row.line + 2, ..row }).collect();
-    assert_eq!(replayed(format!("{noise}{COMMON}"), "ip", &[]), wanted);
+    assert_eq!(replayed(format!("{noise}{COMMON}"), "ip", &[]), expected);
     let log = "time,k\nnot a time,a\n2024-01-01 00:00:00,a\n";
     assert_eq!(replayed(log, "k", &[]), [row(3, "2024-01-01T00:00:00Z", 0)]);
 }
 
 #[test]
-fn a_cost_over_the_limit_never_passes() {
+fn a_cost_above_the_limit_is_never_admitted() {
     let folder = Folder::new();
     let policies = "[[policy]]\nname = 'p'\nkey = '*'\ncost = 'n'\nlimit = 5\nwindow = '1m'\n";
     let log = folder.file(
         "log",
         "time,n\n2024-01-01 00:00:00,6\n2024-01-01 00:00:01,5\n2024-01-01 00:00:02,-\n",
     );
-    let wanted = [
+    let expected = [
         row(2, "2024-01-01T00:00:00Z", -1),
         row(3, "2024-01-01T00:00:01Z", 0),
         row(4, "2024-01-01T00:00:02Z", 0),
     ];
-    assert_eq!(decisions(policies, &log, &[]), wanted);
+    assert_eq!(decisions(policies, &log, &[]), expected);
 }
 
 #[test]
-fn the_summary_and_the_report_show_what_was_denied() {
+fn the_summary_and_the_report_show_the_denied_requests() {
     let folder = Folder::new();
     let policy = folder.file("p.toml", policy("path"));
     let hostile = COMMON.replace("/a", "/<script>alert(1)</script>&");
@@ -176,7 +176,7 @@ fn the_summary_and_the_report_show_what_was_denied() {
         [Path::new("replay"), Path::new("--policy"), &policy, &log, Path::new("--report"), &report];
     let output = tool(&words, b"");
     let summary = String::from_utf8(output.stdout).unwrap();
-    let wanted = "\
+    let expected = "\
 policy   limit  requests  admitted  denied   share
 p       1 / 1m         3         2       1  33.3 %
 all                    3         2       1  33.3 %
@@ -186,20 +186,20 @@ p                  /<script>alert(1)</script>&       1         2
 
 time      2000-10-10T20:55:00Z to 2000-10-10T20:55:50Z (50s)
 ";
-    assert!(summary.starts_with(wanted), "{summary}");
+    assert!(summary.starts_with(expected), "{summary}");
     assert!(summary.contains("memory    20 bytes per line"), "{summary}");
     let page = std::fs::read_to_string(&report).unwrap();
     assert!(page.contains("/&lt;script&gt;alert(1)&lt;/script&gt;&amp;"));
     assert!(
         !page.contains("<script") && !page.contains("http"),
-        "the page needs nothing and runs nothing"
+        "the page must not load or run anything"
     );
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
-    assert!(page.contains("in all 2 admitted, 1 denied by this policy."));
+    assert!(page.contains("Total: 2 admitted, 1 denied by this policy."));
 }
 
 #[test]
-fn samples_are_the_same_for_one_seed() {
+fn a_seed_always_gives_the_same_sample() {
     for format in ["clf", "csv"] {
         let (one, other) = (support::sample(format, 5), support::sample(format, 6));
         assert_eq!(one, support::sample(format, 5));
@@ -210,7 +210,7 @@ fn samples_are_the_same_for_one_seed() {
 }
 
 #[test]
-fn the_examples_deny_some_of_the_samples() {
+fn every_example_policy_denies_some_sample_requests() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies");
     for (policy, format, names) in [
         ("site.toml", "clf", ["ip", "site", "bytes"]),
@@ -232,7 +232,7 @@ fn the_examples_deny_some_of_the_samples() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_error() {
+fn closing_standard_output_early_is_not_an_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
         .args(["sample", "--lines", "100000"])
         .stdout(Stdio::piped())

@@ -1,4 +1,5 @@
-// 100 requests a minute for each address, 20 for each user, and 10,000 tokens a day: all or none.
+// Three policies, charged all or nothing: 100 requests a minute for each address, 20 for each user,
+// and 10,000 tokens a day for each user.
 #include <array>
 #include <cstdlib>
 #include <iostream>

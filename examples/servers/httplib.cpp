@@ -1,10 +1,10 @@
-// An HTTP server with cpp-httplib, protected by three layers: every request counts for its address,
-// for its user if it has an x-user field, and under /ai for the tokens that an answer costs.
+// An HTTP server with cpp-httplib and three policies: a request is charged to its address, to its
+// user if it has an x-user field, and under /ai for the tokens of the response.
 //
 //   c++ -std=c++17 -O2 httplib.cpp $(pkg-config --cflags --libs tollgate cpp-httplib) -o server
 //   ./server [PORT [REQUESTS-PER-ADDRESS [REQUESTS-PER-USER [TOKENS-PER-DAY [WINDOW-MS]]]]]
 //
-// It prints where it listens; port 0, which is the default, is any free one.
+// It prints its address. The default port 0 selects a free port.
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -23,13 +23,13 @@ namespace {
 using tollgate::key, tollgate::period, tollgate::policy, tollgate::verdict;
 namespace http = tollgate::http;
 
-constexpr std::uint64_t tokens_of_an_answer = 512;
+constexpr std::uint64_t tokens_per_response = 512;
 
 struct settings {
     std::uint64_t port = 0, per_address = 100, per_user = 20, tokens = 10'000, window_ms = 60'000;
 };
 
-// An address as a key has it: its bytes in network order.
+// The bytes of an address in network order, for a key.
 struct address {
     std::array<unsigned char, sizeof(in6_addr)> bytes{};
     std::size_t size = 0;
@@ -54,8 +54,8 @@ class gate {
           ip_(limiter_.policy("ip")), user_(limiter_.policy("user")),
           tokens_(limiter_.policy("tokens")) {}
 
-    // Lets a request pass, or answers it.
-    bool lets_pass(const httplib::Request& request, httplib::Response& response) const {
+    // Returns whether the request is allowed. If not, fills the response.
+    bool allows(const httplib::Request& request, httplib::Response& response) const {
         const address from(request.remote_addr);
         const std::string user = request.get_header_value("x-user");
         const bool has_user = request.has_header("x-user");
@@ -65,23 +65,23 @@ class gate {
         charges[count++] = ip_.charge(from.as_key(), 1);
         if (has_user) charges[count++] = user_.charge(user, 1);
         if (request.path == "/ai") {
-            charges[count++] = tokens_.charge(has_user ? key(user) : from.as_key(), tokens_of_an_answer);
+            charges[count++] = tokens_.charge(has_user ? key(user) : from.as_key(), tokens_per_response);
         }
         std::array<tollgate::policy_status, 3> layers;
-        const tollgate::view<const tollgate::policy_status> told(layers.data(), count);
+        const tollgate::view<const tollgate::policy_status> statuses(layers.data(), count);
         const auto decision = limiter_.check_with_status({charges.data(), count}, layers);
         switch (decision.verdict()) {
             case verdict::allowed: break;
             case verdict::denied:
-            case verdict::impossible: refuse(response, decision, told); break;
+            case verdict::impossible: refuse(response, decision, statuses); break;
             default:
-                // There is no room for a new key, or a fault of this server: no quota was exceeded.
+                // The table is full or this server has a bug: no quota was exceeded.
                 response.status = 503;
                 response.set_content("not now\n", "text/plain");
                 return false;
         }
-        set(response, http::policy_name, http::policy(limiter_, told));
-        set(response, http::limit_name, http::limit(limiter_, told));
+        set(response, http::policy_name, http::policy(limiter_, statuses));
+        set(response, http::limit_name, http::limit(limiter_, statuses));
         return decision.is_allowed();
     }
 
@@ -111,20 +111,20 @@ settings read(int count, char** arguments) {
     settings read;
     const std::array fields = {&read.port, &read.per_address, &read.per_user, &read.tokens,
                                &read.window_ms};
-    for (int place = 1; place < count; ++place) {
-        const std::string_view text = arguments[place];
+    for (int index = 1; index < count; ++index) {
+        const std::string_view text = arguments[index];
         const auto end = text.data() + text.size();
-        if (static_cast<std::size_t>(place) > fields.size()) throw std::invalid_argument("too many");
-        const auto [stop, fault] = std::from_chars(text.data(), end, *fields[place - 1]);
+        if (static_cast<std::size_t>(index) > fields.size()) throw std::invalid_argument("too many arguments");
+        const auto [stop, fault] = std::from_chars(text.data(), end, *fields[index - 1]);
         if (fault != std::errc() || stop != end) throw std::invalid_argument(std::string(text));
     }
-    if (read.port > 65'535) throw std::invalid_argument("the port");
+    if (read.port > 65'535) throw std::invalid_argument("port too large");
     return read;
 }
 
 void serve(const settings& settings) {
     const gate gate(settings);
-    // Signals are waited for by one thread, and not by the server's.
+    // Block the signals in the server's threads; one thread waits for them.
     sigset_t stop;
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
@@ -134,10 +134,10 @@ void serve(const settings& settings) {
     httplib::Server server;
     server.set_tcp_nodelay(true);
     server.set_keep_alive_max_count(10'000);
-    // A connection has a thread to itself as long as it lasts.
+    // A connection occupies a thread for its whole duration.
     server.new_task_queue = [] { return new httplib::ThreadPool(16); };
     server.set_pre_routing_handler([&](const auto& request, auto& response) {
-        return gate.lets_pass(request, response) ? httplib::Server::HandlerResponse::Unhandled
+        return gate.allows(request, response) ? httplib::Server::HandlerResponse::Unhandled
                                                  : httplib::Server::HandlerResponse::Handled;
     });
     server.Get(".*", [](const httplib::Request&, httplib::Response& response) {

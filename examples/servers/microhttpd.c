@@ -1,10 +1,10 @@
-/* An HTTP server with libmicrohttpd, protected by three layers: every request counts for its address,
- * for its user if it has an x-user field, and under /ai for the tokens that an answer costs.
+/* An HTTP server with libmicrohttpd and three policies: a request is charged to its address, to its
+ * user if it has an x-user field, and under /ai for the tokens of the response.
  *
  *   cc -O2 microhttpd.c $(pkg-config --cflags --libs tollgate libmicrohttpd) -o server
  *   ./server [PORT [REQUESTS-PER-ADDRESS [REQUESTS-PER-USER [TOKENS-PER-DAY [WINDOW-MS]]]]]
  *
- * It prints where it listens; port 0, which is the default, is any free one. */
+ * It prints its address. The default port 0 selects a free port. */
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <microhttpd.h>
@@ -16,7 +16,7 @@
 #include <tollgate.h>
 
 enum { IP, USER, TOKENS, POLICIES };
-enum { TOKENS_OF_AN_ANSWER = 512 };
+enum { TOKENS_PER_RESPONSE = 512 };
 
 typedef struct {
     tollgate_limiter *limiter;
@@ -37,7 +37,7 @@ static bool make(server *server, const uint64_t limits[POLICIES], uint64_t windo
         return false;
     }
     for (size_t i = 0; i < POLICIES; i++) {
-        /* Cannot fail: they were just made. */
+        /* Cannot fail: the policy was just created. */
         tollgate_policy_at(server->limiter, i, &server->policy[i], NULL);
     }
     return true;
@@ -52,19 +52,19 @@ static tollgate_charge charge_address(uint64_t policy, const struct sockaddr *fr
     return tollgate_charge_ipv4(policy, &v4->sin_addr, cost);
 }
 
-/* Who pays what for a request. */
+/* Fills in the charges of a request and returns their number. */
 static size_t charges_of(const server *server, const struct sockaddr *from, const char *user,
-                         bool answered_by_ai, tollgate_charge charges[POLICIES]) {
+                         bool uses_ai, tollgate_charge charges[POLICIES]) {
     size_t count = 0;
     charges[count++] = charge_address(server->policy[IP], from, 1);
     if (user) {
         charges[count++] = tollgate_charge_bytes(server->policy[USER], user, strlen(user), 1);
     }
-    if (answered_by_ai) {
+    if (uses_ai) {
         const uint64_t tokens = server->policy[TOKENS];
         charges[count++] =
-            user ? tollgate_charge_bytes(tokens, user, strlen(user), TOKENS_OF_AN_ANSWER)
-                 : charge_address(tokens, from, TOKENS_OF_AN_ANSWER);
+            user ? tollgate_charge_bytes(tokens, user, strlen(user), TOKENS_PER_RESPONSE)
+                 : charge_address(tokens, from, TOKENS_PER_RESPONSE);
     }
     return count;
 }
@@ -76,8 +76,8 @@ static struct MHD_Response *response_of(const char *type, const char *body) {
     return response;
 }
 
-/* Answers as the limiter has decided. */
-static enum MHD_Result answer(const server *server, struct MHD_Connection *connection,
+/* Checks the request and sends the response. */
+static enum MHD_Result respond(const server *server, struct MHD_Connection *connection,
                               const tollgate_charge *charges, size_t count) {
     tollgate_decision decision;
     tollgate_policy_status layers[POLICIES];
@@ -101,7 +101,7 @@ static enum MHD_Result answer(const server *server, struct MHD_Connection *conne
             }
             break;
         default:
-            /* There is no room for a new key, or a fault of this server: no quota was exceeded. */
+            /* The table is full or this server has a bug: no quota was exceeded. */
             status = MHD_HTTP_SERVICE_UNAVAILABLE;
             response = response_of("text/plain", "not now\n");
             count = 0;
@@ -123,11 +123,11 @@ static enum MHD_Result answer(const server *server, struct MHD_Connection *conne
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *upload,
                               size_t *upload_size, void **request) {
-    static int begun;
+    static int started;
     (void)method, (void)version, (void)upload;
-    if (*request != &begun || *upload_size > 0) {
-        /* The head, or a part of a body, which nobody reads. The end of the request is the next call. */
-        *request = &begun;
+    if (*request != &started || *upload_size > 0) {
+        /* The headers, or a part of a body, which is ignored. The last call ends the request. */
+        *request = &started;
         *upload_size = 0;
         return MHD_YES;
     }
@@ -137,17 +137,17 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     const char *user = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "x-user");
     tollgate_charge charges[POLICIES];
     size_t count = charges_of(server, from, user, strcmp(path, "/ai") == 0, charges);
-    return answer(server, connection, charges, count);
+    return respond(server, connection, charges, count);
 }
 
-/* The port, the limits in the order of the policies, and milliseconds, as far as they are given. */
+/* Parses the optional arguments: port, limits in the order of the policies, window in ms. */
 static bool read_numbers(int count, char **arguments, uint64_t numbers[5]) {
-    const uint64_t most[5] = {UINT16_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX / 1000000};
+    const uint64_t max[5] = {UINT16_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX / 1000000};
     for (int i = 0; i < count; i++) {
         char *end;
         const uint64_t number = strtoull(arguments[i], &end, 10);
-        if (i >= 5 || end == arguments[i] || *end != '\0' || number > most[i]) {
-            fprintf(stderr, "not taken: %s\n", arguments[i]);
+        if (i >= 5 || end == arguments[i] || *end != '\0' || number > max[i]) {
+            fprintf(stderr, "invalid argument: %s\n", arguments[i]);
             return false;
         }
         numbers[i] = number;
@@ -161,7 +161,7 @@ int main(int count, char **arguments) {
     server server;
     if (!make(&server, numbers + 1, numbers[4] * 1000000)) return EXIT_FAILURE;
 
-    /* Signals are waited for below, and not by the server's threads. */
+    /* Block the signals in the server's threads; this thread waits for them below. */
     sigset_t stop;
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);

@@ -16,7 +16,7 @@ const STANDARDS: [&str; 2] = ["-std=c99", "-std=c11"];
 /// Threads, processes and memory limits in strict standards, and the function that panics.
 const POSIX: [&str; 3] = ["-O1", "-D_XOPEN_SOURCE=700", "-DTOLLGATE_TEST_PANIC"];
 
-/// The number of fuzzed calls. `.ci/ffi` runs more.
+/// The number of fuzzed calls. `scripts/ffi.sh` runs more.
 const FUZZED_CALLS: &str = "200000";
 
 /// Statuses that no call returns: max_keys of 0 means the default, and every configuration error

@@ -1,4 +1,4 @@
-//! The test vectors of `ffi/tests/vectors` in C and C++. A program gets the scenes as plain lines
+//! The test vectors of `ffi/tests/vectors` in C and C++. A program gets the cases as plain lines
 //! and prints its decisions, which are compared here. `tests/vectors.rs` runs the same files in
 //! Rust.
 
@@ -7,14 +7,14 @@ mod toolchain;
 #[path = "../../tests/vectors/format.rs"]
 mod format;
 
-use format::{Scene, from_json};
+use format::{Case, from_json};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use toolchain::{compilers, here, program, text};
 
-fn scenes() -> Vec<Scene> {
+fn cases() -> Vec<Case> {
     let folder = std::fs::read_dir(here().join("tests/vectors")).expect("a folder");
     let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
@@ -22,15 +22,15 @@ fn scenes() -> Vec<Scene> {
     files.iter().flat_map(|file| from_json(file)).collect()
 }
 
-/// Runs the program on these scenes, and returns its output.
-fn printed(program: &Path, scenes: &[Scene]) -> String {
+/// Runs the program on these cases, and returns its output.
+fn printed(program: &Path, cases: &[Case]) -> String {
     let mut child = Command::new(program)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|why| panic!("{program:?}: {why}"));
     let mut input = child.stdin.take().expect("a pipe");
-    let script: String = scenes.iter().map(Scene::script).collect();
+    let script: String = cases.iter().map(Case::script).collect();
     let writer = std::thread::spawn(move || input.write_all(script.as_bytes()));
     let output = child.wait_with_output().expect("a program that ends");
     writer.join().expect("a thread that ends").expect("a program that reads");
@@ -38,25 +38,25 @@ fn printed(program: &Path, scenes: &[Scene]) -> String {
     text(&output.stdout)
 }
 
-/// Compares a program with all scenes, and checks that a wrong order of calls fails.
+/// Compares a program with all cases, and checks that a wrong order of calls fails.
 fn compare(program: &Path) {
-    let mut scenes = scenes();
-    let calls: usize = scenes.iter().map(|scene| scene.calls.len()).sum();
+    let mut cases = cases();
+    let calls: usize = cases.iter().map(|case| case.calls.len()).sum();
     assert!(calls > 500, "{calls} calls");
-    let output = printed(program, &scenes);
+    let output = printed(program, &cases);
     let mut lines = output.lines();
-    for scene in &scenes {
-        let own: Vec<_> = lines.by_ref().take(1 + scene.calls.len()).collect();
-        scene.compare(&own);
+    for case in &cases {
+        let own: Vec<_> = lines.by_ref().take(1 + case.calls.len()).collect();
+        case.compare(&own);
     }
     assert_eq!(lines.next(), None);
-    println!("{}: {calls} calls of {} limiters", program.display(), scenes.len());
+    println!("{}: {calls} calls of {} limiters", program.display(), cases.len());
 
-    let scene = scenes.iter_mut().find(|scene| scene.calls.len() > 1).expect("some calls");
-    scene.calls.swap_remove(0);
-    let output = printed(program, std::slice::from_ref(scene));
+    let case = cases.iter_mut().find(|case| case.calls.len() > 1).expect("some calls");
+    case.calls.swap_remove(0);
+    let output = printed(program, std::slice::from_ref(case));
     let compared =
-        catch_unwind(AssertUnwindSafe(|| scene.compare(&output.lines().collect::<Vec<_>>())));
+        catch_unwind(AssertUnwindSafe(|| case.compare(&output.lines().collect::<Vec<_>>())));
     assert!(compared.is_err(), "a wrong order of calls is not detected");
 }
 

@@ -1,10 +1,13 @@
-//! A fault behind three bytes: an engine that does not find it finds nothing else either.
+//! A planted fault that needs three specific bytes.
+//!
+//! `scripts/fuzz.sh` checks that the fuzzing engine finds it. If not, the results of the targets mean
+//! nothing.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| run(data));
 
-/// Only the engine has a use for it.
+/// Does nothing: only a fuzzing build uses this program.
 #[cfg(not(fuzzing))]
 fn main() {
     run(b"");
@@ -22,6 +25,6 @@ fn run(data: &[u8]) {
 #[cfg(test)]
 #[test]
 #[should_panic(expected = "the planted fault")]
-fn the_fault_is_there() {
+fn the_planted_fault_panics() {
     run(b"bad");
 }

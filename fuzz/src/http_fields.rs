@@ -1,12 +1,13 @@
-//! HTTP fields and bodies of items that nobody would make: hostile names, units, numbers and times.
+//! Target: HTTP fields and bodies of items with hostile names, units, numbers and times.
 
-use crate::{Reached, fields};
+use crate::{Reached, http_checks};
 use arbitrary::{Arbitrary, Unstructured};
 use std::time::Duration;
 use tollgate::PolicyStatus;
 use tollgate::http::Item;
 
-pub const WANTED: [&str; 6] =
+/// The cases that the corpus must reach.
+pub const CASES: [&str; 6] =
     ["detail", "no items", "several items", "not ASCII", "unit", "violated"];
 
 #[derive(Arbitrary, Debug)]
@@ -16,7 +17,7 @@ struct Input<'a> {
     items: Vec<Sample<'a>>,
 }
 
-/// What an [`Item`] is made of.
+/// The data of an [`Item`].
 #[derive(Arbitrary, Debug)]
 struct Sample<'a> {
     name: &'a str,
@@ -39,11 +40,11 @@ enum Unit<'a> {
 
 impl<'a> Sample<'a> {
     fn item(&self) -> Item<'a> {
-        let mut layer = PolicyStatus::default();
-        (layer.limit, layer.remaining, layer.violated) =
+        let mut status = PolicyStatus::default();
+        (status.limit, status.remaining, status.violated) =
             (self.limit, self.remaining, self.violated);
-        (layer.retry_after_ns, layer.reset_after_ns) = (self.retry_after_ns, self.reset_after_ns);
-        let item = Item::new(self.name, self.window, layer);
+        (status.retry_after_ns, status.reset_after_ns) = (self.retry_after_ns, self.reset_after_ns);
+        let item = Item::new(self.name, self.window, status);
         match self.unit {
             None => item,
             Some(Unit::Any(unit)) => item.with_unit(unit),
@@ -54,15 +55,17 @@ impl<'a> Sample<'a> {
     }
 }
 
+/// Creates items from `data`, and checks their fields and bodies.
+///
 /// # Panics
-/// If a field or a body cannot be read back.
+/// If a field or a body is wrong or cannot be parsed.
 pub fn run(data: &[u8]) -> Reached {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else {
         return Reached::new();
     };
     let items: Vec<Item<'_>> = input.items.iter().map(Sample::item).collect();
-    fields::check(&items, input.detail);
-    fields::check_wait(input.wait);
+    http_checks::check(&items, input.detail);
+    http_checks::check_wait(input.wait);
     let reached = [
         ("detail", input.detail.is_some_and(|detail| !detail.is_empty())),
         ("no items", items.is_empty()),

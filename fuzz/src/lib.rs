@@ -1,28 +1,30 @@
-//! Hostile input for everything that takes some: what each target does with the engine's bytes.
+//! Fuzz targets for everything that reads untrusted input.
 //!
-//! `.ci/fuzz` runs the targets of `fuzz_targets/` under libFuzzer. Without it they are programs
-//! that take files, such as one that crashed: `cargo run -p tollgate-fuzz --bin limiter_calls --
-//! FILE`; and `cargo test` passes them every file of `corpus/`, which is what was worth keeping of
-//! long runs.
+//! `scripts/fuzz.sh` runs the targets in `fuzz_targets/` under libFuzzer. In a normal build, each target
+//! is a program that runs files, such as an input that crashed:
+//! `cargo run -p tollgate-fuzz --bin limiter_calls -- FILE`. `cargo test` runs every file in
+//! `corpus/`, which holds the useful inputs of long fuzzing runs.
 //!
-//! A target is a module here with a function `run`, which panics where a law does not hold, a list
-//! `WANTED` of what its kept inputs reach between them, and a file of one line in `fuzz_targets/`.
+//! A target is a module of this crate and a one-line file in `fuzz_targets/`. The module has a
+//! function `run`, which panics if a property does not hold, and a list `CASES` of the cases that
+//! the corpus must reach.
 
-#![allow(missing_docs, reason = "public for the targets alone")]
+#![allow(missing_docs, reason = "public only for the fuzz targets")]
 
-mod fields;
+pub mod corpus;
+mod http_checks;
 pub mod http_fields;
-pub mod kept;
 pub mod limiter_calls;
 pub mod log_lines;
 pub mod policy_file;
 
 use std::collections::BTreeSet;
 
-/// What an input has led to, by name.
+/// The names of the cases that an input reached.
 pub type Reached = BTreeSet<&'static str>;
 
-/// The program of a target: for the engine, for files, and for the tests.
+/// Defines the program of a target: the fuzzing entry point, `main` for files, and a test of the
+/// corpus.
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {
@@ -33,14 +35,14 @@ macro_rules! target {
 
         #[cfg(not(fuzzing))]
         fn main() -> std::io::Result<()> {
-            $crate::kept::main(stringify!($name), $crate::$name::run)
+            $crate::corpus::main(stringify!($name), $crate::$name::run)
         }
 
         #[cfg(test)]
         #[test]
-        fn the_kept_inputs_pass_and_reach_what_is_wanted() {
-            let wanted = &$crate::$name::WANTED;
-            $crate::kept::test(stringify!($name), $crate::$name::run, wanted);
+        fn the_corpus_passes_and_reaches_every_case() {
+            let cases = &$crate::$name::CASES;
+            $crate::corpus::test(stringify!($name), $crate::$name::run, cases);
         }
     };
 }

@@ -1,17 +1,19 @@
-//! Policy files: what is accepted makes a limiter and means what it says, what is not is named.
+//! Target: policy files. An accepted file builds a limiter and keeps its meaning when it is written
+//! again. A rejected file gives a located error.
 
 use crate::Reached;
 use std::fmt::Write as _;
 use std::path::Path;
 use tollgate::{Limiter, ManualClock, Period};
 use tollgate_cli::policy_file::{
-    self, CostSpec, KeySpec, PolicyFile, PolicyFileError, PolicySpec, Stretch,
+    self, CostSpec, Interval, KeySpec, PolicyFile, PolicyFileError, PolicySpec,
 };
 
-pub const WANTED: [&str; 8] = [
-    "no text",
-    "no TOML",
-    "refused",
+/// The cases that the corpus must reach.
+pub const CASES: [&str; 8] = [
+    "not UTF-8",
+    "not TOML",
+    "rejected",
     "several policies",
     "calendar",
     "estimate",
@@ -19,12 +21,14 @@ pub const WANTED: [&str; 8] = [
     "buckets",
 ];
 
-/// What messages call the file.
+/// The name of the file in messages.
 const NAME: &str = "p.toml";
 
+/// Reads `data` as a policy file, and checks the result.
+///
 /// # Panics
-/// If an error has no place in the file, or an accepted file no limiter, or another meaning when
-/// its content is written anew.
+/// If an error has a wrong location, if an accepted file does not build a limiter, or if its
+/// meaning changes when it is written again.
 pub fn run(data: &[u8]) -> Reached {
     match policy_file::from_bytes(Path::new(NAME), data.to_vec()) {
         Err(error) => {
@@ -39,32 +43,34 @@ pub fn run(data: &[u8]) -> Reached {
     }
 }
 
-/// An error is one harmless line that begins with the file and, where it has one, a line of it.
+/// Checks that an error is one line without control characters. It must start with the file name
+/// and the line number, if it has one.
 fn check_error(error: &PolicyFileError, data: &[u8]) {
     let message = error.to_string();
     assert!(!message.contains(char::is_control), "{message:?}");
     let lines = data.split(|byte| *byte == b'\n').count();
-    let place = match error.line {
+    let location = match error.line {
         Some(line) => {
             assert!((1..=lines).contains(&line), "{message:?} of {lines} lines");
             format!("{NAME}:{line}: ")
         }
         None => format!("{NAME}: "),
     };
-    assert!(message.starts_with(&place) && message.len() > place.len(), "{message:?}");
+    assert!(message.starts_with(&location) && message.len() > location.len(), "{message:?}");
 }
 
 fn check_limiter(file: &PolicyFile) {
-    let mut builder = Limiter::builder().clock(ManualClock::new());
-    let ids: Vec<_> = file.policies.iter().map(|spec| builder.add(spec.policy())).collect();
-    let limiter = builder.build().expect("a limiter of the accepted policies");
-    for (spec, id) in file.policies.iter().zip(ids) {
-        assert_eq!(limiter.policy(&spec.name), Some(id));
+    let builder = Limiter::builder().clock(ManualClock::new());
+    let policies = file.policies.iter().map(PolicySpec::policy);
+    let limiter = policies.fold(builder, |builder, policy| builder.policy(policy)).build();
+    let limiter = limiter.expect("a limiter of the accepted policies");
+    for spec in &file.policies {
+        let id = limiter.policy(&spec.name).expect("a policy of that name");
         assert_eq!(limiter.limit(id), Ok(spec.limit));
     }
 }
 
-/// The file that is written from what was read says the same.
+/// Writes the parsed file, reads it again, and checks that the result is equal.
 fn check_meaning(file: &PolicyFile) {
     let text = written(file);
     let again = policy_file::from_bytes(Path::new(NAME), text.clone().into_bytes());
@@ -72,7 +78,7 @@ fn check_meaning(file: &PolicyFile) {
     assert_eq!(bare(again), bare(file.clone()), "{text}");
 }
 
-/// Without what depends on how the file was written.
+/// Removes line numbers and original text, which depend on the layout of the file.
 fn bare(mut file: PolicyFile) -> PolicyFile {
     file.duration.iter_mut().for_each(|duration| duration.line = 0);
     for spec in &mut file.policies {
@@ -95,12 +101,12 @@ fn written(file: &PolicyFile) -> String {
         };
         text += &format!("[[policy]]\nname = {}\nkey = {key}\n", quoted(&spec.name));
         text += &format!("cost = {}\nlimit = {}\n", sum(&spec.cost), spec.limit);
-        text += &match spec.rate.stretch {
-            Stretch::Sliding(window) => format!("window = '{}ms'\n", window.as_millis()),
-            Stretch::Calendar(Period::Hour) => "calendar = 'hour'\n".to_owned(),
-            Stretch::Calendar(Period::Day) => "calendar = 'day'\n".to_owned(),
-            Stretch::Calendar(Period::Month) => "calendar = 'month'\n".to_owned(),
-            Stretch::Calendar(other) => panic!("{other:?} cannot be written"),
+        text += &match spec.rate.interval {
+            Interval::Sliding(window) => format!("window = '{}ms'\n", window.as_millis()),
+            Interval::Calendar(Period::Hour) => "calendar = 'hour'\n".to_owned(),
+            Interval::Calendar(Period::Day) => "calendar = 'day'\n".to_owned(),
+            Interval::Calendar(Period::Month) => "calendar = 'month'\n".to_owned(),
+            Interval::Calendar(other) => panic!("{other:?} cannot be written"),
         };
         if let Some(estimate) = &spec.estimate {
             text += &format!("estimate = {}\n", sum(estimate));
@@ -112,7 +118,7 @@ fn written(file: &PolicyFile) -> String {
     text
 }
 
-/// A cost as a list; a number of 0, which cannot be written, is what a list without one has.
+/// Formats a cost as a list. A fixed number of 0 is left out, because a file cannot contain it.
 fn sum(cost: &CostSpec) -> String {
     let fixed = Some(cost.fixed).filter(|fixed| *fixed > 0).map(|fixed| fixed.to_string());
     let terms: Vec<String> =
@@ -120,13 +126,15 @@ fn sum(cost: &CostSpec) -> String {
     format!("[{}]", terms.join(", "))
 }
 
-/// A TOML string: everything but plain characters by its number.
+/// Formats a TOML string. Every character except ASCII letters and digits is escaped.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {
             c if c.is_ascii_alphanumeric() => quoted.push(c),
-            c => write!(quoted, "\\U{:08X}", u32::from(c)).expect("a String takes everything"),
+            c => {
+                write!(quoted, "\\U{:08X}", u32::from(c)).expect("writing to a String cannot fail")
+            }
         }
     }
     quoted + "\""
@@ -134,9 +142,9 @@ fn quoted(text: &str) -> String {
 
 fn kind(error: &PolicyFileError) -> &'static str {
     match *error.problem {
-        policy_file::Problem::NotText => "no text",
-        policy_file::Problem::Syntax(_) => "no TOML",
-        _ => "refused",
+        policy_file::Problem::NotText => "not UTF-8",
+        policy_file::Problem::Syntax(_) => "not TOML",
+        _ => "rejected",
     }
 }
 
@@ -144,7 +152,7 @@ fn reached(file: &PolicyFile) -> Reached {
     let any = |is: fn(&PolicySpec) -> bool| file.policies.iter().any(is);
     let reached = [
         ("several policies", file.policies.len() > 2),
-        ("calendar", any(|spec| matches!(spec.rate.stretch, Stretch::Calendar(_)))),
+        ("calendar", any(|spec| matches!(spec.rate.interval, Interval::Calendar(_)))),
         ("estimate", any(|spec| spec.estimate.is_some())),
         ("duration", file.duration.is_some()),
         ("buckets", any(|spec| spec.buckets.is_some())),

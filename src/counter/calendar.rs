@@ -1,4 +1,6 @@
-//! One key's calendar budget: a single word, so that the change of period needs no reset job and
+//! One key's calendar budget, in a single word.
+//!
+//! The word holds both the period and its usage. Hence a change of period needs no reset job and
 //! loses no charge.
 //!
 //! ```text
@@ -7,14 +9,14 @@
 //! ```
 //!
 //! # Invariants
-//! - Q1: the period never goes back. A clock that steps back over the change of period charges the
-//!   newer one, so nothing is reopened.
-//! - Q2: within a period only refunds lower what is used.
+//! - Q1: the period never decreases. If a clock steps back over a change of period, its charges go
+//!   to the newer period; no period is reopened.
+//! - Q2: within a period, only refunds and resets lower the usage.
 //!
 //! # Progress
-//! Lock-free: an exchange fails only when another one succeeded.
+//! Lock-free: a CAS fails only if another one succeeded.
 
-use super::prepared::{ObservedCell, Prepared, PreparedCharge};
+use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
 use super::{Counter, Moved, NEVER, Outcome, Request, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering::*};
@@ -25,19 +27,19 @@ const MOVED: u64 = 1;
 const USED_BITS: u32 = 42;
 const USED_MAX: u64 = (1 << USED_BITS) - 1;
 const PERIOD_SHIFT: u32 = USED_BITS + 1;
-/// Hours from 1970 run until the year 2209; later instants count as the last period.
+/// The last period. Counted in hours from 1970 it is in the year 2209; later instants belong to it.
 const PERIOD_MAX: u64 = (u64::MAX >> PERIOD_SHIFT) - 1;
 
 const _: () = assert!(crate::error::MAX_LIMIT < USED_MAX / 2, "a budget leaves room for debt");
 
-/// Used units of one period. Zeroed memory is a fresh quota.
+/// The usage of one period. Zeroed memory is a fresh quota.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct Quota {
     word: AtomicU64,
 }
 
-/// A calendar budget has no measures of its own: its tick is the number of the period.
+/// The configuration of a calendar budget: empty, since its tick is the number of the period.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Periods;
 
@@ -49,12 +51,12 @@ fn used(word: u64) -> u64 {
     (word >> 1) & USED_MAX
 }
 
-/// An open word. Usage beyond what the word can say is held at its greatest number.
+/// Packs an open word. The usage saturates at `USED_MAX`.
 fn pack(period: u64, used: u64) -> u64 {
     ((period.min(PERIOD_MAX) + 1) << PERIOD_SHIFT) | (used.min(USED_MAX) << 1)
 }
 
-/// Usage of `word` in the period that a request at `now` falls in, and that period.
+/// Returns the period that a request at `now` is charged to, and the usage of that period.
 fn usage(word: u64, base: TimeBase, now: u64) -> (u64, u64) {
     // Model: budget_dropped with NoCutoff.
     let now = if broken(Breakage::NoCutoff) { now } else { now.max(base.cutoff) }.min(PERIOD_MAX);
@@ -67,6 +69,7 @@ fn usage(word: u64, base: TimeBase, now: u64) -> (u64, u64) {
 }
 
 impl Quota {
+    /// The outcome of a charge on this word that is not made.
     fn decide(word: u64, base: TimeBase, request: &Request) -> Outcome {
         let (at, used) = usage(word, base, request.now);
         let admitted = used.saturating_add(request.cost) <= request.limit;
@@ -80,30 +83,32 @@ impl Quota {
         Outcome { admitted, used, at, fits_at, clear_at }
     }
 
-    /// The word, or `Moved`.
+    /// Loads the word, or returns `Moved`.
     #[inline(always)]
-    fn load(&self, twin: Breakage) -> Result<u64, Moved> {
-        // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
-        // `freeze`. Model: budget_move_against_charge with QuotaLoadRelaxed.
-        let word = self.word.load(ordering(twin, Acquire));
+    fn load(&self, mutant: Breakage) -> Result<u64, Moved> {
+        // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
+        // with the Release in `freeze`. Models: budget_move_against_charge with QuotaLoadRelaxed,
+        // budget_peek_against_move with QuotaLookRelaxed.
+        let word = self.word.load(ordering(mutant, Acquire));
         if word & MOVED == 0 { Ok(word) } else { Err(Moved) }
     }
 
-    /// Exchanges the word for `change(word)`; `None` leaves it as it is.
-    fn change(&self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<(), Moved> {
+    /// Replaces the word by `new_word(word)`; `None` leaves it unchanged.
+    fn update(&self, mut new_word: impl FnMut(u64) -> Option<u64>) -> Result<(), Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
             let word = self.load(Breakage::QuotaLoadRelaxed)?;
-            let Some(after) = change(word) else {
+            let Some(new) = new_word(word) else {
                 return Ok(());
             };
             if broken(Breakage::ChargeStores) {
-                self.word.store(after, Release);
+                self.word.store(new, Release);
                 return Ok(());
             }
-            // Relaxed: the word is all there is. Model: refund_against_rollover with ChargeStores.
-            if self.word.compare_exchange(word, after, Relaxed, Relaxed).is_ok() {
+            // Relaxed: no other memory depends on this write, and the CAS continues the release
+            // sequence of `install`. Model: refund_against_rollover with ChargeStores.
+            if self.word.compare_exchange(word, new, Relaxed, Relaxed).is_ok() {
                 return Ok(());
             }
         }
@@ -120,10 +125,10 @@ impl Counter for Quota {
     }
 
     fn base(_: &Periods, cutoff: u64) -> TimeBase {
-        TimeBase { origin: 0, cutoff: cutoff.min(PERIOD_MAX), lasts_until: u64::MAX }
+        TimeBase { origin: 0, cutoff: cutoff.min(PERIOD_MAX), renew_after: u64::MAX }
     }
 
-    fn is_beyond(_: &Periods, _: TimeBase, _: u64) -> bool {
+    fn is_out_of_range(_: &Periods, _: TimeBase, _: u64) -> bool {
         false
     }
 
@@ -137,17 +142,17 @@ impl Counter for Quota {
         _: &Periods,
         base: TimeBase,
         request: &Request,
-    ) -> Result<Option<Prepared<'a>>, Moved> {
+    ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
         let word = self.load(Breakage::QuotaLoadRelaxed)?;
-        let seen = Quota::decide(word, base, request);
-        if !seen.admitted || request.cost == 0 {
-            return Ok(Some((seen, None)));
+        let current = Quota::decide(word, base, request);
+        if !current.admitted || request.cost == 0 {
+            return Ok(Some((current, None)));
         }
-        let used = seen.used.saturating_add(request.cost);
-        let outcome = Outcome { used, clear_at: seen.at + 1, ..seen };
-        let target = ObservedCell { cell: &self.word, word };
-        let word = pack(seen.at, used);
-        Ok(Some((outcome, Some(PreparedCharge { head: None, target, word, opens: false }))))
+        let used = current.used.saturating_add(request.cost);
+        let outcome = Outcome { used, clear_at: current.at + 1, ..current };
+        let target = ObservedCell { atomic: &self.word, word };
+        let word = pack(current.at, used);
+        Ok(Some((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false }))))
     }
 
     fn charge(&self, spec: &Periods, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
@@ -164,7 +169,7 @@ impl Counter for Quota {
     }
 
     fn peek(&self, _: &Periods, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
-        // Model: budget_look_against_move with QuotaLookRelaxed.
+        // Model: budget_peek_against_move with QuotaLookRelaxed.
         Ok(Quota::decide(self.load(Breakage::QuotaLookRelaxed)?, base, request))
     }
 
@@ -176,33 +181,33 @@ impl Counter for Quota {
         from: Option<u64>,
         amount: &mut u64,
     ) -> Result<bool, Moved> {
-        let (mut given, mut counts) = (0, true);
-        self.change(|word| {
-            given = 0;
+        let (mut returned, mut is_live) = (0, true);
+        self.update(|word| {
+            returned = 0;
             let from = from.unwrap_or_else(|| usage(word, base, now).0);
-            counts = word == 0 || period(word) <= from;
-            // Usage that is held at its greatest number may stand for more than it says.
+            is_live = word == 0 || period(word) <= from;
+            // A saturated count may be lower than the real usage, so nothing is taken from it.
             if word == 0 || period(word) != from || used(word) == USED_MAX || used(word) == 0 {
                 return None;
             }
-            given = (*amount).min(used(word));
-            Some(pack(period(word), used(word) - given))
+            returned = (*amount).min(used(word));
+            Some(pack(period(word), used(word) - returned))
         })?;
-        *amount -= given;
-        Ok(counts)
+        *amount -= returned;
+        Ok(is_live)
     }
 
     fn reset(&self, _: &Periods, _: TimeBase) -> Result<(), Moved> {
-        self.change(|word| (used(word) > 0).then(|| pack(period(word), 0)))
+        self.update(|word| (used(word) > 0).then(|| pack(period(word), 0)))
     }
 
     fn is_open(&self) -> bool {
-        // Relaxed: whoever goes on loads the word with Acquire.
+        // Relaxed: every later operation loads the word with Acquire.
         self.word.load(Relaxed) != 0
     }
 
     fn weight(&self, spec: &Periods, base: TimeBase, cutoff: u64) -> u64 {
-        // Relaxed: a hint.
+        // Relaxed: the result is a hint.
         Self::frozen_weight(&(self.word.load(Relaxed) & !MOVED), spec, base, cutoff)
     }
 
@@ -210,9 +215,9 @@ impl Counter for Quota {
         if broken(Breakage::NoFreeze) {
             return self.word.load(Acquire);
         }
-        // Release: no exchange can succeed after this, and whoever meets the mark sees the array
-        // that the word is moved for. Model: budget_move_against_charge with NoFreeze and
-        // QuotaFreezeRelaxed.
+        // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread that
+        // sees MOVED also sees the array that the word is moved to. Pairs with the Acquire in
+        // `load`. Model: budget_move_against_charge with NoFreeze and QuotaFreezeRelaxed.
         self.word.fetch_or(MOVED, ordering(Breakage::QuotaFreezeRelaxed, Release)) & !MOVED
     }
 
@@ -228,8 +233,9 @@ impl Counter for Quota {
     }
 
     fn install(&self, _: &Periods, frozen: &u64, _: TimeBase, _: TimeBase) {
-        // Release: publishes the key's age as well. Pairs with the fence in `Ages::has_lasted`. Model:
-        // refund_after_move with QuotaInstallRelaxed. A late copy finds the word already there.
+        // A late install finds a word that is not 0, and its CAS fails. Release: also publishes the
+        // key's age. Pairs with the fence in `Ages::has_lasted`. Model: refund_after_move with
+        // QuotaInstallRelaxed.
         let release = ordering(Breakage::QuotaInstallRelaxed, Release);
         let _ = self.word.compare_exchange(0, *frozen, release, Relaxed);
     }
@@ -248,15 +254,15 @@ mod tests {
         quota.word.load(Acquire)
     }
 
-    /// The same budget as two numbers.
+    /// A reference budget: the newest period and its usage as plain numbers.
     #[derive(Clone, Copy, Debug)]
-    struct Book {
+    struct Oracle {
         cutoff: u64,
-        /// The newest period that was charged, and what is used of it.
+        /// The newest charged period and its usage.
         charged: Option<(u64, u64)>,
     }
 
-    impl Book {
+    impl Oracle {
         fn used(&self, now: u64) -> (u64, u64) {
             let now = now.max(self.cutoff).min(PERIOD_MAX);
             match self.charged {
@@ -276,23 +282,23 @@ mod tests {
         }
 
         fn charge(&mut self, request: &Request) -> Outcome {
-            let seen = self.peek(request);
-            if !seen.admitted || request.cost == 0 {
-                return seen;
+            let current = self.peek(request);
+            if !current.admitted || request.cost == 0 {
+                return current;
             }
-            let used = seen.used.saturating_add(request.cost);
-            self.charged = Some((seen.at, used.min(USED_MAX)));
-            Outcome { used, clear_at: seen.at + 1, ..seen }
+            let used = current.used.saturating_add(request.cost);
+            self.charged = Some((current.at, used.min(USED_MAX)));
+            Outcome { used, clear_at: current.at + 1, ..current }
         }
 
         fn give_back(&mut self, now: u64, from: Option<u64>, amount: u64) -> u64 {
             let from = from.unwrap_or(self.used(now).0);
             match &mut self.charged {
-                // Beyond what can be settles nothing is known to be one's own.
+                // A saturated usage is not given back.
                 Some((period, used)) if *period == from && *used < USED_MAX => {
-                    let given = amount.min(*used);
-                    *used -= given;
-                    given
+                    let returned = amount.min(*used);
+                    *used -= returned;
+                    returned
                 }
                 _ => 0,
             }
@@ -304,7 +310,7 @@ mod tests {
         Charge(Request),
         GiveBack(u64, Option<u64>, u64),
         Reset,
-        /// To another array, so much later.
+        /// A move to an array whose cutoff is later by this many periods.
         Move(u64),
     }
 
@@ -318,17 +324,19 @@ mod tests {
             (now(), units(), limit).prop_map(|(now, cost, limit)| Request { now, cost, limit });
         prop_oneof![
             9 => charge.prop_map(Step::Charge),
-            3 => (now(), prop::option::of(now()), units()).prop_map(|(n, f, u)| Step::GiveBack(n, f, u)),
+            3 => (now(), prop::option::of(now()), units())
+                .prop_map(|(now, from, units)| Step::GiveBack(now, from, units)),
             1 => Just(Step::Reset),
             1 => (0u64..3).prop_map(Step::Move),
         ]
     }
 
-    /// The quota in another array, after every verb was sent on from this one without a change.
+    /// Moves the quota to another array. Checks that every operation on the frozen one returns
+    /// `Moved` and changes nothing.
     fn moved(old: &Quota, from: TimeBase, to: TimeBase) -> Quota {
         let weight = old.weight(&Periods, from, to.cutoff);
         let frozen = old.freeze();
-        assert_eq!(old.freeze(), frozen, "who freezes later sees the same");
+        assert_eq!(old.freeze(), frozen, "a second freeze differs");
         assert_eq!(Quota::frozen_weight(&frozen, &Periods, from, to.cutoff), weight);
         assert_eq!(old.weight(&Periods, from, to.cutoff), weight);
         let (before, base) = (word(old), from);
@@ -344,62 +352,62 @@ mod tests {
     }
 
     proptest! {
-        /// From the first period to the last, whatever the clock does: as a book of two numbers,
-        /// also from one array to the next.
+        /// A quota matches the oracle in any period, with any clock, and across moves.
         #[test]
-        fn a_budget_is_a_book(
+        fn quota_matches_oracle(
             (cutoff, steps) in prop_oneof![Just(0), Just(5), Just(480_000), Just(PERIOD_MAX - 3)]
                 .prop_flat_map(|first| (Just(first), prop::collection::vec(step(first), 1..60))),
         ) {
             let mut base = Quota::base(&Periods, cutoff);
-            let (mut quota, mut book) = (quota(0), Book { cutoff, charged: None });
+            let (mut quota, mut oracle) = (quota(0), Oracle { cutoff, charged: None });
             for step in steps {
                 match step {
                     Step::Charge(request) => {
                         let before = word(&quota);
-                        prop_assert_eq!(quota.peek(&Periods, base, &request), Ok(book.peek(&request)));
+                        let peeked = quota.peek(&Periods, base, &request);
+                        prop_assert_eq!(peeked, Ok(oracle.peek(&request)));
                         prop_assert_eq!(word(&quota), before);
                         let outcome = quota.charge(&Periods, base, &request);
-                        prop_assert_eq!(outcome, Ok(book.charge(&request)));
+                        prop_assert_eq!(outcome, Ok(oracle.charge(&request)));
                     }
                     Step::GiveBack(now, from, amount) => {
                         let mut rest = amount;
                         quota.give_back(&Periods, base, now, from, &mut rest).unwrap();
-                        prop_assert_eq!(amount - rest, book.give_back(now, from, amount));
+                        prop_assert_eq!(amount - rest, oracle.give_back(now, from, amount));
                     }
                     Step::Reset => {
                         quota.reset(&Periods, base).unwrap();
-                        book.charged = book.charged.map(|(period, _)| (period, 0));
+                        oracle.charged = oracle.charged.map(|(period, _)| (period, 0));
                     }
                     Step::Move(later) => {
                         let to = Quota::base(&Periods, base.cutoff + later);
                         prop_assert!(to.cutoff <= PERIOD_MAX);
-                        let due = match book.charged {
+                        let expected_weight = match oracle.charged {
                             Some((period, _)) if period > to.cutoff => u64::MAX,
                             Some((period, used)) if period == to.cutoff => used,
                             _ => 0,
                         };
-                        prop_assert_eq!(quota.weight(&Periods, base, to.cutoff), due);
+                        prop_assert_eq!(quota.weight(&Periods, base, to.cutoff), expected_weight);
                         let new = moved(&quota, base, to);
-                        // A late copy finds the word already there, or another one by now.
+                        // A late install changes nothing, even if the word has changed since.
                         if new.is_open() {
                             new.reset(&Periods, to).unwrap();
                             let before = word(&new);
                             new.install(&Periods, &quota.freeze(), base, to);
                             prop_assert_eq!(word(&new), before);
-                            book.charged = book.charged.map(|(period, _)| (period, 0));
+                            oracle.charged = oracle.charged.map(|(period, _)| (period, 0));
                         }
-                        (quota, base, book.cutoff) = (new, to, to.cutoff);
+                        (quota, base, oracle.cutoff) = (new, to, to.cutoff);
                     }
                 }
-                prop_assert_eq!(quota.is_open(), book.charged.is_some(), "only a charge opens");
+                prop_assert_eq!(quota.is_open(), oracle.charged.is_some());
             }
         }
     }
 
-    /// What was charged in the last period that can be settles counts for as long as the clock runs.
+    /// A charge in the last period never expires.
     #[test]
-    fn the_last_period_never_passes() {
+    fn last_period_never_ends() {
         let (quota, base) = (quota(0), Quota::base(&Periods, 0));
         let charge =
             |now, cost| quota.charge(&Periods, base, &Request { now, cost, limit: 5 }).unwrap();
@@ -410,12 +418,12 @@ mod tests {
         }
     }
 
-    /// Periods do not end an array: what has passed is settles by each word.
+    /// No calendar array is renewed because of its age: each word holds its own period.
     #[test]
-    fn no_array_outlives_its_periods() {
+    fn calendar_arrays_need_no_renewal() {
         let base = Quota::base(&Periods, 7);
         for now in [0, 7, PERIOD_MAX, u64::MAX] {
-            assert!(!base.is_outlived(now) && !Quota::is_beyond(&Periods, base, now));
+            assert!(!base.needs_renewal(now) && !Quota::is_out_of_range(&Periods, base, now));
         }
         assert_eq!(Quota::window(&Periods), 1);
     }

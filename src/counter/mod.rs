@@ -1,100 +1,101 @@
-//! What one key's slot holds: a counter over a window or over a calendar period.
+//! One key's counter: usage of a sliding window or of a calendar period.
 //!
-//! Everything here speaks in ticks: units of the policy's own time, a scale of nanoseconds for a
-//! [`ring`](ring::Ring) and the number of the period for a [`quota`](quota::Quota).
+//! All times are in ticks, whose meaning depends on the policy: a fixed number of nanoseconds for a
+//! [`Ring`](sliding::Ring), the number of the period for a [`Quota`](calendar::Quota).
 
 pub(crate) mod calendar;
 pub(crate) mod prepared;
 pub(crate) mod sliding;
 
-use prepared::Prepared;
+use prepared::CounterEvaluation;
 
 /// `fits_at` of a charge that costs more than its limit.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// What a caller asks of one counter.
+/// The arguments of one charge.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     /// The caller's tick.
     pub(crate) now: u64,
-    /// Units to charge; 0 asks without writing.
+    /// Units to charge; 0 writes nothing.
     pub(crate) cost: u64,
-    /// The limit to apply; `u64::MAX` charges whatever the usage is.
+    /// The limit to apply; `u64::MAX` admits every charge.
     pub(crate) limit: u64,
 }
 
-/// What one counter answers.
+/// The decision of one counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) admitted: bool,
     /// Usage after the decision.
     pub(crate) used: u64,
-    /// The effective tick; of an admitted charge the recorded one.
+    /// The tick of the decision. An admitted charge is recorded with it.
     pub(crate) at: u64,
-    /// The first tick at which the charge has room if nobody else spends, or [`NEVER`].
+    /// The first tick at which the charge fits if nothing else is charged, or [`NEVER`].
     pub(crate) fits_at: u64,
-    /// The first tick at which nothing is used if nobody spends.
+    /// The first tick at which usage is 0 if nothing else is charged.
     pub(crate) clear_at: u64,
 }
 
-/// The times that an array of counters lives by, in ticks.
+/// The time range of an array of counters, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeBase {
-    /// The array's words count time from here.
+    /// Times in the array's words count from here.
     pub(crate) origin: u64,
-    /// Charges that had expired by then were not copied into this array, so that no earlier time
-    /// is ever used in it.
+    /// The earliest time that may be used in this array: charges that had expired by then were not
+    /// copied into it.
     pub(crate) cutoff: u64,
-    /// After this the array should be renewed before it is used.
-    pub(crate) lasts_until: u64,
+    /// The array should be renewed before it is used after this tick.
+    pub(crate) renew_after: u64,
 }
 
 impl TimeBase {
-    /// Whether the array should be renewed before it is used at `now`.
+    /// Returns whether the array should be renewed before it is used at `now`.
     #[inline(always)]
-    pub(crate) fn is_outlived(self, now: u64) -> bool {
-        now > self.lasts_until
+    pub(crate) fn needs_renewal(self, now: u64) -> bool {
+        now > self.renew_after
     }
 }
 
-/// The counter was moved to another array; the caller finds it through the table again.
+/// The counter was moved to another array: the caller must look the key up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moved;
 
-/// One key's counter: zeroed memory is a fresh one, and every verb is lock-free.
+/// One key's counter. Zeroed memory is a fresh counter, and every operation is lock-free.
 ///
-/// The verbs need the [`TimeBase`] of the array that the counter lies in, always the same one.
+/// Every operation takes the [`TimeBase`] of the array that holds the counter. All callers must
+/// pass the same one.
 pub(crate) trait Counter: Sized + Send + Sync + 'static {
-    /// The measures of a policy.
+    /// The configuration of a policy's counters.
     type Spec: Copy + Send + Sync + core::fmt::Debug;
-    /// What a freeze saw.
+    /// A frozen copy of a counter.
     type Frozen: Copy;
 
     #[cfg(all(test, tollgate_model))]
     fn zeroed() -> Self;
 
-    /// The base of an array born at `cutoff`.
+    /// Returns the time base of an array that is created with this cutoff.
     fn base(spec: &Self::Spec, cutoff: u64) -> TimeBase;
 
-    /// Whether `now` lies beyond what the counters of an array with this base can tell. Nothing may
-    /// be charged there then: it would be recorded too early.
-    fn is_beyond(spec: &Self::Spec, base: TimeBase, now: u64) -> bool;
+    /// Returns whether `now` is later than an array with this base can represent. Nothing may be
+    /// charged there at such a time: the charge would be recorded too early.
+    fn is_out_of_range(spec: &Self::Spec, base: TimeBase, now: u64) -> bool;
 
-    /// How many ticks a charge counts.
+    /// The number of ticks for which a charge counts.
     fn window(spec: &Self::Spec) -> u64;
 
-    /// The charge that the cost has room for, or the denial; writes nothing. `None` or `Moved` if it
-    /// takes more than one look, at what others left half done, moved, or write just now.
+    /// Evaluates a charge; writes nothing. Returns the charge to commit, or the denial.
     ///
-    /// Not in a loop: that would make ready for a second turn, which hardly any request takes.
+    /// This is a single attempt. It returns `None` or `Moved` if the counter is sealed, moved, or
+    /// written concurrently. There is no retry loop: a loop costs registers the fast path needs.
     fn prepare<'a>(
         &'a self,
         spec: &Self::Spec,
         base: TimeBase,
         request: &Request,
-    ) -> Result<Option<Prepared<'a>>, Moved>;
+    ) -> Result<Option<CounterEvaluation<'a>>, Moved>;
 
-    /// Charges the cost if it has room; denials write nothing.
+    /// Charges the cost if it fits. A denial writes nothing.
     fn charge(
         &self,
         spec: &Self::Spec,
@@ -102,16 +103,18 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
         request: &Request,
     ) -> Result<Outcome, Moved>;
 
-    /// What [`charge`](Self::charge) would outcome; writes nothing. `used` excludes the cost.
+    /// The outcome [`charge`](Self::charge) would have; writes nothing. `used` excludes the cost.
     fn peek(&self, spec: &Self::Spec, base: TimeBase, request: &Request) -> Result<Outcome, Moved>;
 
-    /// Gives up to `amount` units back, from the oldest live charges on that were made at `from` or
-    /// later, or from all live ones; nothing if what was charged at `from` has expired: then the
-    /// outcome is false. `amount` is lowered by what was given, so that the caller can go on after a
-    /// move.
+    /// Gives back up to `amount` units.
     ///
-    /// Whoever gives back what was charged at `from` or later, and no more of it than that, takes
-    /// units of his own or older ones: what is left expires no earlier than if they were his own.
+    /// The units are taken from live charges made at `from` or later, or from all live charges if
+    /// `from` is `None`. The oldest come first. Returns false, and takes no more units, once the
+    /// charge made at `from` has expired. `amount` is lowered by the units given back, so that the
+    /// caller can continue after a move.
+    ///
+    /// A caller that gives back no more than it charged at `from` or later takes its own units or
+    /// older ones. Hence the remaining usage never expires earlier than if it had taken its own.
     fn give_back(
         &self,
         spec: &Self::Spec,
@@ -121,24 +124,27 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
         amount: &mut u64,
     ) -> Result<bool, Moved>;
 
-    /// Forgets every charge that was completed before the call.
+    /// Removes every charge that was completed before the call.
     fn reset(&self, spec: &Self::Spec, base: TimeBase) -> Result<(), Moved>;
 
-    /// Whether the counter was ever charged in this array, or copied into it.
+    /// Returns whether the counter was ever charged in this array, or copied into it.
     fn is_open(&self) -> bool;
 
-    /// What dropping the counter at `cutoff` would forgive: what is live then. `u64::MAX` if it has
-    /// seen a later time: charges that had expired by that are forgotten, but could be live at the
-    /// cutoff. A hint: it may be outdated when it returns.
+    /// The usage that dropping the counter at `cutoff` would forgive: the units live at that time.
+    ///
+    /// `u64::MAX` if the counter has seen a later time: it may have overwritten charges that had
+    /// expired by that time but are live at the cutoff. The result is a hint: it may be outdated on
+    /// return.
     fn weight(&self, spec: &Self::Spec, base: TimeBase, cutoff: u64) -> u64;
 
-    /// After this nobody can change the counter, and everybody who freezes sees the same.
+    /// Makes the counter immutable. Every call returns the same copy.
     fn freeze(&self) -> Self::Frozen;
 
-    /// The [`weight`](Self::weight) of a frozen counter, for good.
+    /// The [`weight`](Self::weight) of a frozen counter. It never changes.
     fn frozen_weight(frozen: &Self::Frozen, spec: &Self::Spec, base: TimeBase, cutoff: u64) -> u64;
 
-    /// Copies a frozen counter into this fresh one of another array. All who do so copy the same,
-    /// and a late copy changes nothing.
+    /// Copies a frozen counter into this fresh counter of another array.
+    ///
+    /// Concurrent helpers install the same copy. A late install changes nothing.
     fn install(&self, spec: &Self::Spec, frozen: &Self::Frozen, from: TimeBase, to: TimeBase);
 }

@@ -1,62 +1,67 @@
-//! A charge that has room, before it is made.
+//! A prepared charge: evaluated, not yet committed.
 
 use super::Outcome;
 use super::sliding::word::SEALED;
 use crate::sync::{AtomicU64, Ordering, Ordering::*};
 use crate::verify::mutants::{Breakage, broken, ordering};
 
-/// What a charge will write if nobody is faster. Until then it costs nobody anything.
+/// The write of a charge that fits. Nothing is charged until it is committed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PreparedCharge<'a> {
-    /// The head, which is sealed first where the next word is opened.
+    /// The head, if it must be sealed before the next word is opened.
     pub(crate) head: Option<ObservedCell<'a>>,
-    /// What the charge changes. While it unchanged unchanged, there is as much room as there was.
+    /// The word that the charge changes. While it is unchanged, the counter gains no other charge.
     pub(crate) target: ObservedCell<'a>,
+    /// The target's new value.
     pub(crate) word: u64,
-    /// Whether the target becomes the newest word.
-    pub(crate) opens: bool,
+    /// Whether the target is a new bucket and becomes the head.
+    pub(crate) opens_bucket: bool,
 }
 
-/// One word of a counter, as it was seen.
+/// A word of a counter and the value that was loaded from it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObservedCell<'a> {
-    pub(crate) cell: &'a AtomicU64,
+    pub(crate) atomic: &'a AtomicU64,
     pub(crate) word: u64,
 }
 
-/// What a charge is settles, and what makes it if there is room and anything to charge.
-pub(crate) type Prepared<'a> = (Outcome, Option<PreparedCharge<'a>>);
+/// An outcome and, if the charge fits and its cost is not 0, the charge to commit.
+pub(crate) type CounterEvaluation<'a> = (Outcome, Option<PreparedCharge<'a>>);
 
 impl PreparedCharge<'_> {
-    /// Charges; false if anything has been charged since, and nothing is now.
+    /// Commits the charge. Returns false, and charges nothing, if another thread has changed the
+    /// head or the target since the evaluation.
     #[inline(always)]
     pub(crate) fn commit(self) -> bool {
         if self.head.is_some_and(|head| !head.seal()) {
             return false;
         }
-        // Release: whoever acquires this word as the head sees all that this thread's sum rests on,
-        // the seal included. Pairs with the Acquire in `Ring::head`. Models: scan with
-        // OpenRelaxed, denial_in_the_head with WriteRelaxed.
-        let twin = if self.opens { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
-        self.target.exchange(self.word, ordering(twin, Release))
+        // Release: a thread that acquires this word as the head sees every write that this thread's
+        // sum has counted, and the seal. Pairs with the Acquire in `Ring::head`. Models: scan
+        // with OpenRelaxed, denial_in_the_head with WriteRelaxed.
+        let mutant = if self.opens_bucket { Breakage::OpenRelaxed } else { Breakage::WriteRelaxed };
+        self.target.compare_exchange(self.word, ordering(mutant, Release))
     }
 }
 
 impl ObservedCell<'_> {
-    /// Seals the head. If this thread stops before it opens the next word, anyone opens.
+    /// Seals the head. If this thread stops before it opens the next word, any other thread can
+    /// open it.
     pub(crate) fn seal(self) -> bool {
-        // Relaxed: it goes on with the release of the charge that it seals, so who acquires the
-        // sealed head sees that charge; and it unchanged before the opening that follows.
-        broken(Breakage::NoSeal) || self.exchange(self.word | SEALED, Relaxed)
+        // Relaxed: the CAS continues the release sequence of the charge that it seals, so a thread
+        // that acquires the sealed head also acquires that charge. The opening CAS that follows
+        // publishes the seal.
+        broken(Breakage::NoSeal) || self.compare_exchange(self.word | SEALED, Relaxed)
     }
 
+    /// Replaces the observed value by `word`. Returns false if the value has changed.
     #[inline(always)]
-    pub(crate) fn exchange(self, word: u64, order: Ordering) -> bool {
+    pub(crate) fn compare_exchange(self, word: u64, order: Ordering) -> bool {
         // Models: rollover and known with ChargeStores.
         if broken(Breakage::ChargeStores) {
-            self.cell.store(word, Release);
+            self.atomic.store(word, Release);
             return true;
         }
-        self.cell.compare_exchange(self.word, word, order, Relaxed).is_ok()
+        self.atomic.compare_exchange(self.word, word, order, Relaxed).is_ok()
     }
 }

@@ -272,7 +272,7 @@ impl Context<'_> {
         if broken(Breakage::NoUndo) || uncounted {
             return;
         }
-        // By receipt, since the charge may have expired. Schedules: late undo with UndoOldest.
+        // By receipt, since the charge may have expired. Schedules: late rollback with UndoOldest.
         let from = if broken(Breakage::UndoOldest) { None } else { Some(item.receipt()) };
         let ResolvedCharge { policy, key, cost, .. } = item.resolved;
         let given = policy.give_back(key, self.now, from, cost, &self.guard);

@@ -118,12 +118,19 @@ fn assign() -> u8 {
 }
 
 #[cfg(all(test, not(tollgate_model)))]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use std::sync::{Arc, Barrier};
+    use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+
+    /// Keeps other tests from allocating most indices until the guard is dropped.
+    pub(crate) fn lock_indices() -> MutexGuard<'static, ()> {
+        static LOCK: Mutex<()> = Mutex::new(());
+        LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn an_index_has_one_owner_and_is_reused() {
+        let _lock = lock_indices();
         const THREADS: usize = 100;
         for _ in 0..3 {
             let all_assigned = Arc::new(Barrier::new(THREADS));
@@ -180,6 +187,7 @@ mod tests {
     /// may own that index, and owners count without atomic additions.
     #[test]
     fn an_ending_thread_does_not_use_its_freed_index() {
+        let _lock = lock_indices();
         let owned =
             || (0..100).map(|_| shards(true)).find(|[running, _]| running.owned().is_some());
         let [_, ending] = owned().expect("a free index");

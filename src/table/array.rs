@@ -298,7 +298,7 @@ impl<C: Counter> Array<C> {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
             };
-            // G1. Model: `insert at one home` with TagFirst.
+            // G1. Model: `insert, one home` with TagFirst.
             if broken(Breakage::TagFirst) {
                 self.tags.publish(index, Tag::of(key));
             }
@@ -306,13 +306,19 @@ impl<C: Counter> Array<C> {
                 slot.id.store(key.number(), Release);
                 return Some(slot);
             }
+            let early = broken(Breakage::CountedBeforeClaim);
+            if early {
+                self.claimed.fetch_add(1, Relaxed);
+            }
             // Relaxed: the CAS alone makes the claim unique, and the counter publishes the usage.
-            // The loser probes again and meets the winner's id. Model: `insert at one home` with
+            // The loser probes again and meets the winner's id. Model: `insert, one home` with
             // ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), Relaxed, Relaxed).is_ok() {
                 self.tags.publish(index, Tag::of(key));
-                // Relaxed: a count.
-                self.claimed.fetch_add(1, Relaxed);
+                // Relaxed: a count. Model: `insert, one key` with CountedBeforeClaim.
+                if !early {
+                    self.claimed.fetch_add(1, Relaxed);
+                }
                 return Some(slot);
             }
             found = self.find(key);

@@ -4,7 +4,7 @@
 //! each access to freed memory and frees nothing before the execution ends.
 
 #[cfg(not(all(test, tollgate_model)))]
-mod epoch {
+mod collector {
     use crate::sync::{Ordering::Relaxed, Statistic};
     use crate::verify::mutants::{Breakage, broken};
     use std::cell::Cell;
@@ -143,7 +143,7 @@ mod epoch {
 }
 
 #[cfg(not(all(test, tollgate_model)))]
-pub(crate) use epoch::{FreeInPieces, Guard, collect, collect_some, pin};
+pub(crate) use collector::{FreeInPieces, Guard, collect, collect_some, pin};
 
 #[cfg(all(test, tollgate_model))]
 mod model {

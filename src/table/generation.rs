@@ -134,7 +134,7 @@ impl<C: Counter> Generation<C> {
     #[inline(always)]
     pub(crate) fn previous<'g>(&self, _guard: &'g Guard) -> Option<&'g Generation<C>> {
         // Acquire: a thread that finds it unlinked sees everything that was moved. Pairs with
-        // `unlink`. Model: look_against_move with PreviousRelaxed.
+        // `unlink`. Model: peek_against_move with PreviousRelaxed.
         let previous = self.previous.load(ordering(Breakage::PreviousRelaxed, Acquire));
         // SAFETY: not freed while the guard is held: it is retired after it was unlinked.
         unsafe { previous.as_ref() }

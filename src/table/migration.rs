@@ -86,7 +86,7 @@ impl Migration {
         let stats = self.move_chunk(chunk, mover);
         let (flags, flag) = self.flag(chunk);
         // Release: a thread that sees the flag sees the chunk moved. Pairs with `first_undone`.
-        // Model: told_done with DoneRelaxed.
+        // Model: chunks_done with DoneRelaxed.
         let first = flags.fetch_or(flag, ordering(Breakage::DoneRelaxed, Release)) & flag == 0;
         let stats = if first || broken(Breakage::ChunkCountedTwice) {
             stats
@@ -154,7 +154,7 @@ impl Migration {
         let bits = u64::BITS as usize;
         self.done.iter().enumerate().find_map(|(index, flags)| {
             // Acquire: pairs with `help`. The end follows from the flags themselves, not from a
-            // separate counter. Model: told_done with AllDoneRelaxed.
+            // separate counter. Model: chunks_done with AllDoneRelaxed.
             let chunk = index * bits
                 + flags.load(ordering(Breakage::AllDoneRelaxed, Acquire)).trailing_ones() as usize;
             (chunk < self.chunk_count.min(index * bits + bits)).then_some(chunk)

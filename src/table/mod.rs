@@ -78,7 +78,7 @@ impl<C: Counter> Table<C> {
         guard: &Guard,
     ) -> Option<&'g Slot<C>> {
         let is_moving = current.previous(guard).is_some() && !broken(Breakage::PreparedWhileMoving);
-        if is_moving || current.array.base().is_outlived(now) {
+        if is_moving || current.array.base().needs_renewal(now) {
             return None;
         }
         match current.array.find(key) {
@@ -160,6 +160,10 @@ impl<C: Counter> Table<C> {
     ) -> Returned {
         let mut remaining = amount;
         let still_counts = self.visit(key, now, guard, |generation, slot| {
+            // Model: refund_in_parts with GivenTwice.
+            if broken(Breakage::GivenTwice) {
+                remaining = amount;
+            }
             // Model: refund_after_eviction with RefundForgiven.
             let charge = from.filter(|_| !broken(Breakage::RefundForgiven));
             if charge.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
@@ -273,6 +277,14 @@ impl<C: Counter> Table<C> {
         let guard = epoch::pin();
         let first = Some(self.arrays.current(&guard));
         std::iter::successors(first, |generation| generation.previous(&guard)).count()
+    }
+
+    /// The number of keys that the current array counts, and of its slots that hold one.
+    pub(crate) fn keys_counted(&self) -> (usize, usize) {
+        let guard = epoch::pin();
+        let array = &self.arrays.current(&guard).array;
+        let slots = array.home_slots().iter().chain(array.spill_slots());
+        (array.claimed(), slots.filter(|slot| slot.is_claimed()).count())
     }
 
     /// The number of slots of the current array that hold the key.

@@ -111,7 +111,7 @@ impl<C: Counter> Arrays<C> {
             // Before anything new is inserted, so that the move ends before the array is full.
             self.help(current, &mover, guard);
         }
-        if current.array.base().is_outlived(now) {
+        if current.array.base().needs_renewal(now) {
             if !broken(Breakage::NoFinish) {
                 self.complete_migration(current, now, guard);
             }
@@ -119,7 +119,7 @@ impl<C: Counter> Arrays<C> {
                 return Ok(None);
             }
             // No memory for a new array: the old one is used up to the end of its time.
-            if C::is_beyond(&self.spec, current.array.base(), now) {
+            if C::is_out_of_range(&self.spec, current.array.base(), now) {
                 return Err(ClaimError::Outlived);
             }
         }
@@ -325,7 +325,7 @@ impl<C: Counter> Arrays<C> {
                 continue;
             }
             let due =
-                current.array.base().is_outlived(now) || self.is_mostly_idle(current, now, guard);
+                current.array.base().needs_renewal(now) || self.is_mostly_idle(current, now, guard);
             if !due || !self.resize(current, self.plan_next(current, now, 0)) {
                 current.advise_huge_pages();
                 return current.collapse(left);

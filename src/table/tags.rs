@@ -76,7 +76,7 @@ impl Tags {
     /// such group.
     #[inline(always)]
     pub(crate) fn group(&self, group: usize, first: usize) -> Option<Group> {
-        // Acquire: G2. Pairs with `publish`. Model: tag_is_told with GroupRelaxed.
+        // Acquire: G2. Pairs with `publish`. Model: tag_publishes_id with GroupRelaxed.
         let tags = self.0.get(group)?.load(ordering(Breakage::GroupRelaxed, Acquire));
         Some(Group::of(tags, first))
     }
@@ -92,7 +92,7 @@ impl Tags {
         let group = index / GROUP;
         if let Some(tags) = self.0.get(group) {
             // An OR: the byte is 0, and only the thread that claimed the slot writes it. Release:
-            // G2. Pairs with `group`. Model: tag_is_told with TellRelaxed.
+            // G2. Pairs with `group`. Model: tag_publishes_id with TellRelaxed.
             let release = ordering(Breakage::TellRelaxed, Release);
             tags.fetch_or(u64::from(tag.0) << ((index - group * GROUP) * 8), release);
         }

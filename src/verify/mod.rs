@@ -1,4 +1,4 @@
-//! What checks the concurrent code: loom's models, random schedules, and the mutants that they must
+//! Checkers of the concurrent code: loom models, random schedules, and the mutants that both must
 //! catch.
 
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]

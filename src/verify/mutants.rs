@@ -1,217 +1,222 @@
-//! Deliberate breakages: each removes one step or one ordering that the protocol needs.
+//! Mutants of the production code. Each one removes one step or one ordering that the protocol
+//! needs.
 //!
-//! A model is trusted only if it fails when its breakage is switched on. In the models a test
-//! switches one on; in a build with `--cfg tollgate_mutants`, which the tests on real threads run in,
-//! the variable `TOLLGATE_MUTANT` names one. In every other build [`broken`] is the constant `false`
-//! and leaves no trace in the code.
+//! A model is trusted only if it fails with each of its mutants. In models and schedules, a test
+//! activates a mutant. In a build with `--cfg tollgate_mutants`, which the tests on real threads
+//! use, the environment variable `TOLLGATE_MUTANT` names it. In every other build [`broken`] is the
+//! constant `false` and leaves no trace in the compiled code.
 
 use crate::sync::Ordering;
 
-/// Declares [`Breakage`] and the list of all of them.
-macro_rules! breakages {
-    ($($(#[doc = $what:literal])+ $name:ident,)*) => {
-        /// One step or ordering that can be switched off, named after what goes missing.
+/// Declares [`Breakage`] and the list of its variants.
+macro_rules! mutants {
+    ($($(#[doc = $description:literal])+ $name:ident,)*) => {
+        /// A mutant, named after its defect.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[allow(dead_code, reason = "some concern what exists in models only")]
+        #[allow(dead_code, reason = "some mutants change code that only models contain")]
         pub(crate) enum Breakage {
-            $($(#[doc = $what])+ $name,)*
+            $($(#[doc = $description])+ $name,)*
         }
 
         #[cfg(any(all(test, tollgate_model), tollgate_mutants))]
         impl Breakage {
-            /// Each with what it does.
+            /// Every mutant with its description.
             pub(crate) const ALL: &[(Breakage, &str)] =
-                &[$((Breakage::$name, concat!($($what),+))),*];
+                &[$((Breakage::$name, concat!($($description),+))),*];
         }
     };
 }
 
-breakages! {
-    /// Ring: the words beside an unsealed head are those of the scan that found it.
+mutants! {
+    /// Ring: with an unsealed head, sums words that were read before the head was found.
     SumBeforeHead,
-    /// Ring: the words beside a sealed head are those of the scan that found it.
+    /// Ring: with a sealed head, sums words that were read before the head was found.
     SumBeforeSealed,
-    /// Ring: the search for the head loads relaxed.
+    /// Ring: loads words relaxed in the search for the head.
     HeadRelaxed,
-    /// Ring: the head counts as it stands when the others are loaded, not as it was seen.
+    /// Ring: loads the head again for the sum, and ignores the value seen first.
     HeadSeenTwice,
-    /// Ring: an offer takes the newest word for open, whatever its marks.
+    /// Ring: prepares a charge of the newest word even if it is sealed or moved.
     OfferMarked,
-    /// Ring: the opening exchange is relaxed.
+    /// Ring: opens a word with a relaxed CAS.
     OpenRelaxed,
-    /// Ring: the next word is opened while the head is still unsealed.
+    /// Ring: opens the next word without sealing the head.
     NoSeal,
-    /// Ring: a denial is not validated by a second look at the target.
+    /// Ring: denies without loading the target word a second time.
     NoValidate,
-    /// Ring: the second look is not preceded by an acquire fence.
+    /// Ring: omits the acquire fence before the second load of the target word.
     NoValidateFence,
-    /// Ring: the caller's own time decides, also where the ring has seen a later one.
+    /// Ring: decides at the caller's time even if the ring has recorded a later one.
     OwnTime,
-    /// Ring: behind a sealed head a late time decides as if the next cell had not begun.
+    /// Ring: after a sealed head, does not raise a late time to the next cell.
     NoNextCell,
-    /// Ring: behind a sealed head a late time decides as if the next word were still live.
+    /// Ring: after a sealed head, does not raise a late time to the next word's expiry.
     NoNextExpiry,
-    /// Ring: an unsealed head is charged with a relaxed exchange.
+    /// Ring: charges an unsealed head with a relaxed CAS.
     WriteRelaxed,
-    /// Ring: a look is not validated by a second look at the target.
+    /// Ring: peeks without loading the target word a second time.
     LookUnvalidated,
-    /// Ring: a charge whose bucket was merged is not looked for.
+    /// Ring: does not search for a charge whose bucket was merged into a later one.
     NoRefundMerged,
-    /// Ring: a charge that has expired is looked for as if it had been merged.
+    /// Ring: searches for an expired charge as if its bucket had been merged.
     RefundExpired,
-    /// Table: what an eviction has forgiven is given back once more.
+    /// Table: gives back units that an eviction has already forgiven.
     RefundForgiven,
-    /// Table: a receipt does not say in which array the charge was made.
+    /// Table: a slot is counted before it is claimed, also by a thread that loses it.
+    CountedBeforeClaim,
+    /// Table: a give-back that is interrupted by a move starts again with the whole amount.
+    GivenTwice,
+    /// Table: leaves the array of the charge out of the receipt.
     ReceiptWithoutGeneration,
-    /// Move: a key's age is not carried over to the next array.
+    /// Move: does not copy a key's age to the next array.
     AgeNotCarried,
-    /// Move: a key's age is written after its counter was published.
+    /// Move: writes a key's age after publishing its counter.
     AgeLate,
-    /// Table: a key's age is read without a fence after its counter.
+    /// Table: omits the fence between the loads of a key's counter and its age.
     AgeUnfenced,
-    /// Quota: a copied word is published relaxed.
+    /// Quota: publishes a copied word relaxed.
     QuotaInstallRelaxed,
-    /// Ring: a refund writes to a word that was moved.
+    /// Ring: writes a refund to a word that was moved.
     RefundMoved,
-    /// Ring: a live word in the way is opened all the same.
+    /// Ring: opens the next word even if it is live, in place of merging.
     NoMerge,
-    /// Ring: a refund stores in place of exchanging.
+    /// Ring: writes a refund with a store in place of a CAS.
     RefundStores,
-    /// Ring: a refund takes the seal off.
+    /// Ring: clears the seal of a word that it refunds.
     RefundUnseals,
-    /// Counter: a charge, or what is given back to a budget, is stored in place of exchanged.
+    /// Counter: writes a charge or a budget's give-back with a store in place of a CAS.
     ChargeStores,
-    /// Quota: an instant of an older period opens that period again.
+    /// Quota: opens an older period again when a caller's time is in it.
     QuotaReopens,
-    /// Move: only the head is frozen.
+    /// Move: freezes only the head.
     FreezeHeadOnly,
-    /// Move: the word that would be opened next is not frozen.
+    /// Move: does not freeze the word that would be opened next.
     FreezeNotNext,
-    /// Move: the words are read, not frozen.
+    /// Move: reads the words without freezing them.
     NoFreeze,
-    /// Move: the head is published before the older words.
+    /// Move: publishes the head before the older words.
     PublishHeadFirst,
-    /// Move: the empty slot that ended the probe is left open.
+    /// Move: does not freeze the empty slot that ended the probe.
     NoFreezeEmpty,
-    /// Move: a key is dropped by the helper's own time, not by the array's cutoff.
+    /// Move: drops keys by the helper's time in place of the array's cutoff.
     DropByOwnNow,
-    /// Move: the end is told by the chunks that were taken, not by those that are done.
+    /// Move: ends the move when all chunks are taken, not when all are done.
     TakenIsDone,
-    /// Move: a counter is dropped though it has seen a time after the cutoff.
+    /// Move: drops a counter even if it has recorded a time after the cutoff.
     DropsLater,
-    /// Reclaim: readers are not known. Part of the model of the epoch itself.
+    /// Reclaim: ignores pinned readers. Part of the model of the epoch itself.
     NoPin,
-    /// Reclaim: two threads may both think that they unlinked the old array.
+    /// Reclaim: unlinks the old array with a store, so that two threads may retire it.
     UnlinkStores,
-    /// Table: a time before the array's cutoff is used as it is.
+    /// Table: does not raise a caller's time to the array's cutoff.
     NoCutoff,
-    /// Table: an id is claimed with a store in place of an exchange.
+    /// Table: claims a slot with a store in place of a CAS.
     ClaimStores,
-    /// Table: a slot's tag is written before the slot is claimed.
+    /// Table: publishes a slot's tag before claiming the slot.
     TagFirst,
-    /// Table: a slot's tag is written relaxed.
+    /// Table: publishes a slot's tag relaxed.
     TellRelaxed,
-    /// Table: the tags of a group are loaded relaxed.
+    /// Table: loads the tags of a group relaxed.
     GroupRelaxed,
-    /// Limits: a request is held to the limit that the policy was built with.
+    /// Limits: applies the limit that the policy was built with, not the current one.
     OldLimit,
-    /// Move: times in the new array begin at its cutoff, not before all that is live then.
+    /// Move: sets the new array's origin to its cutoff, though older charges are live.
     OriginAtCutoff,
-    /// Layers: a lost race leaves the earlier layers charged.
+    /// Layers: does not roll back the earlier charges of a request after a lost race.
     NoUndo,
-    /// Ring: a refund or a reset loads its word relaxed.
+    /// Ring: loads the word of a refund or a reset relaxed.
     RefundLoadRelaxed,
-    /// Ring: a word is frozen relaxed.
+    /// Ring: freezes words relaxed.
     FreezeRelaxed,
-    /// Ring: a copied head is published relaxed.
+    /// Ring: publishes a copied head relaxed.
     InstallRelaxed,
-    /// Quota: the word is loaded relaxed before it is changed.
+    /// Quota: loads the word relaxed before changing it.
     QuotaLoadRelaxed,
-    /// Quota: a look loads relaxed.
+    /// Quota: peeks with a relaxed load.
     QuotaLookRelaxed,
-    /// Quota: the word is frozen relaxed.
+    /// Quota: freezes the word relaxed.
     QuotaFreezeRelaxed,
-    /// Table: a probe loads ids relaxed.
+    /// Table: loads the ids of a probe relaxed.
     FindRelaxed,
-    /// Table: an empty slot is frozen relaxed.
+    /// Table: freezes an empty slot relaxed.
     FreezeEmptyRelaxed,
-    /// Table: the current array is found with a relaxed load.
+    /// Table: loads the current array relaxed.
     CurrentRelaxed,
-    /// Table: a new array is published relaxed.
+    /// Table: publishes a new array relaxed.
     PublishRelaxed,
-    /// Table: the array that is being left is found with a relaxed load.
+    /// Table: loads the previous array relaxed.
     PreviousRelaxed,
-    /// Table: an array is unlinked relaxed.
+    /// Table: unlinks an array relaxed.
     UnlinkRelaxed,
-    /// Move: a chunk is told done relaxed.
+    /// Move: marks a chunk as done relaxed.
     DoneRelaxed,
-    /// Move: whether all chunks are done is told by relaxed loads.
+    /// Move: checks with relaxed loads that all chunks are done.
     AllDoneRelaxed,
-    /// Statistics: a thread's number is taken relaxed.
+    /// Statistics: takes a thread's number relaxed.
     TakeRelaxed,
-    /// Statistics: a thread's number is handed on relaxed.
+    /// Statistics: releases a thread's number relaxed.
     HandOnRelaxed,
-    /// Layers: what a look has found room for is charged, whatever has come since.
+    /// Layers: commits an evaluated charge even if others have used up its room since.
     LookIsEnough,
-    /// Layers: a lost race is undone by taking what is oldest, not what was charged.
+    /// Layers: rolls back the oldest units in place of the ones that were charged.
     UndoOldest,
-    /// Reservation: all layers but the first stay charged with the estimate.
+    /// Reservation: settles only the first policy; the others keep the estimate.
     SettleFirstLayer,
-    /// Reservation: what comes back is taken from the present window or period.
+    /// Reservation: gives back from the current window or period, not the charged one.
     SettlePresent,
-    /// Reservation: when the first charge has passed, the last extension stays charged.
+    /// Reservation: after the first charge has expired, keeps the last extension charged.
     LastExtensionStays,
-    /// Reservation: when the first charge has passed, more than the extension returns.
+    /// Reservation: after the first charge has expired, gives back more than the last extension.
     LastExtensionUncut,
-    /// Reservation: where less came back, the last extension does although the first still counts.
+    /// Reservation: gives the last extension back too, though the first charge still counts.
     LastExtensionTwice,
-    /// Reservation: more than was reserved is charged only where there is room.
+    /// Reservation: charges an excess over the estimate only if there is room.
     DebtRefused,
-    /// Reservation: more than was reserved is not charged at all.
+    /// Reservation: does not charge an excess over the estimate.
     DebtForgiven,
-    /// Reservation: all that was used is charged where that is more than reserved.
+    /// Reservation: charges the whole actual cost in place of the excess.
     DebtWhole,
-    /// Reservation: more than was reserved is charged, but in no statistic.
+    /// Reservation: leaves a charged excess out of the statistics.
     DebtUncounted,
-    /// Reservation: a stop is noted as if it had been charged.
+    /// Reservation: notes a denied extension as if it had been charged.
     StopNoted,
-    /// Reservation: what was closed can be closed again.
+    /// Reservation: closes a reservation that is already closed.
     CloseTwice,
-    /// Ring: a charge merged while it is given back is taken for a newer one.
+    /// Ring: treats a charge that is merged during its give-back as a newer one.
     MergedIsNewer,
-    /// Fast path: one charge is admitted though its exchange was lost.
+    /// Fast path: admits a single charge although its CAS failed.
     LostOneAdmitted,
-    /// Fast path: several charges are admitted though the exchange of one was lost.
+    /// Fast path: admits several charges although the CAS of one failed.
     LostSeveralAdmitted,
-    /// Layers: a charge that was looked at is admitted though its exchange was lost.
+    /// Layers: admits an evaluated charge although its CAS failed.
     LostLineAdmitted,
-    /// Counter: a charge is admitted by the loop of the whole way though its exchange was lost.
+    /// Counter: admits a charge of the retry loop although its CAS failed.
     LostLoopAdmitted,
-    /// Fast path: a charge is prepared while the table is moving.
+    /// Fast path: prepares a charge while the table is moving.
     PreparedWhileMoving,
-    /// Reclaim: an array is freed as soon as it is retired.
+    /// Reclaim: frees an array as soon as it is retired.
     FreedAtOnce,
-    /// Move: words behind an empty one are not moved, though they are live.
+    /// Move: does not move the live words that follow an empty one.
     EmptyEndsRing,
-    /// Table: the cutoff of a new array may lie before that of the old one.
+    /// Table: lets a new array's cutoff be earlier than the old one's.
     CutoffBack,
-    /// Eviction: what it has forgiven counts from the caller's own time, not from the cutoff.
+    /// Eviction: dates an eviction by the caller's time, not by the cutoff.
     EvictionAtOwnNow,
-    /// Eviction: what earlier evictions have forgiven does not count.
+    /// Eviction: ignores what earlier evictions have forgiven.
     EarlierEvictionsIgnored,
-    /// Move: a chunk that two helpers have moved counts twice.
+    /// Move: counts a chunk twice if two helpers have moved it.
     ChunkCountedTwice,
-    /// Table: an array is renewed by age while it is still filled from the one before.
+    /// Table: renews an array by age before the move that fills it has ended.
     NoFinish,
-    /// Table: a new key is refused though its full array was replaced meanwhile.
+    /// Table: refuses a new key even if its full array was replaced meanwhile.
     StaleIsFull,
-    /// Statistics: a thread counts under a number that it has given back.
+    /// Statistics: counts under a thread's number after releasing it.
     CountsAfterReturn,
-    /// Reclaim: `maintain` frees nothing.
+    /// Reclaim: frees nothing in `maintain`.
     MaintainCollectsNothing,
-    /// Layers: a charge that passed uncounted is undone like any other.
+    /// Layers: rolls back a charge that was allowed without being counted.
     UndoUncounted,
-    /// Table: keys are pending though their array was unlinked since, so that a new one is refused.
+    /// Table: treats a move as pending after its old array was unlinked, and refuses a new key.
     UnlinkedSince,
 }
 
@@ -220,15 +225,15 @@ mod switch {
     use super::Breakage;
     use std::cell::Cell;
 
-    // A model's threads all run on one OS thread, so this is one switch per model.
+    // All threads of a model run on one OS thread, so this holds one mutant per model.
     thread_local!(static ACTIVE: Cell<Option<Breakage>> = const { Cell::new(None) });
 
-    pub(crate) fn set(breakage: Option<Breakage>) {
-        ACTIVE.set(breakage);
+    pub(crate) fn set(mutant: Option<Breakage>) {
+        ACTIVE.set(mutant);
     }
 
-    pub(crate) fn broken(breakage: Breakage) -> bool {
-        ACTIVE.get() == Some(breakage)
+    pub(crate) fn broken(mutant: Breakage) -> bool {
+        ACTIVE.get() == Some(mutant)
     }
 }
 
@@ -242,30 +247,30 @@ mod process {
 
     static ACTIVE: OnceLock<Option<Breakage>> = OnceLock::new();
 
-    /// The breakage that this process was started with.
-    fn named() -> Option<Breakage> {
+    /// The mutant that `TOLLGATE_MUTANT` names.
+    fn from_env() -> Option<Breakage> {
         let name = std::env::var("TOLLGATE_MUTANT").ok()?;
-        let found = Breakage::ALL.iter().find(|(what, _)| format!("{what:?}") == name);
+        let found = Breakage::ALL.iter().find(|(mutant, _)| format!("{mutant:?}") == name);
         Some(found.unwrap_or_else(|| panic!("no mutant is called {name}")).0)
     }
 
-    pub(crate) fn broken(breakage: Breakage) -> bool {
-        *ACTIVE.get_or_init(named) == Some(breakage)
+    pub(crate) fn broken(mutant: Breakage) -> bool {
+        *ACTIVE.get_or_init(from_env) == Some(mutant)
     }
 }
 
 #[cfg(all(tollgate_mutants, not(all(test, tollgate_model))))]
 pub(crate) use process::broken;
 
-/// Whether this step is switched off; never in a build that is not made for it.
+/// Returns whether this mutant is active. Always false in builds without mutants.
 #[cfg(not(any(all(test, tollgate_model), tollgate_mutants)))]
 #[inline(always)]
 pub(crate) const fn broken(_: Breakage) -> bool {
     false
 }
 
-/// `ordering`, or `Relaxed` where the breakage is on.
+/// Returns `ordering`, or `Relaxed` if the mutant is active.
 #[inline(always)]
-pub(crate) fn ordering(breakage: Breakage, ordering: Ordering) -> Ordering {
-    if broken(breakage) { Ordering::Relaxed } else { ordering }
+pub(crate) fn ordering(mutant: Breakage, ordering: Ordering) -> Ordering {
+    if broken(mutant) { Ordering::Relaxed } else { ordering }
 }

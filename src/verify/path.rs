@@ -1,7 +1,8 @@
-//! The path that decided a request, counted in models only, so that schedules can show that they
-//! run each of them. Nothing at all in other builds.
+//! Counts the code paths that decide requests, so that schedules can show that they run each one.
+//!
+//! Only test builds for models and schedules count. In other builds this compiles to nothing.
 
-/// A path that ends in a decision.
+/// A code path that ends in a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     /// One charge: the fast path.
@@ -10,14 +11,17 @@ pub(crate) enum Path {
     OneFallback,
     /// Several charges: each committed with one CAS.
     Several,
-    /// Several charges: denied after one evaluation.
+    /// Several charges: denied after one evaluation of each.
     SeveralDenied,
     /// Several charges: a CAS failed, or a charge could not be prepared.
     SeveralFallback,
 }
 
 #[inline(always)]
-#[cfg_attr(not(all(test, tollgate_model)), expect(unused_variables, reason = "counts in models"))]
+#[cfg_attr(
+    not(all(test, tollgate_model)),
+    expect(unused_variables, reason = "counted in models only")
+)]
 pub(crate) fn count(path: Path) {
     #[cfg(all(test, tollgate_model))]
     model::COUNTS.with(|counts| {
@@ -37,7 +41,7 @@ mod model {
 
     const ALL: usize = Path::SeveralFallback as usize + 1;
 
-    // A model's threads all run on one OS thread.
+    // All threads of a model run on one OS thread.
     thread_local!(pub(super) static COUNTS: Cell<[u64; ALL]> = const { Cell::new([0; ALL]) });
 
     /// Returns how often each path was taken since the last call, in the order of [`Path`].

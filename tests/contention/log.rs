@@ -1,9 +1,9 @@
-//! The calls that one thread has made in a round.
+//! The log of the calls of one thread in a round.
 
-use super::account::{Charge, Denial, Events, Interval, Law};
+use super::laws::{Charge, Denial, Events, Interval, Law};
 use tollgate::Verdict;
 
-/// The way that a request was made.
+/// The entry point of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     Check,
@@ -21,32 +21,33 @@ impl Entry {
         Entry::CheckMany,
         Entry::CheckWithStatus,
     ];
-    const OF_LAYERS: [Entry; 3] = [Entry::Check, Entry::CheckAt, Entry::CheckWithStatus];
+    const SEVERAL_CHARGES: [Entry; 3] = [Entry::Check, Entry::CheckAt, Entry::CheckWithStatus];
 
-    /// The entry points for requests of so many charges. The first gives no `now`.
+    /// The entry points for requests of `charges` charges. The first returns no `now`.
     pub fn all(charges: usize) -> &'static [Entry] {
-        if charges == 1 { &Self::ALL } else { &Self::OF_LAYERS }
+        if charges == 1 { &Self::ALL } else { &Self::SEVERAL_CHARGES }
     }
 }
 
-/// The calls that one thread has made in a round.
+/// The log of the calls of one thread in a round.
 pub struct Log {
-    /// By layer and key.
+    /// The events by policy and key.
     pub events: Vec<Events>,
-    /// The latest reading that the limiter has decided at, as far as it is known, or may have.
+    /// The latest reading at which the limiter may have decided.
     pub latest_now: u64,
-    /// The latest of the caller's own readings.
+    /// The caller's latest own reading.
     pub latest_reading: u64,
-    /// The latest time that a charge was recorded at.
+    /// The latest recorded time of a charge.
     pub latest_at: u64,
-    /// Decisions and admitted ones, by entry point.
+    /// Decisions and admissions, by entry point.
     pub by: [(u64, u64); Entry::ALL.len()],
     pub fault: Option<String>,
 }
 
 impl Log {
-    pub fn new(places: u64) -> Self {
-        let events = (0..places).map(|_| Events::default()).collect();
+    /// Creates an empty log for so many counters.
+    pub fn new(counters: u64) -> Self {
+        let events = (0..counters).map(|_| Events::default()).collect();
         let by = [(0, 0); Entry::ALL.len()];
         Log { events, latest_now: 0, latest_reading: 0, latest_at: 0, by, fault: None }
     }
@@ -79,7 +80,7 @@ impl Log {
         self.fault.get_or_insert(fault);
     }
 
-    /// Logs a decision, and the limiter's `now` where it is known.
+    /// Logs a decision, and the limiter's `now` if known.
     pub fn called(&mut self, entry: Entry, verdict: Verdict, call: Interval, now: Option<u64>) {
         let (decided, admitted) = &mut self.by[entry as usize];
         *decided += 1;
@@ -89,7 +90,7 @@ impl Log {
             other => self.fault(format!("{other:?}")),
         }
         self.latest_reading = self.latest_reading.max(call.after);
-        // A `now` that is not known may be as late as the reading after the call.
+        // An unknown `now` may be as late as the reading after the call.
         self.latest_now = self.latest_now.max(now.unwrap_or(call.end()));
         if let Some(now) = now
             && let Err(fault) = call.holds(now, now)
@@ -98,11 +99,11 @@ impl Log {
         }
     }
 
-    /// Logs a charge. It expires `reset_after` after the limiter's `now`, as far as these are known.
+    /// Logs a charge. It expires `reset_after` after the limiter's `now`, if both are known.
     pub fn charged(
         &mut self,
         law: &Law,
-        place: u64,
+        counter: u64,
         call: Interval,
         cost: u64,
         now: Option<u64>,
@@ -112,7 +113,7 @@ impl Log {
         let [earliest, latest] =
             [call.before, call.after].map(|reading| at(now.unwrap_or(reading)));
         if let Some((earliest, latest)) = earliest.zip(latest)
-            && let Err(fault) = call.cut(law.unit).holds(earliest, latest)
+            && let Err(fault) = call.truncated(law.unit).holds(earliest, latest)
         {
             self.fault(format!("a charge: {fault}"));
         }
@@ -123,11 +124,11 @@ impl Log {
             }
             self.latest_at = self.latest_at.max(at);
         }
-        self.events[place as usize].charges.push(Charge { call, cost, at });
+        self.events[counter as usize].charges.push(Charge { call, cost, at });
     }
 
-    /// Logs a denial. Its cost fits at `fits_at`, if that is known.
-    pub fn denied(&mut self, place: u64, call: Interval, cost: u64, fits_at: Option<u64>) {
-        self.events[place as usize].denials.push(Denial { call, cost, fits_at });
+    /// Logs a denial. Its cost fits at `fits_at`, if known.
+    pub fn denied(&mut self, counter: u64, call: Interval, cost: u64, fits_at: Option<u64>) {
+        self.events[counter as usize].denials.push(Denial { call, cost, fits_at });
     }
 }

@@ -1,5 +1,5 @@
-//! A planted failure: shows that a failing assertion under a hostile allocator fails its test soon,
-//! with its message, and does not hang in the printing of the panic.
+//! A planted failure: shows that an assertion that fails under a failing allocator fails its test
+//! soon, with its message, and that printing the panic does not hang.
 
 use std::env;
 use std::io::Read;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const VARIABLE: &str = "TOLLGATE_PLANTED";
 const MESSAGE: &str = "this failure is planted";
-/// More than enough on a busy machine.
+/// A generous timeout for a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
 /// Returns whether [`assert_fails_soon`] has started this process.
@@ -17,14 +17,14 @@ pub fn is_planted() -> bool {
     env::var_os(VARIABLE).is_some()
 }
 
-/// The assertion that fails. Apart from [`is_planted`], which allocates.
+/// Fails if `is_planted`. A function of its own, since [`is_planted`] allocates.
 #[inline(never)]
 pub fn fail_if(is_planted: bool) {
     assert!(!is_planted, "{MESSAGE}");
 }
 
-/// Runs `test`, which calls [`fail_if`], in a process of its own with a planted failure, and
-/// expects it to fail with the message, backtrace included.
+/// Runs `test`, which calls [`fail_if`], in a new process with the failure planted. Checks that it
+/// fails with the message and a backtrace.
 pub fn assert_fails_soon(test: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
@@ -37,7 +37,7 @@ pub fn assert_fails_soon(test: &str, variables: &[(&str, &str)]) {
         let result = stderr.read_to_end(&mut text);
         send.send(result.map(|_| String::from_utf8_lossy(&text).into_owned()))
     });
-    // The pipe ends when the process does.
+    // The pipe closes when the process ends.
     let printed = printed.recv_timeout(SOON);
     if printed.is_err() {
         child.kill().unwrap();

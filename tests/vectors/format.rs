@@ -1,17 +1,17 @@
-//! What a scene of the vectors is: a limiter, calls at times, and what each must answer; as JSON,
-//! and as the plain lines that programs in other languages read and print.
+//! The format of the test vectors: a limiter, calls at times, and the expected answers. Cases are
+//! JSON files; programs in other languages read and print them as plain lines.
 #![allow(dead_code, reason = "each language takes what it needs")]
 
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
-/// One limiter and the calls that are made to it.
+/// One limiter and the calls made to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scene {
+pub struct Case {
     pub name: String,
     pub limiter: Setup,
-    /// Why it cannot be built. Then there are no calls.
+    /// The configuration error. A case with an error has no calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Refusal>,
     pub calls: Vec<Call>,
@@ -26,7 +26,7 @@ pub struct Setup {
     pub policies: Vec<Policy>,
 }
 
-/// A window or a period, never both.
+/// A policy with a window or a period, never both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     pub name: String,
@@ -63,26 +63,26 @@ pub enum Overflow {
     EvictLightest(u64),
 }
 
-/// A status of the C functions below 0, and the text of the error.
+/// A negative status of the C functions, and the error's text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
     pub status: i32,
     pub message: String,
 }
 
-/// A verb at one instant, and its answer.
+/// An operation at one instant, and its expected answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     pub monotonic_ns: u64,
     pub unix_ns: u64,
     #[serde(flatten)]
-    pub verb: Verb,
+    pub operation: Operation,
     pub expect: Expect,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verb {
+pub enum Operation {
     Check(Vec<Charge>),
     CheckWithStatus(Vec<Charge>),
     CheckMany(Vec<Charge>),
@@ -92,14 +92,14 @@ pub enum Verb {
     Refund(Charge),
     ResetKey(Charge),
     SetLimit(usize, u64),
-    /// The number of the reservation, and what it reserves.
+    /// The number of the reservation, and the charges to reserve.
     Reserve(usize, Vec<Charge>),
     Extend(usize, Vec<u64>),
     Settle(usize, Vec<u64>),
     Cancel(usize),
 }
 
-/// The policy's place, its key, a cost, a limit of its own.
+/// The index of the policy, a key, a cost, and an optional limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Charge {
     pub policy: usize,
@@ -114,37 +114,37 @@ pub struct Charge {
 pub enum Key {
     Text(String),
     Number(u64),
-    /// An address in network order: 4 or 16 bytes; and the bits that IPv6 counts by.
+    /// An address in network order (4 or 16 bytes), and the prefix length by which IPv6 is counted.
     Ip(Vec<u8>, u8),
     Shared,
 }
 
-/// What a call answers.
+/// The expected answer to a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expect {
     Decision(Decision),
-    /// One for each charge.
+    /// One decision for each charge.
     Decisions(Vec<Decision>),
-    /// How many were given back.
+    /// The units given back.
     Units(u64),
-    /// A status of the C functions, of what decides nothing.
+    /// The C status of a call that decides nothing.
     Status(i32),
 }
 
-/// An answer that is no error: a status of the C functions from 0 on.
+/// A decision: its C status from 0 on, the deciding policy's status, and the status of each item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     pub status: i32,
     #[serde(flatten)]
-    pub stand: Stand,
+    pub deciding: PolicyStatus,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<Stand>,
+    pub layers: Vec<PolicyStatus>,
 }
 
-/// How the policy that decided, or one layer, stands.
+/// The status of the policy that decided, or of one item.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stand {
+pub struct PolicyStatus {
     pub policy: usize,
     pub limit: u64,
     pub remaining: u64,
@@ -157,29 +157,28 @@ pub struct Stand {
     pub table_full: bool,
 }
 
-/// All scenes of a file; a call a line, so that a change is seen where it is.
-pub fn to_json(scenes: &[Scene]) -> String {
-    let scene = |scene: &Scene| {
-        let head = json(&Scene { calls: Vec::new(), ..scene.clone() });
+/// The cases of a file as JSON, one call per line, so that diffs are short.
+pub fn to_json(cases: &[Case]) -> String {
+    let case = |case: &Case| {
+        let head = json(&Case { calls: Vec::new(), ..case.clone() });
         let head = head.strip_suffix("]}").expect("the calls come last");
-        let calls: Vec<_> = scene.calls.iter().map(|call| format!("\n  {}", json(call))).collect();
+        let calls: Vec<_> = case.calls.iter().map(|call| format!("\n  {}", json(call))).collect();
         format!("{head}{}]}}", calls.join(","))
     };
-    format!("[\n{}\n]\n", scenes.iter().map(scene).collect::<Vec<_>>().join(",\n"))
+    format!("[\n{}\n]\n", cases.iter().map(case).collect::<Vec<_>>().join(",\n"))
 }
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data")
 }
 
-pub fn from_json(path: &Path) -> Vec<Scene> {
+pub fn from_json(path: &Path) -> Vec<Case> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{path:?}: {why}"));
     serde_json::from_str(&text).unwrap_or_else(|why| panic!("{path:?}: {why}"))
 }
 
-impl Scene {
-    /// What a program reads: the limiter, then its calls. Texts are in hexadecimal digits after an
-    /// x.
+impl Case {
+    /// The input of a program: the limiter, then its calls. Texts are an x and hexadecimal digits.
     pub fn script(&self) -> String {
         let Setup { max_keys, overflow, policies } = &self.limiter;
         let mut script = format!("limiter {} {}\n", max_keys.unwrap_or_default(), Mode(*overflow));
@@ -187,13 +186,13 @@ impl Scene {
             writeln!(script, "policy {policy}").expect("a string");
         }
         script.push_str("build\n");
-        for Call { monotonic_ns, unix_ns, verb, .. } in &self.calls {
-            writeln!(script, "at {monotonic_ns} {unix_ns} {verb}").expect("a string");
+        for Call { monotonic_ns, unix_ns, operation, .. } in &self.calls {
+            writeln!(script, "at {monotonic_ns} {unix_ns} {operation}").expect("a string");
         }
         script
     }
 
-    /// What it must print: a line for the limiter and for each call.
+    /// The expected output: a line for the limiter and for each call.
     pub fn lines(&self) -> Vec<String> {
         let built = match &self.error {
             Some(Refusal { status, message }) => format!("{status} {message}"),
@@ -203,19 +202,19 @@ impl Scene {
         std::iter::once(built).chain(calls).collect()
     }
 
-    /// Panics where what was printed is not what was expected.
+    /// Panics if the printed lines differ from the expected ones.
     pub fn compare(&self, printed: &[&str]) {
         let expected = self.lines();
-        for (place, expected) in expected.iter().enumerate() {
-            let what = place.checked_sub(1).map(|call| &self.calls[call]);
-            let printed = printed.get(place).copied().unwrap_or("nothing");
-            assert_eq!(printed, expected, "{}, call {place}: {what:?}", self.name);
+        for (index, expected) in expected.iter().enumerate() {
+            let what = index.checked_sub(1).map(|call| &self.calls[call]);
+            let printed = printed.get(index).copied().unwrap_or("nothing");
+            assert_eq!(printed, expected, "{}, call {index}: {what:?}", self.name);
         }
         assert_eq!(printed.len(), expected.len(), "{}", self.name);
     }
 }
 
-/// Hexadecimal digits after an x.
+/// An x and hexadecimal digits.
 struct Hex<'t>(&'t [u8]);
 
 impl Display for Hex<'_> {
@@ -225,7 +224,7 @@ impl Display for Hex<'_> {
     }
 }
 
-/// A number of C's, and the allowance.
+/// The C number of an overflow mode, and its allowance.
 struct Mode(Option<Overflow>);
 
 impl Display for Mode {
@@ -239,7 +238,7 @@ impl Display for Mode {
     }
 }
 
-/// 0 for what is not set, as in C.
+/// 0 for an unset field, as in C.
 impl Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = u8::from(self.period.is_some());
@@ -253,27 +252,27 @@ impl Display for Policy {
     }
 }
 
-impl Display for Verb {
+impl Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verb::Check(charges) => write!(f, "check{}", List(charges)),
-            Verb::CheckWithStatus(charges) => write!(f, "check_with_status{}", List(charges)),
-            Verb::CheckMany(charges) => write!(f, "check_many{}", List(charges)),
-            Verb::Peek(charges) => write!(f, "peek{}", List(charges)),
-            Verb::PeekWithStatus(charges) => write!(f, "peek_with_status{}", List(charges)),
-            Verb::Charge(charges) => write!(f, "charge{}", List(charges)),
-            Verb::Refund(charge) => write!(f, "refund {charge}"),
-            Verb::ResetKey(charge) => write!(f, "reset_key {charge}"),
-            Verb::SetLimit(policy, limit) => write!(f, "set_limit {policy} {limit}"),
-            Verb::Reserve(number, charges) => write!(f, "reserve {number}{}", List(charges)),
-            Verb::Extend(number, amounts) => write!(f, "extend {number}{}", List(amounts)),
-            Verb::Settle(number, amounts) => write!(f, "settle {number}{}", List(amounts)),
-            Verb::Cancel(number) => write!(f, "cancel {number}"),
+            Operation::Check(charges) => write!(f, "check{}", List(charges)),
+            Operation::CheckWithStatus(charges) => write!(f, "check_with_status{}", List(charges)),
+            Operation::CheckMany(charges) => write!(f, "check_many{}", List(charges)),
+            Operation::Peek(charges) => write!(f, "peek{}", List(charges)),
+            Operation::PeekWithStatus(charges) => write!(f, "peek_with_status{}", List(charges)),
+            Operation::Charge(charges) => write!(f, "charge{}", List(charges)),
+            Operation::Refund(charge) => write!(f, "refund {charge}"),
+            Operation::ResetKey(charge) => write!(f, "reset_key {charge}"),
+            Operation::SetLimit(policy, limit) => write!(f, "set_limit {policy} {limit}"),
+            Operation::Reserve(number, charges) => write!(f, "reserve {number}{}", List(charges)),
+            Operation::Extend(number, amounts) => write!(f, "extend {number}{}", List(amounts)),
+            Operation::Settle(number, amounts) => write!(f, "settle {number}{}", List(amounts)),
+            Operation::Cancel(number) => write!(f, "cancel {number}"),
         }
     }
 }
 
-/// How many there are, and each of them.
+/// A count, then each element.
 struct List<'t, T>(&'t [T]);
 
 impl<T: Display> Display for List<'_, T> {
@@ -297,7 +296,7 @@ impl Display for Charge {
 }
 
 impl Expect {
-    /// Whether it is a decision of this status.
+    /// Returns whether this is a decision with this status.
     pub fn has_status(&self, status: i32) -> bool {
         matches!(self, Expect::Decision(decision) if decision.status == status)
     }
@@ -321,16 +320,16 @@ impl Display for Expect {
 impl Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wait = if self.status == 0 { 0 } else { u64::MAX };
-        write!(f, "{} {}", self.status, self.stand.numbers(wait))?;
-        let wait = |layer: &Stand| if layer.violated { u64::MAX } else { 0 };
+        write!(f, "{} {}", self.status, self.deciding.numbers(wait))?;
+        let wait = |layer: &PolicyStatus| if layer.violated { u64::MAX } else { 0 };
         self.layers.iter().try_for_each(|layer| write!(f, "; {}", layer.numbers(wait(layer))))
     }
 }
 
-impl Stand {
-    /// All its numbers; `wait` in place of a wait that there is not.
+impl PolicyStatus {
+    /// All fields as numbers, with `wait` for an absent `retry_after`.
     fn numbers(&self, wait: u64) -> String {
-        let Stand { policy, limit, remaining, reset_after_ns, .. } = self;
+        let PolicyStatus { policy, limit, remaining, reset_after_ns, .. } = self;
         let wait = self.retry_after_ns.unwrap_or(wait);
         let flags = u8::from(self.table_full) | u8::from(self.violated) << 1;
         format!("{policy} {limit} {remaining} {wait} {reset_after_ns} {flags}")

@@ -1,5 +1,5 @@
-//! One decision through the C ABI and the same from Rust, each in a program of its own
-//! (`benches/instructions`), which is built first: needs gcc.
+//! One decision through the C ABI and the same from Rust, each in a separate program
+//! (`benches/instructions`), which this benchmark builds first. Needs gcc.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Runs a program that must succeed.
+/// Runs a program and panics if it fails.
 fn run(program: impl AsRef<OsStr>, args: &[&str]) {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let name = program.as_ref().to_owned();
@@ -15,24 +15,24 @@ fn run(program: impl AsRef<OsStr>, args: &[&str]) {
     assert!(status.is_ok_and(|status| status.success()), "{} failed", name.display());
 }
 
-/// Both programs: from Rust and from C.
+/// Builds both programs and returns their paths: Rust, then C.
 fn programs() -> [PathBuf; 2] {
-    // Of this bench: `target/release/deps/abi-...`.
-    let own = std::env::current_exe().expect("a program knows its place");
+    // The path of this benchmark: `target/release/deps/abi-...`.
+    let own = std::env::current_exe().expect("the path of this program");
     let release = own.ancestors().nth(2).expect("in a target folder").to_owned();
-    let target = release.parent().and_then(Path::to_str).expect("a path of letters");
+    let target = release.parent().and_then(Path::to_str).expect("a path in UTF-8");
     let packages = ["-p", "tollgate-instructions", "-p", "tollgate-ffi"];
     let build = ["build", "--quiet", "--release", "--target-dir", target];
     run(env!("CARGO"), &[&build[..], &packages].concat());
     let (library, c) = (release.join("libtollgate.a"), release.join("instructions-c"));
-    let [library, out] = [&library, &c].map(|path| path.to_str().expect("a path of letters"));
+    let [library, out] = [&library, &c].map(|path| path.to_str().expect("a path in UTF-8"));
     let check = "benches/instructions/check.c";
     let compile = ["-std=c99", "-O2", "-Iinclude", check, "-o", out, library];
     run("gcc", &[&compile[..], &["-lm", "-lpthread", "-ldl"]].concat());
     [release.join("instructions"), c]
 }
 
-/// How long so many decisions take, without the program's beginning and end.
+/// The time of `decisions`, without the startup and exit of the program.
 fn time(program: &Path, args: &[&str], decisions: u64) -> Duration {
     let wall = |decisions: u64| {
         let start = Instant::now();
@@ -44,9 +44,9 @@ fn time(program: &Path, args: &[&str], decisions: u64) -> Duration {
 
 fn abi(c: &mut Criterion) {
     let [rust, from_c] = programs();
-    let ways: [(&str, &Path, &[&str]); 2] =
-        [("abi/from Rust", &rust, &["own_now"]), ("abi/from C", &from_c, &[])];
-    for (name, program, args) in ways {
+    let programs: [(&str, &Path, &[&str]); 2] =
+        [("abi/from Rust", &rust, &["check_at"]), ("abi/from C", &from_c, &[])];
+    for (name, program, args) in programs {
         c.bench_function(name, |bencher| {
             bencher.iter_custom(|decisions| time(program, args, decisions));
         });

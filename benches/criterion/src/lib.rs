@@ -1,1 +1,3 @@
-//! Only benches: `cargo bench`, `cargo bench --bench near`, `cargo bench -- 'hot/session'`.
+//! An empty library: the package contains only benchmarks.
+//!
+//! `cargo bench`, `cargo bench --bench near`, `cargo bench -- 'hot/session'`

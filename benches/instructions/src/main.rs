@@ -1,8 +1,8 @@
-//! One kind of decision, so many times over, for `.ci/instructions` to count the instructions of:
+//! Repeats one kind of decision for `scripts/instructions.sh` to count its instructions:
 //! `instructions KIND TIMES`. `instructions` alone prints the kinds.
 //!
-//! What is counted is the function `counted` and everything it calls. Keys are hashed under fixed
-//! seeds and times are the caller's, so that every run takes the same way; but for `one_shot`,
+//! The count covers the function `counted` and its callees. Keys are hashed with fixed seeds and
+//! the caller supplies the time, so that every run takes the same path. The exception is `check`,
 //! which reads the clock.
 
 mod work;

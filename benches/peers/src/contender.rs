@@ -1,85 +1,84 @@
-//! One way to do one kind of work: what takes turns with others.
+//! One limiter under one workload, measured in slices that alternate with the other contenders.
 
 use crate::cpu;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Whose a contender is.
+/// The group of a contender, for comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
-    /// This project's.
+    /// A limiter of this project.
     Own,
-    /// A rival that keeps something for each key: own contenders are compared with the fastest.
+    /// A rival that keeps state for each key. Own contenders are compared with the fastest of them.
     Rival,
-    /// Such a rival on a clock that another thread refreshes.
+    /// A rival that keeps state for each key, on a clock that a background thread refreshes.
     CoarseRival,
-    /// A rival that shares counters among keys: shown, and not compared with.
+    /// A rival whose keys share counters: shown, but not a reference.
     Sketch,
-    /// No limiter: what parts of a decision cost by themselves.
-    Floor,
+    /// No limiter: a part of a decision, or the lower bound of one.
+    Baseline,
 }
 
-/// What the answers must be. A figure for admitted requests would be worth nothing if some of them
-/// were denied.
+/// The expected verdict. A figure for admitted requests means nothing if some of them are denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answers {
+pub enum Expected {
     /// Every request is admitted.
     Admitted,
     /// Every request is denied.
     Denied,
 }
 
-/// Does so many decisions, and returns how many were admitted.
+/// Makes the given number of decisions and returns how many were admitted.
 pub type Work = Box<dyn FnMut(usize) -> usize + Send>;
 
-/// Does its work in slices. Each has a limiter of its own, or shares it with contenders that ask it
-/// in another way.
+/// A named workload for one or more threads, run in slices. It has its own limiter, or shares one
+/// with contenders that use another entry point.
 pub struct Contender {
-    /// How it is called in tables; own ones begin with `tollgate`.
+    /// The name in tables; own contenders begin with `tollgate`.
     pub name: String,
-    /// Whose it is.
+    /// The group it is compared in.
     pub side: Side,
-    answers: Answers,
-    /// One for each thread.
+    expected: Expected,
+    /// One closure for each thread.
     threads: Vec<Work>,
 }
 
 impl fmt::Debug for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Contender");
-        debug.field("name", &self.name).field("side", &self.side).field("answers", &self.answers);
+        debug.field("name", &self.name).field("side", &self.side).field("expected", &self.expected);
         debug.field("threads", &self.threads.len()).finish()
     }
 }
 
-/// What one thread has done in a slice.
+/// The work of one thread in one slice.
 struct Share {
     decisions: usize,
     admitted: usize,
     took: Duration,
-    /// How much of that the thread did not run.
+    /// The part of `took` in which the thread was not running.
     idle: Duration,
 }
 
-/// One answer in so many may be another: a thread that was set aside between its clock and its
-/// exchange asks for a past in which a token bucket was not filled yet.
-const OTHERWISE: usize = 1000;
-/// How many decisions the other threads make between two looks at whether the slice is over.
+/// One verdict in this many may differ: a thread that is descheduled between its clock reading and
+/// its CAS decides at a time at which a token bucket was not refilled yet.
+const UNEXPECTED: usize = 1000;
+/// Decisions of the other threads between two checks whether the slice has ended.
 const CHUNK: usize = 256;
 
 impl Contender {
-    /// With one work for each thread.
-    pub fn new(name: &str, side: Side, answers: Answers, threads: Vec<Work>) -> Self {
-        Contender { name: name.into(), side, answers, threads }
+    /// Creates a contender with one closure for each thread.
+    pub fn new(name: &str, side: Side, expected: Expected, threads: Vec<Work>) -> Self {
+        Contender { name: name.into(), side, expected, threads }
     }
 
-    /// Does `decisions` on the calling thread, and as many as come out on the others meanwhile.
-    /// Returns nanoseconds per decision of all threads together, and the share of the time in which
-    /// a thread was set aside.
+    /// Makes `decisions` on the calling thread, while the other threads make as many as they can.
+    /// Returns nanoseconds per decision of all threads together, and the largest share of the time
+    /// in which a thread was descheduled.
     ///
     /// # Panics
-    /// If an answer is not what the work is about.
+    /// If more than one verdict in a thousand is not the expected one.
     pub fn slice(&mut self, decisions: usize) -> (f64, f64) {
         let shares = match self.threads.as_mut_slice() {
             [work] => vec![Share::of(work, decisions)],
@@ -88,12 +87,12 @@ impl Contender {
         let mut per_second = 0.0;
         let mut idle: f64 = 0.0;
         for share in &shares {
-            let other = match self.answers {
-                Answers::Admitted => share.decisions - share.admitted,
-                Answers::Denied => share.admitted,
+            let unexpected = match self.expected {
+                Expected::Admitted => share.decisions - share.admitted,
+                Expected::Denied => share.admitted,
             };
             let of = share.decisions;
-            assert!(other * OTHERWISE <= of, "{}: {other} of {of} answers are wrong", self.name);
+            assert!(unexpected * UNEXPECTED <= of, "{}: {unexpected} of {of} are wrong", self.name);
             let took = share.took.as_secs_f64().max(1e-9);
             per_second += share.decisions as f64 / took;
             idle = idle.max(share.idle.as_secs_f64() / took);
@@ -118,7 +117,7 @@ impl Share {
     }
 }
 
-/// The first work on this thread; the others go on for as long as it takes.
+/// Runs the first closure on this thread, and the others on threads of their own until it returns.
 fn together(works: &mut [Work], decisions: usize) -> Vec<Share> {
     let over = AtomicBool::new(false);
     let begun = AtomicBool::new(false);
@@ -149,32 +148,32 @@ fn together(works: &mut [Work], decisions: usize) -> Vec<Share> {
 mod tests {
     use super::*;
 
-    fn contender(answers: Answers, admits: fn(usize) -> usize, threads: usize) -> Contender {
+    fn contender(expected: Expected, admits: fn(usize) -> usize, threads: usize) -> Contender {
         let work = |_| -> Work { Box::new(admits) };
-        Contender::new("x", Side::Own, answers, (0..threads).map(work).collect())
+        Contender::new("x", Side::Own, expected, (0..threads).map(work).collect())
     }
 
     #[test]
-    fn the_right_answers_pass() {
+    fn expected_verdicts_pass() {
         for threads in [1, 2, 3] {
-            let (ns, _) = contender(Answers::Admitted, |count| count, threads).slice(10_000);
+            let (ns, _) = contender(Expected::Admitted, |count| count, threads).slice(10_000);
             assert!(ns > 0.0);
-            contender(Answers::Denied, |_| 0, threads).slice(10_000);
+            contender(Expected::Denied, |_| 0, threads).slice(10_000);
             // One in a thousand.
-            contender(Answers::Admitted, |count| count - count / 1000, threads).slice(10_000);
+            contender(Expected::Admitted, |count| count - count / 1000, threads).slice(10_000);
         }
     }
 
     #[test]
-    fn wrong_answers_do_not() {
-        let fails = |answers, admits: fn(usize) -> usize| {
+    fn unexpected_verdicts_panic() {
+        let fails = |expected, admits: fn(usize) -> usize| {
             for threads in [1, 2] {
-                let slice = || contender(answers, admits, threads).slice(10_000);
-                assert!(std::panic::catch_unwind(slice).is_err(), "{answers:?}, {threads}");
+                let slice = || contender(expected, admits, threads).slice(10_000);
+                assert!(std::panic::catch_unwind(slice).is_err(), "{expected:?}, {threads}");
             }
         };
-        fails(Answers::Admitted, |_| 0);
-        fails(Answers::Admitted, |count| count - count / 100 - 1);
-        fails(Answers::Denied, |count| count / 100 + 1);
+        fails(Expected::Admitted, |_| 0);
+        fails(Expected::Admitted, |count| count - count / 100 - 1);
+        fails(Expected::Denied, |count| count / 100 + 1);
     }
 }

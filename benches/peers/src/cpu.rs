@@ -1,8 +1,8 @@
-//! The thread's own time.
+//! CPU time of the current thread.
 
 use std::time::Duration;
 
-/// How long this thread has run; `None` where the system does not tell.
+/// CPU time of this thread; `None` if the system does not provide it.
 #[cfg(unix)]
 pub(crate) fn thread_time() -> Option<Duration> {
     use rustix::time::{ClockId, clock_gettime};
@@ -10,7 +10,7 @@ pub(crate) fn thread_time() -> Option<Duration> {
     Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 
-/// How long this thread has run; `None` where the system does not tell.
+/// CPU time of this thread; `None` if the system does not provide it.
 #[cfg(not(unix))]
 pub(crate) fn thread_time() -> Option<Duration> {
     None

@@ -1,14 +1,14 @@
-//! What one run of one peer has measured, on its way from the child process to the table.
+//! The figures of one run of one peer, and their text form between processes.
 
-/// Figures in an order that the program chooses. A figure that the system does not give is `None`.
+/// Figures in an order defined by the program. `None` is a figure that the system does not provide.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures(pub Vec<Option<f64>>);
 
-/// How a missing figure is written.
+/// The text of a missing figure.
 pub(crate) const MISSING: &str = "n/a";
 
 impl Figures {
-    /// One line of text.
+    /// Formats the figures as one line of text.
     pub fn to_line(&self) -> String {
         let words: Vec<String> = self
             .0
@@ -18,7 +18,7 @@ impl Figures {
         words.join(" ")
     }
 
-    /// The figures of such a line; `None` if it is not one.
+    /// Parses such a line; `None` if it is malformed.
     pub fn parse(line: &str) -> Option<Figures> {
         let figure = |word: &str| match word {
             MISSING => Some(None),
@@ -27,12 +27,12 @@ impl Figures {
         line.split_whitespace().map(figure).collect::<Option<Vec<_>>>().map(Figures)
     }
 
-    /// Each figure's median over the rounds, missing if it is missing in any.
+    /// The median of each figure over the rounds; `None` if it is missing in any round.
     pub fn medians(rounds: &[Figures]) -> Figures {
         let columns = rounds.iter().map(|round| round.0.len()).min().unwrap_or(0);
         let column =
-            |place| rounds.iter().map(|round| round.0[place]).collect::<Option<Vec<f64>>>();
-        Figures((0..columns).map(|place| column(place).and_then(median)).collect())
+            |index: usize| rounds.iter().map(|round| round.0[index]).collect::<Option<Vec<f64>>>();
+        Figures((0..columns).map(|index| column(index).and_then(median)).collect())
     }
 }
 
@@ -48,14 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_back_as_they_went() {
+    fn lines_round_trip() {
         let figures = Figures(vec![Some(1.25), None, Some(3e9)]);
         assert_eq!(Figures::parse(&figures.to_line()), Some(figures));
         assert_eq!(Figures::parse("1 two"), None);
     }
 
     #[test]
-    fn medians_are_taken_by_figure() {
+    fn medians_are_per_figure() {
         let rounds: Vec<Figures> = [[5.0, 1.0], [1.0, 2.0], [3.0, 9.0], [4.0, 4.0]]
             .map(|round| Figures(round.map(Some).to_vec()))
             .to_vec();

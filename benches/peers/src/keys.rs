@@ -1,25 +1,25 @@
-//! Keys that look random and never repeat.
+//! Distinct pseudorandom keys.
 
 use std::fmt::Display;
 use std::hash::Hash;
 use tollgate::Key;
 
-/// What limiters are asked for: numbers or texts.
+/// A kind of keys: numbers or texts.
 pub trait KeyKind: Clone + Display + Eq + Hash + Send + Sync + 'static {
-    /// How it is called in titles.
+    /// The name in titles.
     const NAME: &'static str;
 
-    /// The key of a counter; of another counter it is another key.
+    /// The key of a counter. Different counters have different keys.
     fn of(counter: u64) -> Self;
 
-    /// The key as this project takes it.
+    /// The key as an argument of this project's limiter.
     fn borrowed(&self) -> Key<'_>;
 
     /// The key as bytes.
     fn bytes(&self) -> impl AsRef<[u8]>;
 }
 
-/// As quick as keys can be: eight bytes, kept in the maps themselves.
+/// The fastest keys: eight bytes, stored inside the maps.
 impl KeyKind for u64 {
     const NAME: &'static str = "u64 keys";
 
@@ -38,8 +38,7 @@ impl KeyKind for u64 {
     }
 }
 
-/// Sixteen letters, as a name or a token may have. Rivals that want a `String` are given one that
-/// is there already.
+/// Sixteen letters, such as a name or a token. Rivals that require a `String` get an existing one.
 impl KeyKind for String {
     const NAME: &'static str = "text keys";
 
@@ -58,7 +57,7 @@ impl KeyKind for String {
     }
 }
 
-/// The key of a counter: the finaliser of splitmix64, which maps every counter to another key.
+/// The key of a counter: the finaliser of splitmix64, a bijection.
 #[inline]
 pub fn key(counter: u64) -> u64 {
     let mut bits = counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -73,7 +72,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn no_key_comes_twice() {
+    fn keys_are_distinct() {
         let keys: HashSet<u64> = (0..100_000).map(key).collect();
         assert_eq!(keys.len(), 100_000);
     }

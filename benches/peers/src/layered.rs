@@ -1,13 +1,13 @@
 //! This project's limiter with three policies.
 
+use crate::entry_points::compact;
 use crate::keys::KeyKind;
-use crate::ways::settle;
 use std::time::Duration;
 use tollgate::{Limiter, Policy, PolicyId};
 
 const NAMES: [&str; 3] = ["address", "user", "tenant"];
 
-/// Three windows of seven words, so wide that all requests are admitted.
+/// Three windows of seven words, with limits that admit all requests.
 #[derive(Debug)]
 pub struct Layered {
     limiter: Limiter,
@@ -15,7 +15,7 @@ pub struct Layered {
 }
 
 impl Layered {
-    /// With room for so many keys in each policy.
+    /// Creates a limiter with this `max_keys` for each policy.
     pub fn new(max_keys: usize) -> Self {
         let policy =
             |name| Policy::sliding(name, 200_000_000, Duration::from_secs(20 * 60)).buckets(7);
@@ -24,22 +24,22 @@ impl Layered {
         Layered { limiter: builder.build().expect("valid policies"), policies }
     }
 
-    /// A request that is charged to the key under all three.
+    /// Decides one request that is charged to the key under all three policies.
     #[inline]
     pub fn one_call<K: KeyKind>(&self, key: &K) -> bool {
         let charges = self.policies.map(|policy| policy.charge(key.borrowed(), 1));
         self.limiter.check(&charges).is_allowed()
     }
 
-    /// Three requests, one under each.
+    /// Decides three requests, one under each policy.
     #[inline]
     pub fn three_calls<K: KeyKind>(&self, key: &K) -> bool {
         let call = |policy: &PolicyId| self.limiter.check(&[policy.charge(key.borrowed(), 1)]);
         self.policies.iter().all(|policy| call(policy).is_allowed())
     }
 
-    /// Three requests that share a reading of the clock and a pin: what one call would take if it cost
-    /// nothing to look at all layers before the first is charged.
+    /// Decides three requests with one clock reading and one pin. One call would take as long if
+    /// evaluating all layers before the first charge cost nothing.
     #[inline]
     pub fn in_a_session<K: KeyKind>(&self, key: &K) -> bool {
         let session = self.limiter.session();
@@ -47,8 +47,8 @@ impl Layered {
         self.policies.iter().all(|policy| call(policy).is_allowed())
     }
 
-    /// As [`Own::settle`](crate::Own::settle).
-    pub fn settle(&self) {
-        settle(&self.limiter);
+    /// See [`OwnLimiter::compact`](crate::OwnLimiter::compact).
+    pub fn compact(&self) {
+        compact(&self.limiter);
     }
 }

@@ -1,51 +1,51 @@
-//! The same work on tollgate and on its rivals, measured in one run.
+//! Benchmarks of tollgate and its rivals on the same work, in one run.
 //!
-//! [`peers`] holds the limiters behind one trait, [`Peer`]; the programs in `src/bin` each measure
-//! one kind of work on all of them:
+//! [`peers`] contains the limiters, all of which implement [`Peer`]. Each program in `src/bin`
+//! measures one kind of work on all of them:
 //!
 //! ```sh
 //! cargo run --release -p tollgate-peers --bin growth
 //! ```
 //!
-//! What is compared, and what is not: every limiter counts in its own way and promises something
-//! else ([`Promises`]), and every program prints that under its figures.
+//! The limiters count in different ways and give different guarantees ([`Promises`]). Each program
+//! prints them below its figures.
 
 mod chart;
 mod contender;
 mod cpu;
+mod entry_points;
 mod figures;
+mod key_sequence;
 mod keys;
 mod layered;
 mod memory;
 mod peer;
 pub mod peers;
-mod places;
 pub mod report;
 mod result;
 mod rounds;
-mod scene;
-pub mod scenes;
+mod scenario;
+pub mod scenarios;
+mod slots;
 mod stopwatch;
 mod table;
 pub mod tasks;
-mod tour;
 mod turns;
 mod versions;
-mod ways;
 
 pub use chart::chart;
-pub use contender::{Answers, Contender, Side, Work};
+pub use contender::{Contender, Expected, Side, Work};
+pub use entry_points::{BATCH, EntryPoint, OwnLimiter, each, one_by_one};
 pub use figures::Figures;
+pub use key_sequence::{KeySequence, shuffled, uniform, zipf};
 pub use keys::{KeyKind, key};
 pub use layered::Layered;
 pub use memory::{Memory, huge_pages};
 pub use peer::{Peer, Promises, Setting, Task};
-pub use result::{Line, Outcome, Shown};
+pub use result::{ContenderResult, Outcome, TargetResult};
 pub use rounds::{CHILD, Rounds};
-pub use scene::{Aim, Beside, Goal, Scene};
+pub use scenario::{Goal, LowerBound, Reference, Scenario, Target};
 pub use stopwatch::{QUANTILES, Stopwatch, clock_pair_ns};
 pub use table::Table;
-pub use tour::{Tour, shuffled, uniform, zipf};
 pub use turns::{Pace, Turns};
 pub use versions::version;
-pub use ways::{BATCH, Own, Way, each, one_by_one};

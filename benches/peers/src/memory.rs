@@ -1,18 +1,18 @@
-//! What the system says about this process's memory.
+//! Memory figures of this process, from the system.
 
 use std::fs;
 
 /// Memory of this process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// What is in memory now.
+    /// Resident memory.
     pub resident: u64,
-    /// The most that ever was.
+    /// Peak resident memory.
     pub peak: u64,
 }
 
 impl Memory {
-    /// The present figures; `None` where the system has no `/proc`.
+    /// Reads the current figures; `None` if the system has no `/proc`.
     pub fn now() -> Option<Memory> {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         Some(Memory { resident: field(&status, "VmRSS:")?, peak: field(&status, "VmHWM:")? })
@@ -20,22 +20,22 @@ impl Memory {
 }
 
 impl Memory {
-    /// What was added between two readings, by the key.
+    /// The increase in resident memory between two readings, per key.
     pub fn per_key(before: Option<Memory>, after: Option<Memory>, keys: u64) -> Option<f64> {
         let (before, after) = before.zip(after)?;
         Some(after.resident.saturating_sub(before.resident) as f64 / keys as f64)
     }
 }
 
-/// A line such as `VmRSS:     1234 kB`, in bytes.
+/// Parses a line such as `VmRSS:     1234 kB` and returns bytes.
 fn field(status: &str, name: &str) -> Option<u64> {
     let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = rest.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     Some(kib * 1024)
 }
 
-/// Whether the system hands out pages of 2 MiB: `always`, `madvise` or `never`. It decides how many
-/// calls wait for a page, and how long.
+/// The system's setting of transparent huge pages: `always`, `madvise` or `never`. It affects how
+/// many calls take a page fault, and how long each takes.
 pub fn huge_pages() -> Option<String> {
     let text = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
     let (_, rest) = text.split_once('[')?;

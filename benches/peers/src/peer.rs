@@ -1,21 +1,21 @@
-//! What all limiters are asked to do.
+//! The common interface of all limiters.
 
 use crate::keys::KeyKind;
 use std::time::Duration;
 
-/// What every limiter is built for.
+/// The limit that every limiter is built with.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// How many requests a key has in each window.
+    /// Requests per key and window.
     pub limit: u32,
     /// The window.
     pub window: Duration,
-    /// How many keys there must be room for. Limiters that have no such bound ignore it.
+    /// The number of keys to support. Limiters without such a bound ignore it.
     pub max_keys: usize,
 }
 
 impl Setting {
-    /// The same rate in windows of whole seconds, for limiters that know no others.
+    /// The same rate in a window of whole seconds, for limiters that support no others.
     pub(crate) fn in_seconds(&self) -> (u64, Duration) {
         let seconds = self.window.as_secs_f64().ceil();
         let limit = f64::from(self.limit) * (seconds / self.window.as_secs_f64());
@@ -23,43 +23,43 @@ impl Setting {
     }
 }
 
-/// What a limiter promises, in words: figures alone would compare what is not alike.
+/// The guarantees of a limiter, in words. Figures alone would compare unlike things.
 #[derive(Clone, Copy, Debug)]
 pub struct Promises {
-    /// Whether it keeps something for each key, so that no key pays for another.
+    /// Whether it keeps state for each key, so that no key is charged for another.
     pub per_key: bool,
-    /// How it counts, and how close that is to a log of all admitted requests.
+    /// The counting algorithm, and its accuracy compared with a log of admitted requests.
     pub counting: &'static str,
-    /// The most that a key may get in some interval of the window's length.
+    /// The most requests that a key may get in any interval of the window's length.
     pub most: &'static str,
-    /// What bounds its memory.
+    /// The bound on its memory.
     pub memory: &'static str,
-    /// What a call may wait for.
+    /// Locks that a call may wait for.
     pub waiting: &'static str,
 }
 
-/// A limiter under measurement, with the clock that it comes with.
+/// A measured limiter, with its default clock.
 pub trait Peer<K: KeyKind = u64>: Sized + Send + Sync + 'static {
-    /// How it is called in tables and on the command line.
+    /// The name in tables and on the command line.
     const NAME: &'static str;
-    /// What it promises, by its own documentation.
+    /// Its guarantees, according to its documentation.
     const PROMISES: Promises;
 
-    /// An empty limiter.
+    /// Creates an empty limiter.
     fn new(setting: &Setting) -> Self;
 
-    /// Asks for one request of this key, now; true if it is admitted.
+    /// Decides one request of this key at the current time, and returns whether it is admitted.
     fn check(&self, key: &K) -> bool;
 
-    /// What a host may do in idle moments, so that memory is no more than it need be.
-    fn settle(&self) {}
+    /// Releases unused memory, as a host may do when idle.
+    fn compact(&self) {}
 }
 
-/// Something to measure on any limiter.
+/// A measurement that works with any limiter.
 pub trait Task<K: KeyKind> {
-    /// What comes out.
+    /// The result.
     type Report;
 
-    /// Does it on a fresh `P`.
+    /// Measures a new `P`.
     fn run<P: Peer<K>>(&self) -> Self::Report;
 }

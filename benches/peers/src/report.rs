@@ -1,10 +1,10 @@
-//! What came out, for the terminal and as Markdown.
+//! Reports for the terminal and in Markdown.
 
 use crate::contender::Side;
 use crate::memory::huge_pages;
 use crate::peers;
-use crate::result::{Line, Outcome, Shown};
-use crate::scene::Goal;
+use crate::result::{ContenderResult, Outcome, TargetResult};
+use crate::scenario::Goal;
 use crate::table::Table;
 use crate::versions::version;
 use std::fs;
@@ -14,7 +14,7 @@ use std::thread;
 /// The rivals' packages.
 const PACKAGES: [&str; 4] = ["governor", "rate-net", "pingora-limits", "limitador"];
 
-/// What it was measured on, and the versions of what was measured.
+/// The machine, and the versions of the measured packages.
 pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -25,17 +25,17 @@ pub fn machine() -> String {
     format!("{model}, {cores} cores, huge pages: {pages}; {}", versions.join(", "))
 }
 
-/// A scene's contenders. `low` and `high` leave a tenth of the rounds on each side.
-pub fn scene(outcome: &Outcome) -> String {
-    let rival = outcome.fastest(Side::Rival).map(|line| line.ns);
+/// The contenders of a scenario. `low` and `high` are the tenth and the ninetieth percentile.
+pub fn scenario(outcome: &Outcome) -> String {
+    let rival = outcome.fastest(Side::Rival).map(|result| result.ns);
     let mut table = Table::new(["", outcome.unit, "low", "high", "/ rival"]);
-    for line in &outcome.lines {
-        let ratio = rival.filter(|_| line.side != Side::Floor).map(|rival| line.ns / rival);
+    for result in &outcome.results {
+        let ratio = rival.filter(|_| result.side != Side::Baseline).map(|rival| result.ns / rival);
         table.row([
-            line.name.clone(),
-            figure(line.ns),
-            figure(line.low),
-            figure(line.high),
+            result.name.clone(),
+            figure(result.ns),
+            figure(result.low),
+            figure(result.high),
             ratio.map_or_else(String::new, |ratio| Table::number(Some(ratio), 2)),
         ]);
     }
@@ -45,36 +45,36 @@ pub fn scene(outcome: &Outcome) -> String {
     format!("{}: {}{disturbed}\n{table}", outcome.name, outcome.title)
 }
 
-/// Every aim, whether it is met or not.
-pub fn aims(outcomes: &[Outcome]) -> String {
-    let mut table = Table::new(AIMS_HEAD);
-    for shown in outcomes.iter().flat_map(|outcome| &outcome.shown) {
-        table.row(aim_cells(shown));
+/// All targets, met or not.
+pub fn targets(outcomes: &[Outcome]) -> String {
+    let mut table = Table::new(TARGETS_HEAD);
+    for result in outcomes.iter().flat_map(|outcome| &outcome.targets) {
+        table.row(target_cells(result));
     }
     table.to_string()
 }
 
-const AIMS_HEAD: [&str; 8] =
-    ["work", "tollgate", "beside", "which takes", "ratio", "aim", "met", "the least"];
+const TARGETS_HEAD: [&str; 8] =
+    ["row", "tollgate", "reference", "its figure", "ratio", "target", "met", "lower bound"];
 
-fn aim_cells(shown: &Shown) -> [String; 8] {
-    let goal = match shown.aim.goal {
+fn target_cells(result: &TargetResult) -> [String; 8] {
+    let goal = match result.target.goal {
         Goal::Time(most) => format!("<= {most}"),
         Goal::Throughput(least) => format!(">= {least}"),
     };
     [
-        shown.aim.work.into(),
-        figure(shown.own),
-        shown.beside.clone(),
-        figure(shown.other),
-        Table::number(Some(shown.ratio), 2),
+        result.target.name.into(),
+        figure(result.own),
+        result.reference.clone(),
+        figure(result.other),
+        Table::number(Some(result.ratio), 2),
         goal,
-        if shown.met { "yes" } else { "no" }.into(),
-        shown.least.map_or_else(String::new, |ratio| Table::number(Some(ratio), 2)),
+        if result.met { "yes" } else { "no" }.into(),
+        result.lower_bound.map_or_else(String::new, |ratio| Table::number(Some(ratio), 2)),
     ]
 }
 
-/// What the figures do not tell: what each peer promises.
+/// The guarantees of each peer.
 pub fn promises() -> String {
     let mut text = String::new();
     for (name, promises) in limiters() {
@@ -90,18 +90,22 @@ fn limiters() -> impl Iterator<Item = &'static (&'static str, crate::peer::Promi
     peers::ALL.iter().filter(|(name, _)| !name.starts_with("control"))
 }
 
-/// All of it as Markdown: the aims, every figure, what the scenes are, the promises.
+/// The whole report in Markdown: targets, figures, scenarios and guarantees.
 pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
-    let aims = outcomes.iter().flat_map(|outcome| &outcome.shown).map(aim_cells);
+    let targets = outcomes.iter().flat_map(|outcome| &outcome.targets).map(target_cells);
     let mut text = format!("{}; {keys}.\n\n", machine());
-    text += &rows(&AIMS_HEAD, aims);
-    text += "\nUnder `the least` is the same ratio of what does little else: a bare table, with a window or without,\n\
-         a pin and a clock where the work needs them, or a limiter for each thread. Where keys come from\n\
-         memory it is the quicker of two: one laid out as ours is, and one of two lines a key. Layers are of\n\
+    text += &rows(&TARGETS_HEAD, targets);
+    text += "\n\
+         `lower bound` is the same ratio for a contender that does little else: a bare table\n\
+         with or without a window, plus a pin and a clock where the work needs them, or one\n\
+         limiter for each thread. For many keys it is the faster of two layouts: tollgate's\n\
+         (dense), and two cache lines for each key (bare). The lower bound for layers uses\n\
          the latter.\n\
-         \nMedians; nanoseconds of wall time per decision of all threads together, but under `worst`\n\
-         nanoseconds on the processor of the worst call, and under `bytes` bytes a key. `disturbed` is\n\
-         the share of turns in which a thread was set aside.\n\n";
+         \n\
+         Figures are medians: nanoseconds of wall time per decision of all threads together;\n\
+         under `worst`, nanoseconds of CPU time of the worst call; under `bytes`, bytes per\n\
+         key. `disturbed` is the share of turns in which a thread was descheduled.\n\
+         \n";
     text += &figures(outcomes);
     text += "\n";
     for outcome in outcomes {
@@ -115,12 +119,12 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     text + &rows(&["", "counts", "in any window", "memory", "may wait for"], promises)
 }
 
-/// A row for each contender, a column for each scene.
+/// A table with a row for each contender and a column for each scenario.
 fn figures(outcomes: &[Outcome]) -> String {
     let mut names: Vec<(&str, Side)> = Vec::new();
-    for line in outcomes.iter().flat_map(|outcome| &outcome.lines) {
-        if !names.iter().any(|(name, _)| *name == line.name) {
-            names.push((&line.name, line.side));
+    for result in outcomes.iter().flat_map(|outcome| &outcome.results) {
+        if !names.iter().any(|(name, _)| *name == result.name) {
+            names.push((&result.name, result.side));
         }
     }
     names.sort_by_key(|(_, side)| *side);
@@ -128,8 +132,9 @@ fn figures(outcomes: &[Outcome]) -> String {
     head.extend(outcomes.iter().map(|outcome| outcome.name));
     let row = |(name, _): (&str, Side)| {
         let cell = |outcome: &Outcome| {
-            let line = outcome.lines.iter().find(|line: &&Line| line.name == name);
-            line.map_or_else(String::new, |line| figure(line.ns))
+            let result =
+                outcome.results.iter().find(|result: &&ContenderResult| result.name == name);
+            result.map_or_else(String::new, |result| figure(result.ns))
         };
         let mut cells = vec![name.to_owned()];
         cells.extend(outcomes.iter().map(cell));
@@ -151,7 +156,7 @@ fn rows(head: &[&str], rows: impl Iterator<Item = impl AsRef<[String]>>) -> Stri
     text
 }
 
-/// Three digits or more.
+/// Formats a figure with at least three digits.
 pub(crate) fn figure(value: f64) -> String {
     Table::number(Some(value), usize::from(value < 100.0))
 }

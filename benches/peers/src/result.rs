@@ -1,139 +1,144 @@
-//! What came out of a scene.
+//! The results of a scenario.
 
 use crate::contender::Side;
 use crate::figures::median;
-use crate::scene::{Aim, Beside, Goal, Scene};
+use crate::scenario::{Goal, Reference, Scenario, Target};
 use crate::turns::Turns;
 
-/// How one contender did.
+/// The result of one contender.
 #[derive(Clone, Debug)]
-pub struct Line {
-    /// The contender.
+pub struct ContenderResult {
+    /// The contender's name.
     pub name: String,
-    /// Whose it is.
+    /// The contender's group.
     pub side: Side,
     /// The median over the rounds, in the outcome's unit: nanoseconds per decision in most.
     pub ns: f64,
-    /// A tenth of the rounds took less,
+    /// The tenth percentile.
     pub low: f64,
-    /// and a tenth took more.
+    /// The ninetieth percentile.
     pub high: f64,
 }
 
-/// An aim, and what there is to show for it.
+/// A target and its measured ratio.
 #[derive(Clone, Debug)]
-pub struct Shown {
-    /// What was wanted.
-    pub aim: Aim,
-    /// What the own contender took.
+pub struct TargetResult {
+    /// The target.
+    pub target: Target,
+    /// The figure of the own contender.
     pub own: f64,
-    /// Whom it was compared with,
-    pub beside: String,
-    /// and what that took.
+    /// The name of the reference.
+    pub reference: String,
+    /// The figure of the reference.
     pub other: f64,
-    /// The ratio that the goal is about.
+    /// The measured ratio.
     pub ratio: f64,
-    /// Whether that is what was wanted.
+    /// Whether the ratio meets the target.
     pub met: bool,
-    /// The ratio of the quickest contender that does little else.
-    pub least: Option<f64>,
+    /// The ratio of the lower bound.
+    pub lower_bound: Option<f64>,
 }
 
-/// A scene after its rounds.
+/// The results of a scenario.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The scene's name.
+    /// The scenario's name.
     pub name: &'static str,
-    /// The scene in words.
+    /// The scenario's description.
     pub title: String,
-    /// What its figures are.
+    /// The unit of the figures.
     pub unit: &'static str,
-    /// Its contenders, in the scene's order.
-    pub lines: Vec<Line>,
-    /// Its aims.
-    pub shown: Vec<Shown>,
-    /// The share of its turns in which a thread was set aside, as far as is known.
+    /// The contenders' results, in the scenario's order.
+    pub results: Vec<ContenderResult>,
+    /// The targets' results.
+    pub targets: Vec<TargetResult>,
+    /// The share of turns in which a thread was descheduled, if known.
     pub disturbed: Option<f64>,
 }
 
 impl Outcome {
-    /// Lets a scene's contenders take turns.
-    pub fn of(mut scene: Scene, turns: Turns) -> Outcome {
-        let (figures, disturbed) = turns.take(&mut scene.contenders);
-        let lines: Vec<Line> = scene
+    /// Measures the contenders of a scenario in turns.
+    pub fn of(mut scenario: Scenario, turns: Turns) -> Outcome {
+        let (figures, disturbed) = turns.take(&mut scenario.contenders);
+        let results: Vec<ContenderResult> = scenario
             .contenders
             .iter()
             .zip(figures)
-            .map(|(contender, figures)| Line::new(&contender.name, contender.side, figures))
+            .map(|(contender, figures)| {
+                ContenderResult::new(&contender.name, contender.side, figures)
+            })
             .collect();
-        let outcome = Self::new(scene.name, scene.title, "ns", lines, &scene.aims);
+        let outcome = Self::new(scenario.name, scenario.title, "ns", results, &scenario.targets);
         Outcome { disturbed: Some(disturbed), ..outcome }
     }
 
-    /// Holds figures, however they were got, to the aims.
+    /// Compares results with the targets.
     ///
     /// # Panics
-    /// If an aim is about a contender that is not among the lines.
+    /// If a target names a contender without a result.
     pub fn new(
         name: &'static str,
         title: String,
         unit: &'static str,
-        lines: Vec<Line>,
-        aims: &[Aim],
+        results: Vec<ContenderResult>,
+        targets: &[Target],
     ) -> Outcome {
-        let shown = aims.iter().map(|aim| Shown::new(*aim, &lines)).collect();
-        Outcome { name, title, unit, lines, shown, disturbed: None }
+        let targets = targets.iter().map(|target| TargetResult::new(*target, &results)).collect();
+        Outcome { name, title, unit, results, targets, disturbed: None }
     }
 
-    /// The fastest contender of a side.
-    pub fn fastest(&self, side: Side) -> Option<&Line> {
-        fastest(&self.lines, side)
+    /// The fastest contender of a group.
+    pub fn fastest(&self, side: Side) -> Option<&ContenderResult> {
+        fastest(&self.results, side)
     }
 }
 
-fn fastest(lines: &[Line], side: Side) -> Option<&Line> {
-    lines.iter().filter(|line| line.side == side).min_by(|a, b| a.ns.total_cmp(&b.ns))
+fn fastest(results: &[ContenderResult], side: Side) -> Option<&ContenderResult> {
+    results.iter().filter(|result| result.side == side).min_by(|a, b| a.ns.total_cmp(&b.ns))
 }
 
-impl Line {
+impl ContenderResult {
     /// # Panics
-    /// Without any figure.
-    pub fn new(name: &str, side: Side, mut figures: Vec<f64>) -> Line {
+    /// If there are no figures.
+    pub fn new(name: &str, side: Side, mut figures: Vec<f64>) -> ContenderResult {
         figures.sort_by(f64::total_cmp);
         let tenth = figures.len() / 10;
         let (low, high) = (figures[tenth], figures[figures.len() - 1 - tenth]);
         let ns = median(figures).expect("at least one round");
-        Line { name: name.into(), side, ns, low, high }
+        ContenderResult { name: name.into(), side, ns, low, high }
     }
 }
 
-impl Shown {
-    fn new(aim: Aim, lines: &[Line]) -> Shown {
+impl TargetResult {
+    fn new(target: Target, results: &[ContenderResult]) -> TargetResult {
         let named = |name: &str| {
-            let line = lines.iter().find(|line| line.name == name);
-            line.unwrap_or_else(|| panic!("{}: there is no {name}", aim.work)).ns
+            let result = results.iter().find(|result| result.name == name);
+            result.unwrap_or_else(|| panic!("{}: no contender {name}", target.name)).ns
         };
-        let taken = |beside| match beside {
-            Beside::Fastest(side) => {
-                let line = fastest(lines, side).unwrap_or_else(|| panic!("{}: nobody", aim.work));
-                (line.name.clone(), line.ns)
+        let figure = |reference| match reference {
+            Reference::Fastest(side) => {
+                let result = fastest(results, side);
+                let result = result.unwrap_or_else(|| panic!("{}: no reference", target.name));
+                (result.name.clone(), result.ns)
             }
-            Beside::Sum(names) => (names.join(" + "), names.iter().map(|name| named(name)).sum()),
+            Reference::Sum(names) => {
+                (names.join(" + "), names.iter().map(|name| named(name)).sum())
+            }
         };
-        let ratio = |own: f64, other: f64| match aim.goal {
+        let ratio = |own: f64, other: f64| match target.goal {
             Goal::Time(_) => own / other,
             Goal::Throughput(_) => other / own,
         };
-        let (own, (beside, other)) = (named(aim.own), taken(aim.beside));
-        let met = match aim.goal {
+        let (own, (reference, other)) = (named(target.own), figure(target.reference));
+        let met = match target.goal {
             Goal::Time(most) => ratio(own, other) <= most,
             Goal::Throughput(least) => ratio(own, other) >= least,
         };
-        let least = aim.least.map(|least| {
-            let quickest = least.names.iter().copied().map(named).fold(f64::INFINITY, f64::min);
-            ratio(quickest, least.beside.map_or(other, |beside| taken(beside).1))
+        let lower_bound = target.lower_bound.map(|bound| {
+            let fastest = bound.names.iter().copied().map(named).fold(f64::INFINITY, f64::min);
+            ratio(fastest, bound.reference.map_or(other, |reference| figure(reference).1))
         });
-        Shown { aim, own, beside, other, ratio: ratio(own, other), met, least }
+        TargetResult { target, own, reference, other, ratio: ratio(own, other), met, lower_bound }
     }
 }
 
@@ -141,47 +146,48 @@ impl Shown {
 mod tests {
     use super::*;
 
-    fn line(name: &str, side: Side, ns: f64) -> Line {
-        Line::new(name, side, vec![ns])
+    fn result(name: &str, side: Side, ns: f64) -> ContenderResult {
+        ContenderResult::new(name, side, vec![ns])
     }
 
     #[test]
-    fn a_line_is_the_median_and_leaves_a_tenth_on_each_side() {
-        let line = Line::new("x", Side::Own, (1..=20).rev().map(f64::from).collect());
-        assert_eq!((line.low, line.ns, line.high), (3.0, 10.5, 18.0));
+    fn a_result_has_the_median_and_the_outer_tenths() {
+        let result = ContenderResult::new("x", Side::Own, (1..=20).rev().map(f64::from).collect());
+        assert_eq!((result.low, result.ns, result.high), (3.0, 10.5, 18.0));
     }
 
     #[test]
     fn aims_are_held_to_the_fastest_of_the_right_side() {
-        let lines = vec![
-            line("tollgate", Side::Own, 30.0),
-            line("slow", Side::Rival, 90.0),
-            line("quick", Side::Rival, 60.0),
-            line("sketch", Side::Sketch, 10.0),
-            line("a", Side::Floor, 12.0),
-            line("b", Side::Floor, 8.0),
+        let results = vec![
+            result("tollgate", Side::Own, 30.0),
+            result("slow", Side::Rival, 90.0),
+            result("fast", Side::Rival, 60.0),
+            result("sketch", Side::Sketch, 10.0),
+            result("a", Side::Baseline, 12.0),
+            result("b", Side::Baseline, 8.0),
         ];
-        let aims = [
-            Aim::time("w", "tollgate", 0.5),
-            Aim::time("w", "tollgate", 0.49),
-            Aim::throughput("w", "tollgate", 2.0),
-            Aim::throughput("w", "tollgate", 2.1),
-            Aim::time("w", "tollgate", 1.5).beside(Beside::Sum(&["a", "b"])),
-            Aim::time("w", "tollgate", 0.5).least(&["slow", "a"]),
-            Aim::throughput("w", "tollgate", 2.0).least_beside(&["a"], Beside::Sum(&["b"])),
+        let targets = [
+            Target::time("w", "tollgate", 0.5),
+            Target::time("w", "tollgate", 0.49),
+            Target::throughput("w", "tollgate", 2.0),
+            Target::throughput("w", "tollgate", 2.1),
+            Target::time("w", "tollgate", 1.5).against(Reference::Sum(&["a", "b"])),
+            Target::time("w", "tollgate", 0.5).lower_bound(&["slow", "a"]),
+            Target::throughput("w", "tollgate", 2.0)
+                .lower_bound_against(&["a"], Reference::Sum(&["b"])),
         ];
-        let outcome = Outcome::new("s", "s".into(), "ns", lines, &aims);
-        let shown: Vec<_> =
-            outcome.shown.iter().map(|s| (s.beside.as_str(), s.ratio, s.met, s.least)).collect();
+        let outcome = Outcome::new("s", "s".into(), "ns", results, &targets);
+        let targets =
+            outcome.targets.iter().map(|t| (t.reference.as_str(), t.ratio, t.met, t.lower_bound));
         let expected = [
-            ("quick", 0.5, true, None),
-            ("quick", 0.5, false, None),
-            ("quick", 2.0, true, None),
-            ("quick", 2.0, false, None),
+            ("fast", 0.5, true, None),
+            ("fast", 0.5, false, None),
+            ("fast", 2.0, true, None),
+            ("fast", 2.0, false, None),
             ("a + b", 1.5, true, None),
-            ("quick", 0.5, true, Some(0.2)),
-            ("quick", 2.0, true, Some(8.0 / 12.0)),
+            ("fast", 0.5, true, Some(0.2)),
+            ("fast", 2.0, true, Some(8.0 / 12.0)),
         ];
-        assert_eq!(shown, expected);
+        assert_eq!(targets.collect::<Vec<_>>(), expected);
     }
 }

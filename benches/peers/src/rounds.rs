@@ -1,28 +1,28 @@
-//! Runs each peer in a process of its own, all of them in turn, several times.
+//! Measurements in child processes: each peer in a process of its own, in several rounds.
 
 use crate::figures::Figures;
 use std::env;
 use std::io;
 use std::process::{Command, Stdio};
 
-/// The first argument of a child process; the peer's name and the program's own arguments follow.
-/// It answers with one line: [`Figures::to_line`].
+/// The first argument of a child process, before the peer's name and the arguments of the program.
+/// The child prints one line: [`Figures::to_line`].
 pub const CHILD: &str = "--one-peer";
 
-/// What came out of all rounds.
+/// The figures of all rounds.
 #[derive(Debug)]
 pub struct Rounds {
-    /// The name of each peer and its figures, one a round.
+    /// The name of each peer and its figures, one entry for each round.
     pub peers: Vec<(&'static str, Vec<Figures>)>,
 }
 
 impl Rounds {
-    /// Runs the peers of these names. A new process each time gives every peer an allocator that
-    /// nobody has used and memory that is its own to count; taking turns spreads what else the
-    /// machine does over all.
+    /// Runs the peers of these names. A new process for each run starts with a fresh allocator and
+    /// makes the memory figures those of the peer alone. The peers alternate, so that other load on
+    /// the machine affects all of them.
     ///
     /// # Errors
-    /// If a child cannot be started, fails, or answers with something else.
+    /// If a child process cannot be started, fails, or prints no figures.
     pub fn run(names: &[&'static str], rounds: usize, arguments: &[String]) -> io::Result<Rounds> {
         let mut peers: Vec<_> = names.iter().map(|name| (*name, Vec::new())).collect();
         for round in 1..=rounds {
@@ -34,7 +34,7 @@ impl Rounds {
         Ok(Rounds { peers })
     }
 
-    /// Each peer's name with the medians of its figures.
+    /// The name and the median figures of each peer.
     pub fn medians(&self) -> impl Iterator<Item = (&'static str, Figures)> {
         self.peers.iter().map(|(name, figures)| (*name, Figures::medians(figures)))
     }
@@ -51,5 +51,5 @@ fn child(name: &str, arguments: &[String]) -> io::Result<Figures> {
         return Err(io::Error::other(format!("{name}: {}", output.status)));
     }
     Figures::parse(&String::from_utf8_lossy(&output.stdout))
-        .ok_or_else(|| io::Error::other(format!("{name}: no figures in its answer")))
+        .ok_or_else(|| io::Error::other(format!("{name}: no figures in its output")))
 }

@@ -1,47 +1,46 @@
-//! Times single calls, and tells the slow ones from the interrupted ones.
+//! Timing of single calls, with descheduled time separated from slow calls.
 
 use crate::cpu::thread_time;
 use hdrhistogram::Histogram;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// The quantiles that are reported, with their names.
+/// The reported quantiles and their names.
 pub const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("p99.999", 0.99999)];
 
-/// A call this long is looked at on its own.
+/// A call of at least this length is examined on its own.
 const SLOW: u64 = 20_000;
-/// The processor's time is read at least once in so many calls, since that takes a system call.
+/// CPU time is read at least once in this many calls. Each reading takes a system call.
 const STRETCH: u32 = 256;
-/// Longer calls are counted as this long.
+/// Longer calls are recorded with this length.
 const LONGEST: u64 = 600_000_000_000;
 
-/// Times calls one by one, in nanoseconds.
+/// Measures calls one by one, in nanoseconds.
 ///
-/// The clock is [`Instant`] and not the bare time stamp counter: on Linux it waits until all
-/// earlier loads have come back, where a bare counter could be read while the call's last cache
-/// miss is still under way.
+/// The clock is [`Instant`] instead of the time stamp counter. On Linux it waits for all earlier
+/// loads; the bare counter could be read while the call's last cache miss is pending.
 ///
-/// A call may last long because the limiter worked, or because the thread was set aside for
-/// another. The difference between wall time and the thread's processor time tells. Reading the
-/// latter for each call would cost more than most calls, so it is read after each slow call and
-/// else once in a while; what the thread has been idle since the reading before is taken off the
-/// slow call. That is at least the idle time of the call, so [`worst_on_cpu`](Self::worst_on_cpu)
-/// errs in favour of the limiter, by no more than the idle time in and between the quick calls
-/// since that reading, 255 at most. A virtual machine that is set aside as a whole may not know it:
-/// for that there are the controls.
+/// A call may be slow because the limiter worked, or because the thread was descheduled. The
+/// difference is the thread's wall time minus its CPU time. Reading the CPU time for each call
+/// would cost more than most calls, so it is read after each slow call and otherwise once in 256
+/// calls. The idle time since the previous reading is subtracted from the slow call. That is at
+/// least the idle time of the call itself, so [`worst_on_cpu`](Self::worst_on_cpu) errs in favour
+/// of the limiter: by at most the idle time in and between the fast calls since the previous
+/// reading, 255 at most. A descheduled virtual machine may not see its own idle time; the control
+/// peers show it.
 #[derive(Debug)]
 pub struct Stopwatch {
     calls: Histogram<u64>,
     sum: u64,
     worst: u64,
-    worst_quick: u64,
+    worst_fast: u64,
     worst_slow_on_cpu: u64,
     since_mark: u32,
     mark: Option<Mark>,
 }
 
-/// Wall time and the thread's processor time, together.
+/// Wall time and CPU time of the thread, read together.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     wall: Instant,
@@ -53,21 +52,21 @@ impl Mark {
         Some(Mark { wall: Instant::now(), cpu: thread_time()? })
     }
 
-    /// How long the thread did not run since `earlier`.
+    /// Nanoseconds since `earlier` in which the thread was not running.
     fn idle_since(&self, earlier: &Mark) -> u64 {
         nanos((self.wall - earlier.wall).saturating_sub(self.cpu.saturating_sub(earlier.cpu)))
     }
 }
 
 impl Stopwatch {
-    /// With nothing timed yet. It belongs to the thread that made it.
+    /// Creates an empty stopwatch for the current thread.
     pub fn new() -> Self {
         let calls = Histogram::new_with_bounds(1, LONGEST, 3).expect("bounds in order");
         Stopwatch {
             calls,
             sum: 0,
             worst: 0,
-            worst_quick: 0,
+            worst_fast: 0,
             worst_slow_on_cpu: 0,
             since_mark: 0,
             mark: Mark::now(),
@@ -78,10 +77,10 @@ impl Stopwatch {
     #[inline]
     pub fn time<T>(&mut self, call: impl FnOnce() -> T) -> T {
         let start = Instant::now();
-        let answer = black_box(call());
+        let result = black_box(call());
         let took = nanos(start.elapsed());
         self.record(took);
-        answer
+        result
     }
 
     #[inline]
@@ -93,7 +92,7 @@ impl Stopwatch {
         if took >= SLOW {
             self.slow(took);
         } else {
-            self.worst_quick = self.worst_quick.max(took);
+            self.worst_fast = self.worst_fast.max(took);
             if self.since_mark >= STRETCH {
                 self.renew_mark();
             }
@@ -115,7 +114,7 @@ impl Stopwatch {
         self.since_mark = 0;
     }
 
-    /// The mean, the [`QUANTILES`], the worst call, and the worst on the processor.
+    /// The mean, the [`QUANTILES`], the worst call, and the worst call by CPU time.
     pub fn figures(&self) -> Vec<Option<f64>> {
         let mut figures = vec![Some(self.mean())];
         figures.extend(QUANTILES.map(|(_, quantile)| Some(self.quantile(quantile) as f64)));
@@ -124,17 +123,17 @@ impl Stopwatch {
         figures
     }
 
-    /// How many calls were timed.
+    /// The number of timed calls.
     pub fn count(&self) -> u64 {
         self.calls.len()
     }
 
-    /// The mean.
+    /// The mean time of a call.
     pub fn mean(&self) -> f64 {
         self.sum as f64 / self.count() as f64
     }
 
-    /// The time that this share of all calls took at most, to three digits.
+    /// The time that this share of the calls did not exceed, to three digits.
     pub fn quantile(&self, quantile: f64) -> u64 {
         self.calls.value_at_quantile(quantile).min(self.worst)
     }
@@ -144,10 +143,10 @@ impl Stopwatch {
         self.worst
     }
 
-    /// The longest call without the time in which the thread was set aside; `None` where the system
-    /// does not tell. See [`Stopwatch`].
+    /// The longest call without descheduled time; `None` if the system has no CPU time of threads.
+    /// See [`Stopwatch`].
     pub fn worst_on_cpu(&self) -> Option<u64> {
-        self.mark.map(|_| self.worst_slow_on_cpu.max(self.worst_quick))
+        self.mark.map(|_| self.worst_slow_on_cpu.max(self.worst_fast))
     }
 }
 
@@ -157,8 +156,8 @@ impl Default for Stopwatch {
     }
 }
 
-/// What the two clock readings around a call cost together, in nanoseconds: the mean over a batch,
-/// of the batch that was interrupted least. Only about one reading of it falls between them.
+/// The cost of the two clock readings around a call, in nanoseconds: the mean of the fastest batch.
+/// A timed call includes about one of the two readings.
 pub fn clock_pair_ns() -> f64 {
     const BATCHES: usize = 20;
     const PAIRS: u32 = 50_000;
@@ -182,7 +181,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn idle_time_is_in_the_worst_call_but_not_in_the_worst_on_the_processor() {
+    fn worst_on_cpu_excludes_idle_time() {
         let mut watch = Stopwatch::new();
         for call in 0..1000 {
             watch.time(|| {
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn work_counts_on_the_processor() {
+    fn worst_on_cpu_includes_work() {
         let mut watch = Stopwatch::new();
         watch.time(|| {
             let start = thread_time().map(|time| time + Duration::from_millis(5));

@@ -10,7 +10,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with this head.
+    /// Creates a table with this header.
     pub fn new(head: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut table = Table::default();
         table.row(head);
@@ -22,14 +22,14 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// A cell: the number with groups of three digits and so many decimals, or `n/a`.
+    /// Formats a cell: the number with groups of three digits and `decimals` decimals, or `n/a`.
     pub fn number(value: Option<f64>, decimals: usize) -> String {
         let Some(value) = value else { return MISSING.into() };
         let text = format!("{value:.decimals$}");
         let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
         let mut cell = String::new();
-        for (place, digit) in whole.chars().enumerate() {
-            if place > 0 && (whole.len() - place).is_multiple_of(3) && !cell.ends_with('-') {
+        for (index, digit) in whole.chars().enumerate() {
+            if index > 0 && (whole.len() - index).is_multiple_of(3) && !cell.ends_with('-') {
                 cell.push(',');
             }
             cell.push(digit);

@@ -1,79 +1,81 @@
-//! Contenders take turns in short slices, so that whatever else the machine does meets them all.
+//! Interleaved measurement: contenders take turns in short slices, so that other load on the
+//! machine affects all of them.
 
 use crate::contender::Contender;
 use std::time::{Duration, Instant};
 
-/// How turns are taken.
+/// The number and the length of turns.
 #[derive(Clone, Copy, Debug)]
 pub struct Turns {
-    /// How often each contender has its turn.
+    /// Turns of each contender.
     pub rounds: usize,
-    /// How long each turn is.
+    /// The length of each turn.
     pub pace: Pace,
 }
 
-/// How long one turn is.
+/// The length of one turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// What is not measured, and brings the contender's own things back.
+    /// Time before the measurement, which refills the caches.
     pub warm_up: Duration,
-    /// What is measured.
+    /// Measured time.
     pub slice: Duration,
 }
 
-/// Calls that free what others have left to the epoch which all of a process share: without them it
-/// would be freed by whoever pins next, in his time.
-const FREED: usize = 256;
-/// A slice in which a thread was set aside for longer than this share is measured again,
+/// Flushes that free the garbage of other contenders in the process-wide epoch. Otherwise the next
+/// contender that pins would free it in its own slice.
+const FLUSHES: usize = 256;
+/// A slice in which a thread was descheduled for more than this share is repeated.
 const IDLE: f64 = 0.02;
-/// so many times at most; the best of them counts.
-const TRIES: usize = 4;
+/// Attempts for one slice; the one with the lowest idle time counts.
+const ATTEMPTS: usize = 4;
 
 impl Turns {
-    /// Lets them take turns; for each of them its nanoseconds per decision, one a round. Then the
-    /// share of all turns in which a thread was set aside for more than a fiftieth of the time, in
-    /// each of some tries: on a machine that does something else these figures are worth little.
+    /// Measures the contenders in turns. Returns the nanoseconds per decision of each contender in
+    /// each round, and the share of disturbed turns: those in which a thread was descheduled for
+    /// more than 2 % of the time in every attempt. Figures with many disturbed turns are not
+    /// reliable.
     pub fn take(&self, contenders: &mut [Contender]) -> (Vec<Vec<f64>>, f64) {
         let decisions: Vec<usize> =
             contenders.iter_mut().map(|contender| self.decisions(contender)).collect();
         let mut figures = vec![Vec::with_capacity(self.rounds); contenders.len()];
         let mut disturbed = 0;
         for round in 0..self.rounds {
-            for place in 0..contenders.len() {
-                // Another one begins each time, and every other round goes backwards, so that
-                // nobody always follows the same one.
-                let place = (place + round) % contenders.len();
-                let place = if round % 2 == 0 { place } else { contenders.len() - 1 - place };
-                let (ns, idle) = self.turn(&mut contenders[place], decisions[place]);
-                figures[place].push(ns);
+            for position in 0..contenders.len() {
+                // Each round starts with another contender, and every other round runs backwards,
+                // so that no contender always follows the same one.
+                let index = (position + round) % contenders.len();
+                let index = if round % 2 == 0 { index } else { contenders.len() - 1 - index };
+                let (ns, idle) = self.turn(&mut contenders[index], decisions[index]);
+                figures[index].push(ns);
                 disturbed += usize::from(idle > IDLE);
             }
         }
         (figures, disturbed as f64 / (self.rounds * contenders.len()).max(1) as f64)
     }
 
-    /// How many decisions fill a slice.
+    /// The number of decisions that fill a slice.
     fn decisions(&self, contender: &mut Contender) -> usize {
         let mut decisions = 64;
         loop {
             let start = Instant::now();
             let (ns, _) = contender.slice(decisions);
             if start.elapsed() > self.pace.slice / 8 {
-                // Whole batches.
+                // A multiple of the batch size.
                 return ((self.pace.slice.as_nanos() as f64 / ns) as usize).next_multiple_of(64);
             }
             decisions *= 2;
         }
     }
 
-    /// Nanoseconds per decision, and the share of the time for which a thread was set aside.
+    /// Nanoseconds per decision, and the share of the time in which a thread was descheduled.
     fn turn(&self, contender: &mut Contender, decisions: usize) -> (f64, f64) {
-        (0..FREED).for_each(|_| crossbeam_epoch::pin().flush());
+        (0..FLUSHES).for_each(|_| crossbeam_epoch::pin().flush());
         let Pace { warm_up, slice } = self.pace;
         let warm_up = decisions as f64 * warm_up.div_duration_f64(slice);
         contender.slice((warm_up as usize).next_multiple_of(64));
         let mut best = (f64::INFINITY, f64::INFINITY);
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             let (ns, idle) = contender.slice(decisions);
             if idle < best.1 {
                 best = (ns, idle);

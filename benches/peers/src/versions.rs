@@ -1,6 +1,6 @@
-//! Which versions of the rivals are measured.
+//! Versions of the measured rivals.
 
-/// As locked when this was built.
+/// The lock file of this build.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// The version of a package of this workspace or of its dependencies.

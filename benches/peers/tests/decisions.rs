@@ -1,4 +1,4 @@
-//! The program as it is run.
+//! Runs the program `decisions`.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn a_scene_is_reported_in_all_forms() {
+fn a_scenario_is_reported_in_all_formats() {
     let folder = env!("CARGO_TARGET_TMPDIR");
     let (markdown, svg) = (format!("{folder}/decisions.md"), format!("{folder}/decisions.svg"));
     let output = run(&["--quick", "layers", "disjoint", "--markdown", &markdown, "--svg", &svg]);
@@ -17,16 +17,16 @@ fn a_scene_is_reported_in_all_forms() {
     let markdown = fs::read_to_string(markdown).unwrap();
     let svg = fs::read_to_string(svg).unwrap();
     for text in [&text, &markdown] {
-        assert!(text.contains("three layers in one call, hot") && text.contains("governor"));
+        assert!(text.contains("three_layers_hot_one_call") && text.contains("governor"));
         assert!(text.contains("<= 0.6") && text.contains(">= 1.9"), "{text}");
     }
     assert!(svg.starts_with("<svg") && svg.contains("a thousand keys"), "{svg}");
-    // Only the layers of this project take part in the other scene.
+    // The chart omits scenarios without rivals.
     assert!(!svg.contains("three layers"), "{svg}");
 }
 
 #[test]
-fn a_wrong_argument_is_answered_with_the_usage() {
+fn a_wrong_argument_prints_the_usage() {
     for arguments in [&["nobody"][..], &["--keys"], &["--keys", "none"], &["--svg"], &["--quik"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -1,4 +1,4 @@
-//! The program as it is run, on few keys.
+//! Runs the program `growth` with few keys.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ fn all_peers_are_reported() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for name in tollgate_peers::peers::GROWING {
-        // In the table, and in both tables of worst calls.
+        // In the main table and in both tables of worst calls.
         let rows = text.lines().filter(|line| line.split_whitespace().next() == Some(name));
         let cells: Vec<usize> = rows.map(|row| row.split_whitespace().count()).collect();
         assert!(cells.starts_with(&[12, 5, 5]), "{name}: {cells:?}\n{text}");
@@ -23,7 +23,7 @@ fn all_peers_are_reported_under_load() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for name in tollgate_peers::peers::GROWING {
-        // While nothing moves, and while the tables grow.
+        // With known keys, and while tables grow.
         let rows = text.lines().filter(|line| line.split_whitespace().next() == Some(name));
         let cells: Vec<usize> = rows.map(|row| row.split_whitespace().count()).collect();
         assert!(cells.starts_with(&[9, 9]), "{name}: {cells:?}\n{text}");
@@ -31,7 +31,7 @@ fn all_peers_are_reported_under_load() {
 }
 
 #[test]
-fn a_wrong_argument_is_answered_with_the_usage() {
+fn a_wrong_argument_prints_the_usage() {
     for arguments in [&["0"][..], &["many"], &["1", "2", "3", "4"], &["--one-peer", "nobody", "1"]]
     {
         let output = Command::new(env!("CARGO_BIN_EXE_growth")).args(arguments).output().unwrap();

@@ -1,14 +1,15 @@
-//! Common and Combined Log Format: `host ident user [time] "request" status bytes`, and what
-//! follows.
+//! Common and Combined Log Format: `host ident user [time] "request" status bytes`.
+//!
+//! The rest of a line is ignored.
 
 use super::lines::Line;
 use super::{Parsed, Parser, Reason, Request, Values, time};
 use crate::text;
 
-/// The fields of a line.
+/// The names of the fields of a line.
 pub const FIELDS: [&str; 5] = ["ip", "user", "path", "status", "bytes"];
 
-/// The parser; it keeps nothing from line to line.
+/// The parser. It has no state between lines.
 pub struct Clf {
     names: [String; FIELDS.len()],
 }
@@ -41,11 +42,11 @@ impl Parser for Clf {
     }
 }
 
-/// The time and the values of a line.
+/// Parses the time and the field values of a line.
 fn fields(line: &[u8]) -> Result<(u64, [&[u8]; FIELDS.len()]), Reason> {
     let (host, rest) = word(line, "host")?;
     let (_ident, rest) = word(rest, "ident")?;
-    // Users may hold spaces, so the user ends where the time begins.
+    // A user may contain spaces, so it ends where the time begins.
     let user_end = memchr::memmem::find(rest, b" [").ok_or(Reason::NoPart("[time]"))?;
     let (user, rest) = (&rest[..user_end], &rest[user_end + 2..]);
     let time_end = memchr::memchr(b']', rest).ok_or(Reason::NoPart("[time]"))?;
@@ -63,7 +64,7 @@ fn fields(line: &[u8]) -> Result<(u64, [&[u8]; FIELDS.len()]), Reason> {
     Ok((unix_ns, [host, user, path(request), status, bytes]))
 }
 
-/// What is before the next space, and what is after it.
+/// Splits a line at the first space.
 fn word<'l>(line: &'l [u8], part: &'static str) -> Result<(&'l [u8], &'l [u8]), Reason> {
     match memchr::memchr(b' ', line) {
         None | Some(0) => Err(Reason::NoPart(part)),
@@ -71,7 +72,7 @@ fn word<'l>(line: &'l [u8], part: &'static str) -> Result<(&'l [u8], &'l [u8]), 
     }
 }
 
-/// Where a quoted field ends: at the first quote that no backslash escapes.
+/// The index of the first quote without a backslash, which ends a quoted field.
 fn closing_quote(text: &[u8]) -> Option<usize> {
     let mut escaped = false;
     text.iter().position(|byte| {
@@ -90,7 +91,7 @@ fn number(value: &[u8], part: &'static str) -> Result<(), Reason> {
     }
 }
 
-/// The target of a request line without its query; the whole line where it is not a request.
+/// The target of a request line without its query, or the whole line if it is not a request.
 fn path(request: &[u8]) -> &[u8] {
     let Some(method_end) = memchr::memchr(b' ', request) else { return request };
     let (method, rest) = (&request[..method_end], &request[method_end + 1..]);
@@ -99,7 +100,7 @@ fn path(request: &[u8]) -> &[u8] {
     {
         return request;
     }
-    // A target may hold spaces where the client was careless, so the protocol is looked for first.
+    // A careless client may send spaces in the target, so search for the protocol first.
     let target = match memchr::memmem::rfind(rest, b" HTTP/") {
         Some(end) => &rest[..end],
         None => rest,
@@ -120,17 +121,17 @@ mod tests {
     }
 
     #[test]
-    fn reads_common_and_combined() {
+    fn common_and_combined_lines_parse_alike() {
         let common =
             r#"::1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a.gif?x=1 HTTP/1.0" 200 2326"#;
-        let wanted = ["::1", "frank", "/a.gif", "200", "2326"].map(str::to_owned).to_vec();
-        assert_eq!(parsed(common), Ok((971_211_336_000_000_000, wanted.clone())));
+        let expected = ["::1", "frank", "/a.gif", "200", "2326"].map(str::to_owned).to_vec();
+        assert_eq!(parsed(common), Ok((971_211_336_000_000_000, expected.clone())));
         let combined = format!(r#"{common} "http://example.com/\"q\"" "agent (x) \"y\"""#);
-        assert_eq!(parsed(&combined), Ok((971_211_336_000_000_000, wanted)));
+        assert_eq!(parsed(&combined), Ok((971_211_336_000_000_000, expected)));
     }
 
     #[test]
-    fn odd_requests_are_requests() {
+    fn malformed_request_lines_are_accepted_as_paths() {
         let path_of = |request: &str| {
             let line = format!(r#"h.example - - [10/Oct/2000:13:55:36 -0700] "{request}" 400 -"#);
             parsed(&line).unwrap().1[2].clone()
@@ -146,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn users_may_hold_spaces() {
+    fn a_user_may_contain_spaces() {
         let line = r#"a - john doe [10/Oct/2000:13:55:36 -0700] "-" 408 0"#;
         assert_eq!(parsed(line).unwrap().1[1], "john doe");
     }
 
     #[test]
-    fn every_cut_of_a_line_is_an_error_with_its_part() {
+    fn a_truncated_line_is_an_error_that_names_the_missing_part() {
         let line = r#"a - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 1"#;
         for end in 0..line.len() {
             assert!(parsed(&line[..end]).is_err(), "{}", &line[..end]);

@@ -1,28 +1,28 @@
 //! CSV with a header line.
 //!
-//! The parser is fed line by line, so that a record that spans lines is known by its first line and
-//! a quote that is never closed costs at most [`MAX_LINE`] of memory.
+//! The parser is fed line by line. A record that spans lines therefore gets the number of its first
+//! line, and an unclosed quote takes at most [`MAX_LINE`] bytes of memory.
 
 use super::lines::{Line, MAX_LINE};
 use super::{Parsed, Parser, Reason, Request, Values, time};
 use crate::text;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 
-/// The parser.
+/// The parser of a CSV log.
 pub struct Csv {
     reader: Reader,
-    /// The column of the time, by name; the first where there is no name.
+    /// The name of the time column; without a name, the first column.
     time_column: Option<String>,
     time_index: usize,
-    /// The header's names, once it has been read.
+    /// The column names, once the header has been read.
     names: Option<Vec<String>>,
     record: Record,
 }
 
-/// The record that is being read.
+/// The current record.
 #[derive(Default)]
 struct Record {
-    /// The line that it began in, while it is open.
+    /// The number of its first line while it is open.
     first_line: Option<u64>,
     text: Vec<u8>,
     text_len: usize,
@@ -30,7 +30,7 @@ struct Record {
     ends_len: usize,
 }
 
-/// How far a record has come.
+/// The state of a record after one more line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
     Complete,
@@ -40,7 +40,7 @@ enum Progress {
 
 impl Csv {
     pub fn new(time_column: Option<&str>) -> Self {
-        // Lines come without their ends, so that `\n` is all that can end a record.
+        // Lines arrive without their line ends, so only the `\n` that `feed` adds ends a record.
         let reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
         Csv {
             reader,
@@ -135,10 +135,10 @@ impl Record {
         Values::Joined { text: self.text(), ends: &self.ends[..self.ends_len] }
     }
 
-    /// Adds a line and its end to the record.
+    /// Adds a line and a line end to the record.
     fn feed(&mut self, reader: &mut Reader, line: &[u8]) -> Progress {
         for mut input in [line, b"\n"] {
-            // An empty input would say that the log ends here.
+            // csv-core takes an empty input as the end of the log.
             while !input.is_empty() {
                 let (result, read) = self.step(reader, input);
                 input = &input[read..];
@@ -174,7 +174,7 @@ impl Record {
 mod tests {
     use super::*;
 
-    /// Each line's outcome: the request's line and fields, or the reason.
+    /// The requests (line and values) and the reasons for unreadable lines, in order.
     fn read(text: &str, time_column: Option<&str>) -> Vec<Result<(u64, Vec<String>), Reason>> {
         let mut csv = Csv::new(time_column);
         let mut found = Vec::new();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn records_may_span_lines_and_hold_quotes() {
+    fn records_may_span_lines_and_contain_quotes() {
         let text =
             "t,a\n2020-01-01 00:00:00,\"x\n\ny \"\"z\"\"\"\n\n2020-01-01 00:00:01,5\" pipe\n";
         assert_eq!(
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_may_be_any_column() {
+    fn any_column_may_hold_the_time() {
         let found =
             read("a, t \n1,2020-01-01T00:00:00Z\n2\n3,x\n4,1960-01-01T00:00:00Z\n", Some("t"));
         assert_eq!(found[0], request(2, ["1", "2020-01-01T00:00:00Z"]));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_left_open_is_bounded_and_said() {
+    fn an_unclosed_quote_is_bounded_and_reported() {
         assert_eq!(read("t,a\n2020-01-01 00:00:00,\"x\ny\n", None), [Err(Reason::OpenQuote)]);
         let line = "y".repeat(1 << 18);
         let text = format!(

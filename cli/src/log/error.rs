@@ -1,4 +1,4 @@
-//! What can be wrong with a log, as a whole and line by line.
+//! Errors of a whole log, and of single lines.
 
 use super::time::TimeError;
 use super::{Format, MAX_LINE};
@@ -13,20 +13,20 @@ pub enum LogError {
     Open { name: String, error: io::Error },
     /// It is a directory.
     Directory { name: String },
-    /// Reading failed on the way.
+    /// A read failed after the log was opened.
     Read { name: String, gzip: bool, error: io::Error },
-    /// It has no line.
+    /// It has no lines.
     Empty { name: String },
-    /// Its header does not have the column that holds the time.
+    /// Its header lacks the column chosen with `--time`.
     NoTimeColumn { name: String, column: String, columns: Vec<String> },
-    /// Not one of its lines could be read, in any of the formats that were tried.
+    /// None of its lines could be read in any of the formats tried.
     NothingParsed { name: String, tried: Vec<(Format, Unparsable)> },
 }
 
 /// The lines of a log that could not be read.
 #[derive(Debug, Default)]
 pub struct Unparsable {
-    /// How many they are.
+    /// Their number.
     pub count: u64,
     /// The first few.
     pub first: Vec<Problem>,
@@ -37,40 +37,40 @@ pub struct Unparsable {
 pub struct Problem {
     /// Its 1-based number.
     pub line: u64,
-    /// Its beginning.
+    /// The start of its text.
     pub excerpt: String,
-    /// Why not.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Why a line could not be read.
+/// The reason why a line could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It is longer than [`MAX_LINE`].
     TooLong,
-    /// This part of Common Log Format is not there.
+    /// A missing part of Common Log Format.
     NoPart(&'static str),
-    /// A part is there, and is not what it should be.
+    /// A part of Common Log Format that is not a number.
     BadPart { part: &'static str, value: String },
-    /// Its time.
+    /// A time that cannot be used.
     Time { value: String, error: TimeError },
-    /// More or fewer fields than the header has.
+    /// A number of fields that differs from the header.
     FieldCount { found: usize, header: usize },
-    /// A quote that is open at the end of the log.
+    /// A quote that is not closed before the end of the log.
     OpenQuote,
     /// A cost or an estimate that is not a whole number.
     Cost { entry: &'static str, field: String, value: String },
-    /// Costs or estimates whose sum is too great.
+    /// Costs or estimates whose sum exceeds 64 bits.
     CostSum { entry: &'static str },
     /// A duration that is not a decimal number.
     Duration { field: String, value: String },
 }
 
-/// How many lines are shown.
+/// The number of unreadable lines that are shown.
 const SHOWN: usize = 3;
 
 impl Unparsable {
-    /// Counts a line and keeps it if it is one of the first.
+    /// Counts a line, and keeps it if it is one of the first.
     pub fn add(&mut self, line: u64, excerpt: impl FnOnce() -> String, reason: Reason) {
         self.count += 1;
         if self.first.len() < SHOWN {
@@ -83,7 +83,7 @@ impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LogError::Open { name, error } => write!(f, "{name}: cannot be opened: {error}"),
-            LogError::Directory { name } => write!(f, "{name}: is a directory, not a log"),
+            LogError::Directory { name } => write!(f, "{name}: is a directory; give a log file"),
             LogError::Read { name, gzip: true, error }
                 if error.kind() == io::ErrorKind::UnexpectedEof =>
             {
@@ -95,18 +95,18 @@ impl fmt::Display for LogError {
             LogError::Read { name, gzip: false, error } => {
                 write!(f, "{name}: cannot be read: {error}")
             }
-            LogError::Empty { name } => write!(f, "{name}: is empty"),
+            LogError::Empty { name } => write!(f, "{name}: the log is empty"),
             LogError::NoTimeColumn { name, column, columns } => write!(
                 f,
-                "{name}: has no column {column:?} for the time; its columns are {}",
+                "{name}: has no column {column:?}; set --time to one of its columns: {}",
                 text::list(columns)
             ),
             LogError::NothingParsed { name, tried } => {
-                write!(f, "{name}: not one line could be read")?;
+                write!(f, "{name}: no line could be read; check --format and --time")?;
                 tried.iter().try_for_each(|(format, unparsable)| {
                     write!(f, "\n  as {}:", format.title())?;
                     match unparsable.count {
-                        0 => write!(f, " there is nothing after the header"),
+                        0 => write!(f, " no lines after the header"),
                         _ => write!(f, "\n{unparsable}"),
                     }
                 })
@@ -140,19 +140,19 @@ impl fmt::Display for Unparsable {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::TooLong => write!(f, "line too long: over {} MiB", MAX_LINE >> 20),
-            Reason::NoPart(part) => write!(f, "there is no {part}"),
+            Reason::TooLong => write!(f, "the line is longer than {} MiB", MAX_LINE >> 20),
+            Reason::NoPart(part) => write!(f, "the {part} is missing"),
             Reason::BadPart { part, value } => write!(f, "the {part} is not a number: {value:?}"),
             Reason::Time { value, error } => write!(f, "the time {value:?} {error}"),
             Reason::FieldCount { found, header } => {
-                write!(f, "{found} fields, where the header has {header}")
+                write!(f, "{found} fields, but the header has {header}")
             }
-            Reason::OpenQuote => write!(f, "a quote is open at the end of the log"),
+            Reason::OpenQuote => write!(f, "a quote is not closed before the end of the log"),
             Reason::Cost { entry, field, value } => {
                 write!(f, "the {entry} {field:?} is not a whole number: {value:?}")
             }
             Reason::CostSum { entry } => {
-                write!(f, "the {entry}s add up to more than 64 bits hold")
+                write!(f, "the sum of the {entry}s exceeds 64 bits")
             }
             Reason::Duration { field, value } => {
                 write!(f, "the duration {field:?} is not a decimal number: {value:?}")

@@ -1,4 +1,4 @@
-//! Where the bytes of a log come from: a file, standard input or memory, plain or gzip.
+//! The input of a log: a file, standard input or memory, plain or gzip.
 
 use super::LogError;
 use flate2::read::MultiGzDecoder;
@@ -11,29 +11,29 @@ use std::path::PathBuf;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Where a log is.
+/// The source of a log.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// Standard input.
     Stdin,
     /// A file.
     File(PathBuf),
-    /// Made by the program itself.
+    /// A log that the program generated.
     Memory { name: &'static str, bytes: Vec<u8> },
 }
 
 /// A log that is open for reading.
 pub struct Input {
-    /// What messages call it.
+    /// Its name in messages.
     pub name: String,
-    /// Its bytes, unpacked.
+    /// Its bytes, decompressed.
     pub reader: Box<dyn BufRead>,
-    /// Whether they come out of gzip.
+    /// Whether it is compressed with gzip.
     pub gzip: bool,
 }
 
 impl Input {
-    /// Opens a log; `bar` follows the bytes that are read, before they are unpacked.
+    /// Opens a log. `bar` counts the bytes read, before decompression.
     pub fn open(source: Source, bar: &ProgressBar) -> Result<Self, LogError> {
         match source {
             Source::Stdin => Input::detect("standard input".to_owned(), bar.wrap_read(io::stdin())),

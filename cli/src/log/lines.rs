@@ -1,24 +1,24 @@
-//! The lines of a log, with a bound on what one line may hold of memory.
+//! The lines of a log, with bounded memory per line.
 
 use std::io::{self, BufRead};
 
-/// The longest line that is held; of a longer one the rest is skipped.
+/// The maximum number of bytes kept of a line. The rest of a longer line is skipped.
 pub const MAX_LINE: usize = 1 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// One line without its end.
+/// One line without its line end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'l> {
     /// Its 1-based number.
     pub number: u64,
     /// Its bytes, at most [`MAX_LINE`].
     pub text: &'l [u8],
-    /// Whether these are all.
+    /// Whether `text` is the whole line.
     pub whole: bool,
 }
 
-/// Reads lines that end in `\n` or `\r\n`; the last may lack its end.
+/// Reads lines that end in `\n` or `\r\n`. The last line needs no line end.
 pub struct Lines<R> {
     input: R,
     count: u64,
@@ -30,7 +30,7 @@ impl<R: BufRead> Lines<R> {
         Lines { input, count: 0, text: Vec::new() }
     }
 
-    /// How many lines there have been.
+    /// The number of lines read so far.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -86,21 +86,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_the_same_for_every_buffer() {
+    fn lines_do_not_depend_on_the_buffer_size() {
         let text = b"\xef\xbb\xbfa\r\n\nb\rc\n\xef\xbb\xbfd";
-        let wanted: Vec<(u64, Vec<u8>, bool)> = [&b"a"[..], b"", b"b\rc", b"\xef\xbb\xbfd"]
+        let expected: Vec<(u64, Vec<u8>, bool)> = [&b"a"[..], b"", b"b\rc", b"\xef\xbb\xbfd"]
             .iter()
             .zip(1..)
             .map(|(text, number)| (number, text.to_vec(), true))
             .collect();
         for buffer in 1..=text.len() {
-            assert_eq!(lines(text, buffer), wanted, "buffer of {buffer}");
+            assert_eq!(lines(text, buffer), expected, "buffer of {buffer}");
         }
         assert!(lines(b"", 8).is_empty());
     }
 
     #[test]
-    fn a_long_line_is_cut_and_the_next_is_whole() {
+    fn a_long_line_is_truncated_and_the_next_is_whole() {
         for (length, whole) in [(MAX_LINE, true), (MAX_LINE + 1, false), (3 * MAX_LINE, false)] {
             let mut text = vec![b'x'; length];
             text.extend(b"\nnext\n");

@@ -1,7 +1,7 @@
-//! A log, request by request: Common or Combined Log Format, or CSV with a header line.
+//! Reads a log request by request: Common or Combined Log Format, or CSV with a header line.
 //!
-//! The format is told by the first line that can be read in one of them. Lines that cannot be read
-//! are counted, and the first few are kept for the user. Nothing is held longer than its line.
+//! The first line that can be read in one of these formats decides the format. Lines that cannot be
+//! read are counted, and the first few are kept for messages. No other line is kept in memory.
 
 mod clf;
 mod csv;
@@ -33,7 +33,7 @@ pub enum Format {
 pub struct Request<'l> {
     /// The 1-based number of its line, or of its first line.
     pub line: u64,
-    /// When it came, in nanoseconds since 1970.
+    /// Its time, in nanoseconds since 1970.
     pub unix_ns: u64,
     /// The names of its fields.
     pub names: &'l [String],
@@ -42,7 +42,7 @@ pub struct Request<'l> {
 }
 
 impl Request<'_> {
-    /// The beginning of its values.
+    /// The start of its values, for messages.
     fn excerpt(&self) -> String {
         let values = (0..self.names.len()).map(|index| self.values.get(index));
         text::excerpt(&values.collect::<Vec<_>>().join(&b' '))
@@ -52,14 +52,14 @@ impl Request<'_> {
 /// The values of a request's fields.
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'l> {
-    /// One slice each.
+    /// One slice for each value.
     Slices([&'l [u8]; clf::FIELDS.len()]),
-    /// One after the other in one text, each ending where `ends` says.
+    /// All values in one text; `ends` holds the end of each value.
     Joined { text: &'l [u8], ends: &'l [usize] },
 }
 
 impl<'l> Values<'l> {
-    /// The value of the field of this index; empty where there is none.
+    /// The value of the field with this index; empty if there is none.
     pub fn get(&self, index: usize) -> &'l [u8] {
         match self {
             Values::Slices(values) => values.get(index).copied().unwrap_or_default(),
@@ -72,35 +72,35 @@ impl<'l> Values<'l> {
     }
 }
 
-/// Where requests go.
+/// A receiver of requests.
 pub trait Sink {
-    /// What ends the reading.
+    /// An error that ends the reading.
     type Error;
 
-    /// Takes one request, or says why its line is of no use.
+    /// Takes one request, or returns why its line cannot be used.
     fn request(&mut self, request: &Request<'_>) -> Result<Result<(), Reason>, Self::Error>;
 }
 
-/// What a parser makes of a line.
+/// The result of parsing a line.
 enum Parsed<'l> {
     /// A request that ends with this line.
     Request(Request<'l>),
-    /// Nothing yet: a header, an empty line, or a part of a longer record.
+    /// No request: a header, an empty line, or a part of a longer record.
     Nothing,
-    /// A line, or the lines from this one on, that cannot be read.
+    /// A line, or a record that starts at this line, that cannot be read.
     Bad { line: u64, text: &'l [u8], reason: Reason },
-    /// A header without the column for the time.
+    /// A header without the time column.
     NoTimeColumn { column: String, columns: Vec<String> },
 }
 
 trait Parser {
     fn line<'l>(&'l mut self, line: Line<'l>) -> Parsed<'l>;
 
-    /// What is left over at the end of the log.
+    /// Parses the rest at the end of the log.
     fn end(&mut self) -> Parsed<'_>;
 }
 
-/// A format that the log may be in, as far as it has been read.
+/// A possible format of the log.
 struct Candidate {
     format: Format,
     parser: Box<dyn Parser>,
@@ -117,8 +117,9 @@ impl Candidate {
     }
 }
 
-/// Reads a whole log into `sink`. A named time column means CSV, and no format means the one that
-/// the first readable line is in.
+/// Reads a whole log into `sink`.
+///
+/// A time column implies CSV. Without a format, the first readable line decides the format.
 pub fn read<S, E>(
     input: Input,
     format: Option<Format>,
@@ -141,16 +142,16 @@ where
     let mut lines = Lines::new(reader);
     let mut requests = 0_u64;
     while let Some(line) = lines.next().map_err(failed)? {
-        let mut told = None;
+        let mut matched = None;
         for (index, candidate) in candidates.iter_mut().enumerate() {
             let parsed = candidate.parser.line(line);
             if take::<S, E>(parsed, &mut candidate.unparsable, sink, &name)? {
-                told = Some(index);
+                matched = Some(index);
                 requests += 1;
                 break;
             }
         }
-        if let Some(index) = told.filter(|_| candidates.len() > 1) {
+        if let Some(index) = matched.filter(|_| candidates.len() > 1) {
             candidates = vec![candidates.swap_remove(index)];
         }
     }
@@ -168,7 +169,7 @@ where
     }
 }
 
-/// Passes on what was parsed; true where it was a request.
+/// Passes a parsed request to the sink. Returns whether the sink took one.
 fn take<S, E>(
     parsed: Parsed<'_>,
     unparsable: &mut Unparsable,

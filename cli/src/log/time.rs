@@ -1,4 +1,4 @@
-//! Times of logs, as nanoseconds since 1970.
+//! The times of a log, as nanoseconds since 1970.
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
@@ -8,12 +8,12 @@ use jiff::{Timestamp, Unit};
 use std::fmt;
 use std::time::Duration;
 
-/// The time of Common Log Format: `10/Oct/2000:13:55:36 -0700`.
+/// The time format of Common Log Format: `10/Oct/2000:13:55:36 -0700`.
 const CLF_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 /// The first instant of the year 2501.
 const END_S: i64 = 16_756_761_600;
 
-/// Why a time is of no use.
+/// The reason why a time cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeError {
     /// It is not a time.
@@ -34,20 +34,20 @@ impl fmt::Display for TimeError {
     }
 }
 
-/// A time of Common Log Format.
+/// Parses a time in Common Log Format.
 pub fn clf(text: &[u8]) -> Result<u64, TimeError> {
     let parsed = BrokenDownTime::parse(CLF_TIME, text).and_then(|time| time.to_timestamp());
     unix_ns(parsed.map_err(|_| TimeError::Unreadable)?)
 }
 
-/// An RFC 3339 time, or a date and time without a zone, which is then UTC.
+/// Parses an RFC 3339 time, or a date and time without a zone, which is taken as UTC.
 pub fn iso(text: &[u8]) -> Result<u64, TimeError> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     let text = text.trim_ascii();
     if let Ok(instant) = PARSER.parse_timestamp(text) {
         return unix_ns(instant);
     }
-    // A zone by name without an offset would be taken for UTC.
+    // `parse_datetime` ignores a named zone, and the time would wrongly be taken as UTC.
     if text.contains(&b'[') {
         return Err(TimeError::Unreadable);
     }
@@ -63,9 +63,9 @@ fn unix_ns(instant: Timestamp) -> Result<u64, TimeError> {
     }
 }
 
-/// The time as RFC 3339 in UTC, with as many of 0, 3, 6 or 9 digits after the second as it needs.
+/// The time as RFC 3339 in UTC, with the fewest of 0, 3, 6 or 9 fractional digits that it needs.
 pub fn rfc3339(unix_ns: u64) -> impl fmt::Display {
-    // All of u64 is before the year 2555, and so within what a timestamp holds.
+    // The largest u64 is in the year 2554, which a timestamp can represent.
     let instant = Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or(Timestamp::MAX);
     let digits = match unix_ns {
         whole if whole % 1_000_000_000 == 0 => 0,
@@ -76,7 +76,7 @@ pub fn rfc3339(unix_ns: u64) -> impl fmt::Display {
     fmt::from_fn(move |f| write!(f, "{instant:.digits$}"))
 }
 
-/// A stretch of time to two units: `2d 3h`, `1m 30s`, `12.5ms`.
+/// A length of time, rounded to two units: `2d 3h`, `1m 30s`, `12.5ms`.
 pub fn span(length_ns: u64) -> String {
     let span = jiff::SignedDuration::from_nanos(i64::try_from(length_ns).unwrap_or(i64::MAX));
     let unit = match span.as_secs() {
@@ -97,8 +97,9 @@ pub fn span(length_ns: u64) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
-/// The nanoseconds of so many units, written as a decimal number; all that fit where it is more.
-/// Digits beyond the ninth after the point are cut off.
+/// Converts a decimal number of `unit` to nanoseconds.
+///
+/// A result that does not fit is `u64::MAX`. Digits after the ninth fractional digit are ignored.
 pub fn length_ns(number: &[u8], unit: Duration) -> Option<u64> {
     const DIGITS: usize = 9;
     let number = str::from_utf8(number).ok()?;
@@ -108,7 +109,7 @@ pub fn length_ns(number: &[u8], unit: Duration) -> Option<u64> {
         return None;
     }
     let billionths = format!("{:0<DIGITS$}", &part[..part.len().min(DIGITS)]);
-    // Digits that do not fit are more than any clock counts.
+    // A number that does not fit saturates.
     let whole: u128 = whole.parse().unwrap_or(u128::MAX);
     let number = whole.saturating_mul(10_u128.pow(DIGITS as u32));
     let number = number.saturating_add(billionths.parse().unwrap_or(0));
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clf_times_honour_their_offset() {
+    fn clf_times_apply_their_offset() {
         assert_eq!(clf(b"10/Oct/2000:13:55:36 -0700"), Ok(971_211_336_000_000_000));
         assert_eq!(clf(b"17/May/2015:10:05:03 +0000"), Ok(1_431_857_103_000_000_000));
         assert_eq!(clf(b"17/May/2015:15:35:03 +0530"), Ok(1_431_857_103_000_000_000));
@@ -134,15 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn iso_times_are_utc_unless_they_say_otherwise() {
-        let wanted = 1_700_158_623_979_960_000;
+    fn iso_times_without_an_offset_are_utc() {
+        let expected = 1_700_158_623_979_960_000;
         for text in [
             "2023-11-16 18:17:03.9799600",
             "2023-11-16T18:17:03.97996Z",
             "2023-11-16T20:17:03.97996+02:00",
             " 2023-11-16 18:17:03.979960000 ",
         ] {
-            assert_eq!(iso(text.as_bytes()), Ok(wanted), "{text}");
+            assert_eq!(iso(text.as_bytes()), Ok(expected), "{text}");
         }
         for wrong in [
             "",
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn times_end_where_they_say() {
+    fn times_before_1970_or_after_2500_are_rejected() {
         assert_eq!(iso(b"1969-12-31T23:59:59.999999999Z"), Err(TimeError::Early));
         assert_eq!(iso(b"1970-01-01T00:00:00Z"), Ok(0));
         assert_eq!(iso(b"2500-12-31T23:59:59.999999999Z"), Ok(16_756_761_599_999_999_999));
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_decimal_numbers_of_units() {
+    fn decimal_numbers_of_units_convert_to_nanoseconds() {
         let (second, token) = (Duration::from_secs(1), Duration::from_millis(20));
         assert_eq!(length_ns(b"0.2500000009", second), Some(250_000_000));
         assert_eq!(length_ns(b"3", second), Some(3_000_000_000));
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_short() {
+    fn spans_are_rounded_to_two_units() {
         let shown = [12_500_000, 90_000_000_000, 3_600_000_000_000, 183_600_000_000_000].map(span);
         assert_eq!(shown, ["12.5ms", "1m 30s", "1h", "2d 3h"]);
     }

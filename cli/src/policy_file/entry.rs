@@ -1,19 +1,19 @@
-//! The typed values of one table of the file, each with its line.
+//! Reads typed values from a table of the policy file.
 
-use super::{CostSpec, DurationSpec, PolicyFileError, Problem, Rate, Stretch, line_of};
+use super::{CostSpec, DurationSpec, Interval, PolicyFileError, Problem, Rate, line_of};
 use std::path::Path;
 use std::time::Duration;
 use tollgate::Period;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-/// The file, for the error messages.
-pub struct Place<'t> {
+/// The path and text of the file, for error messages.
+pub struct FileText<'t> {
     pub path: &'t Path,
     pub text: &'t str,
 }
 
-impl Place<'_> {
+impl FileText<'_> {
     pub fn error(
         &self,
         offset: Option<usize>,
@@ -25,9 +25,9 @@ impl Place<'_> {
     }
 }
 
-/// The entries of one table: of a policy, of the file itself, or of its duration.
+/// The entries of one table: a policy, the top level of the file, or the duration.
 pub struct Entries<'t> {
-    place: &'t Place<'t>,
+    file: &'t FileText<'t>,
     start: usize,
     table: &'t DeTable<'t>,
 }
@@ -35,14 +35,14 @@ pub struct Entries<'t> {
 type Read<T> = Result<T, PolicyFileError>;
 
 impl<'t> Entries<'t> {
-    pub fn new(place: &'t Place<'t>, start: usize, table: &'t DeTable<'t>) -> Self {
-        Entries { place, start, table }
+    pub fn new(file: &'t FileText<'t>, start: usize, table: &'t DeTable<'t>) -> Self {
+        Entries { file, start, table }
     }
 
-    /// An error at this entry, or at the heading where there is no such entry.
+    /// Creates an error at this entry, or at the heading of the table if the entry is missing.
     pub fn error(&self, entry: &str, problem: Problem) -> PolicyFileError {
         let name = self.table.get("name").and_then(|name| name.get_ref().as_str());
-        self.place.error(Some(self.offset(entry)), name.map(str::to_owned), problem)
+        self.file.error(Some(self.offset(entry)), name.map(str::to_owned), problem)
     }
 
     pub fn missing(&self, entry: &'static str) -> PolicyFileError {
@@ -50,15 +50,15 @@ impl<'t> Entries<'t> {
     }
 
     pub fn line(&self, entry: &str) -> usize {
-        line_of(self.place.text.as_bytes(), self.offset(entry))
+        line_of(self.file.text.as_bytes(), self.offset(entry))
     }
 
     fn offset(&self, entry: &str) -> usize {
         self.table.get_key_value(entry).map_or(self.start, |(key, _)| key.span().start)
     }
 
-    /// Refuses entries of other names.
-    pub fn only(&self, known: &'static [&'static str]) -> Read<()> {
+    /// Rejects unknown entries.
+    pub fn reject_unknown(&self, known: &'static [&'static str]) -> Read<()> {
         let mut entries = self.table.keys().map(Spanned::get_ref);
         match entries.find(|entry| !known.contains(&entry.as_ref())) {
             Some(entry) => {
@@ -68,57 +68,57 @@ impl<'t> Entries<'t> {
         }
     }
 
-    /// A text that must be there and not be empty.
+    /// Reads a required, non-empty string.
     pub fn text(&self, entry: &'static str) -> Read<String> {
         let value = self.table.get(entry).ok_or_else(|| self.missing(entry))?;
-        self.text_in(entry, value.get_ref(), "a text")
+        self.text_in(entry, value.get_ref(), "a string")
     }
 
     fn text_in(
         &self,
         entry: &'static str,
         value: &DeValue<'_>,
-        wanted: &'static str,
+        expected: &'static str,
     ) -> Read<String> {
         match value.as_str() {
-            Some("") => Err(self.error(entry, Problem::EmptyText { entry })),
+            Some("") => Err(self.error(entry, Problem::Empty { entry })),
             Some(text) => Ok(text.to_owned()),
-            None => Err(self.kind(entry, wanted, value)),
+            None => Err(self.wrong_type(entry, expected, value)),
         }
     }
 
-    fn kind(
+    fn wrong_type(
         &self,
         entry: &'static str,
-        wanted: &'static str,
+        expected: &'static str,
         value: &DeValue<'_>,
     ) -> PolicyFileError {
-        self.error(entry, Problem::Kind { entry, wanted, found: value.type_str() })
+        self.error(entry, Problem::WrongType { entry, expected, found: value.type_str() })
     }
 
-    /// A number from 1 up, if it is there.
+    /// Reads an optional number, at least 1.
     pub fn number(&self, entry: &'static str) -> Read<Option<u64>> {
         match self.table.get(entry).map(Spanned::get_ref) {
             None => Ok(None),
             Some(DeValue::Integer(number)) => self.in_range(entry, number, u64::MAX).map(Some),
-            Some(other) => Err(self.kind(entry, "a whole number", other)),
+            Some(other) => Err(self.wrong_type(entry, "a whole number", other)),
         }
     }
 
-    fn in_range(&self, entry: &'static str, number: &DeInteger<'_>, most: u64) -> Read<u64> {
+    fn in_range(&self, entry: &'static str, number: &DeInteger<'_>, max: u64) -> Read<u64> {
         match u64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(value) if (1..=most).contains(&value) => Ok(value),
-            _ => Err(self.error(entry, Problem::Number { entry, value: number.to_string(), most })),
+            Ok(value) if (1..=max).contains(&value) => Ok(value),
+            _ => Err(self.error(entry, Problem::Number { entry, value: number.to_string(), max })),
         }
     }
 
-    /// A number, a field, or a list of them to be added, if it is there.
+    /// Reads an optional cost: a number, a field, or a list of them to add up.
     pub fn cost(&self, entry: &'static str) -> Read<Option<CostSpec>> {
         let mut cost = CostSpec { fixed: 0, fields: Vec::new() };
         match self.table.get(entry).map(Spanned::get_ref) {
             None => return Ok(None),
             Some(DeValue::Array(terms)) if terms.is_empty() => {
-                return Err(self.error(entry, Problem::EmptyText { entry }));
+                return Err(self.error(entry, Problem::Empty { entry }));
             }
             Some(DeValue::Array(terms)) => {
                 terms
@@ -131,28 +131,28 @@ impl<'t> Entries<'t> {
     }
 
     fn add_term(&self, entry: &'static str, term: &DeValue<'_>, cost: &mut CostSpec) -> Read<()> {
-        const WANTED: &str = "a whole number, a field, or a list of them";
+        const EXPECTED: &str = "a whole number, a field, or a list of these";
         if let DeValue::Integer(number) = term {
             let number = self.in_range(entry, number, u64::MAX)?;
             let sum = cost.fixed.checked_add(number);
             cost.fixed = sum.ok_or_else(|| self.error(entry, Problem::Sum { entry }))?;
         } else {
-            cost.fields.push(self.text_in(entry, term, WANTED)?);
+            cost.fields.push(self.text_in(entry, term, EXPECTED)?);
         }
         Ok(())
     }
 
-    /// How long a request takes, if it is there: a field in seconds, or a field and its unit.
+    /// Reads the optional duration of a request: a field in seconds, or a field and its unit.
     pub fn duration(&self, entry: &'static str) -> Read<Option<DurationSpec>> {
-        const WANTED: &str = "a field, or a table of field and unit";
+        const EXPECTED: &str = "a field, or a table with \"field\" and \"unit\"";
         let Some(value) = self.table.get(entry) else { return Ok(None) };
         let line = self.line(entry);
         let DeValue::Table(table) = value.get_ref() else {
-            let field = self.text_in(entry, value.get_ref(), WANTED)?;
+            let field = self.text_in(entry, value.get_ref(), EXPECTED)?;
             return Ok(Some(DurationSpec { field, unit: Duration::from_secs(1), line }));
         };
-        let parts = Entries::new(self.place, self.offset(entry), table);
-        parts.only(&["field", "unit"])?;
+        let parts = Entries::new(self.file, self.offset(entry), table);
+        parts.reject_unknown(&["field", "unit"])?;
         let (field, text) = (parts.text("field")?, parts.text("unit")?);
         match unit(&text) {
             Some(unit) => Ok(Some(DurationSpec { field, unit, line })),
@@ -160,7 +160,7 @@ impl<'t> Entries<'t> {
         }
     }
 
-    /// The window or the calendar period: one of the two.
+    /// Reads either the window or the calendar period.
     pub fn rate(&self, window: &'static str, calendar: &'static str) -> Read<Rate> {
         match (self.table.contains_key(window), self.table.contains_key(calendar)) {
             (true, true) => Err(self.error(calendar, Problem::TwoRates)),
@@ -168,7 +168,7 @@ impl<'t> Entries<'t> {
             (true, false) => {
                 let text = self.text(window)?;
                 match length(&text) {
-                    Some(window) => Ok(Rate { text, stretch: Stretch::Sliding(window) }),
+                    Some(window) => Ok(Rate { text, interval: Interval::Sliding(window) }),
                     None => Err(self.error(window, Problem::Window { value: text })),
                 }
             }
@@ -180,7 +180,7 @@ impl<'t> Entries<'t> {
                     "month" => Period::Month,
                     _ => return Err(self.error(calendar, Problem::Calendar { value: text })),
                 };
-                Ok(Rate { text, stretch: Stretch::Calendar(period) })
+                Ok(Rate { text, interval: Interval::Calendar(period) })
             }
         }
     }
@@ -191,14 +191,14 @@ impl<'t> Entries<'t> {
             return Err(self.error(entry, Problem::CalendarBuckets));
         }
         let too_many = |_| {
-            let most = u64::from(u32::MAX);
-            self.error(entry, Problem::Number { entry, value: buckets.to_string(), most })
+            let max = u64::from(u32::MAX);
+            self.error(entry, Problem::Number { entry, value: buckets.to_string(), max })
         };
         u32::try_from(buckets).map(Some).map_err(too_many)
     }
 }
 
-/// A length of time such as `90s`; above zero.
+/// Parses a positive length of time, such as `90s`.
 fn length(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
@@ -214,7 +214,7 @@ fn length(text: &str) -> Option<Duration> {
     (length_ms > 0).then(|| Duration::from_millis(length_ms))
 }
 
-/// As [`length`], and microseconds, which some servers log.
+/// Parses a length of time like [`length`]. Also accepts microseconds, which some servers log.
 fn unit(text: &str) -> Option<Duration> {
     let Some(number) = text.strip_suffix("us") else { return length(text) };
     let micros =
@@ -228,7 +228,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn lengths_have_a_number_and_a_unit() {
+    fn a_length_needs_a_positive_number_and_a_unit() {
         assert_eq!(length("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(length("90s"), Some(Duration::from_secs(90)));
         assert_eq!(length("2d"), Some(Duration::from_secs(172_800)));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn units_of_durations_may_be_microseconds() {
+    fn the_unit_of_a_duration_may_be_microseconds() {
         assert_eq!(unit("1us"), Some(Duration::from_micros(1)));
         assert_eq!(unit("20ms"), Some(Duration::from_millis(20)));
         for wrong in ["us", "0us", "+1us", "1.5us", "1 us"] {

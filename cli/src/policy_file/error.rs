@@ -1,4 +1,4 @@
-//! What can be wrong with a policy file.
+//! Errors of a policy file.
 
 use std::fmt;
 use std::io;
@@ -10,15 +10,15 @@ use tollgate::{ConfigError, MAX_CHARGES, MAX_RESERVED};
 pub struct PolicyFileError {
     /// The file.
     pub path: PathBuf,
-    /// Where in it, when it is about one line.
+    /// The 1-based line, if the error belongs to one line.
     pub line: Option<usize>,
-    /// The policy it is about, when it is about one that has a name.
+    /// The name of the policy, if the error belongs to a policy with a name.
     pub policy: Option<String>,
-    /// What is wrong; boxed, as it is large and rare.
+    /// The problem. Boxed, because it is large and rare.
     pub problem: Box<Problem>,
 }
 
-/// What is wrong with a policy file.
+/// A problem of a policy file.
 #[derive(Debug)]
 pub enum Problem {
     /// The file cannot be read.
@@ -27,35 +27,35 @@ pub enum Problem {
     NotText,
     /// The file is not TOML.
     Syntax(String),
-    /// Something else than policies and their duration at the top.
+    /// A top-level entry other than `policy` and `duration`.
     UnknownTop { entry: String },
     /// `policy` is not a list of tables.
     NotList,
-    /// No policy at all.
+    /// A file without policies.
     NoPolicy,
-    /// More policies than one request can be charged under.
+    /// More policies than one request can charge.
     TooMany,
-    /// An entry that policies do not have.
+    /// An unknown entry.
     Unknown { entry: String, known: &'static [&'static str] },
-    /// An entry that every policy must have.
+    /// A missing entry that is required.
     Missing { entry: &'static str },
-    /// An entry of the wrong kind.
-    Kind { entry: &'static str, wanted: &'static str, found: &'static str },
-    /// A text that must not be empty.
-    EmptyText { entry: &'static str },
+    /// An entry of the wrong type.
+    WrongType { entry: &'static str, expected: &'static str, found: &'static str },
+    /// An empty string or list.
+    Empty { entry: &'static str },
     /// A number out of range.
-    Number { entry: &'static str, value: String, most: u64 },
-    /// Numbers whose sum is too great.
+    Number { entry: &'static str, value: String, max: u64 },
+    /// Numbers whose sum exceeds 64 bits.
     Sum { entry: &'static str },
-    /// A duration's unit that is not a length of time.
+    /// A unit of the duration that is not a length of time.
     Unit { value: String },
-    /// A duration where nothing is reserved, so that nothing is settled after it.
-    NothingReserved,
-    /// An estimate in a file of more policies than one reservation can be charged under.
+    /// A duration in a file without estimates.
+    DurationWithoutEstimate,
+    /// An estimate in a file with more policies than one reservation can charge.
     TooManyReserved { policies: usize },
     /// A window that is not a length of time.
     Window { value: String },
-    /// A calendar period that does not exist.
+    /// An unknown calendar period.
     Calendar { value: String },
     /// Neither window nor calendar.
     NoRate,
@@ -63,9 +63,9 @@ pub enum Problem {
     TwoRates,
     /// Buckets for a calendar policy, which has none.
     CalendarBuckets,
-    /// A name that an earlier policy has.
+    /// A name that an earlier policy already uses.
     DuplicateName { first: usize },
-    /// What the limiter has against the policy.
+    /// The limiter's reason to reject the policy.
     Config(ConfigError),
     /// A field that the log does not have.
     NoField { entry: &'static str, field: String, fields: Vec<String> },
@@ -79,7 +79,9 @@ impl fmt::Display for PolicyFileError {
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        if let Some(policy) = &self.policy {
+        // An error of the limiter already names the policy.
+        let names_policy = matches!(*self.problem, Problem::Config(_));
+        if let Some(policy) = self.policy.as_ref().filter(|_| !names_policy) {
             write!(f, " policy {policy:?}:")?;
         }
         write!(f, " {}", self.problem)
@@ -96,48 +98,50 @@ impl fmt::Display for Problem {
             UnknownTop { entry } => {
                 write!(
                     f,
-                    "unknown entry {entry:?}; a policy file holds [[policy]] tables and \"duration\""
+                    "unknown entry {entry:?}; valid entries are [[policy]] tables and \"duration\""
                 )
             }
-            NotList => write!(f, "\"policy\" must be a list of tables: head each with [[policy]]"),
-            NoPolicy => write!(f, "has no [[policy]]"),
-            TooMany => write!(f, "one policy too many: at most {MAX_CHARGES} are possible"),
+            NotList => write!(f, "\"policy\" must be a list of tables; start each with [[policy]]"),
+            NoPolicy => write!(f, "the file has no policy; add a [[policy]] table"),
+            TooMany => write!(f, "too many policies: at most {MAX_CHARGES} are allowed"),
             Unknown { entry, known } => {
-                write!(f, "unknown entry {entry:?}; the entries are {}", known.join(", "))
+                write!(f, "unknown entry {entry:?}; valid entries are {}", known.join(", "))
             }
             Missing { entry } => write!(f, "{entry:?} is missing"),
-            Kind { entry, wanted, found } => {
-                write!(f, "{entry:?} must be {wanted}, and is of the kind {found}")
+            WrongType { entry, expected, found } => {
+                write!(f, "{entry:?} must be {expected}, but its type is {found}")
             }
-            EmptyText { entry } => write!(f, "{entry:?} is empty"),
-            Number { entry, value, most } => {
-                // As it stands in the file, which may hold anything.
+            Empty { entry } => write!(f, "{entry:?} is empty"),
+            Number { entry, value, max } => {
+                // Escaped: the raw value may contain control characters.
                 let value = value.escape_debug();
-                write!(f, "{entry:?} is {value} and must be from 1 to {most}")
+                write!(f, "{entry:?} is {value}, but must be from 1 to {max}")
             }
-            Sum { entry } => write!(f, "{entry:?} adds up to more than 64 bits hold"),
+            Sum { entry } => write!(f, "the sum of the numbers in {entry:?} exceeds 64 bits"),
             Unit { value } => write!(
                 f,
-                "\"unit\" is {value:?} and must be a whole number with a unit (us, ms, s, m, h or d), such as \"20ms\""
+                "\"unit\" is {value:?}, but must be a whole number with a unit (us, ms, s, m, h or d), such as \"20ms\""
             ),
-            NothingReserved => {
-                write!(f, "\"duration\" is for policies with \"estimate\", and there is none")
+            DurationWithoutEstimate => {
+                write!(f, "\"duration\" needs a policy with \"estimate\"; add one, or remove it")
             }
             TooManyReserved { policies } => write!(
                 f,
-                "\"estimate\" is for files of at most {MAX_RESERVED} policies, and this one has {policies}"
+                "\"estimate\" is allowed in files with at most {MAX_RESERVED} policies, but this file has {policies}"
             ),
             Window { value } => write!(
                 f,
-                "\"window\" is {value:?} and must be a whole number with a unit (ms, s, m, h or d), such as \"90s\""
+                "\"window\" is {value:?}, but must be a whole number with a unit (ms, s, m, h or d), such as \"90s\""
             ),
             Calendar { value } => {
-                write!(f, "\"calendar\" is {value:?} and must be \"hour\", \"day\" or \"month\"")
+                write!(f, "\"calendar\" is {value:?}, but must be \"hour\", \"day\" or \"month\"")
             }
             NoRate => write!(f, "\"window\" or \"calendar\" is missing"),
-            TwoRates => write!(f, "\"window\" and \"calendar\" exclude each other"),
-            CalendarBuckets => write!(f, "\"buckets\" is for windows; calendar policies are exact"),
-            DuplicateName { first } => write!(f, "\"name\" is taken by the policy in line {first}"),
+            TwoRates => write!(f, "\"window\" and \"calendar\" exclude each other; remove one"),
+            CalendarBuckets => write!(f, "\"buckets\" does not apply to \"calendar\"; remove it"),
+            DuplicateName { first } => {
+                write!(f, "\"name\" is already used by the policy in line {first}")
+            }
             Config(error) => write!(f, "{error}"),
             NoField { entry, field, fields } => {
                 let fields = crate::text::list(fields);
@@ -147,7 +151,10 @@ impl fmt::Display for Problem {
                 )
             }
             TwoFields { entry, field } => {
-                write!(f, "{entry:?} is {field:?}, which is more than one column of the log")
+                write!(
+                    f,
+                    "{entry:?} is {field:?}, but the log has more than one column of this name"
+                )
             }
         }
     }

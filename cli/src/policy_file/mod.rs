@@ -1,32 +1,32 @@
-//! The policy file: what is limited, read from TOML.
+//! The policy file, in TOML.
 //!
 //! ```toml
 //! [[policy]]
 //! name = "ip"          # shown in the tables and in the decisions
-//! key = "ip"           # a field of the log, or "*" for one key that everybody shares
-//! cost = 1             # a number, a field, or a list of them to be added; 1 by default
-//! estimate = 1         # optional, as cost: what is reserved until the cost is known
+//! key = "ip"           # a field of the log, or "*" for one key that all requests share
+//! cost = 1             # a number, a field, or a list of them to add up; 1 by default
+//! estimate = 1         # optional, same format as cost: reserved until the cost is known
 //! limit = 100
 //! window = "1m"        # or calendar = "hour", "day" or "month"
 //! buckets = 31         # optional, for limits above 127
 //! ```
 //!
-//! Where any policy has an estimate, requests are reserved, and settle to their cost when they end:
-//! at once, or after the `duration` that stands above the policies.
+//! If any policy has an estimate, each request reserves it, and settles with its cost when it ends.
+//! A request ends at once, or after the `duration` that is set above the policies.
 //!
 //! ```toml
 //! duration = "seconds"                               # a field, in seconds
-//! duration = { field = "tokens", unit = "20ms" }     # or a field, and what one of it takes
+//! duration = { field = "tokens", unit = "20ms" }     # or a field and its unit
 //! ```
 //!
-//! Every error names the entry and its line.
+//! Each error names the entry and its line.
 
 mod entry;
 mod error;
 
 pub use error::{PolicyFileError, Problem};
 
-use entry::{Entries, Place};
+use entry::{Entries, FileText};
 use std::path::Path;
 use std::time::Duration;
 use tollgate::{Limiter, MAX_CHARGES, MAX_RESERVED, ManualClock, Period, Policy};
@@ -35,18 +35,18 @@ use toml::de::{DeTable, DeValue};
 /// A policy file, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyFile {
-    /// In the order of the file; at least one.
+    /// The policies, in the order of the file; at least one.
     pub policies: Vec<PolicySpec>,
-    /// How long requests take, so when they settle; at once where it is not said.
+    /// The duration of requests, after which they settle; `None` settles at once.
     pub duration: Option<DurationSpec>,
 }
 
-/// How long a request takes: so many units, which the log tells as a decimal number.
+/// The duration of a request: a decimal number from the log, times a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DurationSpec {
     /// The field that holds the number.
     pub field: String,
-    /// What a one of it means.
+    /// The length of time of one unit.
     pub unit: Duration,
     /// The line of the duration.
     pub line: usize,
@@ -59,68 +59,68 @@ pub struct PolicySpec {
     pub line: usize,
     /// Its name, unique in the file.
     pub name: String,
-    /// Who is charged.
+    /// The key that is charged.
     pub key: KeySpec,
     /// The line of the key.
     pub key_line: usize,
-    /// How much a request costs.
+    /// The cost of a request.
     pub cost: CostSpec,
-    /// The line of the cost, or of the heading where there is none.
+    /// The line of the cost, or of the heading if there is no cost.
     pub cost_line: usize,
-    /// What a request reserves until its cost is known; nothing but the cost where it is not said.
+    /// The amount that a request reserves until its cost is known; `None` charges the cost at once.
     pub estimate: Option<CostSpec>,
-    /// The line of the estimate, or of the heading where there is none.
+    /// The line of the estimate, or of the heading if there is no estimate.
     pub estimate_line: usize,
-    /// The most that one key may spend.
+    /// The maximum that one key may spend in an interval.
     pub limit: u64,
-    /// In what stretch of time.
+    /// The interval of the limit.
     pub rate: Rate,
-    /// How finely a sliding window is counted.
+    /// The number of buckets of a sliding window.
     pub buckets: Option<u32>,
 }
 
-/// Who is charged.
+/// The key that is charged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySpec {
-    /// Everybody together: `"*"`.
+    /// One key for all requests: `"*"`.
     Shared,
     /// The value of this field.
     Field(String),
 }
 
-/// How much a request costs: all of this together.
+/// The cost of a request: the sum of a fixed number and of fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CostSpec {
-    /// The same for every request.
+    /// The fixed number.
     pub fixed: u64,
-    /// What these fields hold.
+    /// The fields whose values are added.
     pub fields: Vec<String>,
 }
 
-/// The stretch of time that a limit is for.
+/// The interval of a limit, as written and as parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// As it was written.
+    /// The text in the file.
     pub text: String,
-    /// What it means.
-    pub stretch: Stretch,
+    /// The parsed interval.
+    pub interval: Interval,
 }
 
-/// A stretch of time.
+/// An interval of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stretch {
-    /// Any interval of this length.
+pub enum Interval {
+    /// Every window of this length.
     Sliding(Duration),
     /// Each UTC hour, day or month.
     Calendar(Period),
 }
 
 impl PolicySpec {
-    /// The policy as the limiter takes it.
+    /// Converts the entry to a policy of the limiter.
     pub fn policy(&self) -> Policy {
-        let policy = match self.rate.stretch {
-            Stretch::Sliding(window) => Policy::sliding(&self.name, self.limit, window),
-            Stretch::Calendar(period) => Policy::calendar(&self.name, self.limit, period),
+        let policy = match self.rate.interval {
+            Interval::Sliding(window) => Policy::sliding(&self.name, self.limit, window),
+            Interval::Calendar(period) => Policy::calendar(&self.name, self.limit, period),
         };
         match self.buckets {
             Some(buckets) => policy.buckets(buckets),
@@ -135,7 +135,7 @@ pub fn read(path: &Path) -> Result<PolicyFile, PolicyFileError> {
     from_bytes(path, bytes)
 }
 
-/// Checks the content of a policy file; `path` is what messages call it.
+/// Checks the content of a policy file. `path` is its name in messages.
 pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<PolicyFile, PolicyFileError> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -149,10 +149,10 @@ fn at(path: &Path, line: Option<usize>, problem: Problem) -> PolicyFileError {
 }
 
 fn parse(path: &Path, text: &str) -> Result<PolicyFile, PolicyFileError> {
-    let place = Place { path, text };
+    let file_text = FileText { path, text };
     let document = DeTable::parse(text).map_err(|error| {
         let problem = Problem::Syntax(error.message().to_owned());
-        place.error(error.span().map(|span| span.start), None, problem)
+        file_text.error(error.span().map(|span| span.start), None, problem)
     })?;
     let mut specs: Vec<PolicySpec> = Vec::new();
     for (entry, value) in document.get_ref() {
@@ -162,27 +162,29 @@ fn parse(path: &Path, text: &str) -> Result<PolicyFile, PolicyFileError> {
         }
         if entry.get_ref() != "policy" {
             let entry = entry.get_ref().to_string();
-            return Err(place.error(offset, None, Problem::UnknownTop { entry }));
+            return Err(file_text.error(offset, None, Problem::UnknownTop { entry }));
         }
         let Some(policies) = value.get_ref().as_array() else {
-            return Err(place.error(offset, None, Problem::NotList));
+            return Err(file_text.error(offset, None, Problem::NotList));
         };
         for policy in policies {
             let DeValue::Table(table) = policy.get_ref() else {
-                return Err(place.error(Some(policy.span().start), None, Problem::NotList));
+                return Err(file_text.error(Some(policy.span().start), None, Problem::NotList));
             };
-            let spec = one(&place, policy.span().start, table, &specs)?;
+            let spec = read_policy(&file_text, policy.span().start, table, &specs)?;
             specs.push(spec);
         }
     }
     if specs.is_empty() {
-        return Err(place.error(None, None, Problem::NoPolicy));
+        return Err(file_text.error(None, None, Problem::NoPolicy));
     }
-    let top = Entries::new(&place, 0, document.get_ref());
+    let top = Entries::new(&file_text, 0, document.get_ref());
     let file = PolicyFile { policies: specs, duration: top.duration("duration")? };
     let policies = file.policies.len();
     match file.policies.iter().find(|spec| spec.estimate.is_some()) {
-        None if file.duration.is_some() => Err(top.error("duration", Problem::NothingReserved)),
+        None if file.duration.is_some() => {
+            Err(top.error("duration", Problem::DurationWithoutEstimate))
+        }
         Some(spec) if policies > MAX_RESERVED => {
             let (line, policy) = (Some(spec.estimate_line), Some(spec.name.clone()));
             let problem = Box::new(Problem::TooManyReserved { policies });
@@ -192,15 +194,17 @@ fn parse(path: &Path, text: &str) -> Result<PolicyFile, PolicyFileError> {
     }
 }
 
-/// Reads one policy; `earlier` are those above it.
-fn one(
-    place: &Place<'_>,
+/// Reads one policy; `earlier` are the policies above it.
+fn read_policy(
+    file_text: &FileText<'_>,
     start: usize,
     table: &DeTable<'_>,
     earlier: &[PolicySpec],
 ) -> Result<PolicySpec, PolicyFileError> {
-    let entries = Entries::new(place, start, table);
-    entries.only(&["name", "key", "cost", "estimate", "limit", "window", "calendar", "buckets"])?;
+    let entries = Entries::new(file_text, start, table);
+    entries.reject_unknown(&[
+        "name", "key", "cost", "estimate", "limit", "window", "calendar", "buckets",
+    ])?;
     let name = entries.text("name")?;
     if let Some(other) = earlier.iter().find(|spec| spec.name == name) {
         let problem = Problem::DuplicateName { first: other.line };
@@ -225,13 +229,13 @@ fn one(
         buckets: entries.buckets("buckets")?,
         name,
     };
-    // Alone, so that what the limiter has against it is known to be about this policy.
+    // Build a limiter with this policy alone, so that an error is about this policy.
     let alone = Limiter::builder().policy(spec.policy()).max_keys(1).clock(ManualClock::new());
     alone.build().map_err(|error| entries.error("", Problem::Config(error)))?;
     Ok(spec)
 }
 
-/// The 1-based line that an offset is on.
+/// The 1-based line of an offset.
 fn line_of(text: &[u8], offset: usize) -> usize {
     let before = text.get(..offset).unwrap_or(text);
     memchr::memchr_iter(b'\n', before).count() + 1
@@ -263,17 +267,17 @@ mod tests {
         assert_eq!(specs[0].limit, 1000);
         assert_eq!(specs[0].buckets, Some(31));
         assert_eq!(specs[0].rate.text, "90s");
-        assert_eq!(specs[0].rate.stretch, Stretch::Sliding(Duration::from_secs(90)));
+        assert_eq!(specs[0].rate.interval, Interval::Sliding(Duration::from_secs(90)));
         assert_eq!((specs[0].key.clone(), specs[0].cost_line), (KeySpec::Shared, 5));
         assert_eq!(specs[0].estimate_line, 6);
         assert_eq!(specs[1].cost, CostSpec { fixed: 16, fields: Vec::new() });
         assert_eq!((specs[1].line, specs[1].key_line), (10, 12));
         assert_eq!(specs[1].estimate, None);
-        assert_eq!(specs[1].rate.stretch, Stretch::Calendar(Period::Month));
+        assert_eq!(specs[1].rate.interval, Interval::Calendar(Period::Month));
     }
 
     #[test]
-    fn a_duration_may_have_a_unit_of_its_own() {
+    fn a_duration_may_set_its_unit() {
         let policy =
             "\n[[policy]]\nname = 'a'\nkey = '*'\nestimate = 'x'\nlimit = 5\nwindow = '1m'\n";
         for (text, unit) in [
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_a_number_is_harmless() {
+    fn an_error_escapes_control_characters_of_a_number() {
         let text =
             "[[policy]]\nname = \"p\"\nkey = \"ip\"\nlimit = 15_00\u{10}0_000\nwindow = \"1m\"\n";
         let message = parse(Path::new("p.toml"), text).unwrap_err().to_string();

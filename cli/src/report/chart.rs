@@ -11,36 +11,36 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
-/// Few requests among many are still to be seen.
-const LEAST_HEIGHT: f64 = 1.5;
-const MOST_TIME_TICKS: u64 = 8;
-const MOST_COUNT_TICKS: u64 = 5;
+/// The minimum height of a bar, so that a few requests among many are visible.
+const MIN_HEIGHT: f64 = 1.5;
+const MAX_TIME_TICKS: u64 = 8;
+const MAX_COUNT_TICKS: u64 = 5;
 const SECOND_NS: u64 = 1_000_000_000;
 const DAY_NS: u64 = 86_400 * SECOND_NS;
 
-/// One colour of the bars.
+/// One data series, with its own color in the bars.
 #[derive(Clone, Copy, Debug)]
 pub struct Series {
-    /// The class that colours it.
+    /// The CSS class that sets its color.
     pub class: &'static str,
-    /// What it counts.
+    /// Its label.
     pub label: &'static str,
 }
 
-/// The chart.
+/// A chart of stacked bars.
 #[derive(Debug)]
 pub struct Chart<'c> {
-    /// Unique on the page.
+    /// An id that is unique on the page.
     pub id: String,
-    /// In a few words, escaped.
+    /// A short title, escaped.
     pub title: String,
-    /// In units of the drawing, which is 960 wide.
+    /// The height, in the units of the drawing; its width is 960.
     pub height: f64,
-    /// From the bottom of the stack up.
+    /// The series, from the bottom of the stack up.
     pub series: &'c [Series],
-    /// For each time bucket a number for each series.
+    /// For each time bucket, the count of each series.
     pub bars: Vec<Vec<u64>>,
-    /// When the bars are.
+    /// The times of the bars.
     pub timeline: &'c Timeline,
 }
 
@@ -75,7 +75,7 @@ impl Chart<'_> {
         });
         let sums = sums.collect::<Vec<_>>().join(", ");
         let width = time::span(self.timeline.width_ns);
-        format!("Stacked bars, one for each {width}: in all {sums}.")
+        format!("Stacked bars, one per {width}. Total: {sums}.")
     }
 
     fn legend(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,7 +132,7 @@ impl Chart<'_> {
                 floor + 5.0
             )?;
             let label = time_label(tick_ns, step);
-            // A label at the very edge would leave the drawing.
+            // A label too close to the right edge would be cut off.
             if x < WIDTH - RIGHT - 20.0 {
                 writeln!(
                     f,
@@ -156,17 +156,17 @@ impl Chart<'_> {
             }
             let slot_left = LEFT + slot * index as f64;
             let left = slot_left + (slot - width) / 2.0;
-            write!(f, "<g><title>{}</title>", self.tip(index, bar))?;
+            write!(f, "<g><title>{}</title>", self.tooltip(index, bar))?;
             write!(
                 f,
                 "<rect class=\"hover\" x=\"{slot_left:.2}\" y=\"{TOP}\" width=\"{slot:.2}\" height=\"{:.2}\"/>",
                 self.floor() - TOP
             )?;
-            let mut below = 0;
+            let mut base = 0;
             for (series, count) in self.series.iter().zip(bar).filter(|(_, count)| **count > 0) {
-                let low = self.y(below, top);
-                let high = self.y(below + count, top).min(low - LEAST_HEIGHT);
-                below += count;
+                let low = self.y(base, top);
+                let high = self.y(base + count, top).min(low - MIN_HEIGHT);
+                base += count;
                 write!(
                     f,
                     "<rect class=\"{}\" x=\"{left:.2}\" y=\"{high:.2}\" width=\"{width:.2}\" height=\"{:.2}\"/>",
@@ -179,8 +179,8 @@ impl Chart<'_> {
         Ok(())
     }
 
-    /// What a bar says when it is pointed at.
-    fn tip(&self, index: usize, bar: &[u64]) -> String {
+    /// The tooltip of a bar.
+    fn tooltip(&self, index: usize, bar: &[u64]) -> String {
         let start = self.timeline.start_ns + self.timeline.width_ns * index as u64;
         let counts = self
             .series
@@ -191,13 +191,13 @@ impl Chart<'_> {
     }
 }
 
-/// The distance of the marks on the axis of counts: 1, 2 or 5 with zeros.
+/// The distance between ticks on the count axis: 1, 2 or 5 times a power of ten.
 fn count_step(tallest: u64) -> u64 {
     let mut step = 1_u64;
     loop {
         for factor in [1, 2, 5] {
             let step = step.saturating_mul(factor);
-            if tallest.div_ceil(step) <= MOST_COUNT_TICKS {
+            if tallest.div_ceil(step) <= MAX_COUNT_TICKS {
                 return step;
             }
         }
@@ -205,20 +205,20 @@ fn count_step(tallest: u64) -> u64 {
     }
 }
 
-/// The distance of the marks on the axis of time: one that people count in.
+/// The distance between ticks on the time axis: a common unit, such as 5 minutes or 1 day.
 fn time_step(span_ns: u64, bucket_ns: u64) -> u64 {
     const STEPS_S: [u64; 17] = [
         1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800,
         604_800, 2_592_000,
     ];
-    let fits = |step: &u64| span_ns / step <= MOST_TIME_TICKS;
+    let fits = |step: &u64| span_ns / step <= MAX_TIME_TICKS;
     let steps =
         STEPS_S.iter().map(|step| step * SECOND_NS).filter(|step| *step >= bucket_ns.min(DAY_NS));
     let few = [bucket_ns].into_iter().filter(|step| *step < SECOND_NS);
-    few.chain(steps).find(fits).unwrap_or(span_ns.div_ceil(MOST_TIME_TICKS).max(1))
+    few.chain(steps).find(fits).unwrap_or(span_ns.div_ceil(MAX_TIME_TICKS).max(1))
 }
 
-/// A mark's time, as precise as the distance of the marks asks for.
+/// The label of a tick, as precise as the distance between ticks needs.
 fn time_label(unix_ns: u64, step: u64) -> impl Display {
     let format = match step {
         ..SECOND_NS => "%H:%M:%S%.3f",
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_are_few_and_round() {
+    fn tick_distances_are_round_and_give_few_ticks() {
         let steps = [1, 5, 6, 40, 99, 2_400, 1_000_000].map(count_step);
         assert_eq!(steps, [1, 1, 2, 10, 20, 500, 200_000]);
         assert_eq!(count_step(u64::MAX) % 10, 0);
@@ -246,11 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn every_span_has_marks() {
+    fn every_time_span_has_ticks() {
         let mut span_ns = 1_u64;
         while let Some(longer) = span_ns.checked_mul(3) {
             let step = time_step(span_ns, (span_ns / 96).max(1));
-            assert!(step > 0 && span_ns / step <= MOST_TIME_TICKS, "{span_ns}");
+            assert!(step > 0 && span_ns / step <= MAX_TIME_TICKS, "{span_ns}");
             span_ns = longer;
         }
     }

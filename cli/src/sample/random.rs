@@ -1,6 +1,6 @@
-//! A small generator of random numbers (SplitMix64), so that a seed gives the same log everywhere.
+//! A small random number generator (SplitMix64). A seed gives the same log on every platform.
 
-/// The generator.
+/// A SplitMix64 generator.
 pub struct Random(u64);
 
 impl Random {
@@ -16,7 +16,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`; 0 where that is 0.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
@@ -27,7 +27,7 @@ mod tests {
     use super::Random;
 
     #[test]
-    fn follows_the_published_sequence() {
+    fn numbers_match_the_published_sequence() {
         let mut random = Random::new(1_234_567);
         let first = [(); 3].map(|()| random.next());
         let published =
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn stays_below() {
+    fn numbers_cover_the_range_below_the_end() {
         let mut random = Random::new(7);
         let drawn: Vec<u64> = (0..1000).map(|_| random.below(5)).collect();
         assert!((0..5).all(|number| drawn.contains(&number)));

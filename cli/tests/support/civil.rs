@@ -1,4 +1,4 @@
-//! The calendar by hand, so that the tool's own is not what it is held against.
+//! An independent calendar, so that tests do not compare the tool's calendar with itself.
 
 pub const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
@@ -18,7 +18,7 @@ fn days_of(year: u64, month: u64) -> u64 {
     }
 }
 
-/// Year, month and day of a time.
+/// The year, month and day of a time.
 fn date(unix_ns: u64) -> (u64, u64, u64) {
     let (mut year, mut month, mut days) = (1970, 1, unix_ns / DAY);
     while days >= days_of(year, month) {
@@ -28,7 +28,7 @@ fn date(unix_ns: u64) -> (u64, u64, u64) {
     (year, month, days + 1)
 }
 
-/// The time of this date, and of so many seconds into it.
+/// The time of a date plus `second` seconds.
 fn time(year: u64, month: u64, day: u64, second: u64) -> u64 {
     let years: u64 = (1970..year).map(|year| if is_leap(year) { 366 } else { 365 }).sum();
     let months: u64 = (1..month).map(|month| days_of(year, month)).sum();
@@ -40,14 +40,14 @@ fn clock(text: &str) -> u64 {
     parts[0] * 3600 + parts[1] * 60 + parts[2]
 }
 
-/// `17/May/2015:10:05:03 +0000`, in UTC only.
+/// Parses `17/May/2015:10:05:03 +0000`, in UTC only.
 pub fn from_clf(text: &str) -> u64 {
     let text = text.strip_suffix(" +0000").unwrap();
     let month = MONTHS.iter().position(|month| *month == &text[3..6]).unwrap() as u64 + 1;
     time(text[7..11].parse().unwrap(), month, text[..2].parse().unwrap(), clock(&text[12..]))
 }
 
-/// `2023-11-16 18:17:03.9799600`, also with a T or a Z, in UTC only.
+/// Parses `2023-11-16 18:17:03.9799600`, in UTC only. Also accepts `T` and a final `Z`.
 pub fn from_iso(text: &str) -> u64 {
     let text = text.trim_end_matches('Z');
     let part = |from: usize, to: usize| text[from..to].parse::<u64>().unwrap();
@@ -56,7 +56,7 @@ pub fn from_iso(text: &str) -> u64 {
     time(part(0, 4), part(5, 7), part(8, 10), clock(&text[11..19])) + fraction
 }
 
-/// The time as the decisions show it.
+/// Formats a time as in the decisions.
 pub fn to_iso(unix_ns: u64) -> String {
     let (year, month, day) = date(unix_ns);
     let second = unix_ns % DAY / SECOND;
@@ -70,7 +70,7 @@ pub fn to_iso(unix_ns: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
-/// When the hour, day or month of this time ends.
+/// The end of the hour, day or month of a time.
 pub fn end_of(period: &str, unix_ns: u64) -> u64 {
     let next = |length: u64| (unix_ns / length + 1) * length;
     match period {

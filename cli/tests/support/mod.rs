@@ -1,12 +1,13 @@
-//! What the tests share: running the tool, files to run it on, and the textbook to hold it against.
-//! None of it is the tool's own code.
+//! Helpers shared by the tests: runs the tool, creates its files, and holds the oracles.
+//!
+//! None of this uses the tool's own code.
 
-// Each test uses a part of it.
+// Each test uses only a part of this module.
 #![allow(dead_code)]
 
 pub mod civil;
-pub mod reservations;
-pub mod textbook;
+pub mod oracle;
+pub mod reservation_oracle;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -14,7 +15,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A folder that goes away with its test.
+/// A temporary folder, removed when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -38,12 +39,12 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left over lies in the build's own temporary folder.
+        // If this fails, the folder remains in the temporary folder of the build.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Runs the tool, with this on its standard input.
+/// Runs the tool with `input` on its standard input.
 pub fn tool(arguments: &[&Path], input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
         .args(arguments)
@@ -54,7 +55,7 @@ pub fn tool(arguments: &[&Path], input: &[u8]) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // A tool that refuses its arguments does not read, so writing may fail.
+    // The write may fail: the tool does not read its input if it rejects its arguments.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -63,7 +64,7 @@ pub fn tool(arguments: &[&Path], input: &[u8]) -> Output {
     output
 }
 
-/// A sample log.
+/// Generates a sample log.
 pub fn sample(format: &str, seed: u64) -> Vec<u8> {
     let seed = seed.to_string();
     let arguments = ["sample", "--format", format, "--seed", &seed].map(Path::new);
@@ -82,12 +83,12 @@ pub struct Row {
     pub retry_after_ms: i64,
 }
 
-/// Replays a log and reads the decisions.
+/// Replays a log and returns the decisions.
 pub fn decisions(policies: &str, log: &Path, more: &[&str]) -> Vec<Row> {
     replayed(policies, log, more).0
 }
 
-/// Replays a log and reads the decisions and the summary.
+/// Replays a log and returns the decisions and the summary.
 pub fn replayed(policies: &str, log: &Path, more: &[&str]) -> (Vec<Row>, String) {
     let folder = Folder::new();
     let policies = folder.file("policies.toml", policies);
@@ -108,7 +109,7 @@ pub fn replayed(policies: &str, log: &Path, more: &[&str]) -> (Vec<Row>, String)
     (rows, String::from_utf8(output.stdout).unwrap())
 }
 
-/// The rows of a decisions file whose policies have plain names.
+/// Parses a decisions file. Policy names must not need quotes.
 pub fn rows(text: &str) -> Vec<Row> {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("line,time,verdict,policy,retry_after_ms"));
@@ -128,7 +129,7 @@ pub fn rows(text: &str) -> Vec<Row> {
     lines.map(row).collect()
 }
 
-/// A file of the data folder: TOLLGATE_DATA, or shared/data beside the workspace.
+/// A file of the data folder: `TOLLGATE_DATA`, or else `shared/data` beside the workspace.
 pub fn data(name: &str) -> Option<PathBuf> {
     let folder = match std::env::var_os("TOLLGATE_DATA") {
         Some(folder) => PathBuf::from(folder),

@@ -1,36 +1,36 @@
-//! The limits: three layers for each user, charged together.
+//! The limiter: three policies for each user, charged together.
 
 use std::time::Duration;
 use tollgate::{
     Charge, Clock, ConfigError, Limiter, Period, Policy, PolicyId, PolicyStatus, TokenPrice, http,
 };
 
-/// How much each user may do.
+/// The limits of each user.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Requests in any minute.
     pub requests: u64,
-    /// Tokens in any minute, of prompts and of answers.
+    /// Prompt and output tokens in any minute.
     pub tokens: u64,
-    /// Millionths of a dollar in each day of UTC.
+    /// Micro-dollars in each UTC day.
     pub micro_dollars: u64,
-    /// What a million tokens cost, in micro-dollars.
+    /// The price of a million tokens, in micro-dollars.
     pub price: TokenPrice,
 }
 
 impl Default for Limits {
-    /// Small enough to run out of at a keyboard: 10 cents a day, at 3 dollars for a million tokens
-    /// of prompts and 15 for a million tokens of answers.
+    /// Limits that a manual test can reach: 10 cents a day, at 3 dollars for a million prompt
+    /// tokens and 15 dollars for a million output tokens.
     fn default() -> Self {
         let price = TokenPrice::per_million(3_000_000, 15_000_000);
         Limits { requests: 20, tokens: 2_000, micro_dollars: 100_000, price }
     }
 }
 
-/// The layers' names, in the order in which all arrays of three have them.
+/// The names of the policies, in the order of all arrays of three.
 const NAMES: [&str; 3] = ["requests", "tokens", "dollars"];
 
-/// The limiter with its three policies: one for the whole server, shared by all its threads.
+/// The limiter with its three policies, shared by all threads of the server.
 #[derive(Debug)]
 pub struct Gate {
     pub(crate) limiter: Limiter,
@@ -39,10 +39,10 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate for these limits. The clock is the caller's, so that a test can turn it by hand.
+    /// Creates a gate with these limits. Tests pass a manual clock.
     ///
     /// # Errors
-    /// If a limit is zero or too great.
+    /// If a limit is zero or too large.
     pub fn new(limits: &Limits, clock: impl Into<Clock>) -> Result<Self, ConfigError> {
         let [requests, tokens, dollars] = NAMES;
         let minute = Duration::from_secs(60);
@@ -56,14 +56,14 @@ impl Gate {
         Ok(Gate { limiter: builder.build()?, policies, price: limits.price })
     }
 
-    /// How the user stands in each layer, charging nothing.
-    pub fn standing(&self, user: &str) -> [PolicyStatus; 3] {
+    /// The status of each policy for this user, without a charge.
+    pub fn status(&self, user: &str) -> [PolicyStatus; 3] {
         let mut layers = [PolicyStatus::default(); 3];
         let _ = self.limiter.peek_with_status(&self.charges(user, [0; 3]), &mut layers);
         layers
     }
 
-    /// What a request costs in each layer.
+    /// The cost of a request under each policy.
     pub fn amounts(&self, prompt_tokens: u64, output_tokens: u64) -> [u64; 3] {
         let tokens = prompt_tokens.saturating_add(output_tokens);
         [1, tokens, self.price.cost(prompt_tokens, output_tokens)]
@@ -79,7 +79,7 @@ impl Gate {
         NAMES.get(policy.index()).copied().unwrap_or("unknown")
     }
 
-    /// The header fields that tell a client how it stands.
+    /// The `RateLimit` header fields for a client.
     pub(crate) fn fields(&self, layers: &[PolicyStatus]) -> [(&'static str, String); 2] {
         let items = self.limiter.http_items(layers);
         [

@@ -1,22 +1,22 @@
-//! A completion that is streamed token by token and paid as it goes.
+//! A completion that is streamed token by token and charged as it is sent.
 //!
-//! What an answer will cost is not known when it begins. Reserving the most that it may cost would
-//! lock money up that others could spend; charging it at the end would let many streams run over
-//! one budget together. So each stream reserves its prompt and a first step of [`STEP`] tokens,
-//! reserves the next step when that is used up, and stops in the middle when there is no room for
-//! it. In the end it pays what was sent: see [`Paid`].
+//! The cost of a response is not known when it starts. A reservation of the maximum cost would
+//! block budget that other streams could use. A charge at the end would let concurrent streams
+//! exceed the budget together. Each stream therefore reserves its prompt and a first step of
+//! [`STEP`] tokens, reserves the next step when the previous one is used up, and stops when there
+//! is no room for it. At the end it settles with the tokens that were sent: see [`Payment`].
 //!
-//! [`router`] is the whole server. It answers `POST /complete` with server-sent events: `token` for
-//! each, and as the last one either `done` or `stop`.
+//! [`router`] is the whole server. It responds to `POST /complete` with server-sent events: `token`
+//! for each token, then `done` or `stop`.
 
 mod gate;
 mod model;
-mod paid;
+mod payment;
 mod refusal;
 
 pub use gate::{Gate, Limits};
 pub use model::{Model, Pace};
-pub use paid::{Paid, STEP, Stop};
+pub use payment::{Payment, STEP, Stop};
 pub use refusal::Refusal;
 
 use axum::extract::State;
@@ -31,11 +31,11 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// What a client asks for.
+/// The body of a request.
 #[derive(Debug, Deserialize)]
-struct Ask {
+struct Completion {
     prompt: String,
-    /// The made-up model always has that much to say.
+    /// The length of the response: the mock model never stops before it.
     #[serde(default = "default_max_tokens")]
     max_tokens: u64,
 }
@@ -44,17 +44,17 @@ fn default_max_tokens() -> u64 {
     256
 }
 
-/// The data of the last event: what the client pays for.
+/// The data of the last event: the charged tokens.
 #[derive(Debug, Serialize)]
 struct Bill {
     prompt_tokens: u64,
     output_tokens: u64,
-    /// Why there is no more; absent when the answer is complete.
+    /// The reason for an early stop; absent if the response is complete.
     #[serde(flatten)]
     stop: Option<Stop>,
 }
 
-/// The endpoint, on a gate and a model that others may hold as well.
+/// Creates the endpoint for a gate and a model.
 pub fn router(gate: Arc<Gate>, model: Model) -> Router {
     Router::new().route("/complete", post(complete)).with_state((gate, model))
 }
@@ -62,12 +62,12 @@ pub fn router(gate: Arc<Gate>, model: Model) -> Router {
 /// Runs the endpoint until the process ends.
 ///
 /// # Errors
-/// None today: the server goes on when a connection fails.
+/// None at present: the server continues when a connection fails.
 pub async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()> {
-    // A token is a tiny segment, which the system would hold back until the one before is
-    // acknowledged.
+    // Disable Nagle's algorithm: the system would delay each small segment until the previous one
+    // is acknowledged.
     let listener = listener.tap_io(|connection| {
-        // Without it the tokens only come in clumps.
+        // If this fails, tokens arrive in groups.
         let _ = connection.set_nodelay(true);
     });
     axum::serve(listener, router).await
@@ -76,43 +76,43 @@ pub async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()>
 async fn complete(
     State((gate, model)): State<(Arc<Gate>, Model)>,
     headers: HeaderMap,
-    Json(ask): Json<Ask>,
+    Json(request): Json<Completion>,
 ) -> Response {
-    // A real server takes the user from its authentication, never from what a client claims.
+    // A real server takes the user from its authentication, not from an unverified header.
     let Some(user) = headers.get("x-user").and_then(|user| user.to_str().ok()) else {
-        return (StatusCode::UNAUTHORIZED, "who pays? Say it in x-user.\n").into_response();
+        return (StatusCode::UNAUTHORIZED, "the header x-user is missing\n").into_response();
     };
-    let prompt_tokens = model::count(&ask.prompt);
-    match Paid::reserve(&gate, user, prompt_tokens, ask.max_tokens) {
-        Ok(paid) => {
-            (gate.fields(&gate.standing(user)), Sse::new(events(paid, model))).into_response()
+    let prompt_tokens = model::count(&request.prompt);
+    match Payment::reserve(&gate, user, prompt_tokens, request.max_tokens) {
+        Ok(payment) => {
+            (gate.fields(&gate.status(user)), Sse::new(events(payment, model))).into_response()
         }
         Err(refusal) => refusal.into_response(),
     }
 }
 
-/// The events of one answer. Whoever drops the stream before its end drops the payment with it,
-/// which settles then.
-fn events(paid: Paid, model: Model) -> impl Stream<Item = Result<Event, axum::Error>> {
-    stream::unfold(Some((paid, model)), |turn| async {
-        let (mut paid, model) = turn?;
-        if paid.is_complete() {
-            return Some((last("done", paid, None), None));
+/// The events of one response. Dropping the stream early drops the payment, which then settles.
+fn events(payment: Payment, model: Model) -> impl Stream<Item = Result<Event, axum::Error>> {
+    stream::unfold(Some((payment, model)), |turn| async {
+        let (mut payment, model) = turn?;
+        if payment.is_complete() {
+            return Some((last("done", payment, None), None));
         }
-        if let Err(stop) = paid.make_room() {
-            return Some((last("stop", paid, Some(stop)), None));
+        if let Err(stop) = payment.make_room() {
+            return Some((last("stop", payment, Some(stop)), None));
         }
-        let token = model.token(paid.sent()).await;
-        // Counted only now: nobody pays for a token that was still being made at the hang-up.
-        paid.count_token();
-        Some((Ok(Event::default().event("token").data(token)), Some((paid, model))))
+        let token = model.token(payment.sent()).await;
+        // Count the token only when it is ready: a client that hangs up does not pay for a pending
+        // one.
+        payment.count_token();
+        Some((Ok(Event::default().event("token").data(token)), Some((payment, model))))
     })
 }
 
-/// Settles first and tells then, so that a client that has read the last event finds its budget as
-/// the event says.
-fn last(name: &str, mut paid: Paid, stop: Option<Stop>) -> Result<Event, axum::Error> {
-    paid.settle();
-    let bill = Bill { prompt_tokens: paid.prompt_tokens(), output_tokens: paid.sent(), stop };
+/// Settles the payment and returns the last event. The payment settles first, so that a client that
+/// has read the event sees the settled budget.
+fn last(name: &str, mut payment: Payment, stop: Option<Stop>) -> Result<Event, axum::Error> {
+    payment.settle();
+    let bill = Bill { prompt_tokens: payment.prompt_tokens(), output_tokens: payment.sent(), stop };
     Event::default().event(name).json_data(bill)
 }

@@ -16,13 +16,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
     println!("curl -N -H 'x-user: alice' \\");
     println!(
-        "  --json '{{\"prompt\": \"tell me more\", \"max_tokens\": 300}}' http://{address}/complete"
+        "  --json '{{\"prompt\": \"explain rate limits\", \"max_tokens\": 300}}' http://{address}/complete"
     );
     serve(listener, router(Arc::new(gate), model)).await?;
     Ok(())
 }
 
-/// Where to listen, and how long the model thinks about a token.
+/// Parses the address to listen on and the model's delay for each token.
 fn options(
     mut arguments: impl Iterator<Item = String>,
 ) -> Result<(String, Duration), ParseIntError> {

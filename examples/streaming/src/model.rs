@@ -1,4 +1,4 @@
-//! A made-up model: it says the same words again and again, as fast as it is told to.
+//! A mock model that repeats the same words at a given pace.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,27 +6,27 @@ use tokio::sync::Semaphore;
 
 const WORDS: [&str; 8] = ["to", "be", "or", "not", "to", "be", "that", "is"];
 
-/// When the next token is ready.
+/// The pace of a model.
 #[derive(Clone, Debug)]
 pub enum Pace {
-    /// At once, after the other streams had their turn.
+    /// Immediately, after yielding to other streams.
     AtOnce,
-    /// After a delay, as with a real model.
+    /// After a delay, like a real model.
     Every(Duration),
-    /// When somebody adds a permit, so that a test can stop the model wherever it likes.
+    /// After a permit is added, so that a test can stop the model at any token.
     Permits(Arc<Semaphore>),
 }
 
-/// What answers the prompts.
+/// A mock model.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// When the next token is ready.
+    /// The pace of the tokens.
     pub pace: Pace,
 }
 
 impl Model {
-    /// The token of this place in an answer.
-    pub(crate) async fn token(&self, place: u64) -> &'static str {
+    /// Waits for the token at this index of a response.
+    pub(crate) async fn token(&self, index: u64) -> &'static str {
         match &self.pace {
             Pace::AtOnce => tokio::task::yield_now().await,
             Pace::Every(delay) => tokio::time::sleep(*delay).await,
@@ -36,11 +36,11 @@ impl Model {
                 }
             }
         }
-        WORDS[(place % WORDS.len() as u64) as usize]
+        WORDS[(index % WORDS.len() as u64) as usize]
     }
 }
 
-/// How many tokens a prompt has: here its words, with a real model what its tokenizer says.
+/// Counts the tokens of a prompt: here its words. A real model uses its tokenizer.
 pub(crate) fn count(prompt: &str) -> u64 {
     prompt.split_whitespace().count() as u64
 }

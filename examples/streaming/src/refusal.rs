@@ -1,22 +1,22 @@
-//! What a refused client is told.
+//! The response to a refused request.
 
 use crate::gate::Gate;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tollgate::{Decision, PolicyStatus, Verdict, http};
 
-/// A request that was refused before it began: nothing was charged.
+/// A refused request, for which nothing was charged.
 #[derive(Debug)]
 pub struct Refusal {
     verdict: Verdict,
     fields: [(&'static str, String); 2],
-    /// Absent where no wait helps.
+    /// Absent if no wait helps.
     retry_after: Option<[(&'static str, String); 1]>,
     body: String,
 }
 
 impl Refusal {
-    /// What the client of a denied request is told: by the decision, and of all layers.
+    /// Creates the response from the decision and the statuses of all policies.
     pub(crate) fn new(gate: &Gate, decision: Decision, layers: &[PolicyStatus]) -> Self {
         let seconds = |wait| [(http::RETRY_AFTER, http::retry_after_seconds(wait).to_string())];
         let retry_after = decision.retry_after().map(seconds);
@@ -33,7 +33,7 @@ impl IntoResponse for Refusal {
                 (StatusCode::TOO_MANY_REQUESTS, self.fields, self.retry_after, problem, self.body)
                     .into_response()
             }
-            // No quota was exceeded: the server has no room for one more user.
+            // No quota was exceeded: the table is full.
             _ => (StatusCode::SERVICE_UNAVAILABLE, "too many users\n").into_response(),
         }
     }

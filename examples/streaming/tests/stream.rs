@@ -1,9 +1,9 @@
-//! What a streamed answer costs, seen by clients over real connections. No test sleeps: the clock
-//! is turned by hand, and the model says its tokens at once or when it is permitted to.
+//! The charges for streamed responses, tested by clients over real connections. No test sleeps: the
+//! clock is manual, and the model sends its tokens immediately or by permits.
 
 mod client;
 
-use client::Answer;
+use client::Response;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -14,15 +14,15 @@ use tollgate::{ManualClock, Now, TokenPrice};
 use tollgate_streaming::{Gate, Limits, Model, Pace, STEP, router, serve};
 
 const USER: &str = "alice";
-const PROMPT: &str = "tell me all you know";
+const PROMPT: &str = "explain rate limits to me";
 const PROMPT_TOKENS: u64 = 5;
 /// 3 and 15 dollars for a million tokens.
 const PRICE: TokenPrice = TokenPrice::per_million(3_000_000, 15_000_000);
-/// More than anybody uses here.
+/// Limits that no test reaches.
 const PLENTY: Limits =
     Limits { requests: 1_000, tokens: 1_000_000, micro_dollars: 1_000_000_000, price: PRICE };
 
-/// A server on a port of its own, with its clock in the test's hands.
+/// A server on its own port with a manual clock.
 struct Server {
     address: SocketAddr,
     gate: Arc<Gate>,
@@ -32,26 +32,26 @@ struct Server {
 impl Server {
     async fn start(limits: Limits, pace: Pace) -> Server {
         let clock = ManualClock::new();
-        // Some time in the afternoon of some day, and between two seconds.
+        // An arbitrary time within a day and between two seconds.
         clock.set(Now::new(7_300_000_000, 1_777_643_210_123_456_789));
-        let gate = Arc::new(Gate::new(&limits, clock.clone()).expect("limits that can be"));
+        let gate = Arc::new(Gate::new(&limits, clock.clone()).expect("valid limits"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(serve(listener, router(Arc::clone(&gate), Model { pace })));
         Server { address, gate, clock }
     }
 
-    async fn ask(&self, max_tokens: u64) -> Answer {
-        Answer::ask(self.address, USER, PROMPT, max_tokens).await
+    async fn request(&self, max_tokens: u64) -> Response {
+        Response::request(self.address, USER, PROMPT, max_tokens).await
     }
 
-    /// What the user has used of each layer.
+    /// The user's usage under each policy.
     fn used(&self) -> [u64; 3] {
-        self.gate.standing(USER).map(|layer| layer.limit - layer.remaining)
+        self.gate.status(USER).map(|layer| layer.limit - layer.remaining)
     }
 }
 
-/// What so many streams cost that have had so many tokens of output, each of them.
+/// The total cost of streams with these numbers of output tokens.
 fn cost(outputs: &[u64]) -> [u64; 3] {
     let tokens = outputs.iter().map(|output| PROMPT_TOKENS + output).sum();
     let money = outputs.iter().map(|output| PRICE.cost(PROMPT_TOKENS, *output)).sum();
@@ -59,16 +59,16 @@ fn cost(outputs: &[u64]) -> [u64; 3] {
 }
 
 #[tokio::test]
-async fn a_stream_that_fits_is_paid_to_the_token() {
+async fn a_complete_stream_is_charged_exactly() {
     let server = Server::start(PLENTY, Pace::AtOnce).await;
-    // Around the steps, and nothing at all.
+    // Lengths around the steps, and 0.
     let lengths = [0, 1, STEP - 1, STEP, STEP + 1, 5 * STEP, 500];
     for (turn, length) in lengths.into_iter().enumerate() {
-        let mut answer = server.ask(length).await;
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.field("content-type"), Some("text/event-stream"));
-        assert!(answer.field("ratelimit").is_some_and(|field| field.contains("\"tokens\";r=")));
-        let (tokens, last) = answer.finish(|| {}).await;
+        let mut response = server.request(length).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.field("content-type"), Some("text/event-stream"));
+        assert!(response.field("ratelimit").is_some_and(|field| field.contains("\"tokens\";r=")));
+        let (tokens, last) = response.finish(|| {}).await;
         assert_eq!((tokens, last.name.as_str()), (length, "done"));
         let bill = serde_json::json!({ "prompt_tokens": PROMPT_TOKENS, "output_tokens": length });
         assert_eq!(last.json(), bill);
@@ -76,47 +76,49 @@ async fn a_stream_that_fits_is_paid_to_the_token() {
     }
 }
 
-/// The budgets end in one layer or the other, after no step, at a step's end and within one.
+/// Budgets under two policies, which end before the first step, at the end of a step and within
+/// one.
 #[tokio::test]
-async fn a_budget_that_ends_stops_the_stream_and_says_when_to_return() {
+async fn an_exhausted_budget_stops_the_stream_with_a_retry_after() {
     let tokens = [69, 100, 127, 128, 133, 200, 517, 1_000, 1_999];
     let tokens = tokens.map(|tokens| ("tokens", Limits { tokens, ..PLENTY }));
     let money = [975, 1_500, 1_935, 2_000, 7_777, 20_001];
     let money = money.map(|micro_dollars| ("dollars", Limits { micro_dollars, ..PLENTY }));
     for (policy, limits) in tokens.into_iter().chain(money) {
         let server = Server::start(limits, Pace::AtOnce).await;
-        let mut answer = server.ask(1_000_000).await;
-        let (received, last) = answer.finish(|| {}).await;
+        let mut response = server.request(1_000_000).await;
+        let (received, last) = response.finish(|| {}).await;
         assert_eq!(last.name, "stop", "{limits:?}");
         let stop = last.json();
         assert_eq!((&stop["policy"], &stop["output_tokens"]), (&policy.into(), &received.into()));
 
-        // Not a token too many, none unpaid, and no step too few.
+        // No token over the limit, none uncharged, and no whole step unused.
         let within =
             |[_, tokens, money]: [u64; 3]| tokens <= limits.tokens && money <= limits.micro_dollars;
         assert!(received > 0 && within(cost(&[received])), "{received} of {limits:?}");
         assert!(!within(cost(&[received + STEP])), "{received} of {limits:?}");
         assert_eq!(server.used(), cost(&[received]));
 
-        // What is left is less than a step: nobody comes in, and nothing is charged for asking.
+        // Less than a step is left: new requests are refused and not charged.
         let wait = refused(&server, policy).await.expect("a wait that helps");
-        assert_eq!(stop["retry_after"], wait, "all was charged at one instant");
+        assert_eq!(stop["retry_after"], wait, "everything was charged at one time");
         server.clock.advance(Duration::from_secs(wait - 1));
         assert_eq!(refused(&server, policy).await, Some(1), "{limits:?}");
         server.clock.advance(Duration::from_secs(1));
-        let (tokens, last) = server.ask(STEP).await.finish(|| {}).await;
+        let (tokens, last) = server.request(STEP).await.finish(|| {}).await;
         assert_eq!((tokens, last.name.as_str()), (STEP, "done"), "{limits:?}");
     }
 }
 
-/// Asks for a step's length, is refused by this policy, and tells its wait.
+/// Sends a request of one step, checks that this policy refuses it, and returns the wait.
 async fn refused(server: &Server, policy: &str) -> Option<u64> {
     let before = server.used();
-    let mut answer = server.ask(STEP).await;
-    assert_eq!(answer.status(), 429);
-    assert_eq!(answer.field("content-type"), Some("application/problem+json"));
-    let wait = answer.field("retry-after").map(|wait| wait.parse().expect("whole seconds"));
-    let fields = ["ratelimit-policy", "ratelimit"].map(|name| answer.field(name).unwrap_or("none"));
+    let mut response = server.request(STEP).await;
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.field("content-type"), Some("application/problem+json"));
+    let wait = response.field("retry-after").map(|wait| wait.parse().expect("whole seconds"));
+    let fields =
+        ["ratelimit-policy", "ratelimit"].map(|name| response.field(name).unwrap_or("none"));
     for name in ["requests", "tokens", "dollars"] {
         assert!(fields.iter().all(|field| field.contains(&format!("\"{name}\";"))), "{fields:?}");
     }
@@ -125,7 +127,7 @@ async fn refused(server: &Server, policy: &str) -> Option<u64> {
             fields[1].split(", ").find(|member| member.starts_with(&format!("\"{policy}")));
         assert!(member.is_some_and(|member| member.ends_with(&format!(";t={wait}"))), "{fields:?}");
     }
-    let problem = answer.body().await;
+    let problem = response.body().await;
     assert_eq!(problem["status"], 429);
     assert_eq!(problem["violated-policies"], serde_json::json!([policy]));
     assert_eq!(server.used(), before);
@@ -133,44 +135,44 @@ async fn refused(server: &Server, policy: &str) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn what_no_wait_can_help_is_refused_without_one() {
+async fn an_impossible_request_is_refused_without_a_wait() {
     let tokens = PROMPT_TOKENS + STEP - 1;
     let server = Server::start(Limits { tokens, ..PLENTY }, Pace::AtOnce).await;
     assert_eq!(refused(&server, "tokens").await, None);
 }
 
 #[tokio::test]
-async fn each_user_has_so_many_requests_a_minute() {
+async fn requests_are_limited_per_user_and_minute() {
     let server = Server::start(Limits { requests: 2, ..PLENTY }, Pace::AtOnce).await;
     for length in [STEP, 3 * STEP] {
-        assert_eq!(server.ask(length).await.finish(|| {}).await.1.name, "done");
+        assert_eq!(server.request(length).await.finish(|| {}).await.1.name, "done");
         server.clock.advance(Duration::from_secs(10));
     }
     assert_eq!(refused(&server, "requests").await, Some(40));
-    let mut other = Answer::ask(server.address, "bob", PROMPT, 1).await;
+    let mut other = Response::request(server.address, "bob", PROMPT, 1).await;
     assert_eq!(other.finish(|| {}).await.1.name, "done");
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_pays_for_what_it_was_sent() {
+async fn a_hang_up_is_charged_for_the_sent_tokens() {
     for length in [0, 1, STEP - 1, STEP, STEP + 6, 3 * STEP + 1] {
         let permits = Arc::new(Semaphore::new(0));
         let server = Server::start(PLENTY, Pace::Permits(Arc::clone(&permits))).await;
-        let mut answer = server.ask(1_000_000).await;
+        let mut response = server.request(1_000_000).await;
         permits.add_permits(length as usize);
         for _ in 0..length {
-            assert_eq!(answer.event().await.map(|event| event.name).as_deref(), Some("token"));
+            assert_eq!(response.event().await.map(|event| event.name).as_deref(), Some("token"));
         }
-        // All that was sent is received, and the next token is waited for: under a reservation,
-        // which the server makes soon if it is one of another step.
+        // Everything sent is received, and the server waits for the next token. If that token
+        // starts a new step, the server reserves the step first.
         let held = cost(&[(length / STEP + 1) * STEP]);
         until(|| server.used() == held).await;
-        drop(answer);
+        drop(response);
         until(|| server.used() == cost(&[length])).await;
     }
 }
 
-/// Lets the server have its turns until this holds. Nothing here takes time but the turns.
+/// Yields to the server until the condition holds.
 async fn until(holds: impl Fn() -> bool) {
     for _ in 0..100_000 {
         if holds() {
@@ -178,17 +180,17 @@ async fn until(holds: impl Fn() -> bool) {
         }
         tokio::task::yield_now().await;
     }
-    panic!("it never came to hold");
+    panic!("the condition never held");
 }
 
-/// A stream may last longer than the window: its first steps expire while the last is being made.
+/// A stream may last longer than the window: its first steps expire before it ends.
 #[tokio::test]
-async fn a_stream_outlasts_the_window_that_it_is_paid_from() {
+async fn a_stream_may_outlast_the_window() {
     let permits = Arc::new(Semaphore::new(0));
     let limits = Limits { tokens: PROMPT_TOKENS + 2 * STEP, ..PLENTY };
     let server = Server::start(limits, Pace::Permits(Arc::clone(&permits))).await;
-    let mut answer = server.ask(1_000_000).await;
-    // Each minute ends in the middle of a step; the last one is six tokens into its own.
+    let mut response = server.request(1_000_000).await;
+    // Each minute ends in the middle of a step. The last step has six tokens.
     let minutes = [STEP / 2, STEP, STEP, STEP, STEP / 2 + 6];
     for (turn, tokens) in minutes.into_iter().enumerate() {
         if turn > 0 {
@@ -197,23 +199,23 @@ async fn a_stream_outlasts_the_window_that_it_is_paid_from() {
         }
         permits.add_permits(tokens as usize);
         for _ in 0..tokens {
-            assert_eq!(answer.event().await.map(|event| event.name).as_deref(), Some("token"));
+            assert_eq!(response.event().await.map(|event| event.name).as_deref(), Some("token"));
         }
     }
     assert_eq!(server.used()[1], STEP);
-    drop(answer);
-    // The minute knows the last six alone, the day knows all.
+    drop(response);
+    // The minute contains only the last six tokens, the day all of them.
     let money = PRICE.cost(PROMPT_TOKENS, minutes.iter().sum());
     until(|| server.used() == [0, 6, money]).await;
 }
 
-/// Streams of one user spend one budget together: none of them can spend what another has reserved.
+/// Concurrent streams of one user share a budget: none can spend what another has reserved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn streams_at_once_never_exceed_one_budget() {
+async fn concurrent_streams_never_exceed_one_budget() {
     for tokens in [1_117, 2_048, 3_333, 16 * (PROMPT_TOKENS + STEP)] {
         let limits = Limits { tokens, ..PLENTY };
         let server = Arc::new(Server::start(limits, Pace::AtOnce).await);
-        // Prompts count as soon as a stream begins, each token as soon as it is there.
+        // A prompt counts when its stream starts, a token when it arrives.
         let received = Arc::new(AtomicU64::new(0));
         let count = move |received: &AtomicU64, more| {
             let sum = received.fetch_add(more, SeqCst) + more;
@@ -222,12 +224,12 @@ async fn streams_at_once_never_exceed_one_budget() {
         let streams = (0..16).map(|_| {
             let (server, received) = (Arc::clone(&server), Arc::clone(&received));
             tokio::spawn(async move {
-                let mut answer = server.ask(1_000_000).await;
-                if answer.status() == 429 {
+                let mut response = server.request(1_000_000).await;
+                if response.status() == 429 {
                     return None;
                 }
                 count(&received, PROMPT_TOKENS);
-                let (tokens, last) = answer.finish(|| count(&received, 1)).await;
+                let (tokens, last) = response.finish(|| count(&received, 1)).await;
                 assert_eq!(
                     (last.name.as_str(), &last.json()["policy"]),
                     ("stop", &"tokens".into())
@@ -237,11 +239,12 @@ async fn streams_at_once_never_exceed_one_budget() {
         });
         let mut outputs = Vec::new();
         for stream in streams.collect::<Vec<_>>() {
-            outputs.extend(stream.await.expect("a stream that keeps the law"));
+            outputs.extend(stream.await.expect("a stream within the budget"));
         }
         assert_eq!(server.used(), cost(&outputs));
         assert_eq!(server.used()[1], received.load(SeqCst));
-        // All stopped because others had the rest: each of them sent what it had.
+        // All streams stopped because the rest was reserved by others, and each sent what it
+        // reserved.
         assert!(server.used()[1] + STEP > tokens, "{outputs:?} of {tokens}");
     }
 }

@@ -1,5 +1,5 @@
 //! Tests of the servers of `examples/servers` over real connections: they admit exactly what their
-//! limits allow, and a client that waits for `Retry-After` is admitted. `.ci/servers` builds them
+//! limits allow, and a client that waits for `Retry-After` is admitted. `scripts/servers.sh` builds them
 //! and runs this; `TOLLGATE_SERVERS` has their paths.
 
 mod client;
@@ -113,7 +113,7 @@ fn day() -> u64 {
 }
 
 #[test]
-#[ignore = ".ci/servers builds the servers and runs this"]
+#[ignore = "scripts/servers.sh builds the servers and runs this"]
 fn each_key_gets_its_limit() {
     for program in programs() {
         let name = program.display();
@@ -178,7 +178,7 @@ fn retry_after_denials(
 }
 
 #[test]
-#[ignore = ".ci/servers builds the servers and runs this"]
+#[ignore = "scripts/servers.sh builds the servers and runs this"]
 fn a_client_that_waits_is_admitted() {
     for program in programs() {
         let server = Server::start(&program, SHORT);
@@ -198,7 +198,7 @@ fn a_client_that_waits_is_admitted() {
 
 /// The checks detect a server that admits one request too many, and a client that does not wait.
 #[test]
-#[ignore = ".ci/servers builds the servers and runs this"]
+#[ignore = "scripts/servers.sh builds the servers and runs this"]
 fn faults_are_detected() {
     for program in programs() {
         let limits = Limits { address: 21, user: 5, tokens: 1_000_000, window_ms: 60 * MINUTE_MS };

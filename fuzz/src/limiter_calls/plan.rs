@@ -1,4 +1,6 @@
-//! What the engine's bytes mean: a configuration, and calls.
+//! The plan that the fuzzing engine's bytes describe: a configuration and a list of calls.
+//!
+//! The corpus depends on the order of fields and on every choice by byte. Do not change them.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use std::time::Duration;
@@ -13,15 +15,15 @@ pub struct Plan<'a> {
 
 #[derive(Arbitrary, Debug)]
 pub struct Config<'a> {
-    pub policies: Vec<Spec<'a>>,
-    /// The first policy so many times over, under names of their own.
+    pub policies: Vec<PolicyPlan<'a>>,
+    /// The number of copies of the first policy. Each copy has its own name.
     pub copies: Rarely<u8>,
     pub max_keys: Number,
     pub overflow: Option<Overflow>,
 }
 
 #[derive(Arbitrary, Clone, Debug)]
-pub struct Spec<'a> {
+pub struct PolicyPlan<'a> {
     pub kind: Kind,
     pub limit: Number,
     pub name: Rarely<&'a str>,
@@ -48,7 +50,7 @@ pub enum Overflow {
     EvictLightest(Number),
 }
 
-/// Two readings of a clock; or those of a day in 2023.
+/// A reading of the monotonic and the wall clock: a fixed time in 2023, or any two numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum Reading {
     Usual,
@@ -57,23 +59,26 @@ pub enum Reading {
 
 #[derive(Arbitrary, Debug)]
 pub struct Step {
-    pub by: By,
-    pub act: Act,
+    pub path: CallPath,
+    pub action: Action,
 }
 
-/// Which of two limiters of one configuration acts, and whether at its own clock's instant.
+/// The receiver of a call.
 #[derive(Clone, Copy, Debug)]
-pub struct By {
-    pub other: bool,
+pub struct CallPath {
+    /// Calls the second of the two limiters, which have the same configuration.
+    pub second: bool,
+    /// Calls the limiter, which reads its own clock. Otherwise calls a session.
     pub own_clock: bool,
 }
 
 #[derive(Debug)]
-pub enum Act {
-    Turn(Turn),
+pub enum Action {
+    MoveClocks(ClockMove),
     Request {
-        verb: Verb,
-        lines: Vec<Line>,
+        operation: Operation,
+        charges: Vec<PlannedCharge>,
+        /// Repeats the charges to exceed the maximum number of charges.
         repeated: Rarely<u8>,
     },
     Extend {
@@ -87,13 +92,13 @@ pub enum Act {
     Cancel {
         which: u8,
     },
-    Forget {
+    DropReservation {
         which: u8,
     },
-    Refund(Line),
-    Reset(Line),
+    Refund(PlannedCharge),
+    Reset(PlannedCharge),
     SetLimit {
-        policy: Whose,
+        policy: PolicyRef,
         limit: Number,
     },
     Flood {
@@ -105,19 +110,19 @@ pub enum Act {
         slots: u16,
     },
     Stats,
-    /// Keeps a session, and with it the memory of tables that are replaced; or lets all go.
-    Hold {
+    /// Holds a session, which pins the memory of replaced tables, or drops all held sessions.
+    HoldSession {
         on: bool,
     },
 }
 
-/// How both clocks move.
+/// A move of the monotonic and the wall clock.
 #[derive(Clone, Copy, Debug)]
-pub enum Turn {
+pub enum ClockMove {
     Millis(u16),
     Ahead(Number),
     Back(Number),
-    /// By quarters of a policy's window, and a few nanoseconds.
+    /// Moves by quarters of a policy's window, plus or minus a few nanoseconds.
     Windows {
         policy: u8,
         quarters: u8,
@@ -128,48 +133,48 @@ pub enum Turn {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub enum Operation {
     Check,
     CheckWithStatus,
     Peek,
     PeekWithStatus,
-    Charge,
+    ForceCharge,
     Reserve,
     ReserveWithStatus,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub struct Line {
-    pub policy: Whose,
-    pub key: Few,
+pub struct PlannedCharge {
+    pub policy: PolicyRef,
+    pub key: KeyNumber,
     pub cost: Number,
     pub limit: Rarely<Number>,
 }
 
-/// A policy of the limiter that acts, of the other, or of none.
+/// A policy of the called limiter, of the other limiter, or of no limiter.
 #[derive(Clone, Copy, Debug)]
-pub enum Whose {
+pub enum PolicyRef {
     Own(u8),
-    Others(u8),
-    Nobodys,
+    Foreign(u8),
+    Default,
 }
 
-/// One for each layer, unless their number is to be wrong.
+/// The amounts of a reservation: one for each charge, or rarely a wrong number of them.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Amounts {
     pub amounts: Vec<Number>,
-    pub as_they_are: Rarely<()>,
+    pub keep_count: Rarely<()>,
 }
 
-/// A number that is small as often as it is at some edge, or anywhere.
+/// A number: often small, sometimes an edge case, sometimes any.
 #[derive(Clone, Copy, Debug)]
 pub struct Number(pub u64);
 
-/// A key, of which there are few enough for most to come again.
+/// The number of a key. There are few keys, so that most are used again.
 #[derive(Clone, Copy, Debug)]
-pub struct Few(pub u32);
+pub struct KeyNumber(pub u32);
 
-/// Something that is there one time in eight.
+/// An optional value, present one time in eight.
 #[derive(Clone, Copy, Debug)]
 pub struct Rarely<T>(pub Option<T>);
 
@@ -196,7 +201,8 @@ const EDGES: [u64; 20] = [
     u64::MAX,
 ];
 
-// By hand, where the derived way would take four bytes for a choice and choose evenly.
+// Implemented by hand: a derived implementation takes four bytes for a choice, and all choices are
+// equally likely.
 
 impl<'a> Arbitrary<'a> for Number {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
@@ -212,34 +218,34 @@ impl<'a> Arbitrary<'a> for Number {
     }
 }
 
-impl<'a> Arbitrary<'a> for Few {
+impl<'a> Arbitrary<'a> for KeyNumber {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let byte = u8::arbitrary(u)?;
-        Ok(Few(u32::from(if byte < 192 { byte % 4 } else { byte % 64 })))
+        Ok(KeyNumber(u32::from(if byte < 192 { byte % 4 } else { byte % 64 })))
     }
 }
 
 impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Rarely<T> {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        // Not on a byte of 0, which is also what comes behind the end of the input.
-        let there = u8::arbitrary(u)? % 8 == 7;
-        Ok(Rarely(if there { Some(T::arbitrary(u)?) } else { None }))
+        // Absent for a byte of 0, which is also what the engine gives after the end of the input.
+        let present = u8::arbitrary(u)? % 8 == 7;
+        Ok(Rarely(if present { Some(T::arbitrary(u)?) } else { None }))
     }
 }
 
-impl<'a> Arbitrary<'a> for By {
+impl<'a> Arbitrary<'a> for CallPath {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let byte = u8::arbitrary(u)?;
-        Ok(By { other: byte % 16 == 15, own_clock: byte & 16 != 0 })
+        Ok(CallPath { second: byte % 16 == 15, own_clock: byte & 16 != 0 })
     }
 }
 
-impl<'a> Arbitrary<'a> for Whose {
+impl<'a> Arbitrary<'a> for PolicyRef {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         Ok(match u8::arbitrary(u)? {
-            place @ 0..=245 => Whose::Own(place),
-            place @ 246..=251 => Whose::Others(place),
-            _ => Whose::Nobodys,
+            index @ 0..=245 => PolicyRef::Own(index),
+            index @ 246..=251 => PolicyRef::Foreign(index),
+            _ => PolicyRef::Default,
         })
     }
 }
@@ -282,62 +288,64 @@ impl<'a> Arbitrary<'a> for Reading {
     }
 }
 
-impl<'a> Arbitrary<'a> for Act {
+impl<'a> Arbitrary<'a> for Action {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let byte = u8::arbitrary(u)?;
         let which = byte / 32;
         Ok(match byte % 32 {
-            0..=4 => Act::Turn(Turn::arbitrary(u)?),
-            5..=14 => Act::Request {
-                verb: Verb::arbitrary(u)?,
-                lines: Vec::arbitrary(u)?,
+            0..=4 => Action::MoveClocks(ClockMove::arbitrary(u)?),
+            5..=14 => Action::Request {
+                operation: Operation::arbitrary(u)?,
+                charges: Vec::arbitrary(u)?,
                 repeated: Rarely::arbitrary(u)?,
             },
-            15..=17 => Act::Extend { which, amounts: Amounts::arbitrary(u)? },
-            18 | 19 => Act::Settle { which, amounts: Amounts::arbitrary(u)? },
-            20 => Act::Cancel { which },
-            21 => Act::Forget { which },
-            22 | 23 => Act::Refund(Line::arbitrary(u)?),
-            24 => Act::Reset(Line::arbitrary(u)?),
-            25 => Act::SetLimit { policy: Whose::arbitrary(u)?, limit: Number::arbitrary(u)? },
-            26 | 27 => {
-                Act::Flood { policy: which, keys: u8::arbitrary(u)?, cost: u8::arbitrary(u)? }
+            15..=17 => Action::Extend { which, amounts: Amounts::arbitrary(u)? },
+            18 | 19 => Action::Settle { which, amounts: Amounts::arbitrary(u)? },
+            20 => Action::Cancel { which },
+            21 => Action::DropReservation { which },
+            22 | 23 => Action::Refund(PlannedCharge::arbitrary(u)?),
+            24 => Action::Reset(PlannedCharge::arbitrary(u)?),
+            25 => {
+                Action::SetLimit { policy: PolicyRef::arbitrary(u)?, limit: Number::arbitrary(u)? }
             }
-            28 => Act::Maintain { slots: u16::arbitrary(u)? },
-            29 => Act::Stats,
-            _ => Act::Hold { on: which % 2 == 0 },
+            26 | 27 => {
+                Action::Flood { policy: which, keys: u8::arbitrary(u)?, cost: u8::arbitrary(u)? }
+            }
+            28 => Action::Maintain { slots: u16::arbitrary(u)? },
+            29 => Action::Stats,
+            _ => Action::HoldSession { on: which % 2 == 0 },
         })
     }
 }
 
-impl<'a> Arbitrary<'a> for Turn {
+impl<'a> Arbitrary<'a> for ClockMove {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let byte = u8::arbitrary(u)?;
         let count = byte / 8;
         Ok(match byte % 8 {
-            0 => Turn::Millis(u16::arbitrary(u)?),
-            1 => Turn::Ahead(Number::arbitrary(u)?),
-            2 => Turn::Back(Number::arbitrary(u)?),
-            3 => Turn::Hours(u16::arbitrary(u)?),
-            4 => Turn::To(Reading::arbitrary(u)?),
+            0 => ClockMove::Millis(u16::arbitrary(u)?),
+            1 => ClockMove::Ahead(Number::arbitrary(u)?),
+            2 => ClockMove::Back(Number::arbitrary(u)?),
+            3 => ClockMove::Hours(u16::arbitrary(u)?),
+            4 => ClockMove::To(Reading::arbitrary(u)?),
             _ => {
                 let (policy, more_ns) = (u8::arbitrary(u)?, i8::arbitrary(u)?);
-                Turn::Windows { policy, quarters: count, more_ns }
+                ClockMove::Windows { policy, quarters: count, more_ns }
             }
         })
     }
 }
 
-impl<'a> Arbitrary<'a> for Verb {
+impl<'a> Arbitrary<'a> for Operation {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         Ok(match u8::arbitrary(u)? % 8 {
-            0 | 1 => Verb::Check,
-            2 => Verb::CheckWithStatus,
-            3 => Verb::Peek,
-            4 => Verb::PeekWithStatus,
-            5 => Verb::Charge,
-            6 => Verb::Reserve,
-            _ => Verb::ReserveWithStatus,
+            0 | 1 => Operation::Check,
+            2 => Operation::CheckWithStatus,
+            3 => Operation::Peek,
+            4 => Operation::PeekWithStatus,
+            5 => Operation::ForceCharge,
+            6 => Operation::Reserve,
+            _ => Operation::ReserveWithStatus,
         })
     }
 }

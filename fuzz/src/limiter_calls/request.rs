@@ -1,94 +1,94 @@
-//! Requests, and what must hold of their answers.
+//! Requests, and the checks of their answers.
 
-use super::side::{Entry, Side};
-use crate::{Reached, fields};
+use super::tested_limiter::{Entry, TestedLimiter};
+use crate::{Reached, http_checks};
 use tollgate::http::Item;
 use tollgate::{Charge, Decision, Now, PolicyStatus, Session, Verdict};
 
-/// Times beyond this are too near the end of all clocks for a wait to be told exactly.
+/// The first time that is too close to the end of the clocks for exact waits.
 const LATE_NS: u64 = 1 << 63;
 
-/// A request, as it was made.
-pub struct Asked<'a> {
+/// A request.
+pub struct Request<'a> {
     pub now: Now,
     pub charges: &'a [Charge<'static>],
-    /// The lines, one for each charge; none if the request is invalid.
+    /// One entry for each charge; `None` if the request is invalid.
     pub entries: Option<&'a [Entry]>,
 }
 
-/// An answer, as far as the verb gives one.
+/// The answer to a request. Some operations give no statuses.
 pub struct Answer<'a> {
     pub decision: Decision,
-    pub layers: Option<&'a [PolicyStatus]>,
+    pub statuses: Option<&'a [PolicyStatus]>,
 }
 
-/// What a peek says of a request.
-pub struct Looked {
+/// The result of a peek before a request.
+pub struct Peeked {
     pub decision: Decision,
-    /// What each line's policy has left, without the request.
-    left: Vec<u64>,
+    /// For each charge, the remaining units of its policy without the request.
+    remaining: Vec<u64>,
 }
 
-impl Looked {
+impl Peeked {
     pub fn new(session: &Session<'_>, charges: &[Charge<'_>]) -> Self {
-        let mut layers = vec![PolicyStatus::default(); charges.len()];
-        let decision = session.peek_with_status(charges, &mut layers);
-        Looked { decision, left: layers.iter().map(|layer| layer.remaining).collect() }
+        let mut statuses = vec![PolicyStatus::default(); charges.len()];
+        let decision = session.peek_with_status(charges, &mut statuses);
+        Peeked { decision, remaining: statuses.iter().map(|status| status.remaining).collect() }
     }
 }
 
-impl Asked<'_> {
-    /// What each line costs together with those before it to the same key.
+impl Request<'_> {
+    /// For each entry, its cost plus the costs of earlier entries with the same key.
     fn sums(entries: &[Entry]) -> impl Iterator<Item = (&Entry, u64)> {
-        entries.iter().enumerate().map(|(place, entry)| {
-            let same = entries[..place]
+        entries.iter().enumerate().map(|(index, entry)| {
+            let same = entries[..index]
                 .iter()
                 .filter(|other| (other.policy, other.key) == (entry.policy, entry.key));
             (entry, same.fold(entry.cost, |sum, other| sum.saturating_add(other.cost)))
         })
     }
 
-    fn peek(&self, side: &Side<'_>, now: Now) -> Decision {
-        side.limiter.session_at(now).peek(self.charges)
+    fn peek(&self, tested: &TestedLimiter<'_>, now: Now) -> Decision {
+        tested.limiter.session_at(now).peek(self.charges)
     }
 }
 
-impl Side<'_> {
-    /// Checks the answer to a request that charges if it has room; `looked` is what a peek said.
-    pub fn judge(
+impl TestedLimiter<'_> {
+    /// Checks the answer to a check or a reservation. `peeked` is the result of a peek before it.
+    pub fn check_decision(
         &mut self,
-        asked: &Asked<'_>,
-        looked: &Looked,
+        request: &Request<'_>,
+        peeked: &Peeked,
         answer: &Answer<'_>,
         reached: &mut Reached,
     ) {
-        let (decision, before) = (&answer.decision, &looked.decision);
+        let (decision, before) = (&answer.decision, &peeked.decision);
         assert_eq!(decision.retry_after().is_some(), decision.verdict == Verdict::Denied);
-        let Some(entries) = asked.entries else {
+        let Some(entries) = request.entries else {
             assert_eq!(decision.verdict, Verdict::Invalid);
             reached.insert("invalid");
             return;
         };
         self.check_possible(entries, decision);
-        self.check_with_status(entries, answer);
+        self.check_statuses(entries, answer);
         entries.iter().for_each(|entry| {
             if (1..=self.limit(entry)).contains(&entry.cost) {
-                self.account(entry).know(entry.key);
+                self.oracle(entry).add_key(entry.key);
             }
         });
         if !decision.is_allowed() {
-            self.check_uncharged(asked, entries, looked);
+            self.check_uncharged(request, entries, peeked);
         }
         match decision.verdict {
             Verdict::Allowed => {
                 assert_eq!(before.verdict, Verdict::Allowed);
-                self.admit(asked.now, entries, answer, reached);
+                self.admit(request.now, entries, answer, reached);
                 reached.insert("allowed");
             }
             Verdict::Denied => {
                 assert_eq!(before, decision);
-                self.check_reason(asked.now, entries, decision);
-                self.check_wait(asked, decision.retry_after_ns.expect("a wait"));
+                self.check_reason(request.now, entries, decision);
+                self.check_wait(request, decision.retry_after_ns.expect("a wait"));
                 reached.insert("denied");
             }
             Verdict::Impossible => {
@@ -98,148 +98,163 @@ impl Side<'_> {
             Verdict::TableFull => {
                 assert_eq!(before.verdict, Verdict::Allowed);
                 self.check_full(decision.policy.index());
-                entries.iter().for_each(|entry| self.account(entry).doubt(entry.key, entry.cost));
+                entries
+                    .iter()
+                    .for_each(|entry| self.oracle(entry).charge_uncertain(entry.key, entry.cost));
                 reached.insert("table full");
             }
-            Verdict::Invalid => panic!("{decision:?} of a valid request"),
-            _ => panic!("{decision:?} has an unknown verdict"),
+            _ => panic!("{decision:?} of a valid request"),
         }
     }
 
-    /// What is only looked at is never impossible without reason, nor possible in spite of one.
+    /// Checks that the verdict is `Impossible` exactly if the cost of a key is over its limit.
     pub fn check_possible(&self, entries: &[Entry], decision: &Decision) {
-        let impossible = Asked::sums(entries).any(|(entry, sum)| sum > self.limit(entry));
+        let impossible = Request::sums(entries).any(|(entry, sum)| sum > self.limit(entry));
         assert_eq!(decision.verdict == Verdict::Impossible, impossible, "{decision:?}");
         if !entries.is_empty() && decision.verdict != Verdict::TableFull {
             assert!(decision.remaining <= decision.limit, "{decision:?}");
         }
     }
 
-    pub fn check_with_status(&self, entries: &[Entry], answer: &Answer<'_>) {
-        let (Some(layers), decision) = (answer.layers, &answer.decision) else { return };
+    /// Checks the statuses against the decision, and their HTTP fields.
+    pub fn check_statuses(&self, entries: &[Entry], answer: &Answer<'_>) {
+        let (Some(statuses), decision) = (answer.statuses, &answer.decision) else { return };
         if decision.verdict == Verdict::TableFull {
             return;
         }
-        assert!(layers.len() >= entries.len());
-        let layers = &layers[..entries.len()];
-        for (layer, entry) in layers.iter().zip(entries) {
-            assert_eq!(layer.policy, self.ids[entry.policy]);
-            assert_eq!(layer.limit, self.limit(entry));
+        assert!(statuses.len() >= entries.len());
+        let statuses = &statuses[..entries.len()];
+        for (status, entry) in statuses.iter().zip(entries) {
+            assert_eq!(status.policy, self.ids[entry.policy]);
+            assert_eq!(status.limit, self.limit(entry));
             assert!(
-                layer.remaining <= layer.limit && (layer.violated || layer.retry_after().is_none())
+                status.remaining <= status.limit
+                    && (status.violated || status.retry_after().is_none())
             );
         }
-        let violated = layers.iter().find(|layer| layer.violated);
+        let violated = statuses.iter().find(|status| status.violated);
         assert_eq!(violated.is_none(), decision.is_allowed());
         if let Some(first) = violated {
             assert_eq!((first.policy, first.limit), (decision.policy, decision.limit));
         }
         if decision.verdict == Verdict::Denied {
             assert_eq!(
-                layers.iter().filter_map(|layer| layer.retry_after()).max(),
+                statuses.iter().filter_map(|status| status.retry_after()).max(),
                 decision.retry_after()
             );
         }
-        let items: Vec<Item<'_>> = self.limiter.http_items(layers).collect();
-        assert_eq!(items.len(), layers.len());
-        fields::check(&items, None);
+        let items: Vec<Item<'_>> = self.limiter.http_items(statuses).collect();
+        assert_eq!(items.len(), statuses.len());
+        http_checks::check(&items, None);
     }
 
-    /// What was refused has cost nothing.
-    fn check_uncharged(&self, asked: &Asked<'_>, entries: &[Entry], looked: &Looked) {
-        let now = Looked::new(&self.limiter.session_at(asked.now), asked.charges);
-        for (entry, (before, left)) in entries.iter().zip(looked.left.iter().zip(&now.left)) {
-            assert!(left >= before, "{entry:?} was charged though refused");
+    /// Checks that a denied request has charged nothing.
+    fn check_uncharged(&self, request: &Request<'_>, entries: &[Entry], peeked: &Peeked) {
+        let now = Peeked::new(&self.limiter.session_at(request.now), request.charges);
+        for (entry, (before, after)) in
+            entries.iter().zip(peeked.remaining.iter().zip(&now.remaining))
+        {
+            assert!(after >= before, "{entry:?} was charged although denied");
         }
     }
 
-    /// Enters what was admitted, which must not be over.
+    /// Records an admitted request in the oracle, and checks that it is within every limit.
     fn admit(&mut self, now: Now, entries: &[Entry], answer: &Answer<'_>, reached: &mut Reached) {
         if answer.decision.table_full {
             let overflows = |entry: &&Entry| self.lets_overflow(entry);
             let any = entries.iter().filter(overflows).any(|entry| self.may_be_full(entry.policy));
-            assert!(any, "a full table where there is none: {entries:?}");
+            assert!(any, "table_full although no table is full: {entries:?}");
         }
-        for (place, entry) in entries.iter().enumerate() {
-            self.passed(entry);
+        for (index, entry) in entries.iter().enumerate() {
+            self.count_admitted(entry);
             let full = answer.decision.table_full && self.lets_overflow(entry);
-            let uncounted = answer.layers.map_or(full, |layers| layers[place].table_full);
+            let uncounted = answer.statuses.map_or(full, |statuses| statuses[index].table_full);
             if uncounted {
-                self.account(entry).doubt(entry.key, entry.cost);
+                self.oracle(entry).charge_uncertain(entry.key, entry.cost);
                 reached.insert("uncounted");
                 continue;
             }
             let span = self.span(entry, now);
-            let spent = self.account(entry).at_least(entry.key, span);
-            let most = self.limit(entry) + self.known[entry.policy].setting.allowance();
-            let sum = spent.saturating_add(entry.cost);
-            assert!(sum <= most, "over: {spent} and {entry:?} of {most}");
-            self.account(entry).charge(entry.key, entry.cost, span);
+            let usage = self.oracle(entry).min_usage(entry.key, span);
+            let bound = self.limit(entry) + self.policies[entry.policy].setting.allowance();
+            let sum = usage.saturating_add(entry.cost);
+            assert!(sum <= bound, "over the limit: {usage} plus {entry:?} of {bound}");
+            self.oracle(entry).charge(entry.key, entry.cost, span);
         }
     }
 
-    /// An exact policy that refuses has no room: its log says so as well.
+    /// Checks that an exact policy denies only if it has no room according to the oracle.
     fn check_reason(&mut self, now: Now, entries: &[Entry], decision: &Decision) {
         let policy = decision.policy.index();
-        if !self.known[policy].setting.is_exact() || now.monotonic_ns.max(now.unix_ns) >= LATE_NS {
+        if !self.policies[policy].setting.is_exact() || now.monotonic_ns.max(now.unix_ns) >= LATE_NS
+        {
             return;
         }
-        let lacks =
-            Asked::sums(entries).filter(|(entry, _)| entry.policy == policy).any(|(entry, sum)| {
-                let spent = self.known[policy].account.at_most(entry.key, self.span(entry, now));
-                spent.is_none_or(|spent| spent.saturating_add(sum) > self.limit(entry))
-            });
-        assert!(lacks, "refused without reason: {decision:?} of {entries:?}");
+        let has_no_room = Request::sums(entries).filter(|(entry, _)| entry.policy == policy).any(
+            |(entry, sum)| {
+                let usage =
+                    self.policies[policy].oracle.max_usage(entry.key, self.span(entry, now));
+                usage.is_none_or(|usage| usage.saturating_add(sum) > self.limit(entry))
+            },
+        );
+        assert!(has_no_room, "denied although there is room: {decision:?} of {entries:?}");
     }
 
-    /// Refused one nanosecond before the wait is over, and allowed then.
-    fn check_wait(&self, asked: &Asked<'_>, wait_ns: u64) {
+    /// Checks that the request is allowed after the wait, and denied one nanosecond earlier.
+    fn check_wait(&self, request: &Request<'_>, wait_ns: u64) {
         let later = |ns: u64| {
-            let Now { monotonic_ns, unix_ns } = asked.now;
+            let Now { monotonic_ns, unix_ns } = request.now;
             Some(Now::new(monotonic_ns.checked_add(ns)?, unix_ns.checked_add(ns)?))
         };
         let Some(due) = later(wait_ns).filter(|due| due.monotonic_ns.max(due.unix_ns) < LATE_NS)
         else {
             return;
         };
-        assert!(wait_ns > 0, "refused, and told to come back at once");
-        let at_due = asked.peek(self, due);
+        assert!(wait_ns > 0, "denied with a wait of 0");
+        let at_due = request.peek(self, due);
         assert!(at_due.is_allowed(), "after {wait_ns}: {at_due:?}");
-        let early = later(wait_ns - 1).map(|early| asked.peek(self, early).verdict);
+        let early = later(wait_ns - 1).map(|early| request.peek(self, early).verdict);
         assert_eq!(early, Some(Verdict::Denied), "before {wait_ns}");
     }
 
-    /// A table is full only where there were more keys than it is to have.
+    /// Returns whether the table can be full: more keys were used than it has room for.
     fn may_be_full(&self, policy: usize) -> bool {
-        self.known[policy].account.known() > self.known[policy].setting.max_keys
+        let policy = &self.policies[policy];
+        policy.oracle.key_count() > policy.setting.max_keys
     }
 
+    /// Panics if the table of the policy cannot be full.
     pub fn check_full(&self, policy: usize) {
-        let known = &self.known[policy];
-        assert!(self.may_be_full(policy), "full with {} keys", known.account.known());
+        let keys = self.policies[policy].oracle.key_count();
+        assert!(self.may_be_full(policy), "table full after {keys} keys");
     }
 
-    /// Checks the answer to a charge that is made whatever the usage is, and enters it.
-    pub fn judge_forced(&mut self, asked: &Asked<'_>, decision: &Decision, reached: &mut Reached) {
-        let Some(entries) = asked.entries else {
+    /// Checks the answer to a forced charge, and records it in the oracle.
+    pub fn check_forced(
+        &mut self,
+        request: &Request<'_>,
+        decision: &Decision,
+        reached: &mut Reached,
+    ) {
+        let Some(entries) = request.entries else {
             assert_eq!(decision.verdict, Verdict::Invalid);
             return;
         };
         let costs = || entries.iter().filter(|entry| entry.cost > 0);
-        costs().for_each(|entry| self.account(entry).know(entry.key));
+        costs().for_each(|entry| self.oracle(entry).add_key(entry.key));
         if decision.verdict == Verdict::TableFull {
             self.check_full(decision.policy.index());
-            costs().for_each(|entry| self.account(entry).doubt(entry.key, entry.cost));
+            costs().for_each(|entry| self.oracle(entry).charge_uncertain(entry.key, entry.cost));
             return;
         }
         assert_eq!(decision.verdict, Verdict::Allowed);
-        entries.iter().for_each(|entry| self.passed(entry));
+        entries.iter().for_each(|entry| self.count_admitted(entry));
         for entry in costs() {
-            let span = self.span(entry, asked.now);
+            let span = self.span(entry, request.now);
             if decision.table_full && self.lets_overflow(entry) {
-                self.account(entry).doubt(entry.key, entry.cost);
+                self.oracle(entry).charge_uncertain(entry.key, entry.cost);
             } else {
-                self.account(entry).force(entry.key, entry.cost, span);
+                self.oracle(entry).force_charge(entry.key, entry.cost, span);
             }
         }
         reached.insert("forced");

@@ -1,16 +1,17 @@
-//! A strict reader of pages: elements, attributes and references that a report may have, balanced.
+//! A strict HTML checker: allows only the elements, attributes and references of a report.
 
-/// What a report consists of. Nothing here runs, loads or leads elsewhere.
+/// The allowed elements. None of them runs a script, loads a file or links to another page.
 const ELEMENTS: [&str; 36] = [
     "html", "head", "meta", "title", "style", "body", "main", "header", "footer", "section", "div",
     "h1", "h2", "small", "p", "pre", "span", "i", "dl", "dt", "dd", "ul", "li", "table", "thead",
     "tbody", "tr", "th", "td", "svg", "g", "rect", "line", "text", "path", "desc",
 ];
-/// Those without an end.
+/// The elements without an end tag.
 const VOID: [&str; 1] = ["meta"];
+/// The allowed character references.
 const REFERENCES: [&str; 5] = ["amp;", "lt;", "gt;", "quot;", "#39;"];
 
-/// Panics unless the page is made of such elements alone.
+/// Panics unless the page is well-formed and contains only allowed elements.
 pub fn check(page: &str) {
     let mut rest = page.strip_prefix("<!DOCTYPE html>").expect("a document type");
     let mut open: Vec<&str> = Vec::new();
@@ -29,7 +30,7 @@ pub fn check(page: &str) {
         }
         open.push(name);
         if name == "style" {
-            // The one element whose content is no HTML; it is a constant.
+            // The content of `style` is not HTML. It is constant, so skip it.
             rest = &rest[rest.find("</style>").expect("an end of the style")..];
         }
     }
@@ -37,7 +38,7 @@ pub fn check(page: &str) {
     assert!(open.is_empty(), "{open:?} left open");
 }
 
-/// A tag without its brackets, and what is behind it.
+/// Splits after a tag. Returns the tag without its brackets, and the rest.
 fn split_tag(text: &str) -> (&str, &str) {
     let mut quoted = false;
     let end = text.find(|c: char| {
@@ -48,7 +49,7 @@ fn split_tag(text: &str) -> (&str, &str) {
     (&text[..end], &text[end + 1..])
 }
 
-/// The name of a tag whose attributes are as they should be.
+/// Checks the attributes of a tag, and returns its name.
 fn check_tag(tag: &str) -> &str {
     let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
     assert!(ELEMENTS.contains(&name), "<{tag}>");
@@ -65,13 +66,13 @@ fn check_tag(tag: &str) -> &str {
     name
 }
 
-/// Text without brackets, without what steers, and with no references but those that are written.
+/// Panics if text contains brackets, control characters or other character references.
 fn check_text(text: &str) {
     assert!(!text.contains(['<', '>']), "{text:?}");
     assert!(!text.contains(|c: char| c != '\n' && c.is_control()), "{text:?}");
     for (at, _) in text.match_indices('&') {
         let reference = &text[at + 1..];
-        assert!(REFERENCES.iter().any(|known| reference.starts_with(known)), "{reference:.20}");
+        assert!(REFERENCES.iter().any(|allowed| reference.starts_with(allowed)), "{reference:.20}");
     }
 }
 
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_its_place_is_seen() {
+    fn unescaped_or_unexpected_markup_is_rejected() {
         assert!(accepts("<p class=\"a\">x &lt; y</p><rect x=\"1\"/>"));
         for wrong in [
             "<p>",

@@ -1,15 +1,16 @@
-//! Logs, from their bytes to the printed summary and the page of HTML.
+//! Target: logs, from their bytes to the printed summary and the HTML report.
 //!
-//! The first byte chooses the format, the policies, and what is tried besides; the rest is the log.
+//! The first byte chooses the format, the policies and the extra checks. The rest is the log.
 
+mod checking_sink;
 #[path = "../../../cli/tests/support/civil.rs"]
 #[allow(dead_code, reason = "shared with the tests of the tool")]
 mod civil;
 mod html;
-mod plain;
-mod witness;
+mod line_oracle;
 
 use crate::Reached;
+use checking_sink::{CheckingSink, ReadRequest};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use indicatif::ProgressBar;
@@ -24,15 +25,15 @@ use tollgate_cli::replay::{self, ReplayError};
 use tollgate_cli::report;
 use tollgate_cli::summary::Findings;
 use tollgate_cli::tally::Tally;
-use witness::{Seen, Witness};
 
-pub const WANTED: [&str; 8] = [
+/// The cases that the corpus must reach.
+pub const CASES: [&str; 8] = [
     "as CLF",
     "as CSV",
     "bad gzip",
     "good gzip",
     "nothing read",
-    "policy without a field",
+    "missing field",
     "denied",
     "skipped lines",
 ];
@@ -40,24 +41,26 @@ pub const WANTED: [&str; 8] = [
 /// The first bytes of gzip data.
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
-/// What a log is replayed against: an access log's policies, a priced service's, one that reserves.
+/// The policy files to choose from: the three examples, and tight limits that a few lines exceed.
 static POLICIES: LazyLock<[PolicyFile; 4]> = LazyLock::new(|| {
     [
         include_str!("../../../examples/policies/site.toml"),
         include_str!("../../../examples/policies/llm.toml"),
         include_str!("../../../examples/policies/llm_reserved.toml"),
-        include_str!("narrow.toml"),
+        include_str!("tight_limits.toml"),
     ]
     .map(|text| policy_file::from_bytes(Path::new("p.toml"), text.into()).expect("policies"))
 });
 
-/// What the first byte chooses.
+/// The options in the first byte.
 struct Choice {
     format: Option<Format>,
     time_column: Option<&'static str>,
     policies: &'static PolicyFile,
-    repack: bool,
-    page: bool,
+    /// Also read the log compressed with gzip.
+    compress: bool,
+    /// Also check the HTML report.
+    report: bool,
 }
 
 impl Choice {
@@ -69,69 +72,69 @@ impl Choice {
             _ => (None, Some("time")),
         };
         let policies = &POLICIES[usize::from(byte / 4 % 4)];
-        let [repack, page] = [16, 32].map(|bit| byte & bit != 0);
-        Choice { format, time_column, policies, repack, page }
+        let [compress, report] = [16, 32].map(|bit| byte & bit != 0);
+        Choice { format, time_column, policies, compress, report }
     }
 }
 
-/// What came of reading a log.
-type Read<'p> = (Result<Unparsable, Failure>, Witness<'p>);
+/// The result of reading a log.
+type Read<'p> = (Result<Unparsable, Failure>, CheckingSink<'p>);
 
+/// Reads and replays `data` as a log, and checks every result.
+///
 /// # Panics
-/// If the log is read wrongly, or not alike when it is packed, or shown in a way that a terminal or
-/// a browser could take for more than text.
+/// If the log is read wrongly, if it reads differently when compressed, or if the output contains
+/// control characters or unexpected HTML.
 pub fn run(data: &[u8]) -> Reached {
     let Some((first, log)) = data.split_first() else { return Reached::new() };
     let choice = Choice::new(*first);
     let read = read(log, &choice);
-    // A policy without its field ends the reading at the first request.
+    // If a policy needs a field that the log lacks, the reading ends at the first request.
     if !matches!(read.0, Err(Failure::Record(_))) {
-        plain::check(log, choice.format, &read.1.seen);
+        line_oracle::check(log, choice.format, &read.1.requests);
     }
-    if choice.repack && !log.starts_with(GZIP_MAGIC) {
-        check_packed(log, &choice, &read);
+    if choice.compress && !log.starts_with(GZIP_MAGIC) {
+        check_compressed(log, &choice, &read);
     }
     let mut reached = Reached::new();
     if log.starts_with(GZIP_MAGIC) {
-        reached.insert(if read.1.seen.is_empty() { "bad gzip" } else { "good gzip" });
+        reached.insert(if read.1.requests.is_empty() { "bad gzip" } else { "good gzip" });
     }
-    let (outcome, witness) = read;
+    let (outcome, sink) = read;
     match outcome {
         Err(failure) => {
             check_text(&failure.to_string());
             reached.insert(match failure {
-                Failure::Record(_) => "policy without a field",
+                Failure::Record(_) => "missing field",
                 _ => "nothing read",
             });
         }
         Ok(unparsable) => {
-            let recorded = witness.recorded;
-            let recording = witness.recorder.finish().expect("at least one request");
+            let recorded = sink.recorded;
+            let recording = sink.recorder.finish().expect("at least one request");
             assert_eq!(recording.stamps().len(), recorded);
-            reached.insert(format_of(&witness.seen));
-            show(&recording, &choice, &unparsable, &mut reached);
+            reached.insert(format_of(&sink.requests));
+            replay_and_check(&recording, &choice, &unparsable, &mut reached);
         }
     }
     reached
 }
 
 fn read<'p>(log: &[u8], choice: &Choice) -> Read<'p> {
-    let mut witness = Witness::new(Recorder::new(Path::new("p.toml"), choice.policies));
+    let mut sink = CheckingSink::new(Recorder::new(Path::new("p.toml"), choice.policies));
     let source = Source::Memory { name: "log", bytes: log.to_vec() };
     let outcome = match Input::open(source, &ProgressBar::hidden()) {
-        Ok(input) => {
-            log::read::<_, Failure>(input, choice.format, choice.time_column, &mut witness)
-        }
+        Ok(input) => log::read::<_, Failure>(input, choice.format, choice.time_column, &mut sink),
         Err(error) => Err(error.into()),
     };
-    (outcome, witness)
+    (outcome, sink)
 }
 
-/// The same log in two members of gzip gives the same requests and the same complaints.
-fn check_packed(log: &[u8], choice: &Choice, (outcome, witness): &Read<'_>) {
+/// Checks that the log reads the same when compressed as two gzip members.
+fn check_compressed(log: &[u8], choice: &Choice, (outcome, sink): &Read<'_>) {
     let (head, tail) = log.split_at(log.len() / 2);
-    let (again, packed) = read(&[gzip(head), gzip(tail)].concat(), choice);
-    assert_eq!(packed.seen, witness.seen);
+    let (again, compressed) = read(&[gzip(head), gzip(tail)].concat(), choice);
+    assert_eq!(compressed.requests, sink.requests);
     let text = |outcome: &Result<Unparsable, Failure>| match outcome {
         Ok(unparsable) => unparsable.to_string(),
         Err(failure) => failure.to_string(),
@@ -140,17 +143,22 @@ fn check_packed(log: &[u8], choice: &Choice, (outcome, witness): &Read<'_>) {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(bytes).and_then(|()| packed.finish()).expect("memory")
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory")
 }
 
-fn format_of(seen: &[Seen]) -> &'static str {
-    let clf = |seen: &Seen| seen.names == ["ip", "user", "path", "status", "bytes"];
-    if seen.iter().all(clf) { "as CLF" } else { "as CSV" }
+fn format_of(requests: &[ReadRequest]) -> &'static str {
+    let clf = |request: &ReadRequest| request.names == ["ip", "user", "path", "status", "bytes"];
+    if requests.iter().all(clf) { "as CLF" } else { "as CSV" }
 }
 
-/// Decides all requests and shows what became of them.
-fn show(recording: &Recording, choice: &Choice, unparsable: &Unparsable, reached: &mut Reached) {
+/// Replays the recording, and checks the summary and the report.
+fn replay_and_check(
+    recording: &Recording,
+    choice: &Choice,
+    unparsable: &Unparsable,
+    reached: &mut Reached,
+) {
     let stamps = recording.stamps();
     assert!(stamps.is_sorted_by_key(|stamp| stamp.unix_ns));
     let mut tally = Tally::new(recording);
@@ -168,15 +176,15 @@ fn show(recording: &Recording, choice: &Choice, unparsable: &Unparsable, reached
     let mut printed = Vec::new();
     findings.print(&mut printed).expect("memory");
     check_text(&String::from_utf8(printed).expect("UTF-8"));
-    if choice.page {
+    if choice.report {
         html::check(&report::page(&findings));
     }
     let more = [("denied", denied > 0), ("skipped lines", unparsable.count > 0)];
     reached.extend(more.into_iter().filter(|(_, is)| *is).map(|(name, _)| name));
 }
 
-/// Lines that leave the terminal as it is.
+/// Panics if the text contains control characters other than line ends.
 fn check_text(text: &str) {
-    let steers = |c: char| c != '\n' && c.is_control();
-    assert!(!text.contains(steers), "{text:?}");
+    let forbidden = |c: char| c != '\n' && c.is_control();
+    assert!(!text.contains(forbidden), "{text:?}");
 }

@@ -1,31 +1,32 @@
-//! The newest bucket of a ring, and what a charge makes of it: pure, no atomics.
+//! The newest bucket of a ring, and the write that a charge makes there. Pure: no atomics.
 
 use super::time_scale::TimeScale;
 use crate::verify::mutants::{Breakage, broken};
 use std::hint::cold_path;
 
-/// One word of a ring, as it was seen.
+/// The index of a ring word and the value that was loaded from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ObservedWord {
     pub(crate) index: usize,
     pub(crate) word: u64,
 }
 
-/// The newest bucket and, behind a sealed one, the word after it, which is the oldest, as one charge
-/// saw them. Times count from the array's origin.
+/// The head and, if the head is sealed, the word after it, as one charge has loaded them.
+///
+/// The word after the head is the oldest of the ring. Times count from the array's origin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadSnapshot {
     pub(crate) head: ObservedWord,
     pub(crate) next: Option<ObservedWord>,
 }
 
-/// What a charge writes.
+/// The write of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// One exchange of the target.
+    /// Replaces the target by this value.
     Target(u64),
-    /// The head is sealed first, then the next word, as it was seen, is opened with the charge.
-    Turn(ObservedWord, u64),
+    /// Seals the head, then replaces the observed next word by this value.
+    SealAndOpen(ObservedWord, u64),
 }
 
 impl HeadSnapshot {
@@ -34,29 +35,36 @@ impl HeadSnapshot {
         self.next.is_some()
     }
 
-    /// The word that a charge changes. While it unchanged unchanged, no other word can gain a charge.
+    /// The word that a charge changes. While it is unchanged, no other word can gain a charge.
     #[inline(always)]
     pub(crate) fn target(&self) -> ObservedWord {
         self.next.unwrap_or(self.head)
     }
 
-    /// Whether this is the snapshot of no ring, or was left before the next word was seen. An unsealed
-    /// bucket is the newest one wherever it was found; a fresh ring begins at index 0.
+    /// Returns whether the snapshot is inconsistent: other threads wrote during the loads.
+    ///
+    /// An unsealed bucket is the head, however it was found; a fresh ring starts at index 0. A
+    /// sealed bucket is the head only if the next word is older.
     #[inline(always)]
-    pub(crate) fn is_stale(&self) -> bool {
+    pub(crate) fn is_inconsistent(&self) -> bool {
         match self.next {
             Some(next) => next.word > self.head.word,
             None => self.head.word == 0 && self.head.index > 0,
         }
     }
 
-    /// The time to decide at: each part is a time that some thread's clock has reached, and with
-    /// it the word behind a sealed head is always free.
+    /// The time of the decision.
+    ///
+    /// The latest of three times: the caller's, the head's and, after a sealed head, the first time
+    /// at which the next word can be opened. Some thread's clock has reached each of them. Hence a
+    /// charge is never recorded ahead of all clocks, and the word after a sealed head can always be
+    /// opened. Models: late_time with OwnTime, late_cell with NoNextCell, late_opener with
+    /// NoNextExpiry.
     #[inline(always)]
-    pub(crate) fn effective(&self, scale: &TimeScale, now: u64) -> u64 {
+    pub(crate) fn effective_time(&self, scale: &TimeScale, now: u64) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
-        // By branches, so that the time to write need not wait for the time that was read.
+        // Branches, not `max`: the time to write then does not wait for the loaded time.
         let mut at = now;
         if newest > at && !broken(Breakage::OwnTime) {
             cold_path();
@@ -65,7 +73,7 @@ impl HeadSnapshot {
         if let Some(next) = self.next
             && !broken(Breakage::OwnTime)
         {
-            at = at.max(self.behind_seal(next.word, scale));
+            at = at.max(self.next_free_time(next.word, scale));
         }
         if at > format.max_time() {
             cold_path();
@@ -74,42 +82,50 @@ impl HeadSnapshot {
         at
     }
 
-    /// The first time at which the word behind the sealed head can be opened.
+    /// The first time at which the word after the sealed head can be opened.
     #[cold]
-    fn behind_seal(self, next: u64, scale: &TimeScale) -> u64 {
+    fn next_free_time(self, next: u64, scale: &TimeScale) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
-        let cell = if broken(Breakage::NoNextCell) { 0 } else { scale.next_cell(newest) };
+        let cell_start = if broken(Breakage::NoNextCell) { 0 } else { scale.next_cell(newest) };
         if format.count(next) > 0 && !broken(Breakage::NoNextExpiry) {
-            cell.max(format.time(next) + scale.window())
+            cell_start.max(format.time(next) + scale.window())
         } else {
-            cell
+            cell_start
         }
     }
 
-    /// The target's word with `cost` charged at the effective time `at`; `None` if the cell of an
-    /// unsealed head has ended: then the [`turn`](Self::turn) tells.
+    /// Returns the target's new value with `cost` charged at the effective time `at`.
+    ///
+    /// `None` if the cell of an unsealed head has ended: then use
+    /// [`write_in_new_cell`](Self::write_in_new_cell).
     #[inline(always)]
-    pub(crate) fn charge(&self, scale: &TimeScale, at: u64, cost: u64) -> Option<u64> {
-        let (format, live) = (scale.format(), scale.live_at(at));
-        let in_head = format.count(self.head.word);
-        if self.is_sealed() || !live.has(self.head.word) || in_head == 0 {
+    pub(crate) fn charged_word(&self, scale: &TimeScale, at: u64, cost: u64) -> Option<u64> {
+        let (format, live) = (scale.format(), scale.live_in_range(at));
+        let head_count = format.count(self.head.word);
+        if self.is_sealed() || !live.has(self.head.word) || head_count == 0 {
             return Some(format.pack(at, cost));
         }
         let same_cell = at < scale.next_cell(format.time(self.head.word));
-        same_cell.then(|| format.pack(at, in_head.saturating_add(cost)))
+        same_cell.then(|| format.pack(at, head_count.saturating_add(cost)))
     }
 
-    /// What charges `cost` where the head's cell has ended and `next` comes after it.
+    /// The write that charges `cost` when the head's cell has ended and `next` follows the head.
     #[inline(always)]
-    pub(crate) fn turn(&self, scale: &TimeScale, at: u64, cost: u64, next: ObservedWord) -> Write {
+    pub(crate) fn write_in_new_cell(
+        &self,
+        scale: &TimeScale,
+        at: u64,
+        cost: u64,
+        next: ObservedWord,
+    ) -> Write {
         let format = scale.format();
-        // A live word in the way is left by refunds or forced charges; merging only lets it
-        // expire later.
-        if !broken(Breakage::NoMerge) && scale.live_at(at).count(next.word) > 0 {
-            let in_head = format.count(self.head.word);
-            return Write::Target(format.pack(at, in_head.saturating_add(cost)));
+        // Refunds or forced charges can leave the next word live. Then the head's bucket is merged
+        // into the new cell, which only lets its charges expire later. Model: merge with NoMerge.
+        if !broken(Breakage::NoMerge) && scale.live_in_range(at).count(next.word) > 0 {
+            let head_count = format.count(self.head.word);
+            return Write::Target(format.pack(at, head_count.saturating_add(cost)));
         }
-        Write::Turn(next, format.pack(at, cost))
+        Write::SealAndOpen(next, format.pack(at, cost))
     }
 }

@@ -1,24 +1,25 @@
 //! One key's sliding window: a fixed ring of words, each a bucket of charges.
 //!
-//! # State
-//! At most one word is unsealed, and it is the head: the newest bucket. Every verb changes one word
-//! by one compare-exchange at a time.
+//! # State At most one word is unsealed. It is the head: the newest bucket. Every operation changes
+//! one word at a time, by a CAS.
 //!
 //! # Invariants
-//! - R1: times grow strictly along the ring from the word after the head to the head, so that an
-//!   old value never comes back in this array.
-//! - R2: while the target (the unsealed head or, behind a sealed head, the next word) is unchanged,
-//!   no word of the ring gains a charge. Hence a successful exchange of the target proves that the
-//!   sum which allowed it still held, if that has counted the target as it was seen: a refund and a
-//!   charge may have made it the same again.
-//! - R3: refunds only lower counts, and neither seal nor unseal.
-//! - R4: once a word is MOVED it never changes; words are frozen from index 0 on, all but those
-//!   that can never be opened.
+//! - R1: times strictly increase along the ring, from the word after the head to the head. Hence an
+//!   old value never recurs in this array.
+//! - R2: the target is the unsealed head or, after a sealed head, the next word. While the target
+//!   is unchanged, no word of the ring gains a charge. Hence a successful CAS of the target proves
+//!   that the sum which admitted the charge still holds. For this, the sum must count the target
+//!   with the value that the CAS expects: a refund and a charge may have changed and restored it in
+//!   between.
+//! - R3: refunds and resets only lower counts. They neither seal nor unseal.
+//! - R4: a MOVED word never changes. Words are frozen in order from index 0, except those that can
+//!   never be opened.
 //!
 //! # Progress
-//! Lock-free: an exchange fails only when another one succeeded. A thread that dies between sealing
-//! and opening leaves a sealed head, behind which anyone opens the next word.
+//! Lock-free: a CAS fails only if another one succeeded. A thread that stops between sealing and
+//! opening leaves a sealed head; any other thread can then open the next word.
 
+mod counter_impl;
 mod head;
 mod reciprocal;
 mod snapshot;
@@ -26,8 +27,8 @@ pub(crate) mod time_scale;
 mod usage;
 pub(crate) mod word;
 
-use super::prepared::{ObservedCell, Prepared, PreparedCharge};
-use super::{Counter, Moved, NEVER, Outcome, Request, TimeBase};
+use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
+use super::{Moved, NEVER, Outcome, Request, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
 use crate::verify::mutants::{Breakage, broken, ordering};
@@ -39,12 +40,12 @@ use time_scale::TimeScale;
 use usage::UsageScan;
 use word::{Live, MOVED, SEALED};
 
-/// Rings up to this length are summed as a whole, without a branch; longer ones only where they
-/// are live.
+/// The length of the longest ring that is summed as a whole, without branches. In longer rings only
+/// the live words are summed.
 pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
 
-/// The words as they were before the snapshot was looked for: none, but in the twins that count them.
-type Early<const R: usize> = Option<[u64; R]>;
+/// The words as loaded before the head was searched. `None`, except in the mutants that sum them.
+type StaleWords<const R: usize> = Option<[u64; R]>;
 
 /// `R` buckets. Zeroed memory is a fresh ring.
 #[derive(Debug)]
@@ -54,22 +55,23 @@ pub(crate) struct Ring<const R: usize> {
 }
 
 impl<const R: usize> Ring<R> {
-    /// The newest word, or any if others write meanwhile.
+    /// Loads the newest word. With concurrent writes it may be any word.
     #[inline(always)]
     fn head(&self) -> ObservedWord {
-        // Acquire: whoever sees this head sees every change made before it was written, so that
-        // the sum of what is loaded afterwards misses no charge. Pairs with the Release of each
-        // exchange. Model: scan with HeadRelaxed.
-        self.observe(self.newest(), ordering(Breakage::HeadRelaxed, Acquire))
+        // Acquire: a thread that sees this head sees every change made before the head was written,
+        // so that a sum of later loads misses no charge. Pairs with the Release in
+        // `PreparedCharge::commit`. Model: scan with HeadRelaxed.
+        self.observe(self.newest_index(), ordering(Breakage::HeadRelaxed, Acquire))
     }
 
-    /// The snapshot as a charge must see it, or `Moved`; `None` if others wrote it meanwhile.
+    /// Loads a snapshot of the head, or returns `Moved`. `None` if concurrent writes make it
+    /// inconsistent.
     #[inline(always)]
     fn head_snapshot(&self) -> Result<Option<HeadSnapshot>, Moved> {
         let head = self.head();
         if head.word & MOVED != 0 {
-            // No fence: if the caller still finds this array current, its next scan loads these
-            // words with Acquire and sees what they were moved for.
+            // No fence: `head` has loaded this word with Acquire, which pairs with the Release in
+            // `freeze`. Hence the caller's next lookup sees the array that the word is moved to.
             return Err(Moved);
         }
         let is_sealed = head.word & SEALED != 0;
@@ -77,36 +79,37 @@ impl<const R: usize> Ring<R> {
             head,
             next: if is_sealed { Some(self.next(head.index)?) } else { None },
         };
-        Ok((!snapshot.is_stale()).then_some(snapshot))
+        Ok((!snapshot.is_inconsistent()).then_some(snapshot))
     }
 
-    /// The word after this index, or `Moved`: then nothing may be opened there.
+    /// Loads the word after this index, or returns `Moved`: then it must not be opened.
     #[inline(always)]
     fn next(&self, index: usize) -> Result<ObservedWord, Moved> {
-        // Relaxed: ordered behind the Acquire of the head, like all others. And the search for the
-        // head loads this word with Acquire as well, so who goes round for a MOVED one does not go
-        // round for nothing: `newest`.
+        // Relaxed: ordered after the Acquire of the head, like all other loads. A retry after a
+        // MOVED word makes progress: the search in `newest_index` loads this word with Acquire.
         let next = self.observe(if index + 1 == R { 0 } else { index + 1 }, Relaxed);
         if next.word & MOVED != 0 { Err(Moved) } else { Ok(next) }
     }
 
-    /// The index of the newest word. R1: those that are newer than the first one follow it, and the
-    /// newest is the last of them. While others write it may be any index, so `head` looks again.
+    /// The index of the newest word, by binary search.
+    ///
+    /// R1: the words newer than the first one follow it directly, and the newest is the last of
+    /// them. With concurrent writes the result may be any index, so `head` loads the word again.
     #[inline(always)]
-    fn newest(&self) -> usize {
+    fn newest_index(&self) -> usize {
         let load = |index: usize| self.words[index].load(ordering(Breakage::HeadRelaxed, Acquire));
         let first = load(0);
-        let (mut newest, mut step) = (0, R.next_power_of_two() / 2);
-        while step > 0 {
-            let index = newest + step;
+        let (mut newest, mut stride) = (0, R.next_power_of_two() / 2);
+        while stride > 0 {
+            let index = newest + stride;
             if index < R && load(index) > first {
                 newest = index;
             } else {
-                // No rarer than the other, but this makes it a branch. The processor guesses that; by
-                // a select each load would wait for the one before.
+                // This path is as likely as the other. The hint only forces a branch, which the CPU
+                // predicts; with a conditional move each load would wait for the one before.
                 cold_path();
             }
-            step /= 2;
+            stride /= 2;
         }
         newest
     }
@@ -116,79 +119,84 @@ impl<const R: usize> Ring<R> {
         ObservedWord { index, word: self.words[index].load(order) }
     }
 
-    /// What is live: the head as it was seen, and the others as they are after that (R2).
+    /// The live usage: the head as it was observed, and the other words as loaded after it (R2).
     #[inline(always)]
-    fn used(&self, snapshot: &HeadSnapshot, live: Live, early: &Early<R>) -> u64 {
-        // Of its own word an exchange tells that it is the same again, not that it always was.
-        // Model: refund_and_again with HeadSeenTwice.
+    fn used(&self, snapshot: &HeadSnapshot, live: Live, stale_words: &StaleWords<R>) -> u64 {
+        // The head is not loaded again. The CAS proves only that the head equals the observed value
+        // again, not that it never differed. Models: refund_and_again and refund_for_one with
+        // HeadSeenTwice.
         let twice = broken(Breakage::HeadSeenTwice);
         let head =
             if twice { self.words[snapshot.head.index].load(Relaxed) } else { snapshot.head.word };
         let older = if R <= SHORT {
-            // The minimum is for the compiler, which does not know that no index is beyond.
-            let before = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
-            if !live.has(load(&self.words[before], before, snapshot, early)) {
-                // R1: the others are older still. The newest bucket is the only live one.
+            // `min` only removes the bounds check.
+            let previous = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
+            if !live.has(load_word(&self.words[previous], previous, snapshot, stale_words)) {
+                // R1: the other words are older still, so the head is the only live bucket.
                 return live.count(head);
             }
-            // All of them: no branch to guess, and no order to follow.
+            // Sum all words: no branch to mispredict, and no order between the loads.
             let words = self.words.iter().enumerate();
-            live.sum_before(head, words.map(|(index, word)| load(word, index, snapshot, early)))
+            live.sum_before(
+                head,
+                words.map(|(index, word)| load_word(word, index, snapshot, stale_words)),
+            )
         } else {
-            let add = |sum, word| sum + live.in_place(word);
-            live.out_of_place(self.fold_live(live, snapshot, early, 0, add))
+            let add = |sum, word| sum + live.raw_count(word);
+            live.count_from_raw(self.fold_live(live, snapshot, stale_words, 0, add))
         };
         live.count(head) + older
     }
 
-    /// Adds the live words behind the head, back to the oldest.
+    /// Folds the live words older than the head, from the newest to the oldest.
     #[inline(always)]
     fn fold_live<T>(
         &self,
         live: Live,
         snapshot: &HeadSnapshot,
-        early: &Early<R>,
+        stale_words: &StaleWords<R>,
         sum: T,
         add: impl Fn(T, u64) -> T,
     ) -> T {
         let step = |sum: T, index: usize, word: &AtomicU64| {
-            let word = load(word, index, snapshot, early);
+            let word = load_word(word, index, snapshot, stale_words);
             if live.has(word) { Continue(add(sum, word)) } else { Break(sum) }
         };
-        let (newer, older) = self.words.split_at(snapshot.head.index);
-        let behind = older.get(1..).unwrap_or_default();
+        let (before_head, from_head) = self.words.split_at(snapshot.head.index);
+        let after_head = from_head.get(1..).unwrap_or_default();
         let first = snapshot.head.index + 1;
-        let newer = fold_back(newer, sum, step);
-        let all = match newer {
+        let newer = fold_back(before_head, sum, step);
+        let folded = match newer {
             Continue(sum) => {
-                fold_back(behind, sum, |sum, index, word| step(sum, first + index, word))
+                fold_back(after_head, sum, |sum, index, word| step(sum, first + index, word))
             }
             ended => ended,
         };
-        let (Continue(sum) | Break(sum)) = all;
+        let (Continue(sum) | Break(sum)) = folded;
         sum
     }
 
-    /// The words before the snapshot is looked for: none, but in the twins that count them.
+    /// Loads the words before the head is searched, in the mutants that sum them.
     #[inline(always)]
-    fn early(&self) -> Early<R> {
-        let twin = broken(Breakage::SumBeforeHead) || broken(Breakage::SumBeforeSealed);
-        twin.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
+    fn stale_words(&self) -> StaleWords<R> {
+        let mutant = broken(Breakage::SumBeforeHead) || broken(Breakage::SumBeforeSealed);
+        mutant.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
     }
 
-    /// Whether the target is still what it was, so that what was summed was true at once.
+    /// Returns whether the target is unchanged. If so, all the loads together are a snapshot (R2).
     fn is_unchanged(&self, target: ObservedWord) -> bool {
         if !broken(Breakage::NoValidateFence) {
-            // Acquire: whoever saw a newer bucket in the relaxed loads sees the target changed as
-            // well. Pairs with the Release of the opening exchange. Model: denial settles with
-            // NoValidateFence.
+            // Acquire: if the relaxed loads have seen a newer bucket, the load below sees the
+            // target changed. Pairs with the Release of the opening CAS in
+            // `PreparedCharge::commit`. Model: denial with NoValidateFence.
             fence(Acquire);
         }
-        // Relaxed: compared only.
+        // Relaxed: the value is only compared.
         self.words[target.index].load(Relaxed) == target.word
     }
 
-    /// What a charge at `at` is settles if it is not made, from one look at each word that is live.
+    /// The outcome of a charge at `at` that is not made: a denial or a peek. Loads each live word
+    /// once.
     #[inline(always)]
     fn scan(
         &self,
@@ -196,23 +204,23 @@ impl<const R: usize> Ring<R> {
         at: u64,
         snapshot: HeadSnapshot,
         request: &Request,
-        early: &Early<R>,
+        stale_words: &StaleWords<R>,
     ) -> Outcome {
-        let live = spec.live_at(at);
+        let live = spec.live_in_range(at);
         let room = request.limit.saturating_sub(request.cost);
-        let add = |sum, word| UsageScan::with(sum, spec.format().count(word), word, room);
+        let add = |sum, word| UsageScan::add_word(sum, spec.format().count(word), word, room);
         let mut scan = UsageScan::default();
         if live.has(snapshot.head.word) {
-            scan = self.fold_live(live, &snapshot, early, add(scan, snapshot.head.word), add);
+            scan = self.fold_live(live, &snapshot, stale_words, add(scan, snapshot.head.word), add);
         }
-        let UsageScan { used, newest, blocker } = scan;
-        let end = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
-        let fits_at = if request.cost > request.limit { NEVER } else { end(blocker) };
-        let admitted = blocker == 0 && request.cost <= request.limit;
-        Outcome { admitted, used, at, fits_at, clear_at: end(newest) }
+        let UsageScan { used, newest, must_expire } = scan;
+        let expiry = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
+        let fits_at = if request.cost > request.limit { NEVER } else { expiry(must_expire) };
+        let admitted = must_expire == 0 && request.cost <= request.limit;
+        Outcome { admitted, used, at, fits_at, clear_at: expiry(newest) }
     }
 
-    /// What the cost gets beside what is used; `None` if that has changed meanwhile.
+    /// Evaluates a charge. Returns `None` if the ring has changed meanwhile.
     #[inline(always)]
     fn evaluate(
         &self,
@@ -220,66 +228,74 @@ impl<const R: usize> Ring<R> {
         base: TimeBase,
         request: &Request,
         snapshot: HeadSnapshot,
-        early: &Early<R>,
-    ) -> Result<Option<Prepared<'_>>, Moved> {
-        let at = snapshot.effective(spec, local(base, request.now));
-        let used = self.used(&snapshot, spec.live_at(at), early).saturating_add(request.cost);
+        stale_words: &StaleWords<R>,
+    ) -> Result<Option<CounterEvaluation<'_>>, Moved> {
+        let at = snapshot.effective_time(spec, local_time(base, request.now));
+        let used =
+            self.used(&snapshot, spec.live_in_range(at), stale_words).saturating_add(request.cost);
         if used <= request.limit && request.cost > 0 {
-            let write = match snapshot.charge(spec, at, request.cost) {
+            let write = match snapshot.charged_word(spec, at, request.cost) {
                 Some(word) => Write::Target(word),
-                None => snapshot.turn(spec, at, request.cost, self.next(snapshot.head.index)?),
+                None => snapshot.write_in_new_cell(
+                    spec,
+                    at,
+                    request.cost,
+                    self.next(snapshot.head.index)?,
+                ),
             };
-            let [at, clear_at] = [at, at + spec.window()].map(|time| tick(base, time));
+            let [at, clear_at] = [at, at + spec.window()].map(|time| to_tick(base, time));
             let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
-            return Ok(Some((outcome, Some(self.prepared(&snapshot, write)))));
+            return Ok(Some((outcome, Some(self.prepared_charge(&snapshot, write)))));
         }
-        let outcome = self.scan(spec, at, snapshot, request, early);
+        let outcome = self.scan(spec, at, snapshot, request, stale_words);
         let unchanged = broken(Breakage::NoValidate) || self.is_unchanged(snapshot.target());
-        // Admitted after all: others have given back meanwhile.
-        let settles = unchanged && (!outcome.admitted || request.cost == 0);
-        Ok(settles.then(|| (global(base, outcome), None)))
+        // Retry if the scan admits the charge: a concurrent refund made room. Also retry if the
+        // target has changed. Model: denial with NoValidate.
+        let is_final = unchanged && (!outcome.admitted || request.cost == 0);
+        Ok(is_final.then(|| (outcome_in_ticks(base, outcome), None)))
     }
 
+    /// The charge that makes this write.
     #[inline(always)]
-    fn prepared(&self, snapshot: &HeadSnapshot, write: Write) -> PreparedCharge<'_> {
+    fn prepared_charge(&self, snapshot: &HeadSnapshot, write: Write) -> PreparedCharge<'_> {
         let (head, target, word) = match write {
             Write::Target(word) => (None, snapshot.target(), word),
-            Write::Turn(next, word) => (Some(self.cell_of(snapshot.head)), next, word),
+            Write::SealAndOpen(next, word) => (Some(self.observed_cell(snapshot.head)), next, word),
         };
-        let opens = snapshot.is_sealed() || head.is_some();
-        PreparedCharge { head, target: self.cell_of(target), word, opens }
+        let opens_bucket = snapshot.is_sealed() || head.is_some();
+        PreparedCharge { head, target: self.observed_cell(target), word, opens_bucket }
     }
 
     #[inline(always)]
-    fn cell_of(&self, seen: ObservedWord) -> ObservedCell<'_> {
-        ObservedCell { cell: &self.words[seen.index], word: seen.word }
+    fn observed_cell(&self, seen: ObservedWord) -> ObservedCell<'_> {
+        ObservedCell { atomic: &self.words[seen.index], word: seen.word }
     }
 
-    /// Replaces each word by `change(word)` until that gives the word itself or stops.
-    fn change(&self, index: usize, mut change: impl FnMut(u64) -> u64) -> Result<(), Moved> {
+    /// Replaces the word at `index` by `new_word(word)`, unless they are equal.
+    fn update(&self, index: usize, mut new_word: impl FnMut(u64) -> u64) -> Result<(), Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            // Acquire: a MOVED word sends the caller to the array that it was moved for. Pairs with
-            // `freeze`. Model: reset_lasts with RefundLoadRelaxed.
+            // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
+            // with the Release in `freeze`. Model: reset_lasts with RefundLoadRelaxed.
             let word = self.words[index].load(ordering(Breakage::RefundLoadRelaxed, Acquire));
             if word & MOVED != 0 && !broken(Breakage::RefundMoved) {
                 return Err(Moved);
             }
-            let mut after = change(word);
-            if after == word {
+            let mut new = new_word(word);
+            if new == word {
                 return Ok(());
             }
             if broken(Breakage::RefundStores) {
-                self.words[index].store(after, Release);
+                self.words[index].store(new, Release);
                 return Ok(());
             }
             if broken(Breakage::RefundUnseals) {
-                after &= !SEALED;
+                new &= !SEALED;
             }
-            // Relaxed: it goes on with the release of the charge that it lowers. Model:
+            // Relaxed: the CAS continues the release sequence of the charge that it lowers. Model:
             // refund_against_seal with RefundStores and RefundUnseals.
-            if self.words[index].compare_exchange(word, after, Relaxed, Relaxed).is_ok() {
+            if self.words[index].compare_exchange(word, new, Relaxed, Relaxed).is_ok() {
                 return Ok(());
             }
         }
@@ -292,241 +308,37 @@ impl<const R: usize> Ring<R> {
         let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
         assert!(open.count() <= 1, "two words are unsealed");
         let mut newest = 0;
-        for word in Snapshot::<R>::of(words).oldest_first() {
+        for word in Snapshot::<R>::new(words).oldest_first() {
             let time = spec.format().time(word);
             assert!(time > newest || word == 0 && newest == 0, "times do not grow along the ring");
             newest = time;
         }
     }
 
-    /// The breakage of that name, and nothing else, comes here.
+    /// Freezes the head only. Called by the mutant `FreezeHeadOnly` and nowhere else.
     fn freeze_head_only(&self) -> Snapshot<R> {
         loop {
             let words = std::array::from_fn(|index| self.words[index].load(Acquire));
-            let marked =
-                |head: ObservedWord| self.cell_of(head).exchange(head.word | MOVED, AcqRel);
-            match self.head_snapshot() {
-                Ok(Some(snapshot)) if marked(snapshot.head) => return Snapshot::of(words),
-                Ok(_) => continue,
-                Err(Moved) => return Snapshot::of(words),
-            }
-        }
-    }
-}
-
-impl<const R: usize> Counter for Ring<R> {
-    type Spec = TimeScale;
-    type Frozen = Snapshot<R>;
-
-    #[cfg(all(test, tollgate_model))]
-    fn zeroed() -> Self {
-        Ring { words: std::array::from_fn(|_| AtomicU64::new(0)) }
-    }
-
-    fn base(spec: &TimeScale, cutoff: u64) -> TimeBase {
-        let origin = spec.origin(cutoff);
-        TimeBase { origin, cutoff, lasts_until: origin.saturating_add(spec.renew_at()) }
-    }
-
-    fn is_beyond(spec: &TimeScale, base: TimeBase, now: u64) -> bool {
-        now.saturating_sub(base.origin) > spec.format().max_time()
-    }
-
-    fn window(spec: &TimeScale) -> u64 {
-        spec.window()
-    }
-
-    #[inline(always)]
-    fn prepare<'a>(
-        &'a self,
-        spec: &TimeScale,
-        base: TimeBase,
-        request: &Request,
-    ) -> Result<Option<Prepared<'a>>, Moved> {
-        let early = self.early();
-        let snapshot = HeadSnapshot { head: self.head(), next: None };
-        // One look at both marks: a charge that goes the whole way tells them apart. Models:
-        // cell_change and move_against_charge with OfferMarked.
-        if snapshot.head.word & (MOVED | SEALED) != 0 && !broken(Breakage::OfferMarked) {
-            cold_path();
-            return Ok(None);
-        }
-        if snapshot.is_stale() {
-            return Ok(None);
-        }
-        self.evaluate(spec, base, request, snapshot, &early)
-    }
-
-    fn charge(
-        &self,
-        spec: &TimeScale,
-        base: TimeBase,
-        request: &Request,
-    ) -> Result<Outcome, Moved> {
-        let mut retries = Retries::new();
-        loop {
-            retries.count();
-            let early = self.early();
-            let Some(snapshot) = self.head_snapshot()? else { continue };
-            if let Some((outcome, prepared)) =
-                self.evaluate(spec, base, request, snapshot, &early)?
-                && (prepared.is_none_or(PreparedCharge::commit)
-                    || broken(Breakage::LostLoopAdmitted))
-            {
-                return Ok(outcome);
-            }
-        }
-    }
-
-    fn peek(&self, spec: &TimeScale, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
-        let now = local(base, request.now);
-        let unvalidated = broken(Breakage::NoValidate) || broken(Breakage::LookUnvalidated);
-        let mut retries = Retries::new();
-        loop {
-            retries.count();
-            let early = self.early();
-            let Some(snapshot) = self.head_snapshot()? else { continue };
-            let outcome = self.scan(spec, snapshot.effective(spec, now), snapshot, request, &early);
-            if unvalidated || self.is_unchanged(snapshot.target()) {
-                return Ok(global(base, outcome));
-            }
-        }
-    }
-
-    fn give_back(
-        &self,
-        spec: &TimeScale,
-        base: TimeBase,
-        now: u64,
-        from: Option<u64>,
-        amount: &mut u64,
-    ) -> Result<bool, Moved> {
-        let format = spec.format();
-        let mut retries = Retries::new();
-        loop {
-            retries.count();
-            let Some(HeadSnapshot { head, .. }) = self.head_snapshot()? else { continue };
-            let newest = format.time(head.word);
-            let now = local(base, now).max(newest);
-            let Some(oldest) = oldest_live(spec, base, from, now) else {
-                return Ok(false);
+            let mark = |head: ObservedWord| {
+                self.observed_cell(head).compare_exchange(head.word | MOVED, AcqRel)
             };
-            let live = spec.live(now);
-            // A merged bucket unchanged in a later cell. Model: merge with NoRefundMerged.
-            let is_other = |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
-            let mut newer = false;
-            for step in 1..=R {
-                let mut given = 0;
-                self.change((head.index + step) % R, |word| {
-                    let (time, cell) = (format.time(word), spec.cell(format.time(word)));
-                    // A bucket that was opened since is newer than the charge that is given back.
-                    newer = cell > spec.cell(newest);
-                    let ours = time >= oldest && !newer && !is_other(cell) && live.has(word);
-                    let (after, taken) =
-                        if ours { format.give_back(word, *amount) } else { (word, 0) };
-                    given = taken;
-                    after
-                })?;
-                *amount -= given;
-                if *amount == 0 {
-                    return Ok(true);
-                }
-            }
-            // Last came the head. If it unchanged in a later cell now, the charge may have been merged
-            // into that. Schedules: cancelled against merge with MergedIsNewer.
-            if !newer || broken(Breakage::MergedIsNewer) {
-                return Ok(true);
+            match self.head_snapshot() {
+                Ok(Some(snapshot)) if mark(snapshot.head) => return Snapshot::new(words),
+                Ok(_) => continue,
+                Err(Moved) => return Snapshot::new(words),
             }
         }
-    }
-
-    fn reset(&self, spec: &TimeScale, _: TimeBase) -> Result<(), Moved> {
-        for index in 0..R {
-            self.change(index, |word| spec.format().clear(word))?;
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn is_open(&self) -> bool {
-        // Relaxed: whoever goes on finds the head with Acquire. A copy's head is published last.
-        // Model: two_movers with PublishHeadFirst.
-        self.words[0].load(Relaxed) != 0
-    }
-
-    fn weight(&self, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
-        // Relaxed: a hint.
-        let words = std::array::from_fn(|index| self.words[index].load(Relaxed));
-        Self::frozen_weight(&Snapshot::of(words), spec, base, cutoff)
-    }
-
-    fn freeze(&self) -> Snapshot<R> {
-        if broken(Breakage::FreezeHeadOnly) {
-            return self.freeze_head_only();
-        }
-        let mut behind_closed = false;
-        Snapshot::of(std::array::from_fn(|index| {
-            if broken(Breakage::NoFreeze) {
-                return self.words[index].load(Acquire);
-            }
-            // A word is opened behind one that was opened: where that one is frozen as it was never
-            // opened, this one never will be. Relaxed: what was copied here was so before anybody
-            // could begin to leave this array. Model: move_against_seal with FreezeNotNext.
-            let stays_closed = behind_closed || broken(Breakage::FreezeNotNext) && index > 0;
-            let is_empty = || self.words[index].load(Relaxed) == 0;
-            if stays_closed && (broken(Breakage::EmptyEndsRing) || is_empty()) {
-                return 0;
-            }
-            // Release: no exchange can succeed after this, and whoever meets the mark sees the
-            // array that the word is moved for. Pairs with `head` and `change`. Models:
-            // move_against_charge with NoFreeze and FreezeRelaxed, move_against_seal with
-            // FreezeHeadOnly.
-            let word =
-                self.words[index].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release));
-            behind_closed = word & !MOVED == 0;
-            word
-        }))
-    }
-
-    fn frozen_weight(frozen: &Snapshot<R>, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
-        let cutoff = local(base, cutoff);
-        let newest = spec.format().time(frozen.newest());
-        // Model: seen_later with DropsLater.
-        let later = newest > cutoff && !broken(Breakage::DropsLater);
-        if later { u64::MAX } else { frozen.used(spec, cutoff) }
-    }
-
-    fn install(&self, spec: &TimeScale, frozen: &Snapshot<R>, from: TimeBase, to: TimeBase) {
-        let words =
-            frozen.rebased(spec, local(from, to.cutoff), to.origin.saturating_sub(from.origin));
-        let publish = |index: usize, order| {
-            if words[index] != 0 {
-                // A late copy finds the word already there and changes nothing, since no word of an
-                // open ring is 0 again.
-                let _ = self.words[index].compare_exchange(0, words[index], order, Relaxed);
-            }
-        };
-        // Release: whoever finds the head finds the older words as well. Pairs with the Acquire in
-        // `head`. Models: two_movers with PublishHeadFirst and InstallRelaxed.
-        let release = ordering(Breakage::InstallRelaxed, Release);
-        if broken(Breakage::PublishHeadFirst) {
-            publish(0, release);
-        }
-        // Relaxed: what another copy has published this thread has seen, and so will who finds the
-        // head.
-        (1..R).for_each(|index| publish(index, Relaxed));
-        publish(0, release);
     }
 }
 
-/// Folds the words from the last one back, until one of them ends it.
+/// Folds the words from the last to the first, until `step` breaks.
 #[inline(always)]
 fn fold_back<T>(
     words: &[AtomicU64],
     mut sum: T,
     step: impl Fn(T, usize, &AtomicU64) -> ControlFlow<T, T>,
 ) -> ControlFlow<T, T> {
-    // A few at a time, so that their steps are laid out one behind the other.
+    // In chunks of four, so that the compiler unrolls the steps.
     let chunks = words.rchunks_exact(4);
     let rest = chunks.remainder();
     let mut index = words.len();
@@ -543,48 +355,41 @@ fn fold_back<T>(
     Continue(sum)
 }
 
-/// A word beside the snapshot, loaded after it.
+/// Loads a word to be summed, after the head was loaded.
 #[inline(always)]
-fn load<const R: usize>(
+fn load_word<const R: usize>(
     word: &AtomicU64,
     index: usize,
     snapshot: &HeadSnapshot,
-    early: &Early<R>,
+    stale_words: &StaleWords<R>,
 ) -> u64 {
-    let twin =
+    let mutant =
         if snapshot.is_sealed() { Breakage::SumBeforeSealed } else { Breakage::SumBeforeHead };
     let is_target = snapshot.next.is_some_and(|next| next.index == index);
-    match early {
-        Some(words) if broken(twin) && !is_target => words[index],
-        // R2: only what is loaded after the head counts. Relaxed: ordered behind its Acquire.
-        // Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
+    match stale_words {
+        Some(words) if broken(mutant) && !is_target => words[index],
+        // R2 covers only values that are loaded after the head. Relaxed: ordered after the Acquire
+        // of the head. Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
         _ => word.load(Relaxed),
     }
 }
 
-/// From when on units are given back at `now`; `None` if what was charged at `from` has expired: it
-/// is nowhere, and others must not pay for it. Model: expired_charge with RefundExpired.
-fn oldest_live(spec: &TimeScale, base: TimeBase, from: Option<u64>, now: u64) -> Option<u64> {
-    let Some(from) = from else { return Some(0) };
-    let from = from.checked_sub(base.origin)?;
-    let counts = now - from.min(now) < spec.window() || broken(Breakage::RefundExpired);
-    counts.then_some(from)
-}
-
-/// A tick as the words count it. No time before the cutoff is used in an array: a late thread
-/// could start a second history of a key that was dropped. Model: dropped with NoCutoff.
+/// Converts a tick to a time that counts from the array's origin.
+///
+/// No time before the cutoff is used in an array: a late thread could otherwise charge a window
+/// whose earlier charges were dropped. Model: dropped with NoCutoff.
 #[inline(always)]
-fn local(base: TimeBase, tick: u64) -> u64 {
+fn local_time(base: TimeBase, tick: u64) -> u64 {
     if broken(Breakage::NoCutoff) {
         return tick.saturating_sub(base.origin);
     }
-    // An array counts from before its cutoff.
+    // Cannot underflow: an array's origin is not after its cutoff.
     tick.max(base.cutoff) - base.origin
 }
 
-/// A time of the words as a tick. At the very end of time a wait is as long as the clock can tell.
+/// Converts a time that counts from the array's origin to a tick. Saturates just below [`NEVER`].
 #[inline(always)]
-fn tick(base: TimeBase, time: u64) -> u64 {
+fn to_tick(base: TimeBase, time: u64) -> u64 {
     match time.checked_add(base.origin) {
         Some(tick) if tick < NEVER => tick,
         _ => {
@@ -594,11 +399,11 @@ fn tick(base: TimeBase, time: u64) -> u64 {
     }
 }
 
-/// An outcome in ticks.
-fn global(base: TimeBase, outcome: Outcome) -> Outcome {
+/// Converts the times of an outcome to ticks.
+fn outcome_in_ticks(base: TimeBase, outcome: Outcome) -> Outcome {
     let Outcome { at, fits_at, clear_at, .. } = outcome;
-    let fits_at = if fits_at == NEVER { NEVER } else { tick(base, fits_at) };
-    Outcome { at: tick(base, at), fits_at, clear_at: tick(base, clear_at), ..outcome }
+    let fits_at = if fits_at == NEVER { NEVER } else { to_tick(base, fits_at) };
+    Outcome { at: to_tick(base, at), fits_at, clear_at: to_tick(base, clear_at), ..outcome }
 }
 
 #[cfg(all(test, not(tollgate_model)))]

@@ -1,9 +1,9 @@
-//! Division by a number that is known when a policy is built, without a division per request.
+//! Division by a constant of a policy: a multiplication per request instead of a division.
 
 /// A divisor and its reciprocal.
 ///
-/// With `m = floor((2^64 - 1) / d)` the product `n * m / 2^64` is less than one below `n / d`, so
-/// that its floor is the quotient or one less, and one comparison tells which.
+/// Let `m = floor((2^64 - 1) / d)`. Then `n * m / 2^64` is at most `n / d`, and less than one below
+/// it. Hence its floor is the quotient or one less, and one comparison corrects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reciprocal {
     divisor: u64,
@@ -11,7 +11,7 @@ pub(crate) struct Reciprocal {
 }
 
 impl Reciprocal {
-    /// The reciprocal of `divisor`; zero is taken as one.
+    /// The reciprocal of `divisor`. A divisor of 0 is replaced by 1.
     pub(crate) fn new(divisor: u64) -> Self {
         let divisor = divisor.max(1);
         Reciprocal { divisor, multiplier: u64::MAX / divisor }
@@ -21,8 +21,8 @@ impl Reciprocal {
     #[inline(always)]
     pub(crate) fn divide(self, n: u64) -> u64 {
         let quotient = ((n as u128 * self.multiplier as u128) >> 64) as u64;
-        let rest = n - quotient * self.divisor;
-        quotient + u64::from(rest >= self.divisor)
+        let remainder = n - quotient * self.divisor;
+        quotient + u64::from(remainder >= self.divisor)
     }
 
     #[inline(always)]
@@ -37,7 +37,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn divides_at_every_edge() {
+    fn divides_at_edges() {
         let edges = [
             0,
             1,
@@ -62,13 +62,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn divides_like_the_processor(n: u64, d in 1u64.., shift in 0u32..64) {
+        fn matches_hardware_division(n: u64, d in 1u64.., shift in 0u32..64) {
             let d = (d >> shift).max(1);
             prop_assert_eq!(Reciprocal::new(d).divide(n), n / d);
-            // Around each multiple of the divisor a wrong estimate would show.
+            // A wrong estimate would show next to a multiple of the divisor.
             let multiple = n / d * d;
             prop_assert_eq!(Reciprocal::new(d).divide(multiple), n / d);
-            prop_assert_eq!(Reciprocal::new(d).divide(multiple.saturating_sub(1)), multiple.saturating_sub(1) / d);
+            let below = multiple.saturating_sub(1);
+            prop_assert_eq!(Reciprocal::new(d).divide(below), below / d);
         }
     }
 }

@@ -1,11 +1,12 @@
-//! One ring by itself, without races: its answers, its refunds, and its way to another array.
+//! Single-threaded tests of one ring: outcomes, refunds, and moves to another array.
 
 use super::*;
+use crate::counter::Counter;
 use proptest::prelude::*;
 
 const WORDS: usize = 7;
 type Small = Ring<WORDS>;
-/// As (time, cost), in the order of the times.
+/// Charges as (time, cost), in order of time.
 type Log = Vec<(u64, u64)>;
 
 fn ring<const R: usize>(words: [u64; R]) -> Ring<R> {
@@ -16,31 +17,32 @@ fn words<const R: usize>(ring: &Ring<R>) -> [u64; R] {
     std::array::from_fn(|index| ring.words[index].load(Acquire))
 }
 
-/// A ring with all that was charged and not given back.
-struct BenchOf<const R: usize> {
+/// A ring, with a log of all charges that were not given back.
+struct HarnessOf<const R: usize> {
     ring: Ring<R>,
     scale: TimeScale,
     base: TimeBase,
     log: Log,
-    /// The latest time that any clock has shown.
-    reached: u64,
+    /// The latest time of any clock so far.
+    latest_clock: u64,
     now: u64,
-    /// The time of the newest charge, given back or not.
+    /// The time of the newest charge, even if it was given back.
     newest: u64,
     refunded: bool,
 }
 
-type Bench = BenchOf<WORDS>;
-/// Searched for its head, and summed only where it is live.
-type Long = BenchOf<31>;
+type Harness = HarnessOf<WORDS>;
+/// A ring long enough that only its live words are summed.
+type LongHarness = HarnessOf<31>;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So much later, or earlier: a charge with this cost and limit.
+    /// Moves the clock by this much, then charges this cost under this limit.
     Charge(i64, u64, u64),
-    /// The same by a thread that ends after it has sealed the head.
-    Die(i64, u64),
-    /// One of the newest charges is undone.
+    /// Moves the clock by this much, then seals the head as a charge of this cost would. The next
+    /// word is not opened.
+    SealOnly(i64, u64),
+    /// Gives back the n-th newest charge, counted from 0.
     Undo(usize),
 }
 
@@ -48,34 +50,35 @@ fn steps(limit: u64) -> impl Strategy<Value = Vec<Step>> {
     let time = || prop_oneof![8 => 0i64..12, 2 => -9i64..0, 2 => 0i64..80];
     let limits = prop_oneof![3 => Just(limit), 1 => 0..=limit];
     let step = prop_oneof![
-        8 => (time(), 0..=limit + 1, limits).prop_map(|(t, cost, limit)| Step::Charge(t, cost, limit)),
+        8 => (time(), 0..=limit + 1, limits)
+            .prop_map(|(t, cost, limit)| Step::Charge(t, cost, limit)),
         8 => (time(), 0..=limit / 8 + 1).prop_map(move |(t, cost)| Step::Charge(t, cost, limit)),
-        3 => (time(), 1..=limit / 8 + 1).prop_map(|(t, cost)| Step::Die(t, cost)),
+        3 => (time(), 1..=limit / 8 + 1).prop_map(|(t, cost)| Step::SealOnly(t, cost)),
         2 => (0usize..6).prop_map(Step::Undo),
     ];
     prop::collection::vec(step, 1..90)
 }
 
-/// So close together that every word of an exact ring is live, with holes where some were undone.
-fn dense() -> impl Strategy<Value = Vec<Step>> {
+/// Charges so dense that every word of an exact ring is live, with holes from refunds.
+fn dense_steps() -> impl Strategy<Value = Vec<Step>> {
     let time = || prop_oneof![6 => 1i64..3, 1 => Just(0), 2 => -6i64..0];
     let step = prop_oneof![
         8 => (time(), 1u64..3).prop_map(|(t, cost)| Step::Charge(t, cost, WORDS as u64)),
-        2 => (1i64..9).prop_map(|t| Step::Die(t, 1)),
+        2 => (1i64..9).prop_map(|t| Step::SealOnly(t, 1)),
         4 => (0..WORDS).prop_map(Step::Undo),
     ];
     prop::collection::vec(step, 1..90)
 }
 
-impl<const R: usize> BenchOf<R> {
-    /// An array whose first time is `cutoff` ticks after the clock's zero.
+impl<const R: usize> HarnessOf<R> {
+    /// A fresh ring in an array with this cutoff, in nanoseconds of the clock.
     fn new(window: u64, limit: u64, cutoff: u64) -> Self {
         let scale = TimeScale::new(window, limit, R as u64);
         let cutoff = scale.tick(cutoff);
         let base = Ring::<R>::base(&scale, cutoff);
         let ring = ring([0; R]);
-        let (reached, now, newest) = (cutoff, cutoff, 0);
-        BenchOf { ring, scale, base, log: vec![], reached, now, newest, refunded: false }
+        let (latest_clock, now, newest) = (cutoff, cutoff, 0);
+        HarnessOf { ring, scale, base, log: vec![], latest_clock, now, newest, refunded: false }
     }
 
     fn window(&self) -> u64 {
@@ -85,19 +88,19 @@ impl<const R: usize> BenchOf<R> {
     fn peek(&self, now: u64, cost: u64, limit: u64) -> Outcome {
         let before = words(&self.ring);
         let seen = self.ring.peek(&self.scale, self.base, &Request { now, cost, limit });
-        assert_eq!(words(&self.ring), before, "a look wrote");
+        assert_eq!(words(&self.ring), before, "a peek wrote");
         seen.unwrap()
     }
 
-    /// What the log holds at a time, if each of its charges lasted so much longer.
+    /// The usage at a time according to the log, if each charge counted for `longer` ticks more.
     fn live(&self, at: u64, longer: u64) -> u64 {
-        let counts = |(time, _): &&(u64, u64)| time + self.window() + longer > at;
-        self.log.iter().filter(counts).map(|(_, cost)| cost).sum()
+        let is_live = |(time, _): &&(u64, u64)| time + self.window() + longer > at;
+        self.log.iter().filter(is_live).map(|(_, cost)| cost).sum()
     }
 
-    fn go(&mut self, by: i64) -> u64 {
+    fn move_clock(&mut self, by: i64) -> u64 {
         self.now = self.now.saturating_add_signed(by);
-        self.reached = self.reached.max(self.now);
+        self.latest_clock = self.latest_clock.max(self.now);
         self.now
     }
 
@@ -110,13 +113,13 @@ impl<const R: usize> BenchOf<R> {
         outcome
     }
 
-    fn take(&mut self, step: Step) {
+    fn apply(&mut self, step: Step) {
         let before = words(&self.ring);
         match step {
             Step::Charge(by, cost, limit) => {
-                let request = Request { now: self.go(by), cost, limit };
+                let request = Request { now: self.move_clock(by), cost, limit };
                 let seen = self.peek(request.now, cost, limit);
-                self.assert_answer(&request, seen);
+                self.assert_outcome(&request, seen);
                 let outcome = self.charge(request);
                 assert_eq!((outcome.admitted, outcome.at), (seen.admitted, seen.at));
                 if cost > 0 && outcome.admitted {
@@ -126,24 +129,27 @@ impl<const R: usize> BenchOf<R> {
                     assert_eq!(outcome, seen);
                 }
             }
-            Step::Die(by, cost) => {
-                let now = local(self.base, self.go(by));
+            Step::SealOnly(by, cost) => {
+                let now = local_time(self.base, self.move_clock(by));
                 let snapshot = self.ring.head_snapshot().unwrap().unwrap();
-                let at = snapshot.effective(&self.scale, now);
+                let at = snapshot.effective_time(&self.scale, now);
                 let next = self.ring.next(snapshot.head.index).unwrap();
-                let stays = snapshot.charge(&self.scale, at, cost).is_some();
-                if !stays && let Write::Turn(..) = snapshot.turn(&self.scale, at, cost, next) {
-                    assert!(self.ring.cell_of(snapshot.head).seal());
+                let fits_target = snapshot.charged_word(&self.scale, at, cost).is_some();
+                if !fits_target
+                    && let Write::SealAndOpen(..) =
+                        snapshot.write_in_new_cell(&self.scale, at, cost, next)
+                {
+                    assert!(self.ring.observed_cell(snapshot.head).seal());
                 }
             }
-            Step::Undo(which) => self.undo(which),
+            Step::Undo(nth_newest) => self.undo(nth_newest),
         }
         self.ring.assert_ordered(&self.scale);
-        self.assert_sealed(before);
+        self.assert_sealed_buckets_kept(before);
     }
 
-    /// A sealed bucket is only lowered, until nothing of it counts and it is opened anew.
-    fn assert_sealed(&self, before: [u64; R]) {
+    /// Asserts that a sealed bucket is only lowered, until it has expired and is opened again.
+    fn assert_sealed_buckets_kept(&self, before: [u64; R]) {
         let format = self.scale.format();
         for (old, new) in
             before.into_iter().zip(words(&self.ring)).filter(|(old, _)| old & SEALED != 0)
@@ -156,31 +162,34 @@ impl<const R: usize> BenchOf<R> {
         }
     }
 
-    /// Gives one charge back: all of it as long as it counts, nothing afterwards.
-    fn undo(&mut self, which: usize) {
-        let Some(index) = self.log.len().checked_sub(which + 1) else {
+    /// Gives one charge back: all of it while it is live, nothing afterwards.
+    fn undo(&mut self, nth_newest: usize) {
+        let Some(index) = self.log.len().checked_sub(nth_newest + 1) else {
             return;
         };
         let (from, cost) = self.log.remove(index);
-        let counts = from + self.window() > self.now.max(self.newest).max(self.base.cutoff);
+        let is_live = from + self.window() > self.now.max(self.newest).max(self.base.cutoff);
         let used = self.peek(self.now, 0, 0).used;
         let mut rest = cost;
         let (scale, base) = (&self.scale, self.base);
         self.ring.give_back(scale, base, self.now, Some(from), &mut rest).unwrap();
-        assert_eq!(rest, if counts { 0 } else { cost });
+        assert_eq!(rest, if is_live { 0 } else { cost });
         assert!(self.peek(self.now, 0, 0).used + (cost - rest) >= used);
         self.refunded = true;
     }
 
-    /// An outcome is that of a time that some clock has reached, is what the charges up to then
-    /// lead to, and its own times are true: no room before the one, nothing used from the other.
-    fn assert_answer(&self, request: &Request, seen: Outcome) {
+    /// Asserts that an outcome is valid.
+    ///
+    /// Some clock has reached its time. Its usage is at least that of the log; without refunds,
+    /// charges expire less than a cell late. The charge fits at `fits_at` and not before. Usage is
+    /// 0 at `clear_at` and not before.
+    fn assert_outcome(&self, request: &Request, seen: Outcome) {
         assert!(seen.at >= request.now.max(self.base.cutoff).max(self.newest));
-        assert!(seen.at <= self.reached, "no clock has reached {}", seen.at);
+        assert!(seen.at <= self.latest_clock, "no clock has reached {}", seen.at);
         assert!(seen.used >= self.live(seen.at, 0), "forgot a charge");
         if !self.refunded {
-            let late = self.scale.next_cell(0) - 1;
-            assert!(seen.used <= self.live(seen.at, late), "late by a cell or more");
+            let cell_delay = self.scale.next_cell(0) - 1;
+            assert!(seen.used <= self.live(seen.at, cell_delay), "late by a cell or more");
         }
         assert_eq!(seen.admitted, seen.used + request.cost <= request.limit);
         let at = |now: u64| self.peek(now, request.cost, request.limit);
@@ -200,7 +209,7 @@ impl<const R: usize> BenchOf<R> {
         }
     }
 
-    /// No window of recorded times holds more than the limit.
+    /// Asserts that no window of recorded times exceeds the limit.
     fn assert_never_over(&self, limit: u64) {
         for (index, (end, _)) in self.log.iter().enumerate() {
             let inside = self.log[..=index].iter().filter(|(at, _)| end - at < self.window());
@@ -208,31 +217,31 @@ impl<const R: usize> BenchOf<R> {
         }
     }
 
-    /// The ring in another array, from `cutoff` on; the old one is left frozen.
+    /// Moves the ring to an array with this cutoff. The old ring stays frozen.
     fn moved(&self, cutoff: u64) -> Self {
         let (scale, base) = (self.scale, Ring::<R>::base(&self.scale, cutoff));
         let new = ring([0; R]);
         new.install(&scale, &self.ring.freeze(), self.base, base);
-        let (log, reached) = (self.log.clone(), self.reached.max(cutoff));
-        BenchOf { ring: new, scale, base, log, reached, now: reached, ..*self }
+        let (log, latest_clock) = (self.log.clone(), self.latest_clock.max(cutoff));
+        HarnessOf { ring: new, scale, base, log, latest_clock, now: latest_clock, ..*self }
     }
 
-    /// Each outcome is a lawful one, and never is too much admitted.
-    fn assert_lawful(mut self, limit: u64, steps: Vec<Step>) {
-        steps.into_iter().for_each(|step| self.take(step));
+    /// Asserts that each outcome is valid, and that the limit is never exceeded.
+    fn assert_steps_valid(mut self, limit: u64, steps: Vec<Step>) {
+        steps.into_iter().for_each(|step| self.apply(step));
         self.assert_never_over(limit);
     }
 
-    /// Without refunds an exact ring answers as a log does, in every number.
-    fn assert_log(mut self, steps: Vec<Step>) {
+    /// Asserts that without refunds every outcome of an exact ring matches a log.
+    fn assert_matches_log(mut self, steps: Vec<Step>) {
         let window = self.window();
         for step in steps {
             let Step::Charge(by, cost, limit) = step else { continue };
-            let now = self.go(by);
+            let now = self.move_clock(by);
             let at = now.max(self.base.cutoff).max(self.newest);
             let live: Log = self.log.iter().copied().filter(|(t, _)| t + window > at).collect();
             let used: u64 = live.iter().map(|(_, cost)| cost).sum();
-            // The first time from which on enough of the oldest is gone.
+            // The first time at which enough of the oldest charges have expired.
             let room_at = |at: &u64| self.live(*at, 0) + cost <= limit;
             let fits_at = live.iter().map(|(time, _)| time + window).find(room_at);
             let expected = Outcome {
@@ -254,243 +263,247 @@ impl<const R: usize> BenchOf<R> {
 }
 
 proptest! {
-    /// Bucketed and exact, with threads that end half-way: every outcome is lawful.
+    /// Bucketed and exact rings, with threads that stop after sealing.
     #[test]
-    fn every_answer_is_lawful(
+    fn every_outcome_is_valid(
         (limit, steps) in prop_oneof![1u64..=7, 8u64..200].prop_flat_map(|l| (Just(l), steps(l))),
         window in 6u64..60, cutoff in 0u64..10_000,
     ) {
-        Bench::new(window, limit, cutoff).assert_lawful(limit, steps);
+        Harness::new(window, limit, cutoff).assert_steps_valid(limit, steps);
     }
 
     #[test]
-    fn every_answer_of_a_long_ring_is_lawful(
-        (limit, steps) in prop_oneof![20u64..=31, 32u64..900].prop_flat_map(|l| (Just(l), steps(l))),
+    fn every_outcome_of_a_long_ring_is_valid(
+        (limit, steps) in prop_oneof![20u64..=31, 32u64..900]
+            .prop_flat_map(|l| (Just(l), steps(l))),
         window in 30u64..300, cutoff in 0u64..10_000,
     ) {
-        Long::new(window, limit, cutoff).assert_lawful(limit, steps);
+        LongHarness::new(window, limit, cutoff).assert_steps_valid(limit, steps);
     }
 
-    /// The same where refunds leave holes in a ring that is all in use.
+    /// Rings whose words are all live, with holes from refunds.
     #[test]
-    fn holes_lose_nothing(steps in dense(), window in 7u64..16) {
-        Bench::new(window, WORDS as u64, 100).assert_lawful(WORDS as u64, steps);
+    fn dense_ring_with_refunds_is_valid(steps in dense_steps(), window in 7u64..16) {
+        Harness::new(window, WORDS as u64, 100).assert_steps_valid(WORDS as u64, steps);
     }
 
     #[test]
-    fn an_exact_ring_is_a_log(
+    fn exact_ring_matches_log(
         (limit, steps) in (1u64..=7).prop_flat_map(|l| (Just(l), steps(l))),
         window in 1u64..60, cutoff in 0u64..10_000,
     ) {
-        Bench::new(window, limit, cutoff).assert_log(steps);
+        Harness::new(window, limit, cutoff).assert_matches_log(steps);
     }
 
     #[test]
-    fn a_long_exact_ring_is_a_log(
+    fn long_exact_ring_matches_log(
         (limit, steps) in (20u64..=31).prop_flat_map(|l| (Just(l), steps(l))),
         window in 30u64..300, cutoff in 0u64..10_000,
     ) {
-        Long::new(window, limit, cutoff).assert_log(steps);
+        LongHarness::new(window, limit, cutoff).assert_matches_log(steps);
     }
 
-    /// Wherever a ring is moved to, it goes on as if it had not been moved; and where it was
-    /// nobody can change it any more.
+    /// A moved ring has the outcomes of the original one, and the frozen ring never changes.
     #[test]
-    fn a_move_changes_no_answer(
+    fn move_preserves_outcomes(
         (limit, steps) in prop_oneof![1u64..=7, 8u64..200].prop_flat_map(|l| (Just(l), steps(l))),
-        more in steps(8), window in 6u64..60, later in prop_oneof![Just(0), 0u64..100], since in 0usize..3,
+        more in steps(8), window in 6u64..60, later in prop_oneof![Just(0), 0u64..100],
+        nth_start in 0usize..3,
     ) {
-        let mut old = Bench::new(window, limit, 0);
-        steps.into_iter().for_each(|step| old.take(step));
-        // From the first, the newest or the last time on that it knows.
-        let cutoff = later + [old.base.cutoff, old.newest.max(old.base.cutoff), old.reached][since];
-        let same = Bench { ring: ring(words(&old.ring)), log: vec![], ..old };
-        let weight = same.ring.weight(&old.scale, old.base, cutoff);
+        let mut old = Harness::new(window, limit, 0);
+        steps.into_iter().for_each(|step| old.apply(step));
+        // The new cutoff is at or after the old cutoff, the newest charge, or the latest clock.
+        let starts = [old.base.cutoff, old.newest.max(old.base.cutoff), old.latest_clock];
+        let cutoff = later + starts[nth_start];
+        let unmoved = Harness { ring: ring(words(&old.ring)), log: vec![], ..old };
+        let weight = unmoved.ring.weight(&old.scale, old.base, cutoff);
         let new = old.moved(cutoff);
         new.ring.assert_ordered(&new.scale);
-        prop_assert!(words(&new.ring)[0] & SEALED == 0, "nobody is about to open the next");
-        prop_assert_eq!(weight, Small::frozen_weight(&old.ring.freeze(), &old.scale, old.base, cutoff));
-        let newest = old.scale.format().time(old.ring.freeze().newest());
+        prop_assert!(words(&new.ring)[0] & SEALED == 0, "the new head is sealed");
+        let frozen = old.ring.freeze();
+        prop_assert_eq!(weight, Small::frozen_weight(&frozen, &old.scale, old.base, cutoff));
+        let newest = old.scale.format().time(frozen.newest());
         if old.base.origin + newest > cutoff {
-            prop_assert_eq!(weight, u64::MAX, "charges may be forgotten that count at the cutoff");
+            prop_assert_eq!(weight, u64::MAX, "live charges may be overwritten");
         } else {
-            let at = same.peek(cutoff, 0, 0).at;
-            prop_assert!(weight >= same.peek(cutoff, 0, 0).used);
-            prop_assert!(weight == same.peek(cutoff, 0, 0).used || at > cutoff);
+            let at = unmoved.peek(cutoff, 0, 0).at;
+            prop_assert!(weight >= unmoved.peek(cutoff, 0, 0).used);
+            prop_assert!(weight == unmoved.peek(cutoff, 0, 0).used || at > cutoff);
         }
-        // Once more: a moved ring has empty words before live ones.
-        let copy = Bench { ring: ring(words(&new.ring)), log: vec![], ..new };
+        // Move twice: a moved ring has empty words before live ones.
+        let copy = Harness { ring: ring(words(&new.ring)), log: vec![], ..new };
         let twice = copy.moved(cutoff);
-        // From the time on that the old one has reached, where its head may be sealed.
-        let start = same.peek(cutoff, 0, 0).at;
+        // Start at the old ring's effective time: its head may be sealed.
+        let start = unmoved.peek(cutoff, 0, 0).at;
         for now in start..start + 2 * window {
             for cost in [0, 1, limit / 2 + 1, limit, limit + 1] {
-                let expected = same.peek(now, cost, limit);
+                let expected = unmoved.peek(now, cost, limit);
                 prop_assert_eq!(new.peek(now, cost, limit), expected);
                 prop_assert_eq!(twice.peek(now, cost, limit), expected);
             }
         }
-        old.assert_moved();
-        // It goes on under the same laws, and a late copy changes nothing.
+        old.assert_frozen();
+        // The new ring accepts further charges, and a late install changes nothing.
         let mut new = new;
-        more.into_iter().for_each(|step| new.take(step));
+        more.into_iter().for_each(|step| new.apply(step));
         let before = words(&new.ring);
         new.ring.install(&new.scale, &old.ring.freeze(), old.base, new.base);
         prop_assert_eq!(words(&new.ring), before);
         new.assert_never_over(limit.max(8));
     }
 
-    /// Units come back from the oldest charges on, of those that were made from a time on and
-    /// still count: what is left is what a log would have left.
+    /// A refund takes the oldest live charges made at `from` or later, exactly as in a log.
     #[test]
-    fn refunds_take_the_oldest_that_counts(
+    fn refund_takes_oldest_live_charges(
         (limit, steps) in (1u64..=7).prop_flat_map(|l| (Just(l), steps(l))),
         from in prop::option::of(0usize..8), amount in 0u64..9, later in 0u64..40,
         window in 6u64..60,
     ) {
-        let mut bench = Bench::new(window, limit, 500);
+        let mut harness = Harness::new(window, limit, 500);
         for step in steps {
             if let Step::Charge(by, cost, limit) = step {
-                let now = bench.go(by);
-                bench.charge(Request { now, cost, limit });
+                let now = harness.move_clock(by);
+                harness.charge(Request { now, cost, limit });
             }
         }
-        let now = bench.now + later;
-        let at = bench.peek(now, 0, 0).at;
-        let from = from.and_then(|n| bench.log.iter().rev().nth(n)).map(|(time, _)| *time);
+        let now = harness.now + later;
+        let at = harness.peek(now, 0, 0).at;
+        let from = from.and_then(|n| harness.log.iter().rev().nth(n)).map(|(time, _)| *time);
         let mut rest = amount;
-        bench.ring.give_back(&bench.scale, bench.base, now, from, &mut rest).unwrap();
+        harness.ring.give_back(&harness.scale, harness.base, now, from, &mut rest).unwrap();
         let expired = from.is_some_and(|from| from + window <= at);
-        let mut due = if expired { 0 } else { amount };
-        for (time, cost) in &mut bench.log {
+        let mut expected_rest = if expired { 0 } else { amount };
+        for (time, cost) in &mut harness.log {
             if *time + window > at && *time >= from.unwrap_or(0) {
-                let given = due.min(*cost);
-                (*cost, due) = (*cost - given, due - given);
+                let given = expected_rest.min(*cost);
+                (*cost, expected_rest) = (*cost - given, expected_rest - given);
             }
         }
-        prop_assert_eq!(rest, if expired { amount } else { due });
+        prop_assert_eq!(rest, if expired { amount } else { expected_rest });
         for now in at..at + window + 1 {
-            prop_assert_eq!(bench.peek(now, 0, 0).used, bench.live(now, 0));
+            prop_assert_eq!(harness.peek(now, 0, 0).used, harness.live(now, 0));
         }
-        // Without a trace, once all is forgotten.
-        bench.ring.reset(&bench.scale, bench.base).unwrap();
-        prop_assert_eq!(bench.peek(bench.base.cutoff, limit, limit).used, 0);
-        prop_assert!(bench.peek(bench.base.cutoff, limit, limit).admitted);
+        // A reset leaves no usage.
+        harness.ring.reset(&harness.scale, harness.base).unwrap();
+        prop_assert_eq!(harness.peek(harness.base.cutoff, limit, limit).used, 0);
+        prop_assert!(harness.peek(harness.base.cutoff, limit, limit).admitted);
     }
 }
 
-impl Bench {
-    /// Every verb is sent on, and none changes a word.
-    fn assert_moved(&self) {
+impl Harness {
+    /// Asserts that every operation returns `Moved` and changes no word.
+    fn assert_frozen(&self) {
         let (ring, scale, base) = (&self.ring, &self.scale, self.base);
         let before = words(ring);
-        let request = Request { now: self.reached, cost: 1, limit: u64::MAX };
+        let request = Request { now: self.latest_clock, cost: 1, limit: u64::MAX };
         assert_eq!(ring.charge(scale, base, &request), Err(Moved));
         assert_eq!(ring.peek(scale, base, &request), Err(Moved));
         assert_eq!(ring.reset(scale, base), Err(Moved));
-        for from in [None, Some(self.reached)] {
-            assert_eq!(ring.give_back(scale, base, self.reached, from, &mut 1), Err(Moved));
+        for from in [None, Some(self.latest_clock)] {
+            assert_eq!(ring.give_back(scale, base, self.latest_clock, from, &mut 1), Err(Moved));
         }
         assert_eq!(words(ring), before);
     }
 }
 
-/// All words are in use but for a hole; one thread ends after it has sealed the head, and a late
-/// one comes: for each hole and each two times.
+/// All words are live except one hole; one thread stops after sealing the head, then a late thread
+/// charges. Checked for each hole and each pair of times.
 #[test]
-fn a_late_thread_behind_one_that_ended() {
+fn late_charge_after_abandoned_seal() {
     let limit = WORDS as u64;
     for hole in 0..WORDS {
         for (later, earlier) in
             (1..24).flat_map(|later| (0..24).map(move |earlier| (later, earlier)))
         {
-            let mut bench = Bench::new(16, limit, 100);
-            (0..WORDS).for_each(|_| bench.take(Step::Charge(1, 1, limit)));
-            bench.take(Step::Undo(hole));
-            bench.take(Step::Die(later, 1));
-            bench.take(Step::Charge(-earlier, 1, limit));
-            bench.take(Step::Charge(0, 1, limit));
-            bench.assert_never_over(limit);
+            let mut harness = Harness::new(16, limit, 100);
+            (0..WORDS).for_each(|_| harness.apply(Step::Charge(1, 1, limit)));
+            harness.apply(Step::Undo(hole));
+            harness.apply(Step::SealOnly(later, 1));
+            harness.apply(Step::Charge(-earlier, 1, limit));
+            harness.apply(Step::Charge(0, 1, limit));
+            harness.assert_never_over(limit);
         }
     }
 }
 
-/// Only what was charged is in the way of a key that is dropped where nothing is open.
+/// A denial, a charge of 0, a refund and a reset leave a fresh ring closed. Only a charge opens it.
 #[test]
-fn only_a_charge_opens() {
-    let mut bench = Bench::new(20, 5, 100);
-    let now = bench.now;
-    assert!(bench.peek(now, 1, 5).admitted);
-    assert!(!bench.charge(Request { now, cost: 6, limit: 5 }).admitted);
-    bench.charge(Request { now, cost: 0, limit: 5 });
-    bench.ring.reset(&bench.scale, bench.base).unwrap();
-    bench.ring.give_back(&bench.scale, bench.base, now, None, &mut 3).unwrap();
-    assert!(!bench.ring.is_open());
-    assert_eq!(bench.ring.weight(&bench.scale, bench.base, now), 0);
-    assert!(bench.charge(Request { now, cost: 2, limit: 5 }).admitted);
-    assert!(bench.ring.is_open());
-    bench.ring.reset(&bench.scale, bench.base).unwrap();
-    assert!(bench.ring.is_open(), "a slot is never closed in its array");
+fn only_a_charge_opens_the_ring() {
+    let mut harness = Harness::new(20, 5, 100);
+    let now = harness.now;
+    assert!(harness.peek(now, 1, 5).admitted);
+    assert!(!harness.charge(Request { now, cost: 6, limit: 5 }).admitted);
+    harness.charge(Request { now, cost: 0, limit: 5 });
+    harness.ring.reset(&harness.scale, harness.base).unwrap();
+    harness.ring.give_back(&harness.scale, harness.base, now, None, &mut 3).unwrap();
+    assert!(!harness.ring.is_open());
+    assert_eq!(harness.ring.weight(&harness.scale, harness.base, now), 0);
+    assert!(harness.charge(Request { now, cost: 2, limit: 5 }).admitted);
+    assert!(harness.ring.is_open());
+    harness.ring.reset(&harness.scale, harness.base).unwrap();
+    assert!(harness.ring.is_open(), "a slot is never closed in its array");
 }
 
-/// What has seen a time after the cutoff is not dropped, whatever is still used: it may have
-/// forgotten what counts at the cutoff.
+/// A ring that has seen a time after the cutoff has the greatest weight, so that it is not dropped:
+/// it may have overwritten charges that are live at the cutoff.
 #[test]
-fn a_later_time_is_not_dropped() {
-    let mut bench = Bench::new(20, 5, 100);
-    let now = bench.now;
+fn weight_is_max_after_a_later_time() {
+    let mut harness = Harness::new(20, 5, 100);
+    let now = harness.now;
     for later in [0, 3] {
-        assert!(bench.charge(Request { now: now + later, cost: 1, limit: 5 }).admitted);
+        assert!(harness.charge(Request { now: now + later, cost: 1, limit: 5 }).admitted);
     }
-    bench.ring.give_back(&bench.scale, bench.base, now + 3, None, &mut 1).unwrap();
+    harness.ring.give_back(&harness.scale, harness.base, now + 3, None, &mut 1).unwrap();
     let weight = |cutoff| {
-        let frozen = Snapshot::of(words(&bench.ring));
-        let weight = Small::frozen_weight(&frozen, &bench.scale, bench.base, cutoff);
-        assert_eq!(bench.ring.weight(&bench.scale, bench.base, cutoff), weight);
+        let frozen = Snapshot::new(words(&harness.ring));
+        let weight = Small::frozen_weight(&frozen, &harness.scale, harness.base, cutoff);
+        assert_eq!(harness.ring.weight(&harness.scale, harness.base, cutoff), weight);
         weight
     };
     assert_eq!([now + 2, now + 3, now + 22, now + 23].map(weight), [u64::MAX, 1, 1, 0]);
 }
 
-/// A debt beyond what a bucket can say is neither forgotten nor given back before it expires.
+/// A saturated count is not given back, and it expires like any other.
 #[test]
-fn an_unknown_debt_stays() {
-    let mut bench = Bench::new(20, 5, 100);
-    let now = bench.now;
+fn saturated_count_is_not_refunded() {
+    let mut harness = Harness::new(20, 5, 100);
+    let now = harness.now;
     for cost in [3, u64::MAX, u64::MAX] {
-        assert!(bench.charge(Request { now, cost, limit: u64::MAX }).admitted);
+        assert!(harness.charge(Request { now, cost, limit: u64::MAX }).admitted);
     }
     let mut rest = u64::MAX;
-    bench.ring.give_back(&bench.scale, bench.base, now, None, &mut rest).unwrap();
+    harness.ring.give_back(&harness.scale, harness.base, now, None, &mut rest).unwrap();
     assert_eq!(rest, u64::MAX);
-    assert!(!bench.peek(now + 19, 1, 5).admitted && bench.peek(now + 20, 5, 5).admitted);
+    assert!(!harness.peek(now + 19, 1, 5).admitted && harness.peek(now + 20, 5, 5).admitted);
 }
 
-/// An array is renewed in time, and refuses what it could not tell from an earlier time.
+/// An array is renewed before its time field is exhausted, and refuses times beyond it.
 #[test]
-fn an_array_is_left_before_its_time_ends() {
+fn array_is_renewed_before_time_runs_out() {
     let scale = TimeScale::new(1_000_000, crate::error::MAX_LIMIT, WORDS as u64);
     let base = Small::base(&scale, scale.tick(0) + 12_345);
     let end = base.origin + scale.format().max_time();
     let renewed = base.origin + scale.renew_at();
-    assert!(!base.is_outlived(renewed) && base.is_outlived(renewed + 1));
-    assert!(!Small::is_beyond(&scale, base, end) && Small::is_beyond(&scale, base, end + 1));
-    assert!(!base.is_outlived(0) && !Small::is_beyond(&scale, base, 0));
-    assert!(renewed < end && base.is_outlived(u64::MAX));
+    assert!(!base.needs_renewal(renewed) && base.needs_renewal(renewed + 1));
+    assert!(
+        !Small::is_out_of_range(&scale, base, end) && Small::is_out_of_range(&scale, base, end + 1)
+    );
+    assert!(!base.needs_renewal(0) && !Small::is_out_of_range(&scale, base, 0));
+    assert!(renewed < end && base.needs_renewal(u64::MAX));
     assert_eq!(Small::window(&scale), scale.window());
-    // The last time that it can tell is settles as it is.
+    // The last time is recorded exactly; later ones are clamped to it.
     let ring = ring([0; WORDS]);
     let at = |now| ring.charge(&scale, base, &Request { now, cost: 1, limit: 9 }).unwrap().at;
     assert_eq!((at(end - 1), at(end), at(end + 1)), (end - 1, end, end));
 }
 
-/// At the end of the clock a wait is long, but it is one: only what can never fit is NEVER.
+/// Near the end of the clock a wait is still finite: only a charge that can never fit has `NEVER`.
 #[test]
-fn a_wait_at_the_end_of_the_clock_is_a_wait() {
-    let mut bench = Bench::new(20, 5, u64::MAX - 100);
+fn wait_at_clock_end_is_finite() {
+    let mut harness = Harness::new(20, 5, u64::MAX - 100);
     let now = u64::MAX - 3;
-    assert_eq!(bench.charge(Request { now, cost: 5, limit: 5 }).at, now);
-    assert_eq!(bench.peek(now, 1, 5).fits_at, NEVER - 1);
-    assert_eq!(bench.peek(now, 1, 5).clear_at, NEVER - 1);
-    assert_eq!(bench.peek(now, 6, 5).fits_at, NEVER);
+    assert_eq!(harness.charge(Request { now, cost: 5, limit: 5 }).at, now);
+    assert_eq!(harness.peek(now, 1, 5).fits_at, NEVER - 1);
+    assert_eq!(harness.peek(now, 1, 5).clear_at, NEVER - 1);
+    assert_eq!(harness.peek(now, 6, 5).fits_at, NEVER);
 }

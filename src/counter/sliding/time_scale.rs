@@ -1,36 +1,44 @@
-//! How a sliding window is laid on a ring: the unit of time, the window and the cells in such
-//! units.
+//! The time scale of a sliding window: the unit of time, and the window and cells in this unit.
 //!
-//! An exact policy takes the finest decimal unit (1 ns, 10 ns, 100 ns, ...) whose window fits eight
-//! times into the word's time field: 1 ns up to windows of days. Clock readings are cut to the
-//! unit. A bucketed policy takes the coarsest decimal unit that still divides each bucket's span by
-//! 1024, since a coarse unit lets the time field last longer; one unit is added to its window, so
-//! that what the cut takes off is never given away.
+//! Clock readings are rounded down to the unit, a decimal one: 1 ns, 10 ns, 100 ns, ...
+//!
+//! - An exact policy uses the finest unit with which the word's time field spans eight windows. For
+//!   windows up to days this is 1 ns.
+//! - A bucketed policy uses the coarsest unit that still divides each bucket's span into 1024
+//!   parts, since the time field lasts longer with a coarse unit. If the unit is coarser than 1 ns,
+//!   one unit is added to the window, so that rounding never lets a charge expire too early.
 
 use super::reciprocal::Reciprocal;
 use super::word::{Live, WordFormat};
 use crate::verify::mutants::{Breakage, broken};
 use std::hint::cold_path;
 
-/// How many windows the time field must span at the least. An array is renewed before its field
-/// ends, and after a renewal the field starts one window before the present.
-const WINDOWS_PER_FIELD: u64 = 8;
+/// The least number of windows that the time field must span.
+///
+/// An array is renewed before its time field is exhausted. After a renewal the field starts one
+/// window before the present.
+const MIN_WINDOWS_PER_TIME_FIELD: u64 = 8;
 
-/// Units per bucket that a bucketed policy asks for.
-const UNITS_PER_SPAN: u64 = 1024;
+/// The least number of time units per bucket that a bucketed policy aims for.
+const MIN_UNITS_PER_BUCKET: u64 = 1024;
 
-/// The measures of one policy's rings, in ticks: units of time counted from the clock's zero.
+/// The time scale of one policy's rings. A tick is one time unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeScale {
+    /// Nanoseconds per tick.
     unit: Reciprocal,
+    /// Ticks per cell.
     cell: Reciprocal,
+    /// Ticks per window.
     window: u64,
-    lead: u64,
+    /// The tick of clock time 0.
+    first_tick: u64,
     format: WordFormat,
 }
 
 impl TimeScale {
-    /// `words` is the length of the ring. Exact if the ring has a word for each unit of the limit.
+    /// The scale for rings of `words` words. It is exact if the ring has a word for each unit of
+    /// the limit.
     pub(crate) fn new(window_ns: u64, max_limit: u64, words: u64) -> Self {
         let format = WordFormat::for_limit(max_limit);
         let exact = max_limit <= words;
@@ -38,23 +46,30 @@ impl TimeScale {
         let coarse = !exact && unit > 1;
         let window = window_ns.div_ceil(unit) + u64::from(coarse);
         let span = if exact { 1 } else { window.div_ceil(words - 1) };
-        // Ticks begin high enough for an array that is born at the clock's zero to look back.
-        let lead = (window.div_ceil(span) + 2) * span;
-        TimeScale { unit: Reciprocal::new(unit), cell: Reciprocal::new(span), window, lead, format }
+        // Leaves room for the origin of an array created at clock time 0: it is more than a window
+        // earlier.
+        let first_tick = (window.div_ceil(span) + 2) * span;
+        TimeScale {
+            unit: Reciprocal::new(unit),
+            cell: Reciprocal::new(span),
+            window,
+            first_tick,
+            format,
+        }
     }
 
-    /// Measures small enough for a model: ticks of 1 ns that begin at the clock's zero.
+    /// A scale small enough for a model: ticks of 1 ns, starting with tick 0 at clock time 0.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn tiny(window: u64, max_limit: u64, words: u64) -> Self {
         let span = if max_limit <= words { 1 } else { window.div_ceil(words - 1) };
         let (unit, cell) = (Reciprocal::new(1), Reciprocal::new(span));
-        TimeScale { unit, cell, window, lead: 0, format: WordFormat::for_limit(max_limit) }
+        TimeScale { unit, cell, window, first_tick: 0, format: WordFormat::for_limit(max_limit) }
     }
 
-    /// The tick at an instant of the clock.
+    /// The tick that contains an instant of the clock.
     #[inline(always)]
     pub(crate) fn tick(&self, ns: u64) -> u64 {
-        let Some(tick) = self.unit.divide(ns).checked_add(self.lead) else {
+        let Some(tick) = self.unit.divide(ns).checked_add(self.first_tick) else {
             cold_path();
             return u64::MAX;
         };
@@ -63,7 +78,7 @@ impl TimeScale {
 
     /// The first instant of a tick, in nanoseconds of the clock.
     pub(crate) fn instant_ns(&self, tick: u64) -> u64 {
-        tick.saturating_sub(self.lead).saturating_mul(self.unit.divisor())
+        tick.saturating_sub(self.first_tick).saturating_mul(self.unit.divisor())
     }
 
     /// The resolution of recorded times.
@@ -82,17 +97,17 @@ impl TimeScale {
         self.format
     }
 
-    /// What is live at `at`: a charge of `time` is if `at - time < window`.
+    /// The words that are live at `at`. A charge made at `time` is live if `at - time < window`.
     #[inline(always)]
     pub(crate) fn live(&self, at: u64) -> Live {
-        Live::from(self.oldest_live(at), self.format)
+        Live::since(self.oldest_live(at), self.format)
     }
 
-    /// The same at a time that words can tell.
+    /// Like [`live`](Self::live), at a time that fits the word format.
     #[inline(always)]
-    pub(crate) fn live_at(&self, at: u64) -> Live {
+    pub(crate) fn live_in_range(&self, at: u64) -> Live {
         debug_assert!(at <= self.format.max_time());
-        Live::from_time(self.oldest_live(at), self.format)
+        Live::since_in_range(self.oldest_live(at), self.format)
     }
 
     #[inline(always)]
@@ -100,35 +115,37 @@ impl TimeScale {
         if at >= self.window {
             at - self.window + 1
         } else {
-            // A branch, as time starts well before: nothing waits to know.
+            // A branch, not a saturating subtraction: it is well predicted, since the times of an
+            // array start more than a window after its origin.
             cold_path();
             1
         }
     }
 
-    /// The cell of a time; the same for ticks and for times counted from an origin, since origins
-    /// are whole cells.
+    /// The number of the cell that contains a time.
+    ///
+    /// Works for ticks and for times that count from an origin: an origin is the start of a cell.
     #[inline(always)]
     pub(crate) fn cell(&self, time: u64) -> u64 {
         self.cell.divide(time)
     }
 
-    /// The first time of the cell after that of `time`.
+    /// The start of the cell after the one that contains `time`.
     #[inline(always)]
     pub(crate) fn next_cell(&self, time: u64) -> u64 {
         (self.cell(time) + 1) * self.cell.divisor()
     }
 
-    /// The tick from which an array born at `cutoff` counts: a whole cell, and before everything
-    /// that is live at the cutoff.
+    /// The origin, as a tick, of an array with this cutoff: the start of a cell, earlier than every
+    /// charge that is live at the cutoff.
     pub(crate) fn origin(&self, cutoff: u64) -> u64 {
         // Model: publish with OriginAtCutoff.
-        let back = if broken(Breakage::OriginAtCutoff) { 0 } else { self.window + 1 };
-        let oldest = cutoff.saturating_sub(back);
+        let lookback = if broken(Breakage::OriginAtCutoff) { 0 } else { self.window + 1 };
+        let oldest = cutoff.saturating_sub(lookback);
         oldest - oldest % self.cell.divisor()
     }
 
-    /// The age, in ticks since its origin, at which an array should be renewed.
+    /// The number of ticks after its origin at which an array should be renewed.
     pub(crate) fn renew_at(&self) -> u64 {
         self.format.max_time() / 4 * 3
     }
@@ -137,12 +154,12 @@ impl TimeScale {
 fn unit_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
     let mut unit: u64 = 1;
     if !exact {
-        let wanted = UNITS_PER_SPAN * (words - 1);
-        while window_ns / (unit * 10) >= wanted {
+        let min_units = MIN_UNITS_PER_BUCKET * (words - 1);
+        while window_ns / (unit * 10) >= min_units {
             unit *= 10;
         }
     }
-    while (window_ns.div_ceil(unit) + 1) * WINDOWS_PER_FIELD > format.max_time() {
+    while (window_ns.div_ceil(unit) + 1) * MIN_WINDOWS_PER_TIME_FIELD > format.max_time() {
         unit *= 10;
     }
     unit
@@ -159,27 +176,27 @@ mod tests {
     const MINUTE: u64 = 60_000_000_000;
 
     #[test]
-    fn small_limits_have_fine_time() {
+    fn small_limits_have_fine_units() {
         assert_eq!(TimeScale::new(MINUTE, 20, 31).unit_ns(), 1);
         assert_eq!(TimeScale::new(24 * 60 * MINUTE, 127, 127).unit_ns(), 1);
         assert_eq!(TimeScale::new(400 * 24 * 60 * MINUTE, 127, 127).unit_ns(), 1_000);
         assert_eq!(TimeScale::new(MINUTE, 100_000, 15).unit_ns(), 1_000_000);
     }
 
-    /// Whether the windows that the time field must span fit into it, with a unit of so many ns.
+    /// Returns whether the time field spans enough windows with a unit of this many ns.
     fn fits(scale: &TimeScale, window_ns: u64, unit: u64) -> bool {
-        let windows = WINDOWS_PER_FIELD as u128 * (window_ns.div_ceil(unit) as u128 + 1);
+        let windows = MIN_WINDOWS_PER_TIME_FIELD as u128 * (window_ns.div_ceil(unit) as u128 + 1);
         windows <= scale.format().max_time() as u128
     }
 
-    /// The finest unit that fits, and for buckets no finer than they need.
-    fn assert_as_fine_as_it_fits(window_ns: u64, limit: u64, words: u64) {
+    /// Asserts that the unit is the finest that fits and, for buckets, no finer than needed.
+    fn assert_finest_unit(window_ns: u64, limit: u64, words: u64) {
         let scale = TimeScale::new(window_ns, limit, words);
-        let (unit, wanted) = (scale.unit_ns(), UNITS_PER_SPAN * (words - 1));
+        let (unit, min_units) = (scale.unit_ns(), MIN_UNITS_PER_BUCKET * (words - 1));
         let exact = limit <= words;
         assert!(fits(&scale, window_ns, unit));
-        assert!(exact || window_ns / unit / 10 < wanted, "finer than buckets need");
-        let needed = !exact && window_ns / unit >= wanted;
+        assert!(exact || window_ns / unit / 10 < min_units, "finer than buckets need");
+        let needed = !exact && window_ns / unit >= min_units;
         assert!(
             unit == 1 || needed || !fits(&scale, window_ns, unit / 10),
             "coarser than it must be"
@@ -187,16 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn time_is_as_fine_as_it_fits() {
+    fn unit_is_the_finest_that_fits() {
         for words in [7, 15, 31, 63, 127] {
             for limit in (0..=40).map(|bits| MAX_LIMIT >> bits) {
-                let field = WordFormat::for_limit(limit).max_time() / WINDOWS_PER_FIELD;
-                let spans = [UNITS_PER_SPAN * (words - 1), UNITS_PER_SPAN * words];
-                for edge in [field, spans[0], spans[1]] {
-                    for window_ns in (0..9).map(|tens| edge.saturating_mul(10_u64.pow(tens))) {
-                        for window_ns in (0..9).map(|little| window_ns.saturating_add(little) - 4) {
+                let max_window =
+                    WordFormat::for_limit(limit).max_time() / MIN_WINDOWS_PER_TIME_FIELD;
+                let spans = [MIN_UNITS_PER_BUCKET * (words - 1), MIN_UNITS_PER_BUCKET * words];
+                for edge in [max_window, spans[0], spans[1]] {
+                    for window_ns in (0..9).map(|digits| edge.saturating_mul(10_u64.pow(digits))) {
+                        for window_ns in (0..9).map(|delta| window_ns.saturating_add(delta) - 4) {
                             if window_ns <= MAX_WINDOW.as_nanos() as u64 {
-                                assert_as_fine_as_it_fits(window_ns, limit, words);
+                                assert_finest_unit(window_ns, limit, words);
                             }
                         }
                     }
@@ -207,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_policy_fits_its_field(
+        fn every_policy_fits_the_time_field(
             window_ns in prop_oneof![
                 MIN_WINDOW.as_nanos() as u64..=MAX_WINDOW.as_nanos() as u64,
                 MIN_WINDOW.as_nanos() as u64..2 * MIN_WINDOW.as_nanos() as u64,
@@ -218,30 +236,32 @@ mod tests {
         ) {
             let limit = (limit >> shift).max(1);
             let scale = TimeScale::new(window_ns, limit, words);
-            assert_as_fine_as_it_fits(window_ns, limit, words);
+            assert_finest_unit(window_ns, limit, words);
             let (window, unit) = (scale.window() as u128, scale.unit_ns() as u128);
-            prop_assert!(!scale.live(now).has(SEALED | MOVED), "no word, whatever its marks, is live");
-            // Never shorter than asked for, and late by less than two units.
+            prop_assert!(!scale.live(now).has(SEALED | MOVED), "an unopened word is live");
+            // Never shorter than the policy's window, and longer by less than two units.
             prop_assert!(window * unit >= window_ns as u128);
             prop_assert!(window * unit < window_ns as u128 + 2 * unit);
-            prop_assert!(window * unit <= window_ns as u128 * 101 / 100, "unit {unit} of {window_ns}");
-            // Nothing is added where nothing is cut off; and what is cut off is never given away.
+            let longest = window_ns as u128 * 101 / 100;
+            prop_assert!(window * unit <= longest, "unit {unit} of {window_ns}");
+            // With a unit of 1 ns nothing is rounded, so nothing is added. With coarser units a
+            // bucketed charge never expires too early, and an exact one by less than a unit.
             prop_assert!(unit > 1 || window == window_ns as u128);
             let exact = limit <= words;
             let last = now.saturating_add(window_ns - 1);
             let apart = scale.tick(last) - scale.tick(now);
             prop_assert!(apart < scale.window() || exact && apart == scale.window());
-            // The cells beside the head's span a window, and none of them in vain.
+            // The cells other than the head's span a window, and none of them is superfluous.
             let (cells, span) = (words - 1, scale.next_cell(0));
             prop_assert!(exact && span == 1 || cells * span >= scale.window());
             prop_assert!(cells * (span - 1) < scale.window());
-            // An array is renewed at least two windows after its birth.
+            // An array is renewed more than two windows after its cutoff.
             let cutoff = scale.tick(now);
             let origin = scale.origin(cutoff);
             prop_assert!(cutoff - origin > scale.window());
             prop_assert_eq!(scale.cell(origin) * scale.cell.divisor(), origin);
             prop_assert!(cutoff - origin + 2 * scale.window() < scale.renew_at());
-            // Ticks and instants are inverse.
+            // `instant_ns` inverts `tick`, up to rounding.
             if cutoff < u64::MAX {
                 prop_assert!(scale.instant_ns(cutoff) <= now);
                 prop_assert!(now - scale.instant_ns(cutoff) < scale.unit_ns());

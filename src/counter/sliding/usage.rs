@@ -1,32 +1,32 @@
-//! How far the words of a window fill it: pure, no atomics.
+//! A walk over the live words of a window. Pure: no atomics.
 
 use std::hint::cold_path;
 
-/// Words of a window, from the newest on.
+/// The result of a walk over the words of a window, from the newest to the oldest.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsageScan {
     pub(super) used: u64,
-    /// The newest word that counts for anything, or 0.
+    /// The newest word with a count above 0, or 0.
     pub(super) newest: u64,
-    /// The word with which there is no room any more, or 0.
-    pub(super) blocker: u64,
+    /// The word at which the sum exceeds the room, or 0. The charge fits when this word expires.
+    pub(super) must_expire: u64,
 }
 
 impl UsageScan {
-    /// With an older word as well, where so many units leave room.
+    /// Adds an older word. `room` is the greatest usage that still lets the charge fit.
     #[inline(always)]
-    pub(super) fn with(self, count: u64, word: u64, room: u64) -> Self {
+    pub(super) fn add_word(self, count: u64, word: u64, room: u64) -> Self {
         let used = self.used + count;
-        let UsageScan { mut newest, mut blocker, .. } = self;
-        // Each once in a walk.
+        let UsageScan { mut newest, mut must_expire, .. } = self;
+        // Each branch is taken at most once per walk.
         if newest == 0 && count > 0 {
             cold_path();
             newest = word;
         }
-        if blocker == 0 && used > room {
+        if must_expire == 0 && used > room {
             cold_path();
-            blocker = word;
+            must_expire = word;
         }
-        UsageScan { used, newest, blocker }
+        UsageScan { used, newest, must_expire }
     }
 }

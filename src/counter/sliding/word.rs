@@ -1,36 +1,38 @@
-//! One ring word: the pure transitions of one bucket.
+//! The format of a ring word, and the transitions of one bucket. Pure: no atomics.
 //!
 //! ```text
 //!  63                                              0
 //! [ time of the newest charge | count | MOVED | SEALED ]
 //! ```
 //!
-//! The split between time and count follows from the limit: small limits get fine time. Time is on
-//! snapshot, so that words compare by time, and it starts at 1, so that an opened word is never 0.
+//! The limit determines the split between time and count: a small limit leaves more bits for the
+//! time. The time is in the top bits, so that words compare by time. It starts at 1, so that an
+//! opened word is never 0.
 
 use std::hint::cold_path;
 
-/// The bucket takes no more charges; whoever finds it as the head opens the next one.
+/// The bucket takes no more charges. A thread that finds it as the head opens the next bucket.
 pub(crate) const SEALED: u64 = 1;
-/// The bucket has been copied to another array and never changes again in this one.
+/// The bucket is frozen for a move to another array and never changes again in this one.
 pub(crate) const MOVED: u64 = 2;
 
 const FLAG_BITS: u32 = 2;
 
-/// A bucket holds at least 2^5 times the limit, so that a debt is remembered in full.
+/// Extra bits of the count. A bucket holds at least 2^5 times the limit, so that a debt is recorded
+/// in full.
 const HEADROOM_BITS: u32 = 5;
 
-/// Where time ends and the count begins, for one policy.
+/// The bit layout of a policy's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WordFormat {
     time_shift: u32,
-    /// The bits of the count, where they stand.
+    /// The mask of the count.
     count_bits: u64,
     max_time: u64,
 }
 
 impl WordFormat {
-    /// The format for limits up to `max_limit` (at most [`MAX_LIMIT`](crate::error::MAX_LIMIT)).
+    /// The format for limits up to `max_limit` (not above [`MAX_LIMIT`](crate::error::MAX_LIMIT)).
     pub(crate) fn for_limit(max_limit: u64) -> Self {
         let count_bits = u64::BITS - max_limit.leading_zeros() + HEADROOM_BITS;
         let time_shift = FLAG_BITS + count_bits;
@@ -48,22 +50,22 @@ impl WordFormat {
         (word & self.count_bits) >> FLAG_BITS
     }
 
-    /// An open bucket. A count beyond [`max_count`](Self::max_count) is held there.
+    /// Packs an unsealed bucket. The count saturates at [`max_count`](Self::max_count).
     #[inline(always)]
     pub(crate) fn pack(self, time: u64, count: u64) -> u64 {
         debug_assert!(time >= 1 && time <= self.max_time());
-        let mut held = count;
+        let mut stored = count;
         if count > self.max_count() {
-            // A branch, since a minimum would have to be waited for.
+            // A branch, not `min`: the result then does not wait for the comparison.
             cold_path();
-            held = self.max_count();
+            stored = self.max_count();
         }
-        (time << self.time_shift) | (held << FLAG_BITS)
+        (time << self.time_shift) | (stored << FLAG_BITS)
     }
 
-    /// The word after `amount` of its count was given back, and how much that was.
+    /// Returns the word with up to `amount` less in its count, and the units given back.
     ///
-    /// A saturated count may stand for more than it says, so it stays until it expires.
+    /// A saturated count may be lower than the real usage, so it is kept until it expires.
     #[inline]
     pub(crate) fn give_back(self, word: u64, amount: u64) -> (u64, u64) {
         let count = self.count(word);
@@ -74,7 +76,7 @@ impl WordFormat {
         (word - (given << FLAG_BITS), given)
     }
 
-    /// The word with no count left, whatever it held.
+    /// The word with a count of 0, even if the count was saturated.
     pub(crate) fn clear(self, word: u64) -> u64 {
         word & !self.count_bits
     }
@@ -90,76 +92,77 @@ impl WordFormat {
     }
 }
 
-/// Which words count at one instant, and for how much.
+/// The set of words that are live at one instant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Live {
-    /// Words compare by time, so that every word from here on is live.
-    least: u64,
+    /// The least live word. Words compare by time, so every greater word is live as well.
+    min_word: u64,
     format: WordFormat,
 }
 
 impl Live {
-    /// Words of the time `oldest`, at least 1, and later ones. A word that was never opened has none.
+    /// Words whose time is `oldest` or later. `oldest` is at least 1: a word that was never opened
+    /// has time 0 and is not live.
     #[inline(always)]
-    pub(crate) fn from(oldest: u64, format: WordFormat) -> Self {
+    pub(crate) fn since(oldest: u64, format: WordFormat) -> Self {
         if oldest > format.max_time() {
             cold_path();
-            return Live { least: u64::MAX, format };
+            return Live { min_word: u64::MAX, format };
         }
-        Live::from_time(oldest, format)
+        Live::since_in_range(oldest, format)
     }
 
-    /// The same of a time that words can tell.
+    /// Like [`since`](Self::since), for a time that fits the format.
     #[inline(always)]
-    pub(crate) fn from_time(oldest: u64, format: WordFormat) -> Self {
+    pub(crate) fn since_in_range(oldest: u64, format: WordFormat) -> Self {
         debug_assert!(oldest >= 1 && oldest <= format.max_time());
-        Live { least: oldest << format.time_shift, format }
+        Live { min_word: oldest << format.time_shift, format }
     }
 
     #[inline(always)]
     pub(crate) fn has(self, word: u64) -> bool {
-        word >= self.least
+        word >= self.min_word
     }
 
-    /// What the word counts for.
+    /// The word's count if it is live, else 0.
     #[inline(always)]
     pub(crate) fn count(self, word: u64) -> u64 {
         self.sum([word])
     }
 
-    /// What the words count for together.
+    /// The sum of the counts of the live words.
     #[inline(always)]
     pub(crate) fn sum(self, words: impl IntoIterator<Item = u64>) -> u64 {
-        let counts = |word| if self.has(word) { self.in_place(word) } else { 0 };
-        self.out_of_place(words.into_iter().map(counts).sum())
+        let raw = |word| if self.has(word) { self.raw_count(word) } else { 0 };
+        self.count_from_raw(words.into_iter().map(raw).sum())
     }
 
-    /// The count of a word where it unchanged in it, to be summed there.
+    /// The count of a word, left at its bit position. A sum of these needs one shift only.
     #[inline(always)]
-    pub(crate) fn in_place(self, word: u64) -> u64 {
+    pub(crate) fn raw_count(self, word: u64) -> u64 {
         word & self.format.count_bits
     }
 
-    /// A sum of counts where they stand. Shifted once: a count ends at bit 48, so that a ring of
-    /// them fits.
+    /// Shifts a sum of raw counts to units. The sum cannot overflow: a count ends at bit 48, which
+    /// leaves room for a whole ring.
     #[inline(always)]
-    pub(crate) fn out_of_place(self, sum: u64) -> u64 {
+    pub(crate) fn count_from_raw(self, sum: u64) -> u64 {
         sum >> FLAG_BITS
     }
 
-    /// What those of the words count for together that are older than `head`.
+    /// The sum of the counts of the live words that are older than `head`.
     #[inline(always)]
     pub(crate) fn sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
-        // A word of the head's own time that is less than this has no count.
-        let head_begin = head - self.in_place(head);
-        let span = head_begin.saturating_sub(self.least);
-        // One comparison for both ends; and what is taken off is a time alone, or `span` is 0, so
-        // that the count is still there.
-        let counts = |word: u64| {
-            let ahead = word.wrapping_sub(self.least);
-            self.in_place(if ahead < span { ahead } else { 0 })
+        // The head without its count. A smaller word is older, or has the same time and no count.
+        let head_start = head - self.raw_count(head);
+        let span = head_start.saturating_sub(self.min_word);
+        // One unsigned comparison checks both ends. `min_word` has time bits only, so subtracting
+        // it keeps the count; if it is `u64::MAX` then `span` is 0.
+        let raw = |word: u64| {
+            let offset = word.wrapping_sub(self.min_word);
+            self.raw_count(if offset < span { offset } else { 0 })
         };
-        self.out_of_place(words.into_iter().map(counts).sum())
+        self.count_from_raw(words.into_iter().map(raw).sum())
     }
 }
 
@@ -180,7 +183,7 @@ mod tests {
             prop_assert_eq!(word & (SEALED | MOVED), 0);
             prop_assert!(word != 0);
             prop_assert!(format.max_count() >= limit * 32 - 1);
-            // No bit of the count is in vain, and none of the word is left over.
+            // The count has no bit too many, and the word has no unused bit.
             prop_assert!(format.max_count() < limit * 64);
             let values = (format.max_time() as u128 + 1) * (format.max_count() as u128 + 1);
             prop_assert_eq!(values << 2, 1 << 64);
@@ -201,21 +204,22 @@ mod tests {
         }
 
         #[test]
-        fn a_word_lives_from_its_time_on(
+        fn word_is_live_from_its_time_on(
             limit in 1..=MAX_LIMIT, time: u64, oldest: u64, count: u64, flags in 0u64..4,
         ) {
             let format = WordFormat::for_limit(limit);
             let [time, oldest] = [time, oldest].map(|time| time % format.max_time() + 1);
             let word = format.pack(time, count) | flags;
             for oldest in [oldest, (time - 1).max(1), time, time.min(format.max_time() - 1) + 1] {
-                let live = Live::from(oldest, format);
+                let live = Live::since(oldest, format);
                 prop_assert_eq!(live.has(word), time >= oldest);
-                prop_assert_eq!(live.count(word), if time >= oldest { format.count(word) } else { 0 });
+                let expected = if time >= oldest { format.count(word) } else { 0 };
+                prop_assert_eq!(live.count(word), expected);
                 prop_assert!(!live.has(flags));
-                prop_assert!(!Live::from(format.max_time() + oldest, format).has(word));
-            let last = format.max_time();
-            prop_assert!(Live::from(last, format).has(format.pack(last, count)));
+                prop_assert!(!Live::since(format.max_time() + oldest, format).has(word));
             }
+            let last = format.max_time();
+            prop_assert!(Live::since(last, format).has(format.pack(last, count)));
         }
 
         #[test]
@@ -224,8 +228,9 @@ mod tests {
             words in prop::collection::vec((1u64..20, 0u64..9, 0u64..4), 0..20),
         ) {
             let format = WordFormat::for_limit(limit);
-            let live = Live::from(oldest, format);
-            let packed = words.iter().map(|(time, count, flags)| format.pack(*time, *count) | flags);
+            let live = Live::since(oldest, format);
+            let pack = |(time, count, flags): &(u64, u64, u64)| format.pack(*time, *count) | flags;
+            let packed = words.iter().map(pack);
             let sum = |newest: u64| -> u64 {
                 let counts = words.iter().filter(|(time, ..)| (oldest..newest).contains(time));
                 counts.map(|(_, count, _)| (*count).min(format.max_count())).sum()
@@ -235,7 +240,9 @@ mod tests {
         }
 
         #[test]
-        fn gives_back_what_is_there(limit in 1..=MAX_LIMIT, count: u64, amount: u64, flags in 0u64..4) {
+        fn gives_back_up_to_the_count(
+            limit in 1..=MAX_LIMIT, count: u64, amount: u64, flags in 0u64..4,
+        ) {
             let format = WordFormat::for_limit(limit);
             let count = count % (format.max_count() + 1);
             let word = format.pack(7, count) | flags;

@@ -76,7 +76,7 @@ fn outdated_array_is_completed_before_it_is_replaced() {
     let current = arrays.current(&guard);
     assert!(arrays.resize(current, arrays.plan_next(current, 2, 0)));
     let filled = arrays.current(&guard);
-    let late = filled.array.base().lasts_until + 1;
+    let late = filled.array.base().renew_after + 1;
     assert!(filled.previous(&guard).is_some(), "nothing has been moved yet");
     assert_eq!(charge(&arrays, key(1), late, &guard), 1, "all has expired");
     let newest = arrays.current(&guard);

@@ -1,14 +1,14 @@
-//! A request over two layers: charged in both or in none.
+//! A request of two policies charges both or neither.
 
-use super::{catches, caught_in_one, holds, holds_in_both};
+use super::{assert_caught, assert_caught_in_an_order, assert_holds, assert_holds_in_both_orders};
 use crate::verify::mutants::Breakage;
 use crate::{Decision, Limiter, ManualClock, Now, Policy};
 use loom::thread;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Two requests, of which the second layer has room for one; or so many came before, so that both
-/// find their keys in place and charge what they have looked at.
+/// Races two requests. The second policy has room for one of them. After `before` earlier requests
+/// both keys are known, so that both requests take the fast path.
 fn race(before: u64) -> impl Fn() + Send + Sync + 'static {
     move || {
         let window = Duration::from_secs(1);
@@ -34,14 +34,14 @@ fn race(before: u64) -> impl Fn() + Send + Sync + 'static {
         };
         let mine = request(&limiter);
         let theirs = other.join().unwrap();
-        assert!(mine != theirs, "one has room, not both");
-        let left = limiter.session_at(now).peek(&[ids[0].charge("k", 1)]).remaining;
-        assert_eq!(left, 4, "a denied request has charged the first layer");
+        assert!(mine != theirs, "exactly one of the two has room");
+        let remaining = limiter.session_at(now).peek(&[ids[0].charge("k", 1)]).remaining;
+        assert_eq!(remaining, 4, "a denied request has charged the first policy");
     }
 }
 
-/// Two requests of one charge to a key that has room for one, known or new, by the entry points of a
-/// session.
+/// Races two requests of one charge each on a key with room for one. One request uses `check`, the
+/// other one `check_many`. The key is known or new.
 fn one_charge(known: bool, swap: bool) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = if known { 2 } else { 1 };
@@ -69,34 +69,34 @@ fn one_charge(known: bool, swap: bool) -> impl Fn() + Send + Sync + 'static {
             thread::spawn(move || check(&limiter, swap))
         };
         let mine = check(&limiter, !swap);
-        assert!(mine != other.join().unwrap(), "one has room, not both");
+        assert!(mine != other.join().unwrap(), "exactly one of the two has room");
     }
 }
 
 #[test]
 fn one_against_one() {
     let known = |swap| one_charge(true, swap);
-    holds_in_both("one_against_one", 20, known);
-    for what in [Breakage::LostOneAdmitted, Breakage::ChargeStores] {
-        caught_in_one("one_against_one", None, what, known);
+    assert_holds_in_both_orders("one_against_one", 20, known);
+    for mutant in [Breakage::LostOneAdmitted, Breakage::ChargeStores] {
+        assert_caught_in_an_order("one_against_one", None, mutant, known);
     }
     let new = |swap| one_charge(false, swap);
     for swap in [false, true] {
-        holds("one_against_one, new", Some(2), 20, new(swap));
+        assert_holds("one_against_one, new", Some(2), 20, new(swap));
     }
-    caught_in_one("one_against_one, new", Some(2), Breakage::LostLoopAdmitted, new);
+    assert_caught_in_an_order("one_against_one, new", Some(2), Breakage::LostLoopAdmitted, new);
 }
 
 #[test]
-fn undo() {
-    holds("undo", Some(1), 100, race(0));
-    catches("undo", Some(1), Breakage::NoUndo, race(0));
+fn roll_back() {
+    assert_holds("roll_back", Some(1), 100, race(0));
+    assert_caught("roll_back", Some(1), Breakage::NoUndo, race(0));
 }
 
 #[test]
 fn known() {
-    holds("known", Some(2), 50, race(1));
-    catches("known", Some(2), Breakage::NoUndo, race(1));
-    catches("known", Some(2), Breakage::ChargeStores, race(1));
-    catches("known", Some(2), Breakage::LostSeveralAdmitted, race(1));
+    assert_holds("known", Some(2), 50, race(1));
+    assert_caught("known", Some(2), Breakage::NoUndo, race(1));
+    assert_caught("known", Some(2), Breakage::ChargeStores, race(1));
+    assert_caught("known", Some(2), Breakage::LostSeveralAdmitted, race(1));
 }

@@ -1,9 +1,9 @@
-//! Loom models of the production types: one named race each, and for each breakage a model that
-//! catches it.
+//! Loom models of the production types. Each model is one named race. Every mutant is caught by a
+//! model, by a schedule or by a test on real threads.
 //!
-//! Loom keeps one last access per location, so a thread's own load before its exchange can hide
-//! another thread's earlier load. Therefore each model runs with its threads in several orders,
-//! and none is trusted whose broken twin passes.
+//! Loom remembers one last access per location, so a thread's own load before its CAS can hide
+//! another thread's earlier load. Therefore each model runs with its threads in several orders, and
+//! a model is trusted only if its mutants fail.
 
 mod layers;
 mod moved_budget;
@@ -21,17 +21,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// So many more preemptions than on every day: TOLLGATE_LOOM_MORE.
-fn more() -> usize {
-    std::env::var("TOLLGATE_LOOM_MORE").ok().and_then(|more| more.parse().ok()).unwrap_or(0)
+/// The number of preemptions that `TOLLGATE_LOOM_MORE` adds to every bound.
+fn extra_preemptions() -> usize {
+    std::env::var("TOLLGATE_LOOM_MORE").ok().and_then(|extra| extra.parse().ok()).unwrap_or(0)
 }
 
-/// Explores `body` to the bound on preemptions and returns the number of executions.
+/// Explores `body` up to the bound on preemptions and returns the number of executions.
 fn explore(bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) -> usize {
     let executions = Arc::new(AtomicUsize::new(0));
     let count = executions.clone();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = bound.map(|bound| bound + more());
+    builder.preemption_bound = bound.map(|bound| bound + extra_preemptions());
     builder.max_branches = 100_000;
     builder.max_duration = None;
     builder.max_permutations = None;
@@ -44,34 +44,43 @@ fn explore(bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) -> usi
     executions.load(Relaxed)
 }
 
-/// The breakage that TOLLGATE_BROKEN names, to see which models it fails.
-fn chosen() -> Option<Breakage> {
-    let name = std::env::var("TOLLGATE_BROKEN").ok()?;
-    let named = |(what, _): &&(Breakage, &str)| format!("{what:?}") == name;
-    let found = Breakage::ALL.iter().find(named);
-    Some(found.unwrap_or_else(|| panic!("no breakage is called {name}")).0)
+/// The mutant that `TOLLGATE_MUTANT` names. Every model runs with it, to show which ones fail.
+fn mutant_from_env() -> Option<Breakage> {
+    let name = std::env::var("TOLLGATE_MUTANT").ok()?;
+    let has_name = |(mutant, _): &&(Breakage, &str)| format!("{mutant:?}") == name;
+    let found = Breakage::ALL.iter().find(has_name);
+    Some(found.unwrap_or_else(|| panic!("no mutant is called {name}")).0)
 }
 
-/// The list that every broken twin must be caught from.
+/// Prints every mutant. `scripts/models.sh` requires that each one is caught.
 #[test]
-fn twins() {
-    for (what, description) in Breakage::ALL {
-        println!("twin {what:?}:{description}");
+fn mutants() {
+    for (mutant, description) in Breakage::ALL {
+        println!("mutant {mutant:?}:{description}");
     }
     assert!(!Breakage::ALL.is_empty());
 }
 
-/// A model that holds, with a floor under the number of executions.
-fn holds(name: &str, bound: Option<usize>, floor: usize, body: impl Fn() + Send + Sync + 'static) {
-    mutants::set(chosen());
+/// Asserts that the model holds in every execution, of which there are at least `floor`.
+fn assert_holds(
+    name: &str,
+    bound: Option<usize>,
+    floor: usize,
+    body: impl Fn() + Send + Sync + 'static,
+) {
+    mutants::set(mutant_from_env());
     let executions = explore(bound, body);
     println!("model {name}: holds in {executions} executions");
     assert!(executions >= floor, "{name} explored only {executions} executions");
 }
 
-/// Whether the model fails with a step or an ordering switched off.
-fn fails(bound: Option<usize>, what: Breakage, body: impl Fn() + Send + Sync + 'static) -> bool {
-    mutants::set(Some(what));
+/// Returns whether the model fails with this mutant.
+fn is_caught(
+    mutant: Breakage,
+    bound: Option<usize>,
+    body: impl Fn() + Send + Sync + 'static,
+) -> bool {
+    mutants::set(Some(mutant));
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let outcome = catch_unwind(AssertUnwindSafe(|| explore(bound, body)));
@@ -81,42 +90,42 @@ fn fails(bound: Option<usize>, what: Breakage, body: impl Fn() + Send + Sync + '
     outcome.is_err()
 }
 
-/// A broken twin must fail.
-fn catches(
+/// Asserts that the model fails with this mutant.
+fn assert_caught(
     name: &str,
     bound: Option<usize>,
-    what: Breakage,
+    mutant: Breakage,
     body: impl Fn() + Send + Sync + 'static,
 ) {
-    if chosen().is_none() {
-        assert!(fails(bound, what, body), "{name} passes although {what:?} is on");
-        println!("model {name}: {what:?} caught");
+    if mutant_from_env().is_none() {
+        assert!(is_caught(mutant, bound, body), "{name} passes with mutant {mutant:?}");
+        println!("model {name}: {mutant:?} caught");
     }
 }
 
-/// A model in both orders of its threads: the floor is under the sum of the executions, since loom
-/// may be blind in one.
-fn holds_in_both<B: Fn() + Send + Sync + 'static>(
+/// Asserts that the model holds in both orders of its threads. `floor` bounds the sum of the
+/// executions, since loom may explore only a few in one order.
+fn assert_holds_in_both_orders<B: Fn() + Send + Sync + 'static>(
     name: &str,
     floor: usize,
     body: impl Fn(bool) -> B,
 ) {
-    mutants::set(chosen());
+    mutants::set(mutant_from_env());
     let executions: usize = [false, true].map(|swap| explore(None, body(swap))).iter().sum();
     println!("model {name}: holds in {executions} executions, in both orders");
     assert!(executions >= floor, "{name} explored only {executions} executions");
 }
 
-/// A broken twin must fail in at least one of the orders.
-fn caught_in_one<B: Fn() + Send + Sync + 'static>(
+/// Asserts that the model fails with this mutant in at least one order of its threads.
+fn assert_caught_in_an_order<B: Fn() + Send + Sync + 'static>(
     name: &str,
     bound: Option<usize>,
-    what: Breakage,
+    mutant: Breakage,
     body: impl Fn(bool) -> B,
 ) {
-    if chosen().is_none() {
-        let caught = [false, true].into_iter().any(|swap| fails(bound, what, body(swap)));
-        assert!(caught, "{name} passes in both orders although {what:?} is on");
-        println!("model {name}: {what:?} caught");
+    if mutant_from_env().is_none() {
+        let caught = [false, true].into_iter().any(|swap| is_caught(mutant, bound, body(swap)));
+        assert!(caught, "{name} passes in both orders with mutant {mutant:?}");
+        println!("model {name}: {mutant:?} caught");
     }
 }

@@ -1,6 +1,6 @@
-//! The calendar quota: one word, so one race: the change of period.
+//! The calendar quota. It is a single word, so its only race is the change of period.
 
-use super::{catches, holds};
+use super::{assert_caught, assert_holds};
 use crate::counter::calendar::{Periods, Quota};
 use crate::counter::{Counter, Request, TimeBase};
 use crate::verify::mutants::Breakage;
@@ -8,20 +8,21 @@ use loom::thread;
 use std::sync::{Arc, Mutex};
 
 const LIMIT: u64 = 3;
-const BASE: TimeBase = TimeBase { origin: 0, cutoff: 1, lasts_until: u64::MAX };
+const BASE: TimeBase = TimeBase { origin: 0, cutoff: 1, renew_after: u64::MAX };
 
 type Log = Arc<Mutex<Vec<(u64, u64)>>>;
 
 fn charge(quota: &Quota, log: &Log, now: u64, cost: u64) {
     let request = Request { now, cost, limit: LIMIT };
-    let outcome = quota.charge(&Periods, BASE, &request).expect("nobody moves it");
+    let outcome = quota.charge(&Periods, BASE, &request).expect("no move is in progress");
     if outcome.admitted {
         log.lock().unwrap().push((outcome.at, cost));
     }
 }
 
-/// Each period's admitted cost is within the limit, and the last one is remembered.
-fn assert_lawful(quota: &Quota, log: &Log, refunded: u64) {
+/// Asserts that the admitted cost of each period is within the limit, and that the quota still
+/// counts the newest period.
+fn assert_invariants(quota: &Quota, log: &Log, refunded: u64) {
     let log = log.lock().unwrap();
     let spent = |period| log.iter().filter(|(at, _)| *at == period).map(|(_, cost)| cost).sum();
     let mut last = 0;
@@ -30,8 +31,8 @@ fn assert_lawful(quota: &Quota, log: &Log, refunded: u64) {
         assert!(sum <= LIMIT + refunded, "over-admitted {sum} in period {period}: {log:?}");
         last = last.max(period);
     }
-    let ask = Request { now: last, cost: 0, limit: LIMIT };
-    let seen = quota.peek(&Periods, BASE, &ask).expect("nobody moves it");
+    let request = Request { now: last, cost: 0, limit: LIMIT };
+    let seen = quota.peek(&Periods, BASE, &request).expect("no move is in progress");
     let sum: u64 = spent(last);
     assert!(seen.used + refunded >= sum, "forgot a charge: {} of {sum}", seen.used);
 }
@@ -51,21 +52,21 @@ fn race(threads: &'static [&'static [(u64, u64)]]) -> impl Fn() + Send + Sync + 
             .collect();
         threads[0].iter().for_each(|&(now, cost)| charge(&quota, &log, now, cost));
         others.into_iter().for_each(|other| other.join().unwrap());
-        assert_lawful(&quota, &log, 0);
+        assert_invariants(&quota, &log, 0);
     }
 }
 
 #[test]
 fn rollover() {
-    // A thread that is still in period 1, and one that is already in period 2.
+    // One thread is still in period 1, the other one is already in period 2.
     let two = || race(&[&[(2, 2), (1, 1)], &[(1, 1), (2, 1)]]);
-    holds("rollover", None, 50, two());
-    catches("rollover", None, Breakage::ChargeStores, two());
-    catches("rollover", None, Breakage::QuotaReopens, two());
-    catches("rollover", None, Breakage::LostLoopAdmitted, two());
+    assert_holds("rollover", None, 50, two());
+    assert_caught("rollover", None, Breakage::ChargeStores, two());
+    assert_caught("rollover", None, Breakage::QuotaReopens, two());
+    assert_caught("rollover", None, Breakage::LostLoopAdmitted, two());
     let three = || race(&[&[(2, 2)], &[(1, 1)], &[(2, 2)]]);
-    holds("rollover, three", Some(3), 100, three());
-    catches("rollover, three", Some(3), Breakage::ChargeStores, three());
+    assert_holds("rollover, three", Some(3), 100, three());
+    assert_caught("rollover, three", Some(3), Breakage::ChargeStores, three());
 }
 
 #[test]
@@ -82,15 +83,15 @@ fn refund_against_rollover() {
                 })
             };
             let mut rest = 2;
-            quota.give_back(&Periods, BASE, 1, Some(1), &mut rest).expect("nobody moves it");
+            quota.give_back(&Periods, BASE, 1, Some(1), &mut rest).expect("no move is in progress");
             assert!(rest == 0 || rest == 2);
             other.join().unwrap();
-            // Nothing of period 1 may be taken from period 2.
-            let ask = Request { now: 2, cost: 0, limit: LIMIT };
-            assert_eq!(quota.peek(&Periods, BASE, &ask).map(|seen| seen.used), Ok(3));
-            assert_lawful(&quota, &log, 2);
+            // A give-back to period 1 must not lower the usage of period 2.
+            let request = Request { now: 2, cost: 0, limit: LIMIT };
+            assert_eq!(quota.peek(&Periods, BASE, &request).map(|seen| seen.used), Ok(3));
+            assert_invariants(&quota, &log, 2);
         }
     };
-    holds("refund_against_rollover", None, 10, body());
-    catches("refund_against_rollover", None, Breakage::ChargeStores, body());
+    assert_holds("refund_against_rollover", None, 10, body());
+    assert_caught("refund_against_rollover", None, Breakage::ChargeStores, body());
 }

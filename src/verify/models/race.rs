@@ -1,6 +1,6 @@
-//! Races of a whole table: what each thread does, and what must hold in the end.
+//! Races on a whole table: the operations of each thread, and the invariants checked at the end.
 
-use super::holds;
+use super::assert_holds;
 use crate::counter::calendar::{Periods, Quota};
 use crate::counter::prepared::PreparedCharge;
 use crate::counter::sliding::Ring;
@@ -16,28 +16,29 @@ use std::sync::{Arc, Mutex};
 pub(super) const WORDS: usize = 2;
 pub(super) const WINDOW: u64 = 4;
 
-pub(super) type TinyTable = Table<Ring<WORDS>>;
-/// A counter as small as a model likes it.
-pub(super) trait Tiny: Counter {
-    fn tiny(limit: u64) -> Self::Spec;
+pub(super) type ModelTable = Table<Ring<WORDS>>;
+
+/// A counter with the small dimensions of a model.
+pub(super) trait ModelCounter: Counter {
+    fn spec(limit: u64) -> Self::Spec;
 }
 
-impl Tiny for Ring<WORDS> {
-    fn tiny(limit: u64) -> TimeScale {
+impl ModelCounter for Ring<WORDS> {
+    fn spec(limit: u64) -> TimeScale {
         TimeScale::tiny(WINDOW, limit, WORDS as u64)
     }
 }
 
-impl Tiny for Quota {
-    fn tiny(_: u64) -> Periods {
+impl ModelCounter for Quota {
+    fn spec(_: u64) -> Periods {
         Periods
     }
 }
 
-/// What was admitted, as (key, time, cost).
+/// Admitted charges, as (key, time, cost).
 type Log = Arc<Mutex<Vec<(u64, u64, u64)>>>;
 
-/// Two keys whose home is the first slot of any array, and one whose home is the last.
+/// Keys `A` and `B` have the first slot of any array as their home, key `Z` has the last one.
 pub(super) const A: u64 = 8;
 pub(super) const B: u64 = 9;
 pub(super) const Z: u64 = u64::MAX;
@@ -46,33 +47,36 @@ pub(super) const Z: u64 = u64::MAX;
 pub(super) enum Op {
     /// Key, time, cost.
     Charge(u64, u64, u64),
-    /// Gives back the charge of this number among those that came before.
+    /// Gives back the charge at this index of `before`.
     Refund(usize),
-    /// Forgets what this key has used.
+    /// Resets this key.
     Reset(u64),
-    /// Looks at this key; time. What this thread has been admitted at that time is seen.
-    Look(u64, u64),
+    /// Key, time. The usage must include what this thread was admitted at that time.
+    Peek(u64, u64),
+    /// Starts a renewal; time.
     Renew(u64),
-    /// A renewal that forgives so much: time, units.
+    /// Starts a renewal that may forgive this many units; time, units.
     Evict(u64, u64),
-    /// Moves one chunk.
+    /// Moves one chunk; time.
     Help(u64),
-    /// Moves all.
+    /// Moves all chunks; time.
     Finish(u64),
 }
 use Op::*;
 
+/// A table, the charges made before the race, and the operations of each thread.
 pub(super) struct Race {
     pub(super) limit: u64,
     pub(super) slots: usize,
+    /// Charges made before the threads begin, as (key, time, cost).
     pub(super) before: &'static [(u64, u64, u64)],
     pub(super) threads: &'static [&'static [Op]],
-    /// How many charges must be admitted, where that does not depend on the order.
+    /// The number of charges that must be admitted, if it does not depend on the interleaving.
     pub(super) admitted: Option<usize>,
 }
 
-/// Charges as a request does: on the fast path, and the whole way where that gives no answer.
-pub(super) fn charge<C: Tiny>(
+/// Charges like a request: on the fast path first, then on the fallback.
+pub(super) fn charge<C: ModelCounter>(
     table: &Table<C>,
     limit: u64,
     key: KeyId,
@@ -80,8 +84,8 @@ pub(super) fn charge<C: Tiny>(
     cost: u64,
 ) -> Charged {
     let (guard, request) = (pin(), Request { now, cost, limit });
-    if let Some((charged, offer)) = table.evaluate(key, &request, &guard)
-        && offer.is_none_or(PreparedCharge::commit)
+    if let Some((charged, prepared)) = table.evaluate(key, &request, &guard)
+        && prepared.is_none_or(PreparedCharge::commit)
     {
         return charged;
     }
@@ -89,7 +93,7 @@ pub(super) fn charge<C: Tiny>(
 }
 
 impl Race {
-    fn run<C: Tiny>(&self, table: &Table<C>, log: &Log, ops: &[Op]) {
+    fn run<C: ModelCounter>(&self, table: &Table<C>, log: &Log, ops: &[Op]) {
         let mut admitted = Vec::new();
         for op in ops {
             match *op {
@@ -104,7 +108,7 @@ impl Race {
                     let charge = self.before[number];
                     log.lock().unwrap().retain(|other| *other != charge);
                     let (key, at, cost) = charge;
-                    // What was charged before was charged in the first array.
+                    // The charges in `before` were made in the first array.
                     let from = Some(Receipt { at, units: cost, generation: 0 });
                     let given = table.give_back(KeyId::new(key), at, from, cost, &pin());
                     assert_eq!(given.units, charge.2, "a refund was lost");
@@ -113,12 +117,12 @@ impl Race {
                     log.lock().unwrap().retain(|charge| charge.0 != key);
                     table.reset(KeyId::new(key), 0, &pin());
                 }
-                Look(key, now) => {
-                    let ask = Request { now, cost: 0, limit: self.limit };
-                    let used = table.peek(KeyId::new(key), &ask, &pin()).used;
+                Peek(key, now) => {
+                    let request = Request { now, cost: 0, limit: self.limit };
+                    let used = table.peek(KeyId::new(key), &request, &pin()).used;
                     let own = admitted.iter().filter(|charge| charge.0 == key && charge.1 == now);
                     let own: u64 = own.map(|charge| charge.2).sum();
-                    assert!(used >= own, "a look saw {used}, not the {own} just charged");
+                    assert!(used >= own, "a peek saw {used}, not the {own} just charged");
                 }
                 Renew(now) => table.start_resize(now, 0),
                 Evict(now, units) => table.start_resize(now, units),
@@ -130,15 +134,16 @@ impl Race {
         }
     }
 
-    /// Over rings.
+    /// The body of the model, on sliding windows.
     pub(super) fn body(self) -> impl Fn() + Send + Sync + 'static {
         self.body_of::<Ring<WORDS>>()
     }
 
-    pub(super) fn body_of<C: Tiny>(self) -> impl Fn() + Send + Sync + 'static {
+    /// The body of the model, on this type of counter.
+    pub(super) fn body_of<C: ModelCounter>(self) -> impl Fn() + Send + Sync + 'static {
         let race = Arc::new(self);
         move || {
-            let table = Arc::new(Table::<C>::tiny(C::tiny(race.limit), race.slots, 0, 1));
+            let table = Arc::new(Table::<C>::tiny(C::spec(race.limit), race.slots, 0, 1));
             let log = Log::default();
             for &(key, now, cost) in race.before {
                 race.run(&table, &log, &[Charge(key, now, cost)]);
@@ -153,12 +158,12 @@ impl Race {
                 .collect();
             race.run(&table, &log, race.threads[0]);
             others.into_iter().for_each(|other| other.join().unwrap());
-            race.assert_lawful(&table, &log.lock().unwrap());
+            race.assert_invariants(&table, &log.lock().unwrap());
         }
     }
 
-    /// How many keys there are at the most.
-    fn most_keys(&self) -> usize {
+    /// The greatest number of keys in the table.
+    fn max_keys(&self) -> usize {
         let ops = self.threads.iter().flat_map(|ops| ops.iter());
         let charged = ops.filter_map(|op| if let Charge(key, ..) = op { Some(*key) } else { None });
         let keys: BTreeSet<u64> =
@@ -166,15 +171,16 @@ impl Race {
         keys.len()
     }
 
-    /// What the race's evictions may forgive a key.
+    /// The units that the race's evictions may forgive a key.
     fn forgiven(&self) -> u64 {
         let ops = self.threads.iter().flat_map(|ops| ops.iter());
         ops.map(|op| if let Evict(_, units) = op { *units } else { 0 }).sum()
     }
 
-    /// Never over, no key twice, nothing forgotten.
-    fn assert_lawful<C: Tiny>(&self, table: &Table<C>, log: &[(u64, u64, u64)]) {
-        let window = C::window(&C::tiny(self.limit));
+    /// Asserts that no window exceeds the limit, that no key has two slots, and that no charge is
+    /// lost.
+    fn assert_invariants<C: ModelCounter>(&self, table: &Table<C>, log: &[(u64, u64, u64)]) {
+        let window = C::window(&C::spec(self.limit));
         for key in [A, B, Z] {
             let mine: Vec<_> = log.iter().filter(|charge| charge.0 == key).collect();
             let sum_of = |end: u64| -> u64 {
@@ -189,22 +195,24 @@ impl Race {
             };
             let now = newest.max(table.cutoff());
             while !table.help_once(now) {}
-            let before = table.keys_moved();
-            assert!(before <= self.most_keys(), "{before} keys were moved");
+            let moved = table.keys_moved();
+            assert!(moved <= self.max_keys(), "{moved} keys were moved");
             assert!(table.slots_holding(KeyId::new(key)) <= 1, "a key has two slots");
-            let ask = Request { now, cost: 0, limit: self.limit };
-            let seen = table.peek(KeyId::new(key), &ask, &pin());
+            let request = Request { now, cost: 0, limit: self.limit };
+            let seen = table.peek(KeyId::new(key), &request, &pin());
             let used = seen.used + self.forgiven();
             assert!(used >= sum_of(now), "forgot a charge: {used} of {mine:?}");
         }
+        let (counted, held) = table.keys_counted();
+        assert_eq!(counted, held, "keys are miscounted");
         if let Some(admitted) = self.admitted {
             assert_eq!(log.len(), admitted, "{log:?}");
         }
     }
 }
 
-/// The same race with its threads in both orders.
-pub(super) fn both(
+/// Asserts that the race holds in both orders of its threads.
+pub(super) fn assert_race_holds(
     name: &str,
     bound: Option<usize>,
     floor: usize,
@@ -212,16 +220,19 @@ pub(super) fn both(
     orders: [&'static [&'static [Op]]; 2],
 ) {
     for threads in orders {
-        holds(name, bound, floor, race(threads).body());
+        assert_holds(name, bound, floor, race(threads).body());
     }
 }
 
-pub(super) fn caught_in_one(
+/// Asserts that the race fails with this mutant in at least one order of its threads.
+pub(super) fn assert_race_caught(
     name: &str,
     bound: Option<usize>,
-    what: Breakage,
+    mutant: Breakage,
     race: impl Fn(&'static [&'static [Op]]) -> Race,
     orders: [&'static [&'static [Op]]; 2],
 ) {
-    super::caught_in_one(name, bound, what, |swap| race(orders[usize::from(swap)]).body());
+    super::assert_caught_in_an_order(name, bound, mutant, |swap| {
+        race(orders[usize::from(swap)]).body()
+    });
 }

@@ -1,6 +1,7 @@
-//! Reservations: settled while others charge, while the key moves, while the limit changes.
+//! Reservations that are settled or extended while other threads reserve, move the key or change
+//! the limit.
 
-use super::{caught_in_one, holds};
+use super::{assert_caught_in_an_order, assert_holds};
 use crate::verify::mutants::Breakage;
 use crate::{Limiter, ManualClock, Now, Policy, PolicyId, Reservation};
 use loom::thread;
@@ -10,7 +11,7 @@ use std::time::Duration;
 const WINDOW: u64 = 1_000_000;
 const START: u64 = 10 * WINDOW;
 
-fn prepared(limit: u64) -> (Arc<Limiter>, PolicyId) {
+fn new_limiter(limit: u64) -> (Arc<Limiter>, PolicyId) {
     let limiter = Limiter::builder()
         .policy(Policy::sliding("p", limit, Duration::from_nanos(WINDOW)))
         .max_keys(1)
@@ -33,11 +34,11 @@ fn reserve(limiter: &Limiter, policy: PolicyId, now: u64, cost: u64) -> Option<R
 
 fn settle(limiter: &Limiter, mut reservation: Reservation, now: u64, actual: u64) {
     let session = limiter.session_at(Now::from_unix_nanos(now));
-    session.settle(&mut reservation, &[actual]).expect("open, and of this limiter");
+    session.settle(&mut reservation, &[actual]).map(drop).expect("open, and of this limiter");
 }
 
-/// Runs both, one of them in a thread of its own.
-fn together(
+/// Runs both closures concurrently, one of them in its own thread. `swap` selects which.
+fn run_concurrently(
     swap: bool,
     one: impl FnOnce() + Send + 'static,
     other: impl FnOnce() + Send + 'static,
@@ -54,16 +55,16 @@ fn together(
     there.join().unwrap();
 }
 
-/// One is settled while another is reserved: later, so that the bucket is sealed meanwhile, or at
-/// the same instant.
+/// Settles one reservation while another thread reserves. The second reservation is `later` ticks
+/// after the first: zero charges the same bucket, a later one seals it.
 fn settle_against_reserve(later: u64, swap: bool) -> impl Fn() + Send + Sync {
     move || {
-        let (limiter, policy) = prepared(4);
-        let first = reserve(&limiter, policy, START, 3).expect("room");
+        let (limiter, policy) = new_limiter(4);
+        let reservation = reserve(&limiter, policy, START, 3).expect("room");
         let admitted = Arc::new(Mutex::new(0));
         let settling = {
             let limiter = limiter.clone();
-            move || settle(&limiter, first, START, 1)
+            move || settle(&limiter, reservation, START, 1)
         };
         let reserving = {
             let (limiter, admitted) = (limiter.clone(), admitted.clone());
@@ -73,17 +74,17 @@ fn settle_against_reserve(later: u64, swap: bool) -> impl Fn() + Send + Sync {
                 }
             }
         };
-        together(swap, settling, reserving);
+        run_concurrently(swap, settling, reserving);
         let admitted = *admitted.lock().unwrap();
-        assert_eq!(admitted, 1, "there was room before and after");
-        assert_eq!(used(&limiter, policy, START + later), 2, "charged is what was used");
+        assert_eq!(admitted, 1, "there was room before and after the settlement");
+        assert_eq!(used(&limiter, policy, START + later), 2, "the actual costs are charged");
     }
 }
 
-/// Two threads reserve what is left of a known key: one of them gets it.
+/// Two threads reserve the remaining units of a known key. Exactly one of them has room.
 fn reserve_against_reserve(swap: bool) -> impl Fn() + Send + Sync {
     move || {
-        let (limiter, policy) = prepared(3);
+        let (limiter, policy) = new_limiter(3);
         let held = reserve(&limiter, policy, START, 1);
         assert!(held.is_some());
         let admitted = Arc::new(Mutex::new(0));
@@ -95,9 +96,9 @@ fn reserve_against_reserve(swap: bool) -> impl Fn() + Send + Sync {
                 }
             }
         };
-        together(swap, reserving(2), reserving(1));
+        run_concurrently(swap, reserving(2), reserving(1));
         let admitted = *admitted.lock().unwrap();
-        assert!(admitted == 1 || admitted == 2, "both have room");
+        assert!(admitted == 1 || admitted == 2, "exactly one of the two has room");
         assert_eq!(used(&limiter, policy, START), 1 + admitted);
     }
 }
@@ -105,40 +106,40 @@ fn reserve_against_reserve(swap: bool) -> impl Fn() + Send + Sync {
 #[test]
 fn reserved_against_reserve() {
     for swap in [false, true] {
-        holds("reserved_against_reserve", Some(2), 10, reserve_against_reserve(swap));
+        assert_holds("reserved_against_reserve", Some(2), 10, reserve_against_reserve(swap));
     }
-    let what = Breakage::LostLineAdmitted;
-    caught_in_one("reserved_against_reserve", Some(2), what, reserve_against_reserve);
+    let mutant = Breakage::LostLineAdmitted;
+    assert_caught_in_an_order("reserved_against_reserve", Some(2), mutant, reserve_against_reserve);
 }
 
 #[test]
 fn settled_against_reserve() {
     let body = |swap| settle_against_reserve(0, swap);
     for swap in [false, true] {
-        holds("settled_against_reserve", Some(3), 10, body(swap));
+        assert_holds("settled_against_reserve", Some(3), 10, body(swap));
     }
-    caught_in_one("settled_against_reserve", Some(3), Breakage::RefundStores, body);
+    assert_caught_in_an_order("settled_against_reserve", Some(3), Breakage::RefundStores, body);
 }
 
 #[test]
 fn settled_against_seal() {
     let body = |swap| settle_against_reserve(1, swap);
     for swap in [false, true] {
-        holds("settled_against_seal", Some(3), 10, body(swap));
+        assert_holds("settled_against_seal", Some(3), 10, body(swap));
     }
-    caught_in_one("settled_against_seal", Some(3), Breakage::RefundStores, body);
+    assert_caught_in_an_order("settled_against_seal", Some(3), Breakage::RefundStores, body);
 }
 
-/// The key moves to another array while its reservation is settled.
+/// A reservation is settled while its key moves to another array.
 #[test]
 fn settled_against_move() {
     let body = |swap: bool| {
         move || {
-            let (limiter, policy) = prepared(4);
-            let first = reserve(&limiter, policy, START, 3).expect("room");
+            let (limiter, policy) = new_limiter(4);
+            let reservation = reserve(&limiter, policy, START, 3).expect("room");
             let settling = {
                 let limiter = limiter.clone();
-                move || settle(&limiter, first, START, 1)
+                move || settle(&limiter, reservation, START, 1)
             };
             let moving = {
                 let limiter = limiter.clone();
@@ -148,22 +149,22 @@ fn settled_against_move() {
                     while !limiter.help_once(policy, now) {}
                 }
             };
-            together(swap, settling, moving);
-            assert_eq!(used(&limiter, policy, START), 1, "charged is what was used");
+            run_concurrently(swap, settling, moving);
+            assert_eq!(used(&limiter, policy, START), 1, "the actual cost is charged");
         }
     };
     for swap in [false, true] {
-        holds("settled_against_move", Some(1), 10, body(swap));
+        assert_holds("settled_against_move", Some(1), 10, body(swap));
     }
-    caught_in_one("settled_against_move", Some(2), Breakage::RefundMoved, body);
+    assert_caught_in_an_order("settled_against_move", Some(2), Breakage::RefundMoved, body);
 }
 
-/// The limit is lowered while a reservation is extended: from then on the lower one holds.
+/// The limit is lowered while a reservation is extended. Later extensions obey the lower limit.
 #[test]
 fn extended_against_set_limit() {
     let body = |swap: bool| {
         move || {
-            let (limiter, policy) = prepared(4);
+            let (limiter, policy) = new_limiter(4);
             let reservation = reserve(&limiter, policy, START, 1).expect("room");
             let reservation = Arc::new(Mutex::new(reservation));
             let extend = {
@@ -175,20 +176,20 @@ fn extended_against_set_limit() {
             };
             let extending = {
                 let (reservation, extend) = (reservation.clone(), extend.clone());
-                move || assert!(extend(&mut reservation.lock().unwrap()), "room under both")
+                move || assert!(extend(&mut reservation.lock().unwrap()), "room under both limits")
             };
             let lowering = {
                 let limiter = limiter.clone();
                 move || limiter.set_limit(policy, 2).expect("a lower limit")
             };
-            together(swap, extending, lowering);
+            run_concurrently(swap, extending, lowering);
             let mut reservation = reservation.lock().unwrap();
             assert!(!extend(&mut reservation), "extended beyond the limit");
             assert_eq!(used(&limiter, policy, START), 2);
         }
     };
     for swap in [false, true] {
-        holds("extended_against_set_limit", Some(3), 5, body(swap));
+        assert_holds("extended_against_set_limit", Some(3), 5, body(swap));
     }
-    caught_in_one("extended_against_set_limit", Some(3), Breakage::OldLimit, body);
+    assert_caught_in_an_order("extended_against_set_limit", Some(3), Breakage::OldLimit, body);
 }

@@ -1,6 +1,6 @@
-//! The ring: admissions at a change of cell, denials, refunds, and moving.
+//! The ring: admissions at a change of cell, denials, refunds, and moves.
 
-use super::{catches, caught_in_one, holds, holds_in_both};
+use super::{assert_caught, assert_caught_in_an_order, assert_holds, assert_holds_in_both_orders};
 use crate::counter::prepared::PreparedCharge;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::counter::sliding::{Ring, SHORT};
@@ -9,13 +9,14 @@ use crate::verify::mutants::Breakage;
 use loom::thread;
 use std::sync::{Arc, Mutex};
 
-/// A window of 4 ticks in 3 buckets: cells of 2 ticks.
+/// A window of 4 ticks in 3 buckets has cells of 2 ticks.
 const WORDS: usize = 3;
 const WINDOW: u64 = 4;
-const FIRST: TimeBase = TimeBase { origin: 0, cutoff: 1, lasts_until: u64::MAX };
+const FIRST: TimeBase = TimeBase { origin: 0, cutoff: 1, renew_after: u64::MAX };
 
-type TinyRing = Ring<WORDS>;
-/// What was admitted, as (time, cost).
+type ModelRing = Ring<WORDS>;
+
+/// Admitted charges, as (time, cost).
 type Log = Arc<Mutex<Vec<(u64, u64)>>>;
 
 fn scale(limit: u64) -> TimeScale {
@@ -45,9 +46,9 @@ fn charge_at<const R: usize>(
     cost: u64,
 ) -> Result<bool, Moved> {
     let (scale, request) = (scale_of::<R>(limit), Request { now, cost, limit });
-    // As a table does: by an offer, and the whole way if there is none or it stands no more.
+    // Like a table: prepare and commit, or charge in the retry loop if that fails.
     let outcome = match ring.prepare(&scale, base, &request) {
-        Ok(Some((outcome, offer))) if offer.is_none_or(PreparedCharge::commit) => outcome,
+        Ok(Some((outcome, prepared))) if prepared.is_none_or(PreparedCharge::commit) => outcome,
         _ => ring.charge(&scale, base, &request)?,
     };
     if outcome.admitted {
@@ -56,8 +57,8 @@ fn charge_at<const R: usize>(
     Ok(outcome.admitted)
 }
 
-/// A ring after some charges, one after the other.
-fn prepared<const R: usize>(limit: u64, before: &[(u64, u64)]) -> (Arc<Ring<R>>, Log) {
+/// A ring and its log after these charges.
+fn charged_ring<const R: usize>(limit: u64, before: &[(u64, u64)]) -> (Arc<Ring<R>>, Log) {
     let (ring, log) = (Arc::new(Ring::zeroed()), Log::default());
     for &(now, cost) in before {
         assert_eq!(charge(&ring, limit, &log, now, cost), Ok(true));
@@ -65,21 +66,22 @@ fn prepared<const R: usize>(limit: u64, before: &[(u64, u64)]) -> (Arc<Ring<R>>,
     (ring, log)
 }
 
-/// Gives one charge back, which from then on no longer counts as admitted.
+/// Gives one charge back and removes it from the log.
 fn give_back<const R: usize>(ring: &Ring<R>, limit: u64, log: &Log, (at, cost): (u64, u64)) {
     log.lock().unwrap().retain(|charge| *charge != (at, cost));
     assert_eq!(refund(ring, limit, at, cost), Ok(cost));
 }
 
-/// Gives a charge back and returns how much of it was still there.
+/// Gives a charge back and returns the number of units that were still counted.
 fn refund<const R: usize>(ring: &Ring<R>, limit: u64, at: u64, cost: u64) -> Result<u64, Moved> {
     let mut rest = cost;
     ring.give_back(&scale_of::<R>(limit), FIRST, at, Some(at), &mut rest)?;
     Ok(cost - rest)
 }
 
-/// No window of recorded times exceeds the limit, and the ring remembers what is still live.
-fn assert_lawful<const R: usize>(ring: &Ring<R>, base: TimeBase, limit: u64, log: &Log) {
+/// Asserts that no window of recorded times exceeds the limit, and that the ring counts all live
+/// charges.
+fn assert_invariants<const R: usize>(ring: &Ring<R>, base: TimeBase, limit: u64, log: &Log) {
     let scale = scale_of::<R>(limit);
     let mut admitted = log.lock().unwrap().clone();
     admitted.sort_unstable();
@@ -89,8 +91,8 @@ fn assert_lawful<const R: usize>(ring: &Ring<R>, base: TimeBase, limit: u64, log
         assert!(sum <= limit, "over-admitted {sum} of {limit}: {admitted:?}");
     }
     let now = admitted.last().map_or(base.cutoff, |(at, _)| *at);
-    let ask = Request { now, cost: 0, limit };
-    let seen = ring.peek(&scale, base, &ask).expect("nobody moves it now");
+    let request = Request { now, cost: 0, limit };
+    let seen = ring.peek(&scale, base, &request).expect("no move is in progress");
     let live = admitted.iter().filter(|(at, _)| *at + WINDOW > seen.at).map(|(_, cost)| cost);
     let live: u64 = live.sum();
     assert!(seen.used >= live, "forgot a charge: {} of {live}", seen.used);
@@ -99,11 +101,11 @@ fn assert_lawful<const R: usize>(ring: &Ring<R>, base: TimeBase, limit: u64, log
 
 fn charge_all<const R: usize>(ring: &Ring<R>, limit: u64, log: &Log, charges: &[(u64, u64)]) {
     for &(now, cost) in charges {
-        charge(ring, limit, log, now, cost).expect("nobody moves it");
+        charge(ring, limit, log, now, cost).expect("no move is in progress");
     }
 }
 
-/// Threads that each make some charges, after some that came before.
+/// Races threads that each make some charges, on a ring with the charges in `before`.
 fn race(
     limit: u64,
     before: &'static [(u64, u64)],
@@ -118,7 +120,7 @@ fn race_in<const R: usize>(
     threads: &'static [&'static [(u64, u64)]],
 ) -> impl Fn() + Send + Sync + 'static {
     move || {
-        let (ring, log) = prepared::<R>(limit, before);
+        let (ring, log) = charged_ring::<R>(limit, before);
         let others: Vec<_> = threads[1..]
             .iter()
             .map(|charges| {
@@ -128,95 +130,100 @@ fn race_in<const R: usize>(
             .collect();
         charge_all(&ring, limit, &log, threads[0]);
         others.into_iter().for_each(|other| other.join().unwrap());
-        assert_lawful(&ring, FIRST, limit, &log);
+        assert_invariants(&ring, FIRST, limit, &log);
     }
 }
 
 #[test]
 fn cell_change() {
     let two = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)]]);
-    holds("cell_change", None, 20, two());
+    assert_holds("cell_change", None, 20, two());
     let swapped = || race(4, &[(2, 1), (4, 1)], &[&[(5, 2)], &[(6, 2)]]);
-    holds("cell_change, swapped", None, 20, swapped());
-    catches("cell_change", None, Breakage::NoSeal, two());
-    catches("cell_change", None, Breakage::OfferMarked, two());
-    catches("cell_change", None, Breakage::LostLoopAdmitted, two());
+    assert_holds("cell_change, swapped", None, 20, swapped());
+    assert_caught("cell_change", None, Breakage::NoSeal, two());
+    assert_caught("cell_change", None, Breakage::OfferMarked, two());
+    assert_caught("cell_change", None, Breakage::LostLoopAdmitted, two());
     let three = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)], &[(8, 2)]]);
-    holds("cell_change of three", Some(1), 500, three());
-    catches("cell_change of three", Some(2), Breakage::NoSeal, three());
+    assert_holds("cell_change, three", Some(1), 500, three());
+    assert_caught("cell_change, three", Some(2), Breakage::NoSeal, three());
 }
 
 #[test]
 fn first_charge() {
-    holds("first_charge", None, 5, race(4, &[], &[&[(6, 3)], &[(5, 2)]]));
-    holds("first_charge, swapped", None, 5, race(4, &[], &[&[(5, 2)], &[(6, 3)]]));
+    assert_holds("first_charge", None, 5, race(4, &[], &[&[(6, 3)], &[(5, 2)]]));
+    assert_holds("first_charge, swapped", None, 5, race(4, &[], &[&[(5, 2)], &[(6, 3)]]));
     let three = race(4, &[(2, 1)], &[&[(6, 2)], &[(6, 2)], &[(7, 2)]]);
-    holds("opening together", Some(2), 80, three);
+    assert_holds("first_charge, three", Some(2), 80, three);
 }
 
-/// A thread that found the head long ago, while the ring went once around.
+/// A thread found the head before the ring wrapped around once.
 #[test]
 fn wrap() {
     let late = || race(4, &[(2, 1), (4, 1), (6, 1)], &[&[(10, 3)], &[(8, 2), (10, 1)]]);
-    holds("wrap", None, 100, late());
-    catches("wrap", None, Breakage::SumBeforeHead, late());
+    assert_holds("wrap", None, 100, late());
+    assert_caught("wrap", None, Breakage::SumBeforeHead, late());
 }
 
-/// A thread that finds the new head, behind one that was charged once more before it was sealed.
+/// A thread finds a new head. The previous head was charged once more before it was sealed.
 #[test]
-fn filled() {
+fn scan() {
     let order = |first| move || race(4, &[(2, 1), (4, 1)], first);
     let late = order(&[&[(6, 2)], &[(5, 1), (6, 1)]]);
-    holds("filled", None, 100, late());
+    assert_holds("scan", None, 100, late());
     let swapped = order(&[&[(5, 1), (6, 1)], &[(6, 2)]]);
-    holds("filled, swapped", None, 100, swapped());
-    for what in [Breakage::HeadRelaxed, Breakage::OpenRelaxed] {
-        catches("filled, swapped", None, what, swapped());
+    assert_holds("scan, swapped", None, 100, swapped());
+    for mutant in [Breakage::HeadRelaxed, Breakage::OpenRelaxed] {
+        assert_caught("scan, swapped", None, mutant, swapped());
     }
 }
 
-/// A ring too long to be summed as a whole: what is live is summed from the head back.
+/// A ring longer than [`SHORT`], whose live words are summed from the head backwards.
 #[test]
 fn long() {
     const LONG: usize = SHORT + 1;
     let order = |threads| move || race_in::<LONG>(3, &[(2, 1), (3, 1), (4, 1)], threads);
     let late = order(&[&[(8, 2)], &[(5, 1), (6, 1), (8, 1)]]);
-    holds("long", None, 100, late());
+    assert_holds("long", None, 100, late());
     let swapped = order(&[&[(5, 1), (6, 1), (8, 1)], &[(8, 2)]]);
-    holds("long, swapped", None, 100, swapped());
-    for what in [Breakage::SumBeforeHead, Breakage::HeadRelaxed, Breakage::OpenRelaxed] {
-        catches("long, swapped", None, what, swapped());
+    assert_holds("long, swapped", None, 100, swapped());
+    for mutant in [Breakage::SumBeforeHead, Breakage::HeadRelaxed, Breakage::OpenRelaxed] {
+        assert_caught("long, swapped", None, mutant, swapped());
     }
 }
 
-/// A thread that opens behind a head which another one sealed.
+/// A thread opens the word after a head that another thread has sealed.
 #[test]
 fn opener() {
     let late = || race(4, &[(2, 1), (4, 1), (6, 1)], &[&[(11, 3)], &[(9, 2), (10, 1), (12, 1)]]);
-    holds("opener", Some(3), 500, late());
-    catches("opener", Some(4), Breakage::SumBeforeSealed, late());
+    assert_holds("opener", Some(3), 500, late());
+    assert_caught("opener", Some(4), Breakage::SumBeforeSealed, late());
 }
 
-/// A thread with an old time against one that seals.
+/// A thread with an old time charges while another thread seals the head.
 #[test]
 fn late_time() {
     let before = &[(2, 2), (4, 1), (6, 1)];
-    holds("late_time", None, 50, race(4, before, &[&[(8, 2)], &[(3, 1), (7, 1)]]));
-    holds("late_time, swapped", None, 50, race(4, before, &[&[(3, 1), (7, 1)], &[(8, 2)]]));
+    assert_holds("late_time", None, 50, race(4, before, &[&[(8, 2)], &[(3, 1), (7, 1)]]));
+    assert_holds("late_time, swapped", None, 50, race(4, before, &[&[(3, 1), (7, 1)], &[(8, 2)]]));
     let with_room = || race(9, &[(2, 1), (4, 1), (6, 1)], &[&[(7, 1)], &[(3, 1)]]);
-    holds("late_time, with room", None, 5, with_room());
-    catches("late_time, with room", None, Breakage::OwnTime, with_room());
+    assert_holds("late_time, with room", None, 5, with_room());
+    assert_caught("late_time, with room", None, Breakage::OwnTime, with_room());
 }
 
-/// Exact mode: a limit that is not above the words.
+/// Exact mode: the limit is at most the number of words.
 #[test]
 fn exact() {
-    holds("exact", None, 50, race(3, &[(2, 1), (4, 1), (5, 1)], &[&[(6, 1)], &[(5, 1), (8, 1)]]));
+    assert_holds(
+        "exact",
+        None,
+        50,
+        race(3, &[(2, 1), (4, 1), (5, 1)], &[&[(6, 1)], &[(5, 1), (8, 1)]]),
+    );
     let three = race(2, &[(2, 1), (4, 1)], &[&[(6, 1)], &[(8, 1)], &[(7, 1)]]);
-    holds("exact, three", Some(1), 500, three);
+    assert_holds("exact, three", Some(1), 500, three);
 }
 
-/// One thread gives back a charge that came before, the others charge.
+/// Races a thread that gives back one of the charges in `before` with threads that charge.
 fn refund_race(
     limit: u64,
     before: &'static [(u64, u64)],
@@ -224,7 +231,7 @@ fn refund_race(
     threads: &'static [&'static [(u64, u64)]],
 ) -> impl Fn() + Send + Sync + 'static {
     move || {
-        let (ring, log) = prepared::<WORDS>(limit, before);
+        let (ring, log) = charged_ring::<WORDS>(limit, before);
         let others: Vec<_> = threads
             .iter()
             .map(|charges| {
@@ -233,39 +240,41 @@ fn refund_race(
             })
             .collect();
         let (at, cost) = before[refunded];
-        // From here on it no longer counts as admitted.
+        // From now on it no longer counts as admitted.
         log.lock().unwrap().retain(|charge| *charge != (at, cost));
-        refund(&ring, limit, at, cost).expect("nobody moves it");
+        refund(&ring, limit, at, cost).expect("no move is in progress");
         others.into_iter().for_each(|other| other.join().unwrap());
-        assert_lawful(&ring, FIRST, limit, &log);
+        assert_invariants(&ring, FIRST, limit, &log);
     }
 }
 
 #[test]
 fn refund_against_seal() {
     let seal = || refund_race(5, &[(2, 1), (4, 2)], 1, &[&[(6, 2), (7, 2)]]);
-    holds("refund_against_seal", None, 10, seal());
-    catches("refund_against_seal", None, Breakage::RefundStores, seal());
+    assert_holds("refund_against_seal", None, 10, seal());
+    assert_caught("refund_against_seal", None, Breakage::RefundStores, seal());
     let three = || refund_race(5, &[(2, 1), (4, 2)], 1, &[&[(6, 2)], &[(5, 3)]]);
-    holds("refund_against_seal, three", Some(3), 500, three());
-    catches("refund_against_seal, three", Some(3), Breakage::RefundUnseals, three());
+    assert_holds("refund_against_seal, three", Some(3), 500, three());
+    assert_caught("refund_against_seal, three", Some(3), Breakage::RefundUnseals, three());
 }
 
-/// A refund makes room for one, also if the head is again what it was when the other looked at it.
+/// A refund makes room for one charge only, even if the head returns to a value that a charging
+/// thread has seen.
 #[test]
 fn refund_for_one() {
     let race = || refund_race(1, &[(3, 1)], 0, &[&[(3, 1)], &[(3, 1)]]);
-    holds("refund_for_one", Some(3), 500, race());
-    catches("refund_for_one", Some(3), Breakage::HeadSeenTwice, race());
+    assert_holds("refund_for_one", Some(3), 500, race());
+    assert_caught("refund_for_one", Some(3), Breakage::HeadSeenTwice, race());
 }
 
-/// What is given back is charged once more, so that the head is again what a slow thread has seen.
+/// A charge is given back and made again, so that the head returns to the value that a slow thread
+/// has seen.
 #[test]
 fn refund_and_again() {
     let body = |swap: bool| {
         move || {
             let limit = 5;
-            let (ring, log) = prepared::<WORDS>(limit, &[(4, 3), (5, 2)]);
+            let (ring, log) = charged_ring::<WORDS>(limit, &[(4, 3), (5, 2)]);
             let again = {
                 let (ring, log) = (ring.clone(), log.clone());
                 move || {
@@ -286,22 +295,22 @@ fn refund_and_again() {
                 again();
                 thread.join().unwrap();
             }
-            assert_lawful(&ring, FIRST, limit, &log);
+            assert_invariants(&ring, FIRST, limit, &log);
         }
     };
-    holds_in_both("refund_and_again", 10, body);
-    caught_in_one("refund_and_again", None, Breakage::HeadSeenTwice, body);
+    assert_holds_in_both_orders("refund_and_again", 10, body);
+    assert_caught_in_an_order("refund_and_again", None, Breakage::HeadSeenTwice, body);
 }
 
-/// A bucket that is opened meanwhile keeps its units: they still count when what was given back
-/// would be gone anyway.
+/// A word is opened while the head is refunded. The new word's units still count after the refunded
+/// charge would have expired.
 #[test]
 fn refund_against_opening() {
     let body = |swap: bool| {
         move || {
             let limit = 5;
-            let (ring, log) = prepared::<WORDS>(limit, &[(2, 1), (4, 2)]);
-            let undo = {
+            let (ring, log) = charged_ring::<WORDS>(limit, &[(2, 1), (4, 2)]);
+            let refund_and_charge = {
                 let (ring, log) = (ring.clone(), log.clone());
                 move || {
                     give_back(&ring, limit, &log, (4, 2));
@@ -312,62 +321,66 @@ fn refund_against_opening() {
                 let (ring, log) = (ring.clone(), log.clone());
                 move || charge_all(&ring, limit, &log, &[(6, 2)])
             };
-            let other =
-                if swap { thread::spawn(undo.clone()) } else { thread::spawn(open.clone()) };
+            let other = if swap {
+                thread::spawn(refund_and_charge.clone())
+            } else {
+                thread::spawn(open.clone())
+            };
             if swap {
                 open()
             } else {
-                undo()
+                refund_and_charge()
             }
             other.join().unwrap();
-            assert_lawful(&ring, FIRST, limit, &log);
+            assert_invariants(&ring, FIRST, limit, &log);
         }
     };
-    holds_in_both("refund_against_opening", 10, body);
+    assert_holds_in_both_orders("refund_against_opening", 10, body);
 }
 
-/// A denial that mixes a high and a later reading: 5 are given back, then 5 are charged in a new
-/// cell; at no instant are more than 6 used, so nobody is told of more, and 5 more always have
-/// room.
+/// Races a charge with a give-back of 5 units that are then charged in a new cell. A denial must
+/// not mix loads from before and after: at no instant are more than 6 used, so no answer reports
+/// more, and 5 more units always have room.
 fn denial_of(cost: u64) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = 11;
-        let (ring, log) = prepared::<WORDS>(limit, &[(3, 5), (4, 1)]);
+        let (ring, log) = charged_ring::<WORDS>(limit, &[(3, 5), (4, 1)]);
         let other = {
             let (ring, log) = (ring.clone(), log.clone());
             thread::spawn(move || {
                 let request = Request { now: 5, cost, limit };
-                let outcome = ring.charge(&scale(limit), FIRST, &request).expect("nobody moves it");
+                let outcome =
+                    ring.charge(&scale(limit), FIRST, &request).expect("no move is in progress");
                 if outcome.admitted {
                     log.lock().unwrap().push((outcome.at, cost));
                 } else {
-                    assert!(cost > 5, "denied without a cause");
-                    assert!(outcome.used <= 6, "told of more than was ever used");
+                    assert!(cost > 5, "denied although there is room");
+                    assert!(outcome.used <= 6, "reported more than was ever used");
                 }
             })
         };
         give_back(&ring, limit, &log, (3, 5));
-        let admitted = charge(&ring, limit, &log, 6, 5).expect("nobody moves it");
-        assert!(admitted || cost > 5, "denied without a cause");
+        let admitted = charge(&ring, limit, &log, 6, 5).expect("no move is in progress");
+        assert!(admitted || cost > 5, "denied although there is room");
         other.join().unwrap();
-        assert_lawful(&ring, FIRST, limit, &log);
+        assert_invariants(&ring, FIRST, limit, &log);
     }
 }
 
 #[test]
 fn denial() {
-    holds("denial", None, 100, denial_of(5));
-    holds("denial told", None, 100, denial_of(6));
-    catches("denial told", None, Breakage::NoValidate, denial_of(6));
-    catches("denial told", None, Breakage::NoValidateFence, denial_of(6));
+    assert_holds("denial", None, 100, denial_of(5));
+    assert_holds("denial_report", None, 100, denial_of(6));
+    assert_caught("denial_report", None, Breakage::NoValidate, denial_of(6));
+    assert_caught("denial_report", None, Breakage::NoValidateFence, denial_of(6));
 }
 
-/// A look against one that spends what was given back: at no instant are more than 6 used, so 5
-/// more always have room in 11.
-fn look_race(spend_at: u64, looks_first: bool) -> impl Fn() + Send + Sync + 'static {
+/// Races a peek with a thread that gives units back and charges them again. At no instant are more
+/// than 6 used, so 5 more always have room in 11.
+fn peek_race(spend_at: u64, peeks_first: bool) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = 11;
-        let (ring, log) = prepared::<WORDS>(limit, &[(3, 5), (4, 1)]);
+        let (ring, log) = charged_ring::<WORDS>(limit, &[(3, 5), (4, 1)]);
         let spend = {
             let (ring, log) = (ring.clone(), log.clone());
             move || {
@@ -375,38 +388,43 @@ fn look_race(spend_at: u64, looks_first: bool) -> impl Fn() + Send + Sync + 'sta
                 assert_eq!(charge(&ring, limit, &log, spend_at, 5), Ok(true));
             }
         };
-        let look = move || {
-            let ask = Request { now: 5, cost: 5, limit };
-            let seen = ring.peek(&scale(limit), FIRST, &ask).expect("nobody moves it");
-            assert!(seen.admitted, "denied without a cause");
+        let peek = move || {
+            let request = Request { now: 5, cost: 5, limit };
+            let seen = ring.peek(&scale(limit), FIRST, &request).expect("no move is in progress");
+            assert!(seen.admitted, "denied although there is room");
         };
-        if looks_first {
+        if peeks_first {
             let other = thread::spawn(spend);
-            look();
+            peek();
             other.join().unwrap();
         } else {
-            let other = thread::spawn(look);
+            let other = thread::spawn(peek);
             spend();
             other.join().unwrap();
         }
     }
 }
 
-/// A denial by a look: what is spent goes into a new cell, or into the head's own.
+/// A peek must not deny. The units that were given back are charged in a new cell or in the head's.
 #[test]
-fn denial_by_a_look() {
-    for (name, spend_at) in [("denial_by_a_look", 6), ("denial_in_the_head", 5)] {
-        holds_in_both(name, 10, |looks_first| look_race(spend_at, looks_first));
+fn denial_by_peek() {
+    for (name, spend_at) in [("denial_by_peek", 6), ("denial_in_the_head", 5)] {
+        assert_holds_in_both_orders(name, 10, |peeks_first| peek_race(spend_at, peeks_first));
     }
-    caught_in_one("denial_by_a_look", None, Breakage::LookUnvalidated, |first| look_race(6, first));
-    caught_in_one("denial_in_the_head", None, Breakage::WriteRelaxed, |first| look_race(5, first));
+    assert_caught_in_an_order("denial_by_peek", None, Breakage::LookUnvalidated, |first| {
+        peek_race(6, first)
+    });
+    assert_caught_in_an_order("denial_in_the_head", None, Breakage::WriteRelaxed, |first| {
+        peek_race(5, first)
+    });
 }
 
-/// Behind a sealed head the next word is free at the time that a late opener decides by.
+/// A late thread opens the word after a sealed head. That word has expired at the time of its
+/// decision.
 fn late_opener(swap: bool) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = 3;
-        let (ring, log) = prepared::<WORDS>(limit, &[(2, 1), (3, 1), (4, 1)]);
+        let (ring, log) = charged_ring::<WORDS>(limit, &[(2, 1), (3, 1), (4, 1)]);
         give_back(&ring, limit, &log, (3, 1));
         let (mine, theirs): (&[_], &'static [_]) =
             if swap { (&[(5, 1), (5, 1)], &[(6, 1)]) } else { (&[(6, 1)], &[(5, 1), (5, 1)]) };
@@ -416,14 +434,14 @@ fn late_opener(swap: bool) -> impl Fn() + Send + Sync + 'static {
         };
         charge_all(&ring, limit, &log, mine);
         other.join().unwrap();
-        assert_lawful(&ring, FIRST, limit, &log);
+        assert_invariants(&ring, FIRST, limit, &log);
     }
 }
 
-/// Recorded times are times that some clock has reached, and no two buckets share a cell.
+/// Every recorded time was read by some thread, and no two buckets share a cell.
 fn late_cell(swap: bool) -> impl Fn() + Send + Sync + 'static {
     move || {
-        let (ring, log) = prepared::<WORDS>(4, &[(2, 2), (4, 1), (6, 1)]);
+        let (ring, log) = charged_ring::<WORDS>(4, &[(2, 2), (4, 1), (6, 1)]);
         let (mine, theirs): (&[_], &'static [_]) =
             if swap { (&[(3, 1), (7, 1)], &[(8, 2)]) } else { (&[(8, 2)], &[(3, 1), (7, 1)]) };
         let other = {
@@ -432,7 +450,7 @@ fn late_cell(swap: bool) -> impl Fn() + Send + Sync + 'static {
         };
         charge_all(&ring, 4, &log, mine);
         other.join().unwrap();
-        assert_lawful(&ring, FIRST, 4, &log);
+        assert_invariants(&ring, FIRST, 4, &log);
         let newest = log.lock().unwrap().iter().map(|(at, _)| *at).max();
         assert!(newest <= Some(8), "recorded a time that no clock has reached: {newest:?}");
     }
@@ -440,19 +458,19 @@ fn late_cell(swap: bool) -> impl Fn() + Send + Sync + 'static {
 
 #[test]
 fn effective_time() {
-    holds_in_both("late_opener", 10, late_opener);
-    caught_in_one("late_opener", None, Breakage::NoNextExpiry, late_opener);
-    holds_in_both("late_cell", 50, late_cell);
-    caught_in_one("late_cell", None, Breakage::NoNextCell, late_cell);
+    assert_holds_in_both_orders("late_opener", 10, late_opener);
+    assert_caught_in_an_order("late_opener", None, Breakage::NoNextExpiry, late_opener);
+    assert_holds_in_both_orders("late_cell", 50, late_cell);
+    assert_caught_in_an_order("late_cell", None, Breakage::NoNextCell, late_cell);
 }
 
-/// After a refund in the middle the next word is live, though the sum has room.
+/// After a refund of a middle word the sum has room, but the next word is still live.
 #[test]
 fn merge() {
     let body = || {
         move || {
             let limit = 3;
-            let (ring, log) = prepared::<WORDS>(limit, &[(2, 1), (3, 1), (4, 1)]);
+            let (ring, log) = charged_ring::<WORDS>(limit, &[(2, 1), (3, 1), (4, 1)]);
             give_back(&ring, limit, &log, (3, 1));
             let other = {
                 let (ring, log) = (ring.clone(), log.clone());
@@ -460,25 +478,25 @@ fn merge() {
             };
             let mine = charge(&ring, limit, &log, 5, 1).unwrap();
             let theirs = other.join().unwrap().unwrap();
-            assert!(mine != theirs, "one of the two has room, not both");
-            assert_lawful(&ring, FIRST, limit, &log);
-            // A charge whose bucket was merged into a later one can still be undone.
-            assert_eq!(refund(&ring, limit, 4, 1), Ok(1), "an undo was lost");
+            assert!(mine != theirs, "exactly one of the two has room");
+            assert_invariants(&ring, FIRST, limit, &log);
+            // A charge whose bucket was merged into a later one can still be given back.
+            assert_eq!(refund(&ring, limit, 4, 1), Ok(1), "a give-back was lost");
         }
     };
-    holds("merge", None, 5, body());
-    catches("merge", None, Breakage::NoMerge, body());
-    catches("merge", None, Breakage::NoRefundMerged, body());
+    assert_holds("merge", None, 5, body());
+    assert_caught("merge", None, Breakage::NoMerge, body());
+    assert_caught("merge", None, Breakage::NoRefundMerged, body());
 }
 
-/// What has expired is not given back at the cost of others, also if nothing of it is left.
+/// Giving back an expired charge takes no units of other charges, even if none of its own are left.
 #[test]
 fn expired_charge() {
     let body = |swap: bool| {
         move || {
             let limit = 3;
-            let (ring, log) = prepared::<WORDS>(limit, &[(2, 1)]);
-            let undo = {
+            let (ring, log) = charged_ring::<WORDS>(limit, &[(2, 1)]);
+            let refunding = {
                 let (ring, log) = (ring.clone(), log.clone());
                 move || {
                     if refund(&ring, limit, 2, 1).unwrap() > 0 {
@@ -491,22 +509,29 @@ fn expired_charge() {
                 move || assert_eq!(charge(&ring, limit, &log, 6, 3), Ok(true), "all had expired")
             };
             let other =
-                if swap { thread::spawn(undo.clone()) } else { thread::spawn(later.clone()) };
+                if swap { thread::spawn(refunding.clone()) } else { thread::spawn(later.clone()) };
             if swap {
                 later()
             } else {
-                undo()
+                refunding()
             }
             other.join().unwrap();
-            assert_lawful(&ring, FIRST, limit, &log);
+            assert_invariants(&ring, FIRST, limit, &log);
         }
     };
-    holds_in_both("expired_charge", 10, body);
-    caught_in_one("expired_charge", None, Breakage::RefundExpired, body);
+    assert_holds_in_both_orders("expired_charge", 10, body);
+    assert_caught_in_an_order("expired_charge", None, Breakage::RefundExpired, body);
 }
 
-/// What a charging thread does when it meets a move: it finishes the move, then charges there.
-fn charge_through_move(old: &TinyRing, new: &TinyRing, limit: u64, log: &Log, now: u64, cost: u64) {
+/// Charges the old ring or, if it was moved, finishes the move and charges the new ring.
+fn charge_through_move(
+    old: &ModelRing,
+    new: &ModelRing,
+    limit: u64,
+    log: &Log,
+    now: u64,
+    cost: u64,
+) {
     if !new.is_open() {
         match charge(old, limit, log, now, cost) {
             Ok(_) => return,
@@ -523,8 +548,8 @@ fn move_race(
 ) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = 4;
-        let (old, log) = prepared::<WORDS>(limit, before);
-        let new = Arc::new(TinyRing::zeroed());
+        let (old, log) = charged_ring::<WORDS>(limit, before);
+        let new = Arc::new(ModelRing::zeroed());
         let movers: Vec<_> = (0..movers)
             .map(|_| {
                 let (old, new) = (old.clone(), new.clone());
@@ -537,28 +562,28 @@ fn move_race(
             charge_through_move(&old, &new, limit, &log, now, cost);
         }
         movers.into_iter().for_each(|mover| mover.join().unwrap());
-        assert_lawful(&new, FIRST, limit, &log);
+        assert_invariants(&new, FIRST, limit, &log);
     }
 }
 
 #[test]
 fn move_against_charge() {
     let one = || move_race(&[(2, 1), (4, 1)], 1, &[(5, 1), (6, 1)]);
-    holds("move_against_charge", Some(3), 50, one());
-    catches("move_against_charge", Some(3), Breakage::NoFreeze, one());
-    catches("move_against_charge", Some(3), Breakage::OfferMarked, one());
+    assert_holds("move_against_charge", Some(3), 50, one());
+    assert_caught("move_against_charge", Some(3), Breakage::NoFreeze, one());
+    assert_caught("move_against_charge", Some(3), Breakage::OfferMarked, one());
     let sealing = || move_race(&[(2, 1), (4, 1)], 1, &[(6, 1), (7, 1)]);
-    holds("move_against_seal", Some(3), 50, sealing());
-    catches("move_against_seal", Some(3), Breakage::FreezeHeadOnly, sealing());
-    catches("move_against_seal", Some(3), Breakage::FreezeNotNext, sealing());
+    assert_holds("move_against_seal", Some(3), 50, sealing());
+    assert_caught("move_against_seal", Some(3), Breakage::FreezeHeadOnly, sealing());
+    assert_caught("move_against_seal", Some(3), Breakage::FreezeNotNext, sealing());
 }
 
-/// Two helpers on one ring, one of them late.
+/// Two threads move one ring, one of them late.
 #[test]
 fn two_movers() {
     let two = || move_race(&[(2, 1), (4, 1), (5, 1)], 2, &[(5, 2)]);
-    holds("two_movers", Some(1), 500, two());
+    assert_holds("two_movers", Some(1), 500, two());
     let one = || move_race(&[(2, 1), (4, 1), (5, 1)], 1, &[(5, 2)]);
-    catches("two_movers", Some(2), Breakage::PublishHeadFirst, one());
-    catches("two_movers", Some(2), Breakage::InstallRelaxed, one());
+    assert_caught("two_movers", Some(2), Breakage::PublishHeadFirst, one());
+    assert_caught("two_movers", Some(2), Breakage::InstallRelaxed, one());
 }

@@ -1,13 +1,13 @@
-//! Numbers of threads: what the one before has counted is not lost.
+//! Thread numbers: a thread that reuses a number keeps the counts of its previous owner.
 
-use super::{catches, holds};
+use super::{assert_caught, assert_holds};
 use crate::sync::shard::ShardPool;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::verify::mutants::Breakage;
 use loom::thread;
 use std::sync::Arc;
 
-/// Two threads that each count once, one after the other or at the same time.
+/// Runs two threads that each take a number, count once under it and release it.
 fn race() {
     let shared = Arc::new((ShardPool::new(), [AtomicU64::new(0), AtomicU64::new(0)]));
     let count = |shared: &(ShardPool, [AtomicU64; 2])| {
@@ -29,7 +29,7 @@ fn race() {
 
 #[test]
 fn handed_on() {
-    holds("handed_on", None, 5, race);
-    catches("handed_on", None, Breakage::TakeRelaxed, race);
-    catches("handed_on", None, Breakage::HandOnRelaxed, race);
+    assert_holds("handed_on", None, 5, race);
+    assert_caught("handed_on", None, Breakage::TakeRelaxed, race);
+    assert_caught("handed_on", None, Breakage::HandOnRelaxed, race);
 }

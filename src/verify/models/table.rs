@@ -1,8 +1,11 @@
-//! The table: inserts, moves, drops and two generations in a row.
+//! The table: inserts, moves, dropped keys and two generations in a row.
 
 use super::race::Op::*;
-use super::race::{A, B, Op, Race, Tiny, TinyTable, WINDOW, WORDS, Z, both, caught_in_one, charge};
-use super::{catches, holds, more};
+use super::race::{
+    A, B, ModelCounter, ModelTable, Op, Race, WINDOW, WORDS, Z, assert_race_caught,
+    assert_race_holds, charge,
+};
+use super::{assert_caught, assert_holds, extra_preemptions};
 use crate::counter::Request;
 use crate::counter::calendar::Quota;
 use crate::counter::sliding::Ring;
@@ -18,47 +21,49 @@ use std::sync::Arc;
 fn insert() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
     let one_key: &[&[Op]] = &[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)]];
-    holds("insert of one key", None, 100, with_checked_tags(race(one_key).body()));
+    assert_holds("insert, one key", None, 100, with_checked_tags(race(one_key).body()));
+    let mutant = Breakage::CountedBeforeClaim;
+    assert_caught("insert, one key", None, mutant, with_checked_tags(race(one_key).body()));
     let one_home = || Race { admitted: Some(2), ..race(&[&[Charge(A, 5, 2)], &[Charge(B, 5, 2)]]) };
-    holds("insert at one home", None, 50, with_checked_tags(one_home().body()));
-    for what in [Breakage::ClaimStores, Breakage::TagFirst] {
-        catches("insert at one home", None, what, with_checked_tags(one_home().body()));
+    assert_holds("insert, one home", None, 50, with_checked_tags(one_home().body()));
+    for mutant in [Breakage::ClaimStores, Breakage::TagFirst] {
+        assert_caught("insert, one home", None, mutant, with_checked_tags(one_home().body()));
     }
     let three = Race {
         slots: 4,
         admitted: Some(2),
         ..race(&[&[Charge(A, 5, 2)], &[Charge(A, 5, 2)], &[Charge(B, 5, 2)]])
     };
-    holds("insert, three", Some(1), 100, three.body());
+    assert_holds("insert, three", Some(1), 100, three.body());
 }
 
-/// Who sees a tag sees the id that it was made of.
+/// A thread that sees a tag also sees the id that the tag was made of.
 #[test]
-fn tag_is_told() {
+fn tag_publishes_id() {
     let body = |swap: bool| {
         with_checked_tags(move || {
             let scale = TimeScale::tiny(WINDOW, 3, WORDS as u64);
-            let table = Arc::new(TinyTable::tiny(scale, 2, 0, 1));
+            let table = Arc::new(ModelTable::tiny(scale, 2, 0, 1));
             let (mine, other) = (table.clone(), table);
-            let claim = |table: &TinyTable| {
+            let claim = |table: &ModelTable| {
                 let request = Request { now: 5, cost: 1, limit: 3 };
                 assert!(table.charge(KeyId::new(A), &request, &pin()).is_ok());
             };
-            let look = |table: &TinyTable| {
+            let peek = |table: &ModelTable| {
                 assert!(!table.has_tag_without_id(KeyId::new(A)), "a tag without an id");
             };
-            let thread = thread::spawn(move || if swap { claim(&other) } else { look(&other) });
+            let thread = thread::spawn(move || if swap { claim(&other) } else { peek(&other) });
             if swap {
-                look(&mine)
+                peek(&mine)
             } else {
                 claim(&mine)
             }
             thread.join().unwrap();
         })
     };
-    super::holds_in_both("tag_is_told", 5, body);
-    for what in [Breakage::TellRelaxed, Breakage::GroupRelaxed] {
-        super::caught_in_one("tag_is_told", None, what, body);
+    super::assert_holds_in_both_orders("tag_publishes_id", 5, body);
+    for mutant in [Breakage::TellRelaxed, Breakage::GroupRelaxed] {
+        super::assert_caught_in_an_order("tag_publishes_id", None, mutant, body);
     }
 }
 
@@ -69,16 +74,16 @@ fn move_against_charge() {
         &[&[Charge(A, 5, 2), Charge(A, 6, 1)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2), Charge(A, 6, 1)]],
     ];
-    both("move_against_charge", Some(1), 100, race, orders);
-    caught_in_one("move_against_charge", Some(3), Breakage::NoFreeze, race, orders);
-    caught_in_one("move_against_charge", Some(2), Breakage::PreparedWhileMoving, race, orders);
-    for what in [
+    assert_race_holds("move_against_charge", Some(1), 100, race, orders);
+    assert_race_caught("move_against_charge", Some(3), Breakage::NoFreeze, race, orders);
+    assert_race_caught("move_against_charge", Some(2), Breakage::PreparedWhileMoving, race, orders);
+    for mutant in [
         Breakage::FreezeHeadOnly,
         Breakage::FreezeRelaxed,
         Breakage::CurrentRelaxed,
         Breakage::PublishRelaxed,
     ] {
-        caught_in_one("move_against_charge", Some(2), what, race, orders);
+        assert_race_caught("move_against_charge", Some(2), mutant, race, orders);
     }
 }
 
@@ -90,12 +95,12 @@ fn publish() {
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
-    both("publish", Some(1), 50, race, orders);
-    caught_in_one("publish", Some(3), Breakage::PublishHeadFirst, race, orders);
-    caught_in_one("publish", Some(3), Breakage::OriginAtCutoff, race, orders);
+    assert_race_holds("publish", Some(1), 50, race, orders);
+    assert_race_caught("publish", Some(3), Breakage::PublishHeadFirst, race, orders);
+    assert_race_caught("publish", Some(3), Breakage::OriginAtCutoff, race, orders);
 }
 
-/// The key's home is not in the chunk that is moved first.
+/// A key is first charged during a move. Its home is not in the chunk that is moved first.
 #[test]
 fn first_charge_of_absent_key_against_move() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
@@ -103,18 +108,18 @@ fn first_charge_of_absent_key_against_move() {
         &[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)]],
         &[&[Renew(5), Charge(Z, 5, 2)], &[Charge(Z, 5, 2)]],
     ];
-    both("absent_against_move", Some(1), 100, race, orders);
-    for what in [Breakage::NoFreezeEmpty, Breakage::FindRelaxed, Breakage::FreezeEmptyRelaxed] {
-        caught_in_one("absent_against_move", Some(2), what, race, orders);
+    assert_race_holds("absent_against_move", Some(1), 100, race, orders);
+    for mutant in [Breakage::NoFreezeEmpty, Breakage::FindRelaxed, Breakage::FreezeEmptyRelaxed] {
+        assert_race_caught("absent_against_move", Some(2), mutant, race, orders);
     }
     let three = race(&[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)], &[Help(5)]]);
-    // Without a preemption it shows nothing, and with one it takes a minute.
-    if more() > 0 {
-        holds("absent_against_move, three", Some(0), 100, three.body());
+    // With no preemption this shows nothing, and with one it takes a minute.
+    if extra_preemptions() > 0 {
+        assert_holds("absent_against_move, three", Some(0), 100, three.body());
     }
 }
 
-/// A key whose charges had expired is dropped; a thread with an old time meets it.
+/// A move drops a key whose charges have expired while a thread with an old time charges it.
 #[test]
 fn dropped() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
@@ -122,23 +127,24 @@ fn dropped() {
         &[&[Charge(A, 5, 2)], &[Renew(6), Finish(6)]],
         &[&[Renew(6), Finish(6)], &[Charge(A, 5, 2)]],
     ];
-    both("dropped", Some(2), 50, race, orders);
-    caught_in_one("dropped", Some(3), Breakage::NoCutoff, race, orders);
+    assert_race_holds("dropped", Some(2), 50, race, orders);
+    assert_race_caught("dropped", Some(3), Breakage::NoCutoff, race, orders);
 }
 
-/// A renewal by a thread whose clock is late moves no cutoff back: what was dropped stays so.
+/// A renewal by a thread with a late clock does not lower the cutoff, so that dropped keys stay
+/// dropped.
 #[test]
 fn late_renewal() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
-    let turns: &[&[Op]] = &[&[Renew(6), Finish(6), Renew(3), Finish(3), Charge(A, 5, 2)]];
-    holds("late_renewal, in turn", None, 1, race(turns).body());
-    catches("late_renewal, in turn", None, Breakage::CutoffBack, race(turns).body());
+    let sequence: &[&[Op]] = &[&[Renew(6), Finish(6), Renew(3), Finish(3), Charge(A, 5, 2)]];
+    assert_holds("late_renewal, sequential", None, 1, race(sequence).body());
+    assert_caught("late_renewal, sequential", None, Breakage::CutoffBack, race(sequence).body());
     let threads: &[&[Op]] =
         &[&[Renew(6), Finish(6), Charge(A, 5, 2)], &[Renew(3), Finish(3), Charge(A, 5, 2)]];
-    holds("late_renewal", Some(1), 50, race(threads).body());
+    assert_holds("late_renewal", Some(1), 50, race(threads).body());
 }
 
-/// Helpers whose clocks differ decide alike about what is dropped.
+/// Helpers with different clocks drop the same keys.
 #[test]
 fn same_cutoff() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
@@ -146,11 +152,11 @@ fn same_cutoff() {
         &[&[Help(7), Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Help(7), Charge(A, 5, 2)]],
     ];
-    both("same_cutoff", Some(1), 50, race, orders);
-    // The clocks differ, not the threads: in turn they show it best.
-    let turns: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
-    holds("same_cutoff, in turn", None, 1, race(turns).body());
-    catches("same_cutoff, in turn", None, Breakage::DropByOwnNow, race(turns).body());
+    assert_race_holds("same_cutoff", Some(1), 50, race, orders);
+    // Only the difference of the clocks matters, so one thread runs all steps in sequence.
+    let sequence: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
+    assert_holds("same_cutoff, sequential", None, 1, race(sequence).body());
+    assert_caught("same_cutoff, sequential", None, Breakage::DropByOwnNow, race(sequence).body());
 }
 
 #[test]
@@ -160,11 +166,11 @@ fn refund_against_move() {
         &[&[Refund(0), Charge(A, 5, 3)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 3)]],
     ];
-    both("refund_against_move", Some(1), 100, race, orders);
-    caught_in_one("refund_against_move", Some(3), Breakage::RefundStores, race, orders);
+    assert_race_holds("refund_against_move", Some(1), 100, race, orders);
+    assert_race_caught("refund_against_move", Some(3), Breakage::RefundStores, race, orders);
 }
 
-/// What was given back stays so through a move.
+/// A move does not restore units that were given back before it or during it.
 #[test]
 fn refund_lasts() {
     let before = &[(A, 4, 2)];
@@ -173,11 +179,11 @@ fn refund_lasts() {
         &[&[Refund(0), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
     ];
-    both("refund_lasts", Some(1), 50, race, orders);
-    caught_in_one("refund_lasts", Some(2), Breakage::RefundMoved, race, orders);
+    assert_race_holds("refund_lasts", Some(1), 50, race, orders);
+    assert_race_caught("refund_lasts", Some(2), Breakage::RefundMoved, race, orders);
 }
 
-/// What was reset stays so through a move.
+/// A move does not restore units that were reset before it or during it.
 #[test]
 fn reset_lasts() {
     let before = &[(A, 4, 2)];
@@ -186,35 +192,35 @@ fn reset_lasts() {
         &[&[Reset(A), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Reset(A), Charge(A, 5, 4)]],
     ];
-    both("reset_lasts", Some(1), 50, race, orders);
-    caught_in_one("reset_lasts", Some(2), Breakage::RefundMoved, race, orders);
-    caught_in_one("reset_lasts", Some(2), Breakage::RefundLoadRelaxed, race, orders);
+    assert_race_holds("reset_lasts", Some(1), 50, race, orders);
+    assert_race_caught("reset_lasts", Some(2), Breakage::RefundMoved, race, orders);
+    assert_race_caught("reset_lasts", Some(2), Breakage::RefundLoadRelaxed, race, orders);
 }
 
-/// A look finds the key wherever it is.
+/// A peek finds the key in either array.
 #[test]
-fn look_against_move() {
+fn peek_against_move() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 3, 2)], threads, admitted: None };
     let orders: [&[&[Op]]; 2] = [
-        &[&[Charge(A, 5, 1), Look(A, 5)], &[Renew(5), Finish(5)]],
-        &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1), Look(A, 5)]],
+        &[&[Charge(A, 5, 1), Peek(A, 5)], &[Renew(5), Finish(5)]],
+        &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1), Peek(A, 5)]],
     ];
-    both("look_against_move", Some(1), 50, race, orders);
-    caught_in_one("look_against_move", Some(2), Breakage::PreviousRelaxed, race, orders);
-    caught_in_one("look_against_move", Some(2), Breakage::UnlinkRelaxed, race, orders);
+    assert_race_holds("peek_against_move", Some(1), 50, race, orders);
+    assert_race_caught("peek_against_move", Some(2), Breakage::PreviousRelaxed, race, orders);
+    assert_race_caught("peek_against_move", Some(2), Breakage::UnlinkRelaxed, race, orders);
 }
 
-/// Whoever lets the old array go has seen what every helper moved.
+/// A thread that unlinks the old array sees what every helper has moved.
 #[test]
-fn told_done() {
+fn chunks_done() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 3, 2)], threads, admitted: None };
     let orders: [&[&[Op]]; 2] = [
-        &[&[Charge(A, 5, 1), Look(A, 5)], &[Renew(5), Help(5)], &[Help(5)]],
-        &[&[Help(5)], &[Renew(5), Help(5)], &[Charge(A, 5, 1), Look(A, 5)]],
+        &[&[Charge(A, 5, 1), Peek(A, 5)], &[Renew(5), Help(5)], &[Help(5)]],
+        &[&[Help(5)], &[Renew(5), Help(5)], &[Charge(A, 5, 1), Peek(A, 5)]],
     ];
-    both("told_done", Some(1), 50, race, orders);
-    caught_in_one("told_done", Some(3), Breakage::DoneRelaxed, race, orders);
-    caught_in_one("told_done", Some(3), Breakage::AllDoneRelaxed, race, orders);
+    assert_race_holds("chunks_done", Some(1), 50, race, orders);
+    assert_race_caught("chunks_done", Some(3), Breakage::DoneRelaxed, race, orders);
+    assert_race_caught("chunks_done", Some(3), Breakage::AllDoneRelaxed, race, orders);
 }
 
 /// A migration ends when every chunk is moved, not when every chunk is taken.
@@ -225,12 +231,12 @@ fn end_of_migration() {
         &[&[Renew(5), Help(5), Help(5), Charge(A, 5, 3)], &[Help(5)]],
         &[&[Help(5)], &[Renew(5), Help(5), Help(5), Charge(A, 5, 3)]],
     ];
-    // Loom is blind in the other order.
-    holds("end_of_migration", Some(2), 50, race(orders[0]).body());
-    caught_in_one("end_of_migration", Some(2), Breakage::TakenIsDone, race, orders);
+    // Loom explores too little in the other order.
+    assert_holds("end_of_migration", Some(2), 50, race(orders[0]).body());
+    assert_race_caught("end_of_migration", Some(2), Breakage::TakenIsDone, race, orders);
 }
 
-/// Two renewals in a row, and a thread that still holds the first array.
+/// Two renewals in a row while a thread still uses the first array.
 #[test]
 fn two_generations() {
     let race = |threads| Race { limit: 4, slots: 1, before: &[(A, 4, 2)], threads, admitted: None };
@@ -238,23 +244,23 @@ fn two_generations() {
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5), Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
-    caught_in_one("two_generations", Some(1), Breakage::NoFreeze, race, orders);
-    if more() > 0 {
-        both("two_generations", Some(0), 50, race, orders);
+    assert_race_caught("two_generations", Some(1), Breakage::NoFreeze, race, orders);
+    if extra_preemptions() > 0 {
+        assert_race_holds("two_generations", Some(0), 50, race, orders);
     }
     let orders: [&[&[Op]]; 2] = [
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5)]],
         &[&[Renew(5), Finish(5), Renew(5)], &[Charge(A, 5, 2)]],
     ];
-    both("two_generations, unfinished", Some(1), 50, race, orders);
+    assert_race_holds("two_generations, unfinished", Some(1), 50, race, orders);
     let orders: [&[&[Op]]; 2] = [
         &[&[Help(5), Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5)]],
         &[&[Renew(5), Finish(5), Renew(5)], &[Help(5), Charge(A, 5, 2)]],
     ];
-    both("two_generations, helpers", Some(1), 50, race, orders);
+    assert_race_holds("two_generations, helpers", Some(1), 50, race, orders);
 }
 
-/// What an eviction forgives is what it was told to, also if the key is charged meanwhile.
+/// An eviction forgives at most its allowance, even if the key is charged meanwhile.
 #[test]
 fn evict_against_charge() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[(A, 3, 1)], threads, admitted: None };
@@ -262,20 +268,20 @@ fn evict_against_charge() {
         &[&[Charge(A, 5, 1), Charge(A, 5, 3)], &[Evict(5, 1), Finish(5)]],
         &[&[Evict(5, 1), Finish(5)], &[Charge(A, 5, 1), Charge(A, 5, 3)]],
     ];
-    both("evict_against_charge", Some(1), 100, race, orders);
-    caught_in_one("evict_against_charge", Some(3), Breakage::NoFreeze, race, orders);
+    assert_race_holds("evict_against_charge", Some(1), 100, race, orders);
+    assert_race_caught("evict_against_charge", Some(3), Breakage::NoFreeze, race, orders);
 }
 
-/// What an eviction has forgiven is not given back once more, at the cost of what the key has been
-/// charged since.
+/// A charge that an eviction has forgiven is not given back again. That would take units that the
+/// key was charged since.
 #[test]
 fn refund_after_eviction() {
     let body = |swap: bool| {
         move || {
             let limit = 3;
             let table =
-                Arc::new(TinyTable::tiny(TimeScale::tiny(WINDOW, limit, WORDS as u64), 2, 1, 1));
-            let charge = move |table: &TinyTable, now: u64, cost: u64| {
+                Arc::new(ModelTable::tiny(TimeScale::tiny(WINDOW, limit, WORDS as u64), 2, 1, 1));
+            let charge = move |table: &ModelTable, now: u64, cost: u64| {
                 charge(table, limit, KeyId::new(A), now, cost)
             };
             let charged = charge(&table, 3, 1);
@@ -286,38 +292,50 @@ fn refund_after_eviction() {
                     table.start_resize(5, 1);
                     while !table.help_once(5) {}
                     let others = charge(&table, 5, 3).outcome.admitted;
-                    assert!(others, "the one was given back or forgiven");
+                    assert!(others, "the first charge was given back or forgiven");
                 }
             };
-            let undoing = {
+            let refunding = {
                 let table = table.clone();
                 move || {
                     table.give_back(KeyId::new(A), 5, Some(charged.receipt(1)), 1, &pin());
                 }
             };
-            let other =
-                if swap { thread::spawn(evicting.clone()) } else { thread::spawn(undoing.clone()) };
+            let other = if swap {
+                thread::spawn(evicting.clone())
+            } else {
+                thread::spawn(refunding.clone())
+            };
             if swap {
-                undoing()
+                refunding()
             } else {
                 evicting()
             }
             other.join().unwrap();
-            let ask = Request { now: 5, cost: 0, limit };
-            assert_eq!(table.peek(KeyId::new(A), &ask, &pin()).used, 3, "others' units were taken");
+            let request = Request { now: 5, cost: 0, limit };
+            assert_eq!(
+                table.peek(KeyId::new(A), &request, &pin()).used,
+                3,
+                "units of another charge were taken"
+            );
         }
     };
     for swap in [false, true] {
-        holds("refund_after_eviction", Some(2), 50, body(swap));
+        assert_holds("refund_after_eviction", Some(2), 50, body(swap));
     }
-    super::caught_in_one("refund_after_eviction", Some(2), Breakage::RefundForgiven, body);
+    super::assert_caught_in_an_order(
+        "refund_after_eviction",
+        Some(2),
+        Breakage::RefundForgiven,
+        body,
+    );
 }
 
-/// A key that is too heavy to be evicted gives back what it holds, before the move and after it.
-fn refund_after_move<C: Tiny>(swap: bool) -> impl Fn() + Send + Sync {
+/// A key with too much usage to be evicted gives units back, before, during or after the move.
+fn refund_after_move<C: ModelCounter>(swap: bool) -> impl Fn() + Send + Sync {
     move || {
         let (limit, key) = (6, KeyId::new(A));
-        let table = Arc::new(Table::<C>::tiny(C::tiny(limit), 2, 1, 1));
+        let table = Arc::new(Table::<C>::tiny(C::spec(limit), 2, 1, 1));
         let charged = [2, 1].map(|cost| charge(&table, limit, key, 3, cost));
         let evicting = {
             let table = table.clone();
@@ -326,7 +344,7 @@ fn refund_after_move<C: Tiny>(swap: bool) -> impl Fn() + Send + Sync {
                 while !table.help_once(3) {}
             }
         };
-        let undoing = {
+        let refunding = {
             let table = table.clone();
             move || {
                 let given = table.give_back(key, 3, Some(charged[1].receipt(1)), 1, &pin());
@@ -334,19 +352,19 @@ fn refund_after_move<C: Tiny>(swap: bool) -> impl Fn() + Send + Sync {
             }
         };
         let other =
-            if swap { thread::spawn(evicting.clone()) } else { thread::spawn(undoing.clone()) };
+            if swap { thread::spawn(evicting.clone()) } else { thread::spawn(refunding.clone()) };
         if swap {
-            undoing()
+            refunding()
         } else {
             evicting()
         }
         other.join().unwrap();
-        let ask = Request { now: 3, cost: 0, limit };
-        assert_eq!(table.peek(key, &ask, &pin()).used, 2);
-        // And what is charged in the new array belongs to it.
+        let request = Request { now: 3, cost: 0, limit };
+        assert_eq!(table.peek(key, &request, &pin()).used, 2);
+        // A charge made in the new array can be given back too.
         let again = charge(&table, limit, KeyId::new(B), 3, 1);
         let given = table.give_back(KeyId::new(B), 3, Some(again.receipt(1)), 1, &pin());
-        assert_eq!(given.units, 1, "it was charged after the eviction");
+        assert_eq!(given.units, 1, "the charge was made after the eviction");
     }
 }
 
@@ -356,34 +374,79 @@ fn refund_of_a_heavy_key_after_move() {
     let ring = refund_after_move::<Ring<WORDS>>;
     let quota = refund_after_move::<Quota>;
     for swap in [false, true] {
-        holds("refund_after_move", Some(2), 50, ring(swap));
-        holds("refund_after_move of a budget", Some(2), 20, quota(swap));
+        assert_holds("refund_after_move", Some(2), 50, ring(swap));
+        assert_holds("refund_after_move, budget", Some(2), 20, quota(swap));
     }
-    for what in mutants.into_iter().chain([Breakage::ReceiptWithoutGeneration]) {
-        super::caught_in_one("refund_after_move", Some(2), what, ring);
+    for mutant in mutants.into_iter().chain([Breakage::ReceiptWithoutGeneration]) {
+        super::assert_caught_in_an_order("refund_after_move", Some(2), mutant, ring);
     }
-    for what in mutants.into_iter().chain([Breakage::QuotaInstallRelaxed]) {
-        super::caught_in_one("refund_after_move of a budget", Some(2), what, quota);
+    for mutant in mutants.into_iter().chain([Breakage::QuotaInstallRelaxed]) {
+        super::assert_caught_in_an_order("refund_after_move, budget", Some(2), mutant, quota);
     }
 }
 
-/// A key that has seen a later time than the cutoff has forgotten what is live at the cutoff: it is
-/// not dropped, though nothing is used any more.
+/// A give-back of units in two buckets takes no more than its amount, if one bucket is before the move
+/// and one after it: the rest of the newer bucket belongs to others.
+fn refund_in_parts(swap: bool) -> impl Fn() + Send + Sync {
+    move || {
+        let (limit, key) = (3, KeyId::new(A));
+        let table = Arc::new(ModelTable::tiny(Ring::<WORDS>::spec(limit), 2, 0, 1));
+        let charged = charge(&table, limit, key, 3, 1);
+        // In the next bucket: one unit of the same caller, and one of others.
+        charge(&table, limit, key, 5, 2);
+        let moving = {
+            let table = table.clone();
+            move || {
+                table.start_resize(5, 0);
+                while !table.help_once(5) {}
+            }
+        };
+        let refunding = {
+            let table = table.clone();
+            move || {
+                let given = table.give_back(key, 5, Some(charged.receipt(1)), 2, &pin());
+                assert_eq!(given.units, 2);
+            }
+        };
+        let other =
+            if swap { thread::spawn(moving.clone()) } else { thread::spawn(refunding.clone()) };
+        if swap {
+            refunding()
+        } else {
+            moving()
+        }
+        other.join().unwrap();
+        let request = Request { now: 5, cost: 0, limit };
+        assert_eq!(table.peek(key, &request, &pin()).used, 1, "others' units were taken");
+    }
+}
+
+#[test]
+fn refund_of_two_buckets_against_move() {
+    for swap in [false, true] {
+        assert_holds("refund_in_parts", Some(2), 50, refund_in_parts(swap));
+    }
+    let mutant = Breakage::GivenTwice;
+    super::assert_caught_in_an_order("refund_in_parts", Some(2), mutant, refund_in_parts);
+}
+
+/// A move keeps a key that was charged after the cutoff, even if nothing is used any more. That
+/// charge has already dropped charges that are still live at the cutoff.
 #[test]
 fn seen_later() {
     let before = &[(A, 2, 3), (A, 6, 1)];
     let race = |threads| Race { limit: 3, slots: 2, before, threads, admitted: None };
-    let turns: &[&[Op]] = &[&[Refund(1), Renew(5), Finish(5), Charge(A, 5, 3)]];
-    holds("seen_later, in turn", None, 1, race(turns).body());
-    catches("seen_later, in turn", None, Breakage::DropsLater, race(turns).body());
+    let sequence: &[&[Op]] = &[&[Refund(1), Renew(5), Finish(5), Charge(A, 5, 3)]];
+    assert_holds("seen_later, sequential", None, 1, race(sequence).body());
+    assert_caught("seen_later, sequential", None, Breakage::DropsLater, race(sequence).body());
     let threads: &[&[Op]] = &[&[Refund(1), Charge(A, 5, 3)], &[Renew(5), Finish(5)]];
-    holds("seen_later", Some(1), 50, race(threads).body());
+    assert_holds("seen_later", Some(1), 50, race(threads).body());
 }
 
-/// An array is retired once, after it was unlinked, and freed when no reader holds it.
+/// An array is retired once, after it was unlinked, and freed when no reader has it pinned.
 #[test]
 fn retire_against_pinned_reader() {
-    let watched = |threads: &'static [&'static [Op]], admitted| {
+    let with_checked_reads = |threads: &'static [&'static [Op]], admitted| {
         let race = Race { limit: 4, slots: 1, before: &[(A, 4, 2)], threads, admitted };
         let body = race.body();
         move || {
@@ -397,14 +460,29 @@ fn retire_against_pinned_reader() {
             &[&[Charge(A, 5, 1)], &[Renew(5), Finish(5)]],
             &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1)]],
         ];
-        watched(orders[usize::from(swap)], Some(2))
+        with_checked_reads(orders[usize::from(swap)], Some(2))
     };
     for swap in [false, true] {
-        holds("retire_against_pinned_reader", Some(2), 100, reader(swap));
+        assert_holds("retire_against_pinned_reader", Some(2), 100, reader(swap));
     }
-    super::caught_in_one("retire_against_pinned_reader", Some(3), Breakage::NoPin, reader);
+    super::assert_caught_in_an_order(
+        "retire_against_pinned_reader",
+        Some(3),
+        Breakage::NoPin,
+        reader,
+    );
     let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
-    holds("retire, two helpers", Some(3), 100, watched(helpers, None));
-    catches("retire, two helpers", Some(3), Breakage::ChunkCountedTwice, watched(helpers, None));
-    catches("retire, two helpers", Some(3), Breakage::UnlinkStores, watched(helpers, None));
+    assert_holds("retire, two helpers", Some(3), 100, with_checked_reads(helpers, None));
+    assert_caught(
+        "retire, two helpers",
+        Some(3),
+        Breakage::ChunkCountedTwice,
+        with_checked_reads(helpers, None),
+    );
+    assert_caught(
+        "retire, two helpers",
+        Some(3),
+        Breakage::UnlinkStores,
+        with_checked_reads(helpers, None),
+    );
 }

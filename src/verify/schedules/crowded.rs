@@ -1,48 +1,48 @@
-//! Fewer places than keys: new keys are refused, or pass uncounted.
+//! Layouts with fewer slots than keys: new keys are refused, or allowed without being counted.
 
-use super::holds;
-use super::layout::Kind::*;
+use super::assert_holds;
 use super::layout::Layout;
-use super::layout::Verb::*;
+use super::layout::Operation::*;
+use super::layout::PolicyKind::*;
 use crate::Overflow;
 
 const REFUSED: Layout = Layout {
     name: "refused",
     policies: &[Window(2)],
     keys: 3,
-    spare: -1,
+    spare_slots: -1,
     overflow: Overflow::Deny,
     threads: 3,
     movers: 1,
-    verbs: &[Check, Check, CheckMany, Force, Peek, Maintain, Tick],
-    most_cost: 2,
-    before: 6,
-    turns: false,
+    operations: &[Check, Check, CheckMany, Force, Peek, Maintain, Tick],
+    max_cost: 2,
+    max_setup_calls: 6,
+    rotates: false,
 };
 
 const REFUSED_LAYERS: Layout = Layout {
     name: "refused, layers",
     policies: &[Window(3), Hour(2)],
-    verbs: &[Layered, Layered, Layered, Check, Force, Peek, Tick],
+    operations: &[CheckAll, CheckAll, CheckAll, Check, Force, Peek, Tick],
     ..REFUSED
 };
 
 const REFUSED_RESERVED: Layout = Layout {
     name: "refused, reserved",
     policies: &[Window(3), Window(4)],
-    verbs: &[Reserve, Reserve, Extend, Settle, Cancel, Check, Tick],
+    operations: &[Reserve, Reserve, Extend, Settle, Cancel, Check, Tick],
     ..REFUSED
 };
 
-/// Many new keys, and as many threads that move as those that charge.
+/// Many new keys, and as many threads that move keys as threads that charge.
 const FLOOD: Layout = Layout {
     name: "flood",
     policies: &[Hour(2)],
     keys: 8,
-    spare: -6,
+    spare_slots: -6,
     threads: 2,
     movers: 2,
-    verbs: &[Check, Check, CheckMany],
+    operations: &[Check, Check, CheckMany],
     ..REFUSED
 };
 
@@ -56,15 +56,15 @@ const UNCOUNTED_RESERVED: Layout =
 
 #[test]
 fn refused() {
-    holds(&REFUSED, 4_000);
-    holds(&FLOOD, 4_000);
-    holds(&REFUSED_LAYERS, 4_000);
-    holds(&REFUSED_RESERVED, 4_000);
+    assert_holds(&REFUSED, 4_000);
+    assert_holds(&FLOOD, 4_000);
+    assert_holds(&REFUSED_LAYERS, 4_000);
+    assert_holds(&REFUSED_RESERVED, 4_000);
 }
 
 #[test]
 fn uncounted() {
-    holds(&UNCOUNTED, 4_000);
-    holds(&UNCOUNTED_LAYERS, 4_000);
-    holds(&UNCOUNTED_RESERVED, 4_000);
+    assert_holds(&UNCOUNTED, 4_000);
+    assert_holds(&UNCOUNTED_LAYERS, 4_000);
+    assert_holds(&UNCOUNTED_RESERVED, 4_000);
 }

@@ -1,38 +1,40 @@
-//! Keys that are evicted to make room, while their reservations are open: what is used in the end,
-//! what was given back, what has expired and what was forgiven is what was charged.
+//! Keys that are evicted while their reservations are open.
+//!
+//! The units that are used in the end, given back, expired or forgiven must add up to the units
+//! that were charged.
 
 use super::Scheduler::{Priorities, Random};
-use super::evicting::{Evicting, State, Totals};
-use super::judge::ordered;
-use super::layout::Kind::{self, Hour, Window};
+use super::evictable_key::{EvictableKey, State, Totals};
+use super::fixture::{Fixture, fail};
 use super::layout::Layout;
-use super::layout::Verb::*;
-use super::linear::outcomes;
-use super::never_over::{self, Time};
-use super::scene::{Scene, fault};
+use super::layout::Operation::*;
+use super::layout::PolicyKind::{self, Hour, Window};
+use super::linearizability::final_states;
+use super::never_over::{self, Interval};
 use super::step::{Event, Step};
-use super::{catches, holds};
+use super::verification::ordered;
+use super::{assert_caught, assert_holds};
 use crate::verify::mutants::Breakage;
 use crate::{Now, Overflow};
 use std::collections::HashSet;
 
-impl Scene {
-    /// Each key for itself, and the sums of all with the statistics.
-    pub(super) fn judge_evictions(&self, now: u64) {
-        let quiet = self.history.finish(self.history.call(now)).span;
+impl Fixture {
+    /// Verifies each key, and the sums over all keys against the statistics.
+    pub(super) fn verify_evictions(&self, now: u64) {
+        let end = self.history.finish(self.history.invoke(now)).span;
         for (policy, kind) in self.layout.policies.iter().enumerate() {
-            // What is evicted is counted when it is moved.
+            // A move counts its evictions, so complete it first.
             while !self.limiter.help_once(self.ids[policy], Now::from_unix_nanos(now)) {}
             let keys = 0..self.layout.keys;
             let before: Vec<Vec<Event>> =
                 keys.clone().map(|key| self.history.of(self.counter(policy, key))).collect();
-            let time = self.time(policy, *kind);
-            before.iter().for_each(|events| self.assert_never_over(time, events));
-            if self.layout.only_bounds_evictions() {
+            let interval = self.interval(policy, *kind);
+            before.iter().for_each(|events| self.assert_never_over(interval, events));
+            if self.layout.verifies_eviction_bound_only() {
                 continue;
             }
             let answers_from = if kind.is_calendar() { 0 } else { self.history.instant() };
-            keys.clone().for_each(|key| self.audit(policy, key, quiet.latest));
+            keys.clone().for_each(|key| self.peek_final_usage(policy, key, end.latest));
             let ends = keys.map(|key| self.ends_of(policy, *kind, key, answers_from));
             let none = HashSet::from([Totals::default()]);
             let sums = ends.fold(none, |sums, ends| {
@@ -43,30 +45,37 @@ impl Scene {
         }
     }
 
-    /// What a key gains by evictions is the allowance at the most.
-    fn assert_never_over(&self, time: Time, events: &[Event]) {
+    /// Asserts that evictions raise what is admitted to a key by at most the allowance.
+    fn assert_never_over(&self, interval: Interval, events: &[Event]) {
         let mut allowed = events.to_vec();
         for event in &mut allowed {
             if let Step::Charge(charge) = &mut event.step {
                 charge.limit = charge.limit.map(|limit| limit + self.layout.allowance());
             }
         }
-        if let Some(excess) = never_over::excess(time, &allowed) {
-            fault("over the limit and the allowance", (excess, ordered(allowed)));
+        if let Some(excess) = never_over::excess(interval, &allowed) {
+            fail("over the limit plus the allowance", (excess, ordered(allowed)));
         }
     }
 
-    fn ends_of(&self, policy: usize, kind: Kind, key: usize, answers_from: u64) -> Vec<State> {
+    /// The possible final states of one key.
+    fn ends_of(
+        &self,
+        policy: usize,
+        kind: PolicyKind,
+        key: usize,
+        answers_from: u64,
+    ) -> Vec<State> {
         let events = self.history.of(self.counter(policy, key));
-        let (Time::Window(length) | Time::Period(length)) = self.time(policy, kind);
-        let rules = Evicting {
+        let (Interval::Window(length) | Interval::Period(length)) = self.interval(policy, kind);
+        let specification = EvictableKey {
             period: kind.is_calendar().then_some(length),
             allowance: self.layout.allowance(),
             answers_from,
         };
-        outcomes(&rules, &events).unwrap_or_else(|placed| {
-            let most = format!("{placed} of {} events at the most", events.len());
-            fault("no evictions explain the answers", (most, ordered(events)))
+        final_states(&specification, &events).unwrap_or_else(|longest| {
+            let progress = format!("at most {longest} of {} events", events.len());
+            fail("not linearizable with any evictions", (progress, ordered(events)))
         })
     }
 
@@ -75,10 +84,10 @@ impl Scene {
         let stats = self.limiter.session_at(now).stats(self.ids[policy]).expect("its policy");
         let counted = Totals { forgiven: stats.forgiven, evictions: stats.evictions };
         if !sums.contains(&counted) {
-            fault("the statistics count other evictions", (counted, sums));
+            fail("the statistics of evictions are wrong", (counted, sums));
         }
         for _ in 0..stats.evictions {
-            super::entries::count(super::entries::Entry::Evicted);
+            super::coverage::count(super::coverage::CoveragePoint::Evicted);
         }
     }
 }
@@ -87,51 +96,51 @@ const EVICTED_BUDGETS: Layout = Layout {
     name: "evicted, budgets",
     policies: &[Hour(4)],
     keys: 4,
-    spare: -2,
+    spare_slots: -2,
     overflow: Overflow::EvictLightest { allowance: 2 },
     threads: 3,
     movers: 1,
-    verbs: &[Check, Check, Reserve, Settle, Cancel, CheckMany],
-    most_cost: 2,
-    before: 6,
-    turns: false,
+    operations: &[Check, Check, Reserve, Settle, Cancel, CheckMany],
+    max_cost: 2,
+    max_setup_calls: 6,
+    rotates: false,
 };
 
-/// Periods end meanwhile.
+/// Periods end during the execution.
 const EVICTED_PERIODS: Layout = Layout {
     name: "evicted, periods",
-    verbs: &[Check, Check, Reserve, Settle, Cancel, Force, Peek, Tick],
+    operations: &[Check, Check, Reserve, Settle, Cancel, Force, Peek, Tick],
     ..EVICTED_BUDGETS
 };
 
-/// The clock goes on within one window.
+/// The clock advances within one window.
 const EVICTED_WINDOWS: Layout =
-    Layout { name: "evicted, windows", policies: &[Window(4)], turns: true, ..EVICTED_BUDGETS };
+    Layout { name: "evicted, windows", policies: &[Window(4)], rotates: true, ..EVICTED_BUDGETS };
 
-/// Windows end meanwhile.
+/// Windows end during the execution.
 const EVICTED_EXPIRED: Layout = Layout {
     name: "evicted, expired",
     policies: &[Window(3)],
-    verbs: &[Check, Check, Check, CheckMany, Maintain, Tick],
+    operations: &[Check, Check, Check, CheckMany, Maintain, Tick],
     ..EVICTED_BUDGETS
 };
 
 #[test]
 fn evicted() {
-    holds(&EVICTED_BUDGETS, 5_000);
-    holds(&EVICTED_PERIODS, 5_000);
-    holds(&EVICTED_WINDOWS, 5_000);
-    holds(&EVICTED_EXPIRED, 5_000);
+    assert_holds(&EVICTED_BUDGETS, 5_000);
+    assert_holds(&EVICTED_PERIODS, 5_000);
+    assert_holds(&EVICTED_WINDOWS, 5_000);
+    assert_holds(&EVICTED_EXPIRED, 5_000);
 }
 
 #[test]
-fn broken_evictions_are_caught() {
-    catches(&EVICTED_BUDGETS, Breakage::ChunkCountedTwice, Random, 20_000);
-    catches(&EVICTED_BUDGETS, Breakage::EarlierEvictionsIgnored, Random, 20_000);
-    catches(&EVICTED_BUDGETS, Breakage::RefundForgiven, Random, 5_000);
-    catches(&EVICTED_WINDOWS, Breakage::ChunkCountedTwice, Priorities, 5_000);
-    catches(&EVICTED_WINDOWS, Breakage::RefundForgiven, Random, 20_000);
-    catches(&EVICTED_BUDGETS, Breakage::ReceiptWithoutGeneration, Random, 20_000);
-    catches(&EVICTED_WINDOWS, Breakage::AgeNotCarried, Random, 20_000);
-    catches(&EVICTED_BUDGETS, Breakage::AgeNotCarried, Priorities, 20_000);
+fn mutants_of_evictions_are_caught() {
+    assert_caught(&EVICTED_BUDGETS, Breakage::ChunkCountedTwice, Random, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Breakage::EarlierEvictionsIgnored, Random, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Breakage::RefundForgiven, Random, 5_000);
+    assert_caught(&EVICTED_WINDOWS, Breakage::ChunkCountedTwice, Priorities, 5_000);
+    assert_caught(&EVICTED_WINDOWS, Breakage::RefundForgiven, Random, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Breakage::ReceiptWithoutGeneration, Random, 20_000);
+    assert_caught(&EVICTED_WINDOWS, Breakage::AgeNotCarried, Random, 20_000);
+    assert_caught(&EVICTED_BUDGETS, Breakage::AgeNotCarried, Priorities, 20_000);
 }

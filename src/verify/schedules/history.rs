@@ -1,43 +1,43 @@
-//! What the threads of one execution did: every call with the instants of its invocation and its
-//! return, and the clock that all of them read.
+//! The history of one execution: every call with the instants of its invocation and its response,
+//! and the clock that all threads read.
 //!
-//! One thread runs at a time and none is interrupted here, so a plain lock records without adding
-//! to what the checker may schedule.
+//! Only one thread runs at a time, and none is preempted in this module. So a plain lock suffices,
+//! and it adds no scheduling points.
 
-use super::limits::Limit;
-use super::linear;
+use super::limits::LimitAccess;
+use super::linearizability;
 use super::step::{Event, Span, Step};
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 
-/// A part of a call that concerns one key.
+/// One step of a call, on one key.
 #[derive(Clone, Debug)]
 struct Part {
-    /// Which key of which policy.
+    /// The index of the key and its policy.
     counter: usize,
     step: Step,
     called: u64,
     returned: u64,
-    /// The part of the same call that comes before this one.
-    behind: Option<usize>,
+    /// The index of the previous part of the same call.
+    after: Option<usize>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Counts invocations and returns.
+    /// Counts invocations and responses.
     instant: u64,
-    /// What the clock has shown, in order.
+    /// Every value of the clock, in order.
     readings: Vec<u64>,
-    /// The latest that any thread has read.
+    /// The latest value that any thread has read.
     latest: u64,
     parts: Vec<Part>,
-    /// Charges that were tried, as (counter, called).
-    tried: Vec<(usize, u64)>,
+    /// Attempted charges, as (counter, called).
+    attempts: Vec<(usize, u64)>,
     /// Resets, as (counter, called, returned).
     resets: Vec<(usize, u64, u64)>,
     /// Changes of a limit, as (policy, event).
-    limits: Vec<(usize, linear::Event<Limit>)>,
-    /// How many numbers were given.
+    limits: Vec<(usize, linearizability::Event<LimitAccess>)>,
+    /// The last number that was handed out.
     numbers: usize,
 }
 
@@ -47,23 +47,23 @@ pub(super) struct History {
     state: Mutex<State>,
 }
 
-/// A call that has not returned yet.
+/// The invocation of a call that has not returned yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
+pub(super) struct Invocation {
     called: u64,
     now: u64,
-    known: usize,
+    completed_before: usize,
 }
 
-/// A call that has returned.
+/// A completed call: its invocation and its response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Done {
+pub(super) struct Completed {
     called: u64,
     returned: u64,
-    /// In nanoseconds.
+    /// The possible times of its decision, in nanoseconds.
     pub(super) span: Span,
-    /// Charges up to this number had been completed at the call.
-    pub(super) known: usize,
+    /// Charges up to this number were completed before the invocation.
+    pub(super) completed_before: usize,
 }
 
 impl History {
@@ -76,96 +76,113 @@ impl History {
         self.state.lock().expect("no thread panics in here")
     }
 
-    /// The clock goes on.
+    /// Advances the clock.
     pub(super) fn tick(&self, by: u64) {
         let mut state = self.state();
-        let now = state.readings.last().expect("a clock shows something") + by;
+        let now = state.readings.last().expect("the clock has a value") + by;
         state.readings.push(now);
     }
 
-    /// A reading of the clock.
+    /// Reads the clock.
     pub(super) fn now(&self) -> u64 {
         let mut state = self.state();
-        let now = *state.readings.last().expect("a clock shows something");
+        let now = *state.readings.last().expect("the clock has a value");
         state.latest = state.latest.max(now);
         now
     }
 
-    /// The number of the last invocation or return.
+    /// The instant of the last invocation or response.
     pub(super) fn instant(&self) -> u64 {
         self.state().instant
     }
 
-    /// All that the clock has shown.
+    /// Every value of the clock, in order.
     pub(super) fn readings(&self) -> Vec<u64> {
         self.state().readings.clone()
     }
 
-    pub(super) fn call(&self, now: u64) -> Call {
+    /// Begins a call that is made at time `now`.
+    pub(super) fn invoke(&self, now: u64) -> Invocation {
         let mut state = self.state();
         state.instant += 1;
-        Call { called: state.instant, now, known: state.numbers }
+        Invocation { called: state.instant, now, completed_before: state.numbers }
     }
 
-    pub(super) fn finish(&self, call: Call) -> Done {
+    /// Ends a call.
+    pub(super) fn finish(&self, call: Invocation) -> Completed {
         let mut state = self.state();
         state.instant += 1;
         let span = Span { now: call.now, latest: state.latest };
-        Done { called: call.called, returned: state.instant, span, known: call.known }
+        Completed {
+            called: call.called,
+            returned: state.instant,
+            span,
+            completed_before: call.completed_before,
+        }
     }
 
-    /// Records that a call may insert this key.
-    pub(super) fn try_charge(&self, counter: usize, call: &Call) {
-        self.state().tried.push((counter, call.called));
+    /// Notes that a call may insert this key.
+    pub(super) fn note_attempt(&self, counter: usize, call: &Invocation) {
+        self.state().attempts.push((counter, call.called));
     }
 
-    /// How many other keys of the policy may have been inserted before the call returned.
-    pub(super) fn others(&self, counter: usize, keys: usize, done: Done) -> usize {
+    /// The number of other keys of the policy that may have been inserted before the call returned.
+    pub(super) fn other_keys(&self, counter: usize, keys: usize, done: Completed) -> usize {
         let state = self.state();
-        let before = state.tried.iter().filter(|(_, called)| *called < done.returned);
-        let others = before
+        let before = state.attempts.iter().filter(|(_, called)| *called < done.returned);
+        let other_keys = before
             .map(|(other, _)| *other)
             .filter(|other| *other != counter && other / keys == counter / keys);
-        others.collect::<HashSet<_>>().len()
+        other_keys.collect::<HashSet<_>>().len()
     }
 
-    /// A number for a charge or a hold, in the order of returns.
+    /// A number for a charge, a reservation or a refund, in the order of responses.
     pub(super) fn number(&self) -> usize {
         let mut state = self.state();
         state.numbers += 1;
         state.numbers
     }
 
-    /// Records what a call did to one key. The steps take effect in their order.
-    pub(super) fn record(&self, counter: usize, done: Done, steps: impl IntoIterator<Item = Step>) {
+    /// Records the steps of a call on one key. They take effect in this order.
+    pub(super) fn record(
+        &self,
+        counter: usize,
+        done: Completed,
+        steps: impl IntoIterator<Item = Step>,
+    ) {
         let mut state = self.state();
-        let mut behind = None;
+        let mut after = None;
         for step in steps {
             let (called, returned) = (done.called, done.returned);
-            state.parts.push(Part { counter, step, called, returned, behind });
-            behind = Some(state.parts.len() - 1);
+            state.parts.push(Part { counter, step, called, returned, after });
+            after = Some(state.parts.len() - 1);
         }
     }
 
-    pub(super) fn record_reset(&self, counter: usize, done: Done) {
+    pub(super) fn record_reset(&self, counter: usize, done: Completed) {
         self.state().resets.push((counter, done.called, done.returned));
     }
 
-    pub(super) fn record_limit(&self, policy: usize, limit: u64, done: Done) {
+    pub(super) fn record_limit(&self, policy: usize, limit: u64, done: Completed) {
         let (called, returned) = (done.called, done.returned);
-        let event = linear::Event { step: Limit::Set(limit), called, returned, behind: None };
+        let event =
+            linearizability::Event { step: LimitAccess::Set(limit), called, returned, after: None };
         self.state().limits.push((policy, event));
     }
 
-    /// How the limit of a policy was changed, and which limits its requests were held to.
-    pub(super) fn limits_of(&self, policy: usize, keys: usize) -> Vec<linear::Event<Limit>> {
+    /// The changes of a policy's limit, and the limits that its requests reported.
+    pub(super) fn limits_of(
+        &self,
+        policy: usize,
+        keys: usize,
+    ) -> Vec<linearizability::Event<LimitAccess>> {
         let state = self.state();
         let set = state.limits.iter().filter(|(other, _)| *other == policy);
         let parts = state.parts.iter().filter(|part| part.counter / keys == policy);
         let applied = parts.filter_map(|part| {
             let (called, returned) = (part.called, part.returned);
-            let step = Limit::Applied(part.step.told()?.limit);
-            Some(linear::Event { step, called, returned, behind: None })
+            let step = LimitAccess::Applied(part.step.reported()?.limit);
+            Some(linearizability::Event { step, called, returned, after: None })
         });
         set.map(|(_, event)| event.clone()).chain(applied).collect()
     }
@@ -174,22 +191,22 @@ impl History {
         self.state().resets.iter().any(|(other, ..)| *other == counter)
     }
 
-    /// What happened to one key; resets come last.
+    /// The events of one key. Resets come last.
     pub(super) fn of(&self, counter: usize) -> Vec<Event> {
         let state = self.state();
         let mine: Vec<_> =
-            (0..state.parts.len()).filter(|place| state.parts[*place].counter == counter).collect();
-        let place_of = |before| mine.iter().position(|place| *place == before);
-        let parts = mine.iter().map(|place| {
-            let Part { step, called, returned, behind, .. } = state.parts[*place].clone();
-            Event { step, called, returned, behind: behind.and_then(place_of) }
+            (0..state.parts.len()).filter(|index| state.parts[*index].counter == counter).collect();
+        let index_of = |before| mine.iter().position(|index| *index == before);
+        let parts = mine.iter().map(|index| {
+            let Part { step, called, returned, after, .. } = state.parts[*index].clone();
+            Event { step, called, returned, after: after.and_then(index_of) }
         });
         let resets = state.resets.iter().filter(|(other, ..)| *other == counter);
         let resets = resets.map(|&(_, called, returned)| Event {
             step: Step::Reset,
             called,
             returned,
-            behind: None,
+            after: None,
         });
         parts.chain(resets).collect()
     }

@@ -1,119 +1,124 @@
-//! What an execution is made of.
+//! Layouts: the dimensions of an execution.
 
 use crate::Overflow;
 
-/// What a thread may do.
+/// An operation of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
-    /// A request of one layer.
+pub(super) enum Operation {
+    /// A request of one charge.
     Check,
-    /// Several requests of one layer each, in one call.
+    /// Several requests of one charge each, in one call.
     CheckMany,
-    /// A request of all layers.
-    Layered,
-    /// A charge of one layer or of all, whatever the usage is.
+    /// A request with one charge for each policy.
+    CheckAll,
+    /// A forced charge of one policy or of all, whatever the usage is.
     Force,
     Peek,
-    /// Gives back the whole of the newest charge that this thread still has.
+    /// Refunds the newest charge of this thread that it has not refunded yet.
     Refund,
-    /// Of one layer, or of all.
+    /// Reserves units of one policy or of all.
     Reserve,
-    /// A reservation that this thread has, or else a new one.
+    /// Extends a reservation of this thread, or makes a new one if it has none.
     Extend,
-    /// The same, for less in some layers and for more in others.
+    /// Settles a reservation of this thread, for less or for more than is charged, or makes a new
+    /// one.
     Settle,
+    /// Cancels a reservation of this thread, or makes a new one.
     Cancel,
     SetLimit,
     Reset,
-    /// Moves and renews ahead of need.
+    /// Calls `maintain`, which moves keys and renews arrays ahead of need.
     Maintain,
-    /// The clock goes on.
+    /// Advances the clock by up to about a window or a period.
     Tick,
-    /// The clock goes on by about as much as an array can tell.
+    /// Advances the clock by about the time span of an array.
     Leap,
 }
 
-/// A policy: how it counts, and its limit.
+/// A kind of policy with its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A sliding window that is exact.
+pub(super) enum PolicyKind {
+    /// An exact sliding window.
     Window(u64),
     /// A sliding window that is counted in buckets.
     Buckets(u64),
-    /// A budget for each hour.
+    /// An hourly budget.
     Hour(u64),
 }
 
-/// What an execution is made of.
+/// The dimensions of an execution.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) name: &'static str,
-    pub(super) policies: &'static [Kind],
+    pub(super) policies: &'static [PolicyKind],
     pub(super) keys: usize,
-    /// Places beyond those of the keys, at the least; fewer places than keys where it is negative.
-    pub(super) spare: isize,
+    /// The least number of slots beyond the number of keys. If negative, there are fewer slots than
+    /// keys.
+    pub(super) spare_slots: isize,
     pub(super) overflow: Overflow,
     pub(super) threads: usize,
-    /// Threads that renew and move, beside those.
+    /// Additional threads that renew arrays and move keys.
     pub(super) movers: usize,
-    /// Each equally likely.
-    pub(super) verbs: &'static [Verb],
-    pub(super) most_cost: u64,
-    /// The most calls before the threads begin.
-    pub(super) before: u64,
-    /// Whether the clock goes on by the least step before each call, so that the ring turns at
-    /// nearly every charge.
-    pub(super) turns: bool,
+    /// The operations of the threads, each equally likely.
+    pub(super) operations: &'static [Operation],
+    pub(super) max_cost: u64,
+    /// The greatest number of calls before the threads begin.
+    pub(super) max_setup_calls: u64,
+    /// Whether the clock advances by one nanosecond before each call, so that nearly every charge
+    /// opens a new word of the ring.
+    pub(super) rotates: bool,
 }
 
-/// The most policies of a layout.
-pub(super) const MOST_LAYERS: usize = 3;
+/// The greatest number of policies in a layout.
+pub(super) const MAX_POLICIES: usize = 3;
 
-/// Nanoseconds of a sliding window.
+/// The length of a sliding window in nanoseconds.
 pub(super) const WINDOW: u64 = 1_000_000;
-/// Nanoseconds of a calendar period.
+/// The length of a calendar period in nanoseconds.
 pub(super) const HOUR: u64 = 3_600_000_000_000;
-/// Words of each ring.
+/// The number of words in each ring.
 pub(super) const WORDS: usize = 7;
 
-impl Kind {
+impl PolicyKind {
     pub(super) fn limit(self) -> u64 {
         match self {
-            Kind::Window(limit) | Kind::Buckets(limit) | Kind::Hour(limit) => limit,
+            PolicyKind::Window(limit) | PolicyKind::Buckets(limit) | PolicyKind::Hour(limit) => {
+                limit
+            }
         }
     }
 
-    /// The greatest limit that a single charge may ask for.
+    /// The greatest limit that a single charge may request.
     pub(super) fn max_limit(self) -> u64 {
         match self {
-            Kind::Window(_) => WORDS as u64,
-            Kind::Buckets(_) => 100,
-            Kind::Hour(_) => 1 << 20,
+            PolicyKind::Window(_) => WORDS as u64,
+            PolicyKind::Buckets(_) => 100,
+            PolicyKind::Hour(_) => 1 << 20,
         }
     }
 
     pub(super) fn is_calendar(self) -> bool {
-        matches!(self, Kind::Hour(_))
+        matches!(self, PolicyKind::Hour(_))
     }
 
-    /// By how much the clock may go on.
-    pub(super) fn steps(self) -> [u64; 4] {
+    /// The steps by which [`Operation::Tick`] advances the clock.
+    pub(super) fn tick_sizes(self) -> [u64; 4] {
         match self {
-            Kind::Window(_) => [1, WINDOW / 2, WINDOW - 1, WINDOW],
-            Kind::Buckets(_) => [100, WINDOW / 6, WINDOW / 2, WINDOW],
-            Kind::Hour(_) => [1, HOUR / 2, HOUR - 1, HOUR],
+            PolicyKind::Window(_) => [1, WINDOW / 2, WINDOW - 1, WINDOW],
+            PolicyKind::Buckets(_) => [100, WINDOW / 6, WINDOW / 2, WINDOW],
+            PolicyKind::Hour(_) => [1, HOUR / 2, HOUR - 1, HOUR],
         }
     }
 
-    /// By how much the clock may leap: around the age at which an array is renewed, three quarters
-    /// of its time field, and beyond its end.
-    pub(super) fn leaps(self) -> [u64; 4] {
-        // 64 bits less two flags and the count: 8 bits for a limit of 7, 12 for one of 100, which
-        // is counted in units of 100 ns.
+    /// The steps by which [`Operation::Leap`] advances the clock: around the age at which an array
+    /// is renewed, which is three quarters of its time field, and beyond the end of the field.
+    pub(super) fn leap_sizes(self) -> [u64; 4] {
+        // The time field has 64 bits minus two flags and the count. The count has 8 bits for a
+        // limit of 7, and 12 bits for a limit of 100, whose unit of time is 100 ns.
         let field = match self {
-            Kind::Window(_) => 1 << 54,
-            Kind::Buckets(_) => 100 << 50,
-            Kind::Hour(_) => 1_000 * HOUR,
+            PolicyKind::Window(_) => 1 << 54,
+            PolicyKind::Buckets(_) => 100 << 50,
+            PolicyKind::Hour(_) => 1_000 * HOUR,
         };
         let renewal = field / 4 * 3;
         [renewal - WINDOW, renewal, renewal + 1, field + WINDOW]
@@ -121,16 +126,20 @@ impl Kind {
 }
 
 /// The greatest limit that `set_limit` sets.
-pub(super) const MOST_SET: u64 = 4;
+pub(super) const MAX_SET_LIMIT: u64 = 4;
 
 impl Layout {
     /// The greatest limit that a policy may have.
     pub(super) fn greatest_limit(&self, policy: usize) -> u64 {
         let first = self.policies[policy].limit();
-        if self.verbs.contains(&Verb::SetLimit) { first.max(MOST_SET) } else { first }
+        if self.operations.contains(&Operation::SetLimit) {
+            first.max(MAX_SET_LIMIT)
+        } else {
+            first
+        }
     }
 
-    /// What evictions may forgive a key.
+    /// The greatest number of units that evictions may forgive a key.
     pub(super) fn allowance(&self) -> u64 {
         match self.overflow {
             Overflow::EvictLightest { allowance } => allowance,
@@ -138,23 +147,25 @@ impl Layout {
         }
     }
 
-    /// Whether evictions are held to their bound only: units of a window expire one by one.
-    pub(super) fn only_bounds_evictions(&self) -> bool {
-        self.verbs.contains(&Verb::Tick) && !self.policies.iter().all(|kind| kind.is_calendar())
+    /// Whether only the bound of evictions is verified, because units of a window expire one by
+    /// one.
+    pub(super) fn verifies_eviction_bound_only(&self) -> bool {
+        self.operations.contains(&Operation::Tick)
+            && !self.policies.iter().all(|kind| kind.is_calendar())
     }
 
-    /// Whether nothing but its age renews an array.
+    /// Whether arrays are renewed only because of their age.
     pub(super) fn renews_by_age_only(&self) -> bool {
-        self.verbs.contains(&Verb::Leap) && self.keys == 1 && self.movers == 0
+        self.operations.contains(&Operation::Leap) && self.keys == 1 && self.movers == 0
     }
 
-    /// Whether there are fewer places than keys.
+    /// Whether there are fewer slots than keys.
     pub(super) fn is_crowded(&self) -> bool {
-        self.spare < 0
+        self.spare_slots < 0
     }
 
-    /// Whether a key that finds no place passes uncounted.
-    pub(super) fn passes_uncounted(&self) -> bool {
+    /// Whether a new key is allowed without being counted if the table is full.
+    pub(super) fn allows_uncounted(&self) -> bool {
         self.overflow == Overflow::Allow
     }
 }

@@ -1,32 +1,33 @@
-//! Which limit a request is held to while `set_limit` changes it: one that stood during its call.
+//! The sequential specification of a policy's limit while `set_limit` changes it. A request must
+//! apply a limit that was in force at some instant of its call.
 
-use super::linear::{Event, Rules};
+use super::linearizability::{Event, Specification};
 
-/// What happened to a policy's limit.
+/// An access to a policy's limit.
 #[derive(Clone, Debug)]
-pub(super) enum Limit {
+pub(super) enum LimitAccess {
     Set(u64),
     Applied(u64),
 }
 
-/// The rules of a limit that may be changed.
-pub(super) struct Limits {
-    pub(super) first: u64,
+/// The specification of a limit that may be changed.
+pub(super) struct LimitRegister {
+    pub(super) initial: u64,
 }
 
-impl Rules for Limits {
-    type Step = Limit;
+impl Specification for LimitRegister {
+    type Step = LimitAccess;
     type State = u64;
 
-    fn first(&self) -> u64 {
-        self.first
+    fn initial(&self) -> u64 {
+        self.initial
     }
 
-    fn after(&self, state: &u64, event: &Event<Limit>) -> Vec<u64> {
+    fn next_states(&self, state: &u64, event: &Event<LimitAccess>) -> Vec<u64> {
         match &event.step {
-            Limit::Set(limit) => vec![*limit],
-            Limit::Applied(limit) if limit == state => vec![*state],
-            Limit::Applied(_) => vec![],
+            LimitAccess::Set(limit) => vec![*limit],
+            LimitAccess::Applied(limit) if limit == state => vec![*state],
+            LimitAccess::Applied(_) => vec![],
         }
     }
 }

@@ -1,40 +1,40 @@
-//! The textbook: a log of the charges that count, each with its time.
+//! The oracle of a sliding window: a log of the charges that count, each with its time.
 
-/// How a sliding window counts, in its units of time.
+/// The parameters of a sliding window, in its units of time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measure {
+pub(super) struct WindowShape {
     pub(super) length: u64,
-    /// The charges of one cell count as if all had been made with the last of them; 1 where each
-    /// counts for itself.
+    /// The length of a cell. The charges of one cell count as if all were made at the time of the
+    /// last one. With length 1 each charge counts separately.
     pub(super) cell: u64,
-    /// So many cells can be told apart within one window.
+    /// The number of cells that can be distinguished within one window.
     pub(super) words: usize,
 }
 
-/// One charge, or what is left of it.
+/// One charge, with the units that were not given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Entry {
+pub(super) struct LogEntry {
     pub(super) time: u64,
-    /// Of two charges of one time the one that was completed first comes back first.
+    /// Orders charges of the same time: the one that was completed first is given back first.
     pub(super) number: usize,
     pub(super) units: u64,
 }
 
-/// What counts, oldest first.
+/// The charges that count, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Log(Vec<Entry>);
+pub(super) struct Log(Vec<LogEntry>);
 
 impl Log {
-    pub(super) fn add(&mut self, entry: Entry) {
-        let place = self.0.partition_point(|other| *other < entry);
-        self.0.insert(place, entry);
+    pub(super) fn add(&mut self, entry: LogEntry) {
+        let index = self.0.partition_point(|other| *other < entry);
+        self.0.insert(index, entry);
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[LogEntry] {
         &self.0
     }
 
-    pub(super) fn live(&self, length: u64, at: u64) -> impl Iterator<Item = &Entry> + use<'_> {
+    pub(super) fn live(&self, length: u64, at: u64) -> impl Iterator<Item = &LogEntry> + use<'_> {
         self.0.iter().filter(move |entry| at - entry.time < length)
     }
 
@@ -42,12 +42,12 @@ impl Log {
         self.live(length, at).map(|entry| entry.units).sum()
     }
 
-    /// The first time at which nothing is used; `now` if nothing is.
+    /// The first time at which nothing is used. `now` if nothing is used at `at`.
     pub(super) fn clear_at(&self, length: u64, at: u64, now: u64) -> u64 {
         self.live(length, at).last().map_or(now, |entry| entry.time + length)
     }
 
-    /// The first time at which a charge that has no room has some.
+    /// The first time at which a denied charge has room. `None` if it has room now, or never will.
     pub(super) fn fits_at(&self, length: u64, at: u64, cost: u64, limit: u64) -> Option<u64> {
         let mut used = self.used(length, at);
         if cost > limit || used + cost <= limit {
@@ -59,18 +59,18 @@ impl Log {
         })
     }
 
-    /// Drops what no time from `at` on counts.
+    /// Drops the charges that have expired by `at`.
     pub(super) fn expire(&mut self, length: u64, at: u64) {
         self.0.retain(|entry| at - entry.time < length);
     }
 
-    /// The charges of one time count from another on.
+    /// Moves the charges of one time to another time.
     pub(super) fn merge(&mut self, time: u64, into: u64) {
         self.0.iter_mut().filter(|entry| entry.time == time).for_each(|entry| entry.time = into);
         self.0.sort_unstable();
     }
 
-    /// Takes up to `amount` of what was charged at `time`; returns how much that is.
+    /// Takes up to `amount` units charged at `time`, and returns how many it took.
     pub(super) fn take(&mut self, time: u64, amount: u64) -> u64 {
         let mut rest = amount;
         for entry in self.0.iter_mut().filter(|entry| entry.time == time) {
@@ -81,10 +81,10 @@ impl Log {
         amount - rest
     }
 
-    /// Takes one charge out; returns what was left of it.
-    pub(super) fn forget(&mut self, number: usize) -> Vec<Entry> {
-        let (gone, kept) = self.0.iter().partition(|entry| entry.number == number);
+    /// Removes one charge, and returns its remaining units.
+    pub(super) fn forget(&mut self, number: usize) -> Vec<LogEntry> {
+        let (removed, kept) = self.0.iter().partition(|entry| entry.number == number);
         self.0 = kept;
-        gone
+        removed
     }
 }

@@ -1,55 +1,54 @@
-//! The whole limiter under schedules that are drawn at random, while its tables are renewed all the
-//! time.
+//! Random schedules of the whole limiter, while its tables are renewed all the time.
 //!
-//! The models of loom explore one race each, to the end and with weak orderings. Here many races
-//! meet in one small limiter: all verbs on windows, buckets and budgets, in one layer and in
-//! several. The checker runs one thread at a time and lets each see all that was written before: it
-//! finds wrong orders of steps, never a wrong ordering of one access.
+//! Each loom model explores a single race exhaustively, with weak memory orderings. The schedules
+//! combine many races in one small limiter: all operations on windows, buckets and budgets, with
+//! one policy and with several. Shuttle runs one thread at a time with sequentially consistent
+//! memory. It finds wrong interleavings of steps, but not a wrong memory ordering of one access.
 //!
-//! Two contracts are held apart:
-//! - [`never_over`] looks at what was recorded alone: no window and no period holds more than the
-//!   limit, and no more than was declared where a request has cost more than it had reserved.
-//! - [`linear`] searches an order of all calls in which a textbook ([`window`], [`budget`]) gives
-//!   every answer that was given, and ends with what is really left.
+//! Two contracts are verified separately:
+//! - [`never_over`] checks the recorded charges alone: no window and no period exceeds the limit,
+//!   except by the excess of settlements over their reservations.
+//! - [`linearizability`] searches for a linearization of all calls in which the oracle ([`window`],
+//!   [`budget`]) gives every recorded answer and ends with the final usage.
 //!
-//! `TOLLGATE_SCHEDULES` multiplies the number of executions, `TOLLGATE_SEED` draws others. A
-//! failure prints its schedule, which `shuttle::replay` repeats.
+//! `TOLLGATE_SCHEDULES` multiplies the number of executions. `TOLLGATE_SEED` selects other
+//! schedules. A failure prints its schedule, which `shuttle::replay` repeats.
 
-mod back;
 mod budget;
-mod checks;
+mod call;
+mod check_calls;
+mod coverage;
 mod crowded;
-mod entries;
-mod evicting;
+mod evictable_key;
 mod evictions;
-mod full_races;
+mod fixture;
+mod full_table_races;
+mod give_back;
 mod history;
-mod holds;
-mod judge;
 mod layout;
 mod limits;
-mod linear;
+mod linearizability;
 mod log;
 mod never_over;
+mod open_reservations;
 mod operations;
-mod plan;
 mod races;
 mod record;
-mod reserve;
-mod reserved;
+mod reservation_calls;
+mod reservations;
+mod rollback_race;
 mod samples;
-mod scene;
 mod step;
-mod undone;
+mod verification;
 mod window;
 
 use crate::Overflow;
 use crate::sync::progress;
 use crate::table::epoch;
 use crate::verify::mutants::{self, Breakage};
-use layout::Kind::*;
 use layout::Layout;
-use layout::Verb::*;
+use layout::Operation::*;
+use layout::PolicyKind::*;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 use std::cell::Cell;
@@ -57,32 +56,34 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// The contract that the last failure broke.
-    static FAULT: Cell<&'static str> = const { Cell::new("") };
-    /// Executions of the run that is under way.
-    static RUNS: Cell<usize> = const { Cell::new(0) };
-    /// Whether failures are wanted and need no report.
+    /// The contract that the last failure violated.
+    static VIOLATION: Cell<&'static str> = const { Cell::new("") };
+    /// The number of executions of the current run.
+    static EXECUTIONS: Cell<usize> = const { Cell::new(0) };
+    /// Whether failures are expected and print nothing.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// How threads are chosen.
+/// The strategy that selects the next thread.
 #[derive(Clone, Copy, Debug)]
 enum Scheduler {
-    /// Any of them at each step.
+    /// Selects any thread at each step.
     Random,
-    /// By priorities that change at a few steps: finds what needs few preemptions.
+    /// Selects by priorities that change at a few steps (PCT). Finds bugs that need few
+    /// preemptions.
     Priorities,
 }
 use Scheduler::*;
 
-/// How many changes of priority a schedule has.
-const DEPTH: usize = 3;
+/// The number of priority changes in a PCT schedule.
+const PCT_DEPTH: usize = 3;
 
-fn number(variable: &str, default: u64) -> u64 {
+/// The number in this environment variable.
+fn env_number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// Runs `body` so often and returns how often that was.
+/// Runs `body` under `iterations` schedules and returns the number of executions.
 fn explore(
     scheduler: Scheduler,
     iterations: usize,
@@ -93,122 +94,137 @@ fn explore(
     if QUIET.get() {
         config.failure_persistence = FailurePersistence::None;
     }
-    RUNS.set(0);
+    EXECUTIONS.set(0);
     let body = move || {
-        RUNS.set(RUNS.get() + 1);
+        EXECUTIONS.set(EXECUTIONS.get() + 1);
         body();
         progress::assert_progress();
         epoch::free_all();
     };
-    let seed = number("TOLLGATE_SEED", 1);
+    let seed = env_number("TOLLGATE_SEED", 1);
     match scheduler {
         Random => Runner::new(RandomScheduler::new_from_seed(seed, iterations), config).run(body),
         Priorities => {
-            let scheduler = PctScheduler::new_from_seed(seed, DEPTH, iterations);
+            let scheduler = PctScheduler::new_from_seed(seed, PCT_DEPTH, iterations);
             Runner::new(scheduler, config).run(body)
         }
     }
 }
 
-/// A layout that holds, under both schedulers.
-fn holds(layout: &'static Layout, iterations: usize) {
-    let wanted = wanted(iterations);
+/// Asserts that the layout holds under both schedulers.
+fn assert_holds(layout: &'static Layout, iterations: usize) {
+    let scaled = scaled(iterations);
     mutants::set(None);
     for scheduler in [Random, Priorities] {
-        entries::reset();
-        let executions = explore(scheduler, wanted, move || scene::run(layout));
+        coverage::reset();
+        let executions = explore(scheduler, scaled, move || fixture::run(layout));
         println!("schedules {}: holds in {executions} executions, {scheduler:?}", layout.name);
         assert!(executions >= iterations, "{} ran only {executions} times", layout.name);
-        entries::assert_floors(layout, executions);
+        coverage::assert_floors(layout, executions);
     }
 }
 
-fn wanted(iterations: usize) -> usize {
-    iterations * number("TOLLGATE_SCHEDULES", 1) as usize
+/// The number of executions after the scaling by `TOLLGATE_SCHEDULES`.
+fn scaled(iterations: usize) -> usize {
+    iterations * env_number("TOLLGATE_SCHEDULES", 1) as usize
 }
 
-/// The same layout with a step switched off: the scheduler must find it.
-fn catches(layout: &'static Layout, what: Breakage, scheduler: Scheduler, most: usize) {
-    scene_catches(layout.name, what, scheduler, most, move || scene::run(layout));
+/// Asserts that the scheduler finds a failure of the layout with this mutant.
+fn assert_caught(
+    layout: &'static Layout,
+    mutant: Breakage,
+    scheduler: Scheduler,
+    max_iterations: usize,
+) {
+    assert_race_caught(layout.name, mutant, scheduler, max_iterations, move || {
+        fixture::run(layout)
+    });
 }
 
-fn scene_holds(name: &str, iterations: usize, scene: impl Fn() + Copy + Send + Sync + 'static) {
+/// Asserts that a single race holds under both schedulers.
+fn assert_race_holds(
+    name: &str,
+    iterations: usize,
+    race: impl Fn() + Copy + Send + Sync + 'static,
+) {
     mutants::set(None);
     for scheduler in [Random, Priorities] {
-        let executions = explore(scheduler, wanted(iterations), scene);
+        let executions = explore(scheduler, scaled(iterations), race);
         println!("schedules {name}: holds in {executions} executions, {scheduler:?}");
         assert!(executions >= iterations, "{name} ran only {executions} times");
     }
 }
 
-fn scene_catches(
+/// Asserts that the scheduler finds a failure of a race with this mutant.
+fn assert_race_caught(
     name: &str,
-    what: Breakage,
+    mutant: Breakage,
     scheduler: Scheduler,
-    most: usize,
-    scene: impl Fn() + Send + Sync + 'static,
+    max_iterations: usize,
+    race: impl Fn() + Send + Sync + 'static,
 ) {
-    hush();
+    silence_expected_panics();
     QUIET.set(true);
-    FAULT.set("a panic");
-    // The threads of an execution share one thread of the system, and so this switch.
-    mutants::set(Some(what));
-    let caught = catch_unwind(AssertUnwindSafe(|| explore(scheduler, most, scene))).is_err();
+    VIOLATION.set("a panic");
+    // All threads of an execution run on one OS thread, so they share the active mutant.
+    mutants::set(Some(mutant));
+    let caught =
+        catch_unwind(AssertUnwindSafe(|| explore(scheduler, max_iterations, race))).is_err();
     mutants::set(None);
     QUIET.set(false);
     let _ = catch_unwind(epoch::free_all);
-    let how = if caught { FAULT.get() } else { "NOT CAUGHT" };
-    println!("schedules {name}: {what:?}, {scheduler:?}: {how} after {}", RUNS.get());
-    assert!(caught, "{name} passes although {what:?} is on");
+    let how = if caught { VIOLATION.get() } else { "NOT CAUGHT" };
+    println!("schedules {name}: {mutant:?}, {scheduler:?}: {how} after {}", EXECUTIONS.get());
+    assert!(caught, "{name} passes with mutant {mutant:?}");
 }
 
-/// Failures that are wanted print nothing.
-fn hush() {
+/// Installs a panic hook that prints nothing for expected failures.
+fn silence_expected_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let loud = std::panic::take_hook();
+        let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if !QUIET.get() {
-                loud(info);
+                default_hook(info);
             }
         }));
     });
 }
 
-/// Charges and looks at keys that share an array of few slots.
+/// Checks of, and peeks at, two keys that share an array of few slots.
 const WINDOWS: Layout = Layout {
     name: "windows",
     policies: &[Window(2)],
     keys: 2,
-    spare: 1,
+    spare_slots: 1,
     overflow: Overflow::Deny,
     threads: 3,
     movers: 1,
-    verbs: &[Check, Check, Check, Peek, Tick],
-    most_cost: 2,
-    before: 4,
-    turns: false,
+    operations: &[Check, Check, Check, Peek, Tick],
+    max_cost: 2,
+    max_setup_calls: 4,
+    rotates: false,
 };
 
-/// One key that is charged by everybody.
+/// One key that all threads charge.
 const ONE_KEY: Layout = Layout {
     name: "one key",
     policies: &[Window(4)],
     keys: 1,
-    verbs: &[Check, Check, Tick],
+    operations: &[Check, Check, Tick],
     ..WINDOWS
 };
 
-/// Two threads, and two that renew and move.
+/// Two threads that charge, and two that renew arrays and move keys.
 const MOVERS: Layout = Layout { name: "movers", threads: 2, movers: 2, ..WINDOWS };
 
-/// The same without renewals, while the ring turns at nearly every charge.
-const TURNS: Layout = Layout {
-    name: "turns",
+/// One key without renewals. Nearly every charge opens a new word of the ring.
+const ROTATIONS: Layout = Layout {
+    name: "rotations",
     policies: &[Window(6)],
     movers: 0,
-    verbs: &[Check],
-    turns: true,
+    operations: &[Check],
+    rotates: true,
     ..ONE_KEY
 };
 
@@ -216,7 +232,7 @@ const REFUNDS: Layout = Layout {
     name: "refunds",
     policies: &[Window(3)],
     keys: 1,
-    verbs: &[Check, Check, Refund, Peek, Tick],
+    operations: &[Check, Check, Refund, Peek, Tick],
     ..WINDOWS
 };
 
@@ -224,19 +240,22 @@ const LAYERS: Layout = Layout {
     name: "layers",
     policies: &[Window(3), Window(2)],
     keys: 2,
-    verbs: &[Layered, Layered, Layered, Check, Peek],
+    operations: &[CheckAll, CheckAll, CheckAll, Check, Peek],
     ..WINDOWS
 };
 
-/// A request may be undone when its charges have expired.
-const LATE_UNDO: Layout =
-    Layout { name: "late undo", verbs: &[Layered, Layered, Layered, Check, Peek, Tick], ..LAYERS };
+/// A request may be rolled back after its charges have expired.
+const LATE_ROLLBACK: Layout = Layout {
+    name: "late rollback",
+    operations: &[CheckAll, CheckAll, CheckAll, Check, Peek, Tick],
+    ..LAYERS
+};
 
 const LIMITS: Layout = Layout {
     name: "limits",
     policies: &[Window(3)],
     keys: 1,
-    verbs: &[Check, Check, Peek, SetLimit, Tick],
+    operations: &[Check, Check, Peek, SetLimit, Tick],
     ..WINDOWS
 };
 
@@ -244,96 +263,100 @@ const RESETS: Layout = Layout {
     name: "resets",
     policies: &[Window(3)],
     keys: 1,
-    verbs: &[Check, Check, Check, Peek, Reset, Tick],
+    operations: &[Check, Check, Check, Peek, Reset, Tick],
     ..WINDOWS
 };
 
-const BUDGETS: Layout =
-    Layout { name: "budgets", policies: &[Hour(3)], verbs: &[Check, Check, Peek, Tick], ..WINDOWS };
+const BUDGETS: Layout = Layout {
+    name: "budgets",
+    policies: &[Hour(3)],
+    operations: &[Check, Check, Peek, Tick],
+    ..WINDOWS
+};
 
-const GIVEN_BACK: Layout =
-    Layout { name: "given back", verbs: &[Check, Check, Refund, Peek, Tick], ..BUDGETS };
+const BUDGET_REFUNDS: Layout =
+    Layout { name: "budgets, refunds", operations: &[Check, Check, Refund, Peek, Tick], ..BUDGETS };
 
-/// As many keys as there are places for.
-const FULL: Layout = Layout { name: "full", spare: 0, ..WINDOWS };
+/// As many keys as there are slots.
+const FULL: Layout = Layout { name: "full", spare_slots: 0, ..WINDOWS };
 
 #[test]
 fn windows() {
-    holds(&WINDOWS, 4_000);
-    holds(&MOVERS, 4_000);
-    holds(&ONE_KEY, 4_000);
-    holds(&TURNS, 4_000);
+    assert_holds(&WINDOWS, 4_000);
+    assert_holds(&MOVERS, 4_000);
+    assert_holds(&ONE_KEY, 4_000);
+    assert_holds(&ROTATIONS, 4_000);
 }
 
 #[test]
 fn refunds() {
-    holds(&REFUNDS, 4_000);
+    assert_holds(&REFUNDS, 4_000);
 }
 
 #[test]
 fn layers() {
-    holds(&LAYERS, 4_000);
+    assert_holds(&LAYERS, 4_000);
 }
 
 #[test]
 fn limits() {
-    holds(&LIMITS, 4_000);
+    assert_holds(&LIMITS, 4_000);
 }
 
 #[test]
 fn resets() {
-    holds(&RESETS, 4_000);
+    assert_holds(&RESETS, 4_000);
 }
 
 #[test]
 fn budgets() {
-    holds(&BUDGETS, 4_000);
+    assert_holds(&BUDGETS, 4_000);
 }
 
 #[test]
-fn given_back() {
-    holds(&GIVEN_BACK, 4_000);
+fn budget_refunds() {
+    assert_holds(&BUDGET_REFUNDS, 4_000);
 }
 
 #[test]
-fn undone() {
-    scene_holds("undone", 4_000, undone::scene);
+fn rolled_back() {
+    assert_race_holds("rolled back", 4_000, rollback_race::run);
 }
 
 #[test]
-fn late_undo() {
-    holds(&LATE_UNDO, 12_000);
+fn late_rollback() {
+    assert_holds(&LATE_ROLLBACK, 12_000);
 }
 
 #[test]
 fn full() {
-    holds(&FULL, 4_000);
+    assert_holds(&FULL, 4_000);
 }
 
-/// Each step that the protocols need is missed, by the layout that shows it soonest.
+/// Each mutant is caught by the layout that finds it soonest.
 #[test]
-fn broken_charges_are_caught() {
-    catches(&ONE_KEY, Breakage::NoSeal, Random, 5_000);
-    catches(&ONE_KEY, Breakage::OwnTime, Random, 5_000);
-    catches(&TURNS, Breakage::SumBeforeHead, Priorities, 50_000);
-    catches(&BUDGETS, Breakage::ChargeStores, Random, 5_000);
-    catches(&BUDGETS, Breakage::PreparedWhileMoving, Random, 5_000);
-    catches(&ONE_KEY, Breakage::PreparedWhileMoving, Priorities, 5_000);
-    catches(&LAYERS, Breakage::NoUndo, Random, 5_000);
-    catches(&LAYERS, Breakage::LookIsEnough, Random, 5_000);
-    catches(&LATE_UNDO, Breakage::UndoOldest, Random, 5_000);
-    catches(&REFUNDS, Breakage::RefundStores, Random, 5_000);
+fn mutants_of_charges_are_caught() {
+    assert_caught(&ONE_KEY, Breakage::NoSeal, Random, 5_000);
+    assert_caught(&ONE_KEY, Breakage::OwnTime, Random, 5_000);
+    assert_caught(&ROTATIONS, Breakage::SumBeforeHead, Priorities, 50_000);
+    assert_caught(&BUDGETS, Breakage::ChargeStores, Random, 5_000);
+    assert_caught(&BUDGETS, Breakage::PreparedWhileMoving, Random, 5_000);
+    assert_caught(&ONE_KEY, Breakage::PreparedWhileMoving, Priorities, 5_000);
+    assert_caught(&LAYERS, Breakage::NoUndo, Random, 5_000);
+    assert_caught(&LAYERS, Breakage::LookIsEnough, Random, 5_000);
+    assert_caught(&LATE_ROLLBACK, Breakage::UndoOldest, Random, 5_000);
+    assert_caught(&REFUNDS, Breakage::RefundStores, Random, 5_000);
 }
 
 #[test]
-fn broken_moves_are_caught() {
-    catches(&WINDOWS, Breakage::NoFreeze, Random, 5_000);
-    catches(&WINDOWS, Breakage::EmptyEndsRing, Random, 5_000);
-    catches(&LIMITS, Breakage::NoFreezeEmpty, Random, 20_000);
-    catches(&WINDOWS, Breakage::ClaimStores, Random, 5_000);
-    catches(&WINDOWS, Breakage::NoCutoff, Random, 5_000);
-    catches(&WINDOWS, Breakage::DropByOwnNow, Priorities, 10_000);
-    catches(&ONE_KEY, Breakage::FreezeHeadOnly, Priorities, 20_000);
-    catches(&ONE_KEY, Breakage::PublishHeadFirst, Priorities, 20_000);
-    catches(&MOVERS, Breakage::TakenIsDone, Priorities, 10_000);
+fn mutants_of_moves_are_caught() {
+    assert_caught(&WINDOWS, Breakage::NoFreeze, Random, 5_000);
+    assert_caught(&WINDOWS, Breakage::EmptyEndsRing, Random, 5_000);
+    assert_caught(&LIMITS, Breakage::NoFreezeEmpty, Random, 20_000);
+    assert_caught(&WINDOWS, Breakage::ClaimStores, Random, 5_000);
+    assert_caught(&WINDOWS, Breakage::NoCutoff, Random, 5_000);
+    assert_caught(&WINDOWS, Breakage::DropByOwnNow, Priorities, 10_000);
+    assert_caught(&ONE_KEY, Breakage::FreezeHeadOnly, Priorities, 20_000);
+    assert_caught(&ONE_KEY, Breakage::PublishHeadFirst, Priorities, 20_000);
+    assert_caught(&MOVERS, Breakage::TakenIsDone, Priorities, 10_000);
 }

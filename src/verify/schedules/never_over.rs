@@ -1,52 +1,53 @@
-//! The first contract, checked apart from everything else: however the answers came about, no
-//! interval of the window's length, and no period, holds more admitted cost than the limit.
+//! Guarantee A, checked independently of the linearizability checker: no interval of the window's
+//! length, and no period, contains more admitted cost than the limit.
 //!
-//! What is settled for more than was reserved is charged whatever the usage is. It may exceed the
-//! limit by what it declares and by no more: it counts against all that is admitted after it.
+//! A settlement that exceeds its reservation is charged whatever the usage is. It may exceed the
+//! limit by its excess and by no more, and it counts against everything that is admitted after it.
 
-use super::step::{self, Event, From, Step};
+use super::step::{self, Event, Source, Step};
 
-/// How time is counted, in the units of the policy.
+/// The interval over which a limit holds, in the units of the policy.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Time {
+pub(super) enum Interval {
     /// A sliding window of this length.
     Window(u64),
-    /// A calendar period of this length, the first of which begins at zero.
+    /// A calendar period of this length. The first period begins at zero.
     Period(u64),
 }
 
-/// One charge that was recorded, at a time within `from..=to`.
+/// One charge, recorded at a time within `from..=to`.
 #[derive(Clone, Copy, Debug)]
-struct Recorded {
+struct RecordedCharge {
     from: u64,
     to: u64,
     cost: u64,
-    /// None for what was charged whatever the usage was.
+    /// `None` for a forced charge.
     limit: Option<u64>,
-    hold: Option<usize>,
+    reservation: Option<usize>,
     called: u64,
     returned: u64,
 }
 
-/// Units that came back, or may have.
+/// Units that were given back.
 #[derive(Clone, Copy, Debug)]
-struct Given {
-    /// The reservation that held them; none for a refund, which takes from whatever is oldest.
-    hold: Option<usize>,
+struct GivenBack {
+    /// The reservation that they were charged for. `None` for a refund, which takes the oldest
+    /// units.
+    reservation: Option<usize>,
     amount: u64,
     called: u64,
 }
 
-/// Where the admitted cost of a key exceeds its limit, if it does anywhere.
+/// Describes an interval in which the admitted cost of a key exceeds its limit, if there is one.
 ///
-/// Only what is certain is reported: a charge counts where every time at which it can have been
-/// recorded does, and what may have come back by then has.
-pub(super) fn excess(time: Time, events: &[Event]) -> Option<String> {
-    let given: Vec<_> = events.iter().filter_map(given).collect();
+/// Only certain violations are reported. A charge counts if it is in the interval at every time at
+/// which it may have been recorded. Units that may have been given back by then do not count.
+pub(super) fn excess(interval: Interval, events: &[Event]) -> Option<String> {
+    let given_back: Vec<_> = events.iter().filter_map(given_back_by).collect();
     let mut charges = Vec::new();
     for event in events {
         if let Step::Charge(charge) = &event.step {
-            match time.recorded(charge, event) {
+            match interval.recorded(charge, event) {
                 Some(recorded) => charges.push(recorded),
                 None => return Some(format!("recorded outside of its call: {charge:?}")),
             }
@@ -54,97 +55,110 @@ pub(super) fn excess(time: Time, events: &[Event]) -> Option<String> {
     }
     let admitted = charges.iter().filter_map(|charge| Some((charge, charge.limit?)));
     let over = |(charge, limit)| {
-        beyond_own_limit(time, charge, limit, &charges, &given)
-            .or_else(|| beyond_all_limits(time, charge, limit, &charges, &given))
+        beyond_own_limit(interval, charge, limit, &charges, &given_back)
+            .or_else(|| beyond_all_limits(interval, charge, limit, &charges, &given_back))
     };
     admitted.into_iter().find_map(over)
 }
 
-/// What was charged for certain before this charge was asked for, debts and all, left room for it.
+/// Checks this charge against its own limit: the charges that were certainly completed before its
+/// invocation, forced ones included, must have left room for it.
 fn beyond_own_limit(
-    time: Time,
-    charge: &Recorded,
+    interval: Interval,
+    charge: &RecordedCharge,
     limit: u64,
-    charges: &[Recorded],
-    given: &[Given],
+    charges: &[RecordedCharge],
+    given_back: &[GivenBack],
 ) -> Option<String> {
-    let before =
-        |other: &&Recorded| other.returned < charge.called && time.is_within(other.from, charge.to);
+    let before = |other: &&RecordedCharge| {
+        other.returned < charge.called && interval.is_within(other.from, charge.to)
+    };
     let counted: Vec<_> = charges.iter().filter(before).chain([charge]).collect();
-    let sum = left(&counted, given, charge.returned);
-    (sum > limit).then(|| format!("{sum} of {limit} at {charge:?}: {counted:?}, {given:?}"))
+    let sum = least_remaining(&counted, given_back, charge.returned);
+    (sum > limit).then(|| format!("{sum} of {limit} at {charge:?}: {counted:?}, {given_back:?}"))
 }
 
-/// All that was admitted within the window up to this charge is within the greatest limit there.
+/// Checks everything that was admitted in the interval up to this charge against the greatest limit
+/// in it.
 fn beyond_all_limits(
-    time: Time,
-    charge: &Recorded,
+    interval: Interval,
+    charge: &RecordedCharge,
     limit: u64,
-    charges: &[Recorded],
-    given: &[Given],
+    charges: &[RecordedCharge],
+    given_back: &[GivenBack],
 ) -> Option<String> {
-    let together = |other: &&Recorded| {
-        other.limit.is_some() && other.to <= charge.from && time.is_within(other.from, charge.to)
+    let together = |other: &&RecordedCharge| {
+        other.limit.is_some()
+            && other.to <= charge.from
+            && interval.is_within(other.from, charge.to)
     };
     let counted: Vec<_> = charges.iter().filter(together).collect();
     let until = counted.iter().map(|charge| charge.returned).fold(charge.returned, u64::max);
     let limit = counted.iter().filter_map(|charge| charge.limit).fold(limit, u64::max);
-    let sum = left(&counted, given, until);
-    (sum > limit).then(|| format!("{sum} of {limit} up to {charge:?}: {counted:?}, {given:?}"))
+    let sum = least_remaining(&counted, given_back, until);
+    (sum > limit).then(|| format!("{sum} of {limit} up to {charge:?}: {counted:?}, {given_back:?}"))
 }
 
-/// What these charges still hold at least, when all that was called before `until` has come back.
-fn left(charges: &[&Recorded], given: &[Given], until: u64) -> u64 {
-    let given = |hold| {
-        let mine = given.iter().filter(move |given| given.hold == hold && given.called < until);
-        mine.map(|given| given.amount).sum::<u64>()
+/// The least number of units of these charges that still count. Every give-back that was called
+/// before `until` is assumed to be complete.
+fn least_remaining(charges: &[&RecordedCharge], given_back: &[GivenBack], until: u64) -> u64 {
+    let given_back = |reservation| {
+        let mine = given_back.iter().filter(move |given_back| {
+            given_back.reservation == reservation && given_back.called < until
+        });
+        mine.map(|given_back| given_back.amount).sum::<u64>()
     };
-    let mut holds: Vec<_> = charges.iter().map(|charge| charge.hold).collect();
-    holds.sort_unstable();
-    holds.dedup();
-    let charged = |hold| {
-        let mine = charges.iter().filter(move |charge| charge.hold == hold);
+    let mut reservations: Vec<_> = charges.iter().map(|charge| charge.reservation).collect();
+    reservations.sort_unstable();
+    reservations.dedup();
+    let charged = |reservation| {
+        let mine = charges.iter().filter(move |charge| charge.reservation == reservation);
         mine.map(|charge| charge.cost).sum::<u64>()
     };
-    // What is held by nobody does not come back to anybody.
-    let own = |hold: &Option<usize>| hold.map_or(0, |_| given(*hold));
-    let sum: u64 = holds.iter().map(|hold| charged(*hold).saturating_sub(own(hold))).sum();
-    sum.saturating_sub(given(None))
+    // Only a charge of a reservation has give-backs of its own.
+    let own = |reservation: &Option<usize>| reservation.map_or(0, |_| given_back(*reservation));
+    let sum: u64 = reservations
+        .iter()
+        .map(|reservation| charged(*reservation).saturating_sub(own(reservation)))
+        .sum();
+    sum.saturating_sub(given_back(None))
 }
 
-fn given(event: &Event) -> Option<Given> {
-    let Step::End(back) = &event.step else { return None };
-    let hold = (back.from == From::Hold).then_some(back.hold);
-    Some(Given { hold, amount: back.amount, called: event.called })
+fn given_back_by(event: &Event) -> Option<GivenBack> {
+    let Step::GiveBackEnd(give_back) = &event.step else { return None };
+    let reservation = (give_back.source == Source::Reservation).then_some(give_back.reservation);
+    Some(GivenBack { reservation, amount: give_back.amount, called: event.called })
 }
 
-impl Time {
-    /// Whether a charge recorded at `from` or later counts at `to`.
+impl Interval {
+    /// Returns whether a charge recorded at `from` or later counts at `to`.
     fn is_within(self, from: u64, to: u64) -> bool {
         match self {
-            Time::Window(length) => to.saturating_sub(from) < length,
-            Time::Period(_) => from >= to,
+            Interval::Window(length) => to.saturating_sub(from) < length,
+            Interval::Period(_) => from >= to,
         }
     }
 
-    /// An admitted charge is the newest of its key, so that its answer tells when it was recorded:
-    /// that must be a time between its call's `now` and the latest reading at its return.
-    fn recorded(self, charge: &step::Charge, event: &Event) -> Option<Recorded> {
-        let (length, begin) = match self {
-            Time::Window(length) => (length, 1),
-            Time::Period(length) => (length, length),
+    /// The recorded time of a charge, or `None` if that time is outside of its call.
+    ///
+    /// An admitted charge is the newest of its key, so `clear_at` of its answer shows its recorded
+    /// time. That time must be between the call's `now` and the latest reading at its response.
+    fn recorded(self, charge: &step::Charge, event: &Event) -> Option<RecordedCharge> {
+        let (length, unit) = match self {
+            Interval::Window(length) => (length, 1),
+            Interval::Period(length) => (length, length),
         };
-        let [earliest, latest] = [charge.span.now, charge.span.latest].map(|at| at / begin * begin);
-        let told = charge.told.map(|told| told.clear_at.saturating_sub(length));
-        if told.is_some_and(|at| !(earliest..=latest).contains(&at)) {
+        let [earliest, latest] = [charge.span.now, charge.span.latest].map(|at| at / unit * unit);
+        let reported = charge.reported.map(|reported| reported.clear_at.saturating_sub(length));
+        if reported.is_some_and(|at| !(earliest..=latest).contains(&at)) {
             return None;
         }
-        Some(Recorded {
-            from: told.unwrap_or(earliest),
-            to: told.unwrap_or(latest),
+        Some(RecordedCharge {
+            from: reported.unwrap_or(earliest),
+            to: reported.unwrap_or(latest),
             cost: charge.cost,
             limit: charge.limit,
-            hold: charge.hold,
+            reservation: charge.reservation,
             called: event.called,
             returned: event.returned,
         })
@@ -157,17 +171,17 @@ mod tests {
     use super::super::step::{Charge, Span};
     use super::*;
 
-    fn is_over(time: Time, steps: Vec<Vec<Step>>) -> bool {
-        excess(time, &in_turn(steps.concat())).is_some()
+    fn is_over(interval: Interval, steps: Vec<Vec<Step>>) -> bool {
+        excess(interval, &sequential(steps.concat())).is_some()
     }
 
     fn window(steps: Vec<Vec<Step>>) -> bool {
-        is_over(Time::Window(LENGTH), steps)
+        is_over(Interval::Window(LENGTH), steps)
     }
 
-    /// So many units, each a charge of its own.
+    /// This number of charges of one unit each.
     fn units(number: usize, now: u64) -> Vec<Step> {
-        (0..number).map(|place| charge(place, now, 0)).collect()
+        (0..number).map(|index| charge(index, now, 0)).collect()
     }
 
     #[test]
@@ -179,58 +193,62 @@ mod tests {
 
     #[test]
     fn a_period_ends_at_its_end() {
-        let period = |steps| is_over(Time::Period(LENGTH), steps);
+        let period = |steps| is_over(Interval::Period(LENGTH), steps);
         assert!(period(vec![units(2, 20), units(2, 20)]));
         assert!(!period(vec![units(2, 20), units(2, 30)]));
     }
 
     #[test]
     fn a_charge_is_not_recorded_outside_of_its_call() {
-        let early = Charge { span: at(21), ..one(1, 20, 0) };
+        let early = Charge { span: at(21), ..unit_charge(1, 20, 0) };
         assert!(window(vec![vec![Step::Charge(early)]]));
     }
 
     #[test]
-    fn a_debt_counts_against_what_comes_after() {
-        // Whatever is used, it may be charged.
-        assert!(!window(vec![units(3, 20), vec![forced(4, 21, 2, 0)]]));
-        assert!(!window(vec![vec![forced(4, 20, 2, 0)], units(1, 20)]));
-        assert!(window(vec![vec![forced(4, 20, 2, 0)], units(2, 20)]));
-        assert!(window(vec![vec![forced(4, 20, 3, 0)], units(1, 29)]));
-        assert!(!window(vec![vec![forced(4, 20, 3, 0)], units(1, 30)]));
+    fn a_forced_charge_counts_against_later_charges() {
+        // A forced charge needs no room.
+        assert!(!window(vec![units(3, 20), vec![forced_charge(4, 21, 2, 0)]]));
+        assert!(!window(vec![vec![forced_charge(4, 20, 2, 0)], units(1, 20)]));
+        assert!(window(vec![vec![forced_charge(4, 20, 2, 0)], units(2, 20)]));
+        assert!(window(vec![vec![forced_charge(4, 20, 3, 0)], units(1, 29)]));
+        assert!(!window(vec![vec![forced_charge(4, 20, 3, 0)], units(1, 30)]));
     }
 
     #[test]
-    fn what_comes_back_makes_room_once() {
-        let hold = |now| vec![held(1, 50, now, 2, 1)];
-        let rest = |now| returned(back(50, at(now), 1));
-        assert!(window(vec![hold(20), units(2, 21)]));
-        assert!(!window(vec![hold(20), rest(21), units(2, 21)]));
-        assert!(window(vec![hold(20), rest(21), units(3, 21)]));
-        // What was held in another window makes none.
-        assert!(window(vec![hold(20), units(3, 30), rest(30), units(1, 30)]));
-        // What came back only afterwards has made none either.
-        assert!(window(vec![hold(20), units(2, 21), rest(21)]));
-        // A refund makes room wherever it came from.
+    fn given_back_units_make_room_once() {
+        let reservation = |now| vec![reservation_charge(1, 50, now, 2, 1)];
+        let rest = |now| give_back_steps(give_back(50, at(now), 1));
+        assert!(window(vec![reservation(20), units(2, 21)]));
+        assert!(!window(vec![reservation(20), rest(21), units(2, 21)]));
+        assert!(window(vec![reservation(20), rest(21), units(3, 21)]));
+        // Units that were charged in another window make no room.
+        assert!(window(vec![reservation(20), units(3, 30), rest(30), units(1, 30)]));
+        // Units that were given back only afterwards made no room either.
+        assert!(window(vec![reservation(20), units(2, 21), rest(21)]));
+        // A refund makes room whichever charge it belongs to.
         assert!(!window(vec![units(3, 20), refund(20, 2, false), units(2, 21)]));
         assert!(window(vec![units(3, 20), refund(20, 2, false), units(3, 21)]));
     }
 
-    /// A later limit does not allow what an earlier one had no room for.
+    /// A charge is checked against its own limit, even if other charges had a greater one.
     #[test]
     fn each_charge_is_within_its_own_limit() {
-        let lowered = Charge { limit: Some(2), told: Some(told(0, None, 31)), ..one(9, 21, 0) };
+        let lowered = Charge {
+            limit: Some(2),
+            reported: Some(reported(0, None, 31)),
+            ..unit_charge(9, 21, 0)
+        };
         assert!(window(vec![units(2, 20), vec![Step::Charge(lowered)]]));
         assert!(!window(vec![units(1, 20), vec![Step::Charge(lowered)]]));
     }
 
     #[test]
-    fn what_was_not_told_counts_where_it_is_certain() {
-        let untold = |latest| {
+    fn an_unreported_charge_counts_where_it_is_certain() {
+        let unreported = |latest| {
             let span = Span { now: 20, latest };
-            Step::Charge(Charge { told: None, span, cost: 3, ..one(1, 20, 0) })
+            Step::Charge(Charge { reported: None, span, cost: 3, ..unit_charge(1, 20, 0) })
         };
-        assert!(window(vec![vec![untold(22)], units(1, 29)]));
-        assert!(!window(vec![vec![untold(22)], units(1, 31)]));
+        assert!(window(vec![vec![unreported(22)], units(1, 29)]));
+        assert!(!window(vec![vec![unreported(22)], units(1, 31)]));
     }
 }

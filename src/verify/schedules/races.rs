@@ -1,9 +1,9 @@
-//! Races by themselves, where each needs a state that random calls seldom bring about.
+//! Single races. Each one needs a state that random calls rarely produce.
 
 use super::Scheduler::{Priorities, Random};
+use super::fixture::fail;
 use super::layout::{WINDOW, WORDS};
-use super::scene::fault;
-use super::{scene_catches, scene_holds};
+use super::{assert_race_caught, assert_race_holds};
 use crate::verify::mutants::Breakage;
 use crate::{Limiter, ManualClock, Now, Policy, PolicyId, Reservation, Session};
 use shuttle::thread;
@@ -28,8 +28,10 @@ fn at(limiter: &Limiter, after: u64) -> Session<'_> {
     limiter.session_at(Now::from_unix_nanos(START + after))
 }
 
-/// Every word of the ring is in use, from 1 on; a hole makes room for one more charge, and a live
-/// word is in its way. The reservation stands in the head.
+/// A ring with every word in use, and a reservation that is charged in the head.
+///
+/// The charges are at times 1, 2 and so on. One cancelled reservation leaves room for one more
+/// charge, but the next word is still live.
 fn full_ring() -> (Arc<Limiter>, PolicyId, Reservation) {
     let words = WORDS as u64;
     let (limiter, policy) = limiter(words, 1);
@@ -40,7 +42,7 @@ fn full_ring() -> (Arc<Limiter>, PolicyId, Reservation) {
     let mut kept: Vec<_> = (1..=words).map(reserve).collect();
     let head = kept.pop().expect("the newest");
     let hole = kept.last_mut().expect("the one before");
-    at(&limiter, words).cancel(hole).expect("it is open");
+    at(&limiter, words).cancel(hole).map(drop).expect("it is open");
     (limiter, policy, head)
 }
 
@@ -55,23 +57,29 @@ fn cancelled_while_merged() {
     let merged = at(&limiter, words + 1).check(&[policy.charge("k", 1)]);
     let cancelled = cancelling.join().expect("a thread has failed");
     assert_eq!((merged.is_allowed(), cancelled), (true, Ok(())));
-    let left = at(&limiter, words + 1).peek(&[policy.charge("k", 0)]).remaining;
-    // The hole's unit was spent, the reservation's came back.
-    if left != 1 {
-        fault("what was held did not come back", left);
+    let remaining = at(&limiter, words + 1).peek(&[policy.charge("k", 0)]).remaining;
+    // The charge used the room of the first cancelled unit, and the head's unit was given back.
+    if remaining != 1 {
+        fail("the cancelled units were not given back", remaining);
     }
 }
 
 #[test]
 fn cancelled_against_merge() {
-    scene_holds("cancelled against merge", 2_000, cancelled_while_merged);
+    assert_race_holds("cancelled against merge", 2_000, cancelled_while_merged);
     for scheduler in [Random, Priorities] {
-        let what = Breakage::MergedIsNewer;
-        scene_catches("cancelled against merge", what, scheduler, 5_000, cancelled_while_merged);
+        let mutant = Breakage::MergedIsNewer;
+        assert_race_caught(
+            "cancelled against merge",
+            mutant,
+            scheduler,
+            5_000,
+            cancelled_while_merged,
+        );
     }
 }
 
-/// The last place of a table is claimed while the other key is moved.
+/// The last slot of a table is claimed while the other key is moved.
 fn claimed_while_moved() {
     let (limiter, policy) = limiter(1, 2);
     let check = |key: u64| at(&limiter, 0).check(&[policy.charge(key, 1)]);
@@ -84,7 +92,7 @@ fn claimed_while_moved() {
     };
     let decision = check(2);
     if !decision.is_allowed() {
-        fault("no place for a key", decision);
+        fail("refused although a slot was free", decision);
     }
     moving.join().expect("a thread has failed");
     assert!(!check(1).is_allowed() && !check(2).is_allowed(), "both are known");
@@ -92,18 +100,18 @@ fn claimed_while_moved() {
 
 #[test]
 fn claimed_against_move() {
-    scene_holds("claimed against move", 2_000, claimed_while_moved);
-    let what = Breakage::UnlinkedSince;
-    scene_catches("claimed against move", what, Priorities, 100_000, claimed_while_moved);
+    assert_race_holds("claimed against move", 2_000, claimed_while_moved);
+    let mutant = Breakage::UnlinkedSince;
+    assert_race_caught("claimed against move", mutant, Priorities, 100_000, claimed_while_moved);
 }
 
-/// What a reservation held was reset. It is cancelled while another request is charged, in the time
-/// of its extension.
+/// The key of a reservation was reset. The reservation is cancelled while another request is
+/// charged, at the time of its extension.
 fn cancelled_after_reset() {
     let (limiter, policy) = limiter(4, 1);
     let mut reservation = at(&limiter, 0).reserve(&[policy.charge("k", 1)]).expect("an empty key");
     let extended = at(&limiter, 1).extend(&mut reservation, &[1]).expect("it is open");
-    at(&limiter, 1).reset_key(policy, "k");
+    at(&limiter, 1).reset_key(policy, "k").expect("its policy");
     let cancelling = {
         let limiter = limiter.clone();
         thread::spawn(move || at(&limiter, 1).cancel(&mut reservation).map(drop))
@@ -111,16 +119,16 @@ fn cancelled_after_reset() {
     let charged = at(&limiter, 1).check(&[policy.charge("k", 2)]);
     let cancelled = cancelling.join().expect("a thread has failed");
     assert!(extended.is_allowed() && charged.is_allowed() && cancelled == Ok(()));
-    let left = at(&limiter, 1).peek(&[policy.charge("k", 0)]).remaining;
-    // As many as it had held, or none, if there were none yet.
-    if left != 2 && left != 4 {
-        fault("what was not held came back", left);
+    let remaining = at(&limiter, 1).peek(&[policy.charge("k", 0)]).remaining;
+    // The cancellation gave back as many units as the reservation had, or none if it came first.
+    if remaining != 2 && remaining != 4 {
+        fail("a wrong number of units was given back", remaining);
     }
 }
 
 #[test]
 fn cancelled_against_charge_after_reset() {
-    scene_holds("cancelled after reset", 2_000, cancelled_after_reset);
-    let what = Breakage::LastExtensionTwice;
-    scene_catches("cancelled after reset", what, Random, 5_000, cancelled_after_reset);
+    assert_race_holds("cancelled after reset", 2_000, cancelled_after_reset);
+    let mutant = Breakage::LastExtensionTwice;
+    assert_race_caught("cancelled after reset", mutant, Random, 5_000, cancelled_after_reset);
 }

@@ -1,307 +1,367 @@
-//! From what a call was told to what must have happened to each of its keys.
+//! Translates the answer of a call to the steps that must have happened to each of its keys.
 
-use super::entries::{self, Entry};
-use super::history::Done;
-use super::plan::Line;
-use super::scene::{Scene, fault};
-use super::step::{Back, Charge, From, Step, Told};
+use super::call::Item;
+use super::coverage::{self, CoveragePoint};
+use super::fixture::{Fixture, fail};
+use super::history::Completed;
+use super::step::{Charge, GiveBack, Reported, Source, Step};
 use crate::{Decision, PolicyStatus, Verdict};
 use std::time::Duration;
 
-/// What a request was told of one layer.
+/// The answer to a request about one of its items.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Answer {
-    /// Whether it had no room, if that was told.
+    /// Whether the item had no room. `None` if the call does not report it.
     pub(super) violated: Option<bool>,
-    pub(super) told: Option<Told>,
-    /// The wait is the longest over several layers.
+    pub(super) reported: Option<Reported>,
+    /// Whether the wait is the longest over several policies.
     pub(super) shared: bool,
-    /// There was no place for the key: allowed, and not counted.
+    /// Whether the item was allowed without being counted because the table was full.
     pub(super) uncounted: bool,
-    /// Charged whatever the usage is.
+    /// Whether it was charged whatever the usage is.
     pub(super) forced: bool,
 }
 
-fn after(now: u64, wait: Duration) -> u64 {
+fn time_after(now: u64, wait: Duration) -> u64 {
     now + wait.as_nanos() as u64
 }
 
-impl Scene {
-    /// The numbers of a decision, which concern `line`.
-    pub(super) fn told(&self, done: Done, line: Line, decision: &Decision) -> Told {
+impl Fixture {
+    /// The numbers that a decision reports about `item`.
+    pub(super) fn reported(&self, done: Completed, item: Item, decision: &Decision) -> Reported {
         let now = done.span.now;
-        let told = Told {
+        let reported = Reported {
             limit: decision.limit,
             remaining: decision.remaining,
-            fits_at: decision.retry_after().map(|wait| after(now, wait)),
-            clear_at: after(now, decision.reset_after()),
+            fits_at: decision.retry_after().map(|wait| time_after(now, wait)),
+            clear_at: time_after(now, decision.reset_after()),
         };
-        told.in_units(self.unit(line.policy))
+        reported.in_units(self.unit(item.policy))
     }
 
-    fn told_by_layer(&self, done: Done, line: Line, layer: &PolicyStatus) -> Told {
+    /// The numbers that a status reports about `item`.
+    fn reported_by_status(&self, done: Completed, item: Item, status: &PolicyStatus) -> Reported {
         let now = done.span.now;
-        let told = Told {
-            limit: layer.limit,
-            remaining: layer.remaining,
-            fits_at: layer.retry_after().map(|wait| after(now, wait)),
-            clear_at: after(now, layer.reset_after()),
+        let reported = Reported {
+            limit: status.limit,
+            remaining: status.remaining,
+            fits_at: status.retry_after().map(|wait| time_after(now, wait)),
+            clear_at: time_after(now, status.reset_after()),
         };
-        told.in_units(self.unit(line.policy))
+        reported.in_units(self.unit(item.policy))
     }
 
-    pub(super) fn record(&self, done: Done, line: Line, steps: impl IntoIterator<Item = Step>) {
-        self.history.record(self.counter(line.policy, line.key), done, steps);
+    pub(super) fn record(
+        &self,
+        done: Completed,
+        item: Item,
+        steps: impl IntoIterator<Item = Step>,
+    ) {
+        self.history.record(self.counter(item.policy, item.key), done, steps);
     }
 
-    /// A charge of `line` for a reservation, if any. Whatever the usage, if `forced`.
+    /// A charge of `item`, for a reservation if one is given. Without a limit if `forced`.
     pub(super) fn charge_of(
         &self,
-        done: Done,
-        line: Line,
-        told: Option<Told>,
-        hold: Option<usize>,
+        done: Completed,
+        item: Item,
+        reported: Option<Reported>,
+        reservation: Option<usize>,
         forced: bool,
     ) -> Charge {
-        let span = done.span.in_units(self.unit(line.policy));
-        let greatest = self.layout.greatest_limit(line.policy);
-        let limit = (!forced).then(|| told.map_or(greatest, |told| told.limit));
-        Charge { number: self.history.number(), span, cost: line.cost, limit, told, hold }
+        let span = done.span.in_units(self.unit(item.policy));
+        let greatest = self.layout.greatest_limit(item.policy);
+        let limit = (!forced).then(|| reported.map_or(greatest, |reported| reported.limit));
+        Charge {
+            number: self.history.number(),
+            span,
+            cost: item.cost,
+            limit,
+            reported,
+            reservation,
+        }
     }
 
-    /// The answer to a look at one key.
-    pub(super) fn peeked(&self, done: Done, line: Line, decision: &Decision) {
-        let told = self.told(done, line, decision);
-        let span = done.span.in_units(self.unit(line.policy));
+    /// Records the answer to a peek at one key.
+    pub(super) fn record_peek(&self, done: Completed, item: Item, decision: &Decision) {
+        let reported = self.reported(done, item, decision);
+        let span = done.span.in_units(self.unit(item.policy));
         let step = match decision.verdict {
-            Verdict::Allowed => Step::Room { span, cost: line.cost, told },
+            Verdict::Allowed => Step::Room { span, cost: item.cost, reported },
             Verdict::Denied | Verdict::Impossible => {
-                Step::Denied { span, cost: line.cost, told, shared: false }
+                Step::Denied { span, cost: item.cost, reported, shared: false }
             }
-            Verdict::TableFull | Verdict::Invalid => fault("a look needs no place", decision),
+            Verdict::TableFull | Verdict::Invalid => fail("a peek needs no slot", decision),
         };
-        self.record(done, line, [step]);
+        self.record(done, item, [step]);
     }
 
-    /// The answer to a request of one charge.
-    pub(super) fn steps_of_one(&self, done: Done, line: Line, decision: &Decision) -> Vec<Step> {
-        let told = Some(self.told(done, line, decision));
+    /// The steps of a request of one charge.
+    pub(super) fn steps_of_single_check(
+        &self,
+        done: Completed,
+        item: Item,
+        decision: &Decision,
+    ) -> Vec<Step> {
+        let reported = Some(self.reported(done, item, decision));
         match decision.verdict {
             Verdict::Allowed => {
                 let uncounted = decision.table_full;
-                let answer = Answer { told, uncounted, ..Answer::default() };
-                self.steps_of_allowed(done, line, &answer, None)
+                let answer = Answer { reported, uncounted, ..Answer::default() };
+                self.steps_of_allowed(done, item, &answer, None)
             }
             Verdict::Denied | Verdict::Impossible => {
-                let answer = Answer { violated: Some(true), told, ..Answer::default() };
-                self.steps_of_denied(done, line, &answer)
+                let answer = Answer { violated: Some(true), reported, ..Answer::default() };
+                self.steps_of_denied(done, item, &answer)
             }
-            Verdict::TableFull => vec![self.full(done, line)],
-            Verdict::Invalid => fault("an invalid request", decision),
+            Verdict::TableFull => vec![self.refused_step(done, item)],
+            Verdict::Invalid => fail("an invalid request", decision),
         }
     }
 
-    /// The answer to a request that tells of all its layers.
-    pub(super) fn answered(
+    /// Records the answer to a request that reports the status of every policy.
+    pub(super) fn record_with_statuses(
         &self,
-        done: Done,
-        lines: &[Line],
+        done: Completed,
+        items: &[Item],
         decision: &Decision,
-        layers: &[PolicyStatus],
-        hold: Option<usize>,
+        statuses: &[PolicyStatus],
+        reservation: Option<usize>,
     ) {
-        let answers: Vec<_> = lines
+        let answers: Vec<_> = items
             .iter()
-            .zip(layers)
-            .map(|(line, layer)| Answer {
-                violated: Some(layer.violated),
-                told: Some(self.told_by_layer(done, *line, layer)),
-                uncounted: layer.table_full,
+            .zip(statuses)
+            .map(|(item, status)| Answer {
+                violated: Some(status.violated),
+                reported: Some(self.reported_by_status(done, *item, status)),
+                uncounted: status.table_full,
                 ..Answer::default()
             })
             .collect();
-        self.decided(done, lines, decision, &answers, hold);
+        self.record_decision(done, items, decision, &answers, reservation);
     }
 
-    /// The answer to a request that tells of one of its layers: when it is refused the first that
-    /// had no room, and the longest wait over all.
-    pub(super) fn answered_in_short(
+    /// Records the answer to a request that reports one policy only. A denial reports the first
+    /// policy without room, and the longest wait over all.
+    pub(super) fn record_without_statuses(
         &self,
-        done: Done,
-        lines: &[Line],
+        done: Completed,
+        items: &[Item],
         decision: &Decision,
-        hold: Option<usize>,
+        reservation: Option<usize>,
     ) {
-        let of = self.place_of(lines, decision);
-        let answer = |place: usize| {
-            let told = (place == of).then(|| self.told(done, lines[place], decision));
-            let violated = (place <= of).then_some(place == of);
-            // Of several lines it does not show which.
-            let uncounted = decision.table_full && lines.len() == 1;
-            Answer { violated, told, shared: of + 1 < lines.len(), uncounted, forced: false }
+        let reported_index = self.reported_index(items, decision);
+        let answer = |index: usize| {
+            let reported =
+                (index == reported_index).then(|| self.reported(done, items[index], decision));
+            let violated = (index <= reported_index).then_some(index == reported_index);
+            // With several items it does not show which one.
+            let uncounted = decision.table_full && items.len() == 1;
+            Answer {
+                violated,
+                reported,
+                shared: reported_index + 1 < items.len(),
+                uncounted,
+                forced: false,
+            }
         };
-        let answers: Vec<_> = (0..lines.len()).map(answer).collect();
-        self.decided(done, lines, decision, &answers, hold);
+        let answers: Vec<_> = (0..items.len()).map(answer).collect();
+        self.record_decision(done, items, decision, &answers, reservation);
     }
 
-    /// The answer to an extension, which is in short, and which of its lines were not counted.
-    pub(super) fn extended(
+    /// Records the answer to an extension, which reports one policy only. `uncounted` marks the
+    /// items that were not counted.
+    pub(super) fn record_extension(
         &self,
-        done: Done,
-        lines: &[Line],
+        done: Completed,
+        items: &[Item],
         decision: &Decision,
         uncounted: &[bool],
-        hold: usize,
+        reservation: usize,
     ) {
         if decision.is_allowed() && decision.table_full {
-            let of = self.place_of(lines, decision);
-            for (place, (line, uncounted)) in lines.iter().zip(uncounted).enumerate() {
-                let told = (place == of).then(|| self.told(done, *line, decision));
-                let answer = Answer { told, uncounted: *uncounted, ..Answer::default() };
-                let steps = self.steps_of_allowed(done, *line, &answer, Some(hold));
-                self.record(done, *line, steps);
+            let reported_index = self.reported_index(items, decision);
+            for (index, (item, uncounted)) in items.iter().zip(uncounted).enumerate() {
+                let reported =
+                    (index == reported_index).then(|| self.reported(done, *item, decision));
+                let answer = Answer { reported, uncounted: *uncounted, ..Answer::default() };
+                let steps = self.steps_of_allowed(done, *item, &answer, Some(reservation));
+                self.record(done, *item, steps);
             }
             return;
         }
-        self.answered_in_short(done, lines, decision, Some(hold));
+        self.record_without_statuses(done, items, decision, Some(reservation));
     }
 
-    /// Which line a decision tells of.
-    pub(super) fn place_of(&self, lines: &[Line], decision: &Decision) -> usize {
-        let place = lines.iter().position(|line| self.ids[line.policy] == decision.policy);
-        place.unwrap_or_else(|| fault("a decision about another policy", decision))
+    /// The index of the item that a decision reports.
+    pub(super) fn reported_index(&self, items: &[Item], decision: &Decision) -> usize {
+        let index = items.iter().position(|item| self.ids[item.policy] == decision.policy);
+        index.unwrap_or_else(|| fail("a decision about another policy", decision))
     }
 
-    pub(super) fn decided(
+    /// Records a decision with the answer about each item.
+    pub(super) fn record_decision(
         &self,
-        done: Done,
-        lines: &[Line],
+        done: Completed,
+        items: &[Item],
         decision: &Decision,
         answers: &[Answer],
-        hold: Option<usize>,
+        reservation: Option<usize>,
     ) {
         match decision.verdict {
             Verdict::Allowed => {
-                for (line, answer) in lines.iter().zip(answers) {
-                    let steps = self.steps_of_allowed(done, *line, answer, hold);
-                    self.record(done, *line, steps);
+                for (item, answer) in items.iter().zip(answers) {
+                    let steps = self.steps_of_allowed(done, *item, answer, reservation);
+                    self.record(done, *item, steps);
                 }
             }
-            Verdict::Denied | Verdict::Impossible => self.refused(done, lines, answers),
+            Verdict::Denied | Verdict::Impossible => self.record_denial(done, items, answers),
             Verdict::TableFull => {
-                self.found_no_place(done, lines, self.place_of(lines, decision), false);
+                self.record_table_full(done, items, self.reported_index(items, decision), false);
             }
-            Verdict::Invalid => fault("an invalid request", decision),
+            Verdict::Invalid => fail("an invalid request", decision),
         }
     }
 
+    /// The steps of an item of an allowed request.
     pub(super) fn steps_of_allowed(
         &self,
-        done: Done,
-        line: Line,
+        done: Completed,
+        item: Item,
         answer: &Answer,
-        hold: Option<usize>,
+        reservation: Option<usize>,
     ) -> Vec<Step> {
-        let span = done.span.in_units(self.unit(line.policy));
-        let Answer { told, uncounted, forced, .. } = *answer;
-        let (cost, seen) = (line.cost, told.map(|told| Step::Seen { span, told }));
-        let room = told.map(|told| Step::Room { span, cost, told });
+        let span = done.span.in_units(self.unit(item.policy));
+        let Answer { reported, uncounted, forced, .. } = *answer;
+        let (cost, seen) = (item.cost, reported.map(|reported| Step::Observed { span, reported }));
+        let room = reported.map(|reported| Step::Room { span, cost, reported });
         match () {
             () if uncounted => {
                 let found = if forced { seen } else { room };
-                [self.uncounted(done, line)].into_iter().chain(found).collect()
+                [self.uncounted_step(done, item)].into_iter().chain(found).collect()
             }
-            () if cost > 0 => vec![Step::Charge(self.charge_of(done, line, told, hold, forced))],
+            () if cost > 0 => {
+                vec![Step::Charge(self.charge_of(done, item, reported, reservation, forced))]
+            }
             () => room.into_iter().collect(),
         }
     }
 
-    fn steps_of_denied(&self, done: Done, line: Line, answer: &Answer) -> Vec<Step> {
-        let span = done.span.in_units(self.unit(line.policy));
-        let Answer { told, shared, .. } = *answer;
-        told.map(|told| Step::Denied { span, cost: line.cost, told, shared }).into_iter().collect()
+    fn steps_of_denied(&self, done: Completed, item: Item, answer: &Answer) -> Vec<Step> {
+        let span = done.span.in_units(self.unit(item.policy));
+        let Answer { reported, shared, .. } = *answer;
+        reported
+            .map(|reported| Step::Denied { span, cost: item.cost, reported, shared })
+            .into_iter()
+            .collect()
     }
 
-    /// A request that was refused has charged nobody. The first layer without room may have lost a
-    /// race for it: then the layers before it were charged for an instant, and those after it were
-    /// looked at once more, which may have found no room there either.
-    fn refused(&self, done: Done, lines: &[Line], answers: &[Answer]) {
+    /// Records a denied request, which has charged nothing in the end.
+    ///
+    /// The first item without room may have lost a race for it. Then the items before it were
+    /// charged and rolled back, and the items after it were peeked at again, perhaps without
+    /// finding room.
+    fn record_denial(&self, done: Completed, items: &[Item], answers: &[Answer]) {
         let violated = |answer: &Answer| answer.violated == Some(true);
         let first = answers.iter().position(violated);
-        let first = first.unwrap_or_else(|| fault("a denial without a cause", (lines, answers)));
-        for (place, (line, answer)) in lines.iter().zip(answers).enumerate() {
-            let span = done.span.in_units(self.unit(line.policy));
-            let Answer { violated, told, uncounted, .. } = *answer;
-            match (violated, told) {
+        let first = first.unwrap_or_else(|| {
+            fail("a denial that reports no item without room", (items, answers))
+        });
+        for (index, (item, answer)) in items.iter().zip(answers).enumerate() {
+            let span = done.span.in_units(self.unit(item.policy));
+            let Answer { violated, reported, uncounted, .. } = *answer;
+            match (violated, reported) {
                 (Some(true), _) => {
-                    let steps = self.steps_of_denied(done, *line, answer);
-                    self.record(done, *line, steps);
+                    let steps = self.steps_of_denied(done, *item, answer);
+                    self.record(done, *item, steps);
                 }
-                (Some(false), Some(told)) if uncounted => {
-                    let room = Step::Room { span, cost: line.cost, told };
-                    self.record(done, *line, [self.uncounted(done, *line), room]);
+                (Some(false), Some(reported)) if uncounted => {
+                    let room = Step::Room { span, cost: item.cost, reported };
+                    self.record(done, *item, [self.uncounted_step(done, *item), room]);
                 }
-                (Some(false), told) if place < first && line.cost > 0 => {
-                    self.lent(done, *line, told, false);
+                (Some(false), reported) if index < first && item.cost > 0 => {
+                    self.record_tentative(done, *item, reported, false);
                 }
-                (Some(false), Some(told)) => {
-                    self.record(done, *line, [Step::Room { span, cost: line.cost, told }]);
+                (Some(false), Some(reported)) => {
+                    self.record(done, *item, [Step::Room { span, cost: item.cost, reported }]);
                 }
                 _ => {}
             }
         }
     }
 
-    /// A request whose key had no place under one policy has charged nobody: the lines before it
-    /// were charged for an instant at the most.
-    pub(super) fn found_no_place(&self, done: Done, lines: &[Line], full: usize, forced: bool) {
-        for line in &lines[..full] {
-            if line.cost > 0 {
-                self.lent(done, *line, None, forced);
+    /// Records a request that was refused because the table of one policy was full. The items
+    /// before it may have been charged and rolled back.
+    pub(super) fn record_table_full(
+        &self,
+        done: Completed,
+        items: &[Item],
+        full: usize,
+        forced: bool,
+    ) {
+        for item in &items[..full] {
+            if item.cost > 0 {
+                self.record_tentative(done, *item, None, forced);
             }
         }
-        let step = self.full(done, lines[full]);
-        self.record(done, lines[full], [step]);
+        let step = self.refused_step(done, items[full]);
+        self.record(done, items[full], [step]);
     }
 
-    fn lent(&self, done: Done, line: Line, told: Option<Told>, forced: bool) {
-        let mut charge = self.charge_of(done, line, told, None, forced);
-        charge.hold = Some(charge.number);
-        let Charge { number: hold, span, .. } = charge;
-        let back = Back { hold, from: From::Hold, amount: line.cost, span, known: done.known };
-        let takes = (1..line.cost).map(|_| Step::Take(back));
+    /// Records a charge that may have been made and rolled back.
+    fn record_tentative(
+        &self,
+        done: Completed,
+        item: Item,
+        reported: Option<Reported>,
+        forced: bool,
+    ) {
+        let mut charge = self.charge_of(done, item, reported, None, forced);
+        charge.reservation = Some(charge.number);
+        let Charge { number: reservation, span, .. } = charge;
+        let give_back = GiveBack {
+            reservation,
+            source: Source::Reservation,
+            amount: item.cost,
+            span,
+            completed_before: done.completed_before,
+        };
+        let takes = (1..item.cost).map(|_| Step::GiveBackPart(give_back));
         self.record(
             done,
-            line,
-            [Step::Lend(charge)].into_iter().chain(takes).chain([Step::End(back)]),
+            item,
+            [Step::Tentative(charge)]
+                .into_iter()
+                .chain(takes)
+                .chain([Step::GiveBackEnd(give_back)]),
         );
     }
 
-    /// A key that found no place, refused.
-    pub(super) fn full(&self, done: Done, line: Line) -> Step {
-        entries::count(Entry::Refused);
-        if self.layout.passes_uncounted() {
-            fault("refused although the policy lets new keys pass", line);
+    /// A new key that was refused because the table was full.
+    pub(super) fn refused_step(&self, done: Completed, item: Item) -> Step {
+        coverage::count(CoveragePoint::Refused);
+        if self.layout.allows_uncounted() {
+            fail("refused although the policy allows new keys", item);
         }
-        self.no_place(done, line)
+        self.table_full_step(done, item)
     }
 
-    /// A key that found no place, let through.
-    pub(super) fn uncounted(&self, done: Done, line: Line) -> Step {
-        entries::count(Entry::Uncounted);
-        if !self.layout.passes_uncounted() {
-            fault("let through uncounted although the policy refuses new keys", line);
+    /// A new key that was allowed without being counted because the table was full.
+    pub(super) fn uncounted_step(&self, done: Completed, item: Item) -> Step {
+        coverage::count(CoveragePoint::Uncounted);
+        if !self.layout.allows_uncounted() {
+            fail("allowed uncounted although the policy refuses new keys", item);
         }
-        self.no_place(done, line)
+        self.table_full_step(done, item)
     }
 
-    /// There may be no place only if so many other keys have been charged.
-    fn no_place(&self, done: Done, line: Line) -> Step {
+    /// Fails unless enough other keys may have been charged to fill the table.
+    fn table_full_step(&self, done: Completed, item: Item) -> Step {
         let keys = self.layout.keys;
-        let others = self.history.others(self.counter(line.policy, line.key), keys, done);
-        if others < self.max_keys {
-            fault("no place for a key", (line, others, self.max_keys));
+        let other_keys = self.history.other_keys(self.counter(item.policy, item.key), keys, done);
+        if other_keys < self.max_keys {
+            fail("the table was not full", (item, other_keys, self.max_keys));
         }
-        Step::Full { span: done.span.in_units(self.unit(line.policy)) }
+        Step::TableFull { span: done.span.in_units(self.unit(item.policy)) }
     }
 }

@@ -1,41 +1,41 @@
-//! The same decisions by tollgate and by its rivals, side by side in one run.
+//! Compares decisions of tollgate and its rivals in one run.
 //!
 //! ```sh
 //! cargo run --release -p tollgate-peers --bin decisions                       # all, some minutes
 //! cargo run --release -p tollgate-peers --bin decisions -- --quick            # about a minute
-//! cargo run --release -p tollgate-peers --bin decisions -- hot uniform        # two scenes
-//! cargo run --release -p tollgate-peers --bin decisions -- --keys u64         # numbers for keys
+//! cargo run --release -p tollgate-peers --bin decisions -- hot uniform        # two scenarios
+//! cargo run --release -p tollgate-peers --bin decisions -- --keys u64         # numeric keys
 //! cargo run --release -p tollgate-peers --bin decisions -- --markdown out.md --svg out.svg
 //! ```
 //!
-//! The contenders of a scene take turns in slices of some milliseconds, many rounds; what counts
-//! are medians over the rounds, and their ratios. Keys are texts of 16 letters unless told
-//! otherwise, inserted in another random order than they are visited, and their bytes lie in the
-//! order of the visits, so that the limiter is measured and not the reading of keys. Every answer
-//! is counted: a scene of admitted requests ends with a panic if requests are denied.
+//! The contenders of a scenario take turns in slices of some milliseconds, for many rounds. The
+//! results are the medians over the rounds and their ratios. Keys are texts of 16 letters by
+//! default. They are inserted in one random order and used in another, and stored in the order of
+//! use, so that reading them costs little. Every verdict is checked: a scenario of admitted
+//! requests panics if requests are denied.
 //!
-//! A tight loop lets the processor begin with the next decision before this one has ended: its
-//! figures are throughput. For a decision between other work see `growth load`.
+//! In a tight loop consecutive decisions overlap, so its figures are throughput. For the latency of
+//! single decisions see `growth load`.
 
 use std::env;
 use std::fs;
 use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
-use tollgate_peers::scenes::{self, Entry, Size};
+use tollgate_peers::scenarios::{self, Entry, Size};
 use tollgate_peers::{CHILD, KeyKind, Outcome, chart, report, tasks};
 
 const USAGE: &str =
-    "usage: decisions [--quick] [--keys text|u64] [--markdown FILE] [--svg FILE] [SCENE...]";
+    "usage: decisions [--quick] [--keys text|u64] [--markdown FILE] [--svg FILE] [SCENARIO...]";
 
-/// What is asked for on the command line.
+/// The options of the command line.
 #[derive(Debug, Default, PartialEq)]
 struct Options {
     quick: bool,
     numbers: bool,
     markdown: Option<String>,
     svg: Option<String>,
-    scenes: Vec<String>,
+    scenarios: Vec<String>,
 }
 
 impl Options {
@@ -53,8 +53,8 @@ impl Options {
                 }
                 "--markdown" => options.markdown = Some(words.next()?),
                 "--svg" => options.svg = Some(words.next()?),
-                _ if scenes::all::<u64>().iter().any(|entry| entry.name == word) => {
-                    options.scenes.push(word)
+                _ if scenarios::all::<u64>().iter().any(|entry| entry.name == word) => {
+                    options.scenarios.push(word)
                 }
                 _ => return None,
             }
@@ -63,9 +63,10 @@ impl Options {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        let mut all = if self.numbers { scenes::all::<u64>() } else { scenes::all::<String>() };
+        let mut all =
+            if self.numbers { scenarios::all::<u64>() } else { scenarios::all::<String>() };
         all.retain(|entry| {
-            self.scenes.is_empty() || self.scenes.iter().any(|name| name == entry.name)
+            self.scenarios.is_empty() || self.scenarios.iter().any(|name| name == entry.name)
         });
         all
     }
@@ -83,7 +84,7 @@ fn main() -> ExitCode {
         }
     }
     let Some(options) = Options::parse(words.into_iter()) else {
-        let names: Vec<&str> = scenes::all::<u64>().iter().map(|entry| entry.name).collect();
+        let names: Vec<&str> = scenarios::all::<u64>().iter().map(|entry| entry.name).collect();
         eprintln!("{USAGE}\nscenes: {}", names.join(", "));
         return ExitCode::from(2);
     };
@@ -102,13 +103,13 @@ fn run(options: &Options) -> io::Result<()> {
     let keys = if options.numbers { u64::NAME } else { String::NAME };
     println!("{}; {keys}.\n", report::machine());
     let mut outcomes: Vec<Outcome> = Vec::new();
-    // A scene that failed does not take the figures of the others with it.
+    // The figures of the other scenarios are kept if one fails.
     let mut result = Ok(());
     for entry in options.entries() {
-        match entry.play(size) {
-            Ok(played) => {
-                for outcome in played {
-                    println!("{}", report::scene(&outcome));
+        match entry.run(size) {
+            Ok(results) => {
+                for outcome in results {
+                    println!("{}", report::scenario(&outcome));
                     outcomes.push(outcome);
                 }
             }
@@ -118,7 +119,7 @@ fn run(options: &Options) -> io::Result<()> {
             }
         }
     }
-    println!("{}", report::aims(&outcomes));
+    println!("{}", report::targets(&outcomes));
     println!("{}", report::promises());
     if let Some(path) = &options.markdown {
         fs::write(path, report::markdown(&outcomes, keys))?;
@@ -149,11 +150,11 @@ mod tests {
         );
         let names: Vec<&str> = options.entries().iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["hot", "new"]);
-        assert_eq!(parse("").unwrap().entries().len(), scenes::all::<u64>().len());
+        assert_eq!(parse("").unwrap().entries().len(), scenarios::all::<u64>().len());
     }
 
     #[test]
-    fn what_is_unknown_is_not_taken() {
+    fn unknown_arguments_are_rejected() {
         for line in ["--quik", "cold", "--keys", "--keys 64", "--svg", "hot nobody"] {
             assert_eq!(parse(line), None, "{line}");
         }

@@ -1,5 +1,5 @@
-//! How long single decisions take while a limiter grows from empty to many live keys; or those
-//! about known keys, under load, while nothing moves and while new keys make it grow.
+//! Measures the latency of single decisions: while a limiter grows from empty to many live keys, or
+//! (`load`) about known keys while another thread uses known keys or inserts new ones.
 //!
 //! ```sh
 //! cargo run --release -p tollgate-peers --bin growth              # 10 million keys, 3 rounds
@@ -7,21 +7,20 @@
 //! cargo run --release -p tollgate-peers --bin growth load         # a million known keys, 3 rounds
 //! ```
 //!
-//! Every key is new, is asked for once, and must be admitted; keys come in random order. A table
-//! that is moved to a larger one at once shows in the worst call, one that is moved step by step
-//! does not. Every call is timed on its own, the clock included. All peers take turns, each run in
-//! a process of its own; reported are the medians over the rounds, and each round's worst call.
+//! Keys come in random order, each once, and every request must be admitted. A table that migrates
+//! all keys at once shows in the worst call; one that migrates in steps does not. Every call is
+//! timed on its own, including the clock. The peers take turns, each run in a child process. The
+//! report has the medians over the rounds and the worst call of each round.
 //!
-//! `max on cpu` is the worst call without the time for which its thread was set aside; see
-//! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show what else is not the limiter's:
-//! `control-empty` the clock and the interruptions of this machine, `control-touch` what the system
-//! takes for handing out memory when each key touches one cache line of a table as large as the
-//! limiters have room for.
+//! `max on cpu` is the worst call without descheduled time; see
+//! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show costs that are not the limiter's:
+//! `control-empty` the clock and the interruptions of this machine, `control-touch` the page faults
+//! when each key touches one cache line of a table with the capacity of the limiters.
 //!
-//! Under load two threads ask all the time. One visits known keys at random, twice as often as
-//! there are keys, and each of its calls is timed; the other asks for known keys as well, or for
-//! new ones. A timed call includes about one of its two clock readings, and waits for its cache
-//! misses alone: it is what a decision between other work takes, and not the inverse of the
+//! Under load two threads run all the time. One uses known keys at random, twice as many requests
+//! as keys, and each of its calls is timed. The other uses known keys as well, or inserts new ones.
+//! A timed call includes about one of its two clock readings, and its cache misses do not overlap
+//! with those of other calls: it is the latency of a single decision, not the inverse of the
 //! throughput.
 //!
 //! `governor`'s map has four shards a core, so its worst call gets shorter with more cores;
@@ -39,29 +38,29 @@ const KEYS: u64 = 10_000_000;
 const KNOWN_KEYS: u64 = 1_000_000;
 const ROUNDS: u64 = 3;
 
-/// What is asked for on the command line.
+/// The options of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Asked {
-    /// About known keys, and not about new ones.
+struct Options {
+    /// Whether to measure known keys under load instead of new keys.
     load: bool,
     keys: u64,
     rounds: u64,
 }
 
-impl Asked {
-    fn parse(words: &[&str]) -> Option<Asked> {
+impl Options {
+    fn parse(words: &[&str]) -> Option<Options> {
         let (load, words) = match words {
             ["load", rest @ ..] => (true, rest),
             _ => (false, words),
         };
-        let most = if load { KNOWN_KEYS } else { KEYS };
+        let default = if load { KNOWN_KEYS } else { KEYS };
         let (keys, rounds) = match words {
-            [] => (most, ROUNDS),
+            [] => (default, ROUNDS),
             [keys] => (number(keys)?, ROUNDS),
             [keys, rounds] => (number(keys)?, number(rounds)?),
             _ => return None,
         };
-        Some(Asked { load, keys, rounds })
+        Some(Options { load, keys, rounds })
     }
 }
 
@@ -74,11 +73,11 @@ fn main() -> ExitCode {
         println!("{}", figures.to_line());
         return ExitCode::SUCCESS;
     }
-    let Some(asked) = Asked::parse(&words) else {
+    let Some(options) = Options::parse(&words) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    match compare(asked) {
+    match compare(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("growth: {error}");
@@ -87,31 +86,31 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs all peers and prints what came out.
-fn compare(asked: Asked) -> io::Result<()> {
+/// Runs all peers and prints the report.
+fn compare(options: Options) -> io::Result<()> {
     let start = Instant::now();
     println!("{}.", report::machine());
     println!(
-        "Times in ns by std::time::Instant. A pair of readings takes {:.1} ns; what of it",
+        "Times in ns by std::time::Instant. A pair of readings takes {:.1} ns.",
         clock_pair_ns()
     );
     println!(
-        "is in each time, and how often the machine interrupts, shows in the row control-empty."
+        "The row control-empty shows its part in each time, and the interruptions of the machine."
     );
     println!("Medians of the rounds.\n");
-    let keys = Table::number(Some(asked.keys as f64), 0);
+    let keys = Table::number(Some(options.keys as f64), 0);
     let run = |job: Job| {
-        Rounds::run(&peers::GROWING, asked.rounds as usize, &job.arguments::<u64>(asked.keys))
+        Rounds::run(&peers::GROWING, options.rounds as usize, &job.arguments::<u64>(options.keys))
     };
-    if asked.load {
-        for (job, title) in [(Job::LoadStill, "known keys"), (Job::LoadMoving, "new keys")] {
+    if options.load {
+        for (job, title) in [(Job::LoadKnown, "known keys"), (Job::LoadGrowing, "new keys")] {
             let rounds = run(job)?;
-            println!("{keys} known keys, while another thread asks for {title}");
+            println!("{keys} known keys, while another thread uses {title}");
             println!("{}", medians(&rounds, &Growth::head()[..=MAX_ON_CPU]));
         }
     } else {
         let rounds = run(Job::Growth)?;
-        println!("From empty to {keys} live keys, each asked for once;");
+        println!("From empty to {keys} live keys, each used once;");
         println!("{LIMIT} requests per {} s and key.", WINDOW.as_secs());
         println!("{}", medians(&rounds, &Growth::head()));
         worst_calls(&rounds);
@@ -137,7 +136,7 @@ fn medians(rounds: &Rounds, head: &[&str]) -> Table {
     table
 }
 
-/// The worst call of every round, and how the medians compare to those of this project's peers.
+/// Prints the worst call of each round, and the ratios of the medians to those of this project.
 fn worst_calls(rounds: &Rounds) {
     let medians: Vec<_> = rounds.medians().collect();
     let own: Vec<_> = medians.iter().filter(|(name, _)| name.starts_with("tollgate")).collect();
@@ -165,12 +164,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_asked_for_is_as_documented() {
-        let asked = |load, keys, rounds| Some(Asked { load, keys, rounds });
-        assert_eq!(Asked::parse(&[]), asked(false, 10_000_000, 3));
-        assert_eq!(Asked::parse(&["load"]), asked(true, 1_000_000, 3));
-        assert_eq!(Asked::parse(&["2_000_000", "5"]), asked(false, 2_000_000, 5));
-        assert_eq!(Asked::parse(&["load", "7"]), asked(true, 7, 3));
-        assert_eq!(Asked::parse(&["7", "load"]), None);
+    fn defaults_are_as_documented() {
+        let options = |load, keys, rounds| Some(Options { load, keys, rounds });
+        assert_eq!(Options::parse(&[]), options(false, 10_000_000, 3));
+        assert_eq!(Options::parse(&["load"]), options(true, 1_000_000, 3));
+        assert_eq!(Options::parse(&["2_000_000", "5"]), options(false, 2_000_000, 5));
+        assert_eq!(Options::parse(&["load", "7"]), options(true, 7, 3));
+        assert_eq!(Options::parse(&["7", "load"]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! No limiters: what the machine and the measuring itself add to every figure.
+//! Controls without a limiter: the share of the machine and of the measurement in every figure.
 
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
@@ -13,7 +13,7 @@ pub(super) const NONE: Promises = Promises {
     waiting: "nothing",
 };
 
-/// Does nothing: the cost of the clock, and interruptions.
+/// Does nothing: the cost of the clock and of interruptions.
 #[derive(Debug)]
 pub struct EmptyCall;
 
@@ -34,12 +34,12 @@ impl<K: KeyKind> Peer<K> for EmptyCall {
 
 const WORDS_PER_LINE: usize = 8;
 
-/// Writes to one cache line of zeroed memory, at random: what the system charges for handing out
-/// pages, which every limiter that keeps something per key pays in some way.
+/// Writes to a random cache line of zeroed memory: the cost of page faults, which every limiter
+/// with state for each key has in some way.
 #[derive(Debug)]
 pub struct FirstTouch {
-    /// Asked for zeroed, so that the system clears each page when it is first touched. Behind a
-    /// mutex that nobody else takes, as the cheapest way to share it without unsafe code.
+    /// Zeroed memory, which the system clears page by page at the first access. The mutex is never
+    /// contended; it is the cheapest way to share the memory without unsafe code.
     words: Mutex<Vec<u64>>,
     hasher: ahash::RandomState,
 }
@@ -57,7 +57,7 @@ impl<K: KeyKind> Peer<K> for FirstTouch {
     fn check(&self, key: &K) -> bool {
         let mut words = self.words.lock().expect("no holder panics");
         let lines = (words.len() / WORDS_PER_LINE) as u128;
-        // The key's share of all lines: hashes are spread over all 64 bits.
+        // Maps the hash to a line: hashes are uniform over all 64 bits.
         let hash = self.hasher.hash_one(key);
         let line = ((u128::from(hash) * lines) >> 64) as usize;
         words[line * WORDS_PER_LINE] = hash;

@@ -1,4 +1,4 @@
-//! The `governor` crate, as it comes but for the hasher.
+//! The `governor` crate with its defaults, except for the hasher.
 
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
@@ -15,18 +15,18 @@ type Limiter<K, C> = RateLimiter<K, Store<K>, C, NoOpMiddleware<<C as Clock>::In
 const PROMISES: Promises = Promises {
     per_key: true,
     counting: "GCRA: a burst of the limit, then one request per window / limit",
-    most: "about twice the limit: a burst, and what is refilled meanwhile",
+    most: "about twice the limit: a burst, and the refill during the window",
     memory: "not bounded: grows until the host calls retain_recent, which walks all keys",
     waiting: "the read-write lock of a shard, also while that shard's map grows",
 };
 
-/// GCRA (a token bucket kept as one time) in a `DashMap` under ahash, with the default clock. The
-/// map has four shards a core, each of which grows at once.
+/// GCRA (a token bucket stored as one time) in a `DashMap` with ahash and the default clock. The
+/// map has four shards per core, each of which moves all its keys when it grows.
 #[derive(Debug)]
 pub struct Governor<K: KeyKind = u64>(Limiter<K, QuantaClock>);
 
-/// The same with the clock that a thread of its own refreshes once a millisecond. There can be only
-/// one such thread in a process.
+/// The same with a clock that a background thread refreshes every millisecond. A process can have
+/// only one such thread.
 #[derive(Debug)]
 pub struct GovernorUpkeep<K: KeyKind = u64>(Limiter<K, QuantaUpkeepClock>);
 
@@ -54,7 +54,7 @@ impl<K: KeyKind> Peer<K> for Governor<K> {
         self.0.check_key(key).is_ok()
     }
 
-    fn settle(&self) {
+    fn compact(&self) {
         self.0.shrink_to_fit();
     }
 }
@@ -74,7 +74,7 @@ impl<K: KeyKind> Peer<K> for GovernorUpkeep<K> {
         self.0.check_key(key).is_ok()
     }
 
-    fn settle(&self) {
+    fn compact(&self) {
         self.0.shrink_to_fit();
     }
 }

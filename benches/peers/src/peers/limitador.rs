@@ -1,4 +1,4 @@
-//! The `limitador` crate with its storage in memory, through its calls that are not async.
+//! The `limitador` crate with its in-memory storage, through its synchronous API.
 
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
@@ -7,8 +7,8 @@ use ::limitador::limit::{Context, Limit, Namespace};
 use std::collections::HashMap;
 use std::fmt;
 
-/// One rule, in the words of its rule language: so many requests in so many seconds for each user.
-/// A request comes as a map of names to texts, which is made anew for each, as its host does.
+/// One rule in its rule language: a limit of requests in a window of seconds for each user. Every
+/// request is a new map of names to texts, as its hosts create it.
 pub struct Limitador {
     limiter: RateLimiter,
     namespace: Namespace,
@@ -24,9 +24,9 @@ impl<K: KeyKind> Peer<K> for Limitador {
     const NAME: &'static str = "limitador";
     const PROMISES: Promises = Promises {
         per_key: true,
-        counting: "fixed windows of whole seconds, each beginning with its first request",
-        most: "up to twice the limit, and more by threads that ask at once",
-        memory: "bounded by its cache, which forgets the counters of live keys beyond",
+        counting: "fixed windows of whole seconds, each starting with its first request",
+        most: "up to twice the limit, and more with concurrent requests",
+        memory: "bounded by its cache, which evicts the counters of live keys",
         waiting: "locks of its cache and of its rules",
     };
 

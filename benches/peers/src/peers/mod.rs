@@ -1,12 +1,12 @@
-//! The limiters, and the controls that show what the machine adds.
+//! The limiters, and the controls that show the share of the machine.
 
 mod control;
 mod governor;
-mod growing;
+mod growing_table;
 mod limitador;
+mod mutex_log;
 mod pingora;
 mod rate_net;
-mod textbook;
 mod tollgate;
 
 pub use self::governor::{Governor, GovernorUpkeep};
@@ -14,14 +14,14 @@ pub use self::limitador::Limitador;
 pub use self::rate_net::{RateNetBucket, RateNetCoarse, RateNetCounter, RateNetLog};
 pub use self::tollgate::{TollgateBuckets, TollgateExact};
 pub use control::{EmptyCall, FirstTouch};
-pub use growing::GrowingTable;
+pub use growing_table::GrowingTable;
+pub use mutex_log::MutexLog;
 pub use pingora::Pingora;
-pub use textbook::Textbook;
 
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Task};
 
-/// Those that grow with their keys and are measured at many of them, and the controls.
+/// The limiters that grow with their keys, and the controls.
 pub const GROWING: [&str; 7] = [
     <TollgateExact as Peer>::NAME,
     <TollgateBuckets as Peer>::NAME,
@@ -32,19 +32,18 @@ pub const GROWING: [&str; 7] = [
     <FirstTouch as Peer>::NAME,
 ];
 
-/// From one list of types: their names, their promises, and the choice by name.
+/// Generates the names, the guarantees and the selection by name from one list of types.
 macro_rules! peers {
     ($($peer:ty),+ $(,)?) => {
-        /// Every peer in the order of reports, each with what it promises. The first is the one
-        /// that the others are compared with.
+        /// The name and the guarantees of every peer, in the order of reports.
         pub const ALL: &[(&str, Promises)] = {
-            // They are the same for all kinds.
+            // Independent of the kind of keys.
             type K = u64;
             &[$((<$peer as Peer<K>>::NAME, <$peer as Peer<K>>::PROMISES)),+]
         };
 
-        /// Does the task on the peer of this name, for keys of the kind `K`; `None` if there is
-        /// none.
+        /// Runs the task on the peer of this name, for keys of the kind `K`; `None` if there is no
+        /// such peer.
         pub fn run<K: KeyKind, T: Task<K>>(name: &str, task: &T) -> Option<T::Report> {
             $(if name == <$peer as Peer<K>>::NAME {
                 return Some(task.run::<$peer>());
@@ -65,7 +64,7 @@ peers![
     RateNetLog,
     Pingora,
     Limitador,
-    Textbook<K>,
+    MutexLog<K>,
     EmptyCall,
     FirstTouch,
     GrowingTable,
@@ -77,7 +76,7 @@ mod tests {
     use crate::peer::Setting;
     use std::time::Duration;
 
-    /// How many of 25 requests a key gets at once, for two keys in turn.
+    /// Counts the admitted requests among 25 at once, for two keys in turn.
     struct Burst;
 
     impl<K: KeyKind> Task<K> for Burst {

@@ -1,12 +1,12 @@
-//! The `pingora-limits` crate: its `Rate` with the usual few lines around it.
+//! The `pingora-limits` crate: its `Rate`, used as in its documentation.
 
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
 use pingora_limits::rate::Rate;
 use std::fmt;
 
-/// Counts in a sketch of 4 rows with 1,024 counters, as it comes: keys that meet in all four rows
-/// count as one.
+/// Its default count-min sketch of 4 rows with 1,024 counters: keys that collide in all four rows
+/// share a count.
 pub struct Pingora {
     rate: Rate,
     limit: isize,
@@ -22,13 +22,14 @@ impl<K: KeyKind> Peer<K> for Pingora {
     const NAME: &'static str = "pingora-limits";
     const PROMISES: Promises = Promises {
         per_key: false,
-        counting: "fixed windows, denied requests as well; with many keys far too much",
-        most: "up to twice the limit, and more while two threads change windows",
+        counting: "fixed windows, including denied requests; overcounts with many keys",
+        most: "up to twice the limit, and more when two threads start a window",
         memory: "fixed, whatever the number of keys",
         waiting: "nothing",
     };
 
-    /// In seconds, since with shorter windows it panics where two threads change the first ones.
+    /// Creates the limiter with a window of whole seconds: with shorter windows it panics when two
+    /// threads start the first window.
     fn new(setting: &Setting) -> Self {
         let (limit, window) = setting.in_seconds();
         Pingora { rate: Rate::new(window), limit: limit as isize }

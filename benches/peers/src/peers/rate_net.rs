@@ -1,4 +1,4 @@
-//! The `rate-net` crate, as it comes but for the number of keys: three of its algorithms.
+//! The `rate-net` crate with its defaults, except for the number of keys: three of its algorithms.
 
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
@@ -6,14 +6,14 @@ use ::rate_net::{Algorithm, Builder, CoarseClock, Eviction, RateLimiter};
 use std::time::Duration;
 
 const MEMORY: &str =
-    "bounded by its cap; beyond it keys are evicted, and what they owe is kept while there is room";
+    "bounded by its cap; excess keys are evicted, and their debts are kept while there is room";
 const WAITING: &str = "the read-write lock of a shard, also while that shard's index grows";
 const WAITING_FOR_KEYS: &str = "the lock of a shard as above, and a mutex per key";
 
 const BUCKET: Promises = Promises {
     per_key: true,
     counting: "token bucket: a burst of the limit, then one request per window / limit",
-    most: "about twice the limit: a burst, and what is refilled meanwhile",
+    most: "about twice the limit: a burst, and the refill during the window",
     memory: MEMORY,
     waiting: WAITING,
 };
@@ -33,11 +33,11 @@ fn limiter(algorithm: Algorithm, setting: &Setting) -> RateLimiter {
 #[derive(Debug)]
 pub struct RateNetBucket(RateLimiter);
 
-/// The same with the clock that a thread of its own refreshes once a millisecond.
+/// The same with a clock that a background thread refreshes every millisecond.
 #[derive(Debug)]
 pub struct RateNetCoarse(RateLimiter<CoarseClock>);
 
-/// The sliding-window counter: the windows before and now, weighed.
+/// The sliding-window counter: a weighted sum of the previous and the current window.
 #[derive(Debug)]
 pub struct RateNetCounter(RateLimiter);
 
@@ -79,7 +79,7 @@ impl<K: KeyKind> Peer<K> for RateNetCounter {
     const NAME: &'static str = "rate-net-counter";
     const PROMISES: Promises = Promises {
         per_key: true,
-        counting: "the present window's count and a share of the one before: an approximation",
+        counting: "the current window's count and a share of the previous one: an approximation",
         most: "up to twice the limit",
         memory: MEMORY,
         waiting: WAITING_FOR_KEYS,
@@ -106,7 +106,7 @@ impl<K: KeyKind> Peer<K> for RateNetLog {
     };
 
     fn new(setting: &Setting) -> Self {
-        // Not `try_build`, which takes no limit above 65,536, so that it can be asked what all are.
+        // `build`, because `try_build` rejects limits above 65,536, which some scenarios use.
         RateNetLog(builder(Algorithm::SlidingWindowLog, setting).build())
     }
 

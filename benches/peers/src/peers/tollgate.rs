@@ -1,19 +1,19 @@
-//! This project's limiter: exact, and counted in few buckets.
+//! This project's limiter, exact and in seven buckets.
 
+use crate::entry_points::OwnLimiter;
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Promises, Setting};
-use crate::ways::Own;
 
-const MEMORY: &str = "bounded by max_keys; expired keys make room, no live key is forgotten";
+const MEMORY: &str = "bounded by max_keys; expired keys are replaced, live keys are kept";
 const WAITING: &str = "nothing: lock-free";
 
-/// A sliding window that decides as a log would; 31 words a key at a limit of 20.
+/// An exact sliding window: 31 words for each key at a limit of 20.
 #[derive(Debug)]
-pub struct TollgateExact(Own);
+pub struct TollgateExact(OwnLimiter);
 
-/// The same window in 7 buckets: less than a quarter of the memory.
+/// The same window in 7 buckets, with less than a quarter of the memory.
 #[derive(Debug)]
-pub struct TollgateBuckets(Own);
+pub struct TollgateBuckets(OwnLimiter);
 
 impl<K: KeyKind> Peer<K> for TollgateExact {
     const NAME: &'static str = "tollgate-exact";
@@ -26,7 +26,7 @@ impl<K: KeyKind> Peer<K> for TollgateExact {
     };
 
     fn new(setting: &Setting) -> Self {
-        TollgateExact(Own::new(setting, None))
+        TollgateExact(OwnLimiter::new(setting, None))
     }
 
     #[inline]
@@ -34,8 +34,8 @@ impl<K: KeyKind> Peer<K> for TollgateExact {
         self.0.check(key)
     }
 
-    fn settle(&self) {
-        self.0.settle();
+    fn compact(&self) {
+        self.0.compact();
     }
 }
 
@@ -50,7 +50,7 @@ impl<K: KeyKind> Peer<K> for TollgateBuckets {
     };
 
     fn new(setting: &Setting) -> Self {
-        TollgateBuckets(Own::new(setting, Some(7)))
+        TollgateBuckets(OwnLimiter::new(setting, Some(7)))
     }
 
     #[inline]
@@ -58,7 +58,7 @@ impl<K: KeyKind> Peer<K> for TollgateBuckets {
         self.0.check(key)
     }
 
-    fn settle(&self) {
-        self.0.settle();
+    fn compact(&self) {
+        self.0.compact();
     }
 }

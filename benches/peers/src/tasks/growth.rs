@@ -1,4 +1,4 @@
-//! From empty to many live keys: how long single decisions take meanwhile.
+//! Latency of single decisions while a limiter grows from empty to many live keys.
 
 use crate::figures::Figures;
 use crate::keys::KeyKind;
@@ -11,28 +11,28 @@ use std::time::{Duration, Instant};
 pub const LIMIT: u32 = 20;
 /// The window of that limit.
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// What limiters are given room for, or 8/5 of the keys if those are more: limiters that divide
-/// their room among shards need some to spare.
+/// `max_keys` of the limiters, or 8/5 of the keys if that is more: limiters that divide their
+/// capacity among shards need a reserve.
 const MAX_KEYS: u64 = 16_000_000;
 
-/// Where some columns are.
+/// The column of the mean.
 pub const MEAN: usize = 0;
-/// The worst call.
+/// The column of the worst call.
 pub const MAX: usize = 1 + QUANTILES.len();
-/// The worst call without the time for which its thread was set aside.
+/// The column of the worst call by CPU time.
 pub const MAX_ON_CPU: usize = MAX + 1;
-/// Bytes a key.
+/// The column of bytes per key.
 pub const PER_KEY: usize = MAX_ON_CPU + 3;
 
-/// This many keys, each once.
+/// Inserts keys into an empty limiter, each once.
 #[derive(Clone, Copy, Debug)]
 pub struct Growth {
-    /// So many.
+    /// The number of keys.
     pub keys: u64,
 }
 
 impl Growth {
-    /// What its figures are called.
+    /// The names of its figures.
     pub fn head() -> Vec<&'static str> {
         let mut head = vec!["mean"];
         head.extend(QUANTILES.map(|(name, _)| name));
@@ -76,7 +76,7 @@ mod tests {
     use crate::peers::Governor;
 
     #[test]
-    fn every_figure_has_its_column() {
+    fn each_figure_has_a_column() {
         let figures = Task::<u64>::run::<Governor>(&Growth { keys: 1000 });
         let head = Growth::head();
         assert_eq!(figures.0.len(), head.len());

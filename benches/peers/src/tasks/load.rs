@@ -1,25 +1,25 @@
-//! How long single decisions about known keys take while another thread asks as well.
+//! Latency of single decisions about known keys while another thread uses the limiter.
 
 use super::growth::WINDOW;
 use crate::figures::Figures;
+use crate::key_sequence::{shuffled, uniform};
 use crate::keys::KeyKind;
 use crate::peer::{Peer, Setting, Task};
 use crate::stopwatch::Stopwatch;
-use crate::tour::{shuffled, uniform};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Visits to this many keys, all of them known, by two threads; one of them is timed call by call,
-/// clock readings included.
+/// Decisions about known keys by two threads. The calls of one thread are timed, including the
+/// clock readings.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// So many.
+    /// The number of known keys.
     pub keys: u64,
-    /// Whether the other thread asks for new keys, so that what is kept about all of them moves to
-    /// larger places; else it asks for known ones.
-    pub moving: bool,
+    /// Whether the other thread inserts new keys, so that tables grow; otherwise it uses known
+    /// keys.
+    pub growing: bool,
 }
 
-/// More than any key is asked for.
+/// A limit above the requests of any key.
 const LIMIT: u32 = 1_000_000;
 
 impl<K: KeyKind> Task<K> for Load {
@@ -27,13 +27,13 @@ impl<K: KeyKind> Task<K> for Load {
 
     fn run<P: Peer<K>>(&self) -> Figures {
         let keys = usize::try_from(self.keys).expect("keys that fit in memory");
-        // Room for as many new ones as the other thread can ask for meanwhile.
+        // Capacity for the new keys of the other thread.
         let peer = P::new(&Setting { limit: LIMIT, window: WINDOW, max_keys: keys * 32 });
         for key in shuffled::<K>(keys, 1) {
             peer.check(&key);
         }
-        Peer::<K>::settle(&peer);
-        let visits = uniform::<K>(keys, keys * 2, 5);
+        Peer::<K>::compact(&peer);
+        let sequence = uniform::<K>(keys, keys * 2, 5);
         let over = AtomicBool::new(false);
         let mut watch = Stopwatch::new();
         std::thread::scope(|scope| {
@@ -42,12 +42,12 @@ impl<K: KeyKind> Task<K> for Load {
                 while !over.load(Ordering::Relaxed) {
                     counter += 1;
                     let known = counter % self.keys;
-                    peer.check(&K::of(if self.moving { self.keys + counter } else { known }));
+                    peer.check(&K::of(if self.growing { self.keys + counter } else { known }));
                 }
             });
-            let admitted = visits.iter().filter(|key| watch.time(|| peer.check(key))).count();
+            let admitted = sequence.iter().filter(|key| watch.time(|| peer.check(key))).count();
             over.store(true, Ordering::Relaxed);
-            assert_eq!(admitted, visits.len(), "{}: every request is admitted", P::NAME);
+            assert_eq!(admitted, sequence.len(), "{}: every request is admitted", P::NAME);
         });
         Figures(watch.figures())
     }

@@ -1,4 +1,4 @@
-//! What each peer does in a process of its own: see [`Rounds`](crate::Rounds).
+//! The measurements that run in child processes: see [`Rounds`](crate::Rounds).
 
 mod growth;
 mod load;
@@ -12,28 +12,28 @@ use crate::figures::Figures;
 use crate::keys::KeyKind;
 use crate::peers;
 
-/// What is done, and with how many keys.
+/// A measurement in a child process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
     /// [`Growth`].
     Growth,
-    /// [`Load`] while nothing moves.
-    LoadStill,
-    /// [`Load`] while another thread makes the table grow.
-    LoadMoving,
+    /// [`Load`] with known keys in both threads.
+    LoadKnown,
+    /// [`Load`] with new keys in the other thread.
+    LoadGrowing,
     /// [`Resident`].
     Resident,
 }
 
 const JOBS: [(&str, Job); 4] = [
     ("growth", Job::Growth),
-    ("still", Job::LoadStill),
-    ("moving", Job::LoadMoving),
+    ("load-known", Job::LoadKnown),
+    ("load-growing", Job::LoadGrowing),
     ("resident", Job::Resident),
 ];
 
 impl Job {
-    /// How a parent process asks a child for it.
+    /// The arguments of the child process.
     pub fn arguments<K: KeyKind>(self, keys: u64) -> Vec<String> {
         let name = JOBS.iter().find(|(_, job)| *job == self).map_or("", |(name, _)| name);
         vec![name.into(), K::NAME.into(), keys.to_string()]
@@ -42,14 +42,14 @@ impl Job {
     fn run<K: KeyKind>(self, peer: &str, keys: u64) -> Option<Figures> {
         match self {
             Job::Growth => peers::run::<K, _>(peer, &Growth { keys }),
-            Job::LoadStill => peers::run::<K, _>(peer, &Load { keys, moving: false }),
-            Job::LoadMoving => peers::run::<K, _>(peer, &Load { keys, moving: true }),
+            Job::LoadKnown => peers::run::<K, _>(peer, &Load { keys, growing: false }),
+            Job::LoadGrowing => peers::run::<K, _>(peer, &Load { keys, growing: true }),
             Job::Resident => peers::run::<K, _>(peer, &Resident { keys }),
         }
     }
 }
 
-/// Does what a parent process asks for: the peer's name, then [`Job::arguments`].
+/// Runs the job of a child process: `words` are the peer's name and then [`Job::arguments`].
 pub fn child(words: &[&str]) -> Option<Figures> {
     let [peer, job, kind, keys] = words else { return None };
     let (_, job) = JOBS.iter().find(|(name, _)| name == job)?;
@@ -61,7 +61,7 @@ pub fn child(words: &[&str]) -> Option<Figures> {
     }
 }
 
-/// A number above zero, in which digits may be grouped by underscores.
+/// Parses a number above zero, whose digits may be grouped by underscores.
 pub fn number(text: &str) -> Option<u64> {
     text.replace('_', "").parse().ok().filter(|number| *number > 0)
 }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn children_do_what_their_parents_ask_for() {
+    fn children_run_the_jobs_of_their_arguments() {
         for (_, job) in JOBS {
             for arguments in [job.arguments::<u64>(1000), job.arguments::<String>(1000)] {
                 let mut words = vec!["governor"];

@@ -1,4 +1,4 @@
-//! How much memory live keys take when everything has settled.
+//! Memory of live keys after all migrations.
 
 use super::growth::{LIMIT, WINDOW};
 use crate::figures::Figures;
@@ -6,10 +6,10 @@ use crate::keys::KeyKind;
 use crate::memory::Memory;
 use crate::peer::{Peer, Setting, Task};
 
-/// This many keys, each asked for once. The only figure is bytes a key.
+/// Inserts keys, each once. The only figure is bytes per key.
 #[derive(Clone, Copy, Debug)]
 pub struct Resident {
-    /// So many.
+    /// The number of keys.
     pub keys: u64,
 }
 
@@ -22,7 +22,7 @@ impl<K: KeyKind> Task<K> for Resident {
         let peer = P::new(&Setting { limit: LIMIT, window: WINDOW, max_keys });
         let admitted = (0..self.keys).filter(|counter| peer.check(&K::of(*counter))).count();
         assert_eq!(admitted as u64, self.keys, "{}: every first request is admitted", P::NAME);
-        Peer::<K>::settle(&peer);
+        Peer::<K>::compact(&peer);
         Figures(vec![Memory::per_key(before, Memory::now(), self.keys)])
     }
 }

@@ -1,19 +1,19 @@
-//! A client on a connection of its own: it reads events one by one, and hangs up when dropped.
+//! A client with its own connection, which reads events one by one and hangs up when dropped.
 
 use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-/// One answer, as far as it has been read.
-pub struct Answer {
-    response: Response<Incoming>,
-    /// What was received and is not a whole event yet.
+/// A response that is read event by event.
+pub struct Response {
+    response: hyper::Response<Incoming>,
+    /// Received bytes that are not a whole event yet.
     rest: String,
     connection: JoinHandle<()>,
 }
@@ -26,19 +26,24 @@ pub struct Event {
 }
 
 impl Event {
-    /// The data of a last event, or of a problem.
+    /// Parses the data of the last event.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.data).expect("data in JSON")
     }
 }
 
-impl Answer {
-    /// Asks for a completion and waits for the head of the answer.
-    pub async fn ask(server: SocketAddr, user: &str, prompt: &str, max_tokens: u64) -> Answer {
+impl Response {
+    /// Requests a completion and waits for the response headers.
+    pub async fn request(
+        server: SocketAddr,
+        user: &str,
+        prompt: &str,
+        max_tokens: u64,
+    ) -> Response {
         let stream = TcpStream::connect(server).await.expect("a server that listens");
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.expect("a connection");
-        // Ends with the connection, also when that breaks: the reader of the body is told.
+        // Ends with the connection. If the connection breaks, the reader of the body gets an error.
         let connection = tokio::spawn(async move { drop(connection.await) });
         let request = Request::post("/complete")
             .header("host", server.to_string())
@@ -46,15 +51,15 @@ impl Answer {
             .header("x-user", user)
             .body(json!({ "prompt": prompt, "max_tokens": max_tokens }).to_string())
             .expect("a whole request");
-        let response = sender.send_request(request).await.expect("an answer");
-        Answer { response, rest: String::new(), connection }
+        let response = sender.send_request(request).await.expect("a response");
+        Response { response, rest: String::new(), connection }
     }
 
     pub fn status(&self) -> u16 {
         self.response.status().as_u16()
     }
 
-    /// The value of a field that is there at most once.
+    /// The value of a header field that occurs at most once.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.response.headers().get_all(name).iter();
         let value = values.next().map(|value| value.to_str().expect("a field of ASCII"));
@@ -62,7 +67,7 @@ impl Answer {
         value
     }
 
-    /// The next event; `None` when the answer has ended as it should.
+    /// Reads the next event; `None` at the end of the response.
     pub async fn event(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.rest.split_once("\n\n") {
@@ -73,13 +78,13 @@ impl Answer {
                 return Some(Event { name, data });
             }
             if !self.more().await {
-                assert_eq!(self.rest, "", "the answer ended within an event");
+                assert_eq!(self.rest, "", "the response ended within an event");
                 return None;
             }
         }
     }
 
-    /// All that comes now until the last event, as the number of tokens and that event.
+    /// Reads up to the last event, and returns the number of tokens and that event.
     pub async fn finish(&mut self, mut on_token: impl FnMut()) -> (u64, Event) {
         let mut tokens = 0;
         loop {
@@ -93,7 +98,7 @@ impl Answer {
         }
     }
 
-    /// The body of an answer that is no stream.
+    /// Reads the body of a response that is not a stream.
     pub async fn body(&mut self) -> Value {
         while self.more().await {}
         serde_json::from_str(&self.rest).expect("a body in JSON")
@@ -101,15 +106,15 @@ impl Answer {
 
     async fn more(&mut self) -> bool {
         let Some(frame) = self.response.frame().await else { return false };
-        let data = frame.expect("an unbroken answer").into_data().expect("no trailers");
+        let data = frame.expect("an unbroken response").into_data().expect("no trailers");
         self.rest
             .push_str(std::str::from_utf8(&data).expect("UTF-8, and no character in two parts"));
         true
     }
 }
 
-impl Drop for Answer {
-    /// Closes the socket, whatever of the answer is still under way.
+impl Drop for Response {
+    /// Closes the socket, even if the response is incomplete.
     fn drop(&mut self) {
         self.connection.abort();
     }

@@ -1,0 +1,139 @@
+//! A limiter under test, with an oracle for each of its policies.
+
+use super::config::Setting;
+use super::oracle::{PolicyOracle, PolicyTime, Span};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use tollgate::{Charge, Key, Limiter, ManualClock, Now, Overflow, PolicyId};
+
+/// One of the two limiters under test.
+pub struct TestedLimiter<'l> {
+    pub limiter: &'l Limiter,
+    pub clock: ManualClock,
+    pub ids: Vec<PolicyId>,
+    pub policies: Vec<TestedPolicy<'l>>,
+}
+
+/// One policy under test.
+pub struct TestedPolicy<'l> {
+    pub setting: &'l Setting,
+    pub oracle: PolicyOracle,
+    pub limit: u64,
+    /// The number of admitted charges, counted or not.
+    pub admitted: u64,
+    /// The earliest time of any decision.
+    floor: u64,
+    /// The latest time of any call.
+    latest: u64,
+}
+
+/// A charge under one of this limiter's own policies, by index.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub policy: usize,
+    pub key: u32,
+    pub cost: u64,
+    /// The limit of this charge, if it overrides the limit of the policy.
+    pub limit: Option<u64>,
+}
+
+impl<'l> TestedLimiter<'l> {
+    pub fn new(limiter: &'l Limiter, clock: ManualClock, settings: &'l [Setting]) -> Self {
+        let id = |setting: &Setting| limiter.policy(&setting.name).expect("a policy of that name");
+        let ids: Vec<PolicyId> = settings.iter().map(id).collect();
+        assert!(
+            limiter.policies().map(|policy| policy.name()).eq(settings.iter().map(|s| &s.name))
+        );
+        let policies = settings.iter().zip(&ids).map(|(setting, id)| {
+            let resolution = limiter.resolution(*id).expect("a resolution");
+            let time = PolicyTime::new(setting, resolution);
+            let start = time.at(clock.now());
+            let is_window = matches!(time, PolicyTime::Window { .. });
+            let floor = if is_window { start } else { 0 };
+            let oracle = PolicyOracle::new(time);
+            TestedPolicy {
+                setting,
+                oracle,
+                limit: setting.limit,
+                admitted: 0,
+                floor,
+                latest: start,
+            }
+        });
+        TestedLimiter { limiter, policies: policies.collect(), clock, ids }
+    }
+
+    /// Records the time of a call.
+    pub fn record_call(&mut self, now: Now) {
+        for policy in &mut self.policies {
+            policy.latest = policy.latest.max(policy.oracle.time().at(now));
+        }
+    }
+
+    /// The possible times of a decision on this key at `now`.
+    pub fn span(&self, entry: &Entry, now: Now) -> Span {
+        let policy = &self.policies[entry.policy];
+        let now = policy.oracle.time().at(now).max(policy.floor);
+        // Read the statistics only if they matter: that scans many slots.
+        let id = self.ids[entry.policy];
+        let stats = (policy.latest > now).then(|| self.limiter.stats(id).expect("an own policy"));
+        let migrated = stats.is_some_and(|stats| stats.migrations > 0);
+        let latest = migrated.then_some(policy.latest);
+        policy.oracle.span(entry.key, now, latest)
+    }
+
+    pub fn charge(&self, entry: &Entry) -> Charge<'static> {
+        let charge = self.ids[entry.policy].charge(key(entry.key), entry.cost);
+        match entry.limit {
+            Some(limit) => charge.limit(limit),
+            None => charge,
+        }
+    }
+
+    /// The limit that applies to a charge.
+    pub fn limit(&self, entry: &Entry) -> u64 {
+        let policy = &self.policies[entry.policy];
+        entry.limit.map_or(policy.limit, |limit| limit.min(policy.setting.max_limit))
+    }
+
+    pub fn lets_overflow(&self, entry: &Entry) -> bool {
+        self.policies[entry.policy].setting.overflow == Overflow::Allow
+    }
+
+    /// The oracle of the policy of a charge.
+    pub fn oracle(&mut self, entry: &Entry) -> &mut PolicyOracle {
+        &mut self.policies[entry.policy].oracle
+    }
+
+    /// Counts an admitted charge, whether the limiter counted it or not.
+    pub fn count_admitted(&mut self, entry: &Entry) {
+        self.policies[entry.policy].admitted += 1;
+    }
+
+    /// Panics unless the limiter's statistics match the admitted charges.
+    pub fn check_stats(&self) {
+        for (policy, id) in self.policies.iter().zip(&self.ids) {
+            let stats = self.limiter.stats(*id).expect("a policy of this limiter");
+            assert_eq!(stats.policy, *id);
+            assert_eq!(stats.admitted + stats.untracked, policy.admitted, "{stats:?}");
+            let evicts = policy.setting.allowance() > 0;
+            assert!(evicts || stats.evictions == 0 && stats.forgiven == 0, "{stats:?}");
+            assert!(
+                policy.setting.overflow == Overflow::Allow || stats.untracked == 0,
+                "{stats:?}"
+            );
+        }
+    }
+}
+
+/// The key with this number. Different numbers give different keys.
+pub fn key(number: u32) -> Key<'static> {
+    const TEXTS: [&str; 8] = ["", "a", "alice", "é", "\0", "\r\n", "1", "\u{10ffff}"];
+    let host = number as u8;
+    match number {
+        0..8 => TEXTS[number as usize].into(),
+        8 => Key::SHARED,
+        9..16 => IpAddr::from(Ipv4Addr::new(192, 0, 2, host)).into(),
+        16..24 => IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, host.into(), 0, 0, 0, 1)).into(),
+        _ => u64::from(number).into(),
+    }
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs missing tools: for each argument that is not a command, the Debian package of that name.
+# Prints the packages and the method (apt-get, as root or through sudo) first. Does nothing if every
+# command exists. `scripts/install-tools.sh valgrind clang`
+set -euo pipefail
+
+missing=()
+for command in "$@"; do
+    command -v "$command" >/dev/null || missing+=("$command")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=() how="as root"
+[ "$(id -u)" -eq 0 ] || as_root=(sudo) how="through sudo"
+echo "installing the Debian packages ${missing[*]}: apt-get install, $how" >&2
+"${as_root[@]}" apt-get update -qq >&2
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
+    "${missing[@]}" >&2

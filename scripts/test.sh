@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Runs all tests: unit, integration and documentation tests, the embed example, the loom models and
+# the random schedules. Key ids are tested with both hashers. A suite that runs no test is a
+# failure.
+#
+# Needs Rust and a C compiler. cargo downloads dependencies; g++ is installed if it is missing.
+#
+# --long  also runs the table tests at full size (a hundred million decisions, fifty million keys
+#         against the bound, ten million live keys) and a billion decisions on real clocks: eight
+#         more minutes. The models explore more as well (scripts/models.sh).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Runs cargo test with these arguments; fails if it ran no test.
+suite() {
+    local log
+    log=$(mktemp)
+    cargo test "$@" 2>&1 | tee "$log"
+    if grep -qE '^running 0 tests$' "$log"; then
+        echo "a suite of 'cargo test $*' ran no test" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
+bash scripts/install-tools.sh g++
+suite --workspace --exclude tollgate-criterion --lib --bins --tests
+suite --package tollgate --doc
+cargo run --quiet --example embed
+
+# The other key hasher: ahash uses AES if the target has it, and the default target does not.
+if rustc --print cfg -C target-cpu=native | grep -q 'target_feature="aes"'; then
+    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+aes" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/aes" \
+        suite --package tollgate --lib engine::
+else
+    echo "skipped: key ids with the AES hasher: the processor has no AES"
+fi
+
+if [ "${1:-}" = --long ]; then
+    TOLLGATE_FULL=1 suite --release --package tollgate --test churn --test flood --test memory -- \
+        --nocapture
+    # Optimised, but with the debug assertions that count failed compare-exchanges.
+    CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/asserted" \
+        TOLLGATE_FULL=1 suite --release --package tollgate --test contention -- --nocapture
+fi
+
+bash scripts/models.sh "$@"

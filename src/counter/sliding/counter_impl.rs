@@ -1,0 +1,244 @@
+//! The [`Counter`] operations of a ring.
+
+use super::head::HeadSnapshot;
+use super::snapshot::Snapshot;
+use super::time_scale::TimeScale;
+use super::word::{MOVED, SEALED};
+use super::{Ring, local_time, outcome_in_ticks};
+use crate::counter::prepared::{CounterEvaluation, PreparedCharge};
+use crate::counter::{Counter, Moved, Outcome, Request, TimeBase};
+use crate::sync::Ordering::*;
+use crate::sync::progress::Retries;
+use crate::verify::mutants::{Breakage, broken, ordering};
+use std::hint::cold_path;
+
+impl<const R: usize> Counter for Ring<R> {
+    type Spec = TimeScale;
+    type Frozen = Snapshot<R>;
+
+    #[cfg(all(test, tollgate_model))]
+    fn zeroed() -> Self {
+        Ring { words: std::array::from_fn(|_| crate::sync::AtomicU64::new(0)) }
+    }
+
+    fn base(spec: &TimeScale, cutoff: u64) -> TimeBase {
+        let origin = spec.origin(cutoff);
+        TimeBase { origin, cutoff, renew_after: origin.saturating_add(spec.renew_at()) }
+    }
+
+    fn is_out_of_range(spec: &TimeScale, base: TimeBase, now: u64) -> bool {
+        now.saturating_sub(base.origin) > spec.format().max_time()
+    }
+
+    fn window(spec: &TimeScale) -> u64 {
+        spec.window()
+    }
+
+    #[inline(always)]
+    fn prepare<'a>(
+        &'a self,
+        spec: &TimeScale,
+        base: TimeBase,
+        request: &Request,
+    ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
+        let stale_words = self.stale_words();
+        let snapshot = HeadSnapshot { head: self.head(), next: None };
+        // One test for both marks; `charge` distinguishes them. Models: cell_change and
+        // move_against_charge with OfferMarked.
+        if snapshot.head.word & (MOVED | SEALED) != 0 && !broken(Breakage::OfferMarked) {
+            cold_path();
+            return Ok(None);
+        }
+        if snapshot.is_inconsistent() {
+            return Ok(None);
+        }
+        self.evaluate(spec, base, request, snapshot, &stale_words)
+    }
+
+    fn charge(
+        &self,
+        spec: &TimeScale,
+        base: TimeBase,
+        request: &Request,
+    ) -> Result<Outcome, Moved> {
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let stale_words = self.stale_words();
+            let Some(snapshot) = self.head_snapshot()? else { continue };
+            if let Some((outcome, prepared)) =
+                self.evaluate(spec, base, request, snapshot, &stale_words)?
+                && (prepared.is_none_or(PreparedCharge::commit)
+                    || broken(Breakage::LostLoopAdmitted))
+            {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    fn peek(&self, spec: &TimeScale, base: TimeBase, request: &Request) -> Result<Outcome, Moved> {
+        let now = local_time(base, request.now);
+        let unvalidated = broken(Breakage::NoValidate) || broken(Breakage::LookUnvalidated);
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let stale_words = self.stale_words();
+            let Some(snapshot) = self.head_snapshot()? else { continue };
+            let outcome = self.scan(
+                spec,
+                snapshot.effective_time(spec, now),
+                snapshot,
+                request,
+                &stale_words,
+            );
+            if unvalidated || self.is_unchanged(snapshot.target()) {
+                return Ok(outcome_in_ticks(base, outcome));
+            }
+        }
+    }
+
+    fn give_back(
+        &self,
+        spec: &TimeScale,
+        base: TimeBase,
+        now: u64,
+        from: Option<u64>,
+        amount: &mut u64,
+    ) -> Result<bool, Moved> {
+        let format = spec.format();
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let Some(HeadSnapshot { head, .. }) = self.head_snapshot()? else { continue };
+            let newest_time = format.time(head.word);
+            let now = local_time(base, now).max(newest_time);
+            let Some(oldest) = oldest_live(spec, base, from, now) else {
+                return Ok(false);
+            };
+            let live = spec.live(now);
+            // The charge may be in a later cell, if its bucket was merged. Model: merge with
+            // NoRefundMerged.
+            let is_other_cell =
+                |cell| broken(Breakage::NoRefundMerged) && cell != spec.cell(oldest);
+            let mut in_newer_cell = false;
+            for step in 1..=R {
+                let mut given = 0;
+                self.update((head.index + step) % R, |word| {
+                    let (time, cell) = (format.time(word), spec.cell(format.time(word)));
+                    // A bucket opened since the head was loaded is newer than the refunded charge.
+                    in_newer_cell = cell > spec.cell(newest_time);
+                    let eligible =
+                        time >= oldest && !in_newer_cell && !is_other_cell(cell) && live.has(word);
+                    let (after, taken) =
+                        if eligible { format.give_back(word, *amount) } else { (word, 0) };
+                    given = taken;
+                    after
+                })?;
+                *amount -= given;
+                if *amount == 0 {
+                    return Ok(true);
+                }
+            }
+            // The head came last. If it is now in a later cell, the refunded charge may have been
+            // merged into it: retry. Schedule: cancelled_against_merge with MergedIsNewer.
+            if !in_newer_cell || broken(Breakage::MergedIsNewer) {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn reset(&self, spec: &TimeScale, _: TimeBase) -> Result<(), Moved> {
+        for index in 0..R {
+            self.update(index, |word| spec.format().clear(word))?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        // Relaxed: every later operation loads the head with Acquire. A copy's head, at index 0, is
+        // published last. Model: two_movers with PublishHeadFirst.
+        self.words[0].load(Relaxed) != 0
+    }
+
+    fn weight(&self, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
+        // Relaxed: the result is a hint.
+        let words = std::array::from_fn(|index| self.words[index].load(Relaxed));
+        Self::frozen_weight(&Snapshot::new(words), spec, base, cutoff)
+    }
+
+    fn freeze(&self) -> Snapshot<R> {
+        if broken(Breakage::FreezeHeadOnly) {
+            return self.freeze_head_only();
+        }
+        let mut previous_unopened = false;
+        Snapshot::new(std::array::from_fn(|index| {
+            if broken(Breakage::NoFreeze) {
+                return self.words[index].load(Acquire);
+            }
+            // Words are opened in ring order. If the previous word is frozen unopened, this one can
+            // never be opened, and needs no freeze if it is empty. It need not be empty: a copied
+            // ring can have empty words before live ones. Relaxed: the copied words were visible
+            // before a move out of this array could begin. Model: move_against_seal with
+            // FreezeNotNext. Schedule: WINDOWS with EmptyEndsRing.
+            let never_opens = previous_unopened || broken(Breakage::FreezeNotNext) && index > 0;
+            let is_empty = || self.words[index].load(Relaxed) == 0;
+            if never_opens && (broken(Breakage::EmptyEndsRing) || is_empty()) {
+                return 0;
+            }
+            // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread
+            // that sees MOVED also sees the array that the word is moved to. Pairs with the Acquire
+            // in `head` and `update`. Models: move_against_charge with NoFreeze and FreezeRelaxed,
+            // move_against_seal with FreezeHeadOnly.
+            let word =
+                self.words[index].fetch_or(MOVED, ordering(Breakage::FreezeRelaxed, Release));
+            previous_unopened = word & !MOVED == 0;
+            word
+        }))
+    }
+
+    fn frozen_weight(frozen: &Snapshot<R>, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
+        let cutoff = local_time(base, cutoff);
+        let newest = spec.format().time(frozen.newest());
+        // Model: seen_later with DropsLater.
+        let later = newest > cutoff && !broken(Breakage::DropsLater);
+        if later { u64::MAX } else { frozen.used(spec, cutoff) }
+    }
+
+    fn install(&self, spec: &TimeScale, frozen: &Snapshot<R>, from: TimeBase, to: TimeBase) {
+        let words = frozen.rebased(
+            spec,
+            local_time(from, to.cutoff),
+            to.origin.saturating_sub(from.origin),
+        );
+        let publish = |index: usize, order| {
+            if words[index] != 0 {
+                // A late install finds a word that is not 0, and its CAS fails: a word of an open
+                // ring never becomes 0 again.
+                let _ = self.words[index].compare_exchange(0, words[index], order, Relaxed);
+            }
+        };
+        // Release: a thread that sees the head also sees the older words. Pairs with the Acquire in
+        // `head`. Model: two_movers with PublishHeadFirst and InstallRelaxed.
+        let release = ordering(Breakage::InstallRelaxed, Release);
+        if broken(Breakage::PublishHeadFirst) {
+            publish(0, release);
+        }
+        // Relaxed: the Release of the head below publishes these words. It also covers the words of
+        // another helper: this thread's failed CAS has read them, so by coherence a later load sees
+        // them too.
+        (1..R).for_each(|index| publish(index, Relaxed));
+        publish(0, release);
+    }
+}
+
+/// The earliest time from which units are given back at `now`.
+///
+/// `None` if the charge made at `from` has expired: no word holds it any more, and its units must
+/// not be taken from other charges. Model: expired_charge with RefundExpired.
+fn oldest_live(spec: &TimeScale, base: TimeBase, from: Option<u64>, now: u64) -> Option<u64> {
+    let Some(from) = from else { return Some(0) };
+    let from = from.checked_sub(base.origin)?;
+    let is_live = now - from.min(now) < spec.window() || broken(Breakage::RefundExpired);
+    is_live.then_some(from)
+}

@@ -1,0 +1,61 @@
+//! Policies for runs with many threads, with the parameters that the laws of a test need.
+
+use super::MICRO;
+use std::time::Duration;
+use tollgate::{MAX_LIMIT, Period, Policy};
+
+const HOUR: u64 = 3_600_000_000_000;
+
+/// A policy and its parameters.
+pub struct Rule {
+    pub policy: Policy,
+    pub limit: u64,
+    pub window: u64,
+    /// The clock's step per request: a multiple of the policy's resolution.
+    pub step: u64,
+    /// How much longer than the window a charge may count: the span of a bucket.
+    pub slack: u64,
+}
+
+impl Rule {
+    pub fn sliding(name: &str, limit: u64, millis: u64, buckets: Option<u32>) -> Self {
+        let policy = Policy::sliding(name, limit, Duration::from_millis(millis));
+        let policy = buckets.map_or(policy.clone(), |buckets| policy.buckets(buckets));
+        let window = millis * 1_000 * MICRO;
+        let slack = buckets.map_or(0, |buckets| window / u64::from(buckets - 1) + 3 * MICRO);
+        Rule { policy, limit, window, step: 4 * MICRO, slack }
+    }
+
+    pub fn all() -> Vec<Self> {
+        let mut aged = Self::sliding("replaced by age", 1_000, 1, Some(7));
+        aged.policy = aged.policy.max_limit(MAX_LIMIT);
+        let policy = Policy::calendar("hour", 1_000, Period::Hour);
+        let hour = Rule { policy, limit: 1_000, window: HOUR, step: HOUR / 500, slack: 0 };
+        vec![
+            Self::sliding("exact", 5, 1, None),
+            Self::sliding("7 buckets", 1_000, 4, Some(7)),
+            Self::sliding("15 buckets", 1_000, 1, Some(15)),
+            aged,
+            hour,
+        ]
+    }
+
+    pub fn is_calendar(&self) -> bool {
+        self.policy.period().is_some()
+    }
+
+    /// Returns the cost of each request of a key.
+    pub fn cost(&self, key: u64) -> u64 {
+        if self.limit < 10 { 1 + key % 2 } else { self.limit / 7 + key % 100 }
+    }
+
+    /// Returns whether a charge recorded at `earliest` or later still counts at `at`.
+    pub fn surely_counts(&self, earliest: u64, at: u64) -> bool {
+        if self.is_calendar() { earliest / HOUR >= at / HOUR } else { earliest + self.window > at }
+    }
+
+    /// Returns whether a charge recorded at `latest` or before may still count at `at`.
+    pub fn perhaps_counts(&self, latest: u64, at: u64) -> bool {
+        self.surely_counts(latest + self.slack, at)
+    }
+}

@@ -1,0 +1,276 @@
+//! Guarantee C: requests over several policies are charged under all or none, and report why.
+
+mod oracle;
+
+use proptest::prelude::*;
+use std::net::IpAddr;
+use std::time::Duration;
+use tollgate::{
+    Charge, ConfigError, Key, Limiter, MAX_CHARGES, ManualClock, Now, Period, Policy, PolicyId,
+    PolicyStatus, Verdict,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const NOW: Now = Now::from_unix_nanos(1_700_000_000_000_000_000);
+
+fn limiter(policies: impl IntoIterator<Item = Policy>) -> (Limiter, Vec<PolicyId>) {
+    let clock = ManualClock::new();
+    clock.set(NOW);
+    let mut builder = Limiter::builder().clock(clock).max_keys(64);
+    let ids = policies.into_iter().map(|policy| builder.add(policy)).collect();
+    (builder.build().unwrap(), ids)
+}
+
+fn charges(ids: &[PolicyId]) -> Vec<Charge<'static>> {
+    ids.iter().map(|id| id.charge("k", 1)).collect()
+}
+
+/// Guarantee C: a full policy denies the whole request, at each index of each number of policies
+/// and for new and known keys. Nothing is charged, and each status equals that of a peek.
+#[test]
+fn one_full_policy_denies_the_whole_request() {
+    for count in 2..=MAX_CHARGES {
+        for (full, known) in (0..count).flat_map(|full| [(full, false), (full, true)]) {
+            let policy = |n| match n % 3 {
+                0 => Policy::sliding(format!("p{n}"), 5, MINUTE),
+                1 => Policy::sliding(format!("p{n}"), 500, MINUTE),
+                _ => Policy::calendar(format!("p{n}"), 5, Period::Day),
+            };
+            let (limiter, ids) = limiter((0..count).map(policy));
+            let session = limiter.session_at(NOW);
+            if known {
+                assert!(session.check(&charges(&ids)).is_allowed());
+            }
+            let left = session.peek(&[ids[full].charge("k", 0)]).remaining;
+            assert!(session.check(&[ids[full].charge("k", left)]).is_allowed());
+
+            let (mut checked, mut peeked) =
+                ([PolicyStatus::default(); MAX_CHARGES], [PolicyStatus::default(); MAX_CHARGES]);
+            let peek = session.peek_with_status(&charges(&ids), &mut peeked);
+            let decision = session.check_with_status(&charges(&ids), &mut checked);
+            assert_eq!(decision, peek);
+            assert_eq!(checked, peeked);
+            assert_eq!(decision.verdict, Verdict::Denied);
+            assert_eq!((decision.policy, decision.remaining), (ids[full], 0));
+            for (index, id) in ids.iter().enumerate() {
+                let left = session.peek(&[id.charge("k", 1)]).remaining;
+                let limit = limiter.limit(*id).unwrap() - u64::from(known);
+                assert_eq!(left, if index == full { 0 } else { limit });
+                assert_eq!(checked[index].policy, *id);
+                assert_eq!(checked[index].violated, index == full);
+                assert_eq!(checked[index].remaining, left);
+            }
+        }
+    }
+}
+
+/// Guarantee C: a denial reports the first policy without room and the longest wait.
+#[test]
+fn a_denial_reports_the_first_policy_and_the_longest_wait() {
+    let (limiter, ids) = limiter([
+        Policy::sliding("a", 1, Duration::from_secs(10)),
+        Policy::sliding("b", 1, MINUTE),
+        Policy::sliding("c", 1, Duration::from_secs(30)),
+    ]);
+    assert!(limiter.session_at(NOW).check(&charges(&ids)).is_allowed());
+    let decision = limiter.session_at(NOW).check(&charges(&ids));
+    assert_eq!(decision.policy, ids[0]);
+    assert_eq!(decision.retry_after(), Some(MINUTE));
+    // The first in the order of the charges, not of the policies.
+    let decision = limiter.session_at(NOW).check(&[ids[2].charge("k", 1), ids[0].charge("k", 1)]);
+    assert_eq!(decision.policy, ids[2]);
+    assert_eq!(decision.retry_after(), Some(Duration::from_secs(30)));
+}
+
+/// Guarantee H: a cost above the limit is `Impossible`, even if another policy denies. Costs of one
+/// key add up.
+#[test]
+fn an_impossible_cost_takes_precedence_over_a_denial() {
+    let (limiter, ids) =
+        limiter([Policy::sliding("a", 1, MINUTE), Policy::sliding("b", 10, MINUTE)]);
+    let session = limiter.session_at(NOW);
+    assert!(session.check(&[ids[0].charge("k", 1)]).is_allowed());
+    let decision = session.check(&[ids[0].charge("k", 1), ids[1].charge("k", 11)]);
+    assert_eq!((decision.verdict, decision.policy), (Verdict::Impossible, ids[0]));
+    assert_eq!(decision.retry_after(), None);
+    assert_eq!(session.check(&[ids[1].charge("k", 11)]).verdict, Verdict::Impossible);
+    // Two charges of one request for one key add up.
+    let twice = [ids[1].charge("k", 6), ids[1].charge("k", 6)];
+    assert_eq!(session.check(&twice).verdict, Verdict::Impossible);
+    let twice = [ids[1].charge("k", 6), ids[1].charge("k", 4)];
+    assert!(session.check(&twice).is_allowed());
+    assert_eq!(session.check(&[ids[1].charge("k", 1)]).retry_after(), Some(MINUTE));
+}
+
+/// Foreign policies and too many charges are invalid, and nothing is charged.
+#[test]
+fn foreign_policies_and_too_many_charges_are_invalid() {
+    let (first, ids) = limiter([Policy::sliding("a", 10, MINUTE)]);
+    let (_, foreign) = limiter([Policy::sliding("a", 10, MINUTE), Policy::sliding("b", 1, MINUTE)]);
+    let session = first.session_at(NOW);
+    for id in [foreign[0], foreign[1], PolicyId::default()] {
+        assert_eq!(session.check(&[id.charge("k", 1)]).verdict, Verdict::Invalid);
+        let mixed = [ids[0].charge("k", 1), id.charge("k", 1)];
+        assert_eq!(session.check(&mixed).verdict, Verdict::Invalid);
+        assert_eq!(session.force_charge(&mixed).verdict, Verdict::Invalid);
+        let error = session.refund(&id.charge("k", 1)).unwrap_err();
+        assert_eq!(error.value, id.index());
+        assert_eq!(session.reset_key(id, "k"), Err(error));
+        assert_eq!(session.stats(id), Err(error));
+        assert_eq!(first.refund(&id.charge("k", 1)), Err(error));
+        assert_eq!(first.reset_key(id, "k"), Err(error));
+        assert_eq!(first.stats(id), Err(error));
+        assert_eq!(first.limit(id), Err(error));
+        assert_eq!(first.resolution(id), Err(error));
+        assert_eq!(first.set_limit(id, 5), Err(error.into()));
+        assert_eq!(error.to_string(), ConfigError::from(error).to_string());
+    }
+    let many = [ids[0].charge("k", 0); MAX_CHARGES + 1];
+    assert_eq!(session.check(&many).verdict, Verdict::Invalid);
+    assert!(session.check(&many[1..]).is_allowed());
+    assert!(session.check(&[]).is_allowed());
+    assert_eq!(session.peek(&[ids[0].charge("k", 1)]).remaining, 10);
+}
+
+/// Guarantee C: a request whose last policy has a full table charges no policy before it.
+#[test]
+fn a_full_table_refuses_the_whole_request() {
+    let (limiter, ids) = limiter([
+        Policy::sliding("wide", 10, MINUTE),
+        Policy::sliding("narrow", 10, MINUTE).max_keys(3),
+    ]);
+    let session = limiter.session_at(NOW);
+    let request = |key: u64| session.check(&[ids[0].charge(key, 1), ids[1].charge(key, 1)]);
+    for key in 0..3 {
+        assert!(request(key).is_allowed());
+    }
+    for key in 3..10 {
+        let decision = request(key);
+        assert_eq!((decision.verdict, decision.policy), (Verdict::TableFull, ids[1]));
+        assert_eq!(session.peek(&[ids[0].charge(key, 1)]).remaining, 10);
+        assert_eq!(session.force_charge(&[ids[1].charge(key, 1)]).verdict, Verdict::TableFull);
+        // Nor does it write a status, of one charge as of two.
+        for charges in
+            [&[ids[0].charge(key, 1), ids[1].charge(key, 1)][..], &[ids[1].charge(key, 1)]]
+        {
+            let unwritten = [PolicyStatus::default(); 2];
+            let mut statuses = unwritten;
+            let decision = session.check_with_status(charges, &mut statuses);
+            assert_eq!((decision.verdict, statuses), (Verdict::TableFull, unwritten));
+        }
+    }
+    assert!(request(0).is_allowed());
+}
+
+/// A limit per charge and a new limit of the policy apply to the usage so far.
+#[test]
+fn limits_per_charge_and_new_limits_keep_the_usage() {
+    let (limiter, ids) = limiter([Policy::sliding("a", 10, MINUTE).max_limit(100)]);
+    let session = limiter.session_at(NOW);
+    let id = ids[0];
+    assert!(session.check(&[id.charge("free", 10)]).is_allowed());
+    assert!(!session.check(&[id.charge("free", 1)]).is_allowed());
+    let paid = session.check(&[id.charge("free", 1).limit(100)]);
+    assert_eq!((paid.is_allowed(), paid.limit, paid.remaining), (true, 100, 89));
+    // A limit above `max_limit` is cut to it; a limit of 0 admits nothing.
+    let greedy = session.check(&[id.charge("free", 90).limit(u64::MAX)]);
+    assert_eq!((greedy.verdict, greedy.limit), (Verdict::Denied, 100));
+    assert_eq!(session.check(&[id.charge("x", 1).limit(0)]).verdict, Verdict::Impossible);
+    limiter.set_limit(id, 12).unwrap();
+    assert!(session.check(&[id.charge("free", 1)]).is_allowed());
+    assert!(!session.check(&[id.charge("free", 1)]).is_allowed());
+    limiter.set_limit(id, 3).unwrap();
+    let lowered = session.check(&[id.charge("free", 1)]);
+    assert_eq!((lowered.limit, lowered.remaining), (3, 0));
+    assert!(limiter.set_limit(id, 101).is_err() && limiter.set_limit(id, 0).is_err());
+    assert_eq!(limiter.limit(id), Ok(3));
+}
+
+/// Refunds, forced charges and resets change the remaining cost exactly.
+#[test]
+fn refunds_debts_and_resets_are_exact() {
+    let (limiter, ids) = limiter([
+        Policy::sliding("exact", 10, MINUTE),
+        Policy::sliding("buckets", 1_000, MINUTE),
+        Policy::calendar("day", 10, Period::Day),
+    ]);
+    let session = limiter.session_at(NOW);
+    for id in ids {
+        let limit = limiter.limit(id).unwrap();
+        assert!(session.check(&[id.charge("k", limit)]).is_allowed());
+        assert_eq!(session.refund(&id.charge("k", 4)), Ok(4));
+        assert_eq!(session.peek(&[id.charge("k", 1)]).remaining, 4);
+        let debt = session.force_charge(&[id.charge("k", limit)]);
+        assert_eq!((debt.verdict, debt.remaining), (Verdict::Allowed, 0));
+        assert!(!session.check(&[id.charge("k", 1)]).is_allowed());
+        assert_eq!(session.refund(&id.charge("k", u64::MAX)), Ok(2 * limit - 4));
+        assert_eq!(session.refund(&id.charge("k", 1)), Ok(0));
+        assert_eq!(session.refund(&id.charge("absent", 1)), Ok(0));
+        assert!(session.check(&[id.charge("k", limit)]).is_allowed());
+        session.reset_key(id, "k").unwrap();
+        assert_eq!(session.peek(&[id.charge("k", 1)]).remaining, limit);
+    }
+}
+
+/// IPv6 addresses count by their /64 network by default, IPv4-mapped ones as IPv4.
+#[test]
+fn addresses_count_by_network() {
+    let (limiter, ids) = limiter([Policy::sliding("ip", 1, MINUTE)]);
+    let session = limiter.session_at(NOW);
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let check = |key: Key<'static>| session.check(&[ids[0].charge(key, 1)]).is_allowed();
+    assert!(check(ip("2001:db8::1").into()));
+    assert!(!check(ip("2001:db8::ffff:1").into()));
+    assert!(check(ip("2001:db8:0:1::1").into()));
+    assert!(check(Key::ip(ip("2001:db8::1"), 128)));
+    assert!(check(ip("192.0.2.1").into()));
+    assert!(!check(ip("::ffff:192.0.2.1").into()));
+    assert!(check(ip("::ffff:192.0.2.2").into()));
+    assert!(check(Key::SHARED) && !check(Key::SHARED));
+}
+
+proptest! {
+    #![proptest_config(oracle::cases(64))]
+
+    /// `Limiter::check_at` and `check_at_with_status` decide as `Session::check_with_status` does,
+    /// for any number of charges, some of one counter, of known and new keys, with and without
+    /// room.
+    #[test]
+    fn limiter_calls_equal_session_calls(
+        requests in prop::collection::vec(
+            (0..20_000_u64, prop::collection::vec((0..3_usize, 0..70_u64, 0..4_u64), 0..=6)),
+            1..200,
+        ),
+    ) {
+        let policies = || [
+            Policy::sliding("exact", 5, MINUTE),
+            Policy::sliding("buckets", 40, MINUTE).buckets(7),
+            Policy::calendar("tokens", 9, Period::Day),
+        ];
+        let all = [(); 3].map(|()| limiter(policies()));
+        let [(session, in_session), (call, by_call), (plain, by_plain)] = &all;
+        let mut now = NOW;
+        for (step_ms, items) in requests {
+            now.monotonic_ns += step_ms * 1_000_000;
+            now.unix_ns += step_ms * 1_000_000;
+            let charges = |ids: &[PolicyId]| -> Vec<Charge<'static>> {
+                items.iter().map(|(policy, key, cost)| ids[*policy].charge(*key, *cost)).collect()
+            };
+            let [mut by_session, mut by_limiter] = [[PolicyStatus::default(); 6]; 2];
+            let expected = session.session_at(now).check_with_status(&charges(in_session), &mut by_session);
+            let decision = call.check_at_with_status(now, &charges(by_call), &mut by_limiter);
+            let without = plain.check_at(now, &charges(by_plain));
+            prop_assert_eq!(oracle::reported(&decision), oracle::reported(&expected));
+            prop_assert_eq!(oracle::reported(&without), oracle::reported(&expected));
+            // All fields but the policy, whose id differs between the limiters.
+            let fields = |status: &PolicyStatus| (
+                [status.limit, status.remaining, status.reset_after_ns],
+                (status.violated, status.retry_after_ns, status.table_full),
+            );
+            prop_assert_eq!(
+                by_limiter.map(|status| fields(&status)),
+                by_session.map(|status| fields(&status))
+            );
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Reservations of the oracle: the charges of each, and the refund when it is settled.
+
+use super::charge_log::Kind;
+use super::requests::{Answer, Item, Oracle};
+
+/// A reservation.
+#[derive(Clone, Debug)]
+pub struct OracleReservation {
+    pub items: Vec<ReservedItem>,
+    pub open: bool,
+}
+
+/// One item of a reservation.
+#[derive(Clone, Debug)]
+pub struct ReservedItem {
+    pub rule: usize,
+    pub key: u64,
+    limit: Option<u64>,
+    /// All its charges, oldest first.
+    charges: Vec<Charge>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Charge {
+    at: u64,
+    cost: u64,
+    /// How often the key had been dropped before this charge.
+    drop_count: u32,
+}
+
+impl ReservedItem {
+    pub fn new(item: &Item) -> Self {
+        ReservedItem { rule: item.0, key: item.1, limit: item.3, charges: Vec::new() }
+    }
+
+    /// A request item that charges `cost`.
+    pub fn item(&self, cost: u64) -> Item {
+        (self.rule, self.key, cost, self.limit)
+    }
+
+    pub fn charged(&self) -> u64 {
+        self.charges.iter().map(|charge| charge.cost).sum()
+    }
+
+    /// The part of `actual` that is not charged yet.
+    pub fn excess(&self, actual: u64) -> u64 {
+        actual.saturating_sub(self.charged())
+    }
+}
+
+impl OracleReservation {
+    /// A reservation without charges.
+    pub fn new(items: &[Item]) -> Self {
+        OracleReservation { items: items.iter().map(ReservedItem::new).collect(), open: true }
+    }
+
+    /// The items of one rule and key, each with its amount.
+    pub fn items_of(
+        &mut self,
+        counter: (usize, u64),
+        amounts: &[u64],
+    ) -> Vec<(&mut ReservedItem, u64)> {
+        let items = self.items.iter_mut().zip(amounts.iter().copied());
+        items.filter(|(item, _)| (item.rule, item.key) == counter).collect()
+    }
+
+    /// A request that charges these costs, one for each item.
+    pub fn request(&self, costs: &[u64]) -> Vec<Item> {
+        self.items.iter().zip(costs).map(|(item, cost)| item.item(*cost)).collect()
+    }
+}
+
+impl Oracle {
+    /// Charges one item even over its limit.
+    pub fn charge_reserved(&mut self, now: u64, item: &mut ReservedItem, cost: u64) {
+        if cost > 0 {
+            self.charge(now, &item.item(cost));
+            let at = self.newest(item.rule, item.key);
+            let drop_count = self.drop_count(item.rule, item.key);
+            item.charges.push(Charge { at, cost, drop_count });
+        }
+    }
+
+    /// Gives back up to `amount` of an item's charges. While its first charge counts, all charges
+    /// count, and any of them can be given back. Later, only the last charge can. Within the grace
+    /// period of the first charge both cases are possible, and both are applied.
+    pub fn give_back(&mut self, now: u64, item: &ReservedItem, amount: u64) {
+        let (Some(first), Some(last)) = (item.charges.first(), item.charges.last()) else { return };
+        let expires = self.kind(item.rule).expiry(first.at);
+        let counts = !self.is_dropped(item, first) && expires > self.settle_time(now, item);
+        self.give_back_from(now, item, first, amount.min(item.charged()));
+        if !counts {
+            self.give_back_from(now, item, last, amount.min(last.cost));
+        }
+    }
+
+    /// Returns whether the key was dropped after this charge.
+    fn is_dropped(&self, item: &ReservedItem, charge: &Charge) -> bool {
+        charge.drop_count != self.drop_count(item.rule, item.key)
+    }
+
+    fn give_back_from(&mut self, now: u64, item: &ReservedItem, from: &Charge, amount: u64) {
+        let (at, grace) = (self.settle_time(now, item), self.time_params[item.rule].grace);
+        let may_count = self.kind(item.rule).expiry(from.at) + grace > at;
+        if may_count && !self.is_dropped(item, from) {
+            self.refund_since((item.rule, item.key), at, from.at, amount);
+        }
+    }
+
+    fn settle_time(&self, now: u64, item: &ReservedItem) -> u64 {
+        match self.kind(item.rule) {
+            Kind::Sliding(_) => self.effective_time(item.rule, item.key, now),
+            // A late clock may still give back to the newest period that the key was charged in.
+            Kind::Fixed(_) => self.newest(item.rule, item.key),
+        }
+    }
+
+    /// Closes a reservation with the actual cost of each item.
+    pub fn settle(
+        &mut self,
+        now: u64,
+        reservation: &mut OracleReservation,
+        actual: &[u64],
+    ) -> Answer {
+        reservation.open = false;
+        for (item, actual) in reservation.items.iter_mut().zip(actual) {
+            self.give_back(now, item, item.charged().saturating_sub(*actual));
+            self.charge_reserved(now, item, item.excess(*actual));
+        }
+        self.answer_after(now, &reservation.request(actual))
+    }
+}

@@ -1,0 +1,533 @@
+//! The system under test beside its oracles: each call is made, checked and recorded.
+
+use super::model::{Call, Config, Cost, Model, Planted, Transition};
+use super::oracle::faulty_limiter::{FaultyLimiter, FaultySession};
+use super::oracle::{
+    ExpectedStatus, Item, OracleReservation, ReservedItem, answer, combine, reported_status,
+};
+use super::oracle_pair::OraclePair;
+use super::table_checks::Tables;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use tollgate::{Charge, Decision, PolicyId, PolicyStatus, Reservation, ReservationError, Verdict};
+
+/// The greatest number of items of a request.
+const MAX_ITEMS: usize = 3;
+
+/// A reservation of the limiter and of the oracle.
+#[derive(Debug)]
+pub(super) struct HeldReservation {
+    reservation: Reservation,
+    oracle: OracleReservation,
+}
+
+#[derive(Debug)]
+pub struct System {
+    pub(super) config: Config,
+    pub(super) limiter: FaultyLimiter,
+    pub(super) ids: Vec<PolicyId>,
+    pub(super) oracles: OraclePair,
+    pub(super) tables: Tables,
+    pub(super) held: Vec<Option<HeldReservation>>,
+}
+
+thread_local! {
+    /// Event counts over all cases of this thread.
+    pub static COVERAGE: Cell<Coverage> = const { Cell::new(Coverage::NOTHING) };
+}
+
+/// Counts of the events that a run must cover.
+#[derive(Clone, Copy, Debug)]
+pub struct Coverage {
+    pub admitted: u64,
+    pub denied: u64,
+    pub refused: u64,
+    pub untracked: u64,
+    pub evicted: u64,
+    pub migrations: u64,
+    pub shrunk: u64,
+    pub settled: u64,
+    /// Extensions without room.
+    pub denied_extensions: u64,
+    /// Calls by a thread whose clock was behind another's.
+    pub late: u64,
+    /// Charges for which a ring may have merged two times.
+    pub merged: u64,
+}
+
+impl Coverage {
+    const NOTHING: Coverage = Coverage {
+        admitted: 0,
+        denied: 0,
+        refused: 0,
+        untracked: 0,
+        evicted: 0,
+        migrations: 0,
+        shrunk: 0,
+        settled: 0,
+        denied_extensions: 0,
+        late: 0,
+        merged: 0,
+    };
+}
+
+/// Counts an event.
+pub fn cover(what: impl FnOnce(&mut Coverage)) {
+    let mut coverage = COVERAGE.get();
+    what(&mut coverage);
+    COVERAGE.set(coverage);
+}
+
+impl System {
+    pub fn new(model: &Model) -> Self {
+        let config = model.config.clone();
+        let fault = match config.planted {
+            Some(Planted::Limiter(fault)) => Some(fault),
+            _ => None,
+        };
+        let limiter = FaultyLimiter::new(config.limiter(), fault);
+        let ids = (0..config.policies.len())
+            .map(|index| limiter.limiter.policy(&format!("p{index}")).unwrap())
+            .collect();
+        let (oracles, tables) = (OraclePair::new(&config), Tables::new(&config));
+        System { config, limiter, ids, oracles, tables, held: Vec::new() }
+    }
+
+    pub(super) fn at(&self, now: u64) -> FaultySession<'_> {
+        self.limiter.at(self.config.now(now))
+    }
+
+    pub fn apply(&mut self, model: &Model, Transition { thread, call }: Transition) {
+        let now = model.clocks[thread];
+        if model.clocks.iter().any(|other| *other > now) {
+            cover(|coverage| coverage.late += 1);
+        }
+        match call {
+            Call::Check(items) => drop(self.check(now, &self.items(&items))),
+            Call::Peek(items) => self.peek(now, &self.items(&items)),
+            Call::Charge(items) => self.charge(now, &self.items(&items)),
+            Call::Refund(rule, key, cost) => self.refund(now, rule, key, cost),
+            Call::Reserve(items) => self.reserve(now, &self.items(&items)),
+            Call::Extend(which, more) => self.extend(now, which, &more),
+            Call::Settle(which, costs) => self.settle(now, which, Some(&costs)),
+            Call::Cancel(which) => self.settle(now, which, None),
+            Call::Misuse(which) => self.misuse(now, which),
+            Call::Reset(rule, key) => {
+                self.at(now).reset_key(self.ids[rule], key);
+                self.oracles.reset(rule, key);
+            }
+            Call::SetLimit(rule, limit) => {
+                self.limiter.limiter.set_limit(self.ids[rule], limit).unwrap();
+                assert_eq!(self.limiter.limiter.limit(self.ids[rule]), Ok(limit));
+                self.oracles.set_limit(rule, limit);
+            }
+            Call::Maintain(budget) => drop(self.at(now).inner().maintain(budget)),
+            Call::ChargeAndRefund(rule, key, times) => {
+                self.charge_and_refund(now, rule, key, times)
+            }
+            Call::EvictReserved(rule, key, cost, rounds) => {
+                (0..rounds)
+                    .for_each(|round| self.evict_reserved(now, (rule, key, cost, None), round));
+            }
+            Call::ChargeKeys(rule, first, count, cost) => {
+                self.charge_keys(now, rule, first, count, cost)
+            }
+            Call::RefillExpired(rule) => self.refill_expired(now, rule),
+            Call::FillAndIdle(rule) => self.fill_and_idle(now, rule),
+            Call::Audit => self.audit(now),
+            Call::SetClock(_) | Call::SetAllClocks(_) => {}
+        }
+        self.check_tables(now);
+    }
+
+    /// Cuts item limits to the greatest limit, as the limiter does. For a table that may be full,
+    /// uses one key per policy, so that a refusal identifies the key.
+    fn items(&self, items: &[Item]) -> Vec<Item> {
+        let item = |&(rule, key, cost, limit): &Item| {
+            let first = items.iter().find(|item| item.0 == rule).map_or(key, |item| item.1);
+            let key = if self.tables.may_be_full(rule) { first } else { key };
+            let greatest = self.config.policies[rule].greatest;
+            (rule, key, cost, limit.map(|limit: u64| limit.min(greatest)))
+        };
+        items.iter().map(item).collect()
+    }
+
+    fn charges(&self, items: &[Item]) -> Vec<Charge<'static>> {
+        let charge = |(rule, key, cost, limit): &Item| {
+            let charge = self.ids[*rule].charge(*key, *cost);
+            limit.map_or(charge, |limit| charge.limit(limit))
+        };
+        items.iter().map(charge).collect()
+    }
+
+    /// The usage that the limiter reports for a key. A debt never exceeds the greatest limit here,
+    /// so the report is complete.
+    pub(super) fn used(&self, now: u64, rule: usize, key: u64) -> u64 {
+        let item = (rule, key, 0, Some(self.config.policies[rule].greatest));
+        let decision = self.at(now).inner().peek(&self.charges(&[item]));
+        decision.limit - decision.remaining
+    }
+
+    /// The reported usage of each key of a request.
+    fn uses(&self, now: u64, items: &[Item]) -> BTreeMap<(usize, u64), u64> {
+        let counters = items.iter().map(|item| (item.0, item.1));
+        counters.map(|(rule, key)| ((rule, key), self.used(now, rule, key))).collect()
+    }
+
+    /// The reported usage of each key of a reservation.
+    fn uses_of(&self, now: u64, oracle: &OracleReservation) -> Uses {
+        self.uses(now, &oracle.request(&[0; MAX_ITEMS]))
+    }
+
+    /// Reduces costs so that no debt exceeds the greatest limit. A larger debt cannot be observed.
+    fn within_visible_debt(&self, now: u64, items: &[Item]) -> Vec<Item> {
+        let mut uses = self.uses(now, items);
+        let within = |&(rule, key, cost, limit): &Item| {
+            let used = uses.get_mut(&(rule, key)).unwrap();
+            let cost = cost.min(self.config.policies[rule].greatest.saturating_sub(*used));
+            *used += cost;
+            (rule, key, cost, limit)
+        };
+        items.iter().map(within).collect()
+    }
+
+    /// Checks a decision and the statuses reported with it.
+    fn assert_decision(
+        &self,
+        now: u64,
+        items: &[Item],
+        decision: &Decision,
+        statuses: &[PolicyStatus],
+    ) {
+        let reported: Vec<ExpectedStatus> = statuses.iter().map(reported_status).collect();
+        let allowed = decision.is_allowed();
+        let bounds =
+            if allowed { self.oracles.after(now, items) } else { self.oracles.before(now, items) };
+        bounds.iter().zip(&reported).for_each(|(bounds, reported)| bounds.assert_hold(reported));
+        assert_eq!(
+            answer(decision),
+            combine(items, &reported),
+            "the decision differs from its statuses"
+        );
+        let policies = statuses.iter().map(|status| status.policy.index());
+        assert!(policies.eq(items.iter().map(|item| item.0)));
+        self.assert_waits(now, items, decision);
+    }
+
+    /// Checks the waits: denied before `retry_after` and admitted at it; something is used before
+    /// `reset_after` and nothing at it.
+    fn assert_waits(&self, now: u64, items: &[Item], decision: &Decision) {
+        let peek = |at: u64, charges: &[Charge<'_>]| self.at(at).inner().peek(charges);
+        if let Some(wait) = decision.retry_after_ns {
+            let charges = self.charges(items);
+            assert!(!peek(now + wait - 1, &charges).is_allowed(), "room before retry_after");
+            assert!(peek(now + wait, &charges).is_allowed(), "no room at retry_after");
+        }
+        let first = items.iter().find(|item| item.0 == decision.policy.index());
+        let alone = items.iter().filter(|item| item.0 == decision.policy.index()).count() == 1;
+        let (Some(item), true) = (first, alone) else { return };
+        let used = |at| self.used(at, item.0, item.1);
+        let reset = decision.reset_after_ns;
+        assert_eq!(used(now + reset), 0, "something is used at reset_after");
+        assert!(reset == 0 || used(now + reset - 1) > 0, "nothing is used before reset_after");
+    }
+
+    /// The items as they were counted. A full table with `Overflow::Allow` counts nothing of a new
+    /// key.
+    fn counted(&self, now: u64, items: &[Item], decision: &Decision, before: &Uses) -> Vec<Item> {
+        let mut after = if decision.table_full { self.uses(now, items) } else { Uses::new() };
+        let counted = |&(rule, key, cost, limit): &Item| {
+            let Some(used) = after.get_mut(&(rule, key)).filter(|_| cost > 0) else {
+                return (rule, key, cost, limit);
+            };
+            let counted = (*used - before[&(rule, key)]).min(cost);
+            assert!(counted == cost || self.tables.lets_overflow(rule), "{items:?}");
+            *used -= counted;
+            cover(|coverage| coverage.untracked += u64::from(counted == 0));
+            (rule, key, counted, limit)
+        };
+        items.iter().map(counted).collect()
+    }
+
+    /// The usage before a request, if it is needed to determine what the request charged.
+    fn uses_before(&self, now: u64, items: &[Item]) -> Uses {
+        let unsure = |rule| self.tables.lets_overflow(rule) || self.tables.evicts(rule);
+        let unsure = items.iter().any(|item| unsure(item.0));
+        if unsure { self.uses(now, items) } else { Uses::new() }
+    }
+
+    /// Checks and records a decided request.
+    fn record_decision(
+        &mut self,
+        now: u64,
+        items: &[Item],
+        decision: &Decision,
+        statuses: &[PolicyStatus],
+        before: &Uses,
+    ) {
+        match decision.verdict {
+            Verdict::Allowed => {
+                let room = self.oracles.before(now, items).iter().all(|bounds| bounds.has_room());
+                assert!(room, "admitted what the log of all admissions denies: {items:?}");
+                let counted = self.counted(now, items, decision, before);
+                counted.iter().for_each(|item| self.oracles.charge(now, item));
+                items.iter().for_each(|item| self.tables.admitted_or_untracked(item.0));
+                self.assert_decision(now, items, decision, statuses);
+                cover(|coverage| coverage.admitted += 1);
+            }
+            Verdict::Denied | Verdict::Impossible => {
+                self.assert_decision(now, items, decision, statuses);
+                for status in statuses.iter().filter(|status| status.violated) {
+                    self.tables.denied(status.policy.index());
+                }
+                cover(|coverage| coverage.denied += 1);
+            }
+            Verdict::TableFull => self.refused(now, items, decision),
+            verdict => panic!("{verdict:?} of a valid request: {items:?}"),
+        }
+    }
+
+    pub(super) fn check(&mut self, now: u64, items: &[Item]) -> Decision {
+        let before = self.uses_before(now, items);
+        let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
+        let statuses = &mut statuses[..items.len()];
+        let decision = self.at(now).check(&self.charges(items), statuses);
+        self.record_decision(now, items, &decision, statuses, &before);
+        decision
+    }
+
+    fn peek(&self, now: u64, items: &[Item]) {
+        let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
+        let statuses = &mut statuses[..items.len()];
+        let decision = self.at(now).inner().peek_with_status(&self.charges(items), statuses);
+        let reported: Vec<ExpectedStatus> = statuses.iter().map(reported_status).collect();
+        let bounds = self.oracles.before(now, items);
+        bounds.iter().zip(&reported).for_each(|(bounds, reported)| bounds.assert_hold(reported));
+        assert_eq!(answer(&decision), combine(items, &reported));
+    }
+
+    /// Records a refused new key: nothing is charged, and earlier items were rolled back.
+    fn refused(&mut self, now: u64, items: &[Item], decision: &Decision) {
+        let rule = decision.policy.index();
+        let index = items.iter().position(|item| item.0 == rule && item.2 > 0).unwrap();
+        let (live, _) = self.oracles.live(rule, now);
+        assert_eq!(self.oracles.early.used(rule, items[index].1, now), 0, "a known key is refused");
+        self.tables.assert_full(rule, &self.stats(now, rule), live);
+        self.assert_no_room(now, rule);
+        for item in &items[..index] {
+            self.oracles.touch(now, item);
+        }
+        self.tables.refused(now, rule);
+        cover(|coverage| coverage.refused += 1);
+    }
+
+    fn charge(&mut self, now: u64, items: &[Item]) {
+        let items = self.within_visible_debt(now, items);
+        let before = self.uses_before(now, &items);
+        let decision = self.at(now).inner().force_charge(&self.charges(&items));
+        if decision.verdict == Verdict::TableFull {
+            return self.refused(now, &items, &decision);
+        }
+        let counted = self.counted(now, &items, &decision, &before);
+        counted.iter().for_each(|item| self.oracles.charge(now, item));
+        items.iter().for_each(|item| self.tables.admitted_or_untracked(item.0));
+        self.assert_charged(now, &items, &decision);
+    }
+
+    /// Checks the answer to a request that was charged without a check.
+    fn assert_charged(&self, now: u64, items: &[Item], decision: &Decision) {
+        assert_eq!(decision.verdict, Verdict::Allowed);
+        if self.oracles.all_exact(now, items) {
+            assert_eq!(answer(decision), self.oracles.early.answer_after(now, items), "{items:?}");
+        }
+    }
+
+    pub(super) fn refund(&mut self, now: u64, rule: usize, key: u64, cost: u64) {
+        let used = self.used(now, rule, key);
+        let given = self.at(now).inner().refund(&self.ids[rule].charge(key, cost)).unwrap();
+        assert_eq!(given, used.min(cost));
+        let due = self.oracles.refund(now, (rule, key), given);
+        assert!(due == given || !self.oracles.is_exact(now, (rule, key)), "{due} of {given}");
+    }
+
+    pub(super) fn reserve(&mut self, now: u64, items: &[Item]) {
+        let before = self.uses_before(now, items);
+        let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
+        let statuses = &mut statuses[..items.len()];
+        let reserved = self.at(now).reserve(&self.charges(items), statuses);
+        let reservation = match reserved {
+            Ok(reservation) => reservation,
+            Err(decision) => {
+                assert!(!decision.is_allowed());
+                self.record_decision(now, items, &decision, statuses, &before);
+                return self.held.push(None);
+            }
+        };
+        // As in `check`, but the oracle also records the charges of the reservation.
+        let room = self.oracles.before(now, items).iter().all(|bounds| bounds.has_room());
+        assert!(room, "reserved what the log of all admissions denies: {items:?}");
+        let mut oracle = OracleReservation::new(items);
+        for (index, reserved) in oracle.items.iter_mut().enumerate() {
+            let charged = reservation.charged(index).unwrap();
+            let lenient = charged == 0 && self.tables.lets_overflow(reserved.rule);
+            assert!(charged == items[index].2 || lenient, "{charged} charged of {items:?}");
+            self.oracles.charge_reserved(now, reserved, charged);
+            self.tables.admitted_or_untracked(reserved.rule);
+        }
+        self.assert_decision(now, items, &reservation.decision(), statuses);
+        cover(|coverage| coverage.admitted += 1);
+        self.held.push(Some(HeldReservation { reservation, oracle }));
+    }
+
+    /// Takes out a reservation, if it exists. The caller puts it back.
+    fn take(&mut self, which: usize) -> Option<HeldReservation> {
+        self.held.get_mut(which)?.take()
+    }
+
+    fn extend(&mut self, now: u64, which: usize, more: &[u64]) {
+        let Some(mut held) = self.take(which) else { return };
+        let more = &more[..held.oracle.items.len()];
+        let items = held.oracle.request(more);
+        let charges = self.charges(&items);
+        let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
+        let statuses = &mut statuses[..items.len()];
+        let before = self.uses_before(now, &items);
+        let room = self.at(now).inner().peek_with_status(&charges, statuses).is_allowed();
+        let extended = self.at(now).extend(&mut held.reservation, &charges, more);
+        match extended {
+            Err(error) => {
+                assert_eq!((error, held.oracle.open), (ReservationError::Closed, false));
+            }
+            Ok(decision) if decision.is_allowed() => {
+                let bounds = self.oracles.before(now, &items);
+                assert!(bounds.iter().all(|bounds| bounds.has_room()), "extended: {items:?}");
+                for (index, reserved) in held.oracle.items.iter_mut().enumerate() {
+                    let charged = held.reservation.charged(index).unwrap() - reserved.charged();
+                    let lenient = charged == 0 && self.tables.lets_overflow(reserved.rule);
+                    assert!(charged == more[index] || lenient, "{charged} charged of {items:?}");
+                    self.oracles.charge_reserved(now, reserved, charged);
+                    self.tables.admitted_or_untracked(reserved.rule);
+                }
+                assert!(room, "peek found no room");
+                self.assert_charged(now, &items, &decision);
+            }
+            Ok(decision) => {
+                assert!(held.oracle.open);
+                self.record_decision(now, &items, &decision, statuses, &before);
+                cover(|coverage| coverage.denied_extensions += 1);
+            }
+        }
+        self.held[which] = Some(held);
+    }
+
+    /// The actual cost of each item; 0 for a cancellation.
+    fn costs(&self, now: u64, held: &HeldReservation, costs: Option<&[Cost]>) -> Vec<u64> {
+        let Some(costs) = costs else { return vec![0; held.oracle.items.len()] };
+        let reserved_items = held.oracle.items.iter().zip(costs);
+        let excess: Vec<Item> = reserved_items
+            .clone()
+            .map(|(reserved, cost)| {
+                reserved.item(if let Cost::More(more) = cost { *more } else { 0 })
+            })
+            .collect();
+        let excess = self.within_visible_debt(now, &excess);
+        let cost = |((reserved, cost), excess): ((&ReservedItem, &Cost), &Item)| {
+            let charged = u128::from(reserved.charged());
+            let used = match cost {
+                Cost::Less(share) => charged * u128::from(*share) / 100,
+                Cost::Equal => charged,
+                Cost::More(_) => charged + u128::from(excess.2),
+            };
+            used as u64
+        };
+        reserved_items.zip(&excess).map(cost).collect()
+    }
+
+    pub(super) fn settle(&mut self, now: u64, which: usize, costs: Option<&[Cost]>) {
+        let Some(mut held) = self.take(which) else { return };
+        let actual = self.costs(now, &held, costs);
+        let before = self.uses_of(now, &held.oracle);
+        let session = self.at(now);
+        let settled = match costs {
+            Some(_) => session.settle(&mut held.reservation, &actual),
+            None => session.inner().cancel(&mut held.reservation),
+        };
+        drop(session);
+        assert!(!held.reservation.is_open());
+        match settled {
+            Err(error) => {
+                assert_eq!((error, held.oracle.open), (ReservationError::Closed, false));
+                assert_eq!(self.uses_of(now, &held.oracle), before, "settled twice");
+            }
+            Ok(decision) => self.record_settlement(now, &mut held, &actual, &decision, &before),
+        }
+        self.held[which] = Some(held);
+    }
+
+    /// Checks and records what a settle gave back and charged.
+    fn record_settlement(
+        &mut self,
+        now: u64,
+        held: &mut HeldReservation,
+        actual: &[u64],
+        decision: &Decision,
+        before: &Uses,
+    ) {
+        assert!(std::mem::replace(&mut held.oracle.open, false), "settled twice");
+        let items = held.oracle.request(actual);
+        let after = self.uses_of(now, &held.oracle);
+        for (index, (reserved, actual)) in held.oracle.items.iter().zip(actual).enumerate() {
+            if held.reservation.charged(index) != Some(*actual) {
+                assert_eq!(decision.verdict, Verdict::TableFull);
+                self.tables.refused(now, reserved.rule);
+            } else if reserved.excess(*actual) > 0 {
+                self.tables.admitted_or_untracked(reserved.rule);
+            }
+        }
+        for (counter, used) in before {
+            let mut reserved_items = held.oracle.items_of(*counter, actual);
+            let excess: u64 =
+                reserved_items.iter().map(|(reserved, actual)| reserved.excess(*actual)).sum();
+            // A key without a slot has nothing to give back, and its charge may not be counted.
+            let is_new = decision.table_full && *used == 0;
+            let mut charged = if is_new { after[counter] } else { excess };
+            let given = (used + charged).checked_sub(after[counter]).expect("more is used");
+            self.oracles.give_back_late(now, *counter, given);
+            for (reserved, actual) in &mut reserved_items {
+                let rest = reserved.charged().saturating_sub(*actual);
+                self.oracles.give_back_early(now, reserved, rest);
+                let more = reserved.excess(*actual).min(charged);
+                charged -= more;
+                self.oracles.charge_reserved(now, reserved, more);
+            }
+            let due = self.oracles.early.used(counter.0, counter.1, now);
+            let reported = after[counter];
+            assert!(
+                reported == due || !self.oracles.is_exact(now, *counter),
+                "{reported} used of {due}"
+            );
+        }
+        if decision.verdict != Verdict::TableFull {
+            self.assert_charged(now, &items, decision);
+        }
+        cover(|coverage| coverage.settled += 1);
+    }
+
+    /// Extends and settles with one amount too many. Nothing may change.
+    fn misuse(&mut self, now: u64, which: usize) {
+        let Some(mut held) = self.take(which) else { return };
+        let expected = held.oracle.items.len();
+        let amounts = vec![1; expected + 1];
+        let error = Some(ReservationError::Amounts { expected, value: expected + 1 });
+        let before = self.uses_of(now, &held.oracle);
+        let session = self.at(now);
+        assert_eq!(session.inner().extend(&mut held.reservation, &amounts).err(), error);
+        assert_eq!(session.inner().settle(&mut held.reservation, &amounts).err(), error);
+        assert_eq!(held.reservation.is_open(), held.oracle.open);
+        drop(session);
+        assert_eq!(self.uses_of(now, &held.oracle), before);
+        self.held[which] = Some(held);
+    }
+}
+
+type Uses = BTreeMap<(usize, u64), u64>;

@@ -1,0 +1,246 @@
+//! Runs a case on the Rust limiter.
+
+use super::format::*;
+use std::net::IpAddr;
+use std::time::Duration;
+use tollgate::{ConfigError, Limiter, ManualClock, Now, PolicyId, Reservation, ReservationError};
+
+/// A limiter, and all reservations made so far.
+pub struct Runner {
+    limiter: Limiter,
+    ids: Vec<PolicyId>,
+    reservations: Vec<Option<Reservation>>,
+}
+
+/// The lines that a program prints for a case.
+pub fn run(case: &Case) -> Vec<String> {
+    let mut runner = match Runner::new(&case.limiter) {
+        Ok(runner) => runner,
+        Err(why) => return vec![format!("{} {why}", status_of(&why)).replace('µ', "u")],
+    };
+    let calls = case.calls.iter().map(|call| {
+        let now = Now::new(call.monotonic_ns, call.unix_ns);
+        runner.call(now, &call.operation).to_string()
+    });
+    let calls: Vec<_> = calls.collect();
+    std::iter::once("0".to_owned()).chain(calls).collect()
+}
+
+impl Runner {
+    pub fn new(setup: &Setup) -> Result<Self, ConfigError> {
+        let mut builder = Limiter::builder().clock(ManualClock::new());
+        for policy in &setup.policies {
+            builder = builder.policy(policy_of(policy));
+        }
+        if let Some(keys) = setup.max_keys {
+            builder = builder.max_keys(keys as usize);
+        }
+        if let Some(overflow) = setup.overflow {
+            builder = builder.overflow(overflow_of(overflow));
+        }
+        let limiter = builder.build()?;
+        let id = |policy: &Policy| limiter.policy(&policy.name).expect("just added");
+        let ids = setup.policies.iter().map(id).collect();
+        Ok(Runner { limiter, ids, reservations: Vec::new() })
+    }
+
+    pub fn call(&mut self, now: Now, operation: &Operation) -> Expect {
+        let session = self.limiter.session_at(now);
+        match operation {
+            Operation::Check(charges) => self.expect(session.check(&self.charges(charges)), &[]),
+            Operation::Peek(charges) => self.expect(session.peek(&self.charges(charges)), &[]),
+            Operation::Charge(charges) => {
+                self.expect(session.force_charge(&self.charges(charges)), &[])
+            }
+            Operation::CheckWithStatus(charges) => {
+                let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
+                self.expect(
+                    session.check_with_status(&self.charges(charges), &mut statuses),
+                    &statuses,
+                )
+            }
+            Operation::PeekWithStatus(charges) => {
+                let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
+                self.expect(
+                    session.peek_with_status(&self.charges(charges), &mut statuses),
+                    &statuses,
+                )
+            }
+            Operation::CheckMany(charges) => {
+                let mut decisions = vec![tollgate::Decision::default(); charges.len()];
+                session.check_many(&self.charges(charges), &mut decisions);
+                let expect = |decision| self.decision(decision, &[]).expect("a good request");
+                Expect::Decisions(decisions.into_iter().map(expect).collect())
+            }
+            Operation::Refund(charge) => {
+                Expect::Units(session.refund(&self.charge(charge)).unwrap())
+            }
+            Operation::ResetKey(charge) => {
+                session.reset_key(self.id(charge), key_of(&charge.key)).unwrap();
+                Expect::Status(0)
+            }
+            Operation::SetLimit(policy, limit) => {
+                let set = self.limiter.set_limit(self.ids[*policy], *limit);
+                Expect::Status(set.map_or_else(|why| status_of(&why), |()| 0))
+            }
+            Operation::Reserve(..)
+            | Operation::Extend(..)
+            | Operation::Settle(..)
+            | Operation::Cancel(_) => {
+                drop(session);
+                self.reservation(now, operation)
+            }
+        }
+    }
+
+    fn reservation(&mut self, now: Now, operation: &Operation) -> Expect {
+        if let Operation::Reserve(number, charges) = operation {
+            let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
+            let session = self.limiter.session_at(now);
+            let made = session.reserve_with_status(&self.charges(charges), &mut statuses);
+            let decision = made.as_ref().map_or_else(|denied| *denied, Reservation::decision);
+            drop(session);
+            self.reservations.resize_with(self.reservations.len().max(number + 1), || None);
+            self.reservations[*number] = made.ok();
+            return self.expect(decision, &statuses);
+        }
+        let (Operation::Extend(number, _)
+        | Operation::Settle(number, _)
+        | Operation::Cancel(number)) = operation
+        else {
+            unreachable!("{operation:?} has no reservation");
+        };
+        let held = self.reservations[*number].as_mut().expect("a reservation that was made");
+        let session = self.limiter.session_at(now);
+        let decided = match operation {
+            Operation::Extend(_, more) => session.extend(held, more),
+            Operation::Settle(_, actual) => session.settle(held, actual),
+            _ => session.cancel(held),
+        };
+        match decided {
+            Ok(decision) => self.expect(decision, &[]),
+            Err(ReservationError::Closed) => Expect::Status(-6),
+            Err(ReservationError::Amounts { .. }) => Expect::Status(-8),
+            Err(other) => panic!("{other:?} is not in the vectors"),
+        }
+    }
+
+    fn expect(&self, decision: tollgate::Decision, statuses: &[tollgate::PolicyStatus]) -> Expect {
+        self.decision(decision, statuses).map_or(Expect::Status(-4), Expect::Decision)
+    }
+
+    /// A decision in the format of the vectors; none for an invalid request.
+    fn decision(
+        &self,
+        decision: tollgate::Decision,
+        statuses: &[tollgate::PolicyStatus],
+    ) -> Option<Decision> {
+        use tollgate::Verdict::*;
+        let status = match decision.verdict {
+            Allowed => 0,
+            Denied => 1,
+            Impossible => 2,
+            TableFull => 3,
+            Invalid => return None,
+            verdict => panic!("{verdict:?} has no number in the vectors"),
+        };
+        let deciding = PolicyStatus {
+            policy: decision.policy.index(),
+            limit: decision.limit,
+            remaining: decision.remaining,
+            retry_after_ns: decision.retry_after_ns,
+            reset_after_ns: decision.reset_after_ns,
+            violated: false,
+            table_full: decision.table_full,
+        };
+        let item_status = |item_status: &tollgate::PolicyStatus| PolicyStatus {
+            policy: item_status.policy.index(),
+            limit: item_status.limit,
+            remaining: item_status.remaining,
+            retry_after_ns: item_status.retry_after_ns,
+            reset_after_ns: item_status.reset_after_ns,
+            violated: item_status.violated,
+            table_full: item_status.table_full,
+        };
+        Some(Decision { status, deciding, layers: statuses.iter().map(item_status).collect() })
+    }
+
+    fn id(&self, charge: &Charge) -> PolicyId {
+        self.ids.get(charge.policy).copied().unwrap_or(PolicyId::from_bits(0))
+    }
+
+    fn charge<'c>(&self, charge: &'c Charge) -> tollgate::Charge<'c> {
+        let made = self.id(charge).charge(key_of(&charge.key), charge.cost);
+        charge.limit.map_or(made, |limit| made.limit(limit))
+    }
+
+    fn charges<'c>(&self, charges: &'c [Charge]) -> Vec<tollgate::Charge<'c>> {
+        charges.iter().map(|charge| self.charge(charge)).collect()
+    }
+}
+
+fn key_of(key: &Key) -> tollgate::Key<'_> {
+    match key {
+        Key::Text(text) => text.into(),
+        Key::Number(number) => (*number).into(),
+        Key::Ip(bytes, prefix) => {
+            let v4 = <[u8; 4]>::try_from(&bytes[..]).map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(&bytes[..]).map(IpAddr::from);
+            tollgate::Key::ip(v4.or_else(|_| v6()).expect("4 or 16 bytes"), *prefix)
+        }
+        Key::Shared => tollgate::Key::SHARED,
+    }
+}
+
+fn policy_of(policy: &Policy) -> tollgate::Policy {
+    let Policy { name, limit, .. } = policy;
+    let mut made = match policy.period {
+        None => {
+            let window = Duration::from_nanos(policy.window_ns.unwrap_or_default());
+            tollgate::Policy::sliding(name, *limit, window)
+        }
+        Some(Period::Hour) => tollgate::Policy::calendar(name, *limit, tollgate::Period::Hour),
+        Some(Period::Day) => tollgate::Policy::calendar(name, *limit, tollgate::Period::Day),
+        Some(Period::Month) => tollgate::Policy::calendar(name, *limit, tollgate::Period::Month),
+    };
+    if let Some(offset) = policy.offset_seconds {
+        made = made.offset_seconds(offset);
+    }
+    if let Some(greatest) = policy.max_limit {
+        made = made.max_limit(greatest);
+    }
+    if let Some(keys) = policy.max_keys {
+        made = made.max_keys(keys as usize);
+    }
+    if let Some(buckets) = policy.buckets {
+        made = made.buckets(buckets);
+    }
+    match policy.overflow {
+        Some(overflow) => made.overflow(overflow_of(overflow)),
+        None => made,
+    }
+}
+
+fn overflow_of(overflow: Overflow) -> tollgate::Overflow {
+    match overflow {
+        Overflow::Deny => tollgate::Overflow::Deny,
+        Overflow::Allow => tollgate::Overflow::Allow,
+        Overflow::EvictLightest(allowance) => tollgate::Overflow::EvictLightest { allowance },
+    }
+}
+
+/// The C status of a configuration error.
+pub fn status_of(error: &ConfigError) -> i32 {
+    match error {
+        ConfigError::NoPolicy | ConfigError::TooManyPolicies { .. } => -20,
+        ConfigError::Name { .. } => -21,
+        ConfigError::DuplicateName { .. } => -22,
+        ConfigError::Limit { .. } => -23,
+        ConfigError::MaxLimit { .. } => -24,
+        ConfigError::Window { .. } => -25,
+        ConfigError::Buckets { .. } => -26,
+        ConfigError::Offset { .. } => -27,
+        ConfigError::Allowance { .. } => -29,
+        other => panic!("{other:?} is not in the vectors"),
+    }
+}
