@@ -258,9 +258,9 @@ pub unsafe extern "C" fn tollgate_check_key(
 
 /// Checks many requests of one charge each: `decisions[i]` is for `charges[i]`.
 ///
-/// The result is that of `tollgate_check` for each charge in order, all at the same time. It is
-/// faster if the keys are not in a CPU cache, because the cache misses of several keys overlap.
-/// `*allowed` is the number of allowed requests. `decisions` and `allowed` may be NULL.
+/// The result is that of `tollgate_check` for each charge in order, at the same `now`. It is faster
+/// if the keys are not in a CPU cache, because the cache misses of several keys overlap. `*allowed`
+/// is the number of allowed requests. `decisions` and `allowed` may be NULL.
 ///
 /// Returns `TOLLGATE_OK` for any decisions. Errors: as `tollgate_check`, with two differences. A
 /// policy of another limiter is an error in its own decision only. A charge with an invalid key

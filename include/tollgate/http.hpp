@@ -73,7 +73,8 @@ struct [[nodiscard]] written {
 }
 
 /// Writes a problem body (RFC 9457) for status 429, which names every policy without room.
-/// `explanation` is a text for people in UTF-8, or NULL. As `write_policy`.
+/// `explanation` is a text for people in UTF-8, or NULL. As `write_policy`, but an `explanation`
+/// that is not UTF-8 allocates.
 [[nodiscard]] inline written write_problem(const limiter& limiter, view<const policy_status> statuses,
                                            const char* explanation, view<char> buffer) noexcept {
     std::size_t size = 0;

@@ -60,8 +60,8 @@ class operations {
     /// Checks many requests of one charge each, and returns how many were allowed. `decisions[i]`
     /// is for `charges[i]`, up to the length of the shorter view.
     ///
-    /// The result is that of `check` for each charge in order, all at the same time. It is faster
-    /// if the keys are not in a CPU cache, because the cache misses of several keys overlap.
+    /// The result is that of `check` for each charge in order, at one time. It is faster if the
+    /// keys are not in a CPU cache, because the cache misses of several keys overlap.
     ///
     /// A charge with an invalid key stops the batch: charges are processed in groups of 32, and
     /// from its group on nothing is charged and the decisions are invalid. A policy of another

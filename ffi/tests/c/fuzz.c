@@ -18,9 +18,9 @@
 
 /* Memory that ends after `count` statuses. */
 static tollgate_policy_status *room_for(size_t count) {
-    tollgate_policy_status *layers = malloc((count > 0 ? count : 1) * sizeof *layers);
-    CHECK(layers != NULL);
-    return layers;
+    tollgate_policy_status *statuses = malloc((count > 0 ? count : 1) * sizeof *statuses);
+    CHECK(statuses != NULL);
+    return statuses;
 }
 
 /* Valid arguments lead to a decision, invalid ones to one of their errors. */
@@ -40,7 +40,7 @@ static int right(fuzzer *f, tollgate_status status) {
 /* Never over the limit: the unit admitted LAW_LIMIT units ago is out of the window. With threads, all
  * units of a key were admitted at the same time. */
 static void admitted(fuzzer *f) {
-    world *w = f->world;
+    target *w = f->target;
     for (; f->law_cost > 0; f->law_cost--) {
         uint64_t *last = &w->admitted[f->law_key], units;
         units = __atomic_fetch_add(last, 1, __ATOMIC_RELAXED);
@@ -80,9 +80,9 @@ static void check_with_status(fuzzer *f) {
     tollgate_decision decision, *place = maybe(f, &decision);
     size_t count = some_count(f, 16);
     const tollgate_charge *charges = some_charges(f, count, 16, 1);
-    tollgate_policy_status *layers = room_for(count), *out = count > 0 ? needed(f, layers) : layers;
+    tollgate_policy_status *statuses = room_for(count), *out = count > 0 ? needed(f, statuses) : statuses;
     decided(f, tollgate_check_with_status(some_limiter(f), some_now(f, 0), charges, count, place, out), place);
-    free(layers);
+    free(statuses);
 }
 
 static void check_key(fuzzer *f) {
@@ -113,7 +113,7 @@ static void check_many(fuzzer *f) {
         STATUS(TOLLGATE_OK, status);
         for (i = 0; i < count; i++) {
             counted += place[i].status == TOLLGATE_OK;
-            if (charges[i].policy == f->world->ids[LAW] && place[i].status == TOLLGATE_OK) {
+            if (charges[i].policy == f->target->ids[LAW] && place[i].status == TOLLGATE_OK) {
                 admitted(f);
             }
         }
@@ -133,9 +133,9 @@ static void peek_or_charge(fuzzer *f) {
     } else if (below(f, 2) == 0) {
         decided(f, tollgate_peek(limiter, now, charges, count, place), place);
     } else {
-        tollgate_policy_status *layers = room_for(count), *out = count > 0 ? needed(f, layers) : NULL;
+        tollgate_policy_status *statuses = room_for(count), *out = count > 0 ? needed(f, statuses) : NULL;
         decided(f, tollgate_peek_with_status(limiter, now, charges, count, place, out), place);
-        free(layers);
+        free(statuses);
     }
 }
 
@@ -157,17 +157,17 @@ static void reserve(fuzzer *f) {
     tollgate_decision decision, *place = maybe(f, &decision);
     const tollgate_charge *charges = some_charges(f, count, 8, 0);
     tollgate_reservation *reservation = needed(f, &f->reserved[slot]);
-    tollgate_policy_status *layers = room_for(count), *out = below(f, 2) == 0 ? NULL : maybe(f, layers);
+    tollgate_policy_status *statuses = room_for(count), *out = below(f, 2) == 0 ? NULL : maybe(f, statuses);
     const tollgate_limiter *limiter = some_limiter(f);
     tollgate_status status;
     status = tollgate_reserve(limiter, some_now(f, 1), charges, count, reservation, place, out);
     if (reservation == &f->reserved[slot]) {
         f->state[slot] = status == TOLLGATE_OK ? OPEN : NONE;
-        f->layers[slot] = count;
-        f->owner[slot] = f->world->number;
+        f->charge_counts[slot] = count;
+        f->owner[slot] = f->target->number;
     }
     decided(f, status, place);
-    free(layers);
+    free(statuses);
 }
 
 /* Notes the errors of a reservation in a call with `count` amounts. */
@@ -179,16 +179,16 @@ static void note_reservation(fuzzer *f, size_t slot, size_t amounts) {
     if (f->state[slot] == CLOSED) {
         wrong(f, TOLLGATE_E_CLOSED);
     }
-    if (f->layers[slot] != amounts) {
+    if (f->charge_counts[slot] != amounts) {
         wrong(f, TOLLGATE_E_AMOUNTS);
     }
-    if (f->owner[slot] != f->world->number && f->layers[slot] > 0) {
+    if (f->owner[slot] != f->target->number && f->charge_counts[slot] > 0) {
         wrong(f, TOLLGATE_E_FOREIGN);
     }
 }
 
 static void change_reservation(fuzzer *f) {
-    size_t slot = below(f, 4), count = once_in(f, 20) ? below(f, 9) : f->layers[slot], i;
+    size_t slot = below(f, 4), count = once_in(f, 20) ? below(f, 9) : f->charge_counts[slot], i;
     tollgate_decision decision, *place = maybe(f, &decision);
     tollgate_reservation *reservation = needed(f, &f->reserved[slot]);
     const tollgate_limiter *limiter = some_limiter(f);
@@ -199,7 +199,7 @@ static void change_reservation(fuzzer *f) {
     for (i = 0; i < count; i++) {
         amounts[i] = some_units(f);
     }
-    note_reservation(f, slot, operation == 0 ? f->layers[slot] : count);
+    note_reservation(f, slot, operation == 0 ? f->charge_counts[slot] : count);
     if (operation == 0) {
         status = tollgate_cancel(limiter, now, reservation, place);
     } else {
@@ -214,15 +214,15 @@ static void change_reservation(fuzzer *f) {
 }
 
 static void look_at_reservation(fuzzer *f) {
-    size_t slot = below(f, 4), layer = below(f, 9);
+    size_t slot = below(f, 4), index = below(f, 9);
     uint64_t units = 0;
     uint64_t *place = needed(f, &units);
     if (f->state[slot] == NONE) {
         wrong(f, TOLLGATE_E_HANDLE);
-    } else if (layer >= f->layers[slot]) {
+    } else if (index >= f->charge_counts[slot]) {
         wrong(f, TOLLGATE_E_ARGUMENT);
     }
-    (void)right(f, tollgate_reserved(&f->reserved[slot], layer, place));
+    (void)right(f, tollgate_reserved(&f->reserved[slot], index, place));
 }
 
 static void begin_or_end_session(fuzzer *f) {
@@ -252,7 +252,7 @@ static void ask_policy(fuzzer *f) {
         break;
     case 1:
         if (right(f, tollgate_policy_find(limiter, names[place], output))) {
-            EQUAL(f->world->ids[place], number);
+            EQUAL(f->target->ids[place], number);
         }
         break;
     case 2: (void)right(f, tollgate_get_limit(limiter, some_policy(f, 0), output)); break;
@@ -261,7 +261,7 @@ static void ask_policy(fuzzer *f) {
 }
 
 static void set_limit(fuzzer *f) {
-    uint64_t limit = some_units(f), policy = f->world->ids[BUCKETED];
+    uint64_t limit = some_units(f), policy = f->target->ids[BUCKETED];
     tollgate_error error;
     if (limit == 0) {
         wrong(f, TOLLGATE_E_LIMIT);
@@ -287,7 +287,7 @@ static void get_stats(fuzzer *f) {
 /* Random statuses, and a buffer of random size. */
 static void write_http(fuzzer *f) {
     size_t count = some_count(f, 16), size = below(f, 300), length = 0, i;
-    tollgate_policy_status *layers = room_for(count), *passed = count > 0 ? needed(f, layers) : NULL;
+    tollgate_policy_status *statuses = room_for(count), *passed = count > 0 ? needed(f, statuses) : NULL;
     char *buffer = malloc(size > 0 ? size : 1);
     size_t *out = maybe(f, &length);
     uint64_t kind = below(f, 3);
@@ -296,13 +296,13 @@ static void write_http(fuzzer *f) {
     tollgate_status status;
     CHECK(buffer != NULL);
     for (i = 0; i < count; i++) {
-        layers[i].policy = some_policy(f, 0);
-        layers[i].limit = some_units(f);
-        layers[i].remaining = some_units(f);
-        layers[i].retry_after_ns = some_units(f);
-        layers[i].reset_after_ns = some_units(f);
-        layers[i].flags = (uint32_t)below(f, 5);
-        layers[i].reserved = 0;
+        statuses[i].policy = some_policy(f, 0);
+        statuses[i].limit = some_units(f);
+        statuses[i].remaining = some_units(f);
+        statuses[i].retry_after_ns = some_units(f);
+        statuses[i].reset_after_ns = some_units(f);
+        statuses[i].flags = (uint32_t)below(f, 5);
+        statuses[i].reserved = 0;
     }
     if (count > 16) {
         wrong(f, TOLLGATE_E_TOO_MANY);
@@ -322,7 +322,7 @@ static void write_http(fuzzer *f) {
         (void)right(f, status);
     }
     free(buffer);
-    free(layers);
+    free(statuses);
 }
 
 static void keep_house(fuzzer *f) {
@@ -333,7 +333,7 @@ static void keep_house(fuzzer *f) {
 
 /* Advances the time, except while threads run, and sets the clock to it. */
 static void move_clock(fuzzer *f) {
-    world *w = f->world;
+    target *w = f->target;
     tollgate_now now, *place;
     uint64_t step = w->threads ? 0 : below(f, 2) == 0 ? below(f, 5) : below(f, WINDOW);
     if (once_in(f, 50)) {
@@ -381,10 +381,10 @@ static void some_calls(fuzzer *f, unsigned long calls) {
     }
 }
 
-static void begin_fuzzer(fuzzer *f, world *w, uint64_t seed) {
+static void begin_fuzzer(fuzzer *f, target *w, uint64_t seed) {
     memset(f, 0, sizeof *f);
     f->random = seed;
-    f->world = w;
+    f->target = w;
     f->keys = calloc(KEY_ROOM, 1);
     f->charges = malloc(MOST * sizeof *f->charges);
     CHECK(f->keys != NULL && f->charges != NULL);
@@ -437,7 +437,7 @@ static void some_fault(fuzzer *f, const tollgate_options *options, tollgate_poli
 }
 
 static void begin_world(fuzzer *f) {
-    world *w = f->world;
+    target *w = f->target;
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     tollgate_policy policies[POLICIES];
     size_t i;
@@ -458,7 +458,7 @@ static void begin_world(fuzzer *f) {
 }
 
 static void end_world(fuzzer *f) {
-    world *w = f->world;
+    target *w = f->target;
     int clock_first = once_in(f, 2);
     if (clock_first) {
         STATUS(TOLLGATE_OK, tollgate_clock_free(w->clock));
@@ -490,9 +490,9 @@ static unsigned long round_of_threads(fuzzer *f, unsigned long calls) {
     unsigned long made = 0;
     size_t i;
     begin_world(f);
-    f->world->threads = 1;
+    f->target->threads = 1;
     for (i = 0; i < THREADS; i++) {
-        begin_fuzzer(&workers[i].fuzzer, f->world, next_random(&f->random));
+        begin_fuzzer(&workers[i].fuzzer, f->target, next_random(&f->random));
         workers[i].calls = calls;
         CHECK(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
     }
@@ -509,7 +509,7 @@ static unsigned long round_of_threads(fuzzer *f, unsigned long calls) {
 int main(void) {
     const char *given = getenv("TOLLGATE_CALLS");
     unsigned long calls = given != NULL ? strtoul(given, NULL, 0) : 10000000, alone, made = 0;
-    static world one;
+    static target one;
     fuzzer f;
     begin_fuzzer(&f, &one, seed_or(1));
     while (f.calls < calls / 2) {

@@ -22,12 +22,12 @@ typedef struct {
     /* The times of the last admitted units of each key, as a ring; with threads, their number. */
     uint64_t admitted_at[LAW_KEYS][LAW_LIMIT];
     uint64_t admitted[LAW_KEYS];
-} world;
+} target;
 
 /* One thread's state. */
 typedef struct {
     uint64_t random;
-    world *world;
+    target *target;
     /* A bit for each error that the next call may return. */
     uint64_t wrong;
     /* Keys end at the end of this block, for memory checkers. */
@@ -38,7 +38,7 @@ typedef struct {
     tollgate_now now;
     /* The reservations of this thread. */
     tollgate_reservation reserved[4];
-    size_t layers[4];
+    size_t charge_counts[4];
     enum { NONE, OPEN, CLOSED } state[4];
     uint64_t owner[4];
     tollgate_session session;
@@ -62,9 +62,9 @@ static inline void *odd(fuzzer *f, tollgate_status status) {
 static inline const tollgate_limiter *some_limiter(fuzzer *f) {
     switch (below(f, 400)) {
     case 0: wrong(f, TOLLGATE_E_NULL); return NULL;
-    case 1: wrong(f, TOLLGATE_E_HANDLE); return (const void *)f->world->clock;
+    case 1: wrong(f, TOLLGATE_E_HANDLE); return (const void *)f->target->clock;
     case 2: return odd(f, TOLLGATE_E_HANDLE);
-    default: return f->world->limiter;
+    default: return f->target->limiter;
     }
 }
 
@@ -89,7 +89,7 @@ static inline void *needed(fuzzer *f, void *place) {
 /* The current time, from the caller or from the clock; for requests without LAW also a random time. */
 static inline const tollgate_now *some_now(fuzzer *f, int any) {
     uint64_t kind = below(f, 100);
-    f->now = at(f->world->now);
+    f->now = at(f->target->now);
     if (any && kind < 5) {
         f->now.monotonic_ns = next_random(&f->random) >> below(f, 64);
         f->now.unix_ns = next_random(&f->random) >> below(f, 64);
@@ -110,7 +110,7 @@ static inline uint64_t some_policy(fuzzer *f, uint64_t first) {
         wrong(f, TOLLGATE_E_POLICY);
         return below(f, 2) == 0 ? 0 : next_random(&f->random) | UINT64_C(1) << 63;
     }
-    return f->world->ids[first + below(f, POLICIES - first)];
+    return f->target->ids[first + below(f, POLICIES - first)];
 }
 
 static inline void bytes_key(fuzzer *f, tollgate_charge *charge, size_t size) {
@@ -162,10 +162,10 @@ static inline tollgate_charge some_charge(fuzzer *f) {
 
 /* A charge under LAW, which is noted. All threads use the same few keys at a time. */
 static inline tollgate_charge law_charge(fuzzer *f) {
-    uint64_t crowd = f->world->threads ? f->calls / 2000 * 4 : 0;
+    uint64_t crowd = f->target->threads ? f->calls / 2000 * 4 : 0;
     f->law_key = (crowd + below(f, 4)) % LAW_KEYS;
     f->law_cost = below(f, LAW_LIMIT + 2);
-    return tollgate_charge_number(f->world->ids[LAW], f->law_key, f->law_cost);
+    return tollgate_charge_number(f->target->ids[LAW], f->law_key, f->law_cost);
 }
 
 /* `count` charges, in memory that ends with them. With `law`, one of them may be under LAW. */

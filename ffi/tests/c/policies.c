@@ -47,12 +47,12 @@ static void policies_of_other_limiters_are_errors(void) {
     for (i = 0; i < 3; i++) {
         tollgate_charge charge = tollgate_charge_shared(strangers[i], 1);
         tollgate_decision decision;
-        tollgate_policy_status layer, before;
+        tollgate_policy_status status, before;
         tollgate_reservation reservation;
         tollgate_stats stats = TOLLGATE_STATS_INIT;
         tollgate_error error;
         memset(&before, 'x', sizeof before);
-        layer = before;
+        status = before;
         STATUS(TOLLGATE_E_POLICY, tollgate_get_limit(mine, strangers[i], &number));
         STATUS(TOLLGATE_E_POLICY, tollgate_set_limit(mine, strangers[i], 5, &error));
         EQUAL(TOLLGATE_E_POLICY, error.status);
@@ -62,17 +62,17 @@ static void policies_of_other_limiters_are_errors(void) {
         EQUAL(TOLLGATE_E_POLICY, decision.status);
         EQUAL(TOLLGATE_NEVER, decision.retry_after_ns);
         STATUS(TOLLGATE_E_POLICY, tollgate_check_key(mine, &now, strangers[i], "k", 1, 1, &decision));
-        STATUS(TOLLGATE_E_POLICY, tollgate_check_with_status(mine, &now, &charge, 1, &decision, &layer));
+        STATUS(TOLLGATE_E_POLICY, tollgate_check_with_status(mine, &now, &charge, 1, &decision, &status));
         STATUS(TOLLGATE_E_POLICY, tollgate_peek(mine, &now, &charge, 1, &decision));
-        STATUS(TOLLGATE_E_POLICY, tollgate_peek_with_status(mine, &now, &charge, 1, NULL, &layer));
+        STATUS(TOLLGATE_E_POLICY, tollgate_peek_with_status(mine, &now, &charge, 1, NULL, &status));
         STATUS(TOLLGATE_E_POLICY, tollgate_force_charge(mine, &now, &charge, 1, &decision));
         STATUS(TOLLGATE_E_POLICY, tollgate_refund(mine, &now, &charge, &number));
         EQUAL(0, number);
         STATUS(TOLLGATE_E_POLICY, tollgate_reset_key(mine, &now, &charge));
-        STATUS(TOLLGATE_E_POLICY, tollgate_reserve(mine, &now, &charge, 1, &reservation, NULL, &layer));
+        STATUS(TOLLGATE_E_POLICY, tollgate_reserve(mine, &now, &charge, 1, &reservation, NULL, &status));
         STATUS(TOLLGATE_E_HANDLE, tollgate_cancel(mine, &now, &reservation, NULL));
         /* Statuses are not written after an error. */
-        CHECK(memcmp(&before, &layer, sizeof layer) == 0);
+        CHECK(memcmp(&before, &status, sizeof status) == 0);
     }
     STATUS(TOLLGATE_OK, tollgate_free(other));
     STATUS(TOLLGATE_OK, tollgate_free(mine));

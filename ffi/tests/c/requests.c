@@ -32,7 +32,7 @@ static void all_policies_or_none(void) {
     unsigned turn, outcomes[3] = {0, 0, 0};
     for (turn = 0; turn < 4000; turn++) {
         tollgate_charge charges[POLICIES];
-        tollgate_policy_status layers[POLICIES];
+        tollgate_policy_status statuses[POLICIES];
         tollgate_decision decision;
         tollgate_now now;
         tollgate_status status;
@@ -48,28 +48,28 @@ static void all_policies_or_none(void) {
         if (turn % 100 == 0) {
             charges[turn / 100 % POLICIES].cost = limits[turn / 100 % POLICIES] + 1;
         }
-        status = tollgate_check_with_status(limiter, &now, charges, POLICIES, &decision, layers);
+        status = tollgate_check_with_status(limiter, &now, charges, POLICIES, &decision, statuses);
         CHECK(status >= TOLLGATE_OK && status <= TOLLGATE_IMPOSSIBLE);
         EQUAL(status, decision.status);
         outcomes[status]++;
         for (i = 0; i < POLICIES; i++) {
             uint64_t charged = status == TOLLGATE_OK ? charges[i].cost : 0;
             EQUAL(before[i] - charged, left(limiter, now_ns, charges[i]));
-            EQUAL(before[i] - charged, layers[i].remaining);
-            EQUAL(ids[i], layers[i].policy);
-            EQUAL(limits[i], layers[i].limit);
-            EQUAL(0, layers[i].reserved);
-            EQUAL(before[i] < charges[i].cost ? TOLLGATE_VIOLATED : 0, layers[i].flags);
-            CHECK((layers[i].retry_after_ns > 0) == (layers[i].flags != 0));
-            CHECK((layers[i].retry_after_ns == TOLLGATE_NEVER) == (charges[i].cost > limits[i]));
-            first = first == POLICIES && layers[i].flags != 0 ? i : first;
-            wait = layers[i].retry_after_ns > wait ? layers[i].retry_after_ns : wait;
+            EQUAL(before[i] - charged, statuses[i].remaining);
+            EQUAL(ids[i], statuses[i].policy);
+            EQUAL(limits[i], statuses[i].limit);
+            EQUAL(0, statuses[i].reserved);
+            EQUAL(before[i] < charges[i].cost ? TOLLGATE_VIOLATED : 0, statuses[i].flags);
+            CHECK((statuses[i].retry_after_ns > 0) == (statuses[i].flags != 0));
+            CHECK((statuses[i].retry_after_ns == TOLLGATE_NEVER) == (charges[i].cost > limits[i]));
+            first = first == POLICIES && statuses[i].flags != 0 ? i : first;
+            wait = statuses[i].retry_after_ns > wait ? statuses[i].retry_after_ns : wait;
         }
         EQUAL(first == POLICIES, status == TOLLGATE_OK);
         EQUAL(wait, decision.retry_after_ns);
         if (first < POLICIES) {
             EQUAL(ids[first], decision.policy);
-            EQUAL(layers[first].remaining, decision.remaining);
+            EQUAL(statuses[first].remaining, decision.remaining);
         }
     }
     CHECK(outcomes[TOLLGATE_OK] > 100 && outcomes[TOLLGATE_DENIED] > 100);
@@ -106,7 +106,7 @@ static void number_of_charges(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);
     tollgate_charge charges[17];
-    tollgate_policy_status layers[17];
+    tollgate_policy_status statuses[17];
     tollgate_decision decision;
     tollgate_now now = at(0);
     size_t i;
@@ -117,13 +117,13 @@ static void number_of_charges(void) {
     for (i = 0; i < 17; i++) {
         charges[i] = tollgate_charge_shared(ids[DAY], 3);
     }
-    STATUS(TOLLGATE_OK, tollgate_check_with_status(limiter, &now, charges, 16, &decision, layers));
+    STATUS(TOLLGATE_OK, tollgate_check_with_status(limiter, &now, charges, 16, &decision, statuses));
     EQUAL(50 - 48, left(limiter, 0, charges[0]));
     STATUS(TOLLGATE_E_TOO_MANY, tollgate_check(limiter, &now, charges, 17, &decision));
     STATUS(TOLLGATE_E_TOO_MANY, tollgate_peek(limiter, &now, charges, SIZE_MAX, &decision));
     STATUS(TOLLGATE_E_TOO_MANY, tollgate_force_charge(limiter, &now, charges, 17, &decision));
     STATUS(TOLLGATE_E_TOO_MANY,
-           tollgate_check_with_status(limiter, &now, charges, 17, &decision, layers));
+           tollgate_check_with_status(limiter, &now, charges, 17, &decision, statuses));
     EQUAL(50 - 48, left(limiter, 0, charges[0]));
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
@@ -133,20 +133,20 @@ static void an_error_charges_nothing(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);
     tollgate_charge charges[POLICIES];
-    tollgate_policy_status layers[POLICIES], same[POLICIES];
+    tollgate_policy_status statuses[POLICIES], same[POLICIES];
     tollgate_decision decision;
     tollgate_now now = at(0);
     request_of(ids, 1, charges);
-    memset(layers, 'x', sizeof layers);
-    memcpy(same, layers, sizeof layers);
+    memset(statuses, 'x', sizeof statuses);
+    memcpy(same, statuses, sizeof statuses);
     charges[DAY].key_kind = TOLLGATE_KEY_SHARED + 1;
     STATUS(TOLLGATE_E_ARGUMENT,
-           tollgate_check_with_status(limiter, &now, charges, POLICIES, NULL, layers));
+           tollgate_check_with_status(limiter, &now, charges, POLICIES, NULL, statuses));
     charges[DAY].key_kind = TOLLGATE_KEY_SHARED;
     charges[DAY].policy = 0;
     STATUS(TOLLGATE_E_POLICY,
-           tollgate_check_with_status(limiter, &now, charges, POLICIES, &decision, layers));
-    CHECK(memcmp(same, layers, sizeof layers) == 0);
+           tollgate_check_with_status(limiter, &now, charges, POLICIES, &decision, statuses));
+    CHECK(memcmp(same, statuses, sizeof statuses) == 0);
     EQUAL(limits[NARROW], left(limiter, 0, charges[NARROW]));
     EQUAL(limits[WIDE], left(limiter, 0, charges[WIDE]));
     STATUS(TOLLGATE_OK, tollgate_free(limiter));

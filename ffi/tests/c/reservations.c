@@ -32,13 +32,13 @@ static void end(void) { STATUS(TOLLGATE_OK, tollgate_free(limiter)); }
 static void charged_extended_settled(void) {
     tollgate_reservation reservation;
     tollgate_decision decision;
-    tollgate_policy_status layers[2];
+    tollgate_policy_status statuses[2];
     uint64_t amounts[2] = {0, 500}, units;
     begin();
     STATUS(TOLLGATE_OK,
-           tollgate_reserve(limiter, &start, charges, 2, &reservation, &decision, layers));
-    EQUAL(9, layers[0].remaining);
-    EQUAL(700, layers[1].remaining);
+           tollgate_reserve(limiter, &start, charges, 2, &reservation, &decision, statuses));
+    EQUAL(9, statuses[0].remaining);
+    EQUAL(700, statuses[1].remaining);
     EQUAL(TOLLGATE_OK, decision.status);
     EQUAL(9, requests_left(0));
     EQUAL(700, tokens_left(0));
@@ -175,7 +175,7 @@ static void amounts_and_owners_are_checked(void) {
 static void number_of_charges(void) {
     tollgate_reservation reservation;
     tollgate_charge many[9];
-    tollgate_policy_status layers[9];
+    tollgate_policy_status statuses[9];
     uint64_t actual[8];
     size_t i;
     begin();
@@ -186,8 +186,8 @@ static void number_of_charges(void) {
         }
     }
     STATUS(TOLLGATE_E_TOO_MANY,
-           tollgate_reserve(limiter, &start, many, 9, &reservation, NULL, layers));
-    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, many, 8, &reservation, NULL, layers));
+           tollgate_reserve(limiter, &start, many, 9, &reservation, NULL, statuses));
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, many, 8, &reservation, NULL, statuses));
     STATUS(TOLLGATE_OK, tollgate_settle(limiter, &start, &reservation, actual, 8, NULL));
     for (i = 0; i < 8; i++) {
         EQUAL(1000 - i, left(limiter, 0, many[i]));

@@ -13,13 +13,13 @@ struct bench {
                                    .policy(policy::calendar("tokens", 10'000, period::day).unit("tokens"))
                                    .clock(clock)
                                    .try_build());
-    std::array<policy_status, 2> layers;
+    std::array<policy_status, 2> statuses;
 
     bench() {
         const auto user = check::find(gate, "user"), tokens = check::find(gate, "tokens");
         const auto request = {user.charge("a", 2), tokens.charge("a", 512)};
-        CHECK(gate.check_with_status(request, layers).is_allowed());
-        CHECK(!gate.check_with_status(request, layers).is_allowed());
+        CHECK(gate.check_with_status(request, statuses).is_allowed());
+        CHECK(!gate.check_with_status(request, statuses).is_allowed());
     }
 };
 
@@ -38,14 +38,14 @@ TEST(waits_are_rounded_up_to_seconds) {
 
 TEST(fields_as_strings) {
     const bench it;
-    CHECK(check::must(http::try_policy(it.gate, it.layers)) == policies);
-    CHECK(check::must(http::try_limit(it.gate, it.layers)) == limits);
-    const auto body = check::must(http::try_problem(it.gate, it.layers));
+    CHECK(check::must(http::try_policy(it.gate, it.statuses)) == policies);
+    CHECK(check::must(http::try_limit(it.gate, it.statuses)) == limits);
+    const auto body = check::must(http::try_problem(it.gate, it.statuses));
     CHECK(body.find(R"("violated-policies":["user"])") != body.npos && body.find("detail") == body.npos);
-    CHECK(check::must(http::try_problem(it.gate, it.layers, "slow down")).find(R"("detail":"slow down")") != body.npos);
+    CHECK(check::must(http::try_problem(it.gate, it.statuses, "slow down")).find(R"("detail":"slow down")") != body.npos);
     // Longer than the first buffer.
     const std::string speech(5'000, 's');
-    CHECK(check::must(http::try_problem(it.gate, it.layers, speech.c_str())).find(speech) != body.npos);
+    CHECK(check::must(http::try_problem(it.gate, it.statuses, speech.c_str())).find(speech) != body.npos);
     CHECK(check::must(http::try_policy(it.gate, {})).empty());
     const policy_status foreign[1];
     CHECK(http::try_limit(it.gate, foreign).error().code() == errc::policy);
@@ -54,17 +54,17 @@ TEST(fields_as_strings) {
 TEST(fields_in_the_caller_s_buffer) {
     const bench it;
     char buffer[256];
-    const auto policy = http::write_policy(it.gate, it.layers, buffer);
+    const auto policy = http::write_policy(it.gate, it.statuses, buffer);
     CHECK(!policy.code && std::string_view(buffer, policy.size) == policies && buffer[policy.size] == '\0');
-    const auto limit = http::write_limit(it.gate, it.layers, buffer);
+    const auto limit = http::write_limit(it.gate, it.statuses, buffer);
     CHECK(!limit.code && std::string_view(buffer, limit.size) == limits);
-    const auto problem = http::write_problem(it.gate, it.layers, nullptr, buffer);
+    const auto problem = http::write_problem(it.gate, it.statuses, nullptr, buffer);
     CHECK(!problem.code && problem.size < sizeof buffer && buffer[0] == '{');
     // Too small: the required length, and an empty string. The NUL needs a byte as well.
-    const auto small = http::write_limit(it.gate, it.layers, view<char>(buffer, limits.size()));
+    const auto small = http::write_limit(it.gate, it.statuses, view<char>(buffer, limits.size()));
     CHECK(small.code == errc::buffer && small.size == limits.size() && buffer[0] == '\0');
-    CHECK(http::write_limit(it.gate, it.layers, {}).size == limits.size());
-    CHECK(!http::write_limit(it.gate, it.layers, view<char>(buffer, limits.size() + 1)).code);
+    CHECK(http::write_limit(it.gate, it.statuses, {}).size == limits.size());
+    CHECK(!http::write_limit(it.gate, it.statuses, view<char>(buffer, limits.size() + 1)).code);
     const std::vector<policy_status> many(17);
     CHECK(http::write_policy(it.gate, many, buffer).code == errc::too_many);
 }
@@ -72,8 +72,8 @@ TEST(fields_in_the_caller_s_buffer) {
 #if TOLLGATE_EXCEPTIONS
 TEST(fields_with_exceptions) {
     const bench it;
-    CHECK(http::policy(it.gate, it.layers) == policies && http::limit(it.gate, it.layers) == limits);
-    CHECK(http::problem(it.gate, it.layers, "why").size() > 100);
+    CHECK(http::policy(it.gate, it.statuses) == policies && http::limit(it.gate, it.statuses) == limits);
+    CHECK(http::problem(it.gate, it.statuses, "why").size() > 100);
     const policy_status foreign[1];
     std::error_code code;
     try {

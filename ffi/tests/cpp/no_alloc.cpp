@@ -63,7 +63,7 @@ TEST(requests_allocate_nothing) {
                                       .try_build());
     const auto exact = check::find(gate, "exact"), buckets = check::find(gate, "buckets"), day = check::find(gate, "day");
     const std::array<std::uint8_t, 4> address = {192, 0, 2, 1};
-    std::array<policy_status, 3> layers;
+    std::array<policy_status, 3> statuses;
     std::array<decision, 3> decisions;
     char buffer[512];
     const auto all = [&](std::uint64_t turn) {
@@ -73,14 +73,14 @@ TEST(requests_allocate_nothing) {
         const now now(time, time);
         (void)gate.check(request);
         (void)gate.at(now).check({exact.charge(key::ip(address), 1), day.charge(7, 1)});
-        (void)gate.check_with_status(request, layers);
+        (void)gate.check_with_status(request, statuses);
         (void)gate.check_many(request, decisions);
         (void)gate.peek(request);
-        (void)gate.peek_with_status(request, layers);
+        (void)gate.peek_with_status(request, statuses);
         (void)gate.force_charge(request);
         (void)gate.try_refund(request[1]);
-        (void)http::write_limit(gate, layers, buffer);
-        (void)http::write_problem(gate, layers, nullptr, buffer);
+        (void)http::write_limit(gate, statuses, buffer);
+        (void)http::write_problem(gate, statuses, nullptr, buffer);
         const auto session = gate.session_at(now);
         if (auto held = session.reserve({buckets.charge("alice", 9)})) {
             (void)session.extend(*held, {3});

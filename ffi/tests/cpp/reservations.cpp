@@ -58,11 +58,11 @@ TEST(a_cancelled_reservation_costs_nothing) {
 TEST(a_refused_reservation_returns_the_decision) {
     const bench it;
     [[maybe_unused]] const auto kept = it.reserve(90);
-    std::array<policy_status, 2> layers;
+    std::array<policy_status, 2> statuses;
     const auto refused =
-        it.gate.reserve_with_status({it.requests.charge("a", 1), it.tokens.charge("a", 20)}, layers);
+        it.gate.reserve_with_status({it.requests.charge("a", 1), it.tokens.charge("a", 20)}, statuses);
     CHECK(!refused && refused.error().verdict() == verdict::denied && refused.error().policy() == it.tokens);
-    CHECK(layers[1].violated() && !layers[0].violated() && it.left() == 10);
+    CHECK(statuses[1].violated() && !statuses[0].violated() && it.left() == 10);
     const std::vector<charge> many(9, it.tokens.charge("a", 1));
     CHECK(it.gate.reserve(many).error().code() == errc::too_many && max_reserved == 8);
 }
