@@ -19,9 +19,9 @@
 use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
 use super::{ChargeArgs, Counter, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
-use crate::sync::{AtomicU64, Ordering::*};
-use crate::verify::mutants::{Mutant, is_on, ordering};
-use std::cmp::Ordering;
+use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
+use crate::verify::mutants::{Mutant, is_on};
+use std::cmp;
 
 const MOVED: u64 = 1;
 const USED_BITS: u32 = 42;
@@ -85,11 +85,11 @@ impl Quota {
 
     /// Loads the word, or returns `Moved`.
     #[inline(always)]
-    fn load(&self, mutant: Mutant) -> Result<u64, Moved> {
+    fn load(&self, acquire: Ordering) -> Result<u64, Moved> {
         // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
         // with the Release in `freeze`. Models: budget_move_against_charge with QuotaLoadRelaxed,
         // budget_peek_against_move with QuotaLookRelaxed.
-        let word = self.word.load(ordering(mutant, Acquire));
+        let word = self.word.load(acquire);
         if word & MOVED == 0 { Ok(word) } else { Err(Moved) }
     }
 
@@ -98,7 +98,7 @@ impl Quota {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let word = self.load(Mutant::QuotaLoadRelaxed)?;
+            let word = self.load(order::budget_load())?;
             let Some(new) = new_word(word) else {
                 return Ok(());
             };
@@ -143,7 +143,7 @@ impl Counter for Quota {
         base: TimeBase,
         args: &ChargeArgs,
     ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
-        let word = self.load(Mutant::QuotaLoadRelaxed)?;
+        let word = self.load(order::budget_load())?;
         let current = Quota::decide(word, base, args);
         if !current.admitted || args.cost == 0 {
             return Ok(Some((current, None)));
@@ -169,7 +169,7 @@ impl Counter for Quota {
 
     fn peek(&self, _: &Periods, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         // Model: budget_peek_against_move with QuotaLookRelaxed.
-        Ok(Quota::decide(self.load(Mutant::QuotaLookRelaxed)?, base, args))
+        Ok(Quota::decide(self.load(order::budget_peek())?, base, args))
     }
 
     fn give_back(
@@ -217,26 +217,25 @@ impl Counter for Quota {
         // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread that
         // sees MOVED also sees the array that the word is moved to. Pairs with the Acquire in
         // `load`. Model: budget_move_against_charge with NoFreeze and QuotaFreezeRelaxed.
-        self.word.fetch_or(MOVED, ordering(Mutant::QuotaFreezeRelaxed, Release)) & !MOVED
+        self.word.fetch_or(MOVED, order::budget_freeze()) & !MOVED
     }
 
     fn frozen_weight(frozen: &u64, _: &Periods, _: TimeBase, cutoff: u64) -> u64 {
         match period(*frozen).cmp(&cutoff.min(PERIOD_MAX)) {
             _ if *frozen == 0 => 0,
-            Ordering::Less => 0,
-            Ordering::Equal => used(*frozen),
+            cmp::Ordering::Less => 0,
+            cmp::Ordering::Equal => used(*frozen),
             // Model: budget_seen_later with DropsLater.
-            Ordering::Greater if is_on(Mutant::DropsLater) => 0,
-            Ordering::Greater => u64::MAX,
+            cmp::Ordering::Greater if is_on(Mutant::DropsLater) => 0,
+            cmp::Ordering::Greater => u64::MAX,
         }
     }
 
     fn install(&self, _: &Periods, frozen: &u64, _: TimeBase, _: TimeBase) {
         // A late install finds a word that is not 0, and its CAS fails. Release: also publishes the
-        // key's age. Pairs with the fence in `Ages::has_lasted`. Model: refund_after_move with
+        // key's age. Pairs with the fence in `Ages::has_survived`. Model: refund_after_move with
         // QuotaInstallRelaxed.
-        let release = ordering(Mutant::QuotaInstallRelaxed, Release);
-        let _ = self.word.compare_exchange(0, *frozen, release, Relaxed);
+        let _ = self.word.compare_exchange(0, *frozen, order::budget_install(), Relaxed);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::Outcome;
 use super::sliding::word::SEALED;
-use crate::sync::{AtomicU64, Ordering, Ordering::*};
-use crate::verify::mutants::{Mutant, is_on, ordering};
+use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
+use crate::verify::mutants::{Mutant, is_on};
 
 /// The write of a charge that fits. Nothing is charged until it is committed.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +39,8 @@ impl PreparedCharge<'_> {
         // Release: a thread that acquires this word as the head sees every write that this thread's
         // sum has counted, and the seal. Pairs with the Acquire in `Ring::head`. Models: scan
         // with OpenRelaxed, denial_in_the_head with WriteRelaxed.
-        let mutant = if self.opens_bucket { Mutant::OpenRelaxed } else { Mutant::WriteRelaxed };
-        self.target.compare_exchange(self.word, ordering(mutant, Release))
+        let release = if self.opens_bucket { order::ring_open() } else { order::ring_charge() };
+        self.target.compare_exchange(self.word, release)
     }
 }
 

@@ -2,6 +2,7 @@
 //! file names them.
 
 pub(crate) mod alloc;
+pub(crate) mod order;
 pub(crate) mod progress;
 pub(crate) mod shard;
 

@@ -3,8 +3,7 @@
 //! One thread at a time owns an index, and frees it when it ends. A killed thread never frees its
 //! index. Threads that find no free index use the shared shard.
 
-use crate::sync::{AtomicU64, Ordering::*};
-use crate::verify::mutants::{Mutant, ordering};
+use crate::sync::{AtomicU64, Ordering::*, order};
 use std::cell::Cell;
 
 /// The number of shards that one thread can own.
@@ -35,17 +34,15 @@ impl ShardPool {
     pub(crate) fn allocate(&self) -> Option<u8> {
         // Acquire: this owner continues from the counts of the previous owner. Pairs with `free`.
         // Model: handed_on with TakeRelaxed.
-        let acquire = ordering(Mutant::TakeRelaxed, Acquire);
         let set_lowest_clear = |used: u64| (used != u64::MAX).then(|| used | (used + 1));
-        let before = self.0.fetch_update(acquire, Relaxed, set_lowest_clear).ok()?;
+        let before = self.0.fetch_update(order::shard_take(), Relaxed, set_lowest_clear).ok()?;
         Some(before.trailing_ones() as u8)
     }
 
     pub(crate) fn free(&self, index: u8) {
         // Release: publishes this owner's counts to the next. Pairs with `allocate`. Model:
         // handed_on with HandOnRelaxed.
-        let release = ordering(Mutant::HandOnRelaxed, Release);
-        let before = self.0.fetch_and(!(1 << index), release);
+        let before = self.0.fetch_and(!(1 << index), order::shard_return());
         debug_assert!(before & (1 << index) != 0, "a shard index was freed twice");
     }
 }

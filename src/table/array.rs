@@ -30,8 +30,8 @@ use super::tags::{GROUP, Tag, Tags};
 use super::zeroed::Zeroed;
 use crate::counter::{Counter, TimeBase};
 use crate::sync::progress::Retries;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
-use crate::verify::mutants::{Mutant, is_on, ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, order};
+use crate::verify::mutants::{Mutant, is_on};
 
 /// An array with fewer bytes of slots than this stays in a cache whose latency is hidden by
 /// out-of-order execution.
@@ -80,7 +80,7 @@ pub(super) fn preferred_slot(key: KeyId) -> usize {
 fn load_id(id: &AtomicU64) -> u64 {
     // Acquire: a probe that ends at a frozen slot sees the array that replaced this one. Pairs with
     // `Slot::freeze_or_id`. Model: absent_against_move with FindRelaxed.
-    id.load(ordering(Mutant::FindRelaxed, Acquire))
+    id.load(order::slot_probe())
 }
 
 /// Loads a slot's id by a CAS that changes nothing.
@@ -90,7 +90,7 @@ fn load_id(id: &AtomicU64) -> u64 {
 #[inline(always)]
 fn load_id_by_cas(id: &AtomicU64) -> u64 {
     // Acquire: as in `load_id`. Model: absent_against_move with FindRelaxed.
-    let acquire = ordering(Mutant::FindRelaxed, Acquire);
+    let acquire = order::slot_probe();
     id.compare_exchange(EMPTY, EMPTY, acquire, acquire).unwrap_or_else(|id| id)
 }
 

@@ -15,8 +15,8 @@ use super::sample::UsageSample;
 use super::size::Size;
 use super::slot::Slot;
 use crate::counter::Counter;
-use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic};
-use crate::verify::mutants::{Mutant, is_on, ordering};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic, order};
+use crate::verify::mutants::{Mutant, is_on};
 use std::ptr;
 
 /// A table is large when its array has more than this many times the home slots of the first one.
@@ -135,7 +135,7 @@ impl<C: Counter> Generation<C> {
     pub(crate) fn previous<'g>(&self, _guard: &'g Guard) -> Option<&'g Generation<C>> {
         // Acquire: a thread that finds it unlinked sees everything that was moved. Pairs with
         // `unlink`. Model: peek_against_move with PreviousRelaxed.
-        let previous = self.previous.load(ordering(Mutant::PreviousRelaxed, Acquire));
+        let previous = self.previous.load(order::previous_load());
         // SAFETY: not freed while the guard is held: it is retired after it was unlinked.
         unsafe { previous.as_ref() }
     }
@@ -154,8 +154,9 @@ impl<C: Counter> Generation<C> {
         // Release: a thread that finds it unlinked sees everything that was moved. Pairs with
         // `previous`. CAS: only one thread unlinks. Models: retire_against_pinned_reader with
         // UnlinkStores, look_against_move with UnlinkRelaxed.
-        let release = ordering(Mutant::UnlinkRelaxed, Release);
-        self.previous.compare_exchange(previous, ptr::null_mut(), release, Relaxed).ok()
+        self.previous
+            .compare_exchange(previous, ptr::null_mut(), order::previous_unlink(), Relaxed)
+            .ok()
     }
 
     /// The previous generation of one that no other thread can reach.

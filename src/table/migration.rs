@@ -22,8 +22,8 @@ use super::slot::{KeyId, Slot};
 use super::tags::GROUP;
 use crate::counter::Counter;
 use crate::sync::alloc::vector;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering::*};
-use crate::verify::mutants::{Mutant, is_on, ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, order};
+use crate::verify::mutants::{Mutant, is_on};
 
 /// The progress of a move: which chunks of the old array are done.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Migration {
         let (flags, flag) = self.flag(chunk);
         // Release: a thread that sees the flag sees the chunk moved. Pairs with `first_undone`.
         // Model: chunks_done with DoneRelaxed.
-        let first = flags.fetch_or(flag, ordering(Mutant::DoneRelaxed, Release)) & flag == 0;
+        let first = flags.fetch_or(flag, order::chunk_done()) & flag == 0;
         let stats =
             if first || is_on(Mutant::ChunkCountedTwice) { stats } else { ChunkStats::default() };
         // Relaxed: a bound with slack, not a proof.
@@ -152,8 +152,7 @@ impl Migration {
         self.done.iter().enumerate().find_map(|(index, flags)| {
             // Acquire: pairs with `help`. The end follows from the flags themselves, not from a
             // separate counter. Model: chunks_done with AllDoneRelaxed.
-            let chunk = index * bits
-                + flags.load(ordering(Mutant::AllDoneRelaxed, Acquire)).trailing_ones() as usize;
+            let chunk = index * bits + flags.load(order::chunk_check()).trailing_ones() as usize;
             (chunk < self.chunk_count.min(index * bits + bits)).then_some(chunk)
         })
     }

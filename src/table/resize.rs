@@ -22,8 +22,8 @@ use super::slot::{KeyId, Slot};
 use super::stats::TableStats;
 use crate::counter::Counter;
 use crate::sync::alloc::boxed;
-use crate::sync::{AtomicPtr, Ordering::*, Statistic};
-use crate::verify::mutants::{Mutant, is_on, ordering};
+use crate::sync::{AtomicPtr, Ordering::*, Statistic, order};
+use crate::verify::mutants::{Mutant, is_on};
 use std::ptr;
 
 /// Chunks that a new key moves at most when the table is at its key bound.
@@ -74,7 +74,7 @@ impl<C: Counter> Arrays<C> {
     pub(super) fn current<'g>(&self, _guard: &'g Guard) -> &'g Generation<C> {
         // Acquire: a thread that finds a generation sees its contents. Pairs with `resize`. Model:
         // move_against_charge with CurrentRelaxed.
-        let current = self.current.load(ordering(Mutant::CurrentRelaxed, Acquire));
+        let current = self.current.load(order::current_load());
         // SAFETY: never null, and not freed while the guard is held: a generation is retired only
         // after it was unlinked.
         unsafe { &*current }
@@ -270,8 +270,7 @@ impl<C: Counter> Arrays<C> {
         let (old, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(next));
         // Release: publishes the new generation. Pairs with `current`. Model: move_against_charge
         // with PublishRelaxed.
-        let release = ordering(Mutant::PublishRelaxed, Release);
-        if self.current.compare_exchange(old, next, release, Relaxed).is_err() {
+        if self.current.compare_exchange(old, next, order::current_publish(), Relaxed).is_err() {
             // SAFETY: made above and never shared.
             drop(unsafe { Box::from_raw(next) });
         }

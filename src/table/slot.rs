@@ -2,8 +2,7 @@
 
 use super::zeroed::Zeroable;
 use crate::counter::Counter;
-use crate::sync::{AtomicU64, Ordering::*};
-use crate::verify::mutants::{Mutant, ordering};
+use crate::sync::{AtomicU64, Ordering::*, order};
 
 /// A key's id in a table: its keyed hash, with a lowest byte greater than 1.
 ///
@@ -57,8 +56,7 @@ impl<C> Slot<C> {
             // Release: a frozen slot ends every probe that meets it, and such a probe sees the
             // array that replaced this one. Pairs with `Array::find`. Model: absent_against_move
             // with FreezeEmptyRelaxed.
-            let release = ordering(Mutant::FreezeEmptyRelaxed, Release);
-            match self.id.compare_exchange(EMPTY, FROZEN, release, Relaxed) {
+            match self.id.compare_exchange(EMPTY, FROZEN, order::slot_freeze(), Relaxed) {
                 Ok(_) => return None,
                 Err(claimed) => id = claimed,
             }

@@ -17,8 +17,7 @@ use super::error::OutOfMemory;
 use super::prefetch::prefetch;
 use super::slot::KeyId;
 use super::zeroed::{Zeroable, Zeroed};
-use crate::sync::Ordering::*;
-use crate::verify::mutants::{Mutant, ordering};
+use crate::sync::order;
 
 /// Slots in a group: their tags share a word, and they are probed together.
 pub(crate) const GROUP: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 8 };
@@ -77,7 +76,7 @@ impl Tags {
     #[inline(always)]
     pub(crate) fn group(&self, group: usize, first: usize) -> Option<Group> {
         // Acquire: G2. Pairs with `publish`. Model: tag_publishes_id with GroupRelaxed.
-        let tags = self.0.get(group)?.load(ordering(Mutant::GroupRelaxed, Acquire));
+        let tags = self.0.get(group)?.load(order::tags_load());
         Some(Group::of(tags, first))
     }
 
@@ -93,8 +92,7 @@ impl Tags {
         if let Some(tags) = self.0.get(group) {
             // An OR: the byte is 0, and only the thread that claimed the slot writes it. Release:
             // G2. Pairs with `group`. Model: tag_publishes_id with TellRelaxed.
-            let release = ordering(Mutant::TellRelaxed, Release);
-            tags.fetch_or(u64::from(tag.0) << ((index - group * GROUP) * 8), release);
+            tags.fetch_or(u64::from(tag.0) << ((index - group * GROUP) * 8), order::tag_publish());
         }
     }
 

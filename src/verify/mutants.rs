@@ -6,8 +6,6 @@
 //! use, the environment variable `TOLLGATE_MUTANT` names it. In every other build [`is_on`] is the
 //! constant `false` and leaves no trace in the compiled code.
 
-use crate::sync::Ordering;
-
 /// Declares [`Mutant`] and the list of its variants.
 macro_rules! mutants {
     ($($(#[doc = $description:literal])+ $name:ident,)*) => {
@@ -267,10 +265,4 @@ pub(crate) use process::is_on;
 #[inline(always)]
 pub(crate) const fn is_on(_: Mutant) -> bool {
     false
-}
-
-/// Returns `ordering`, or `Relaxed` if the mutant is active.
-#[inline(always)]
-pub(crate) fn ordering(mutant: Mutant, ordering: Ordering) -> Ordering {
-    if is_on(mutant) { Ordering::Relaxed } else { ordering }
 }

@@ -7,9 +7,9 @@ use super::word::{MOVED, SEALED};
 use super::{Ring, local_time, outcome_in_ticks};
 use crate::counter::prepared::{CounterEvaluation, PreparedCharge};
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome, TimeBase};
-use crate::sync::Ordering::*;
 use crate::sync::progress::Retries;
-use crate::verify::mutants::{Mutant, is_on, ordering};
+use crate::sync::{Ordering::*, order};
+use crate::verify::mutants::{Mutant, is_on};
 use std::hint::cold_path;
 
 impl<const R: usize> Counter for Ring<R> {
@@ -183,7 +183,7 @@ impl<const R: usize> Counter for Ring<R> {
             // that sees MOVED also sees the array that the word is moved to. Pairs with the Acquire
             // in `head` and `update`. Models: move_against_charge with NoFreeze and FreezeRelaxed,
             // move_against_seal with FreezeHeadOnly.
-            let word = self.words[index].fetch_or(MOVED, ordering(Mutant::FreezeRelaxed, Release));
+            let word = self.words[index].fetch_or(MOVED, order::ring_freeze());
             previous_unopened = word & !MOVED == 0;
             word
         }))
@@ -212,15 +212,14 @@ impl<const R: usize> Counter for Ring<R> {
         };
         // Release: a thread that sees the head also sees the older words. Pairs with the Acquire in
         // `head`. Model: two_movers with PublishHeadFirst and InstallRelaxed.
-        let release = ordering(Mutant::InstallRelaxed, Release);
         if is_on(Mutant::PublishHeadFirst) {
-            publish(0, release);
+            publish(0, order::ring_install());
         }
         // Relaxed: the Release of the head below publishes these words. It also covers the words of
         // another helper: this thread's failed CAS has read them, so by coherence a later load sees
         // them too.
         (1..R).for_each(|index| publish(index, Relaxed));
-        publish(0, release);
+        publish(0, order::ring_install());
     }
 }
 

@@ -30,8 +30,8 @@ pub(crate) mod word;
 use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
 use super::{ChargeArgs, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
-use crate::sync::{AtomicU64, Ordering, Ordering::*, fence};
-use crate::verify::mutants::{Mutant, is_on, ordering};
+use crate::sync::{AtomicU64, Ordering, Ordering::*, fence, order};
+use crate::verify::mutants::{Mutant, is_on};
 use head::{HeadSnapshot, ObservedWord, Write};
 use snapshot::Snapshot;
 use std::hint::cold_path;
@@ -61,7 +61,7 @@ impl<const R: usize> Ring<R> {
         // Acquire: a thread that sees this head sees every change made before the head was written,
         // so that a sum of later loads misses no charge. Pairs with the Release in
         // `PreparedCharge::commit`. Model: scan with HeadRelaxed.
-        self.observe(self.newest_index(), ordering(Mutant::HeadRelaxed, Acquire))
+        self.observe(self.newest_index(), order::ring_head())
     }
 
     /// Loads a snapshot of the head, or returns `Moved`. `None` if concurrent writes make it
@@ -97,7 +97,7 @@ impl<const R: usize> Ring<R> {
     /// them. With concurrent writes the result may be any index, so `head` loads the word again.
     #[inline(always)]
     fn newest_index(&self) -> usize {
-        let load = |index: usize| self.words[index].load(ordering(Mutant::HeadRelaxed, Acquire));
+        let load = |index: usize| self.words[index].load(order::ring_head());
         let first = load(0);
         let (mut newest, mut stride) = (0, R.next_power_of_two() / 2);
         while stride > 0 {
@@ -275,7 +275,7 @@ impl<const R: usize> Ring<R> {
             retries.count();
             // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
             // with the Release in `freeze`. Model: reset_lasts with RefundLoadRelaxed.
-            let word = self.words[index].load(ordering(Mutant::RefundLoadRelaxed, Acquire));
+            let word = self.words[index].load(order::ring_update());
             if word & MOVED != 0 && !is_on(Mutant::RefundMoved) {
                 return Err(Moved);
             }

@@ -1,0 +1,69 @@
+//! The memory orderings that the protocol needs, as pairs of a Release and an Acquire.
+//!
+//! A decision depends on what a thread has seen, so each step that publishes something is paired
+//! with the load that relies on it:
+//!
+//! - **A charge and a sum.** A thread that loads a head as [`ring_head`] sees every charge that
+//!   came before it, because heads are written as [`ring_open`] and [`ring_charge`]. The load of a
+//!   sum may therefore be relaxed. A relaxed CAS on the same word continues the release sequence.
+//! - **A moved word and its new array.** A thread that loads a MOVED word ([`ring_head`],
+//!   [`ring_update`], [`budget_load`], [`budget_peek`]) finds the array that it was moved to,
+//!   because movers freeze words as [`ring_freeze`] and [`budget_freeze`]. A copied counter is
+//!   published by [`ring_install`] and [`budget_install`].
+//! - **A slot.** A probe loads ids as [`slot_probe`] and tags as [`tags_load`]. It sees the array
+//!   behind a frozen slot ([`slot_freeze`]) and the id behind a tag ([`tag_publish`]).
+//! - **An array.** [`current_load`] sees the contents of an array that [`current_publish`] made
+//!   the current one. [`previous_load`] sees everything moved before [`previous_unlink`].
+//! - **A chunk of a move.** A thread that finds every flag set ([`chunk_check`]) sees every chunk
+//!   moved ([`chunk_done`]).
+//! - **A shard of the statistics.** A thread that takes a number ([`shard_take`]) continues from
+//!   the counts of the thread that returned it ([`shard_return`]).
+//!
+//! Two acquire fences complete the argument, each between relaxed loads: in `Ring::is_unchanged`
+//! and in `Ages::has_survived`. Every other access is relaxed, and a comment says why it may be.
+//!
+//! Each ordering has a mutant that makes it relaxed. The comment where it is used names the model
+//! that fails with that mutant.
+
+use super::Ordering::{self, Acquire, Relaxed, Release};
+use crate::verify::mutants::{Mutant, is_on};
+
+/// Declares one function for each ordering. Without mutants, each is a constant.
+macro_rules! orders {
+    ($($name:ident: $ordering:ident, or relaxed with $mutant:ident;)*) => {$(
+        #[inline(always)]
+        pub(crate) fn $name() -> Ordering {
+            if is_on(Mutant::$mutant) { Relaxed } else { $ordering }
+        }
+    )*};
+}
+
+orders! {
+    ring_head: Acquire, or relaxed with HeadRelaxed;
+    ring_update: Acquire, or relaxed with RefundLoadRelaxed;
+    ring_open: Release, or relaxed with OpenRelaxed;
+    ring_charge: Release, or relaxed with WriteRelaxed;
+    ring_freeze: Release, or relaxed with FreezeRelaxed;
+    ring_install: Release, or relaxed with InstallRelaxed;
+
+    budget_load: Acquire, or relaxed with QuotaLoadRelaxed;
+    budget_peek: Acquire, or relaxed with QuotaLookRelaxed;
+    budget_freeze: Release, or relaxed with QuotaFreezeRelaxed;
+    budget_install: Release, or relaxed with QuotaInstallRelaxed;
+
+    slot_probe: Acquire, or relaxed with FindRelaxed;
+    slot_freeze: Release, or relaxed with FreezeEmptyRelaxed;
+    tags_load: Acquire, or relaxed with GroupRelaxed;
+    tag_publish: Release, or relaxed with TellRelaxed;
+
+    current_load: Acquire, or relaxed with CurrentRelaxed;
+    current_publish: Release, or relaxed with PublishRelaxed;
+    previous_load: Acquire, or relaxed with PreviousRelaxed;
+    previous_unlink: Release, or relaxed with UnlinkRelaxed;
+
+    chunk_check: Acquire, or relaxed with AllDoneRelaxed;
+    chunk_done: Release, or relaxed with DoneRelaxed;
+
+    shard_take: Acquire, or relaxed with TakeRelaxed;
+    shard_return: Release, or relaxed with HandOnRelaxed;
+}
