@@ -617,3 +617,31 @@ fn each_charge_of_a_reservation_is_counted() {
         assert_eq!((stats.denied, stats.refused, stats.untracked), (0, 0, 0));
     }
 }
+
+/// A full table loses only its own part of an excess, wherever its policy stands in the request.
+#[test]
+fn settle_with_a_full_table_charges_the_other_policies() {
+    let full = Policy::sliding("full", 10, Duration::from_nanos(MINUTE)).max_keys(4);
+    let (limiter, ids) = limiter([tokens(100), full, hourly(100)]);
+    let [tokens, full, hourly] = [ids[0], ids[1], ids[2]];
+    for order in [[full, tokens, hourly], [tokens, full, hourly], [tokens, hourly, full]] {
+        for id in order {
+            limiter.reset_key(id, "k").unwrap();
+        }
+        let now = START + limiter.stats(full).unwrap().refused * HOUR;
+        let charges = order.map(|id| id.charge("k", 1));
+        let mut reservation = at(&limiter, now).reserve(&charges).unwrap();
+
+        let later = now + 2 * MINUTE;
+        let fill = |key: u64| at(&limiter, later).check(&[full.charge(key, 1)]).verdict;
+        (0..).map(fill).find(|verdict| *verdict == Verdict::TableFull);
+        let before = limiter.stats(full).unwrap();
+        let decision = at(&limiter, later).settle(&mut reservation, &[3; 3]).unwrap();
+        assert_eq!((decision.verdict, decision.policy), (Verdict::TableFull, full));
+        assert_eq!(used(&limiter, tokens, later), 2, "the charge of 1 has expired");
+        assert_eq!(used(&limiter, hourly, later), 3);
+        assert_eq!(used(&limiter, full, later), 0);
+        let after = limiter.stats(full).unwrap();
+        assert_eq!((after.refused, after.admitted), (before.refused + 1, before.admitted));
+    }
+}
