@@ -3,7 +3,7 @@
 # the random schedules. Key ids are tested with both hashers. A suite that runs no test is a
 # failure.
 #
-# Needs Rust and a C compiler. cargo downloads dependencies; g++ is installed if it is missing.
+# Needs Rust and a C compiler. cargo downloads dependencies; apt-get installs g++ if it is missing.
 #
 # --long  also runs the table tests at full size (a hundred million decisions, fifty million keys
 #         against the bound, ten million live keys) and a billion decisions on real clocks: eight

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 ///
 /// A key can have any length. It is hashed under random seeds and not stored. Two keys of one
 /// policy with the same 64-bit hash share a counter. Among n keys, the probability of any such pair
-/// is about n² / 2⁶⁵: 1 in 360,000 for 10 million keys. Keys of different kinds (text, number,
+/// is about n² / 2⁶⁵: 1 in 369,000 for 10 million keys. Keys of different kinds (text, number,
 /// address) never compare equal.
 ///
 /// ```

@@ -1,7 +1,8 @@
-//! A rate limiter core to embed in a server: *may this request proceed, and if not, when?*
+//! A rate limiter to embed in a server: *may this request proceed, and if not, when?*
 //!
-//! [`Limiter::check`] decides a request in nanoseconds, without a lock and without allocating. A
-//! request can name several policies. It is charged under all of them or under none:
+//! [`Limiter::check`] decides a request in nanoseconds. It takes no lock, and allocates nothing
+//! per request for known keys. A request can name several policies. It is charged under all of them
+//! or under none:
 //!
 //! ```
 //! use std::{net::IpAddr, time::Duration};
@@ -25,6 +26,12 @@
 //! # assert!(decision.is_allowed());
 //! # Ok::<(), tollgate::ConfigError>(())
 //! ```
+//!
+//! A request may proceed only if [`Decision::is_allowed`] returns true. [`Decision::retry_after`] is
+//! `None` for a request that is allowed, and for one that no wait is known to help: see [`Verdict`].
+//!
+//! A policy limits each key separately. A key is *live* while it has charges that still count. It is
+//! *known* while the policy's table contains it, and *new* otherwise.
 //!
 //! [`Limiter`] lists its methods in the order in which to learn them.
 //!

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 /// A rate limiter, shared between threads by reference.
 ///
-/// Every method takes `&self`. No method blocks, and none allocates except for the amortized
-/// replacement of a table's array.
+/// Every method takes `&self`. No method blocks. None allocates, except at a thread's first call and
+/// for the amortized replacement of a table's array.
 ///
 /// Learn the methods in this order:
 ///
