@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 use tollgate::{Limiter, ManualClock, Now, Policy, PolicyId, Session};
 
 /// The least size of an array of slots. Arrays of tags are smaller.
@@ -18,6 +19,8 @@ static WATCHING: AtomicBool = AtomicBool::new(false);
 static ARRAYS: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
+/// How many threads must still allocate an array before any of them gets one.
+static AWAITED: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// Allocations of this thread.
@@ -26,6 +29,18 @@ thread_local! {
 
 fn is_array(layout: Layout) -> bool {
     layout.size() >= LEAST_ARRAY && layout.align() == ALIGN
+}
+
+/// Waits for the other threads that are to allocate an array at the same time.
+fn await_others() {
+    let is_awaited = |awaited: usize| awaited.checked_sub(1);
+    if AWAITED.fetch_update(SeqCst, SeqCst, is_awaited).is_err() {
+        return;
+    }
+    let start = Instant::now();
+    while AWAITED.load(SeqCst) > 0 && start.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
 }
 
 /// An allocator that counts arrays. It never reuses the memory of a freed one, so a table that
@@ -46,6 +61,7 @@ unsafe impl GlobalAlloc for Watching {
         let is_watched = WATCHING.load(SeqCst) && is_array(layout) && !block.is_null();
         if is_watched && let Some(entry) = ARRAYS.get(ALLOCATED.fetch_add(1, SeqCst)) {
             entry.store(block.addr(), SeqCst);
+            await_others();
         }
         block
     }
@@ -192,6 +208,43 @@ fn dropping_a_table_frees_its_arrays() {
         drop(limiter);
         assert_eq!((allocated(), freed()), (4, 4), "dropping the table leaks arrays");
     });
+}
+
+/// Dropping a table during a move frees the array that is moved from.
+#[test]
+fn dropping_a_table_during_a_move_frees_both_arrays() {
+    let _alone = watch();
+    let (limiter, id) = limiter();
+    let arrays = || limiter.stats(id).unwrap().migrations;
+    let admit = |key: u64| assert!(session(&limiter).check(&[id.charge(key, 1)]).is_allowed());
+    (0..).take_while(|_| arrays() == 0).for_each(admit);
+    assert!(!session(&limiter).maintain(0), "the move has ended");
+    assert_eq!((allocated(), freed()), (2, 0));
+    drop(limiter);
+    assert_eq!((allocated(), freed()), (2, 2));
+}
+
+/// Two threads replace an array at the same time. The array of the thread that loses is freed at
+/// once.
+#[test]
+fn array_that_loses_the_exchange_is_freed() {
+    let _alone = watch();
+    let (limiter, id) = limiter();
+    AWAITED.store(2, SeqCst);
+    std::thread::scope(|scope| {
+        for thread in 0..2_u64 {
+            let limiter = &limiter;
+            scope.spawn(move || {
+                for key in (thread..).step_by(2).take_while(|_| AWAITED.load(SeqCst) > 0) {
+                    assert!(session(limiter).check(&[id.charge(key, 1)]).is_allowed());
+                }
+            });
+        }
+    });
+    assert_eq!(limiter.stats(id).unwrap().migrations, 1);
+    assert_eq!((allocated(), freed()), (3, 1));
+    drop(limiter);
+    assert_eq!((allocated(), freed()), (3, 3));
 }
 
 /// Guarantee F: other threads free the arrays that a now idle thread has retired.
