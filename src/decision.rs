@@ -8,23 +8,24 @@ use crate::charge::PolicyId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Every policy had room. All of them were charged.
+    /// Every policy had room. All policies were charged.
     Allowed,
-    /// At least one policy had no room. None was charged. A later retry can succeed.
+    /// At least one policy had no room. No policy was charged. A later retry can succeed.
     Denied,
-    /// At least one charge costs more than its limit, so no wait helps. None was charged.
+    /// At least one charge costs more than its limit, so no wait helps. No policy was
+    /// charged.
     Impossible,
     /// The table had no room for a new key: it already has `max_keys` keys, or memory for more
-    /// could not be allocated. None was charged. See [`Overflow`](crate::Overflow).
+    /// could not be allocated. No policy was charged. See [`Overflow`](crate::Overflow).
     TableFull,
     /// A charge names a policy of another limiter, or there are more than
-    /// [`MAX_CHARGES`](crate::MAX_CHARGES) charges. None was charged.
+    /// [`MAX_CHARGES`](crate::MAX_CHARGES) charges. No policy was charged.
     Invalid,
 }
 
 /// The decision about one request over all its policies.
 ///
-/// Times are waits from the request's own time, never points on a clock.
+/// All times are waits, counted from the time of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a request that is not allowed must not proceed"]
 #[non_exhaustive]
@@ -61,7 +62,7 @@ impl Default for Decision {
 }
 
 impl Decision {
-    /// Returns a decision that no counter took part in.
+    /// Returns a decision that was made without a counter.
     pub(crate) fn without_counter(verdict: Verdict, policy: PolicyId) -> Self {
         let remaining = if verdict == Verdict::Allowed { u64::MAX } else { 0 };
         Decision {

@@ -277,7 +277,7 @@ impl Limiter {
     ///   [`max_limit`](Policy::max_limit).
     /// - [`ConfigError::UnknownPolicy`] for a policy of another limiter.
     pub fn set_limit(&self, policy: PolicyId, limit: u64) -> Result<(), ConfigError> {
-        self.policies.known(policy)?.set_limit(limit)
+        self.policies.get_or_error(policy)?.set_limit(limit)
     }
 
     /// Returns a policy's current limit, in units of cost.
@@ -285,7 +285,7 @@ impl Limiter {
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
     pub fn limit(&self, policy: PolicyId) -> Result<u64, UnknownPolicy> {
-        self.policies.known(policy).map(|policy| policy.limit(None))
+        self.policies.get_or_error(policy).map(|policy| policy.limit(None))
     }
 
     /// Returns the id of the policy with this name.
@@ -305,7 +305,7 @@ impl Limiter {
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
     pub fn resolution(&self, policy: PolicyId) -> Result<Duration, UnknownPolicy> {
-        self.policies.known(policy).map(|policy| policy.resolution())
+        self.policies.get_or_error(policy).map(|policy| policy.resolution())
     }
 
     /// Iterates over the items for the [`http`] fields, one for each status, in their order.

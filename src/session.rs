@@ -163,7 +163,7 @@ impl<'l> Session<'l> {
     /// [`UnknownPolicy`] for a policy of another limiter.
     pub fn refund(&self, charge: &Charge<'_>) -> Result<u64, UnknownPolicy> {
         let Context { policies, now, guard, .. } = &self.context;
-        let policy = policies.known(charge.policy)?;
+        let policy = policies.get_or_error(charge.policy)?;
         let key = policies.key_id(charge.key);
         Ok(policy.give_back(key, *now, None, charge.cost, guard).units)
     }
@@ -250,7 +250,7 @@ impl<'l> Session<'l> {
         key: impl Into<Key<'k>>,
     ) -> Result<(), UnknownPolicy> {
         let Context { policies, now, guard, .. } = &self.context;
-        policies.known(policy)?.reset(policies.key_id(key.into()), *now, guard);
+        policies.get_or_error(policy)?.reset(policies.key_id(key.into()), *now, guard);
         Ok(())
     }
 
@@ -296,7 +296,7 @@ impl<'l> Session<'l> {
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
     pub fn stats(&self, policy: PolicyId) -> Result<Stats, UnknownPolicy> {
-        let policy = self.context.policies.known(policy)?;
+        let policy = self.context.policies.get_or_error(policy)?;
         Ok(policy.stats(self.context.now, &self.context.guard))
     }
 }

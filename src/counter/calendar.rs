@@ -16,7 +16,7 @@
 //! # Progress
 //! Lock-free: a CAS fails only if another one succeeded.
 
-use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
+use super::prepared::{CounterEvaluation, ObservedAtomic, PreparedCharge};
 use super::{ChargeArgs, Counter, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
@@ -150,7 +150,7 @@ impl Counter for Quota {
         }
         let used = current.used.saturating_add(args.cost);
         let outcome = Outcome { used, clear_at: current.at + 1, ..current };
-        let target = ObservedCell { atomic: &self.word, word };
+        let target = ObservedAtomic { atomic: &self.word, word };
         let word = pack(current.at, used);
         Ok(Some((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false }))))
     }

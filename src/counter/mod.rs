@@ -1,4 +1,4 @@
-//! One key's counter: usage of a sliding window or of a calendar period.
+//! One key's counter: its usage in a sliding window or in a calendar period.
 //!
 //! All times are in ticks, whose meaning depends on the policy: a fixed number of nanoseconds for a
 //! [`Ring`](sliding::Ring), the number of the period for a [`Quota`](calendar::Quota).
@@ -9,7 +9,7 @@ pub(crate) mod sliding;
 
 use prepared::CounterEvaluation;
 
-/// `fits_at` of a charge that costs more than its limit.
+/// The `fits_at` of a charge that costs more than its limit.
 pub(crate) const NEVER: u64 = u64::MAX;
 
 /// The arguments of one charge.
@@ -40,7 +40,7 @@ pub(crate) struct Outcome {
 /// The time range of an array of counters, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeBase {
-    /// Times in the array's words count from here.
+    /// The tick from which the times in the array's words count.
     pub(crate) origin: u64,
     /// The earliest time that may be used in this array: charges that had expired by then were not
     /// copied into it.
@@ -57,7 +57,8 @@ impl TimeBase {
     }
 }
 
-/// The counter was moved to another array: the caller must look the key up again.
+/// The error of an operation on a counter that was moved to another array. The caller must look the key
+/// up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moved;
 

@@ -9,18 +9,18 @@ use crate::verify::mutants::{Mutant, is_on};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PreparedCharge<'a> {
     /// The head, if it must be sealed before the next word is opened.
-    pub(crate) head: Option<ObservedCell<'a>>,
+    pub(crate) head: Option<ObservedAtomic<'a>>,
     /// The word that the charge changes. While it is unchanged, the counter gains no other charge.
-    pub(crate) target: ObservedCell<'a>,
+    pub(crate) target: ObservedAtomic<'a>,
     /// The target's new value.
     pub(crate) word: u64,
     /// Whether the target is a new bucket and becomes the head.
     pub(crate) opens_bucket: bool,
 }
 
-/// A word of a counter and the value that was loaded from it.
+/// An atomic word of a counter and the value that was loaded from it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ObservedCell<'a> {
+pub(crate) struct ObservedAtomic<'a> {
     pub(crate) atomic: &'a AtomicU64,
     pub(crate) word: u64,
 }
@@ -44,7 +44,7 @@ impl PreparedCharge<'_> {
     }
 }
 
-impl ObservedCell<'_> {
+impl ObservedAtomic<'_> {
     /// Seals the head. If this thread stops before it opens the next word, any other thread can
     /// open it.
     pub(crate) fn seal(self) -> bool {

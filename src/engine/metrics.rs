@@ -1,4 +1,4 @@
-//! Statistics of decisions, counted by each thread in a cache line of its own.
+//! Statistics of decisions. Each thread counts in cache lines of its own.
 
 use crate::sync::alloc::{OutOfMemory, vector};
 use crate::sync::shard::{SHARDS, SHARED, Shard};
@@ -8,18 +8,22 @@ use crate::sync::{Ordering::Relaxed, Statistic};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Admitted,
+    /// There was no room under the limit.
     Denied,
+    /// The table had no slot for the key.
     Refused,
+    /// The charge passed uncounted because the table was full.
     Untracked,
 }
 
 const EVENTS: usize = 4;
 
-/// One thread's counts, in a cache line of its own and the one that the processor fetches with it.
+/// One thread's counts. They are aligned to two cache lines, since the CPU prefetches lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Counts([Statistic; EVENTS]);
 
+/// The statistics of one policy.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     shards: Box<[Counts; SHARDS]>,
@@ -35,18 +39,21 @@ impl Metrics {
 
     #[inline(always)]
     pub(crate) fn count(&self, event: Event, shard: Shard) {
-        let count = |shard: usize| &self.shards[shard].0[event as usize];
+        let statistic = |shard: usize| &self.shards[shard].0[event as usize];
         match shard.owned() {
             // Relaxed: no other thread writes here.
-            Some(own) => count(own).store(count(own).load(Relaxed).wrapping_add(1), Relaxed),
+            Some(own) => {
+                let own = statistic(own);
+                own.store(own.load(Relaxed).wrapping_add(1), Relaxed);
+            }
             None => {
-                count(SHARED).fetch_add(1, Relaxed);
+                statistic(SHARED).fetch_add(1, Relaxed);
             }
         }
     }
 
     pub(crate) fn sum(&self, event: Event) -> u64 {
-        // Relaxed: exact for threads that were joined; a snapshot for the others.
+        // Relaxed: exact for joined threads, possibly outdated for running ones.
         self.shards.iter().map(|counts| counts.0[event as usize].load(Relaxed)).sum()
     }
 
@@ -65,7 +72,7 @@ mod tests {
         let _lock = crate::sync::shard::tests::lock_indices();
         let metrics = Metrics::new().unwrap();
         let expected = std::sync::atomic::AtomicU64::new(0);
-        // Threads share a shard only if all run at the same time. Those that do count more often.
+        // Threads share a shard only if all run at the same time. The sharing threads count more often.
         let all_have_a_shard = std::sync::Barrier::new(THREADS);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
@@ -79,8 +86,8 @@ mod tests {
                 });
             }
         });
-        let sums = [Event::Admitted, Event::Denied, Event::Refused, Event::Untracked];
+        let events = [Event::Admitted, Event::Denied, Event::Refused, Event::Untracked];
         let expected = [0, expected.into_inner(), THREADS as u64, 0];
-        assert_eq!(sums.map(|event| metrics.sum(event)), expected);
+        assert_eq!(events.map(|event| metrics.sum(event)), expected);
     }
 }

@@ -11,11 +11,12 @@ use crate::policy::Policy;
 use crate::table::KeyId;
 use std::hash::{BuildHasher, Hash, Hasher};
 
+/// The policies of one limiter.
 #[derive(Debug)]
 pub(crate) struct Policies {
     list: Box<[PolicyState]>,
     hasher: ahash::RandomState,
-    /// Marks the ids of this limiter's policies.
+    /// The mark of this limiter, which the ids of its policies contain.
     owner: u32,
 }
 
@@ -24,15 +25,15 @@ impl Policies {
         Policies { list, hasher, owner }
     }
 
-    /// The policy; `None` if it is one of another limiter.
+    /// The policy with this id. `None` if the id belongs to another limiter.
     #[inline]
     pub(crate) fn get(&self, policy: PolicyId) -> Option<&PolicyState> {
-        let meter = self.list.get(policy.index())?;
-        (policy.owner() == self.owner).then_some(meter)
+        let state = self.list.get(policy.index())?;
+        (policy.owner() == self.owner).then_some(state)
     }
 
-    /// The policy, or an error if it is one of another limiter.
-    pub(crate) fn known(&self, policy: PolicyId) -> Result<&PolicyState, UnknownPolicy> {
+    /// The policy with this id, or an error if the id belongs to another limiter.
+    pub(crate) fn get_or_error(&self, policy: PolicyId) -> Result<&PolicyState, UnknownPolicy> {
         self.get(policy).ok_or(UnknownPolicy { value: policy.index() })
     }
 
@@ -49,10 +50,11 @@ impl Policies {
         self.list.iter()
     }
 
+    /// Hashes a key to its id.
     #[inline(always)]
     #[expect(
         clippy::manual_hash_one,
-        reason = "that one is not inlined where a key's kind is known"
+        reason = "`hash_one` is not inlined into callers that know the kind of the key"
     )]
     pub(crate) fn key_id(&self, key: Key<'_>) -> KeyId {
         let mut hasher = self.hasher.build_hasher();
@@ -67,7 +69,7 @@ mod tests {
     use std::collections::HashMap;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-    /// Seeds with few bits set, which hide the least of a key, and random ones.
+    /// Simple seeds, which conceal the fewest bits of a key, and random seeds.
     fn seeds() -> impl Iterator<Item = [u64; 4]> {
         let state = std::hash::RandomState::new();
         let random = move |round: u64| [0_u64, 1, 2, 3].map(|word| state.hash_one((round, word)));
@@ -75,13 +77,13 @@ mod tests {
         plain.into_iter().chain((0..60).map(random))
     }
 
-    /// Byte keys whose hash input could equal that of another key but for its length.
+    /// Byte keys that would collide with other keys if their length were not hashed.
     fn byte_keys() -> Vec<Vec<u8>> {
         let mut keys = vec![Vec::new()];
         for len in 1..=150 {
             // One byte repeated: words of the hash input that overlap are equal at many lengths.
             keys.extend([0, 1, 2, 3, 67, b'a', 255].map(|byte| vec![byte; len]));
-            // A text that zeros follow, or that follows zeros.
+            // A byte before zeros, and a byte after zeros.
             for mark in [1, b'a'] {
                 let (mut first, mut last) = (vec![0; len], vec![0; len]);
                 (first[0], last[len - 1]) = (mark, mark);
@@ -89,7 +91,7 @@ mod tests {
             }
             keys.push((0..len as u8).map(|byte| byte.wrapping_mul(37) | 1).collect());
         }
-        // The input of a number or an address, written as bytes.
+        // The hash input of a number or an address, as a byte key.
         for number in numbers() {
             keys.push(number.to_le_bytes().to_vec());
             keys.push(number.to_be_bytes().to_vec());
@@ -129,8 +131,8 @@ mod tests {
         distinct
     }
 
-    /// No two kinds of keys, lengths or edge values have one hash input, whichever hasher the build
-    /// has: a collision under any of these seeds is structural, not bad luck.
+    /// Keys of different kinds, lengths and edge values have different hash inputs, whichever hasher
+    /// the build has. A collision under any of these seeds is structural, not chance.
     #[test]
     fn distinct_keys_have_distinct_ids() {
         let bytes = byte_keys();
@@ -149,14 +151,15 @@ mod tests {
         }
         assert!(
             collisions.is_empty(),
-            "keys with one id, and under how many seeds: {collisions:?}"
+            "pairs of keys with the same id, and the number of such seeds: {collisions:?}"
         );
     }
 
-    /// Only the AES hasher makes the same of no bytes and of a zero. So the test above covers each
-    /// hasher in one build, and `Key::SHARED` must not be a zero.
+    /// Only the AES hasher gives an empty byte string and a zero the same hash. This shows which hasher
+    /// a build has, and so which one the test above has covered. It is also why the hash input of
+    /// `Key::SHARED` must not be a zero.
     #[test]
-    fn only_the_aes_hasher_takes_no_bytes_for_a_zero() {
+    fn only_the_aes_hasher_hashes_no_bytes_like_a_zero() {
         let state = ahash::RandomState::with_seeds(1, 2, 3, 4);
         let [mut empty, mut zero] = [(), ()].map(|()| state.build_hasher());
         empty.write(&[]);

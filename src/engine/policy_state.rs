@@ -1,4 +1,4 @@
-//! One policy at run time: its current limit, its time scale, and its table of counters.
+//! One policy at run time: its current limit, its time scale, its table of counters, and its statistics.
 
 use crate::charge::PolicyId;
 use crate::clock::Now;
@@ -22,13 +22,14 @@ use crate::table::{
 use crate::verify::mutants::{Mutant, is_on};
 use std::time::Duration;
 
+/// One policy at run time.
 #[derive(Debug)]
 pub(crate) struct PolicyState {
     id: PolicyId,
     policy: Policy,
     limit: AtomicU64,
     time: Time,
-    store: CounterTable,
+    table: CounterTable,
     metrics: Metrics,
 }
 
@@ -39,7 +40,8 @@ enum Time {
     Calendar(Calendar),
 }
 
-/// One table type for each length of the ring, so that the length is a constant on the request path.
+/// The table of a policy's counters. Each ring length has a variant, so that the length is a constant on
+/// the request path.
 #[derive(Debug)]
 enum CounterTable {
     Ring7(Table<Ring<7>>),
@@ -50,9 +52,10 @@ enum CounterTable {
     Quota(Table<Quota>),
 }
 
+/// Runs an operation on the table, compiled once for each type of table.
 macro_rules! with_table {
-    ($store:expr, $table:ident => $operation:expr) => {
-        match $store {
+    ($counter_table:expr, $table:ident => $operation:expr) => {
+        match $counter_table {
             CounterTable::Ring7($table) => $operation,
             CounterTable::Ring15($table) => $operation,
             CounterTable::Ring31($table) => $operation,
@@ -76,13 +79,13 @@ impl PolicyState {
             )),
             Plan::Quota { period, offset_s } => Time::Calendar(Calendar::new(period, offset_s)),
         };
-        let store = CounterTable::new(&time, plan, bounds, time.tick(now));
-        let (store, metrics) = match (store, Metrics::new()) {
-            (Ok(store), Ok(metrics)) => (store, metrics),
+        let table = CounterTable::new(&time, plan, bounds, time.tick(now));
+        let (table, metrics) = match (table, Metrics::new()) {
+            (Ok(table), Ok(metrics)) => (table, metrics),
             _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
         };
         let limit = AtomicU64::new(policy.limit());
-        Ok(PolicyState { id, policy, limit, time, store, metrics })
+        Ok(PolicyState { id, policy, limit, time, table, metrics })
     }
 
     #[inline(always)]
@@ -94,6 +97,7 @@ impl PolicyState {
         &self.policy
     }
 
+    /// The unit in which times are recorded.
     pub(crate) fn resolution(&self) -> Duration {
         match &self.time {
             Time::Window(scale) => Duration::from_nanos(scale.unit_ns()),
@@ -101,11 +105,12 @@ impl PolicyState {
         }
     }
 
-    /// The limit of a charge: its own (`wanted`), or that of the policy.
+    /// The limit that applies to a charge: its own, lowered to the policy's maximum, or else the policy's
+    /// current limit.
     #[inline]
-    pub(crate) fn limit(&self, wanted: Option<u64>) -> u64 {
-        match wanted {
-            Some(wanted) => wanted.min(self.policy.effective_max_limit()),
+    pub(crate) fn limit(&self, own: Option<u64>) -> u64 {
+        match own {
+            Some(own) => own.min(self.policy.effective_max_limit()),
             None if is_on(Mutant::OldLimit) => self.policy.limit(),
             // Relaxed: a limit publishes no other data. Model: extended_against_set_limit with
             // OldLimit.
@@ -137,10 +142,10 @@ impl PolicyState {
         guard: &Guard,
     ) -> Result<Charged, ClaimError> {
         let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.store, table => table.charge(key, &args, guard))
+        with_table!(&self.table, table => table.charge(key, &args, guard))
     }
 
-    /// Evaluates a charge read-only; `None` if that takes the slow path.
+    /// Evaluates a charge read-only. `None` if the charge must take the slow path.
     #[inline(always)]
     pub(crate) fn evaluate<'g>(
         &self,
@@ -151,11 +156,11 @@ impl PolicyState {
         guard: &'g Guard,
     ) -> Option<Evaluation<'g>> {
         let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.store, table => table.evaluate(key, &args, guard))
+        with_table!(&self.table, table => table.evaluate(key, &args, guard))
     }
 
-    /// Evaluates a charge into the caller's slot.
-    // Each kind of table writes the evaluation there itself. Returned by value, it would be copied.
+    /// Like [`evaluate`](Self::evaluate), but writes the result to `evaluation`.
+    // Each type of table writes it in place. Returned by value, it would be copied.
     #[inline(always)]
     pub(crate) fn evaluate_into<'g>(
         &self,
@@ -167,13 +172,13 @@ impl PolicyState {
         guard: &'g Guard,
     ) {
         let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.store, table => *evaluation = table.evaluate(key, &args, guard));
+        with_table!(&self.table, table => *evaluation = table.evaluate(key, &args, guard));
     }
 
-    /// The prefetch hint, which has the same offset in every kind of table: no branch is needed.
+    /// The prefetch hint. It has the same offset in every type of table, so reading it needs no branch.
     #[inline(always)]
     fn hint(&self) -> &PrefetchHint {
-        with_table!(&self.store, table => table.hint())
+        with_table!(&self.table, table => table.hint())
     }
 
     /// Prefetches the likely slot of a key, before the epoch is pinned.
@@ -182,11 +187,11 @@ impl PolicyState {
         self.hint().prefetch(key);
     }
 
-    /// Prefetches the slot of a key, if the table is too large for the near caches.
+    /// Prefetches the slot of a key, if the table is too large to stay in the CPU's caches.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
         if self.hint().is_enabled() {
-            with_table!(&self.store, table => table.prefetch(key, guard));
+            with_table!(&self.table, table => table.prefetch(key, guard));
         }
     }
 
@@ -200,11 +205,11 @@ impl PolicyState {
         guard: &Guard,
     ) -> Outcome {
         let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.store, table => table.peek(key, &args, guard))
+        with_table!(&self.table, table => table.peek(key, &args, guard))
     }
 
-    /// Gives back up to `amount` units: of the charge `from` and later ones of its reservation, or of all
-    /// charges.
+    /// Gives back up to `amount` units. With a receipt, they are taken from the caller's charges from that
+    /// one on. Without one, they are taken from all charges.
     pub(crate) fn give_back(
         &self,
         key: KeyId,
@@ -214,33 +219,35 @@ impl PolicyState {
         guard: &Guard,
     ) -> Returned {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.give_back(key, tick, from, amount, guard))
+        with_table!(&self.table, table => table.give_back(key, tick, from, amount, guard))
     }
 
-    /// Forgets what a key has used.
+    /// Resets a key's usage to zero.
     pub(crate) fn reset(&self, key: KeyId, now: Now, guard: &Guard) {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.reset(key, tick, guard))
+        with_table!(&self.table, table => table.reset(key, tick, guard))
     }
 
-    /// Whether new keys pass uncounted when the table is full.
-    pub(crate) fn lets_overflow(&self) -> bool {
+    /// Returns whether new keys pass uncounted when the table is full.
+    pub(crate) fn allows_overflow(&self) -> bool {
         self.policy.effective_overflow() == Overflow::Allow
     }
 
+    /// Counts an event in the statistics.
     #[inline(always)]
     pub(crate) fn count(&self, event: Event, shard: Shard) {
         self.metrics.count(event, shard);
     }
 
+    /// Does pending work of about `budget` slots. Returns whether no work is left.
     pub(crate) fn maintain(&self, budget: usize, now: Now, guard: &Guard) -> bool {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.maintain(budget, tick, guard))
+        with_table!(&self.table, table => table.maintain(budget, tick, guard))
     }
 
     pub(crate) fn stats(&self, now: Now, guard: &Guard) -> Stats {
         let tick = self.time.tick(now);
-        let table: TableStats = with_table!(&self.store, table => table.stats(tick, guard));
+        let table: TableStats = with_table!(&self.table, table => table.stats(tick, guard));
         Stats {
             policy: self.id,
             admitted: self.metrics.sum(Event::Admitted),
@@ -257,7 +264,7 @@ impl PolicyState {
         }
     }
 
-    /// The wait from `now` until a tick, in nanoseconds; `None` if it never comes.
+    /// The wait from `now` until a tick, in nanoseconds. `None` if the tick is [`NEVER`].
     #[inline(always)]
     pub(crate) fn wait_ns(&self, tick: u64, now: Now) -> Option<u64> {
         if tick == NEVER {
@@ -274,17 +281,17 @@ impl PolicyState {
 impl PolicyState {
     pub(crate) fn start_renewal(&self, now: Now) {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.start_resize(tick, 0));
+        with_table!(&self.table, table => table.start_resize(tick, 0));
     }
 
     pub(crate) fn help_once(&self, now: Now) -> bool {
         let tick = self.time.tick(now);
-        with_table!(&self.store, table => table.help_once(tick))
+        with_table!(&self.table, table => table.help_once(tick))
     }
 
     #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self) -> usize {
-        with_table!(&self.store, table => table.generation_count())
+        with_table!(&self.table, table => table.generation_count())
     }
 }
 
@@ -301,7 +308,7 @@ impl Time {
 impl CounterTable {
     fn new(time: &Time, plan: Plan, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
         let (Time::Window(scale), Plan::Ring { words, .. }) = (time, plan) else {
-            // The cutoff is the first period: nothing was dropped yet, so any time may be used.
+            // The cutoff is period 0, the first one: nothing was dropped yet, so any period may be charged.
             return Ok(CounterTable::Quota(Table::new(Periods, bounds, 0)?));
         };
         Ok(match words {

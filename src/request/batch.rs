@@ -5,7 +5,7 @@ use crate::charge::Charge;
 use crate::decision::Decision;
 use crate::request::{Context, ResolvedCharge, invalid};
 
-/// Requests that are prefetched together.
+/// The number of requests whose slots are prefetched together.
 const GROUP: usize = 32;
 
 /// Decides each charge as a request of its own, in order, up to the shorter of both slices. Returns the
@@ -21,19 +21,21 @@ pub(crate) fn decide_many(
     all.map(|(charges, decisions)| decide_group(context, charges, decisions)).sum()
 }
 
+/// Decides up to `GROUP` requests.
 fn decide_group(
     context: &Context<'_>,
     charges: &[Charge<'_>],
     decisions: &mut [Decision],
 ) -> usize {
     let mut resolved = [None; GROUP];
-    for (resolved, charge) in resolved.iter_mut().zip(charges) {
-        *resolved = ResolvedCharge::new(context.policies, charge);
-        if let Some(ResolvedCharge { policy, key, .. }) = resolved {
+    for (entry, charge) in resolved.iter_mut().zip(charges) {
+        *entry = ResolvedCharge::new(context.policies, charge);
+        if let Some(ResolvedCharge { policy, key, .. }) = entry {
             policy.prefetch_unpinned(*key);
         }
     }
-    // By now the tags of the first keys have arrived, which locate the slots that the guess missed.
+    // By now the tags of the first keys are cached. They give the slots of keys that are not where the
+    // first prefetch has guessed.
     for ResolvedCharge { policy, key, .. } in resolved.iter().flatten() {
         policy.prefetch(*key, &context.guard);
     }

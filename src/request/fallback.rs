@@ -1,22 +1,22 @@
 //! Requests over several policies. Most take the [optimistic path](super::optimistic). The fallback is for
-//! peeks, forced charges, requests that charge one counter twice, and lost commits: evaluate all charges,
-//! charge them in order, and roll back if one has no room any more.
+//! peeks, forced charges, requests that charge one counter twice, new keys, and lost commits: evaluate all
+//! charges, charge them in order, and roll back if one has no room any more.
 
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
 use crate::decision::{Decision, PolicyStatus};
 use crate::engine::Policies;
-use crate::request::optimistic::{all, commit_all, repeats, resolve_all};
+use crate::request::optimistic::{all, commit_all, has_repeated_counter, resolve_all};
 use crate::request::{Context, Item, Mode, ResolvedCharge, invalid, refused};
 use crate::table::Evaluation;
 use crate::verify::mutants::{Mutant, is_on};
 use crate::verify::path::{self, Path};
 use std::borrow::Borrow;
 
-/// Most requests have no more charges than this, and need less stack.
+/// The number of charges that most requests do not exceed. Their lists need less stack.
 const FEW: usize = 4;
 
-/// Decides a request. The context (clock and pin) is made after the slots of several charges have been
-/// prefetched, so that the misses overlap with it.
+/// Decides a request. If it has several charges, their slots are prefetched before the context is made, so
+/// that the cache misses overlap with reading the clock and pinning the epoch.
 #[inline(always)]
 pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
     policies: &'l Policies,
@@ -38,26 +38,27 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
     }
 }
 
-// Not inlined, so that few charges do not take the stack of many.
+/// Decides a request of up to `MAX` charges.
+// Not inlined, so that a request with few charges does not reserve the stack for many.
 #[inline(never)]
-fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
+fn decide_up_to<'l, const MAX: usize, C: Borrow<Context<'l>>>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
     context: impl FnOnce() -> C,
 ) -> Decision {
-    let mut resolved = [None; MOST];
+    let mut resolved = [None; MAX];
     let resolved = match resolve_all(policies, charges, &mut resolved) {
         Ok(resolved) => resolved,
         Err(policy) => return invalid(policy),
     };
     let context = context();
     let context = context.borrow();
-    if mode != Mode::Check || repeats(all(resolved)) {
-        return context.decide_resolved::<MOST>(resolved, mode, statuses);
+    if mode != Mode::Check || has_repeated_counter(all(resolved)) {
+        return context.decide_resolved::<MAX>(resolved, mode, statuses);
     }
-    let mut evaluations = [None; MOST];
+    let mut evaluations = [None; MAX];
     if !context.evaluate_all(resolved, &mut evaluations) {
         path::count(Path::SeveralDenied);
         return context.finish_denied(resolved, &mut evaluations, statuses);
@@ -69,37 +70,38 @@ fn decide_up_to<'l, const MOST: usize, C: Borrow<Context<'l>>>(
         }
         Some(lost) => {
             path::count(Path::SeveralFallback);
-            context.charge_rest::<MOST>(lost, resolved, &evaluations, statuses)
+            context.charge_rest::<MAX>(lost, resolved, &evaluations, statuses)
         }
     }
 }
 
 impl Context<'_> {
-    /// Decides charges that are not evaluated yet by [`decide_items`](Self::decide_items).
+    /// Decides unevaluated charges with [`decide_items`](Self::decide_items).
     #[inline(never)]
-    fn decide_resolved<'g, const MOST: usize>(
+    fn decide_resolved<'g, const MAX: usize>(
         &'g self,
         resolved: &[Option<ResolvedCharge<'g>>],
         mode: Mode,
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        let mut items = [None; MOST];
+        let mut items = [None; MAX];
         for (item, charge) in items.iter_mut().zip(all(resolved)) {
             *item = Some(Item::new(*charge));
         }
         self.decide_items(&mut items, mode, statuses)
     }
 
-    /// Charges the rest where the charges before `lost` are committed and that one has lost its CAS.
+    /// Completes a request whose charges before index `lost` are committed, while the one at `lost` was
+    /// not prepared or its CAS failed.
     #[inline(never)]
-    fn charge_rest<'g, const MOST: usize>(
+    fn charge_rest<'g, const MAX: usize>(
         &'g self,
         lost: usize,
         resolved: &[Option<ResolvedCharge<'g>>],
         evaluations: &[Option<Evaluation<'g>>],
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        let mut items = [None; MOST];
+        let mut items = [None; MAX];
         for (item, (charge, evaluation)) in
             items.iter_mut().zip(all(resolved).zip(all(evaluations)))
         {
@@ -116,9 +118,8 @@ impl Context<'_> {
         mode: Mode,
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        all(items)
-            .for_each(|Item { resolved, .. }| resolved.policy.prefetch(resolved.key, &self.guard));
-        let repeats = repeats(all(items).map(|item| &item.resolved));
+        all(items).for_each(|Item { charge, .. }| charge.policy.prefetch(charge.key, &self.guard));
+        let repeats = has_repeated_counter(all(items).map(|item| &item.charge));
         let room = mode == Mode::Force || self.evaluate_items(items, mode);
         match () {
             () if mode == Mode::Peek => self.report_all(items, statuses),
@@ -141,12 +142,10 @@ impl Context<'_> {
             };
             match item.cost_before(before) {
                 0 if mode == Mode::Check => {
-                    *item =
-                        Item::from_evaluation(item.resolved, &self.evaluate_one(&item.resolved));
+                    *item = Item::from_evaluation(item.charge, &self.evaluate_one(&item.charge));
                 }
                 earlier => {
-                    item.outcome =
-                        self.peek(&item.resolved, item.resolved.cost.saturating_add(earlier))
+                    item.outcome = self.peek(&item.charge, item.charge.cost.saturating_add(earlier))
                 }
             }
             room &= item.outcome.admitted;
@@ -154,8 +153,10 @@ impl Context<'_> {
         room
     }
 
-    /// Counts the items without room and returns the decision. If statuses are reported, the items that
-    /// had room are read again, without their cost.
+    /// Counts the items without room and returns the decision.
+    ///
+    /// If statuses are reported, it peeks again at the items that had room: their evaluations include
+    /// their own cost, which was not charged.
     #[inline(never)]
     fn finish_denied_items<'g>(
         &'g self,
@@ -164,7 +165,7 @@ impl Context<'_> {
     ) -> Decision {
         for item in all_mut(items) {
             if item.prepared.is_some() && !statuses.is_empty() {
-                item.outcome = self.peek(&item.resolved, item.resolved.cost);
+                item.outcome = self.peek(&item.charge, item.charge.cost);
             }
             if !item.outcome.admitted {
                 self.count(item, Ok(()));
@@ -198,8 +199,11 @@ impl Context<'_> {
         self.report_items(all(items))
     }
 
-    /// Charges the items from `first` on, in order. If one has no room any more, those before it are
-    /// rolled back, and the result is `Ok(false)`. `Err` names the policy whose table is full.
+    /// Charges the items from index `first` on, in order. `repeats` says whether two items have the same
+    /// counter.
+    ///
+    /// If an item has no room any more, the result is `Ok(false)`. If the table has no slot for its key,
+    /// the result is `Err` with its policy. In both cases all items before it are rolled back.
     #[inline(never)]
     fn charge_from<'g>(
         &'g self,
@@ -215,7 +219,7 @@ impl Context<'_> {
             };
             // Schedules: layers with LookIsEnough.
             let mode = if is_on(Mutant::LookIsEnough) { Mode::Force } else { mode };
-            let full = match item.prepared {
+            let result = match item.prepared {
                 Some(prepared)
                     if mode == Mode::Check
                         && (prepared.commit() || is_on(Mutant::LostLineAdmitted)) =>
@@ -227,25 +231,25 @@ impl Context<'_> {
                     self.charge_item(item, mode)
                 }
             };
-            if full.is_ok() && item.outcome.admitted {
+            if result.is_ok() && item.outcome.admitted {
                 if repeats {
                     item.copy_usage_to(charged);
                 }
                 continue;
             }
             self.roll_back_all(charged, repeats);
-            return match full {
+            return match result {
                 Ok(()) => Ok(false),
                 Err(_) => {
-                    self.count(item, full);
-                    Err(item.resolved.policy.id())
+                    self.count(item, result);
+                    Err(item.charge.policy.id())
                 }
             };
         }
         Ok(true)
     }
 
-    /// Gives back what these items were charged, and updates their usage.
+    /// Rolls back these items, the last one first, and updates their usage.
     fn roll_back_all(&self, items: &mut [Option<Item<'_>>], repeats: bool) {
         for index in (0..items.len()).rev() {
             let (before, rest) = items.split_at_mut(index);
@@ -272,20 +276,21 @@ impl Context<'_> {
         if is_on(Mutant::NoUndo) || uncounted {
             return;
         }
-        // By receipt, since the charge may have expired. Schedules: late rollback with UndoOldest.
+        // With a receipt: if the charge has expired, no other charge is given back. Schedules: late
+        // rollback with UndoOldest.
         let from = if is_on(Mutant::UndoOldest) { None } else { Some(item.receipt()) };
-        let ResolvedCharge { policy, key, cost, .. } = item.resolved;
-        let given = policy.give_back(key, self.now, from, cost, &self.guard);
-        item.outcome.used = item.outcome.used.saturating_sub(given.units);
+        let ResolvedCharge { policy, key, cost, .. } = item.charge;
+        let returned = policy.give_back(key, self.now, from, cost, &self.guard);
+        item.outcome.used = item.outcome.used.saturating_sub(returned.units);
     }
 
-    /// The decision of these items.
+    /// The decision about a request with these items.
     pub(crate) fn report_items<'a, 'g: 'a>(
         &self,
         items: impl Iterator<Item = &'a Item<'g>> + Clone,
     ) -> Decision {
         let table_full = items.clone().any(|item| item.table_full);
-        let decision = self.report(items.map(|item| (&item.resolved, &item.outcome)));
+        let decision = self.report(items.map(|item| (&item.charge, &item.outcome)));
         Decision { table_full: table_full && decision.is_allowed(), ..decision }
     }
 }
@@ -296,16 +301,16 @@ fn all_mut<'a, 'g>(items: &'a mut [Option<Item<'g>>]) -> impl Iterator<Item = &'
 }
 
 impl Item<'_> {
-    /// The cost of the earlier items of the same counter.
+    /// The cost of the items in `before` that have the same counter.
     fn cost_before(&self, before: &[Option<Item<'_>>]) -> u64 {
-        let same = all(before).filter(|other| self.resolved.is_same_counter(&other.resolved));
-        same.fold(0, |sum, other| sum.saturating_add(other.resolved.cost))
+        let same = all(before).filter(|other| self.charge.is_same_counter(&other.charge));
+        same.fold(0, |sum, other| sum.saturating_add(other.charge.cost))
     }
 
-    /// Copies the usage to other items of the same counter: a key's remaining units are those after the
-    /// whole request.
-    pub(crate) fn copy_usage_to(&self, before: &mut [Option<Item<'_>>]) {
-        let same = all_mut(before).filter(|other| self.resolved.is_same_counter(&other.resolved));
+    /// Copies the usage to those of the `others` that have the same counter, since each item reports the
+    /// usage after the whole request.
+    pub(crate) fn copy_usage_to(&self, others: &mut [Option<Item<'_>>]) {
+        let same = all_mut(others).filter(|other| self.charge.is_same_counter(&other.charge));
         same.for_each(|other| {
             other.outcome.used = self.outcome.used;
             other.outcome.clear_at = self.outcome.clear_at;

@@ -40,16 +40,16 @@ pub(crate) struct ResolvedCharge<'l> {
     pub(crate) limit: u64,
 }
 
-/// A resolved charge with its evaluation, or with the outcome of its commit.
+/// A charge with its evaluation or, once it is committed, the outcome of the commit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item<'l> {
-    pub(crate) resolved: ResolvedCharge<'l>,
+    pub(crate) charge: ResolvedCharge<'l>,
     pub(crate) outcome: Outcome,
-    /// The generation of the table that was charged.
+    /// The number of the table's generation in which the charge was made.
     pub(crate) generation: u64,
-    /// The charge that an evaluation has found room for, until it is committed.
+    /// The uncommitted write of an evaluation that found room.
     pub(crate) prepared: Option<PreparedCharge<'l>>,
-    /// The table was full, and the charge passed uncounted.
+    /// Whether the charge passed uncounted because the table was full.
     pub(crate) table_full: bool,
 }
 
@@ -58,9 +58,9 @@ pub(crate) struct Item<'l> {
 pub(crate) enum Mode {
     /// Charges if all policies have room.
     Check,
-    /// Writes nothing.
+    /// Decides like a check, but writes nothing.
     Peek,
-    /// Charges whatever the usage is.
+    /// Charges even over the limit.
     Force,
 }
 
@@ -74,20 +74,21 @@ impl<'l> Context<'l> {
     #[inline(always)]
     pub(crate) fn decide_one(
         &self,
-        resolved: ResolvedCharge<'l>,
+        charge: ResolvedCharge<'l>,
         mode: Mode,
         statuses: &mut [PolicyStatus],
     ) -> Decision {
         if mode == Mode::Check && statuses.is_empty() {
-            self.check_one(resolved.policy, resolved.key, resolved.cost, resolved.limit)
+            self.check_one(charge.policy, charge.key, charge.cost, charge.limit)
         } else {
-            self.decide_one_slow(Item::new(resolved), mode, statuses)
+            self.decide_one_slow(Item::new(charge), mode, statuses)
         }
     }
 
     /// Fast path: known key, no contention. Everything else is in
     /// [`check_one_slow`](Self::check_one_slow).
-    // Not inlined: the caller hashes the key where its kind is known, and this body exists once.
+    // Not inlined: one copy of this body is enough. Only the hash of the key is inlined into the
+    // caller, which knows the kind of the key.
     #[inline(never)]
     pub(crate) fn check_one(
         &self,
@@ -96,13 +97,13 @@ impl<'l> Context<'l> {
         cost: u64,
         limit: u64,
     ) -> Decision {
-        let resolved = ResolvedCharge { policy, key, cost, limit };
+        let charge = ResolvedCharge { policy, key, cost, limit };
         if cost > 0
-            && let Some((charged, prepared)) = self.evaluate(&resolved)
+            && let Some((charged, prepared)) = self.evaluate(&charge)
             && (prepared.is_none_or(PreparedCharge::commit) || is_on(Mutant::LostOneAdmitted))
         {
             path::count(Path::One);
-            let mut item = Item::new(resolved);
+            let mut item = Item::new(charge);
             item.outcome = charged.outcome;
             return self.finish_one(&item, Ok(()));
         }
@@ -133,7 +134,7 @@ impl<'l> Context<'l> {
         statuses: &mut [PolicyStatus],
     ) -> Decision {
         let decision = if mode == Mode::Peek {
-            item.outcome = self.peek(&item.resolved, item.resolved.cost);
+            item.outcome = self.peek(&item.charge, item.charge.cost);
             item.decision_alone(self.now)
         } else {
             let charged = self.charge_item(&mut item, mode);
@@ -151,9 +152,9 @@ impl<'l> Context<'l> {
     #[inline(always)]
     fn finish_one(&self, item: &Item<'l>, charged: Result<(), ClaimError>) -> Decision {
         match charged {
-            // The common case first, so that the compiler prepares nothing for the others.
+            // The common case first, so that it does no work that only the others need.
             Ok(()) if item.outcome.admitted && !item.table_full => {
-                item.resolved.policy.count(Event::Admitted, self.shard);
+                item.charge.policy.count(Event::Admitted, self.shard);
                 item.decision(Verdict::Allowed, None, self.now)
             }
             Ok(()) => {
@@ -162,17 +163,17 @@ impl<'l> Context<'l> {
             }
             Err(_) => {
                 self.count(item, charged);
-                refused(item.resolved.policy.id())
+                refused(item.charge.policy.id())
             }
         }
     }
 
-    /// Charges an item on the slow path. `Err` if its key found no slot.
+    /// Charges an item on the slow path. `Err` if the table has no slot for its key.
     pub(crate) fn charge_item(&self, item: &mut Item<'l>, mode: Mode) -> Result<(), ClaimError> {
-        let ResolvedCharge { policy, key, cost, limit } = item.resolved;
+        let ResolvedCharge { policy, key, cost, limit } = item.charge;
         let limit = if mode == Mode::Force { u64::MAX } else { limit };
         if cost == 0 || cost > limit {
-            // Nothing can be written, so an absent key is not inserted.
+            // Nothing will be written, so a new key is not inserted.
             item.outcome = self.read_only_outcome(*item, mode);
             return Ok(());
         }
@@ -180,25 +181,25 @@ impl<'l> Context<'l> {
             Ok(charged) => {
                 (item.outcome, item.generation) = (charged.outcome, charged.generation);
             }
-            Err(ClaimError::Full) if policy.lets_overflow() => {
+            Err(ClaimError::Full) if policy.allows_overflow() => {
                 item.outcome = self.read_only_outcome(*item, mode);
                 item.table_full = true;
             }
-            Err(full) => return Err(full),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Decides an item that writes nothing.
-    // By value, like everything off the fast path: there the item stays in registers.
+    /// The outcome of an item that is decided without writing.
+    // Takes the item by value, so that it can stay in registers on the fast path.
     #[cold]
     fn read_only_outcome(&self, item: Item<'l>, mode: Mode) -> Outcome {
-        let mut outcome = self.peek(&item.resolved, item.resolved.cost);
+        let mut outcome = self.peek(&item.charge, item.charge.cost);
         outcome.admitted |= mode == Mode::Force;
         outcome
     }
 
-    /// Counts the outcome of one charge in the statistics.
+    /// Counts the outcome of one charge in its policy's statistics.
     #[inline(always)]
     pub(crate) fn count(&self, item: &Item<'_>, charged: Result<(), ClaimError>) {
         let event = match charged {
@@ -207,23 +208,24 @@ impl<'l> Context<'l> {
             Ok(()) if item.table_full => Event::Untracked,
             Ok(()) => Event::Admitted,
         };
-        item.resolved.policy.count(event, self.shard);
+        item.charge.policy.count(event, self.shard);
     }
 
-    /// Evaluates a charge; `None` if that takes the slow path.
+    /// Evaluates a charge. `None` if the charge must take the slow path.
     #[inline(always)]
-    fn evaluate<'g>(&'g self, resolved: &ResolvedCharge<'g>) -> Option<Evaluation<'g>> {
-        resolved.policy.evaluate(resolved.key, resolved.cost, resolved.limit, self.now, &self.guard)
+    fn evaluate<'g>(&'g self, charge: &ResolvedCharge<'g>) -> Option<Evaluation<'g>> {
+        charge.policy.evaluate(charge.key, charge.cost, charge.limit, self.now, &self.guard)
     }
 
-    /// Decides a charge of `cost` without writing.
-    pub(crate) fn peek(&self, resolved: &ResolvedCharge<'_>, cost: u64) -> Outcome {
-        resolved.policy.peek(resolved.key, cost, resolved.limit, self.now, &self.guard)
+    /// Decides a charge without writing. `cost` replaces the charge's own cost.
+    pub(crate) fn peek(&self, charge: &ResolvedCharge<'_>, cost: u64) -> Outcome {
+        charge.policy.peek(charge.key, cost, charge.limit, self.now, &self.guard)
     }
 }
 
 impl<'l> ResolvedCharge<'l> {
-    /// Resolves a charge; `None` for a policy of another limiter.
+    /// Looks up the policy of a charge and hashes its key. `None` if the policy belongs to another
+    /// limiter.
     #[inline(always)]
     pub(crate) fn new(policies: &'l Policies, charge: &Charge<'_>) -> Option<Self> {
         let policy = policies.get(charge.policy)?;
@@ -231,13 +233,13 @@ impl<'l> ResolvedCharge<'l> {
         Some(ResolvedCharge { policy, key, cost: charge.cost, limit: policy.limit(charge.limit) })
     }
 
-    /// Whether both charge one counter.
+    /// Returns whether both charge the same counter.
     #[inline(always)]
     pub(crate) fn is_same_counter(&self, other: &ResolvedCharge<'_>) -> bool {
         self.key == other.key && ptr::eq(self.policy, other.policy)
     }
 
-    /// Units that the limit leaves.
+    /// The units that are left of the limit.
     #[inline(always)]
     pub(crate) fn remaining(&self, outcome: &Outcome) -> u64 {
         self.limit.saturating_sub(outcome.used)
@@ -251,7 +253,7 @@ impl<'l> ResolvedCharge<'l> {
         self.policy.wait_ns(outcome.clear_at, now).unwrap_or(u64::MAX)
     }
 
-    /// The decision that this charge determines.
+    /// The decision about a request whose deciding policy is that of this charge.
     #[inline(always)]
     pub(crate) fn decision(
         &self,
@@ -271,7 +273,7 @@ impl<'l> ResolvedCharge<'l> {
         }
     }
 
-    /// The state of this charge's policy after the decision.
+    /// The status of this charge's policy after the decision.
     pub(crate) fn status(&self, outcome: &Outcome, now: Now) -> PolicyStatus {
         let violated = !outcome.admitted;
         let fits_at = if violated { outcome.fits_at } else { NEVER };
@@ -290,27 +292,27 @@ impl<'l> ResolvedCharge<'l> {
 impl<'l> Item<'l> {
     /// An item that is not evaluated yet.
     #[inline(always)]
-    pub(crate) fn new(resolved: ResolvedCharge<'l>) -> Self {
+    pub(crate) fn new(charge: ResolvedCharge<'l>) -> Self {
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
-        Item::from_evaluation(resolved, &(Charged { outcome, generation: 0 }, None))
+        Item::from_evaluation(charge, &(Charged { outcome, generation: 0 }, None))
     }
 
     /// An item with an uncommitted evaluation.
     #[inline(always)]
     pub(crate) fn from_evaluation(
-        resolved: ResolvedCharge<'l>,
+        charge: ResolvedCharge<'l>,
         (charged, prepared): &Evaluation<'l>,
     ) -> Self {
         let Charged { outcome, generation } = *charged;
-        Item { resolved, outcome, generation, prepared: *prepared, table_full: false }
+        Item { charge, outcome, generation, prepared: *prepared, table_full: false }
     }
 
     /// The receipt of a committed charge.
     pub(crate) fn receipt(&self) -> Receipt {
-        Receipt { at: self.outcome.at, units: self.resolved.cost, generation: self.generation }
+        Receipt { at: self.outcome.at, units: self.charge.cost, generation: self.generation }
     }
 
-    /// The decision that this item determines.
+    /// The decision about a request whose deciding policy is that of this item.
     #[inline(always)]
     pub(crate) fn decision(
         &self,
@@ -318,10 +320,10 @@ impl<'l> Item<'l> {
         retry_after_ns: Option<u64>,
         now: Now,
     ) -> Decision {
-        self.resolved.decision(&self.outcome, verdict, retry_after_ns, now)
+        self.charge.decision(&self.outcome, verdict, retry_after_ns, now)
     }
 
-    /// The decision of a request that has this item alone.
+    /// The decision about a request that consists of this item.
     #[inline(always)]
     pub(crate) fn decision_alone(&self, now: Now) -> Decision {
         let Outcome { admitted, fits_at, .. } = self.outcome;
@@ -331,24 +333,22 @@ impl<'l> Item<'l> {
                 ..self.decision(Verdict::Allowed, None, now)
             },
             false if fits_at == NEVER => self.decision(Verdict::Impossible, None, now),
-            false => {
-                self.decision(Verdict::Denied, self.resolved.policy.wait_ns(fits_at, now), now)
-            }
+            false => self.decision(Verdict::Denied, self.charge.policy.wait_ns(fits_at, now), now),
         }
     }
 
-    /// The state of this item's policy after the decision.
+    /// The status of this item's policy after the decision.
     pub(crate) fn status(self, now: Now) -> PolicyStatus {
-        PolicyStatus { table_full: self.table_full, ..self.resolved.status(&self.outcome, now) }
+        PolicyStatus { table_full: self.table_full, ..self.charge.status(&self.outcome, now) }
     }
 }
 
-/// The decision of a request with a policy of another limiter, or with too many charges.
+/// The decision about a request with a policy of another limiter, or with too many charges.
 pub(crate) fn invalid(policy: PolicyId) -> Decision {
     Decision::without_counter(Verdict::Invalid, policy)
 }
 
-/// The decision of a request whose new key found a full table.
+/// The decision about a request that is refused because the table has no slot for its key.
 pub(crate) fn refused(policy: PolicyId) -> Decision {
     Decision { table_full: true, ..Decision::without_counter(Verdict::TableFull, policy) }
 }

@@ -1,5 +1,5 @@
 //! Optimistic path of several charges: evaluate every charge read-only, then commit each with one CAS.
-//! Nothing is kept of a charge but what the next step needs.
+//! Each step keeps only what the next one needs.
 
 use crate::charge::{Charge, PolicyId};
 use crate::counter::Outcome;
@@ -11,8 +11,10 @@ use crate::request::{Context, ResolvedCharge};
 use crate::table::{Charged, Evaluation, KeyId};
 use crate::verify::mutants::{Mutant, is_on};
 
-/// Resolves all charges into `resolved` and prefetches their slots. `Err` names a policy of another
-/// limiter, or the policy of the first charge that is one too many.
+/// Resolves all charges into `resolved` and prefetches their slots.
+///
+/// `Err` has a policy that belongs to another limiter or, if there are more charges than fit into
+/// `resolved`, the policy of the first one that does not.
 #[inline(always)]
 pub(crate) fn resolve_all<'g, 'a>(
     policies: &'g Policies,
@@ -22,31 +24,32 @@ pub(crate) fn resolve_all<'g, 'a>(
     if let Some(beyond) = charges.get(resolved.len()) {
         return Err(beyond.policy);
     }
-    for (resolved, charge) in resolved.iter_mut().zip(charges) {
+    for (entry, charge) in resolved.iter_mut().zip(charges) {
         let charge = ResolvedCharge::new(policies, charge).ok_or(charge.policy)?;
         charge.policy.prefetch_unpinned(charge.key);
-        *resolved = Some(charge);
+        *entry = Some(charge);
     }
     Ok(&resolved[..charges.len()])
 }
 
-/// Whether two of the charges have the same counter.
+/// Returns whether two of the charges have the same counter.
 #[inline(always)]
-pub(crate) fn repeats<'a, 'g: 'a>(
+pub(crate) fn has_repeated_counter<'a, 'g: 'a>(
     resolved: impl Iterator<Item = &'a ResolvedCharge<'g>> + Clone,
 ) -> bool {
-    // Most requests have each policy once, which one pass shows.
-    let (mut seen, mut again) = (0_u64, false);
+    // In most requests all policies differ, and then all counters do. One pass shows this.
+    let (mut seen, mut policy_repeats) = (0_u64, false);
     for charge in resolved.clone() {
         let bit = 1 << (charge.policy.id().index() % u64::BITS as usize);
-        again |= seen & bit != 0;
+        policy_repeats |= seen & bit != 0;
         seen |= bit;
     }
-    again && have_a_counter_twice(resolved)
+    policy_repeats && has_equal_pair(resolved)
 }
 
+/// Returns the same as [`has_repeated_counter`], by comparing all pairs of charges.
 #[inline(never)]
-fn have_a_counter_twice<'a, 'g: 'a>(
+fn has_equal_pair<'a, 'g: 'a>(
     resolved: impl Iterator<Item = &'a ResolvedCharge<'g>> + Clone,
 ) -> bool {
     let before = |index| resolved.clone().take(index);
@@ -74,9 +77,9 @@ impl Context<'_> {
         room
     }
 
-    /// Evaluates a charge into `evaluation`; leaves `None` if that takes the slow path.
-    // Not inlined: by itself it fits into the registers. Each kind of counter writes its evaluation where
-    // the caller keeps it, without a copy.
+    /// Evaluates a charge into `evaluation`. Leaves `None` if the charge must take the slow path.
+    // Not inlined: a separate function needs no more than the registers. It writes the evaluation in
+    // place, since a returned one would be copied.
     #[inline(never)]
     fn evaluate_into<'g>(
         &'g self,
@@ -89,19 +92,19 @@ impl Context<'_> {
         policy.evaluate_into(evaluation, key, cost, limit, self.now, &self.guard);
     }
 
-    /// Evaluates a charge without preparing it.
+    /// Evaluates a charge on the slow path, without preparing its write.
     #[cold]
-    fn evaluate_read_only<'g>(&'g self, resolved: &ResolvedCharge<'g>) -> Evaluation<'g> {
-        let outcome = self.peek(resolved, resolved.cost);
+    fn evaluate_read_only<'g>(&'g self, charge: &ResolvedCharge<'g>) -> Evaluation<'g> {
+        let outcome = self.peek(charge, charge.cost);
         (Charged { outcome, generation: 0 }, None)
     }
 
-    /// Evaluates a charge, on the slow path if need be.
-    pub(crate) fn evaluate_one<'g>(&'g self, resolved: &ResolvedCharge<'g>) -> Evaluation<'g> {
-        let ResolvedCharge { policy, key, cost, limit } = *resolved;
+    /// Evaluates a charge, on the slow path if necessary.
+    pub(crate) fn evaluate_one<'g>(&'g self, charge: &ResolvedCharge<'g>) -> Evaluation<'g> {
+        let ResolvedCharge { policy, key, cost, limit } = *charge;
         let mut evaluation = None;
         self.evaluate_into(&mut evaluation, policy, key, cost, limit);
-        evaluation.unwrap_or_else(|| self.evaluate_read_only(resolved))
+        evaluation.unwrap_or_else(|| self.evaluate_read_only(charge))
     }
 
     /// Counts committed charges and returns the decision.
@@ -114,11 +117,13 @@ impl Context<'_> {
     ) -> Decision {
         all(resolved).for_each(|charge| charge.policy.count(Event::Admitted, self.shard));
         self.write_statuses(resolved, evaluations, statuses);
-        self.report_allowed(both(resolved, evaluations))
+        self.report_allowed(with_outcomes(resolved, evaluations))
     }
 
-    /// Counts the charges without room and returns the decision. If statuses are reported, the charges
-    /// that had room are read again, without their cost.
+    /// Counts the charges without room and returns the decision.
+    ///
+    /// If statuses are reported, it peeks again at the charges that had room: their evaluations
+    /// include their own cost, which was not charged.
     #[inline(never)]
     pub(crate) fn finish_denied<'g>(
         &'g self,
@@ -136,7 +141,7 @@ impl Context<'_> {
             }
         }
         self.write_statuses(resolved, evaluations, statuses);
-        self.report(both(resolved, evaluations))
+        self.report(with_outcomes(resolved, evaluations))
     }
 
     #[inline(always)]
@@ -146,21 +151,23 @@ impl Context<'_> {
         evaluations: &[Option<Evaluation<'_>>],
         statuses: &mut [PolicyStatus],
     ) {
-        for (status, (charge, outcome)) in statuses.iter_mut().zip(both(resolved, evaluations)) {
+        let charges = with_outcomes(resolved, evaluations);
+        for (status, (charge, outcome)) in statuses.iter_mut().zip(charges) {
             *status = charge.status(outcome, self.now);
         }
     }
 }
 
-fn both<'a, 'g: 'a>(
+/// The charges, each with its outcome.
+fn with_outcomes<'a, 'g: 'a>(
     resolved: &'a [Option<ResolvedCharge<'g>>],
     evaluations: &'a [Option<Evaluation<'g>>],
 ) -> impl Iterator<Item = (&'a ResolvedCharge<'g>, &'a Outcome)> + Clone {
     all(resolved).zip(all(evaluations).map(|(charged, _)| &charged.outcome))
 }
 
-/// Commits all prepared charges, which have different counters. Returns the index of the first that is
-/// missing or has lost its CAS; those before it are charged.
+/// Commits all prepared charges, which have different counters. Returns the index of the first one that
+/// was not prepared or whose CAS failed. Those before it are charged.
 #[inline(always)]
 pub(crate) fn commit_all(evaluations: &[Option<Evaluation<'_>>]) -> Option<usize> {
     let commits = |evaluation: &Option<Evaluation<'_>>| {
@@ -172,7 +179,7 @@ pub(crate) fn commit_all(evaluations: &[Option<Evaluation<'_>>]) -> Option<usize
     evaluations.iter().position(|evaluation| !commits(evaluation))
 }
 
-/// The values before the first `None`; none follows it.
+/// The values of a list that has `None` only at its end.
 #[inline(always)]
 pub(crate) fn all<T>(some: &[Option<T>]) -> impl Iterator<Item = &T> + Clone {
     some.iter().map_while(Option::as_ref)

@@ -1,11 +1,11 @@
-//! The decision of a request over several policies, from the outcomes of its charges.
+//! The decision about a request over several policies, from the outcomes of its charges.
 
 use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, Verdict};
 use crate::request::{Context, ResolvedCharge};
 
 impl Context<'_> {
-    /// The decision of these charges and their outcomes.
+    /// The decision about a request with these charges and outcomes.
     pub(crate) fn report<'a, 'g: 'a>(
         &self,
         all: impl Iterator<Item = (&'a ResolvedCharge<'g>, &'a Outcome)> + Clone,
@@ -16,7 +16,7 @@ impl Context<'_> {
         }
     }
 
-    /// Reports the charge with the least remaining, where all have room.
+    /// Reports the charge with the least remaining units. All must have room.
     #[inline(always)]
     pub(crate) fn report_allowed<'a, 'g: 'a>(
         &self,
@@ -34,7 +34,8 @@ impl Context<'_> {
         })
     }
 
-    /// Reports the first charge without room; `retry_after` is the longest wait of all.
+    /// Reports the first charge without room. `retry_after` is the longest wait of all, and absent if
+    /// any charge never fits.
     #[inline(always)]
     fn report_denied<'a, 'g: 'a>(
         &self,

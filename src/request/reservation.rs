@@ -18,10 +18,11 @@ pub const MAX_RESERVED: usize = 8;
 /// ```
 ///
 /// `reserve` charges the estimate under all policies of the request or under none, so that concurrent
-/// requests cannot spend the same units. An open reservation holds at least its estimate.
+/// requests cannot spend the same units. An open reservation holds at least its estimate. A *layer* is one
+/// charge of the request: a key under a policy.
 ///
-/// - **extend** charges more to each layer, or nothing to any. A denial means: stop now. It names the
-///   layer and the wait.
+/// - **extend** charges more to each layer, or nothing to any. After a denial, stop the response. The
+///   decision has the policy that denied, and the wait.
 /// - **settle** replaces the estimate by the actual cost. An overestimate is refunded to the window or
 ///   period that was charged, and not at all once that has passed. An underestimate is charged even over
 ///   the limit, and blocks later requests until it has expired.
@@ -29,7 +30,7 @@ pub const MAX_RESERVED: usize = 8;
 ///
 /// A reservation is plain data: it can be sent between threads and kept as long as a response streams. *A
 /// reservation that is dropped without being settled stays charged* until its window or period has
-/// passed. Nothing sweeps it up, and no memory leaks.
+/// passed. It leaks no memory, and nothing has to clean it up.
 ///
 /// Amounts are given for each charge, in order, in the units of its policy.
 ///
@@ -84,7 +85,7 @@ struct Held {
     last: Receipt,
 }
 
-/// An operation on a reservation that changed nothing.
+/// The error of an operation on a reservation. The operation has changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReservationError {
@@ -104,8 +105,10 @@ pub enum ReservationError {
 impl fmt::Display for ReservationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReservationError::Closed => write!(f, "the reservation is settled already"),
-            ReservationError::Foreign => write!(f, "the reservation is one of another limiter"),
+            ReservationError::Closed => {
+                write!(f, "the reservation is already settled or cancelled")
+            }
+            ReservationError::Foreign => write!(f, "the reservation belongs to another limiter"),
             ReservationError::Amounts { expected, value } => {
                 write!(f, "{value} amounts for a reservation of {expected} charges")
             }
@@ -121,13 +124,13 @@ impl Reservation {
         self.decision
     }
 
-    /// Units that are charged to a layer, by its index in the request; after settling, the actual cost.
-    /// `None` beyond the last layer.
+    /// Returns the units that are charged to a layer, given by its index in the request. After settling,
+    /// they are the actual cost. `None` if there is no such layer.
     pub fn charged(&self, layer: usize) -> Option<u64> {
         self.held().get(layer).map(|held| held.charged)
     }
 
-    /// Whether the reservation can still be extended and settled.
+    /// Returns whether the reservation can still be extended and settled.
     pub fn is_open(&self) -> bool {
         self.open
     }
@@ -136,8 +139,8 @@ impl Reservation {
         &self.held[..self.len]
     }
 
-    /// Checks that the reservation is open, of this limiter, and has so many layers.
-    fn expect(&self, context: &Context<'_>, amounts: usize) -> Result<(), ReservationError> {
+    /// Checks that the reservation is open, belongs to this limiter, and has `amounts` layers.
+    fn validate(&self, context: &Context<'_>, amounts: usize) -> Result<(), ReservationError> {
         if self.held().iter().any(|held| context.policies.get(held.policy).is_none()) {
             return Err(ReservationError::Foreign);
         }
@@ -161,24 +164,25 @@ impl Held {
 
     /// Adds a committed charge.
     fn add(&mut self, item: &Item<'_>) {
-        if item.resolved.cost == 0 || item.table_full {
+        if item.charge.cost == 0 || item.table_full {
             return;
         }
         self.last = item.receipt();
         if self.charged == 0 {
             self.first = self.last;
         }
-        self.charged = self.charged.saturating_add(item.resolved.cost);
+        self.charged = self.charged.saturating_add(item.charge.cost);
     }
 
     /// Gives back `amount` of the charged units.
     fn give_back(&self, context: &Context<'_>, item: &Item<'_>, amount: u64) {
         let give_back = |from: Receipt, amount: u64| {
-            // By receipt, since the charge may have expired. Schedules: reserved with SettlePresent.
+            // With a receipt: if the charge has expired, no other charge is given back. Schedules:
+            // reserved with SettlePresent.
             let from = if is_on(Mutant::SettlePresent) { None } else { Some(from) };
-            item.resolved.policy.give_back(self.key, context.now, from, amount, &context.guard)
+            item.charge.policy.give_back(self.key, context.now, from, amount, &context.guard)
         };
-        // While the first charge counts, all later ones do as well, and this takes from all.
+        // While the first charge counts, so do all later ones, and this call takes from all of them.
         let Returned { units, is_gone } = give_back(self.first, amount);
         // Schedules: cancelled after reset with LastExtensionTwice.
         let is_gone = is_gone || is_on(Mutant::LastExtensionTwice);
@@ -219,8 +223,8 @@ pub(crate) fn reserve(
     let mut held = [Held::NOTHING; MAX_RESERVED];
     for ((held, item), charge) in held.iter_mut().zip(items.iter().flatten()).zip(charges) {
         *held = Held {
-            policy: item.resolved.policy.id(),
-            key: item.resolved.key,
+            policy: item.charge.policy.id(),
+            key: item.charge.key,
             limit: charge.limit,
             ..Held::NOTHING
         };
@@ -235,7 +239,7 @@ pub(crate) fn extend(
     reservation: &mut Reservation,
     more: &[u64],
 ) -> Result<Decision, ReservationError> {
-    reservation.expect(context, more.len())?;
+    reservation.validate(context, more.len())?;
     let mut items = [None; MAX_RESERVED];
     for ((item, held), more) in items.iter_mut().zip(reservation.held()).zip(more) {
         *item = held.item(context, *more);
@@ -256,7 +260,7 @@ pub(crate) fn settle(
     reservation: &mut Reservation,
     actual: &[u64],
 ) -> Result<Decision, ReservationError> {
-    reservation.expect(context, actual.len())?;
+    reservation.validate(context, actual.len())?;
     reservation.open = false;
     let mut items = [None; MAX_RESERVED];
     let mut full = None;
@@ -270,15 +274,15 @@ pub(crate) fn settle(
         if *actual < held.charged && !forgotten {
             held.give_back(context, item, held.charged - actual);
         }
-        // Each layer by itself: the actual cost is charged wherever the key has a slot. Schedules:
-        // reserved with DebtRefused.
+        // Not all or nothing: each layer is charged its actual cost if its table has a slot for the key.
+        // Schedules: reserved with DebtRefused.
         let mode = if is_on(Mutant::DebtRefused) { Mode::Check } else { Mode::Force };
         if let Err(refused) = context.charge_item(item, mode) {
             context.count(item, Err(refused));
-            full = Some(item.resolved.policy.id());
+            full = Some(item.charge.policy.id());
             continue;
         }
-        if item.resolved.cost > 0 && !is_on(Mutant::DebtUncounted) {
+        if item.charge.cost > 0 && !is_on(Mutant::DebtUncounted) {
             context.count(item, Ok(()));
         }
         held.charged = *actual;
@@ -290,7 +294,8 @@ pub(crate) fn settle(
     })
 }
 
-/// Units beyond those charged. Schedules: reserved with DebtForgiven and DebtWhole.
+/// The part of the actual cost that is not charged yet.
+// Schedules: reserved with DebtForgiven and DebtWhole.
 fn excess(actual: u64, charged: u64) -> u64 {
     match actual.saturating_sub(charged) {
         0 => 0,
@@ -308,8 +313,8 @@ pub(crate) fn cancel(
     settle(context, reservation, &[0; MAX_RESERVED][..reservation.len])
 }
 
-/// A reservation may be sent to another thread and kept as long as a response streams.
+/// Asserts at compile time that a reservation can be sent to another thread and kept for any time.
 const _: fn() = || {
-    fn sent<T: Send + Sync + 'static>() {}
-    sent::<Reservation>();
+    fn can_be_sent<T: Send + Sync + 'static>() {}
+    can_be_sent::<Reservation>();
 };

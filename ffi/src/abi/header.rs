@@ -1,4 +1,4 @@
-//! A parser of `include/tollgate.h`: only for the C that cbindgen writes.
+//! A parser for `include/tollgate.h`. It handles only C as cbindgen generates it.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -37,7 +37,7 @@ pub(super) fn items(header: &str) -> Vec<Item> {
         }
     }
     for statement in statements(&code) {
-        read(&statement, &constants, &mut items);
+        parse(&statement, &constants, &mut items);
     }
     items
 }
@@ -67,30 +67,32 @@ fn split(header: &str) -> (Vec<(String, String)>, String) {
     (constants, code)
 }
 
-/// Splits code into statements: up to a semicolon outside of braces, or the end of a function body.
+/// Splits code into statements. A statement ends with a semicolon outside of braces, or with the body of
+/// a function.
 fn statements(code: &str) -> Vec<String> {
-    let (mut all, mut one, mut depth) = (Vec::new(), String::new(), 0);
-    for letter in code.chars() {
-        one.push(letter);
-        match letter {
+    let (mut statements, mut statement, mut depth) = (Vec::new(), String::new(), 0);
+    for character in code.chars() {
+        statement.push(character);
+        match character {
             '{' => depth += 1,
             '}' => depth -= 1,
             _ => {}
         }
-        let body = letter == '}' && one.trim_start().starts_with("static inline");
-        if depth == 0 && (letter == ';' || body) {
-            all.push(one.split_whitespace().collect::<Vec<_>>().join(" "));
-            one.clear();
+        let ends_body = character == '}' && statement.trim_start().starts_with("static inline");
+        if depth == 0 && (character == ';' || ends_body) {
+            statements.push(statement.split_whitespace().collect::<Vec<_>>().join(" "));
+            statement.clear();
         }
     }
-    assert_eq!(one.trim(), "", "code that is not parsed");
-    all
+    assert_eq!(statement.trim(), "", "the last statement does not end");
+    statements
 }
 
-fn read(statement: &str, constants: &[(String, String)], items: &mut Vec<Item>) {
+/// Parses a statement and appends its declarations to `items`.
+fn parse(statement: &str, constants: &[(String, String)], items: &mut Vec<Item>) {
     let body = || {
-        let from = statement.find('{').expect("a body") + 1;
-        let to = statement.rfind('}').expect("its end");
+        let from = statement.find('{').expect("an opening brace") + 1;
+        let to = statement.rfind('}').expect("a closing brace");
         &statement[from..to]
     };
     let last = || statement.trim_end_matches(';').rsplit(' ').next().expect("a name").to_owned();
@@ -116,6 +118,7 @@ fn read(statement: &str, constants: &[(String, String)], items: &mut Vec<Item>) 
     }
 }
 
+/// Parses the declaration of a field. An array's length may be the name of a constant.
 fn field(text: &str, constants: &[(String, String)]) -> Field {
     let (text, length) = match text.split_once('[') {
         None => (text, None),

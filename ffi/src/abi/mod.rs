@@ -1,7 +1,7 @@
-//! Tests of the ABI: a change of a constant, struct or function shows in a committed file.
+//! Tests of the ABI: every change of a constant, struct or function changes a committed file.
 //!
-//! `ffi/abi.txt` lists the ABI for reviewers. `ffi/tests/layout.c` checks a header with a C compiler.
-//! `TOLLGATE_BLESS=1` writes both. `ffi/ABI.md` says which changes are allowed.
+//! `ffi/abi.txt` lists the ABI for reviewers. `ffi/tests/layout.c` is a C program that compiles only with
+//! a header of the same ABI. `TOLLGATE_BLESS=1` writes both. `ffi/ABI.md` says which changes are allowed.
 
 mod asserts;
 mod header;
@@ -20,7 +20,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// Describes the ABI, one line for each declaration and field.
-fn described(items: &[Item]) -> String {
+fn describe(items: &[Item]) -> String {
     let mut text = String::from(
         "# The ABI on 64-bit systems. Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi\n",
     );
@@ -71,42 +71,42 @@ fn compare_or_write(name: &str, generated: &str) {
     );
 }
 
-/// Compiles `layout.c` with a header.
-fn compiles(header: &str, name: &str) -> Result<(), String> {
+/// Compiles `layout.c` with a header. `Err` has the compiler's messages.
+fn compile(header: &str, name: &str) -> Result<(), String> {
     let folder = std::env::temp_dir().join(format!("tollgate-abi-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a writable folder");
     std::fs::write(folder.join("tollgate.h"), header).expect("a writable file");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
-    let done = Command::new(compiler)
+    let output = Command::new(compiler)
         .args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
         .arg(&folder)
         .arg(file("tests/layout.c"))
         .output()
         .expect("a C compiler");
     std::fs::remove_dir_all(&folder).expect("the folder from above");
-    if done.status.success() {
+    if output.status.success() {
         return Ok(());
     }
-    Err(String::from_utf8_lossy(&done.stderr).into_owned())
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 #[test]
 fn the_abi_is_unchanged() {
     let items = items(HEADER);
-    compare_or_write("abi.txt", &described(&items));
+    compare_or_write("abi.txt", &describe(&items));
     compare_or_write("tests/layout.c", &asserts::program(&items));
-    assert_eq!(compiles(HEADER, "now"), Ok(()));
+    assert_eq!(compile(HEADER, "now"), Ok(()));
 }
 
-/// Each breaking change is found in the text and by the C compiler.
+/// Each breaking change changes the generated program and does not compile with the committed one.
 #[test]
 fn breaking_changes_are_found() {
     let unchanged = asserts::program(&items(HEADER));
-    let number = "    uint64_t unix_ns;\n";
+    let last_field = "    uint64_t unix_ns;\n";
     let changes = [
         ("a field's type", "uint64_t cost;", "int64_t cost;"),
         ("a field's size", "uint32_t key_kind;", "uint64_t key_kind;"),
-        ("an added field", number, "    uint64_t unix_ns;\n    uint64_t more;\n"),
+        ("an added field", last_field, "    uint64_t unix_ns;\n    uint64_t more;\n"),
         ("a field's name", "uint64_t unix_ns;", "uint64_t wall_ns;"),
         ("a longer array", "uint64_t reserved[2];", "uint64_t reserved[3];"),
         ("a constant's value", "TOLLGATE_KEY_IP 2", "TOLLGATE_KEY_IP 5"),
@@ -130,7 +130,7 @@ fn breaking_changes_are_found() {
         let changed = HEADER.replacen(from, to, 1);
         assert_ne!(changed, HEADER, "{what}");
         assert_ne!(asserts::program(&items(&changed)), unchanged, "{what}");
-        assert!(compiles(&changed, &index.to_string()).is_err(), "{what} compiles");
+        assert!(compile(&changed, &index.to_string()).is_err(), "{what} compiles");
     }
 }
 

@@ -1,7 +1,8 @@
 //! One key's sliding window: a fixed ring of words, each a bucket of charges.
 //!
-//! # State At most one word is unsealed. It is the head: the newest bucket. Every operation changes
-//! one word at a time, by a CAS.
+//! # State
+//! At most one word is unsealed. It is the head: the newest bucket. Every operation changes one word
+//! at a time, by a CAS.
 //!
 //! # Invariants
 //! - R1: times strictly increase along the ring, from the word after the head to the head. Hence an
@@ -27,7 +28,7 @@ pub(crate) mod time_scale;
 mod usage;
 pub(crate) mod word;
 
-use super::prepared::{CounterEvaluation, ObservedCell, PreparedCharge};
+use super::prepared::{CounterEvaluation, ObservedAtomic, PreparedCharge};
 use super::{ChargeArgs, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence, order};
@@ -257,15 +258,17 @@ impl<const R: usize> Ring<R> {
     fn prepared_charge(&self, snapshot: &HeadSnapshot, write: Write) -> PreparedCharge<'_> {
         let (head, target, word) = match write {
             Write::Target(word) => (None, snapshot.target(), word),
-            Write::SealAndOpen(next, word) => (Some(self.observed_cell(snapshot.head)), next, word),
+            Write::SealAndOpen(next, word) => {
+                (Some(self.observed_atomic(snapshot.head)), next, word)
+            }
         };
         let opens_bucket = snapshot.is_sealed() || head.is_some();
-        PreparedCharge { head, target: self.observed_cell(target), word, opens_bucket }
+        PreparedCharge { head, target: self.observed_atomic(target), word, opens_bucket }
     }
 
     #[inline(always)]
-    fn observed_cell(&self, seen: ObservedWord) -> ObservedCell<'_> {
-        ObservedCell { atomic: &self.words[seen.index], word: seen.word }
+    fn observed_atomic(&self, observed: ObservedWord) -> ObservedAtomic<'_> {
+        ObservedAtomic { atomic: &self.words[observed.index], word: observed.word }
     }
 
     /// Replaces the word at `index` by `new_word(word)`, unless they are equal.
@@ -317,7 +320,7 @@ impl<const R: usize> Ring<R> {
         loop {
             let words = std::array::from_fn(|index| self.words[index].load(Acquire));
             let mark = |head: ObservedWord| {
-                self.observed_cell(head).compare_exchange(head.word | MOVED, AcqRel)
+                self.observed_atomic(head).compare_exchange(head.word | MOVED, AcqRel)
             };
             match self.head_snapshot() {
                 Ok(Some(snapshot)) if mark(snapshot.head) => return Snapshot::new(words),

@@ -87,9 +87,9 @@ impl<const R: usize> HarnessOf<R> {
 
     fn peek(&self, now: u64, cost: u64, limit: u64) -> Outcome {
         let before = words(&self.ring);
-        let seen = self.ring.peek(&self.scale, self.base, &ChargeArgs { now, cost, limit });
+        let outcome = self.ring.peek(&self.scale, self.base, &ChargeArgs { now, cost, limit });
         assert_eq!(words(&self.ring), before, "a peek wrote");
-        seen.unwrap()
+        outcome.unwrap()
     }
 
     /// The usage at a time according to the log, if each charge counted for `longer` ticks more.
@@ -118,15 +118,15 @@ impl<const R: usize> HarnessOf<R> {
         match step {
             Step::Charge(by, cost, limit) => {
                 let args = ChargeArgs { now: self.move_clock(by), cost, limit };
-                let seen = self.peek(args.now, cost, limit);
-                self.assert_outcome(&args, seen);
+                let peeked = self.peek(args.now, cost, limit);
+                self.assert_outcome(&args, peeked);
                 let outcome = self.charge(args);
-                assert_eq!((outcome.admitted, outcome.at), (seen.admitted, seen.at));
+                assert_eq!((outcome.admitted, outcome.at), (peeked.admitted, peeked.at));
                 if cost > 0 && outcome.admitted {
-                    assert_eq!(outcome.used, seen.used + cost);
+                    assert_eq!(outcome.used, peeked.used + cost);
                     assert_eq!(outcome.clear_at, outcome.at + self.window());
                 } else {
-                    assert_eq!(outcome, seen);
+                    assert_eq!(outcome, peeked);
                 }
             }
             Step::SealOnly(by, cost) => {
@@ -139,7 +139,7 @@ impl<const R: usize> HarnessOf<R> {
                     && let Write::SealAndOpen(..) =
                         snapshot.write_in_new_cell(&self.scale, at, cost, next)
                 {
-                    assert!(self.ring.observed_cell(snapshot.head).seal());
+                    assert!(self.ring.observed_atomic(snapshot.head).seal());
                 }
             }
             Step::Undo(nth_newest) => self.undo(nth_newest),

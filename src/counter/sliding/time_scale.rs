@@ -1,6 +1,6 @@
 //! The time scale of a sliding window: the unit of time, and the window and cells in this unit.
 //!
-//! Clock readings are rounded down to the unit, a decimal one: 1 ns, 10 ns, 100 ns, ...
+//! Clock readings are rounded down to the unit. It is 1 ns or a power of ten of it: 10 ns, 100 ns, ...
 //!
 //! - An exact policy uses the finest unit with which the word's time field spans eight windows. For
 //!   windows up to days this is 1 ns.

@@ -8,7 +8,7 @@ pub(super) struct UsageScan {
     pub(super) used: u64,
     /// The newest word with a count above 0, or 0.
     pub(super) newest: u64,
-    /// The word at which the sum exceeds the room, or 0. The charge fits when this word expires.
+    /// The word whose count raises the sum above the room, or 0. The charge fits when this word expires.
     pub(super) must_expire: u64,
 }
 

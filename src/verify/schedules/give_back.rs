@@ -53,7 +53,7 @@ impl Window {
         let wanted = rest.min(most);
         let taken = takes.log.take(oldest.time, wanted);
         takes.reservations.put(reservation.with_rest(wanted - taken));
-        self.note_given_back(&mut takes, oldest.time, taken, event);
+        self.record_given_back(&mut takes, oldest.time, taken, event);
         let must_take =
             self.reachable(state, at, from).any(|entry| entry.number <= give_back.completed_before);
         let taken = if must_take { vec![takes] } else { vec![takes, waits] };
@@ -84,7 +84,7 @@ impl Window {
         let mut takes = state.clone();
         let taken = takes.log.take(oldest.time, rest);
         takes.reservations.put(reservation.with_rest(rest - taken));
-        self.note_given_back(&mut takes, oldest.time, taken, event);
+        self.record_given_back(&mut takes, oldest.time, taken, event);
         vec![takes]
     }
 
@@ -135,7 +135,7 @@ impl Window {
     pub(super) fn forget(&self, state: &State, number: usize, event: &Event) -> State {
         let mut state = state.clone();
         for LogEntry { time, units, .. } in state.log.forget(number) {
-            self.note_given_back(&mut state, time, units, event);
+            self.record_given_back(&mut state, time, units, event);
         }
         state
     }

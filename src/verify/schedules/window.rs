@@ -4,8 +4,8 @@
 //! to the latest one that any thread had taken when the call returned, but not before the key's
 //! newest charge. The search tries all of them.
 //!
-//! An answer loads the key word by word. Meanwhile no units are added, but some may be given back.
-//! The answer may still count units that were given back after its invocation.
+//! A call loads the words of a key one by one. While it does, other calls add no units, but they may
+//! give some back. The answer may still count units that were given back after the call's invocation.
 
 use super::linearizability::Specification;
 use super::log::{Log, LogEntry, WindowShape};
@@ -52,8 +52,8 @@ impl Window {
 
     /// The times in `span` at which the answer may differ.
     ///
-    /// A charge after a sealed bucket is decided at the next cell or later. A charge that meets a
-    /// live word is decided at its expiry or later.
+    /// A charge after a sealed bucket is decided at the next cell or later. If the word that it must
+    /// open is still live, it is decided at that word's expiry or later.
     pub(super) fn decision_times(&self, state: &State, span: Span) -> Vec<u64> {
         let WindowShape { length, cell, .. } = self.shape;
         let expiries = state.log.entries().iter().map(|entry| entry.time + length);
@@ -108,8 +108,8 @@ impl Window {
         log.used(self.shape.length, at) + cost <= limit
     }
 
-    /// The times at which a charge may have been recorded. It is the newest of its key, so an
-    /// answer that reports `clear_at` shows its time.
+    /// The times at which a charge may have been recorded. A new charge is the newest of its key, so
+    /// the reported `clear_at` determines its time.
     fn charge_times(&self, state: &State, charge: &Charge, tentative: bool) -> Vec<u64> {
         let Some(reported) = charge.reported.filter(|_| !tentative) else {
             return self.decision_times(state, charge.span);
@@ -119,8 +119,8 @@ impl Window {
         at.filter(|at| (earliest..=charge.span.latest).contains(at)).into_iter().collect()
     }
 
-    /// Returns whether a charge at `at` may have its answer. A tentative charge may report the
-    /// usage before the charge or after it.
+    /// Returns whether a charge at `at` may have the answer that it had. A tentative charge may report
+    /// the usage before the charge or after it.
     fn admits(&self, log: &Log, at: u64, charge: &Charge, tentative: bool) -> bool {
         let length = self.shape.length;
         if charge.limit.is_some_and(|limit| !self.has_room(log, at, charge.cost, limit)) {
@@ -146,9 +146,11 @@ impl Window {
             .collect()
     }
 
-    /// The states after a charge at `at`. It merges with the newest charges if they are in the same
-    /// cell. If all words are in use, as after refunds and excess charges, it may merge with them
-    /// from a later cell.
+    /// The states after a charge at `at`.
+    ///
+    /// The charge merges with the newest charges if they are in the same cell. If they are in an
+    /// earlier cell, it may merge with them only if all words are in use. That happens after refunds
+    /// and excess charges.
     fn charged(&self, state: &State, at: u64, charge: &Charge) -> Vec<State> {
         let WindowShape { length, cell, words } = self.shape;
         let mut after = state.clone();
@@ -176,8 +178,14 @@ impl Window {
         }
     }
 
-    /// Notes units that were given back if a concurrent call may still count them.
-    pub(super) fn note_given_back(&self, state: &mut State, time: u64, units: u64, event: &Event) {
+    /// Records units that were given back, if a concurrent call may still count them.
+    pub(super) fn record_given_back(
+        &self,
+        state: &mut State,
+        time: u64,
+        units: u64,
+        event: &Event,
+    ) {
         let is_concurrent =
             |(called, returned): &(u64, u64)| *called < event.returned && event.called < *returned;
         if units > 0 && self.reads.iter().any(is_concurrent) {
@@ -185,8 +193,8 @@ impl Window {
         }
     }
 
-    /// Updates the notes after a step that returned at `returned`: everything before it happened by
-    /// then. Drops the notes that no call can observe any more.
+    /// Updates the records of given-back units after a step that returned at `returned`: all earlier
+    /// steps happened by then. Drops the records that no call can observe any more.
     fn prune_given_back(&self, state: &mut State, returned: u64) {
         state
             .given_back
@@ -354,12 +362,13 @@ mod tests {
             let span = Span { now: 20, latest };
             Step::Charge(Charge { reported: None, span, ..unit_charge(1, 20, 0) })
         };
-        let seen = |latest| window(&sequential(vec![unreported(latest), room(at(23), 2, 33)]));
-        let window = |latest| {
+        let without_readings =
+            |latest| window(&sequential(vec![unreported(latest), room(at(23), 2, 33)]));
+        let with_reading = |latest| {
             let events = sequential(vec![unreported(latest), room(at(23), 2, 33)]);
             linearized(&Window::new(SHAPE, vec![23], &events), &events)
         };
-        assert_eq!((seen(20), window(22), window(23)), (1, 1, 2));
+        assert_eq!((without_readings(20), with_reading(22), with_reading(23)), (1, 1, 2));
     }
 
     /// A peek may still count units that are given back during its call, but none given back
