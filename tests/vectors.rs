@@ -28,7 +28,7 @@ fn files() -> Vec<(PathBuf, Vec<Case>)> {
     let files = [
         ("exact.json", random_cases::exact_cases()),
         ("calendar.json", calendar),
-        ("verbs.json", random_cases::operation_cases()),
+        ("operations.json", random_cases::operation_cases()),
         ("bucketed.json", random_cases::bucketed_cases()),
         ("full.json", manual_cases::full_cases()),
         ("faults.json", manual_cases::fault_cases()),

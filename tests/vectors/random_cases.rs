@@ -217,7 +217,7 @@ pub fn operation_cases() -> Vec<Case> {
         calendar("budget", 200, Period::Hour),
     ];
     vec![
-        every_operation("every verb", policies.clone(), 120, 5),
+        every_operation("every operation", policies.clone(), 120, 5),
         every_operation("again", policies, 120, 6),
     ]
 }
