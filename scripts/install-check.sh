@@ -89,7 +89,7 @@ cd "$work/consumer"
         runs "pkg-config, $program" ./$program
     done
     cc -std=c99 "${strict[@]}" c/quickstart.c $(pkg-config --cflags --libs tollgate-static) -o quickstart
-    same "the output of the README's C program" "$(yes 200 | head -n 20 && echo '429, Retry-After: 60')" \
+    same "the output of the README's C program" "$(printf '200\n%.0s' {1..20} && echo '429, Retry-After: 60')" \
         "$(./quickstart)"
     cc -std=c99 "${strict[@]}" -static c/check.c $(pkg-config --static --cflags --libs tollgate) -o whole
     runs "pkg-config, the whole program static" ./whole
