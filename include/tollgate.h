@@ -255,14 +255,14 @@ typedef struct {
     // `TOLLGATE_CALENDAR`: the UTC offset of the start of periods in seconds, positive to the
     // east, within 18 hours.
     int32_t offset_seconds;
-    // The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`. A sliding
-    // policy with a `max_limit` up to 127 is exact: it decides like a log of all charges.
+    // The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`.
     uint64_t max_limit;
     // The greatest number of live keys; 0 means that of the options.
     uint64_t max_keys;
-    // `TOLLGATE_SLIDING` with a `max_limit` above 127: the number of buckets of a window, 2 to
-    // 127, rounded up to 7, 15, 31, 63 or 127; 0 means 15. A bucketed policy may deny early. It
-    // never admits too much.
+    // `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 31, 63
+    // or 127; 0 means `max_limit` up to a `max_limit` of 127, and 15 above. A policy with at least
+    // `max_limit` buckets is exact: it decides like a log of all charges. Any other may deny
+    // early. It never admits too much.
     uint32_t buckets;
     // The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     uint32_t overflow;
@@ -524,7 +524,8 @@ tollgate_status tollgate_peek_with_status(const tollgate_limiter *limiter,
 /* ============================================================================================== */
 
 // Charges a request even over the limit, for costs that are known only afterwards. Later requests
-// are denied until the excess has expired.
+// are denied until the excess has expired. A bucket records up to 32 times the policy's
+// `max_limit`, and a calendar period up to 2^42 units.
 //
 // Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 tollgate_status tollgate_force_charge(const tollgate_limiter *limiter,

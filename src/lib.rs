@@ -44,12 +44,14 @@
 //!   reading, truncated to the policy's [`resolution`](Limiter::resolution). A reading earlier than
 //!   the key's newest charge is recorded as that charge's time.
 //! - **B. Exact where promised.** A sliding policy with a limit up to 127 decides exactly as a log
-//!   of all admitted charges would, with the same `retry_after`. A policy with a greater limit
-//!   counts in [`buckets`](Policy::buckets): it may deny a request that the log would admit, and
-//!   never admits one that the log would deny. The charges in a bucket expire together, less than
-//!   one bucket's span after the first of them would. After a [`refund`](Session::refund), a
-//!   [`force_charge`](Session::force_charge), or a request over several policies that lost a race,
-//!   an exact policy may hold a charge longer than the log would, never shorter.
+//!   of all admitted charges would, with the same `retry_after`, unless it has fewer
+//!   [`buckets`](Policy::buckets) than its limit. (The limit that counts here is
+//!   [`max_limit`](Policy::max_limit).) Every other sliding policy counts in buckets: it may deny
+//!   a request that the log would admit, and never admits one that the log would deny. The charges
+//!   in a bucket expire together, less than one bucket's span after the first of them would. After
+//!   a [`refund`](Session::refund), a [`force_charge`](Session::force_charge), or a request over
+//!   several policies that lost a race, an exact policy may hold a charge longer than the log
+//!   would, never shorter.
 //! - **C. All or nothing.** A request is charged under all its policies or under none. A denial
 //!   reports the first policy without room and the longest wait over all policies. Until a
 //!   [`Reservation`] is settled, it is never charged less than the reserved cost. From then on it
@@ -57,7 +59,8 @@
 //! - **D. Lock-free.** No thread waits for another. A thread that is stopped or killed at any point
 //!   leaves nothing to repair.
 //! - **E. No allocation per request** for a known key. New keys make a table grow: occasionally one
-//!   of them allocates the next array, and each following one moves a small chunk into it.
+//!   of them allocates the next array. The keys then move into it in small chunks, each as part of
+//!   a later request.
 //! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) per
 //!   policy. A table has at most two arrays, plus retired arrays still pinned by a [`Session`] or a
 //!   stalled thread, or not yet returned to the operating system. When keys go idle, memory is

@@ -54,14 +54,14 @@ pub struct tollgate_policy {
     /// `TOLLGATE_CALENDAR`: the UTC offset of the start of periods in seconds, positive to the
     /// east, within 18 hours.
     pub offset_seconds: i32,
-    /// The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`. A sliding
-    /// policy with a `max_limit` up to 127 is exact: it decides like a log of all charges.
+    /// The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`.
     pub max_limit: u64,
     /// The greatest number of live keys; 0 means that of the options.
     pub max_keys: u64,
-    /// `TOLLGATE_SLIDING` with a `max_limit` above 127: the number of buckets of a window, 2 to
-    /// 127, rounded up to 7, 15, 31, 63 or 127; 0 means 15. A bucketed policy may deny early. It
-    /// never admits too much.
+    /// `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 31, 63
+    /// or 127; 0 means `max_limit` up to a `max_limit` of 127, and 15 above. A policy with at least
+    /// `max_limit` buckets is exact: it decides like a log of all charges. Any other may deny
+    /// early. It never admits too much.
     pub buckets: u32,
     /// The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     pub overflow: u32,

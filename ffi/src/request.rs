@@ -355,7 +355,8 @@ pub unsafe extern "C" fn tollgate_peek_with_status(
 }
 
 /// Charges a request even over the limit, for costs that are known only afterwards. Later requests
-/// are denied until the excess has expired.
+/// are denied until the excess has expired. A bucket records up to 32 times the policy's
+/// `max_limit`, and a calendar period up to 2^42 units.
 ///
 /// Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 ///
