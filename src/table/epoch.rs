@@ -231,7 +231,11 @@ mod model {
                     epoch.fault = Some("retired twice");
                     return;
                 }
-                let holders = epoch.pinned.clone();
+                let freed_at_once = is_on(Mutant::FreedAtOnce);
+                let holders = if freed_at_once { BTreeSet::new() } else { epoch.pinned.clone() };
+                if epoch.strict && holders.is_empty() {
+                    poison();
+                }
                 epoch.retired.push(Retired { address, holders, poison, free });
             });
         }

@@ -465,12 +465,9 @@ fn retire_against_pinned_reader() {
     for swap in [false, true] {
         assert_holds("retire_against_pinned_reader", Some(2), 100, reader(swap));
     }
-    super::assert_caught_in_an_order(
-        "retire_against_pinned_reader",
-        Some(3),
-        Mutant::NoPin,
-        reader,
-    );
+    for mutant in [Mutant::NoPin, Mutant::FreedAtOnce] {
+        super::assert_caught_in_an_order("retire_against_pinned_reader", Some(3), mutant, reader);
+    }
     let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
     assert_holds("retire, two helpers", Some(3), 100, with_checked_reads(helpers, None));
     assert_caught(

@@ -172,6 +172,8 @@ fn mutants_of_extensions_are_caught() {
     assert_caught(&RESERVED_LAYERS, Mutant::UndoOldest, Random, 5_000);
     assert_caught(&RESERVED_MOVERS, Mutant::StopNoted, Random, 5_000);
     assert_caught(&RESERVED, Mutant::LookIsEnough, Random, 5_000);
+    assert_caught(&RESERVED, Mutant::LostLineAdmitted, Random, 20_000);
+    assert_caught(&RESERVED_LAYERS, Mutant::LostLineAdmitted, Priorities, 20_000);
     assert_caught(&RESERVED_BUDGETS, Mutant::LookIsEnough, Priorities, 5_000);
     assert_caught(&RESERVED_LIMITS, Mutant::OldLimit, Random, 5_000);
     assert_caught(&RESERVED_BUDGETS, Mutant::ChargeStores, Random, 5_000);
