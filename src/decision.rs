@@ -33,7 +33,7 @@ pub struct Decision {
     /// The result: the request may proceed only if it is [`Verdict::Allowed`].
     pub verdict: Verdict,
     /// The deciding policy: the first of the request that had no room or, if the request is
-    /// allowed, the one with the least remaining.
+    /// allowed, the one with the fewest remaining units.
     pub policy: PolicyId,
     /// The limit that was applied under the deciding policy, in units of cost.
     pub limit: u64,

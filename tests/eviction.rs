@@ -123,6 +123,28 @@ fn canceling_an_evicted_reservation_gives_nothing_back() {
     }
 }
 
+/// A key that was evicted gives nothing back at the expense of a later charge. A key too heavy to be
+/// evicted gives back its own charge.
+#[test]
+fn only_a_key_that_was_not_evicted_gives_back() {
+    for (estimate, evicted) in [(ALLOWANCE, true), (ALLOWANCE + 5, false)] {
+        for fixture in Fixture::both() {
+            let charge = fixture.evicts.charge(LIGHT, estimate);
+            let mut held = fixture.at(0).reserve(&[charge]).unwrap();
+            for key in 100..99 + MAX_KEYS {
+                assert!(fixture.check(0, key, ALLOWANCE).is_allowed());
+            }
+            assert!(fixture.check(1, 200, LIMIT).is_allowed(), "the lightest make room");
+            assert!(fixture.stats().evictions > 0);
+            assert_eq!(fixture.used(1, LIGHT), if evicted { 0 } else { estimate });
+            let later = if evicted { LIMIT } else { 1 };
+            assert!(fixture.check(2, LIGHT, later).is_allowed());
+            assert!(fixture.at(3).cancel(&mut held).unwrap().is_allowed());
+            assert_eq!(fixture.used(3, LIGHT), later);
+        }
+    }
+}
+
 /// An evicted key that came back, and was moved once more, gives nothing back to the old reservation.
 #[test]
 fn a_reservation_of_an_evicted_key_that_was_moved_since_gives_nothing_back() {

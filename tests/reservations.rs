@@ -341,31 +341,6 @@ fn greatest_and_least_amounts() {
     assert_eq!(used(&limiter, ids[1], START + HOUR), 0);
 }
 
-/// Units forgiven by an eviction are not given back again at the expense of later charges. A key
-/// too heavy to be evicted is refunded.
-#[test]
-fn reservation_of_an_evicted_key_gives_nothing_back() {
-    for (estimate, evicted) in [(4, true), (9, false)] {
-        let policy = Policy::sliding("p", 10, Duration::from_nanos(MINUTE))
-            .max_keys(8)
-            .overflow(Overflow::EvictLightest { allowance: 4 });
-        let (limiter, ids) = limiter([policy]);
-        let charge = |now: u64, key: u64, cost: u64| {
-            at(&limiter, now).check(&[ids[0].charge(key, cost)]).is_allowed()
-        };
-        let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", estimate)]).unwrap();
-        (1..8).for_each(|key| assert!(charge(START, key, 4)));
-        assert!(charge(START + SECOND, 100, 10), "the lightest make room");
-        assert!(limiter.stats(ids[0]).unwrap().evictions > 0);
-        let used_before = used(&limiter, ids[0], START + SECOND);
-        assert_eq!(used_before, if evicted { 0 } else { 9 });
-        let more = if evicted { 10 } else { 1 };
-        assert!(at(&limiter, START + 2 * SECOND).check(&[ids[0].charge("k", more)]).is_allowed());
-        assert!(at(&limiter, START + 3 * SECOND).cancel(&mut reservation).unwrap().is_allowed());
-        assert_eq!(used(&limiter, ids[0], START + 3 * SECOND), more);
-    }
-}
-
 /// Reservations are refunded after their keys have moved to other arrays.
 #[test]
 fn settle_after_migrations_gives_back_in_full() {

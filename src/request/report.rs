@@ -16,7 +16,7 @@ impl Context<'_> {
         }
     }
 
-    /// Reports the charge with the least remaining units. All must have room.
+    /// Reports the charge with the fewest remaining units. All must have room.
     #[inline(always)]
     pub(crate) fn report_allowed<'a, 'g: 'a>(
         &self,

@@ -13,13 +13,13 @@ use super::word::{Live, WordFormat};
 use crate::verify::mutants::{Mutant, is_on};
 use std::hint::cold_path;
 
-/// The least number of windows that the time field must span.
+/// The minimum number of windows that the time field must span.
 ///
 /// An array is renewed before its time field is exhausted. After a renewal the field starts one
 /// window before the present.
 const MIN_WINDOWS_PER_TIME_FIELD: u64 = 8;
 
-/// The least number of time units per bucket that a bucketed policy aims for.
+/// The minimum number of time units per bucket that a bucketed policy aims for.
 const MIN_UNITS_PER_BUCKET: u64 = 1024;
 
 /// The time scale of one policy's rings. A tick is one time unit.

@@ -95,7 +95,7 @@ impl WordFormat {
 /// The set of words that are live at one instant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Live {
-    /// The least live word. Words compare by time, so every greater word is live as well.
+    /// The smallest live word. Words compare by time, so every greater word is live as well.
     min_word: u64,
     format: WordFormat,
 }
