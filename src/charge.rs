@@ -17,9 +17,6 @@ pub struct PolicyId {
 }
 
 impl PolicyId {
-    /// The id of no policy of any limiter.
-    pub(crate) const NONE: PolicyId = PolicyId { index: u32::MAX, owner: 0 };
-
     pub(crate) fn new(index: usize, owner: u32) -> Self {
         PolicyId { index: index as u32, owner }
     }

@@ -8,9 +8,8 @@ use crate::error::{ConfigError, UnknownPolicy};
 use crate::http;
 use crate::key::Key;
 use crate::policy::Policy;
-use crate::request::fallback;
 use crate::request::reservation::{Reservation, ReservationError};
-use crate::request::{self, Context, Mode, ResolvedCharge};
+use crate::request::{self, Context, Mode};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::table::epoch;
@@ -128,8 +127,8 @@ impl Limiter {
         self.decide(charges, statuses, || now)
     }
 
-    /// Prefetches the slots before reading the clock and pinning the epoch. Issued later, a cache
-    /// miss would no longer overlap the previous decision.
+    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. Issued
+    /// later, a cache miss would no longer overlap the previous decision.
     #[inline(always)]
     fn decide(
         &self,
@@ -137,15 +136,12 @@ impl Limiter {
         statuses: &mut [PolicyStatus],
         now: impl FnOnce() -> Now,
     ) -> Decision {
-        let (policies, context) = (&self.policies, || Context::new(&self.policies, now()));
-        let [charge] = charges else {
-            return fallback::decide(policies, charges, Mode::Check, statuses, context);
-        };
-        let Some(resolved) = ResolvedCharge::new(policies, charge) else {
-            return request::invalid(charge.policy);
-        };
-        resolved.policy.prefetch_unpinned(resolved.key);
-        context().decide_one(resolved, Mode::Check, statuses)
+        request::decide(&self.policies, charges, Mode::Check, statuses, |single| {
+            if let Some(charge) = single {
+                charge.policy.prefetch_unpinned(charge.key);
+            }
+            Context::new(&self.policies, now())
+        })
     }
 
     /// Checks many requests of one charge each. See [`Session::check_many`].

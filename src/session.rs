@@ -7,10 +7,8 @@ use crate::engine::Policies;
 use crate::engine::policy_state::PolicyState;
 use crate::error::UnknownPolicy;
 use crate::key::Key;
-use crate::request::batch;
-use crate::request::fallback;
 use crate::request::reservation::{self, Reservation, ReservationError};
-use crate::request::{Context, Mode};
+use crate::request::{self, Context, Mode, batch};
 use crate::stats::Stats;
 
 /// The operations of a [`Limiter`](crate::Limiter) at one instant.
@@ -38,7 +36,7 @@ impl<'l> Session<'l> {
         mode: Mode,
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        fallback::decide(self.context.policies, charges, mode, statuses, || &self.context)
+        request::decide(self.context.policies, charges, mode, statuses, |_| &self.context)
     }
 
     /// Returns the time of this session.

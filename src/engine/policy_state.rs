@@ -159,20 +159,22 @@ impl PolicyState {
         with_table!(&self.table, table => table.evaluate(key, &args, guard))
     }
 
-    /// Like [`evaluate`](Self::evaluate), but writes the result to `evaluation`.
-    // Each type of table writes it in place. Returned by value, it would be copied.
+    /// Evaluates a charge like [`evaluate`](Self::evaluate), and passes the evaluation to `write`.
+    /// Returns false if the charge must take the slow path.
+    // Compiled for each type of table, so that `write` stores registers. A returned evaluation would
+    // be copied from the stack.
     #[inline(always)]
-    pub(crate) fn evaluate_into<'g>(
+    pub(crate) fn evaluate_with<'g>(
         &self,
-        evaluation: &mut Option<Evaluation<'g>>,
         key: KeyId,
         cost: u64,
         limit: u64,
         now: Now,
         guard: &'g Guard,
-    ) {
+        write: impl FnOnce(Evaluation<'g>),
+    ) -> bool {
         let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.table, table => *evaluation = table.evaluate(key, &args, guard));
+        with_table!(&self.table, table => table.evaluate(key, &args, guard).map(write).is_some())
     }
 
     /// The prefetch hint. It has the same offset in every type of table, so reading it needs no branch.

@@ -2,10 +2,12 @@
 
 use crate::charge::{Charge, PolicyId};
 use crate::decision::{Decision, PolicyStatus};
-use crate::request::optimistic::resolve_all;
-use crate::request::{Context, Item, Mode, ResolvedCharge, invalid, refused};
+use crate::engine::metrics::Event;
+use crate::request::item::{Item, ResolvedCharge};
+use crate::request::{Context, Mode, invalid, refused, resolve_all};
 use crate::table::{KeyId, Receipt, Returned};
 use crate::verify::mutants::{Mutant, is_on};
+use arrayvec::ArrayVec;
 use std::fmt;
 
 /// The most charges of one reservation.
@@ -65,8 +67,7 @@ pub const MAX_RESERVED: usize = 8;
 #[derive(Debug)]
 #[must_use = "an unsettled reservation stays charged until its window has passed"]
 pub struct Reservation {
-    held: [Held; MAX_RESERVED],
-    len: usize,
+    held: ArrayVec<Held, MAX_RESERVED>,
     open: bool,
     decision: Decision,
 }
@@ -127,7 +128,7 @@ impl Reservation {
     /// Returns the units that are charged to a layer, given by its index in the request. After settling,
     /// they are the actual cost. `None` if there is no such layer.
     pub fn charged(&self, layer: usize) -> Option<u64> {
-        self.held().get(layer).map(|held| held.charged)
+        self.held.get(layer).map(|held| held.charged)
     }
 
     /// Returns whether the reservation can still be extended and settled.
@@ -135,17 +136,24 @@ impl Reservation {
         self.open
     }
 
-    fn held(&self) -> &[Held] {
-        &self.held[..self.len]
+    /// One item for each layer, which charges `cost(index, held)`. The reservation must be of this
+    /// limiter.
+    fn items<'l>(
+        &self,
+        context: &Context<'l>,
+        cost: impl Fn(usize, &Held) -> u64,
+    ) -> ArrayVec<Item<'l>, MAX_RESERVED> {
+        let layers = self.held.iter().enumerate();
+        layers.filter_map(|(index, held)| held.item(context, cost(index, held))).collect()
     }
 
     /// Checks that the reservation is open, belongs to this limiter, and has `amounts` layers.
     fn validate(&self, context: &Context<'_>, amounts: usize) -> Result<(), ReservationError> {
-        if self.held().iter().any(|held| context.policies.get(held.policy).is_none()) {
+        if self.held.iter().any(|held| context.policies.get(held.policy).is_none()) {
             return Err(ReservationError::Foreign);
         }
-        if amounts != self.len {
-            return Err(ReservationError::Amounts { expected: self.len, value: amounts });
+        if amounts != self.held.len() {
+            return Err(ReservationError::Amounts { expected: self.held.len(), value: amounts });
         }
         let open = self.open || is_on(Mutant::CloseTwice);
         if open { Ok(()) } else { Err(ReservationError::Closed) }
@@ -153,14 +161,14 @@ impl Reservation {
 }
 
 impl Held {
-    const NOTHING: Held = Held {
-        policy: PolicyId::NONE,
-        key: KeyId::NONE,
-        limit: None,
-        charged: 0,
-        first: Receipt::NONE,
-        last: Receipt::NONE,
-    };
+    /// Holds the first charge of a layer, which is committed.
+    fn new(item: &Item<'_>, limit: Option<u64>) -> Self {
+        let (policy, key) = (item.charge.policy.id(), item.charge.key);
+        let (first, last) = (Receipt::NONE, Receipt::NONE);
+        let mut held = Held { policy, key, limit, charged: 0, first, last };
+        held.add(item);
+        held
+    }
 
     /// Adds a committed charge.
     fn add(&mut self, item: &Item<'_>) {
@@ -195,15 +203,11 @@ impl Held {
         }
     }
 
-    /// An item that charges `cost` more to this layer.
+    /// An item that charges `cost` more to this layer. `None` if the policy is of another limiter.
     fn item<'l>(&self, context: &Context<'l>, cost: u64) -> Option<Item<'l>> {
         let policy = context.policies.get(self.policy)?;
-        Some(Item::new(ResolvedCharge {
-            policy,
-            key: self.key,
-            cost,
-            limit: policy.limit(self.limit),
-        }))
+        let limit = policy.limit(self.limit);
+        Some(Item::new(ResolvedCharge { policy, key: self.key, cost, limit }))
     }
 }
 
@@ -213,24 +217,14 @@ pub(crate) fn reserve(
     charges: &[Charge<'_>],
     statuses: &mut [PolicyStatus],
 ) -> Result<Reservation, Decision> {
-    let mut resolved = [None; MAX_RESERVED];
-    resolve_all(context.policies, charges, &mut resolved).map_err(invalid)?;
-    let mut items = resolved.map(|resolved| resolved.map(Item::new));
+    let mut items = ArrayVec::<_, MAX_RESERVED>::new();
+    resolve_all(context.policies, charges, &mut items).map_err(invalid)?;
     let decision = context.decide_items(&mut items, Mode::Check, statuses);
     if !decision.is_allowed() {
         return Err(decision);
     }
-    let mut held = [Held::NOTHING; MAX_RESERVED];
-    for ((held, item), charge) in held.iter_mut().zip(items.iter().flatten()).zip(charges) {
-        *held = Held {
-            policy: item.charge.policy.id(),
-            key: item.charge.key,
-            limit: charge.limit,
-            ..Held::NOTHING
-        };
-        held.add(item);
-    }
-    Ok(Reservation { held, len: charges.len(), open: true, decision })
+    let held = items.iter().zip(charges).map(|(item, charge)| Held::new(item, charge.limit));
+    Ok(Reservation { held: held.collect(), open: true, decision })
 }
 
 /// Charges more to each layer, or nothing to any.
@@ -240,14 +234,10 @@ pub(crate) fn extend(
     more: &[u64],
 ) -> Result<Decision, ReservationError> {
     reservation.validate(context, more.len())?;
-    let mut items = [None; MAX_RESERVED];
-    for ((item, held), more) in items.iter_mut().zip(reservation.held()).zip(more) {
-        *item = held.item(context, *more);
-    }
-    let items = &mut items[..more.len()];
-    let decision = context.decide_items(items, Mode::Check, &mut []);
+    let mut items = reservation.items(context, |index, _| more[index]);
+    let decision = context.decide_items(&mut items, Mode::Check, &mut []);
     if decision.is_allowed() || is_on(Mutant::StopNoted) {
-        for (held, item) in reservation.held.iter_mut().zip(items.iter().flatten()) {
+        for (held, item) in reservation.held.iter_mut().zip(&items) {
             held.add(item);
         }
     }
@@ -262,13 +252,11 @@ pub(crate) fn settle(
 ) -> Result<Decision, ReservationError> {
     reservation.validate(context, actual.len())?;
     reservation.open = false;
-    let mut items = [None; MAX_RESERVED];
+    let mut items = reservation.items(context, |index, held| excess(actual[index], held.charged));
     let mut full = None;
     for (index, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
         let (before, rest) = items.split_at_mut(index);
-        let Some(item) = rest.first_mut() else { break };
-        *item = held.item(context, excess(*actual, held.charged));
-        let Some(item) = item else { continue };
+        let item = &mut rest[0];
         // Schedules: reserved, layers with SettleFirstLayer.
         let forgotten = is_on(Mutant::SettleFirstLayer) && index > 0;
         if *actual < held.charged && !forgotten {
@@ -277,20 +265,21 @@ pub(crate) fn settle(
         // Not all or nothing: each layer is charged its actual cost if its table has a slot for the key.
         // Schedules: reserved with DebtRefused.
         let mode = if is_on(Mutant::DebtRefused) { Mode::Check } else { Mode::Force };
-        if let Err(refused) = context.charge_item(item, mode) {
-            context.count(item, Err(refused));
-            full = Some(item.charge.policy.id());
+        let policy = item.charge.policy;
+        if context.charge_item(item, mode).is_err() {
+            policy.count(Event::Refused, context.shard);
+            full = Some(policy.id());
             continue;
         }
         if item.charge.cost > 0 && !is_on(Mutant::DebtUncounted) {
-            context.count(item, Ok(()));
+            policy.count(item.event(), context.shard);
         }
         held.charged = *actual;
         item.copy_usage_to(before);
     }
     Ok(match full {
         Some(policy) => refused(policy),
-        None => context.report_items(items.iter().flatten()),
+        None => context.report(&items, &mut []),
     })
 }
 
@@ -310,7 +299,7 @@ pub(crate) fn cancel(
     context: &Context<'_>,
     reservation: &mut Reservation,
 ) -> Result<Decision, ReservationError> {
-    settle(context, reservation, &[0; MAX_RESERVED][..reservation.len])
+    settle(context, reservation, &[0; MAX_RESERVED][..reservation.held.len()])
 }
 
 /// Asserts at compile time that a reservation can be sent to another thread and kept for any time.

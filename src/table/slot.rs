@@ -16,9 +16,6 @@ pub(super) const EMPTY: u64 = 0;
 pub(super) const FROZEN: u64 = 1;
 
 impl KeyId {
-    /// A filler that is never looked up.
-    pub(crate) const NONE: KeyId = KeyId(u64::MAX);
-
     #[inline(always)]
     pub(crate) fn new(hash: u64) -> Self {
         KeyId(if (hash as u8) < 2 { hash | 2 } else { hash })

@@ -1,0 +1,97 @@
+//! The first step of a request over several policies: evaluate every charge without writing.
+
+use crate::counter::Outcome;
+use crate::request::item::{Item, ResolvedCharge};
+use crate::request::{Context, Mode};
+use crate::table::Evaluation;
+use std::hint::cold_path;
+
+impl Context<'_> {
+    /// Evaluates all items. Returns whether all have room. `repeats` says whether two items have
+    /// the same counter.
+    #[inline(always)]
+    pub(super) fn evaluate_all<'g>(
+        &'g self,
+        items: &mut [Item<'g>],
+        mode: Mode,
+        repeats: bool,
+    ) -> bool {
+        if mode == Mode::Peek || repeats {
+            return self.evaluate_with_earlier(items, mode);
+        }
+        let mut room = true;
+        for item in items.iter_mut() {
+            self.evaluate(item);
+            room &= item.outcome.admitted;
+        }
+        room
+    }
+
+    /// Evaluates each item together with the earlier items of its counter. Returns whether all have
+    /// room.
+    ///
+    /// Prepares only the first charge of each counter: its commit outdates the evaluations of the
+    /// others.
+    #[inline(never)]
+    fn evaluate_with_earlier<'g>(&'g self, items: &mut [Item<'g>], mode: Mode) -> bool {
+        let mut room = true;
+        for index in 0..items.len() {
+            let (before, rest) = items.split_at_mut(index);
+            let item = &mut rest[0];
+            match cost_before(item, before) {
+                0 if mode == Mode::Check => self.evaluate(item),
+                earlier => {
+                    item.outcome = self.peek(&item.charge, item.charge.cost.saturating_add(earlier))
+                }
+            }
+            room &= item.outcome.admitted;
+        }
+        room
+    }
+
+    /// Evaluates an item, and prepares its charge unless it must take the slow path.
+    // Not inlined: a separate function needs no more than the registers.
+    #[inline(never)]
+    fn evaluate<'g>(&'g self, item: &mut Item<'g>) {
+        let ResolvedCharge { policy, key, cost, limit } = item.charge;
+        let write = |(charged, prepared): Evaluation<'g>| {
+            (item.outcome, item.generation) = (charged.outcome, charged.generation);
+            item.prepared = prepared;
+        };
+        if !policy.evaluate_with(key, cost, limit, self.now, &self.guard, write) {
+            cold_path();
+            item.outcome = self.peek(&item.charge, cost);
+        }
+    }
+
+    /// Decides a charge without writing. `cost` replaces the charge's own cost.
+    pub(super) fn peek(&self, charge: &ResolvedCharge<'_>, cost: u64) -> Outcome {
+        charge.policy.peek(charge.key, cost, charge.limit, self.now, &self.guard)
+    }
+}
+
+/// The cost of the items in `before` that have the same counter.
+fn cost_before(item: &Item<'_>, before: &[Item<'_>]) -> u64 {
+    let same = before.iter().filter(|other| item.is_same_counter(other));
+    same.fold(0, |sum, other| sum.saturating_add(other.charge.cost))
+}
+
+/// Returns whether two of the items have the same counter.
+#[inline(always)]
+pub(super) fn has_repeated_counter(items: &[Item<'_>]) -> bool {
+    // In most requests all policies differ, and then all counters do. One pass shows this.
+    let (mut seen, mut policy_repeats) = (0_u64, false);
+    for item in items.iter() {
+        let bit = 1 << (item.charge.policy.id().index() % u64::BITS as usize);
+        policy_repeats |= seen & bit != 0;
+        seen |= bit;
+    }
+    policy_repeats && has_equal_pair(items)
+}
+
+/// Returns the same as [`has_repeated_counter`], by comparing all pairs of items.
+#[inline(never)]
+fn has_equal_pair(items: &[Item<'_>]) -> bool {
+    let mut numbered = items.iter().enumerate();
+    numbered.any(|(index, item)| items[..index].iter().any(|other| item.is_same_counter(other)))
+}

@@ -1,0 +1,95 @@
+//! The third step of a request over several policies: count the outcome of each charge, and report
+//! the decision.
+
+use crate::counter::NEVER;
+use crate::decision::{Decision, PolicyStatus, Verdict};
+use crate::engine::metrics::Event;
+use crate::request::Context;
+use crate::request::item::Item;
+
+impl Context<'_> {
+    /// Counts the items of an allowed request and returns the decision.
+    #[inline(always)]
+    pub(super) fn finish_admitted(
+        &self,
+        items: &[Item<'_>],
+        statuses: &mut [PolicyStatus],
+    ) -> Decision {
+        self.write_statuses(items, statuses);
+        let count = |item: &&Item<'_>| {
+            let event = if item.table_full { Event::Untracked } else { Event::Admitted };
+            item.charge.policy.count(event, self.shard);
+        };
+        self.report_allowed(items.iter().inspect(count))
+    }
+
+    /// Counts the items without room and returns the decision.
+    ///
+    /// If statuses are reported, it peeks again at the items that had room: their evaluations
+    /// include their own cost, which was not charged.
+    #[inline(never)]
+    pub(super) fn finish_denied<'g>(
+        &'g self,
+        items: &mut [Item<'g>],
+        statuses: &mut [PolicyStatus],
+    ) -> Decision {
+        for item in items.iter_mut() {
+            if item.prepared.is_some() && !statuses.is_empty() {
+                item.outcome = self.peek(&item.charge, item.charge.cost);
+            }
+            if !item.outcome.admitted {
+                item.charge.policy.count(item.event(), self.shard);
+            }
+        }
+        self.report(items, statuses)
+    }
+
+    /// Writes the statuses and returns the decision. Counts nothing.
+    #[inline(always)]
+    pub(super) fn report(&self, items: &[Item<'_>], statuses: &mut [PolicyStatus]) -> Decision {
+        self.write_statuses(items, statuses);
+        match items.iter().find(|item| !item.outcome.admitted) {
+            Some(first) => self.report_denied(first, items),
+            None => self.report_allowed(items.iter()),
+        }
+    }
+
+    #[inline(always)]
+    fn write_statuses(&self, items: &[Item<'_>], statuses: &mut [PolicyStatus]) {
+        for (status, item) in statuses.iter_mut().zip(items) {
+            *status = item.status(self.now);
+        }
+    }
+
+    /// Reports the item with the fewest remaining units. All have room.
+    #[inline(always)]
+    fn report_allowed<'a, 'g: 'a>(&self, items: impl Iterator<Item = &'a Item<'g>>) -> Decision {
+        let mut items = items;
+        let Some(mut least) = items.next() else {
+            return Decision::default();
+        };
+        let (mut fewest, mut table_full) = (least.remaining(), least.table_full);
+        for item in items {
+            table_full |= item.table_full;
+            let remaining = item.remaining();
+            if remaining < fewest {
+                (fewest, least) = (remaining, item);
+            }
+        }
+        Decision { table_full, ..least.decision(Verdict::Allowed, None, self.now) }
+    }
+
+    /// Reports the first item without room. `retry_after` is the longest wait of all, and absent if
+    /// any charge never fits.
+    #[inline(always)]
+    fn report_denied(&self, first: &Item<'_>, items: &[Item<'_>]) -> Decision {
+        let mut longest = Some(0);
+        for item in items.iter().filter(|item| !item.outcome.admitted) {
+            if item.outcome.fits_at == NEVER {
+                return first.decision(Verdict::Impossible, None, self.now);
+            }
+            longest = longest.zip(item.wait_ns(self.now)).map(|(longest, wait)| wait.max(longest));
+        }
+        first.decision(Verdict::Denied, longest, self.now)
+    }
+}

@@ -1,0 +1,137 @@
+//! One charge of a request: with its policy and key, and with its outcome.
+
+use crate::charge::Charge;
+use crate::clock::Now;
+use crate::counter::Outcome;
+use crate::counter::prepared::PreparedCharge;
+use crate::decision::{Decision, PolicyStatus, Verdict};
+use crate::engine::Policies;
+use crate::engine::metrics::Event;
+use crate::engine::policy_state::PolicyState;
+use crate::table::{KeyId, Receipt};
+use std::ptr;
+
+/// A charge with its policy, key id and limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResolvedCharge<'l> {
+    pub(crate) policy: &'l PolicyState,
+    pub(crate) key: KeyId,
+    pub(crate) cost: u64,
+    pub(crate) limit: u64,
+}
+
+/// A charge with its evaluation or, once it is committed, the outcome of the commit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item<'l> {
+    pub(super) charge: ResolvedCharge<'l>,
+    pub(super) outcome: Outcome,
+    /// The number of the table's generation in which the charge was made.
+    pub(super) generation: u64,
+    /// The write of an evaluation that found room.
+    pub(super) prepared: Option<PreparedCharge<'l>>,
+    /// Whether the charge passed uncounted because the table was full.
+    pub(super) table_full: bool,
+}
+
+impl<'l> ResolvedCharge<'l> {
+    /// Looks up the policy of a charge and hashes its key. `None` if the policy belongs to another
+    /// limiter.
+    #[inline(always)]
+    pub(crate) fn new(policies: &'l Policies, charge: &Charge<'_>) -> Option<Self> {
+        let policy = policies.get(charge.policy)?;
+        let key = policies.key_id(charge.key);
+        Some(ResolvedCharge { policy, key, cost: charge.cost, limit: policy.limit(charge.limit) })
+    }
+}
+
+impl<'l> Item<'l> {
+    /// An item that is not evaluated yet.
+    #[inline(always)]
+    pub(super) fn new(charge: ResolvedCharge<'l>) -> Self {
+        let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
+        Item { charge, outcome, generation: 0, prepared: None, table_full: false }
+    }
+
+    /// Returns whether both charge the same counter.
+    #[inline(always)]
+    pub(super) fn is_same_counter(&self, other: &Item<'_>) -> bool {
+        self.charge.key == other.charge.key && ptr::eq(self.charge.policy, other.charge.policy)
+    }
+
+    /// The receipt of a committed charge.
+    pub(super) fn receipt(&self) -> Receipt {
+        Receipt { at: self.outcome.at, units: self.charge.cost, generation: self.generation }
+    }
+
+    /// The event that statistics count for this item.
+    #[inline(always)]
+    pub(super) fn event(&self) -> Event {
+        match self.outcome.admitted {
+            false => Event::Denied,
+            true if self.table_full => Event::Untracked,
+            true => Event::Admitted,
+        }
+    }
+
+    /// Copies the usage to those of the `others` that have the same counter, since each item
+    /// reports the usage after the whole request.
+    pub(super) fn copy_usage_to(&self, others: &mut [Item<'_>]) {
+        for other in others.iter_mut().filter(|other| self.is_same_counter(other)) {
+            other.outcome.used = self.outcome.used;
+            other.outcome.clear_at = self.outcome.clear_at;
+        }
+    }
+
+    /// The units that are left of the limit.
+    #[inline(always)]
+    pub(super) fn remaining(&self) -> u64 {
+        self.charge.limit.saturating_sub(self.outcome.used)
+    }
+
+    /// The wait until this item has room. `None` if it never has.
+    #[inline(always)]
+    pub(super) fn wait_ns(&self, now: Now) -> Option<u64> {
+        self.charge.policy.wait_ns(self.outcome.fits_at, now)
+    }
+
+    #[inline(always)]
+    fn reset_after_ns(&self, now: Now) -> u64 {
+        if self.outcome.used == 0 {
+            return 0;
+        }
+        self.charge.policy.wait_ns(self.outcome.clear_at, now).unwrap_or(u64::MAX)
+    }
+
+    /// The decision about a request whose deciding policy is that of this item.
+    #[inline(always)]
+    pub(super) fn decision(
+        &self,
+        verdict: Verdict,
+        retry_after_ns: Option<u64>,
+        now: Now,
+    ) -> Decision {
+        Decision {
+            verdict,
+            policy: self.charge.policy.id(),
+            limit: self.charge.limit,
+            remaining: self.remaining(),
+            retry_after_ns,
+            reset_after_ns: self.reset_after_ns(now),
+            table_full: self.table_full,
+        }
+    }
+
+    /// The status of this item's policy after the decision.
+    pub(super) fn status(&self, now: Now) -> PolicyStatus {
+        let violated = !self.outcome.admitted;
+        PolicyStatus {
+            policy: self.charge.policy.id(),
+            limit: self.charge.limit,
+            remaining: self.remaining(),
+            violated,
+            retry_after_ns: if violated { self.wait_ns(now) } else { None },
+            reset_after_ns: self.reset_after_ns(now),
+            table_full: self.table_full,
+        }
+    }
+}
