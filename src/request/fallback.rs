@@ -8,7 +8,7 @@ use crate::engine::Policies;
 use crate::request::optimistic::{all, commit_all, has_repeated_counter, resolve_all};
 use crate::request::{Context, Item, Mode, ResolvedCharge, invalid, refused};
 use crate::table::Evaluation;
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 use crate::verify::path::{self, Path};
 use std::borrow::Borrow;
 
@@ -218,11 +218,10 @@ impl Context<'_> {
                 continue;
             };
             // Schedules: layers with LookIsEnough.
-            let mode = if is_on(Mutant::LookIsEnough) { Mode::Force } else { mode };
+            let mode = if is_on("LookIsEnough") { Mode::Force } else { mode };
             let result = match item.prepared {
                 Some(prepared)
-                    if mode == Mode::Check
-                        && (prepared.commit() || is_on(Mutant::LostLineAdmitted)) =>
+                    if mode == Mode::Check && (prepared.commit() || is_on("LostLineAdmitted")) =>
                 {
                     Ok(())
                 }
@@ -272,13 +271,13 @@ impl Context<'_> {
 
     fn roll_back(&self, item: &mut Item<'_>) {
         item.prepared = None;
-        let uncounted = item.table_full && !is_on(Mutant::UndoUncounted);
-        if is_on(Mutant::NoUndo) || uncounted {
+        let uncounted = item.table_full && !is_on("UndoUncounted");
+        if is_on("NoUndo") || uncounted {
             return;
         }
         // With a receipt: if the charge has expired, no other charge is given back. Schedules: late
         // rollback with UndoOldest.
-        let from = if is_on(Mutant::UndoOldest) { None } else { Some(item.receipt()) };
+        let from = if is_on("UndoOldest") { None } else { Some(item.receipt()) };
         let ResolvedCharge { policy, key, cost, .. } = item.charge;
         let returned = policy.give_back(key, self.now, from, cost, &self.guard);
         item.outcome.used = item.outcome.used.saturating_sub(returned.units);

@@ -155,29 +155,6 @@ pub(crate) const ALL: &[(&str, &str)] = &[
     ),
 ];
 
-/// The names that `src/request` uses.
-#[allow(non_snake_case, non_upper_case_globals)]
-pub(crate) mod Mutant {
-    pub(crate) const CloseTwice: &str = "CloseTwice";
-    pub(crate) const DebtForgiven: &str = "DebtForgiven";
-    pub(crate) const DebtRefused: &str = "DebtRefused";
-    pub(crate) const DebtUncounted: &str = "DebtUncounted";
-    pub(crate) const DebtWhole: &str = "DebtWhole";
-    pub(crate) const LastExtensionStays: &str = "LastExtensionStays";
-    pub(crate) const LastExtensionTwice: &str = "LastExtensionTwice";
-    pub(crate) const LastExtensionUncut: &str = "LastExtensionUncut";
-    pub(crate) const LookIsEnough: &str = "LookIsEnough";
-    pub(crate) const LostLineAdmitted: &str = "LostLineAdmitted";
-    pub(crate) const LostOneAdmitted: &str = "LostOneAdmitted";
-    pub(crate) const LostSeveralAdmitted: &str = "LostSeveralAdmitted";
-    pub(crate) const NoUndo: &str = "NoUndo";
-    pub(crate) const SettleFirstLayer: &str = "SettleFirstLayer";
-    pub(crate) const SettlePresent: &str = "SettlePresent";
-    pub(crate) const StopNoted: &str = "StopNoted";
-    pub(crate) const UndoOldest: &str = "UndoOldest";
-    pub(crate) const UndoUncounted: &str = "UndoUncounted";
-}
-
 #[cfg(all(test, tollgate_model))]
 mod switch {
     use std::cell::Cell;
