@@ -13,7 +13,7 @@ use crate::request::{self, Context, Mode};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::table::epoch;
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 use std::time::Duration;
 
 /// A rate limiter, shared between threads by reference.
@@ -249,7 +249,7 @@ impl Limiter {
     /// may be left when it returns true.
     pub fn maintain(&self, slots: usize) -> bool {
         let done = self.session().maintain(slots);
-        if !is_on(Mutant::MaintainCollectsNothing) {
+        if !is_on("MaintainCollectsNothing") {
             epoch::collect((slots / 256).clamp(4, 64));
         }
         done

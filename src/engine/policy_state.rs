@@ -19,7 +19,7 @@ use crate::table::{
     Bounds, Charged, ClaimError, Evaluation, KeyId, OutOfMemory, PrefetchHint, Receipt, Returned,
     Table, TableStats,
 };
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 use std::time::Duration;
 
 /// One policy at run time.
@@ -111,7 +111,7 @@ impl PolicyState {
     pub(crate) fn limit(&self, own: Option<u64>) -> u64 {
         match own {
             Some(own) => own.min(self.policy.effective_max_limit()),
-            None if is_on(Mutant::OldLimit) => self.policy.limit(),
+            None if is_on("OldLimit") => self.policy.limit(),
             // Relaxed: a limit publishes no other data. Model: extended_against_set_limit with
             // OldLimit.
             None => self.limit.load(Relaxed),

@@ -7,7 +7,7 @@ use crate::engine::metrics::Event;
 use crate::request::item::{Item, ResolvedCharge};
 use crate::request::{Context, Mode};
 use crate::table::ClaimError;
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 
 /// The result of charging all items of a request.
 pub(super) enum Charged {
@@ -33,10 +33,10 @@ impl Context<'_> {
             let (charged, rest) = items.split_at_mut(index);
             let item = &mut rest[0];
             // Schedules: layers with LookIsEnough.
-            let mode = if is_on(Mutant::LookIsEnough) { Mode::Force } else { mode };
+            let mode = if is_on("LookIsEnough") { Mode::Force } else { mode };
             let result = match item.prepared {
                 Some(prepared)
-                    if index > first && (prepared.commit() || is_on(Mutant::LostLineAdmitted)) =>
+                    if index > first && (prepared.commit() || is_on("LostLineAdmitted")) =>
                 {
                     Ok(())
                 }
@@ -111,13 +111,13 @@ impl Context<'_> {
 
     fn roll_back(&self, item: &mut Item<'_>) {
         item.prepared = None;
-        let uncounted = item.table_full && !is_on(Mutant::UndoUncounted);
-        if is_on(Mutant::NoUndo) || uncounted {
+        let uncounted = item.table_full && !is_on("UndoUncounted");
+        if is_on("NoUndo") || uncounted {
             return;
         }
         // With a receipt: if the charge has expired, no other charge is given back. Schedules: late
         // rollback with UndoOldest.
-        let from = if is_on(Mutant::UndoOldest) { None } else { Some(item.receipt()) };
+        let from = if is_on("UndoOldest") { None } else { Some(item.receipt()) };
         let ResolvedCharge { policy, key, cost, .. } = item.charge;
         let returned = policy.give_back(key, self.now, from, cost, &self.guard);
         item.outcome.used = item.outcome.used.saturating_sub(returned.units);

@@ -26,14 +26,14 @@
 //! that fails with that mutant.
 
 use super::Ordering::{self, Acquire, Relaxed, Release};
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 
 /// Declares one function for each ordering. Without mutants, each is a constant.
 macro_rules! orders {
     ($($name:ident: $ordering:ident, or relaxed with $mutant:ident;)*) => {$(
         #[inline(always)]
         pub(crate) fn $name() -> Ordering {
-            if is_on(Mutant::$mutant) { Relaxed } else { $ordering }
+            if is_on(stringify!($mutant)) { Relaxed } else { $ordering }
         }
     )*};
 }

@@ -31,7 +31,7 @@ use super::zeroed::Zeroed;
 use crate::counter::{Counter, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, order};
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 
 /// An array with fewer bytes of slots than this stays in a cache whose latency is hidden by
 /// out-of-order execution.
@@ -299,14 +299,14 @@ impl<C: Counter> Array<C> {
                 Found::Frozen => return None,
             };
             // G1. Model: `insert, one home` with TagFirst.
-            if is_on(Mutant::TagFirst) {
+            if is_on("TagFirst") {
                 self.tags.publish(index, Tag::of(key));
             }
-            if is_on(Mutant::ClaimStores) {
+            if is_on("ClaimStores") {
                 slot.id.store(key.number(), Release);
                 return Some(slot);
             }
-            let early = is_on(Mutant::CountedBeforeClaim);
+            let early = is_on("CountedBeforeClaim");
             if early {
                 self.claimed.fetch_add(1, Relaxed);
             }
@@ -339,7 +339,7 @@ impl<C: Counter> Array<C> {
     /// Records that a key was moved from a slot of `old` to this slot. Call it before the counter
     /// is installed.
     pub(super) fn carry_age(&self, slot: &Slot<C>, old: &Self, from: &Slot<C>) {
-        if self.evicts() && !is_on(Mutant::AgeNotCarried) {
+        if self.evicts() && !is_on("AgeNotCarried") {
             self.ages.carry_over(self.index_of(slot), &old.ages, old.index_of(from));
         }
     }
@@ -368,7 +368,7 @@ impl<C: Counter> Array<C> {
                 Found::Frozen => return None,
                 Found::Empty(index) => {
                     let freeze = || self.slot(index).freeze_or_id().is_none();
-                    if is_on(Mutant::NoFreezeEmpty) || freeze() {
+                    if is_on("NoFreezeEmpty") || freeze() {
                         return None;
                     }
                 }

@@ -6,7 +6,7 @@
 #[cfg(not(all(test, tollgate_model)))]
 mod collector {
     use crate::sync::{Ordering::Relaxed, Statistic};
-    use crate::verify::mutants::{Mutant, is_on};
+    use crate::verify::mutants::is_on;
     use std::cell::Cell;
 
     /// Retired values that are not yet freed. While there are any, each slow-path charge frees a
@@ -36,7 +36,7 @@ mod collector {
         /// `value` came from `Box::into_raw`, is no longer reachable for a thread that pins from
         /// now on, and is retired once.
         pub(crate) unsafe fn retire<T: FreeInPieces + 'static>(&self, value: *mut T) {
-            if is_on(Mutant::FreedAtOnce) {
+            if is_on("FreedAtOnce") {
                 // SAFETY: none: this is the mutant.
                 drop(unsafe { Box::from_raw(value) });
                 return;
@@ -148,7 +148,7 @@ pub(crate) use collector::{FreeInPieces, Guard, collect, collect_some, pin};
 #[cfg(all(test, tollgate_model))]
 mod model {
     use crate::sync::{Ordering::SeqCst, fence};
-    use crate::verify::mutants::{Mutant, is_on};
+    use crate::verify::mutants::is_on;
     use std::cell::RefCell;
     use std::collections::BTreeSet;
 
@@ -187,7 +187,7 @@ mod model {
     pub(crate) fn pin() -> Guard {
         let (strict, id) = EPOCH.with_borrow_mut(|epoch| {
             epoch.guards += 1;
-            if !is_on(Mutant::NoPin) {
+            if !is_on("NoPin") {
                 epoch.pinned.insert(epoch.guards);
             }
             (epoch.strict, epoch.guards)
@@ -231,7 +231,7 @@ mod model {
                     epoch.fault = Some("retired twice");
                     return;
                 }
-                let freed_at_once = is_on(Mutant::FreedAtOnce);
+                let freed_at_once = is_on("FreedAtOnce");
                 let holders = if freed_at_once { BTreeSet::new() } else { epoch.pinned.clone() };
                 if epoch.strict && holders.is_empty() {
                     poison();

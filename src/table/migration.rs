@@ -23,7 +23,7 @@ use super::tags::GROUP;
 use crate::counter::Counter;
 use crate::sync::alloc::vector;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, order};
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 
 /// The progress of a move: which chunks of the old array are done.
 #[derive(Debug)]
@@ -88,12 +88,11 @@ impl Migration {
         // Release: a thread that sees the flag sees the chunk moved. Pairs with `first_undone`.
         // Model: chunks_done with DoneRelaxed.
         let first = flags.fetch_or(flag, order::chunk_done()) & flag == 0;
-        let stats =
-            if first || is_on(Mutant::ChunkCountedTwice) { stats } else { ChunkStats::default() };
+        let stats = if first || is_on("ChunkCountedTwice") { stats } else { ChunkStats::default() };
         // Relaxed: a bound with slack, not a proof.
         self.moved.fetch_add(stats.keys, Relaxed);
         let last = taken + 1 >= self.chunk_count;
-        let done = last && (is_on(Mutant::TakenIsDone) || self.first_undone().is_none());
+        let done = last && (is_on("TakenIsDone") || self.first_undone().is_none());
         (done, stats.evicted)
     }
 
@@ -192,7 +191,7 @@ impl<C: Counter> KeyMover<'_, C> {
         let frozen = slot.counter.freeze();
         // The new array's cutoff is immutable, so all helpers drop the same keys. Model:
         // same_cutoff with DropByOwnNow.
-        let own = is_on(Mutant::DropByOwnNow);
+        let own = is_on("DropByOwnNow");
         let cutoff = if own { self.now } else { self.new.base().cutoff };
         let weight = C::frozen_weight(&frozen, self.spec, self.old.base(), cutoff);
         if weight <= self.eviction_threshold {
@@ -201,7 +200,7 @@ impl<C: Counter> KeyMover<'_, C> {
         // `None`: the new array is itself being replaced, so the move into it is already complete.
         if let Some(new) = self.new.find_or_claim(key) {
             // E1. Model: refund_after_move with AgeLate.
-            let late = is_on(Mutant::AgeLate);
+            let late = is_on("AgeLate");
             if !late {
                 self.new.carry_age(new, self.old, slot);
             }

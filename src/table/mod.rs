@@ -34,7 +34,7 @@ mod zeroed;
 
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome};
 use crate::sync::progress::Retries;
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 use array::Found;
 use epoch::Guard;
 use generation::Generation;
@@ -77,7 +77,7 @@ impl<C: Counter> Table<C> {
         now: u64,
         guard: &Guard,
     ) -> Option<&'g Slot<C>> {
-        let is_moving = current.previous(guard).is_some() && !is_on(Mutant::PreparedWhileMoving);
+        let is_moving = current.previous(guard).is_some() && !is_on("PreparedWhileMoving");
         if is_moving || current.array.base().needs_renewal(now) {
             return None;
         }
@@ -161,11 +161,11 @@ impl<C: Counter> Table<C> {
         let mut remaining = amount;
         let still_counts = self.visit(key, now, guard, |generation, slot| {
             // Model: refund_in_parts with GivenTwice.
-            if is_on(Mutant::GivenTwice) {
+            if is_on("GivenTwice") {
                 remaining = amount;
             }
             // Model: refund_after_eviction with RefundForgiven.
-            let charge = from.filter(|_| !is_on(Mutant::RefundForgiven));
+            let charge = from.filter(|_| !is_on("RefundForgiven"));
             if charge.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
                 return Ok(false);
             }

@@ -23,7 +23,7 @@ use super::stats::TableStats;
 use crate::counter::Counter;
 use crate::sync::alloc::boxed;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic, order};
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 use std::ptr;
 
 /// Chunks that a new key moves at most when the table is at its key bound.
@@ -112,7 +112,7 @@ impl<C: Counter> Arrays<C> {
             self.help(current, &mover, guard);
         }
         if current.array.base().needs_renewal(now) {
-            if !is_on(Mutant::NoFinish) {
+            if !is_on("NoFinish") {
                 self.complete_migration(current, now, guard);
             }
             if self.resize(current, self.plan_next(current, now, 0)) {
@@ -166,7 +166,7 @@ impl<C: Counter> Arrays<C> {
             if within && claimed < current.size.capacity {
                 return true;
             }
-            if is_on(Mutant::UnlinkedSince) {
+            if is_on("UnlinkedSince") {
                 previous = current.previous(guard);
             }
             let Some(previous) = previous.filter(|_| within || chunks < MAX_CHUNKS_AT_BOUND) else {
@@ -195,7 +195,7 @@ impl<C: Counter> Arrays<C> {
             // No memory: the next new keys do not retry at once.
             current.postpone_resize();
         }
-        let stale = !is_on(Mutant::StaleIsFull) && !self.is_current(current);
+        let stale = !is_on("StaleIsFull") && !self.is_current(current);
         if resized || stale { Ok(()) } else { Err(ClaimError::Full) }
     }
 

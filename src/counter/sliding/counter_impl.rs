@@ -9,7 +9,7 @@ use crate::counter::prepared::{CounterEvaluation, PreparedCharge};
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{Ordering::*, order};
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 use std::hint::cold_path;
 
 impl<const R: usize> Counter for Ring<R> {
@@ -45,7 +45,7 @@ impl<const R: usize> Counter for Ring<R> {
         let snapshot = HeadSnapshot { head: self.head(), next: None };
         // One test for both marks; `charge` distinguishes them. Models: cell_change and
         // move_against_charge with OfferMarked.
-        if snapshot.head.word & (MOVED | SEALED) != 0 && !is_on(Mutant::OfferMarked) {
+        if snapshot.head.word & (MOVED | SEALED) != 0 && !is_on("OfferMarked") {
             cold_path();
             return Ok(None);
         }
@@ -68,7 +68,7 @@ impl<const R: usize> Counter for Ring<R> {
             let Some(snapshot) = self.head_snapshot()? else { continue };
             if let Some((outcome, prepared)) =
                 self.evaluate(spec, base, args, snapshot, &stale_words)?
-                && (prepared.is_none_or(PreparedCharge::commit) || is_on(Mutant::LostLoopAdmitted))
+                && (prepared.is_none_or(PreparedCharge::commit) || is_on("LostLoopAdmitted"))
             {
                 return Ok(outcome);
             }
@@ -77,7 +77,7 @@ impl<const R: usize> Counter for Ring<R> {
 
     fn peek(&self, spec: &TimeScale, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         let now = local_time(base, args.now);
-        let unvalidated = is_on(Mutant::NoValidate) || is_on(Mutant::LookUnvalidated);
+        let unvalidated = is_on("NoValidate") || is_on("LookUnvalidated");
         let mut retries = Retries::new();
         loop {
             retries.count();
@@ -112,7 +112,7 @@ impl<const R: usize> Counter for Ring<R> {
             let live = spec.live(now);
             // The charge may be in a later cell, if its bucket was merged. Model: merge with
             // NoRefundMerged.
-            let is_other_cell = |cell| is_on(Mutant::NoRefundMerged) && cell != spec.cell(oldest);
+            let is_other_cell = |cell| is_on("NoRefundMerged") && cell != spec.cell(oldest);
             let mut in_newer_cell = false;
             for step in 1..=R {
                 let mut given = 0;
@@ -134,7 +134,7 @@ impl<const R: usize> Counter for Ring<R> {
             }
             // The head came last. If it is now in a later cell, the refunded charge may have been
             // merged into it: retry. Schedule: cancelled_against_merge with MergedIsNewer.
-            if !in_newer_cell || is_on(Mutant::MergedIsNewer) {
+            if !in_newer_cell || is_on("MergedIsNewer") {
                 return Ok(true);
             }
         }
@@ -161,12 +161,12 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     fn freeze(&self) -> Snapshot<R> {
-        if is_on(Mutant::FreezeHeadOnly) {
+        if is_on("FreezeHeadOnly") {
             return self.freeze_head_only();
         }
         let mut previous_unopened = false;
         Snapshot::new(std::array::from_fn(|index| {
-            if is_on(Mutant::NoFreeze) {
+            if is_on("NoFreeze") {
                 return self.words[index].load(Acquire);
             }
             // Words are opened in ring order. If the previous word is frozen unopened, this one can
@@ -174,9 +174,9 @@ impl<const R: usize> Counter for Ring<R> {
             // ring can have empty words before live ones. Relaxed: the copied words were visible
             // before a move out of this array could begin. Model: move_against_seal with
             // FreezeNotNext. Schedule: WINDOWS with EmptyEndsRing.
-            let never_opens = previous_unopened || is_on(Mutant::FreezeNotNext) && index > 0;
+            let never_opens = previous_unopened || is_on("FreezeNotNext") && index > 0;
             let is_empty = || self.words[index].load(Relaxed) == 0;
-            if never_opens && (is_on(Mutant::EmptyEndsRing) || is_empty()) {
+            if never_opens && (is_on("EmptyEndsRing") || is_empty()) {
                 return 0;
             }
             // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread
@@ -193,7 +193,7 @@ impl<const R: usize> Counter for Ring<R> {
         let cutoff = local_time(base, cutoff);
         let newest = spec.format().time(frozen.newest());
         // Model: seen_later with DropsLater.
-        let later = newest > cutoff && !is_on(Mutant::DropsLater);
+        let later = newest > cutoff && !is_on("DropsLater");
         if later { u64::MAX } else { frozen.used(spec, cutoff) }
     }
 
@@ -212,7 +212,7 @@ impl<const R: usize> Counter for Ring<R> {
         };
         // Release: a thread that sees the head also sees the older words. Pairs with the Acquire in
         // `head`. Model: two_movers with PublishHeadFirst and InstallRelaxed.
-        if is_on(Mutant::PublishHeadFirst) {
+        if is_on("PublishHeadFirst") {
             publish(0, order::ring_install());
         }
         // Relaxed: the Release of the head below publishes these words. It also covers the words of
@@ -230,6 +230,6 @@ impl<const R: usize> Counter for Ring<R> {
 fn oldest_live(spec: &TimeScale, base: TimeBase, from: Option<u64>, now: u64) -> Option<u64> {
     let Some(from) = from else { return Some(0) };
     let from = from.checked_sub(base.origin)?;
-    let is_live = now - from.min(now) < spec.window() || is_on(Mutant::RefundExpired);
+    let is_live = now - from.min(now) < spec.window() || is_on("RefundExpired");
     is_live.then_some(from)
 }

@@ -32,7 +32,7 @@ use super::prepared::{CounterEvaluation, ObservedAtomic, PreparedCharge};
 use super::{ChargeArgs, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence, order};
-use crate::verify::mutants::{Mutant, is_on};
+use crate::verify::mutants::is_on;
 use head::{HeadSnapshot, ObservedWord, Write};
 use snapshot::Snapshot;
 use std::hint::cold_path;
@@ -126,7 +126,7 @@ impl<const R: usize> Ring<R> {
         // The head is not loaded again. The CAS proves only that the head equals the observed value
         // again, not that it never differed. Models: refund_and_again and refund_for_one with
         // HeadSeenTwice.
-        let twice = is_on(Mutant::HeadSeenTwice);
+        let twice = is_on("HeadSeenTwice");
         let head =
             if twice { self.words[snapshot.head.index].load(Relaxed) } else { snapshot.head.word };
         let older = if R <= SHORT {
@@ -180,13 +180,13 @@ impl<const R: usize> Ring<R> {
     /// Loads the words before the head is searched, in the mutants that sum them.
     #[inline(always)]
     fn stale_words(&self) -> StaleWords<R> {
-        let mutant = is_on(Mutant::SumBeforeHead) || is_on(Mutant::SumBeforeSealed);
+        let mutant = is_on("SumBeforeHead") || is_on("SumBeforeSealed");
         mutant.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
     }
 
     /// Returns whether the target is unchanged. If so, all the loads together are a snapshot (R2).
     fn is_unchanged(&self, target: ObservedWord) -> bool {
-        if !is_on(Mutant::NoValidateFence) {
+        if !is_on("NoValidateFence") {
             // Acquire: if the relaxed loads have seen a newer bucket, the load below sees the
             // target changed. Pairs with the Release of the opening CAS in
             // `PreparedCharge::commit`. Model: denial with NoValidateFence.
@@ -246,7 +246,7 @@ impl<const R: usize> Ring<R> {
             return Ok(Some((outcome, Some(self.prepared_charge(&snapshot, write)))));
         }
         let outcome = self.scan(spec, at, snapshot, args, stale_words);
-        let unchanged = is_on(Mutant::NoValidate) || self.is_unchanged(snapshot.target());
+        let unchanged = is_on("NoValidate") || self.is_unchanged(snapshot.target());
         // Retry if the scan admits the charge: a concurrent refund made room. Also retry if the
         // target has changed. Model: denial with NoValidate.
         let is_final = unchanged && (!outcome.admitted || args.cost == 0);
@@ -279,18 +279,18 @@ impl<const R: usize> Ring<R> {
             // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
             // with the Release in `freeze`. Model: reset_lasts with RefundLoadRelaxed.
             let word = self.words[index].load(order::ring_update());
-            if word & MOVED != 0 && !is_on(Mutant::RefundMoved) {
+            if word & MOVED != 0 && !is_on("RefundMoved") {
                 return Err(Moved);
             }
             let mut new = new_word(word);
             if new == word {
                 return Ok(());
             }
-            if is_on(Mutant::RefundStores) {
+            if is_on("RefundStores") {
                 self.words[index].store(new, Release);
                 return Ok(());
             }
-            if is_on(Mutant::RefundUnseals) {
+            if is_on("RefundUnseals") {
                 new &= !SEALED;
             }
             // Relaxed: the CAS continues the release sequence of the charge that it lowers. Model:
@@ -363,7 +363,7 @@ fn load_word<const R: usize>(
     snapshot: &HeadSnapshot,
     stale_words: &StaleWords<R>,
 ) -> u64 {
-    let mutant = if snapshot.is_sealed() { Mutant::SumBeforeSealed } else { Mutant::SumBeforeHead };
+    let mutant = if snapshot.is_sealed() { "SumBeforeSealed" } else { "SumBeforeHead" };
     let is_target = snapshot.next.is_some_and(|next| next.index == index);
     match stale_words {
         Some(words) if is_on(mutant) && !is_target => words[index],
@@ -379,7 +379,7 @@ fn load_word<const R: usize>(
 /// whose earlier charges were dropped. Model: dropped with NoCutoff.
 #[inline(always)]
 fn local_time(base: TimeBase, tick: u64) -> u64 {
-    if is_on(Mutant::NoCutoff) {
+    if is_on("NoCutoff") {
         return tick.saturating_sub(base.origin);
     }
     // Cannot underflow: an array's origin is not after its cutoff.

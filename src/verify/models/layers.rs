@@ -1,7 +1,6 @@
 //! A request of two policies charges both or neither.
 
 use super::{assert_caught, assert_caught_in_an_order, assert_holds, assert_holds_in_both_orders};
-use crate::verify::mutants::Mutant;
 use crate::{Decision, Limiter, ManualClock, Now, Policy};
 use loom::thread;
 use std::sync::Arc;
@@ -77,26 +76,26 @@ fn one_charge(known: bool, swap: bool) -> impl Fn() + Send + Sync + 'static {
 fn one_against_one() {
     let known = |swap| one_charge(true, swap);
     assert_holds_in_both_orders("one_against_one", 20, known);
-    for mutant in [Mutant::LostOneAdmitted, Mutant::ChargeStores] {
+    for mutant in ["LostOneAdmitted", "ChargeStores"] {
         assert_caught_in_an_order("one_against_one", None, mutant, known);
     }
     let new = |swap| one_charge(false, swap);
     for swap in [false, true] {
         assert_holds("one_against_one, new", Some(2), 20, new(swap));
     }
-    assert_caught_in_an_order("one_against_one, new", Some(2), Mutant::LostLoopAdmitted, new);
+    assert_caught_in_an_order("one_against_one, new", Some(2), "LostLoopAdmitted", new);
 }
 
 #[test]
 fn roll_back() {
     assert_holds("roll_back", Some(1), 100, race(0));
-    assert_caught("roll_back", Some(1), Mutant::NoUndo, race(0));
+    assert_caught("roll_back", Some(1), "NoUndo", race(0));
 }
 
 #[test]
 fn known() {
     assert_holds("known", Some(2), 50, race(1));
-    assert_caught("known", Some(2), Mutant::NoUndo, race(1));
-    assert_caught("known", Some(2), Mutant::ChargeStores, race(1));
-    assert_caught("known", Some(2), Mutant::LostSeveralAdmitted, race(1));
+    assert_caught("known", Some(2), "NoUndo", race(1));
+    assert_caught("known", Some(2), "ChargeStores", race(1));
+    assert_caught("known", Some(2), "LostSeveralAdmitted", race(1));
 }

@@ -3,7 +3,6 @@
 use super::{assert_caught, assert_holds};
 use crate::counter::calendar::{Periods, Quota};
 use crate::counter::{ChargeArgs, Counter, TimeBase};
-use crate::verify::mutants::Mutant;
 use loom::thread;
 use std::sync::{Arc, Mutex};
 
@@ -61,12 +60,12 @@ fn rollover() {
     // One thread is still in period 1, the other one is already in period 2.
     let two = || race(&[&[(2, 2), (1, 1)], &[(1, 1), (2, 1)]]);
     assert_holds("rollover", None, 50, two());
-    assert_caught("rollover", None, Mutant::ChargeStores, two());
-    assert_caught("rollover", None, Mutant::QuotaReopens, two());
-    assert_caught("rollover", None, Mutant::LostLoopAdmitted, two());
+    assert_caught("rollover", None, "ChargeStores", two());
+    assert_caught("rollover", None, "QuotaReopens", two());
+    assert_caught("rollover", None, "LostLoopAdmitted", two());
     let three = || race(&[&[(2, 2)], &[(1, 1)], &[(2, 2)]]);
     assert_holds("rollover, three", Some(3), 100, three());
-    assert_caught("rollover, three", Some(3), Mutant::ChargeStores, three());
+    assert_caught("rollover, three", Some(3), "ChargeStores", three());
 }
 
 #[test]
@@ -93,5 +92,5 @@ fn refund_against_rollover() {
         }
     };
     assert_holds("refund_against_rollover", None, 10, body());
-    assert_caught("refund_against_rollover", None, Mutant::ChargeStores, body());
+    assert_caught("refund_against_rollover", None, "ChargeStores", body());
 }

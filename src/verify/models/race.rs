@@ -8,7 +8,6 @@ use crate::counter::sliding::time_scale::TimeScale;
 use crate::counter::{ChargeArgs, Counter};
 use crate::table::epoch::pin;
 use crate::table::{Charged, KeyId, Receipt, Table};
-use crate::verify::mutants::Mutant;
 use loom::thread;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -228,7 +227,7 @@ pub(super) fn assert_race_holds(
 pub(super) fn assert_race_caught(
     name: &str,
     bound: Option<usize>,
-    mutant: Mutant,
+    mutant: &'static str,
     race: impl Fn(&'static [&'static [Op]]) -> Race,
     orders: [&'static [&'static [Op]]; 2],
 ) {

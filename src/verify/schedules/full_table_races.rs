@@ -4,7 +4,6 @@ use super::Scheduler::{Priorities, Random};
 use super::fixture::fail;
 use super::layout::WINDOW;
 use super::{assert_race_caught, assert_race_holds};
-use crate::verify::mutants::Mutant;
 use crate::{Limiter, ManualClock, Now, Overflow, Policy, PolicyStatus, Session, Verdict};
 use shuttle::thread;
 use std::sync::Arc;
@@ -62,7 +61,7 @@ fn uncounted_rolled_back() {
 #[test]
 fn uncounted_against_rollback() {
     assert_race_holds("uncounted against rollback", 2_000, uncounted_rolled_back);
-    let mutant = Mutant::UndoUncounted;
+    let mutant = "UndoUncounted";
     assert_race_caught(
         "uncounted against rollback",
         mutant,
@@ -103,7 +102,7 @@ fn cancelled_after_eviction() {
 #[test]
 fn cancelled_against_charge_after_eviction() {
     assert_race_holds("cancelled after eviction", 2_000, cancelled_after_eviction);
-    let mutant = Mutant::RefundForgiven;
+    let mutant = "RefundForgiven";
     assert_race_caught("cancelled after eviction", mutant, Random, 5_000, cancelled_after_eviction);
 }
 
@@ -134,7 +133,7 @@ fn tried_after_late_eviction() {
 #[test]
 fn tries_after_late_eviction() {
     assert_race_holds("tried after late eviction", 2_000, tried_after_late_eviction);
-    let mutant = Mutant::EvictionAtOwnNow;
+    let mutant = "EvictionAtOwnNow";
     assert_race_caught(
         "tried after late eviction",
         mutant,
