@@ -8,8 +8,7 @@ use crate::verify::mutants::is_on;
 #[inline(always)]
 pub(super) fn commit_all(items: &[Item<'_>]) -> Option<usize> {
     let commits = |item: &Item<'_>| {
-        item.prepared
-            .is_some_and(|prepared| prepared.commit() || is_on("LostSeveralAdmitted"))
+        item.prepared.is_some_and(|prepared| prepared.commit() || is_on("LostSeveralAdmitted"))
     };
     items.iter().position(|item| !commits(item))
 }

@@ -34,17 +34,8 @@ impl Context<'_> {
             let item = &mut rest[0];
             // Schedules: layers with LookIsEnough.
             let mode = if is_on("LookIsEnough") { Mode::Force } else { mode };
-            let result = match item.prepared {
-                Some(prepared)
-                    if index > first && (prepared.commit() || is_on("LostLineAdmitted")) =>
-                {
-                    Ok(())
-                }
-                _ => {
-                    item.prepared = None;
-                    self.charge_item(item, mode)
-                }
-            };
+            item.prepared = None;
+            let result = self.charge_item(item, mode);
             if result.is_ok() && item.outcome.admitted {
                 if repeats {
                     item.copy_usage_to(charged);

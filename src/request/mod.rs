@@ -77,7 +77,7 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
             if mode == Mode::Check && statuses.is_empty() {
                 context.check_one(resolved.policy, resolved.key, resolved.cost, resolved.limit)
             } else {
-                context.decide_items(&mut [Item::new(resolved)], mode, statuses)
+                context.decide_one(resolved, mode, statuses)
             }
         }
         [..] if charges.len() <= FEW => {
@@ -97,7 +97,7 @@ fn decide_up_to<'l, const MAX: usize, C: Borrow<Context<'l>>>(
     statuses: &mut [PolicyStatus],
     context: impl FnOnce() -> C,
 ) -> Decision {
-    // Declared first, because the items borrow its guard.
+    // Declared first, so that it outlives the items, which borrow its guard.
     let opened;
     let mut items = ArrayVec::<_, MAX>::new();
     if let Err(policy) = resolve_all(policies, charges, &mut items) {

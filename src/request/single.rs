@@ -1,8 +1,8 @@
-//! A request of one charge, decided in registers.
+//! A check of one charge: the three steps in registers.
 
 use crate::counter::NEVER;
 use crate::counter::prepared::PreparedCharge;
-use crate::decision::{Decision, Verdict};
+use crate::decision::{Decision, PolicyStatus, Verdict};
 use crate::engine::metrics::Event;
 use crate::engine::policy_state::PolicyState;
 use crate::request::item::{Item, ResolvedCharge};
@@ -12,6 +12,17 @@ use crate::verify::mutants::is_on;
 use crate::verify::path::{self, Path};
 
 impl<'l> Context<'l> {
+    /// Decides a peek, a forced charge, or a check that reports its policy's status.
+    #[inline(never)]
+    pub(super) fn decide_one(
+        &self,
+        charge: ResolvedCharge<'_>,
+        mode: Mode,
+        statuses: &mut [PolicyStatus],
+    ) -> Decision {
+        self.decide_items(&mut [Item::new(charge)], mode, statuses)
+    }
+
     /// Fast path: known key, no contention. Everything else is in
     /// [`check_one_slow`](Self::check_one_slow).
     // Not inlined: one copy of this body is enough. Only the hash of the key is inlined into the

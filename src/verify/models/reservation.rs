@@ -107,7 +107,7 @@ fn reserved_against_reserve() {
     for swap in [false, true] {
         assert_holds("reserved_against_reserve", Some(2), 10, reserve_against_reserve(swap));
     }
-    let mutant = "LostLineAdmitted";
+    let mutant = "LostSeveralAdmitted";
     assert_caught_in_an_order("reserved_against_reserve", Some(2), mutant, reserve_against_reserve);
 }
 

@@ -135,7 +135,6 @@ pub(crate) const ALL: &[(&str, &str)] = &[
     ("MergedIsNewer", " Ring: treats a charge that is merged during its give-back as a newer one."),
     ("LostOneAdmitted", " Fast path: admits a single charge although its CAS failed."),
     ("LostSeveralAdmitted", " Fast path: admits several charges although the CAS of one failed."),
-    ("LostLineAdmitted", " Layers: admits an evaluated charge although its CAS failed."),
     ("LostLoopAdmitted", " Counter: admits a charge of the retry loop although its CAS failed."),
     ("PreparedWhileMoving", " Fast path: prepares a charge while the table is moving."),
     ("FreedAtOnce", " Reclaim: frees an array as soon as it is retired."),

@@ -171,8 +171,8 @@ fn mutants_of_extensions_are_caught() {
     assert_caught(&RESERVED_LAYERS, "UndoOldest", Random, 5_000);
     assert_caught(&RESERVED_MOVERS, "StopNoted", Random, 5_000);
     assert_caught(&RESERVED, "LookIsEnough", Random, 5_000);
-    assert_caught(&RESERVED, "LostLineAdmitted", Random, 20_000);
-    assert_caught(&RESERVED_LAYERS, "LostLineAdmitted", Priorities, 20_000);
+    assert_caught(&RESERVED, "LostSeveralAdmitted", Random, 20_000);
+    assert_caught(&RESERVED_LAYERS, "LostSeveralAdmitted", Priorities, 20_000);
     assert_caught(&RESERVED_BUDGETS, "LookIsEnough", Priorities, 5_000);
     assert_caught(&RESERVED_LIMITS, "OldLimit", Random, 5_000);
     assert_caught(&RESERVED_BUDGETS, "ChargeStores", Random, 5_000);
