@@ -26,7 +26,7 @@ use super::error::OutOfMemory;
 use super::prefetch::prefetch;
 use super::size::Size;
 use super::slot::{EMPTY, FROZEN, KeyId, Slot};
-use super::tags::{GROUP, Tag, Tags};
+use super::tags::{GROUP, Group, Tag, Tags};
 use super::zeroed::Zeroed;
 use crate::counter::{Counter, TimeBase};
 use crate::sync::progress::Retries;
@@ -56,6 +56,8 @@ pub(crate) struct Array<C> {
     ages: Ages,
     /// The number of home groups: those that keys hash to.
     home_groups: usize,
+    /// While there are fewer keys than this, a probe guesses that its key is in the preferred slot.
+    guess_below: usize,
     base: TimeBase,
     claimed: AtomicUsize,
 }
@@ -95,11 +97,19 @@ fn load_id_by_cas(id: &AtomicU64) -> u64 {
 }
 
 impl<C: Counter> Array<C> {
+    /// An array with fewer home groups than this stays in cache.
+    const CACHED_GROUPS: usize = CACHED_BYTES / size_of::<[Slot<C>; GROUP]>();
+
     /// Creates an empty array. `evicts` says whether live keys may be evicted from it.
     pub(crate) fn new(size: Size, base: TimeBase, evicts: bool) -> Result<Self, OutOfMemory> {
         let [home_groups, all] = [size.home_slots, size.slots].map(|slots| slots / GROUP);
         let (groups, tags, ages) = (Zeroed::new(all)?, Tags::new(all)?, Ages::new(all, evicts)?);
-        Ok(Array { groups, tags, ages, home_groups, base, claimed: AtomicUsize::new(0) })
+        // A guess hides the latency of memory. A wrong one costs the load of a cache line that
+        // another thread may be writing. So a probe of a cached array waits for the tags, unless
+        // nearly all keys are in their preferred slots.
+        let guess_below = if home_groups < Self::CACHED_GROUPS { home_groups } else { usize::MAX };
+        let claimed = AtomicUsize::new(0);
+        Ok(Array { groups, tags, ages, home_groups, guess_below, base, claimed })
     }
 
     #[inline(always)]
@@ -171,13 +181,8 @@ impl<C: Counter> Array<C> {
     }
 
     /// Returns whether the array is small enough to stay in cache.
-    ///
-    /// In a cached array a probe waits for the tags. In a larger one it guesses that the key is in
-    /// its preferred slot, which hides the latency of memory. A wrong guess costs the load of a
-    /// cache line that another thread may be writing.
-    #[inline(always)]
     pub(super) fn stays_cached(&self) -> bool {
-        self.home_groups < CACHED_BYTES / size_of::<[Slot<C>; GROUP]>()
+        self.home_groups < Self::CACHED_GROUPS
     }
 
     #[inline(always)]
@@ -189,9 +194,8 @@ impl<C: Counter> Array<C> {
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId) {
         let home = self.home_group(key);
-        if let (Some(group), Some(slots)) =
-            (self.tags.group(home, preferred_slot(key)), self.groups.get(home))
-            && let Some(index) = group.matches(Tag::of(key)).next()
+        if let Some((tags, slots)) = self.load_group(home, preferred_slot(key))
+            && let Some(index) = tags.matches(Tag::of(key)).next()
         {
             prefetch(&slots[index]);
         }
@@ -207,11 +211,11 @@ impl<C: Counter> Array<C> {
         }
     }
 
-    /// Returns whether there are so few keys that nearly all are in their preferred slots.
+    /// Returns whether a probe guesses that its key is in the preferred slot.
     #[inline(always)]
-    fn is_sparse(&self) -> bool {
+    fn guesses(&self) -> bool {
         // A model checker would explore an execution for each count that it could load.
-        cfg!(all(test, tollgate_model)) || self.claimed() < self.home_groups
+        cfg!(all(test, tollgate_model)) || self.claimed() < self.guess_below
     }
 
     /// Probes for the key, up to its slot or the end of its probe sequence.
@@ -231,31 +235,39 @@ impl<C: Counter> Array<C> {
     fn probe(&self, key: KeyId, load_untagged: impl Fn(&AtomicU64) -> u64) -> Found<'_, C> {
         let (mut group_index, tag, first) =
             (self.home_group(key), Tag::of(key), preferred_slot(key));
-        let guesses = !self.stays_cached() || self.is_sparse();
-        while let (Some(group), Some(slots)) =
-            (self.tags.group(group_index, first), self.groups.get(group_index))
+        let mut group = self.load_group(group_index, first);
+        // A guess by branch: the CPU predicts it, and loads the slot before the tags arrive. Only
+        // in the home group, where nearly all keys are.
+        if let Some((tags, slots)) = group
+            && self.guesses()
+            && tags.begins_with(tag)
+            && let Some(found) = Self::check_slot(slots, group_index, first, key, load_id)
         {
+            return found;
+        }
+        while let Some((tags, slots)) = group {
             let check = |index| Self::check_slot(slots, group_index, index, key, load_id);
-            // A guess by branch: the CPU predicts it, and loads the slot before the tags arrive.
-            if guesses
-                && group.begins_with(tag)
-                && let Some(found) = check(first)
-            {
-                return found;
-            }
-            if let Some(found) = group.matches(tag).find_map(check) {
+            if let Some(found) = tags.matches(tag).find_map(check) {
                 return found;
             }
             let check = |index| Self::check_slot(slots, group_index, index, key, &load_untagged);
-            if let Some(found) = group.unpublished().find_map(check) {
+            if let Some(found) = tags.unpublished().find_map(check) {
                 return found;
             }
             group_index += 1;
+            group = self.load_group(group_index, first);
         }
         // Not reached: after every home group there are more slots than keys can enter (`Size`,
         // A3).
         debug_assert!(false, "a probe ran past the last slot");
         Found::Frozen
+    }
+
+    /// Loads the tags of a group, for a probe that starts at its slot `first`. Returns them with
+    /// the group's slots, or `None` if there is no such group.
+    #[inline(always)]
+    fn load_group(&self, index: usize, first: usize) -> Option<(Group, &[Slot<C>; GROUP])> {
+        Some((self.tags.group(index, first)?, self.groups.get(index)?))
     }
 
     /// The slot with this index.
