@@ -8,12 +8,12 @@ use crate::sync::{Ordering::Relaxed, Statistic};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Admitted,
+    /// The charge passed uncounted because the table was full.
+    Untracked,
     /// There was no room under the limit.
     Denied,
     /// The table had no slot for the key.
     Refused,
-    /// The charge passed uncounted because the table was full.
-    Untracked,
 }
 
 const EVENTS: usize = 4;
