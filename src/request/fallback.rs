@@ -7,7 +7,6 @@ use crate::engine::metrics::Event;
 use crate::request::item::{Item, ResolvedCharge};
 use crate::request::{Context, Mode};
 use crate::table::ClaimError;
-use crate::verify::mutants::is_on;
 
 /// The result of charging all items of a request.
 pub(super) enum Charged {
@@ -32,9 +31,8 @@ impl Context<'_> {
         for index in first..items.len() {
             let (charged, rest) = items.split_at_mut(index);
             let item = &mut rest[0];
-            // Schedules: layers with LookIsEnough.
-            let mode = if is_on("LookIsEnough") { Mode::Force } else { mode };
             item.prepared = None;
+            // Schedules: layers with LookIsEnough.
             let result = self.charge_item(item, mode);
             if result.is_ok() && item.outcome.admitted {
                 if repeats {
@@ -102,14 +100,13 @@ impl Context<'_> {
 
     fn roll_back(&self, item: &mut Item<'_>) {
         item.prepared = None;
-        let uncounted = item.table_full && !is_on("UndoUncounted");
-        if is_on("NoUndo") || uncounted {
+        if item.table_full {
             return;
         }
+        let ResolvedCharge { policy, key, cost, .. } = item.charge;
         // With a receipt: if the charge has expired, no other charge is given back. Schedules: late
         // rollback with UndoOldest.
-        let from = if is_on("UndoOldest") { None } else { Some(item.receipt()) };
-        let ResolvedCharge { policy, key, cost, .. } = item.charge;
+        let from = Some(item.receipt());
         let returned = policy.give_back(key, self.now, from, cost, &self.guard);
         item.outcome.used = item.outcome.used.saturating_sub(returned.units);
     }

@@ -6,7 +6,6 @@ use crate::engine::metrics::Event;
 use crate::request::item::{Item, ResolvedCharge};
 use crate::request::{Context, Mode, invalid, refused, resolve_all};
 use crate::table::{KeyId, Receipt, Returned};
-use crate::verify::mutants::is_on;
 use arrayvec::ArrayVec;
 use std::fmt;
 
@@ -155,8 +154,7 @@ impl Reservation {
         if amounts != self.held.len() {
             return Err(ReservationError::Amounts { expected: self.held.len(), value: amounts });
         }
-        let open = self.open || is_on("CloseTwice");
-        if open { Ok(()) } else { Err(ReservationError::Closed) }
+        if self.open { Ok(()) } else { Err(ReservationError::Closed) }
     }
 }
 
@@ -187,18 +185,15 @@ impl Held {
         let give_back = |from: Receipt, amount: u64| {
             // With a receipt: if the charge has expired, no other charge is given back. Schedules:
             // reserved with SettlePresent.
-            let from = if is_on("SettlePresent") { None } else { Some(from) };
+            let from = Some(from);
             item.charge.policy.give_back(self.key, context.now, from, amount, &context.guard)
         };
         // While the first charge counts, so do all later ones, and this call takes from all of them.
         let Returned { units, is_gone } = give_back(self.first, amount);
-        // Schedules: cancelled after reset with LastExtensionTwice.
-        let is_gone = is_gone || is_on("LastExtensionTwice");
-        // Schedules: streams with LastExtensionStays and LastExtensionUncut.
-        let extended = self.last.may_outlast(&self.first) && !is_on("LastExtensionStays");
-        if units < amount && is_gone && extended {
-            let uncut = is_on("LastExtensionUncut");
-            let most = if uncut { amount } else { self.last.units };
+        // Then only the last extension may still count. Schedules: cancelled after reset with
+        // LastExtensionTwice; streams with LastExtensionStays and LastExtensionUncut.
+        if units < amount && is_gone && self.last.may_outlast(&self.first) {
+            let most = self.last.units;
             give_back(self.last, (amount - units).min(most));
         }
     }
@@ -236,7 +231,7 @@ pub(crate) fn extend(
     reservation.validate(context, more.len())?;
     let mut items = reservation.items(context, |index, _| more[index]);
     let decision = context.decide_items(&mut items, Mode::Check, &mut []);
-    if decision.is_allowed() || is_on("StopNoted") {
+    if decision.is_allowed() {
         for (held, item) in reservation.held.iter_mut().zip(&items) {
             held.add(item);
         }
@@ -252,26 +247,25 @@ pub(crate) fn settle(
 ) -> Result<Decision, ReservationError> {
     reservation.validate(context, actual.len())?;
     reservation.open = false;
-    let mut items = reservation.items(context, |index, held| excess(actual[index], held.charged));
+    let excess = |index: usize, held: &Held| actual[index].saturating_sub(held.charged);
+    let mut items = reservation.items(context, excess);
     let mut full = None;
     for (index, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
         let (before, rest) = items.split_at_mut(index);
         let item = &mut rest[0];
-        // Schedules: reserved, layers with SettleFirstLayer.
-        let forgotten = is_on("SettleFirstLayer") && index > 0;
-        if *actual < held.charged && !forgotten {
+        // Schedules: reserved with DebtForgiven and DebtWhole; reserved, layers with SettleFirstLayer.
+        if *actual < held.charged {
             held.give_back(context, item, held.charged - actual);
         }
+        let policy = item.charge.policy;
         // Not all or nothing: each layer is charged its actual cost if its table has a slot for the key.
         // Schedules: reserved with DebtRefused.
-        let mode = if is_on("DebtRefused") { Mode::Check } else { Mode::Force };
-        let policy = item.charge.policy;
-        if context.charge_item(item, mode).is_err() {
+        if context.charge_item(item, Mode::Force).is_err() {
             policy.count(Event::Refused, context.shard);
             full = Some(policy.id());
             continue;
         }
-        if item.charge.cost > 0 && !is_on("DebtUncounted") {
+        if item.charge.cost > 0 {
             policy.count(item.event(), context.shard);
         }
         held.charged = *actual;
@@ -281,17 +275,6 @@ pub(crate) fn settle(
         Some(policy) => refused(policy),
         None => context.report(&items, &mut []),
     })
-}
-
-/// The part of the actual cost that is not charged yet.
-// Schedules: reserved with DebtForgiven and DebtWhole.
-fn excess(actual: u64, charged: u64) -> u64 {
-    match actual.saturating_sub(charged) {
-        0 => 0,
-        _ if is_on("DebtForgiven") => 0,
-        _ if is_on("DebtWhole") => actual,
-        excess => excess,
-    }
 }
 
 /// Closes a reservation with a cost of 0.

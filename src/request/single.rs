@@ -8,7 +8,6 @@ use crate::engine::policy_state::PolicyState;
 use crate::request::item::{Item, ResolvedCharge};
 use crate::request::{Context, Mode, refused};
 use crate::table::KeyId;
-use crate::verify::mutants::is_on;
 use crate::verify::path::{self, Path};
 
 impl<'l> Context<'l> {
@@ -38,7 +37,7 @@ impl<'l> Context<'l> {
         if cost > 0
             && let Some((charged, prepared)) =
                 policy.evaluate(key, cost, limit, self.now, &self.guard)
-            && (prepared.is_none_or(PreparedCharge::commit) || is_on("LostOneAdmitted"))
+            && prepared.is_none_or(PreparedCharge::commit)
         {
             path::count(Path::One);
             let mut item = Item::new(ResolvedCharge { policy, key, cost, limit });
