@@ -50,11 +50,11 @@ impl Gate {
             Some(charges) => charges,
             None => &everyone,
         };
-        let mut layers = [tollgate::PolicyStatus::default(); 3];
-        let layers = &mut layers[..charges.len()];
-        let decision = self.limiter.check_with_status(charges, layers);
+        let mut statuses = [tollgate::PolicyStatus::default(); 3];
+        let statuses = &mut statuses[..charges.len()];
+        let decision = self.limiter.check_with_status(charges, statuses);
 
-        let items = self.limiter.http_items(layers);
+        let items = self.limiter.http_items(statuses);
         let mut headers = vec![
             (http::RATE_LIMIT_POLICY, http::RateLimitPolicyDraft11(items.clone()).to_string()),
             (http::RATE_LIMIT, http::RateLimitDraft11(items.clone()).to_string()),

@@ -78,7 +78,7 @@
 // Calendar period: a month.
 #define TOLLGATE_MONTH 3
 
-// Overflow mode: that of the options or, in the options, `TOLLGATE_OVERFLOW_DENY`.
+// Overflow mode: in a policy, the mode of the options; in the options, `TOLLGATE_OVERFLOW_DENY`.
 #define TOLLGATE_OVERFLOW_DEFAULT 0
 
 // Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`. The default.
@@ -87,8 +87,8 @@
 // Overflow mode: allow a new key without counting it when the table is full.
 #define TOLLGATE_OVERFLOW_ALLOW 2
 
-// Overflow mode: evict the keys with the least usage, at most `allowance` units each in any
-// window.
+// Overflow mode: evict the keys with the least usage. Evictions discard at most `allowance` units
+// of a key's usage in any window or period.
 #define TOLLGATE_OVERFLOW_EVICT_LIGHTEST 3
 
 // The size of an error's message in bytes, with its NUL.
@@ -252,22 +252,22 @@ typedef struct {
     uint64_t window_ns;
     // `TOLLGATE_CALENDAR`: `TOLLGATE_HOUR`, `TOLLGATE_DAY` or `TOLLGATE_MONTH`.
     uint32_t period;
-    // `TOLLGATE_CALENDAR`: the UTC offset of the start of periods in seconds, positive to the
-    // east, within 18 hours.
+    // `TOLLGATE_CALENDAR`: the offset from UTC at which periods start, in seconds: at most 18
+    // hours, positive to the east.
     int32_t offset_seconds;
     // The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`.
     uint64_t max_limit;
-    // The greatest number of live keys; 0 means that of the options.
+    // The greatest number of live keys; 0 means `max_keys` of the options.
     uint64_t max_keys;
     // `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 31, 63
-    // or 127; 0 means `max_limit` up to a `max_limit` of 127, and 15 above. A policy with at least
-    // `max_limit` buckets is exact: it decides like a log of all charges. Any other may deny
-    // early. It never admits too much.
+    // or 127. With at least `max_limit` buckets, the policy is exact: it decides like a log of all
+    // charges. With fewer, it may deny early, but never admits more than the limit. 0 means an
+    // exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
     uint32_t buckets;
     // The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     uint32_t overflow;
-    // `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most usage that the eviction of a key may discard, 1
-    // to `max_limit`.
+    // `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most units of a key's usage that evictions may
+    // discard in any window or period, 1 to `max_limit`.
     uint64_t allowance;
     // The unit of cost in HTTP fields, for example "tokens"; NULL means requests. Copied.
     const char *unit;
@@ -382,8 +382,9 @@ typedef struct {
     uint64_t opaque[TOLLGATE_SESSION_WORDS];
 } tollgate_session;
 
-// The statistics of a policy. A later version may add fields: set `struct_size` before the call,
-// for example with `TOLLGATE_STATS_INIT`, and the call writes no more than that.
+// The statistics of a policy. Set `struct_size` before the call, for example with
+// `TOLLGATE_STATS_INIT`: the call writes at most that many bytes, because a later version may add
+// fields.
 typedef struct {
     // `sizeof(tollgate_stats)`, set by the caller.
     uint32_t struct_size;
@@ -391,7 +392,7 @@ typedef struct {
     uint32_t reserved;
     // Admitted charges.
     uint64_t admitted;
-    // Denied charges: those without room, and those that cost more than the limit.
+    // Denied charges: they had no room, or cost more than the limit.
     uint64_t denied;
     // Charges refused because the table was full.
     uint64_t refused;
@@ -399,7 +400,7 @@ typedef struct {
     uint64_t untracked;
     // Keys with usage that still counts, estimated from a sample.
     uint64_t live_keys;
-    // Slots that hold a key, live or not.
+    // Slots that hold a key, live or expired.
     uint64_t used_slots;
     // Slots of the current array.
     uint64_t slots;
@@ -409,7 +410,7 @@ typedef struct {
     uint64_t migrations;
     // Live keys evicted to make room.
     uint64_t evictions;
-    // Units of usage discarded with the evicted keys.
+    // Units of usage that evictions have discarded.
     uint64_t forgiven;
 } tollgate_stats;
 
@@ -421,11 +422,11 @@ extern "C" {
 /* Create and free a limiter                                                                      */
 /* ============================================================================================== */
 
-// Creates a limiter with `count` policies, 1 to 16. `tollgate_policy_at` has the same order.
+// Creates a limiter with `count` policies, 1 to 16. `tollgate_policy_at` uses their order.
 //
-// Each policy begins with its `struct_size`; the first one's size is the stride of the array.
-// `options` may be NULL. `*limiter` is NULL unless the status is `TOLLGATE_OK`. Free it with
-// `tollgate_free`. `error` may be NULL; else it is filled if the call fails.
+// Each policy begins with its `struct_size`; the size of the first is the stride of the array.
+// `options` may be NULL. `*limiter` is NULL unless the status is `TOLLGATE_OK`. Free the limiter
+// with `tollgate_free`. If the call fails, `*error` is filled; `error` may be NULL.
 //
 // Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
 // kind, period, overflow mode or `struct_size`), `TOLLGATE_E_POLICIES` to `TOLLGATE_E_CONFIG`,
@@ -779,12 +780,13 @@ tollgate_status tollgate_get_stats(const tollgate_limiter *limiter,
                                    tollgate_stats *stats);
 
 // Does maintenance in idle moments: moves up to `slots` slots of each table that is being resized,
-// and frees memory. `*done` is 1 if no table has work left, else 0; `done` may be NULL.
+// starts to shrink tables that are mostly idle, and frees memory. `*done` is 1 if no table has
+// work left, else 0; `done` may be NULL.
 //
-// You never need to call it: requests with new keys do the same work in small chunks, and the
-// system makes huge pages by itself later. On Linux the call also puts large tables into huge
-// pages, about `slots` slots per call. That takes the system some milliseconds per page, and a
-// thread that touches the page meanwhile may wait that long.
+// You never need to call it: requests do the same work in small chunks, and the system makes huge
+// pages by itself later. On Linux the call also puts large tables into huge pages, about `slots`
+// slots per call. That takes the system some milliseconds per page, and a thread that touches the
+// page meanwhile may wait that long.
 //
 // Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
 tollgate_status tollgate_maintain(const tollgate_limiter *limiter, size_t slots, int32_t *done);
@@ -793,8 +795,8 @@ tollgate_status tollgate_maintain(const tollgate_limiter *limiter, size_t slots,
 /* Token costs, status texts, versions                                                            */
 /* ============================================================================================== */
 
-// Returns the cost of input and output tokens. Prices are for a million tokens, in any unit of
-// money. The cost is rounded up, and is at most `UINT64_MAX`.
+// Returns the cost of input and output tokens. A price is for a million tokens, in any unit of
+// money; the cost has the same unit. It is rounded up, and is at most `UINT64_MAX`.
 uint64_t tollgate_token_cost(uint64_t input_price,
                              uint64_t output_price,
                              uint64_t input_tokens,

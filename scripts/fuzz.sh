@@ -4,9 +4,9 @@
 #
 #   scripts/fuzz.sh [--keep] [SECONDS] [TARGET...]
 #
-# Each target starts from its committed corpus and runs for SECONDS (10). Fails if a target crashes
-# or makes too few executions, or if libFuzzer does not find the planted fault. A crashing input is
-# left in fuzz/artifacts/TARGET; `cargo run -p tollgate-fuzz --bin TARGET -- FILE` runs it again.
+# Each target starts from its committed corpus and runs for SECONDS (default: 10). Fails if a target
+# crashes or makes too few executions, or if libFuzzer does not find the planted fault. A crashing
+# input is stored in fuzz/artifacts/TARGET; `cargo run -p tollgate-fuzz --bin TARGET -- FILE` runs it again.
 #
 # --keep  adds the new inputs to the corpus, and minimizes it
 set -euo pipefail
@@ -20,10 +20,10 @@ seconds=${1:-10}
 targets=("$@")
 [ $# -gt 0 ] || targets=(http_fields limiter_calls log_lines policy_file)
 
-# Minimum executions a second, low enough for the slowest machine to support.
+# Minimum executions a second, low enough for the slowest machine.
 min_per_second=20
 planted_seconds=60
-# Length of an input and size of a corpus: the limits that the tests of the corpus enforce.
+# Maximum length of an input and size of a corpus. The tests of the corpus check the same limits.
 max_length=2048
 max_inputs=150
 
@@ -54,7 +54,7 @@ if "$bin/planted" -max_total_time=$planted_seconds -artifact_prefix="$work/" "$w
 fi
 if ! grep -q 'the planted fault' "$work/planted.log"; then
     tail -n 20 "$work/planted.log" >&2
-    echo 'the run ended with another fault than the planted one' >&2
+    echo 'the run failed, but not with the planted fault' >&2
     exit 1
 fi
 echo 'the planted fault was found'
@@ -65,7 +65,7 @@ statistic() {
 }
 
 # Merges the new inputs into the corpus and minimizes it: the fewest and shortest inputs that cover
-# every edge. libFuzzer writes first the inputs that cover most.
+# every edge. libFuzzer writes the inputs with the most coverage first.
 keep_best() {
     local target=$1 found=$2 kept=fuzz/corpus/$1 best
     mkdir "$work/$target.best"
@@ -96,7 +96,7 @@ for target in "${targets[@]}"; do
     printf '%-14s %10d executions  %7d a second  %6d edges  %5d found\n' "$target" "$executions" \
         "$(statistic average_exec_per_sec)" "$coverage" "$found_count"
     if ! [ "${executions:-0}" -ge $((seconds * min_per_second)) ]; then
-        echo "$target hardly ran: ${executions:-no} executions in $seconds seconds" >&2
+        echo "$target made too few executions: ${executions:-none} in $seconds seconds" >&2
         exit 1
     fi
     [ -z "$keep" ] || keep_best "$target" "$found"

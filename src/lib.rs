@@ -103,7 +103,7 @@
 //! # Request path
 //!
 //! [`Limiter`] or [`Session`] -> request (one or several charges) -> engine (the policies) -> table
-//! (key to slot) -> counter (sliding window or calendar budget). Each layer uses only the layers
+//! (key to slot) -> counter (sliding window or calendar budget). Each part uses only the parts
 //! after it.
 
 // Some hooks serve only the loom models and are unused under shuttle.

@@ -21,8 +21,8 @@ fn limiter(limit: u64, period: Period, offset_s: i32) -> (Limiter, PolicyId) {
     (limiter, id)
 }
 
-/// Returns the number of the period at `unix_ns`. The oracle: it counts months from January 1970
-/// and shares no code with the limiter.
+/// Returns the number of the period at `unix_ns`. This oracle counts months from January 1970, and
+/// shares no code with the limiter.
 fn period_number(period: Period, offset_s: i32, unix_ns: u64) -> u64 {
     let local = unix_ns / SECOND;
     let local = local.saturating_add_signed(i64::from(offset_s));
@@ -48,8 +48,8 @@ fn period_number(period: Period, offset_s: i32, unix_ns: u64) -> u64 {
 proptest! {
     #![proptest_config(cases(1_000))]
 
-    /// Guarantee G: `used + cost <= limit` decides in each period, under a clock that steps forward
-    /// and back. A key never returns to a period before its newest one.
+    /// Guarantee G: in each period, a request is admitted exactly if `used + cost <= limit`, under a
+    /// clock that steps forward and back. A key is never charged in a period before its newest one.
     #[test]
     fn each_budget_is_spent_once(
         period in prop::sample::select(vec![Period::Hour, Period::Day, Period::Month]),
@@ -96,7 +96,7 @@ fn a_step_back_over_midnight_reopens_no_budget() {
     assert_eq!(check(START - 1, 1).retry_after(), Some(Duration::from_nanos(1)));
     assert!(check(START, 4).is_allowed());
     // The clock shows the day before again. The newer day's budget is charged, and the wait lasts
-    // until its end.
+    // until that day ends.
     let decision = check(START - SECOND, 7);
     assert_eq!(decision.retry_after(), Some(Duration::from_nanos(DAY + SECOND)));
     assert!(check(START - SECOND, 6).is_allowed());
@@ -112,7 +112,7 @@ fn greatest_numbers_do_not_wrap() {
     assert!(session.check(&[id.charge("k", MAX_LIMIT)]).is_allowed());
     assert_eq!(session.check(&[id.charge("k", 1)]).verdict, Verdict::Denied);
     assert_eq!(session.check(&[id.charge("k", u64::MAX)]).verdict, Verdict::Impossible);
-    // Debt saturates at 2^42 - 1 units, and then lasts for the whole period.
+    // The usage saturates at 2^42 - 1 units. It is then not refunded, and lasts until the period ends.
     assert_eq!(session.force_charge(&[id.charge("k", u64::MAX)]).remaining, 0);
     assert_eq!(session.refund(&id.charge("k", u64::MAX)), Ok(0));
     assert!(!session.check(&[id.charge("k", 1)]).is_allowed());
@@ -123,10 +123,10 @@ fn greatest_numbers_do_not_wrap() {
     assert!(!last.check(&[id.charge("k", 1)]).is_allowed());
 }
 
-/// Guarantee G: hours are numbered until 2209. All later hours are one period, which is spent once
-/// even if the table replaces its array.
+/// Guarantee G: hours are numbered until 2209. All later hours are one period, whose budget is spent
+/// once, even if the table replaces its array.
 #[test]
-fn the_last_hour_is_spent_once() {
+fn the_last_period_is_spent_once() {
     let clock = ManualClock::new();
     let late = Now::from_unix_nanos(8_000_000_000 * SECOND);
     clock.set(late);
@@ -142,7 +142,7 @@ fn the_last_hour_is_spent_once() {
     assert!(!again.is_allowed() && again.retry_after() > Some(Duration::ZERO));
 }
 
-/// The wall clock is read wherever a policy counts by the calendar, whichever it is.
+/// The limiter's clock reads the wall clock if any of its policies is a calendar budget.
 #[test]
 fn any_calendar_policy_reads_the_wall_clock() {
     let sliding = || Policy::sliding("sliding", 1, Duration::from_secs(1));

@@ -63,7 +63,7 @@ unsafe impl GlobalAlloc for Hostile {
         if fails(layout) {
             return ptr::null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.alloc(layout) }
     }
 
@@ -71,7 +71,7 @@ unsafe impl GlobalAlloc for Hostile {
         if fails(layout) {
             return ptr::null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -79,12 +79,12 @@ unsafe impl GlobalAlloc for Hostile {
         if fails(layout) {
             return ptr::null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.dealloc(block, layout) }
     }
 }

@@ -11,16 +11,16 @@ thread_local!(static COUNT: Cell<u64> = const { Cell::new(0) });
 /// An allocator that counts the allocations of each thread.
 struct Counting;
 
-// SAFETY: forwards every call to the system's allocator.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -35,7 +35,7 @@ fn allocations(work: impl FnOnce()) -> u64 {
     COUNT.get() - before
 }
 
-/// The counting allocator counts.
+/// Checks the allocation counter itself.
 #[test]
 fn allocations_are_counted() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))), 1);
@@ -56,12 +56,12 @@ fn known_keys_allocate_nothing() {
     // A thread's first session allocates its epoch record.
     drop(limiter.session());
     let (mut allowed, mut denied) = (0, 0);
-    let mut layers = [PolicyStatus::default(); 3];
+    let mut statuses = [PolicyStatus::default(); 3];
     let mut decide = |turn: u64| {
         let key = turn % 5_000;
         let session = limiter.session_at(Now::from_unix_nanos(1_000_000_000 + turn));
         let charges = ids.map(|id| id.charge(key, 2));
-        match session.check_with_status(&charges, &mut layers).is_allowed() {
+        match session.check_with_status(&charges, &mut statuses).is_allowed() {
             true => allowed += 1,
             false => denied += 1,
         }
@@ -71,7 +71,7 @@ fn known_keys_allocate_nothing() {
         assert!(session.force_charge(&charges[2..]).is_allowed());
     };
     let growing = allocations(|| (0..20_000).for_each(&mut decide));
-    // 15,000 new keys in three tables, each of which grows nine times or so.
+    // Each of the three tables gets 5,000 new keys, and grows about nine times.
     assert!(growing < 400, "{growing} allocations while the tables grow");
     let count = allocations(|| (20_000..200_000).for_each(&mut decide));
     assert!(allowed > 10_000 && denied > 10_000, "{allowed} allowed, {denied} denied");

@@ -19,7 +19,7 @@ thread_local! {
 // SAFETY: forwards every call to the system's allocator, or returns null as an allocator may.
 unsafe impl GlobalAlloc for Refusing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.alloc(layout) }
     }
 
@@ -28,12 +28,12 @@ unsafe impl GlobalAlloc for Refusing {
         if REFUSED.get() && layout.size() > 20_000 && !std::thread::panicking() {
             return ptr::null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.dealloc(block, layout) }
     }
 }

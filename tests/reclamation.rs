@@ -51,12 +51,12 @@ struct Watching;
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         let block = unsafe { System.alloc_zeroed(layout) };
         let is_watched = WATCHING.load(SeqCst) && is_array(layout) && !block.is_null();
         if is_watched && let Some(entry) = ARRAYS.get(ALLOCATED.fetch_add(1, SeqCst)) {
@@ -73,7 +73,7 @@ unsafe impl GlobalAlloc for Watching {
             FREED.fetch_add(1, SeqCst);
             return;
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { System.dealloc(block, layout) }
     }
 }

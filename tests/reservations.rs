@@ -77,10 +77,10 @@ fn four_policies_in_one_call() {
         ids.iter().zip([1, 24_000, 24_000, 1_000]).map(|(id, cost)| id.charge("k", cost)).collect();
     let kept: Vec<Reservation> =
         (0..4).map(|_| at(&limiter, late).reserve(&big).expect("room")).collect();
-    let mut layers = [PolicyStatus::default(); 4];
-    let refused = at(&limiter, late).reserve_with_status(&big, &mut layers).unwrap_err();
-    assert_eq!(layers.map(|layer| layer.violated), [false, true, false, false]);
-    assert_eq!(layers.map(|layer| layer.remaining), [6, 4_000, 882_000, 4_930_000]);
+    let mut statuses = [PolicyStatus::default(); 4];
+    let refused = at(&limiter, late).reserve_with_status(&big, &mut statuses).unwrap_err();
+    assert_eq!(statuses.map(|status| status.violated), [false, true, false, false]);
+    assert_eq!(statuses.map(|status| status.remaining), [6, 4_000, 882_000, 4_930_000]);
     assert_eq!((refused.verdict, refused.policy), (Verdict::Denied, ids[1]));
     assert_eq!(refused.retry_after(), Some(minute + Duration::from_nanos(BLUR)));
     assert_eq!(used(late), [4, 96_000, 22_000 + 96_000, 70_000]);

@@ -1,8 +1,9 @@
 //! Decides every request of a recording, in time order.
 //!
-//! If a policy has an estimate, each request reserves it, and settles with its cost when it ends.
-//! Before a request is decided, all requests that ended by then are settled, each at its end. The
-//! request therefore sees the same usage as in the server, and the replay stays in time order.
+//! If a policy has an estimate, each request reserves the estimate, and settles with its cost when it
+//! ends. Before a request is decided, all requests that have ended by its time are settled, each at
+//! its own end. Each decision therefore depends on the same usage as in a server, and all calls are
+//! in time order.
 
 use crate::policy_file::PolicySpec;
 use crate::recording::{Binding, Recording, Stamp};
@@ -22,16 +23,16 @@ const BATCH: usize = 4096;
 pub struct Outcome {
     /// The request.
     pub stamp: Stamp,
-    /// The reason for its denial; `None` if it was admitted.
+    /// The denial; `None` if the request was admitted.
     pub denial: Option<Denial>,
 }
 
-/// The reason why a request was denied.
+/// The policy that denied a request, and the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// The index of the first policy without room.
     pub policy: usize,
-    /// The wait after which it would have been admitted; `None` if no wait helps.
+    /// The wait after which a retry has room; `None` if no wait helps.
     pub retry_after: Option<Duration>,
 }
 
@@ -64,7 +65,7 @@ pub enum ReplayError<E> {
     Observer(E),
 }
 
-/// An unexpected answer of the limiter.
+/// An unexpected result of the limiter.
 enum LimiterError {
     Undecided(Verdict),
     Unsettled(ReservationError),
@@ -118,7 +119,7 @@ pub fn run<E>(
     Ok(speed)
 }
 
-/// The limiter and the data that it is charged with.
+/// The limiter, and the recording that is replayed on it.
 struct Decider<'r> {
     limiter: Limiter,
     recording: &'r Recording,

@@ -1,7 +1,7 @@
 //! Requests that reserve an estimate and settle with their cost when they end.
 //!
 //! The decisions are compared with results worked out by hand and with the oracle for reservations.
-//! On real requests, they are also compared with a limiter that has every cost in advance.
+//! The test on real requests also prints what is admitted if every cost is known in advance.
 
 mod support;
 
@@ -100,7 +100,8 @@ fn policies_without_an_estimate_charge_the_cost() {
     let both = policy("['n', 9]", "'n'", 20, MINUTE) + requests;
     let (rows, summary) = replayed(&both, &log, &[]);
     let verdicts: Vec<&str> = rows.iter().map(|row| row.policy.as_str()).collect();
-    // The denied third request keeps nothing reserved under `p`: the fourth needs all of its room.
+    // The denied third request leaves nothing reserved under `p`. The fourth therefore fits: 6 + 13
+    // of 20.
     assert_eq!(verdicts, ["", "", "requests", ""]);
     let expected = "\
 reserved under  estimated  used  unused   share  excess
@@ -183,7 +184,7 @@ fn decisions_match_the_reservation_oracle_on_generated_logs() {
         (100, 30, Rate::Seconds(10), true),
         (9_000, 40, Rate::Calendar("hour"), true),
         (60_000, 300, DAY, true),
-        // Policies with buckets: at least 97 % of what the oracle admits.
+        // Policies with buckets: more than 97 % of the oracle's number of admitted requests.
         (1_000, 40, MINUTE, false),
         (50_000, 3_000, MINUTE, false),
     ];
@@ -199,13 +200,13 @@ fn decisions_match_the_reservation_oracle_on_generated_logs() {
             let policies = policy("'estimate'", "'cost'", limit, rate);
             let rows = decisions(&format!("duration = 'took'\n{policies}"), &log, &[]);
             let answers = reservation_oracle::decide(limit, rate, &requests);
-            let passes = rows.iter().map(|row| row.verdict == "admit");
+            let admits = rows.iter().map(|row| row.verdict == "admit");
             if exact {
-                assert!(passes.eq(answers.iter().copied()), "{limit} {rate:?} seed {seed}");
+                assert!(admits.eq(answers.iter().copied()), "{limit} {rate:?} seed {seed}");
             }
             let admitted = admitted_requests(&rows, &requests);
             reservation_oracle::assert_never_over(limit, rate, &admitted);
-            let expected = answers.iter().filter(|passes| **passes).count();
+            let expected = answers.iter().filter(|admits| **admits).count();
             assert!(
                 admitted.len() > 100 && admitted.len() < 2_900,
                 "{} of {limit}",
@@ -265,7 +266,7 @@ fn replay_real_requests(
     let max_usage = reservation_oracle::assert_never_over(scenario.limit, scenario.rate, &admitted);
     assert!(
         max_usage * 10 > scenario.limit * 9,
-        "at most {max_usage} of {} was ever in use",
+        "at most {max_usage} of {} were ever in use",
         scenario.limit
     );
     let sums = Sums::of(&admitted);
@@ -283,7 +284,7 @@ fn replay_real_requests(
 }
 
 #[test]
-fn reservations_cost_few_tokens_on_real_requests() {
+fn decisions_are_close_to_the_reservation_oracle_on_real_requests() {
     let Some(path) = data("llm_requests.csv") else { return };
     let text = std::fs::read_to_string(&path).unwrap();
     let columns = ["ContextTokens", "GeneratedTokens"];
@@ -300,7 +301,7 @@ fn reservations_cost_few_tokens_on_real_requests() {
         line.fields.insert("cost", request.cost.to_string());
     }
     let duration = "duration = { field = 'GeneratedTokens', unit = '20ms' }\n";
-    let mut readme = "| limit | cost known in advance | reserved, settled at once | reserved, settled after its duration | unused |\n|---|---|---|---|---|\n".to_owned();
+    let mut table = "| limit | cost known in advance | reserved, settled at once | reserved, settled after its duration | unused |\n|---|---|---|---|---|\n".to_owned();
     println!("requests, tokens used, tokens reserved: of the tool and of the oracle");
     for scenario in [
         Scenario { limit: 100_000, rate: MINUTE, text: "100,000 / minute" },
@@ -314,11 +315,11 @@ fn reservations_cost_few_tokens_on_real_requests() {
         let known = Sums::of(known.map(|(request, _)| request));
         let cell =
             |sums: Sums| format!("{} ({} tokens)", grouped(sums.requests), grouped(sums.used));
-        write!(readme, "| {text} | {} |", cell(known)).unwrap();
+        write!(table, "| {text} | {} |", cell(known)).unwrap();
         let mut unused = String::new();
         for (name, duration, requests) in [("at once", "", &at_once), ("later", duration, &later)] {
             let answers = reservation_oracle::decide(limit, rate, requests);
-            let expected = requests.iter().zip(answers).filter(|(_, passes)| *passes);
+            let expected = requests.iter().zip(answers).filter(|(_, admits)| *admits);
             let expected = Sums::of(expected.map(|(request, _)| request));
             let (sums, share) = replay_real_requests(&scenario, duration, &path, requests);
             for (source, sums) in [("tool  ", sums), ("oracle", expected)] {
@@ -327,10 +328,10 @@ fn reservations_cost_few_tokens_on_real_requests() {
             }
             let close = sums.used as f64 / expected.used as f64;
             assert!((0.99..1.01).contains(&close), "{close} of the oracle at {text}, {name}");
-            write!(readme, " {} |", cell(sums)).unwrap();
+            write!(table, " {} |", cell(sums)).unwrap();
             unused = share;
         }
-        writeln!(readme, " {unused} |").unwrap();
+        writeln!(table, " {unused} |").unwrap();
     }
-    println!("{readme}");
+    println!("{table}");
 }

@@ -67,9 +67,9 @@ class gate {
         if (request.path == "/ai") {
             charges[count++] = tokens_.charge(has_user ? key(user) : from.as_key(), tokens_per_response);
         }
-        std::array<tollgate::policy_status, 3> layers;
-        const tollgate::view<const tollgate::policy_status> statuses(layers.data(), count);
-        const auto decision = limiter_.check_with_status({charges.data(), count}, layers);
+        std::array<tollgate::policy_status, 3> all_statuses;
+        const tollgate::view<const tollgate::policy_status> statuses(all_statuses.data(), count);
+        const auto decision = limiter_.check_with_status({charges.data(), count}, all_statuses);
         switch (decision.verdict()) {
             case verdict::allowed: break;
             case verdict::denied:
@@ -91,9 +91,9 @@ class gate {
     }
 
     void refuse(httplib::Response& response, const tollgate::decision& decision,
-                tollgate::view<const tollgate::policy_status> layers) const {
+                tollgate::view<const tollgate::policy_status> statuses) const {
         response.status = http::too_many_requests;
-        response.set_content(http::problem(limiter_, layers), std::string(http::problem_type));
+        response.set_content(http::problem(limiter_, statuses), std::string(http::problem_type));
         if (const auto wait = decision.retry_after()) {
             set(response, http::retry_after_name, std::to_string(http::retry_after_seconds(*wait)));
         }
@@ -107,24 +107,24 @@ class gate {
     tollgate::policy_id ip_, user_, tokens_;
 };
 
-settings read(int count, char** arguments) {
-    settings read;
-    const std::array fields = {&read.port, &read.per_address, &read.per_user, &read.tokens,
-                               &read.window_ms};
+settings parse(int count, char** arguments) {
+    settings parsed;
+    const std::array fields = {&parsed.port, &parsed.per_address, &parsed.per_user, &parsed.tokens,
+                               &parsed.window_ms};
     for (int index = 1; index < count; ++index) {
         const std::string_view text = arguments[index];
         const auto end = text.data() + text.size();
         if (static_cast<std::size_t>(index) > fields.size()) throw std::invalid_argument("too many arguments");
-        const auto [stop, fault] = std::from_chars(text.data(), end, *fields[index - 1]);
-        if (fault != std::errc() || stop != end) throw std::invalid_argument(std::string(text));
+        const auto [stop, error] = std::from_chars(text.data(), end, *fields[index - 1]);
+        if (error != std::errc() || stop != end) throw std::invalid_argument("invalid number: " + std::string(text));
     }
-    if (read.port > 65'535) throw std::invalid_argument("port too large");
-    return read;
+    if (parsed.port > 65'535) throw std::invalid_argument("port too large");
+    return parsed;
 }
 
 void serve(const settings& settings) {
     const gate gate(settings);
-    // Block the signals in the server's threads; one thread waits for them.
+    // Block the signals here and in the server's threads. Only `stopper` waits for them.
     sigset_t stop;
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
@@ -138,7 +138,7 @@ void serve(const settings& settings) {
     server.new_task_queue = [] { return new httplib::ThreadPool(16); };
     server.set_pre_routing_handler([&](const auto& request, auto& response) {
         return gate.allows(request, response) ? httplib::Server::HandlerResponse::Unhandled
-                                                 : httplib::Server::HandlerResponse::Handled;
+                                              : httplib::Server::HandlerResponse::Handled;
     });
     server.Get(".*", [](const httplib::Request&, httplib::Response& response) {
         response.set_content("welcome\n", "text/plain");
@@ -162,9 +162,9 @@ void serve(const settings& settings) {
 } // namespace
 
 int main(int count, char** arguments) try {
-    serve(read(count, arguments));
+    serve(parse(count, arguments));
     return EXIT_SUCCESS;
-} catch (const std::exception& why) {
-    std::cerr << why.what() << "\n";
+} catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
     return EXIT_FAILURE;
 }

@@ -80,11 +80,11 @@ static struct MHD_Response *response_of(const char *type, const char *body) {
 static enum MHD_Result respond(const server *server, struct MHD_Connection *connection,
                               const tollgate_charge *charges, size_t count) {
     tollgate_decision decision;
-    tollgate_policy_status layers[POLICIES];
+    tollgate_policy_status statuses[POLICIES];
     char text[1024];
     struct MHD_Response *response;
     unsigned status;
-    switch (tollgate_check_with_status(server->limiter, NULL, charges, count, &decision, layers)) {
+    switch (tollgate_check_with_status(server->limiter, NULL, charges, count, &decision, statuses)) {
         case TOLLGATE_OK:
             status = MHD_HTTP_OK;
             response = response_of("text/plain", "welcome\n");
@@ -92,7 +92,7 @@ static enum MHD_Result respond(const server *server, struct MHD_Connection *conn
         case TOLLGATE_DENIED:
         case TOLLGATE_IMPOSSIBLE:
             status = MHD_HTTP_TOO_MANY_REQUESTS;
-            tollgate_http_problem(server->limiter, layers, count, NULL, text, sizeof text, NULL);
+            tollgate_http_problem(server->limiter, statuses, count, NULL, text, sizeof text, NULL);
             response = response_of("application/problem+json", text);
             if (response && decision.retry_after_ns != TOLLGATE_NEVER) {
                 const uint64_t wait = tollgate_retry_after_seconds(decision.retry_after_ns);
@@ -108,10 +108,10 @@ static enum MHD_Result respond(const server *server, struct MHD_Connection *conn
     }
     if (!response) return MHD_NO;
     if (count > 0) {
-        if (tollgate_http_policy(server->limiter, layers, count, text, sizeof text, NULL) == TOLLGATE_OK) {
+        if (tollgate_http_policy(server->limiter, statuses, count, text, sizeof text, NULL) == TOLLGATE_OK) {
             MHD_add_response_header(response, "ratelimit-policy", text);
         }
-        if (tollgate_http_limit(server->limiter, layers, count, text, sizeof text, NULL) == TOLLGATE_OK) {
+        if (tollgate_http_limit(server->limiter, statuses, count, text, sizeof text, NULL) == TOLLGATE_OK) {
             MHD_add_response_header(response, "ratelimit", text);
         }
     }

@@ -24,14 +24,14 @@ pub const TOLLGATE_DAY: u32 = 2;
 /// Calendar period: a month.
 pub const TOLLGATE_MONTH: u32 = 3;
 
-/// Overflow mode: that of the options or, in the options, `TOLLGATE_OVERFLOW_DENY`.
+/// Overflow mode: in a policy, the mode of the options; in the options, `TOLLGATE_OVERFLOW_DENY`.
 pub const TOLLGATE_OVERFLOW_DEFAULT: u32 = 0;
 /// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`. The default.
 pub const TOLLGATE_OVERFLOW_DENY: u32 = 1;
 /// Overflow mode: allow a new key without counting it when the table is full.
 pub const TOLLGATE_OVERFLOW_ALLOW: u32 = 2;
-/// Overflow mode: evict the keys with the least usage, at most `allowance` units each in any
-/// window.
+/// Overflow mode: evict the keys with the least usage. Evictions discard at most `allowance` units
+/// of a key's usage in any window or period.
 pub const TOLLGATE_OVERFLOW_EVICT_LIGHTEST: u32 = 3;
 
 /// A policy: a limit on the cost that each key may spend. Set unused fields to 0, for example with
@@ -51,22 +51,22 @@ pub struct tollgate_policy {
     pub window_ns: u64,
     /// `TOLLGATE_CALENDAR`: `TOLLGATE_HOUR`, `TOLLGATE_DAY` or `TOLLGATE_MONTH`.
     pub period: u32,
-    /// `TOLLGATE_CALENDAR`: the UTC offset of the start of periods in seconds, positive to the
-    /// east, within 18 hours.
+    /// `TOLLGATE_CALENDAR`: the offset from UTC at which periods start, in seconds: at most 18
+    /// hours, positive to the east.
     pub offset_seconds: i32,
     /// The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`.
     pub max_limit: u64,
-    /// The greatest number of live keys; 0 means that of the options.
+    /// The greatest number of live keys; 0 means `max_keys` of the options.
     pub max_keys: u64,
     /// `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 31, 63
-    /// or 127; 0 means `max_limit` up to a `max_limit` of 127, and 15 above. A policy with at least
-    /// `max_limit` buckets is exact: it decides like a log of all charges. Any other may deny
-    /// early. It never admits too much.
+    /// or 127. With at least `max_limit` buckets, the policy is exact: it decides like a log of all
+    /// charges. With fewer, it may deny early, but never admits more than the limit. 0 means an
+    /// exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
     pub buckets: u32,
     /// The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     pub overflow: u32,
-    /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most usage that the eviction of a key may discard, 1
-    /// to `max_limit`.
+    /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most units of a key's usage that evictions may
+    /// discard in any window or period, 1 to `max_limit`.
     pub allowance: u64,
     /// The unit of cost in HTTP fields, for example "tokens"; NULL means requests. Copied.
     pub unit: *const c_char,
@@ -92,11 +92,11 @@ pub struct tollgate_options {
     pub seed: [u64; 4],
 }
 
-/// Creates a limiter with `count` policies, 1 to 16. `tollgate_policy_at` has the same order.
+/// Creates a limiter with `count` policies, 1 to 16. `tollgate_policy_at` uses their order.
 ///
-/// Each policy begins with its `struct_size`; the first one's size is the stride of the array.
-/// `options` may be NULL. `*limiter` is NULL unless the status is `TOLLGATE_OK`. Free it with
-/// `tollgate_free`. `error` may be NULL; else it is filled if the call fails.
+/// Each policy begins with its `struct_size`; the size of the first is the stride of the array.
+/// `options` may be NULL. `*limiter` is NULL unless the status is `TOLLGATE_OK`. Free the limiter
+/// with `tollgate_free`. If the call fails, `*error` is filled; `error` may be NULL.
 ///
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
 /// kind, period, overflow mode or `struct_size`), `TOLLGATE_E_POLICIES` to `TOLLGATE_E_CONFIG`,
@@ -141,7 +141,7 @@ unsafe fn build(
     let fail = |status| unsafe { fill_status(error, status) };
     let mut builder = Limiter::builder();
     if !options.is_null() {
-        // SAFETY: all-zero is a value of the options.
+        // SAFETY: options of zero bytes are valid.
         let options = unsafe { read_sized(options) }.map_err(fail)?;
         builder = configure(builder, &options).map_err(fail)?;
     }
@@ -156,13 +156,13 @@ unsafe fn build(
     }
     let mut next = policies;
     for _ in 0..count {
-        // SAFETY: all-zero is a value of a policy.
+        // SAFETY: a policy of zero bytes is valid.
         let policy: tollgate_policy = unsafe { read_sized(next) }.map_err(fail)?;
         // SAFETY: its strings are NUL-terminated.
         let (policy, name) = unsafe { policy_of(&policy) }.map_err(fail)?;
         builder = builder.policy(policy);
         names.push(name);
-        // SAFETY: the size of the first policy, which the caller has passed.
+        // SAFETY: `count` is not 0, so there is a first policy, which begins with its size.
         let stride = unsafe { *policies.cast::<u32>() } as usize;
         next = next.wrapping_byte_add(stride);
     }

@@ -1,9 +1,9 @@
-//! The cost of tokens.
+//! The cost of a request in tokens, at given prices.
 
 use limiter::TokenPrice;
 
-/// Returns the cost of input and output tokens. Prices are for a million tokens, in any unit of
-/// money. The cost is rounded up, and is at most `UINT64_MAX`.
+/// Returns the cost of input and output tokens. A price is for a million tokens, in any unit of
+/// money; the cost has the same unit. It is rounded up, and is at most `UINT64_MAX`.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_token_cost(
     input_price: u64,

@@ -8,8 +8,9 @@ use crate::status::tollgate_status::{self, *};
 use limiter::PolicyId;
 use std::ptr;
 
-/// The statistics of a policy. A later version may add fields: set `struct_size` before the call,
-/// for example with `TOLLGATE_STATS_INIT`, and the call writes no more than that.
+/// The statistics of a policy. Set `struct_size` before the call, for example with
+/// `TOLLGATE_STATS_INIT`: the call writes at most that many bytes, because a later version may add
+/// fields.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_stats {
@@ -19,7 +20,7 @@ pub struct tollgate_stats {
     pub reserved: u32,
     /// Admitted charges.
     pub admitted: u64,
-    /// Denied charges: those without room, and those that cost more than the limit.
+    /// Denied charges: they had no room, or cost more than the limit.
     pub denied: u64,
     /// Charges refused because the table was full.
     pub refused: u64,
@@ -27,7 +28,7 @@ pub struct tollgate_stats {
     pub untracked: u64,
     /// Keys with usage that still counts, estimated from a sample.
     pub live_keys: u64,
-    /// Slots that hold a key, live or not.
+    /// Slots that hold a key, live or expired.
     pub used_slots: u64,
     /// Slots of the current array.
     pub slots: u64,
@@ -37,7 +38,7 @@ pub struct tollgate_stats {
     pub migrations: u64,
     /// Live keys evicted to make room.
     pub evictions: u64,
-    /// Units of usage discarded with the evicted keys.
+    /// Units of usage that evictions have discarded.
     pub forgiven: u64,
 }
 
@@ -89,12 +90,13 @@ pub unsafe extern "C" fn tollgate_get_stats(
 }
 
 /// Does maintenance in idle moments: moves up to `slots` slots of each table that is being resized,
-/// and frees memory. `*done` is 1 if no table has work left, else 0; `done` may be NULL.
+/// starts to shrink tables that are mostly idle, and frees memory. `*done` is 1 if no table has
+/// work left, else 0; `done` may be NULL.
 ///
-/// You never need to call it: requests with new keys do the same work in small chunks, and the
-/// system makes huge pages by itself later. On Linux the call also puts large tables into huge
-/// pages, about `slots` slots per call. That takes the system some milliseconds per page, and a
-/// thread that touches the page meanwhile may wait that long.
+/// You never need to call it: requests do the same work in small chunks, and the system makes huge
+/// pages by itself later. On Linux the call also puts large tables into huge pages, about `slots`
+/// slots per call. That takes the system some milliseconds per page, and a thread that touches the
+/// page meanwhile may wait that long.
 ///
 /// Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
 ///

@@ -33,7 +33,8 @@ class overflow {
     [[nodiscard]] static constexpr overflow deny() noexcept { return {TOLLGATE_OVERFLOW_DENY, 0}; }
     /// Allows the new key without counting it.
     [[nodiscard]] static constexpr overflow allow() noexcept { return {TOLLGATE_OVERFLOW_ALLOW, 0}; }
-    /// Evicts the keys with the least usage, at most `allowance` units each in any window.
+    /// Evicts the keys with the least usage. Evictions discard at most `allowance` units of a key's
+    /// usage in any window or period.
     [[nodiscard]] static constexpr overflow evict_lightest(std::uint64_t allowance) noexcept {
         return {TOLLGATE_OVERFLOW_EVICT_LIGHTEST, allowance};
     }
@@ -72,8 +73,9 @@ class policy {
     }
 
     /// Sets the number of buckets of a sliding window: 2 to 127, rounded up to 7, 15, 31, 63 or 127
-    /// (64 to 1024 bytes per key). A bucketed policy may deny early. It never admits too much. A
-    /// policy whose limit is at most its number of buckets is exact. Calendar policies ignore it.
+    /// (64 to 1024 bytes per key). A policy whose `max_limit` is at most its number of buckets is
+    /// exact. Any other may deny early, but never admits more than the limit. Calendar policies
+    /// ignore the number.
     policy& buckets(std::uint32_t count) & noexcept { return set(raw_.buckets, count, errc::buckets); }
 
     /// Sets the greatest limit that a charge or `limiter::set_limit` may set; by default the
@@ -100,8 +102,8 @@ class policy {
         return *this;
     }
 
-    /// Sets the UTC offset of the start of calendar periods, positive to the east, within 18 hours.
-    /// Sliding windows ignore it.
+    /// Sets the offset from UTC at which calendar periods start: at most 18 hours, positive to the
+    /// east. Sliding windows ignore it.
     policy& offset(std::chrono::seconds offset) & noexcept {
         using bounds = std::numeric_limits<std::int32_t>;
         const auto out_of_range = offset.count() > bounds::max() || offset.count() < bounds::min();
@@ -165,7 +167,7 @@ class builder {
   public:
     builder() = default;
 
-    /// Adds a policy. A limiter has 1 to 16, and `limiter::policy_at` has the same order.
+    /// Adds a policy. A limiter has 1 to 16 policies; `limiter::policy_at` uses their order.
     builder& policy(tollgate::policy policy) & {
         policies_.push_back(std::move(policy));
         return *this;

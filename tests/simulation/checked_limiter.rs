@@ -150,7 +150,7 @@ impl<'l> CheckedLimiter<'l> {
             assert_eq!(least, 0, "a known key was refused");
             self.ledger.tallies[rule].refused += 1;
             // The earlier items were charged and rolled back, which may advance a bucket's time.
-            items[..index].iter().for_each(|item| self.ledger.touch(item.0, item.1));
+            items[..index].iter().for_each(|item| self.ledger.record_rollback(item.0, item.1));
             return None;
         }
         for (item, status) in items.iter().zip(statuses) {
@@ -268,7 +268,7 @@ impl<'l> CheckedLimiter<'l> {
                 self.ledger.tallies[stream_item.rule].refused += 1;
             } else if item.2 > 0 {
                 self.ledger.tallies[stream_item.rule].admitted += 1;
-                self.ledger.write(item, now, &reported);
+                self.ledger.record(item, now, &reported);
             }
             self.ledger.assert_left(item, now, reported.remaining);
         }
@@ -276,18 +276,18 @@ impl<'l> CheckedLimiter<'l> {
         assert!(session.inner().cancel(&mut stream.reservation).is_err(), "settled twice");
     }
 
-    /// Records what a settle gives back. A budget gives back only charges of the present day: all
-    /// of them, or at most the last extension.
+    /// Records what `settle` refunds. A budget refunds only charges of the key's newest day: all of
+    /// them, or at most the last extension.
     fn give_back(&mut self, item: &StreamItem, rest: u64) {
         let counter = (item.rule, item.key);
         let Span::Days(_) = self.ledger.rules[item.rule].span else {
             return self.ledger.give_back(counter, &item.charges, rest);
         };
         let (first, last) = (item.charges[0], item.charges[item.charges.len() - 1]);
-        let is_of_today = |number| self.ledger.is_of_today(item.rule, item.key, number);
-        if is_of_today(first) {
+        let is_in_newest_day = |number| self.ledger.is_in_newest_day(item.rule, item.key, number);
+        if is_in_newest_day(first) {
             self.ledger.give_back(counter, &item.charges, rest);
-        } else if is_of_today(last) {
+        } else if is_in_newest_day(last) {
             self.ledger.give_back(counter, &[last], rest.min(item.last));
         }
     }
@@ -334,7 +334,7 @@ impl<'l> CheckedLimiter<'l> {
         }
         if self.statuses(&session, &[(BUDGET, key, 0)])[0].reset_after_ns != 1 {
             // Another thread's clock has already passed midnight for this key.
-            return self.ledger.assert_past(BUDGET, last);
+            return self.ledger.assert_other_clock_is_ahead(BUDGET, last);
         }
         let (decision, denial) = self.check(&session, &[(BUDGET, key, 1)]);
         assert_eq!(decision.verdict, Verdict::Denied, "more than the budget");

@@ -57,7 +57,7 @@ fn known_keys(c: &mut Criterion) {
                     let mut contender =
                         Contender::new(&name, Side::Own, Expected::Admitted, vec![work]);
                     bencher.iter_custom(|decisions| {
-                        let (ns, _) = contender.slice(decisions as usize);
+                        let (ns, _) = contender.measure_slice(decisions as usize);
                         Duration::from_nanos((ns * decisions as f64) as u64)
                     });
                 });

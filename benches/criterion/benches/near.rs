@@ -10,10 +10,11 @@ use tollgate_peers::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// A limit that admits all requests.
-const OPEN: Setting =
+const ADMIT_ALL: Setting =
     Setting { limit: 20_000_000, window: Duration::from_millis(20), max_keys: 4096 };
-/// A limit that is used up at once, with a window longer than the benchmark.
-const SHUT: Setting = Setting { limit: 20, window: Duration::from_secs(86_400), max_keys: 4096 };
+/// A limit that denies all requests but the first 20: its window is longer than the benchmark.
+const DENY_ALL: Setting =
+    Setting { limit: 20, window: Duration::from_secs(86_400), max_keys: 4096 };
 
 fn one_key() -> KeySequence<String> {
     KeySequence::new(vec![String::from("0123456789abcdef"); 1024])
@@ -24,16 +25,16 @@ fn measure(c: &mut Criterion, name: &str, expected: Expected, threads: Vec<Work>
     let mut contender = Contender::new(name, Side::Own, expected, threads);
     c.bench_function(name, |bencher| {
         bencher.iter_custom(|decisions| {
-            let (ns, _) = contender.slice(decisions as usize);
+            let (ns, _) = contender.measure_slice(decisions as usize);
             Duration::from_nanos((ns * decisions as f64) as u64)
         });
     });
 }
 
 fn hot(c: &mut Criterion) {
-    let own = Arc::new(OwnLimiter::new(&OPEN, Some(7)));
+    let own = Arc::new(OwnLimiter::new(&ADMIT_ALL, Some(7)));
     let coarse = Clock::coarse(Duration::from_millis(1)).expect("a thread can be started");
-    let coarse = Arc::new(OwnLimiter::with_clock(&OPEN, Some(7), coarse));
+    let coarse = Arc::new(OwnLimiter::with_clock(&ADMIT_ALL, Some(7), coarse));
     let entries = [
         ("hot/check", &own, EntryPoint::Check),
         ("hot/session", &own, EntryPoint::Session),
@@ -48,7 +49,7 @@ fn hot(c: &mut Criterion) {
 
 fn denied(c: &mut Criterion) {
     for (name, words) in [("denied/7 words", Some(7)), ("denied/exact 20", None)] {
-        let own = Arc::new(OwnLimiter::new(&SHUT, words));
+        let own = Arc::new(OwnLimiter::new(&DENY_ALL, words));
         while own.check(&String::from("0123456789abcdef")) {}
         let work = || own.work(EntryPoint::Check, one_key());
         measure(c, name, Expected::Denied, vec![work()]);
@@ -56,7 +57,7 @@ fn denied(c: &mut Criterion) {
     }
 }
 
-/// At three quarters of the limit, so that one request expires for each new one.
+/// Keeps the usage at three quarters of the limit: one request expires for each new one.
 fn exact(c: &mut Criterion) {
     for limit in [20, 100] {
         let own =
@@ -87,7 +88,7 @@ fn layers(c: &mut Criterion) {
 }
 
 fn threads(c: &mut Criterion) {
-    let own = Arc::new(OwnLimiter::new(&OPEN, Some(7)));
+    let own = Arc::new(OwnLimiter::new(&ADMIT_ALL, Some(7)));
     let work = |sequence| own.work(EntryPoint::Check, sequence);
     let shared = vec![work(one_key()), work(one_key())];
     measure(c, "threads/2, one key", Expected::Admitted, shared);

@@ -79,7 +79,7 @@ impl Contender {
     ///
     /// # Panics
     /// If more than one verdict in a thousand is not the expected one.
-    pub fn slice(&mut self, decisions: usize) -> (f64, f64) {
+    pub fn measure_slice(&mut self, decisions: usize) -> (f64, f64) {
         let shares = match self.threads.as_mut_slice() {
             [work] => vec![Share::of(work, decisions)],
             works => together(works, decisions),
@@ -156,11 +156,13 @@ mod tests {
     #[test]
     fn expected_verdicts_pass() {
         for threads in [1, 2, 3] {
-            let (ns, _) = contender(Expected::Admitted, |count| count, threads).slice(10_000);
+            let (ns, _) =
+                contender(Expected::Admitted, |count| count, threads).measure_slice(10_000);
             assert!(ns > 0.0);
-            contender(Expected::Denied, |_| 0, threads).slice(10_000);
+            contender(Expected::Denied, |_| 0, threads).measure_slice(10_000);
             // One in a thousand.
-            contender(Expected::Admitted, |count| count - count / 1000, threads).slice(10_000);
+            contender(Expected::Admitted, |count| count - count / 1000, threads)
+                .measure_slice(10_000);
         }
     }
 
@@ -168,7 +170,7 @@ mod tests {
     fn unexpected_verdicts_panic() {
         let fails = |expected, admits: fn(usize) -> usize| {
             for threads in [1, 2] {
-                let slice = || contender(expected, admits, threads).slice(10_000);
+                let slice = || contender(expected, admits, threads).measure_slice(10_000);
                 assert!(std::panic::catch_unwind(slice).is_err(), "{expected:?}, {threads}");
             }
         };

@@ -7,7 +7,7 @@
 //! cargo run --release -p tollgate-peers --bin growth
 //! ```
 //!
-//! The limiters count in different ways and give different guarantees ([`Promises`]). Each program
+//! The limiters count in different ways and give different guarantees ([`Guarantees`]). Each program
 //! prints them below its figures.
 
 mod chart;
@@ -41,7 +41,7 @@ pub use key_sequence::{KeySequence, shuffled, uniform, zipf};
 pub use keys::{KeyKind, key};
 pub use layered::Layered;
 pub use memory::{Memory, huge_pages};
-pub use peer::{Peer, Promises, Setting, Task};
+pub use peer::{Guarantees, Peer, Setting, Task};
 pub use result::{ContenderResult, Outcome, TargetResult};
 pub use rounds::{CHILD, Rounds};
 pub use scenario::{Goal, LowerBound, Reference, Scenario, Target};

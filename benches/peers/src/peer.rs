@@ -23,32 +23,32 @@ impl Setting {
     }
 }
 
-/// The guarantees of a limiter, in words. Figures alone would compare unlike things.
+/// The guarantees of a limiter, in words: the limiters differ in more than speed.
 #[derive(Clone, Copy, Debug)]
-pub struct Promises {
+pub struct Guarantees {
     /// Whether it keeps state for each key, so that no key is charged for another.
     pub per_key: bool,
     /// The counting algorithm, and its accuracy compared with a log of admitted requests.
     pub counting: &'static str,
-    /// The most requests that a key may get in any interval of the window's length.
-    pub most: &'static str,
+    /// The bound on a key's admitted requests in any interval of the window's length.
+    pub max_per_window: &'static str,
     /// The bound on its memory.
     pub memory: &'static str,
-    /// Locks that a call may wait for.
-    pub waiting: &'static str,
+    /// The locks that a call may wait for.
+    pub locks: &'static str,
 }
 
-/// A measured limiter, with its default clock.
+/// A measured limiter.
 pub trait Peer<K: KeyKind = u64>: Sized + Send + Sync + 'static {
     /// The name in tables and on the command line.
     const NAME: &'static str;
     /// Its guarantees, according to its documentation.
-    const PROMISES: Promises;
+    const GUARANTEES: Guarantees;
 
     /// Creates an empty limiter.
     fn new(setting: &Setting) -> Self;
 
-    /// Decides one request of this key at the current time, and returns whether it is admitted.
+    /// Decides one request of this key at the current time. Returns whether it is admitted.
     fn check(&self, key: &K) -> bool;
 
     /// Releases unused memory, as a host may do when idle.

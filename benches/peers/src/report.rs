@@ -11,7 +11,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::thread;
 
-/// The rivals' packages.
+/// The packages of the rivals.
 const PACKAGES: [&str; 4] = ["governor", "rate-net", "pingora-limits", "limitador"];
 
 /// The machine, and the versions of the measured packages.
@@ -55,7 +55,7 @@ pub fn targets(outcomes: &[Outcome]) -> String {
 }
 
 const TARGETS_HEAD: [&str; 8] =
-    ["row", "tollgate", "reference", "its figure", "ratio", "target", "met", "lower bound"];
+    ["row", "tollgate", "reference", "reference figure", "ratio", "target", "met", "lower bound"];
 
 fn target_cells(result: &TargetResult) -> [String; 8] {
     let goal = match result.target.goal {
@@ -75,18 +75,18 @@ fn target_cells(result: &TargetResult) -> [String; 8] {
 }
 
 /// The guarantees of each peer.
-pub fn promises() -> String {
+pub fn guarantees() -> String {
     let mut text = String::new();
-    for (name, promises) in limiters() {
-        text += &format!("{name}\n  counts:        {}\n", promises.counting);
-        text += &format!("  in any window: {}\n", promises.most);
-        text += &format!("  memory:        {}\n", promises.memory);
-        text += &format!("  may wait for:  {}\n", promises.waiting);
+    for (name, guarantees) in limiters() {
+        text += &format!("{name}\n  counts:        {}\n", guarantees.counting);
+        text += &format!("  in any window: {}\n", guarantees.max_per_window);
+        text += &format!("  memory:        {}\n", guarantees.memory);
+        text += &format!("  may wait for:  {}\n", guarantees.locks);
     }
     text
 }
 
-fn limiters() -> impl Iterator<Item = &'static (&'static str, crate::peer::Promises)> {
+fn limiters() -> impl Iterator<Item = &'static (&'static str, crate::peer::Guarantees)> {
     peers::ALL.iter().filter(|(name, _)| !name.starts_with("control"))
 }
 
@@ -96,11 +96,10 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     let mut text = format!("{}; {keys}.\n\n", machine());
     text += &rows(&TARGETS_HEAD, targets);
     text += "\n\
-         `lower bound` is the same ratio for a contender that does little else: a bare table\n\
-         with or without a window, plus a pin and a clock where the work needs them, or one\n\
-         limiter for each thread. For many keys it is the faster of two layouts: tollgate's\n\
-         (dense), and two cache lines for each key (bare). The lower bound for layers uses\n\
-         the latter.\n\
+         `lower bound` is the same ratio for a minimal contender: a bare table with or without\n\
+         a window, plus a pin and a clock where the work needs them, or one limiter for each\n\
+         thread. For many keys it is the faster of two layouts: tollgate's (dense), and two\n\
+         cache lines for each key (bare). The lower bound for layers uses the bare layout.\n\
          \n\
          Figures are medians: nanoseconds of wall time per decision of all threads together;\n\
          under `worst`, nanoseconds of CPU time of the worst call; under `bytes`, bytes per\n\
@@ -112,11 +111,11 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
         text += &format!("- `{}`: {}\n", outcome.name, outcome.title);
     }
     text += "\n";
-    let promises = limiters().map(|(name, promises)| {
-        [*name, promises.counting, promises.most, promises.memory, promises.waiting]
+    let guarantees = limiters().map(|(name, guarantees)| {
+        [*name, guarantees.counting, guarantees.max_per_window, guarantees.memory, guarantees.locks]
             .map(str::to_owned)
     });
-    text + &rows(&["", "counts", "in any window", "memory", "may wait for"], promises)
+    text + &rows(&["", "counts", "in any window", "memory", "may wait for"], guarantees)
 }
 
 /// A table with a row for each contender and a column for each scenario.
@@ -156,7 +155,7 @@ fn rows(head: &[&str], rows: impl Iterator<Item = impl AsRef<[String]>>) -> Stri
     text
 }
 
-/// Formats a figure with at least three digits.
+/// Formats a figure: with one decimal below 100, as an integer above.
 pub(crate) fn figure(value: f64) -> String {
     Table::number(Some(value), usize::from(value < 100.0))
 }

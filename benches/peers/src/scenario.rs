@@ -161,7 +161,7 @@ impl<K: KeyKind> Setup<K> {
 
     /// Adds a peer, with one call for each request.
     pub(crate) fn peer<P: Peer<K>>(&mut self) {
-        let side = if P::PROMISES.per_key { Side::Rival } else { Side::Sketch };
+        let side = if P::GUARANTEES.per_key { Side::Rival } else { Side::Sketch };
         self.peer_as::<P>(side);
     }
 

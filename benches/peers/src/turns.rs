@@ -59,7 +59,7 @@ impl Turns {
         let mut decisions = 64;
         loop {
             let start = Instant::now();
-            let (ns, _) = contender.slice(decisions);
+            let (ns, _) = contender.measure_slice(decisions);
             if start.elapsed() > self.pace.slice / 8 {
                 // A multiple of the batch size.
                 return ((self.pace.slice.as_nanos() as f64 / ns) as usize).next_multiple_of(64);
@@ -73,10 +73,10 @@ impl Turns {
         (0..FLUSHES).for_each(|_| crossbeam_epoch::pin().flush());
         let Pace { warm_up, slice } = self.pace;
         let warm_up = decisions as f64 * warm_up.div_duration_f64(slice);
-        contender.slice((warm_up as usize).next_multiple_of(64));
+        contender.measure_slice((warm_up as usize).next_multiple_of(64));
         let mut best = (f64::INFINITY, f64::INFINITY);
         for _ in 0..ATTEMPTS {
-            let (ns, idle) = contender.slice(decisions);
+            let (ns, idle) = contender.measure_slice(decisions);
             if idle < best.1 {
                 best = (ns, idle);
             }

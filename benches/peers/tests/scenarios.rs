@@ -14,7 +14,7 @@ fn run_all<K: KeyKind>() -> usize {
     for entry in scenarios::all::<K>() {
         let Some(mut scenario) = entry.build(TINY) else { continue };
         for contender in &mut scenario.contenders {
-            let (ns, idle) = contender.slice(2048);
+            let (ns, idle) = contender.measure_slice(2048);
             assert!(ns > 0.0 && ns < 1e9 && (0.0..=1.0).contains(&idle), "{contender:?}: {ns}");
         }
         let short = std::time::Duration::from_micros(200);

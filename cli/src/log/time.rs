@@ -63,7 +63,7 @@ fn unix_ns(instant: Timestamp) -> Result<u64, TimeError> {
     }
 }
 
-/// The time as RFC 3339 in UTC, with the fewest of 0, 3, 6 or 9 fractional digits that it needs.
+/// Formats a time as RFC 3339 in UTC, with 0, 3, 6 or 9 fractional digits: as few as keep it exact.
 pub fn rfc3339(unix_ns: u64) -> impl fmt::Display {
     // The largest u64 is in the year 2554, which a timestamp can represent.
     let instant = Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or(Timestamp::MAX);
@@ -76,7 +76,8 @@ pub fn rfc3339(unix_ns: u64) -> impl fmt::Display {
     fmt::from_fn(move |f| write!(f, "{instant:.digits$}"))
 }
 
-/// A length of time, rounded to two units: `2d 3h`, `1m 30s`, `12.5ms`.
+/// Formats a length of time: exactly below one second (`12.5ms`), else rounded to two units
+/// (`1m 30s`, `2d 3h`).
 pub fn span(length_ns: u64) -> String {
     let span = jiff::SignedDuration::from_nanos(i64::try_from(length_ns).unwrap_or(i64::MAX));
     let unit = match span.as_secs() {
@@ -97,7 +98,7 @@ pub fn span(length_ns: u64) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
-/// Converts a decimal number of `unit` to nanoseconds.
+/// Converts a decimal number of `unit` to nanoseconds. `None` if it is not a decimal number.
 ///
 /// A result that does not fit is `u64::MAX`. Digits after the ninth fractional digit are ignored.
 pub fn length_ns(number: &[u8], unit: Duration) -> Option<u64> {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn written_times_keep_their_precision() {
+    fn formatted_times_are_exact() {
         let shown = |unix_ns: u64| rfc3339(unix_ns).to_string();
         assert_eq!(shown(0), "1970-01-01T00:00:00Z");
         assert_eq!(shown(1_700_158_623_900_000_000), "2023-11-16T18:17:03.900Z");
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_rounded_to_two_units() {
+    fn spans_of_a_second_or_more_are_rounded_to_two_units() {
         let shown = [12_500_000, 90_000_000_000, 3_600_000_000_000, 183_600_000_000_000].map(span);
         assert_eq!(shown, ["12.5ms", "1m 30s", "1h", "2d 3h"]);
     }

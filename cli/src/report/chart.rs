@@ -90,18 +90,18 @@ impl Chart<'_> {
         )
     }
 
-    fn floor(&self) -> f64 {
+    fn baseline(&self) -> f64 {
         self.height - BOTTOM
     }
 
     fn y(&self, count: u64, top: u64) -> f64 {
-        self.floor() - (self.floor() - TOP) * count as f64 / top as f64
+        self.baseline() - (self.baseline() - TOP) * count as f64 / top as f64
     }
 
     fn count_axis(&self, f: &mut fmt::Formatter<'_>, step: u64, top: u64) -> fmt::Result {
         for count in (0..=top / step).map(|tick| tick * step) {
             let y = self.y(count, top);
-            let class = if count == 0 { "floor" } else { "grid" };
+            let class = if count == 0 { "baseline" } else { "grid" };
             writeln!(
                 f,
                 "<line class=\"{class}\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
@@ -125,11 +125,11 @@ impl Chart<'_> {
         while tick_ns < end_ns {
             let share = (tick_ns - start_ns) as f64 / (end_ns - start_ns) as f64;
             let x = LEFT + (WIDTH - LEFT - RIGHT) * share;
-            let floor = self.floor();
+            let baseline = self.baseline();
             writeln!(
                 f,
-                "<line class=\"tick\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{floor}\" y2=\"{}\"/>",
-                floor + 5.0
+                "<line class=\"tick\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{baseline}\" y2=\"{}\"/>",
+                baseline + 5.0
             )?;
             let label = time_label(tick_ns, step);
             // A label too close to the right edge would be cut off.
@@ -137,7 +137,7 @@ impl Chart<'_> {
                 writeln!(
                     f,
                     "<text class=\"time\" x=\"{x:.1}\" y=\"{}\">{label}</text>",
-                    floor + 19.0
+                    baseline + 19.0
                 )?;
             }
             tick_ns = tick_ns.saturating_add(step);
@@ -160,7 +160,7 @@ impl Chart<'_> {
             write!(
                 f,
                 "<rect class=\"hover\" x=\"{slot_left:.2}\" y=\"{TOP}\" width=\"{slot:.2}\" height=\"{:.2}\"/>",
-                self.floor() - TOP
+                self.baseline() - TOP
             )?;
             let mut base = 0;
             for (series, count) in self.series.iter().zip(bar).filter(|(_, count)| **count > 0) {

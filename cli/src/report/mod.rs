@@ -15,7 +15,8 @@ const STYLE: &str = include_str!("style.css");
 const ADMITTED: Series = Series { class: "admitted", label: "admitted" };
 const DENIED: Series = Series { class: "denied", label: "denied" };
 const DENIED_HERE: Series = Series { class: "denied", label: "denied by this policy" };
-const DENIED_ELSEWHERE: Series = Series { class: "elsewhere", label: "denied by another policy" };
+const DENIED_BY_ANOTHER: Series =
+    Series { class: "denied-by-another", label: "denied by another policy" };
 
 /// Writes the report to a file.
 pub fn write(path: &Path, findings: &Findings<'_>) -> Result<(), WriteError> {
@@ -146,7 +147,7 @@ impl Page<'_, '_> {
                 vec![counts[0], here, counts[1..].iter().sum::<u64>() - here]
             };
             let one: &[Series] = &[ADMITTED, DENIED_HERE];
-            let several: &[Series] = &[ADMITTED, DENIED_HERE, DENIED_ELSEWHERE];
+            let several: &[Series] = &[ADMITTED, DENIED_HERE, DENIED_BY_ANOTHER];
             let chart = Chart {
                 id: format!("policy-{index}"),
                 title: format!("Requests over time under {name}"),

@@ -58,9 +58,9 @@ impl Gate {
 
     /// The status of each policy for this user, without a charge.
     pub fn status(&self, user: &str) -> [PolicyStatus; 3] {
-        let mut layers = [PolicyStatus::default(); 3];
-        let _ = self.limiter.peek_with_status(&self.charges(user, [0; 3]), &mut layers);
-        layers
+        let mut statuses = [PolicyStatus::default(); 3];
+        let _ = self.limiter.peek_with_status(&self.charges(user, [0; 3]), &mut statuses);
+        statuses
     }
 
     /// The cost of a request under each policy.
@@ -80,8 +80,8 @@ impl Gate {
     }
 
     /// The `RateLimit` header fields for a client.
-    pub(crate) fn fields(&self, layers: &[PolicyStatus]) -> [(&'static str, String); 2] {
-        let items = self.limiter.http_items(layers);
+    pub(crate) fn fields(&self, statuses: &[PolicyStatus]) -> [(&'static str, String); 2] {
+        let items = self.limiter.http_items(statuses);
         [
             (http::RATE_LIMIT_POLICY, http::RateLimitPolicyDraft11(items.clone()).to_string()),
             (http::RATE_LIMIT, http::RateLimitDraft11(items).to_string()),

@@ -58,13 +58,13 @@ impl Payment {
     ) -> Result<Self, Box<Refusal>> {
         let reserved = max_tokens.min(STEP);
         let charges = gate.charges(user, gate.amounts(prompt_tokens, reserved));
-        let mut layers = [PolicyStatus::default(); 3];
-        match gate.limiter.reserve_with_status(&charges, &mut layers) {
+        let mut statuses = [PolicyStatus::default(); 3];
+        match gate.limiter.reserve_with_status(&charges, &mut statuses) {
             Ok(reservation) => {
                 let gate = Arc::clone(gate);
                 Ok(Payment { gate, reservation, prompt_tokens, reserved, sent: 0, max_tokens })
             }
-            Err(decision) => Err(Box::new(Refusal::new(gate, decision, &layers))),
+            Err(decision) => Err(Box::new(Refusal::new(gate, decision, &statuses))),
         }
     }
 
@@ -150,7 +150,7 @@ mod tests {
             std::panic::resume_unwind(Box::new("the model is gone"));
         }));
         assert!(panicked.is_err());
-        let used = gate.status("alice").map(|layer| layer.limit - layer.remaining);
+        let used = gate.status("alice").map(|status| status.limit - status.remaining);
         assert_eq!(used, gate.amounts(5, STEP + 3));
     }
 }

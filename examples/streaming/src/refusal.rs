@@ -17,11 +17,11 @@ pub struct Refusal {
 
 impl Refusal {
     /// Creates the response from the decision and the statuses of all policies.
-    pub(crate) fn new(gate: &Gate, decision: Decision, layers: &[PolicyStatus]) -> Self {
+    pub(crate) fn new(gate: &Gate, decision: Decision, statuses: &[PolicyStatus]) -> Self {
         let seconds = |wait| [(http::RETRY_AFTER, http::retry_after_seconds(wait).to_string())];
         let retry_after = decision.retry_after().map(seconds);
-        let body = http::QuotaExceeded::new(gate.limiter.http_items(layers)).to_string();
-        Refusal { verdict: decision.verdict, fields: gate.fields(layers), retry_after, body }
+        let body = http::QuotaExceeded::new(gate.limiter.http_items(statuses)).to_string();
+        Refusal { verdict: decision.verdict, fields: gate.fields(statuses), retry_after, body }
     }
 }
 

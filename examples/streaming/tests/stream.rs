@@ -47,7 +47,7 @@ impl Server {
 
     /// The user's usage under each policy.
     fn used(&self) -> [u64; 3] {
-        self.gate.status(USER).map(|layer| layer.limit - layer.remaining)
+        self.gate.status(USER).map(|status| status.limit - status.remaining)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The ABI as a C program that compiles only if the header declares the same ABI.
 
-use super::header::{Field, Item};
+use super::header::{Declaration, Field};
 use super::layout;
 use std::fmt::Write;
 
@@ -17,17 +17,17 @@ const HEAD: &str = "\
 ";
 
 /// Generates the program.
-pub(super) fn program(items: &[Item]) -> String {
+pub(super) fn program(declarations: &[Declaration]) -> String {
     let (mut facts, mut functions) = (String::from(HEAD), String::new());
-    for item in items {
-        let _ = match item {
+    for declaration in declarations {
+        let _ = match declaration {
             // An initializer is not a number. The C tests use it.
-            Item::Constant { value, .. } if value.starts_with('{') => Ok(()),
-            Item::Constant { name, value } => assert(&mut facts, name, value),
-            Item::Status { name, value } => assert(&mut facts, name, value),
-            Item::Opaque { name } => writeln!(facts, "typedef struct {name} {name};"),
-            Item::Struct { name, fields } => layout_of(&mut facts, name, fields),
-            Item::Function { name, prototype, .. } => {
+            Declaration::Constant { value, .. } if value.starts_with('{') => Ok(()),
+            Declaration::Constant { name, value } => assert(&mut facts, name, value),
+            Declaration::Status { name, value } => assert(&mut facts, name, value),
+            Declaration::Opaque { name } => writeln!(facts, "typedef struct {name} {name};"),
+            Declaration::Struct { name, fields } => layout_of(&mut facts, name, fields),
+            Declaration::Function { name, prototype, .. } => {
                 let pointer = prototype.replacen(name, &format!("(*{name}_)"), 1);
                 writeln!(functions, "    {pointer} = {name};\n    (void){name}_;")
             }

@@ -1,9 +1,9 @@
-//! A parser for `include/tollgate.h`. It handles only C as cbindgen generates it.
+//! A parser for `include/tollgate.h`. It supports only the C that cbindgen generates.
 
 use std::fmt::{self, Display, Formatter};
 
 /// A declaration that a program may use.
-pub(super) enum Item {
+pub(super) enum Declaration {
     Constant { name: String, value: String },
     Status { name: String, value: i32 },
     Opaque { name: String },
@@ -27,23 +27,23 @@ impl Display for Field {
 }
 
 /// Parses all declarations, in order.
-pub(super) fn items(header: &str) -> Vec<Item> {
-    let mut items = Vec::new();
+pub(super) fn declarations(header: &str) -> Vec<Declaration> {
+    let mut declarations = Vec::new();
     let (constants, code) = split(header);
     for (name, value) in &constants {
         // The version of the release is not part of the ABI.
         if !name.starts_with("TOLLGATE_VERSION_") {
-            items.push(Item::Constant { name: name.clone(), value: value.clone() });
+            declarations.push(Declaration::Constant { name: name.clone(), value: value.clone() });
         }
     }
     for statement in statements(&code) {
-        parse(&statement, &constants, &mut items);
+        parse(&statement, &constants, &mut declarations);
     }
-    items
+    declarations
 }
 
-/// Splits a header into its macros and its other code. Drops comments and conditional code: the other
-/// definition of the status, the C++ linkage, and the functions for tests.
+/// Splits a header into its macros and its other code. Drops comments and conditional code: a second
+/// definition of the status type, the C++ linkage, and functions for tests.
 fn split(header: &str) -> (Vec<(String, String)>, String) {
     let (mut constants, mut code) = (Vec::new(), String::new());
     let (mut comment, mut conditions) = (false, 0);
@@ -84,12 +84,12 @@ fn statements(code: &str) -> Vec<String> {
             statement.clear();
         }
     }
-    assert_eq!(statement.trim(), "", "the last statement does not end");
+    assert_eq!(statement.trim(), "", "the last statement is incomplete");
     statements
 }
 
-/// Parses a statement and appends its declarations to `items`.
-fn parse(statement: &str, constants: &[(String, String)], items: &mut Vec<Item>) {
+/// Parses a statement and appends its declarations.
+fn parse(statement: &str, constants: &[(String, String)], declarations: &mut Vec<Declaration>) {
     let body = || {
         let from = statement.find('{').expect("an opening brace") + 1;
         let to = statement.rfind('}').expect("a closing brace");
@@ -98,23 +98,23 @@ fn parse(statement: &str, constants: &[(String, String)], items: &mut Vec<Item>)
     let last = || statement.trim_end_matches(';').rsplit(' ').next().expect("a name").to_owned();
     if statement.starts_with("enum tollgate_status ") {
         let values = body().split(',').map(str::trim).filter(|value| !value.is_empty());
-        items.extend(values.map(|value| {
+        declarations.extend(values.map(|value| {
             let (name, value) = value.split_once(" = ").expect("a number");
-            Item::Status { name: name.to_owned(), value: value.parse().expect("a number") }
+            Declaration::Status { name: name.to_owned(), value: value.parse().expect("a number") }
         }));
     } else if statement.starts_with("typedef struct {") {
         let fields = body().split(';').map(str::trim).filter(|field| !field.is_empty());
         let fields = fields.map(|text| field(text, constants)).collect();
-        items.push(Item::Struct { name: last(), fields });
+        declarations.push(Declaration::Struct { name: last(), fields });
     } else if statement.starts_with("typedef struct ") {
-        items.push(Item::Opaque { name: last() });
+        declarations.push(Declaration::Opaque { name: last() });
     } else {
         let inline = statement.starts_with("static inline ");
         let prototype = statement.trim_start_matches("static inline ");
         let prototype = prototype.split([';', '{']).next().expect("a prototype").trim().to_owned();
         let before = prototype.split('(').next().expect("a name");
         let name = before.rsplit([' ', '*']).next().expect("a name").to_owned();
-        items.push(Item::Function { name, prototype, inline });
+        declarations.push(Declaration::Function { name, prototype, inline });
     }
 }
 

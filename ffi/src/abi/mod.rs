@@ -7,7 +7,7 @@ mod asserts;
 mod header;
 mod layout;
 
-use header::{Item, items};
+use header::{Declaration, declarations};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -20,20 +20,20 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// Describes the ABI, one line for each declaration and field.
-fn describe(items: &[Item]) -> String {
+fn describe(declarations: &[Declaration]) -> String {
     let mut text = String::from(
         "# The ABI on 64-bit systems. Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi\n",
     );
-    for item in items {
-        let _ = match item {
-            Item::Constant { name, value } => writeln!(text, "constant {name} {value}"),
-            Item::Status { name, value } => writeln!(text, "status {name} {value}"),
-            Item::Opaque { name } => writeln!(text, "opaque {name}"),
-            Item::Function { prototype, inline: false, .. } => {
+    for declaration in declarations {
+        let _ = match declaration {
+            Declaration::Constant { name, value } => writeln!(text, "constant {name} {value}"),
+            Declaration::Status { name, value } => writeln!(text, "status {name} {value}"),
+            Declaration::Opaque { name } => writeln!(text, "opaque {name}"),
+            Declaration::Function { prototype, inline: false, .. } => {
                 writeln!(text, "function {prototype}")
             }
-            Item::Function { prototype, .. } => writeln!(text, "inline {prototype}"),
-            Item::Struct { name, fields } => {
+            Declaration::Function { prototype, .. } => writeln!(text, "inline {prototype}"),
+            Declaration::Struct { name, fields } => {
                 let layout = layout::of(name);
                 let _ = writeln!(text, "struct {name} {} aligned {}", layout.size, layout.align);
                 assert_eq!(fields.len(), layout.fields.len(), "fields of {name} in C and in Rust");
@@ -92,16 +92,16 @@ fn compile(header: &str, name: &str) -> Result<(), String> {
 
 #[test]
 fn the_abi_is_unchanged() {
-    let items = items(HEADER);
-    compare_or_write("abi.txt", &describe(&items));
-    compare_or_write("tests/layout.c", &asserts::program(&items));
+    let declarations = declarations(HEADER);
+    compare_or_write("abi.txt", &describe(&declarations));
+    compare_or_write("tests/layout.c", &asserts::program(&declarations));
     assert_eq!(compile(HEADER, "now"), Ok(()));
 }
 
 /// Each breaking change changes the generated program and does not compile with the committed one.
 #[test]
 fn breaking_changes_are_found() {
-    let unchanged = asserts::program(&items(HEADER));
+    let unchanged = asserts::program(&declarations(HEADER));
     let last_field = "    uint64_t unix_ns;\n";
     let changes = [
         ("a field's type", "uint64_t cost;", "int64_t cost;"),
@@ -129,7 +129,7 @@ fn breaking_changes_are_found() {
     for (index, (what, from, to)) in changes.into_iter().enumerate() {
         let changed = HEADER.replacen(from, to, 1);
         assert_ne!(changed, HEADER, "{what}");
-        assert_ne!(asserts::program(&items(&changed)), unchanged, "{what}");
+        assert_ne!(asserts::program(&declarations(&changed)), unchanged, "{what}");
         assert!(compile(&changed, &index.to_string()).is_err(), "{what} compiles");
     }
 }
@@ -142,9 +142,9 @@ fn all_functions_have_a_version() {
     let named: Vec<&str> = names.filter(|name| name.starts_with("tollgate_")).collect();
     let unique: BTreeSet<&str> = named.iter().copied().collect();
     assert_eq!(named.len(), unique.len(), "a name is listed twice");
-    let items = items(HEADER);
-    let functions = items.iter().filter_map(|item| match item {
-        Item::Function { name, inline: false, .. } => Some(name.as_str()),
+    let declarations = declarations(HEADER);
+    let functions = declarations.iter().filter_map(|declaration| match declaration {
+        Declaration::Function { name, inline: false, .. } => Some(name.as_str()),
         _ => None,
     });
     assert_eq!(functions.collect::<BTreeSet<_>>(), unique);

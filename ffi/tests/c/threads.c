@@ -13,11 +13,11 @@ typedef struct {
     uint64_t number;
     /* The units that this thread was allowed, and those of its own key. */
     uint64_t exact_units, day_units, own_units;
-    uint64_t answers, unexpected;
+    uint64_t requests, unexpected;
 } worker;
 
 /* One request under the exact policy and the shared daily budget. */
-static void two_policies(worker *me, const tollgate_now *now) {
+static void check_two_policies(worker *me, const tollgate_now *now) {
     tollgate_charge charges[2];
     tollgate_status status;
     charges[0] = tollgate_charge_shared(me->exact, 1);
@@ -26,11 +26,11 @@ static void two_policies(worker *me, const tollgate_now *now) {
     me->unexpected += status != TOLLGATE_OK && status != TOLLGATE_DENIED;
     me->exact_units += status == TOLLGATE_OK;
     me->day_units += status == TOLLGATE_OK ? 3 : 0;
-    me->answers++;
+    me->requests++;
 }
 
-/* A batch under the bucketed policy: some keys are shared, new ones make the table grow. */
-static void batch(worker *me, const tollgate_now *now, uint64_t random) {
+/* A batch under the bucketed policy. The threads share keys, and new keys make the table grow. */
+static void check_batch(worker *me, const tollgate_now *now, uint64_t random) {
     tollgate_charge charges[8];
     tollgate_decision decisions[8];
     size_t allowed = 0, i, counted = 0;
@@ -44,8 +44,8 @@ static void batch(worker *me, const tollgate_now *now, uint64_t random) {
     me->unexpected += counted != allowed;
 }
 
-/* Its own key: charged, refunded, reserved and settled. */
-static void own(worker *me, const tollgate_now *now, uint64_t random) {
+/* Charges the thread's own key, refunds a part, reserves and settles. */
+static void use_own_key(worker *me, const tollgate_now *now, uint64_t random) {
     tollgate_charge charge = tollgate_charge_bytes(me->own, &me->number, sizeof me->number, 5);
     tollgate_reservation reservation;
     uint64_t actual = random % 10, given;
@@ -66,10 +66,10 @@ static void *work(void *argument) {
     for (turn = 0; turn < TURNS; turn++) {
         uint64_t random = next_random(&seed);
         tollgate_now now = at(SECOND);
-        two_policies(me, &now);
-        own(me, &now, random);
+        check_two_policies(me, &now);
+        use_own_key(me, &now, random);
         if (turn % 4 == 0) {
-            batch(me, &now, random);
+            check_batch(me, &now, random);
         }
     }
     return NULL;
@@ -105,7 +105,7 @@ int main(void) {
     tollgate_limiter *limiter;
     tollgate_stats stats = TOLLGATE_STATS_INIT;
     worker workers[THREADS];
-    uint64_t exact_units = 0, day_units = 0, answers = 0, i;
+    uint64_t exact_units = 0, day_units = 0, requests = 0, i;
     policies[0] = sliding("exact", exact_limit, 10 * SECOND);
     policies[1] = sliding("bucketed", 1000, 10 * SECOND);
     policies[2] = calendar("day", day_limit, TOLLGATE_DAY);
@@ -116,19 +116,19 @@ int main(void) {
         EQUAL(0, workers[i].unexpected);
         exact_units += workers[i].exact_units;
         day_units += workers[i].day_units;
-        answers += workers[i].answers;
+        requests += workers[i].requests;
         EQUAL(many - workers[i].own_units,
               left(limiter, SECOND,
                    tollgate_charge_bytes(workers[i].own, &workers[i].number, sizeof i, 0)));
     }
-    /* Never over the limit, and nothing is left: the last denial found no room. */
+    /* The threads were allowed exactly the limit, so nothing is left. */
     EQUAL(exact_limit, exact_units);
     EQUAL(0, left(limiter, SECOND, tollgate_charge_shared(workers[0].exact, 0)));
     EQUAL(3 * exact_units, day_units);
     EQUAL(day_limit - day_units, left(limiter, SECOND, tollgate_charge_shared(workers[0].day, 0)));
     STATUS(TOLLGATE_OK, tollgate_get_stats(limiter, workers[0].exact, &stats));
     EQUAL(exact_units, stats.admitted);
-    EQUAL(answers, stats.admitted + stats.denied);
+    EQUAL(requests, stats.admitted + stats.denied);
     STATUS(TOLLGATE_OK, tollgate_get_stats(limiter, workers[0].bucketed, &stats));
     EQUAL(THREADS * (TURNS / 4) * 8, stats.admitted + stats.denied);
     STATUS(TOLLGATE_OK, tollgate_free(limiter));

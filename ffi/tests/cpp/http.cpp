@@ -6,7 +6,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct bench {
+struct fixture {
     manual_clock clock = check::must(manual_clock::try_create());
     limiter gate = check::must(limiter::builder()
                                    .policy(policy::sliding("user", 2, 1min))
@@ -15,7 +15,7 @@ struct bench {
                                    .try_build());
     std::array<policy_status, 2> statuses;
 
-    bench() {
+    fixture() {
         const auto user = check::find(gate, "user"), tokens = check::find(gate, "tokens");
         const auto request = {user.charge("a", 2), tokens.charge("a", 512)};
         CHECK(gate.check_with_status(request, statuses).is_allowed());
@@ -37,7 +37,7 @@ TEST(waits_are_rounded_up_to_seconds) {
 }
 
 TEST(fields_as_strings) {
-    const bench it;
+    const fixture it;
     CHECK(check::must(http::try_policy(it.gate, it.statuses)) == policies);
     CHECK(check::must(http::try_limit(it.gate, it.statuses)) == limits);
     const auto body = check::must(http::try_problem(it.gate, it.statuses));
@@ -52,7 +52,7 @@ TEST(fields_as_strings) {
 }
 
 TEST(fields_in_the_caller_s_buffer) {
-    const bench it;
+    const fixture it;
     char buffer[256];
     const auto policy = http::write_policy(it.gate, it.statuses, buffer);
     CHECK(!policy.code && std::string_view(buffer, policy.size) == policies && buffer[policy.size] == '\0');
@@ -71,7 +71,7 @@ TEST(fields_in_the_caller_s_buffer) {
 
 #if TOLLGATE_EXCEPTIONS
 TEST(fields_with_exceptions) {
-    const bench it;
+    const fixture it;
     CHECK(http::policy(it.gate, it.statuses) == policies && http::limit(it.gate, it.statuses) == limits);
     CHECK(http::problem(it.gate, it.statuses, "why").size() > 100);
     const policy_status foreign[1];

@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 namespace {
 
 /// A limiter with a manual clock.
-struct bench {
+struct fixture {
     manual_clock clock = check::must(manual_clock::try_create());
     limiter gate = check::must(limiter::builder()
                                    .policy(policy::sliding("ip", 100, 1min))
@@ -25,7 +25,7 @@ struct bench {
 } // namespace
 
 TEST(a_request_charges_all_policies_or_none) {
-    const bench it;
+    const fixture it;
     const std::array<std::uint8_t, 4> address = {192, 0, 2, 1};
     const auto request = {it.ip.charge(key::ip(address), 1), it.user.charge("alice", 1),
                           it.tokens.charge("alice", 512)};
@@ -49,7 +49,7 @@ TEST(a_request_charges_all_policies_or_none) {
 }
 
 TEST(charges_come_in_any_container) {
-    const bench it;
+    const fixture it;
     const charge one = it.ip.charge("a", 1);
     const charge array[] = {one, one};
     std::array<charge, 3> standard;
@@ -69,7 +69,7 @@ TEST(charges_come_in_any_container) {
 }
 
 TEST(keys_of_different_kinds_differ) {
-    const bench it;
+    const fixture it;
     const auto left = [&](const key& key) { return it.gate.peek({it.ip.charge(key, 0)}).remaining(); };
     const auto spend = [&](const key& key, std::uint64_t cost) {
         CHECK(it.gate.check({it.ip.charge(key, cost)}).is_allowed());
@@ -104,7 +104,7 @@ TEST(keys_of_different_kinds_differ) {
 }
 
 TEST(an_invalid_request_charges_nothing) {
-    const bench it;
+    const fixture it;
     const std::array<std::uint8_t, 5> no_address = {};
     const std::array<std::uint8_t, 16> v6 = {};
     const auto good = it.ip.charge("a", 1);
@@ -130,7 +130,7 @@ TEST(an_invalid_request_charges_nothing) {
 }
 
 TEST(a_charge_with_its_own_limit) {
-    const bench it;
+    const fixture it;
     for (int turn = 0; turn < 5; ++turn) CHECK(it.gate.check({it.user.charge("paid", 1).limit(9)}).is_allowed());
     const auto denied = it.gate.check({it.user.charge("paid", 1).limit(9)});
     CHECK(denied.verdict() == verdict::denied && denied.limit() == 5);
@@ -140,7 +140,7 @@ TEST(a_charge_with_its_own_limit) {
 }
 
 TEST(status_of_each_policy) {
-    const bench it;
+    const fixture it;
     std::array<policy_status, 3> statuses;
     const auto request = {it.ip.charge("a", 1), it.user.charge("alice", 2), it.tokens.charge("alice", 99'999)};
     const auto decision = it.gate.check_with_status(request, statuses);
@@ -155,7 +155,7 @@ TEST(status_of_each_policy) {
 }
 
 TEST(a_batch_is_decided_in_order) {
-    const bench it;
+    const fixture it;
     const auto alice = it.user.charge("alice", 1);
     const std::vector<charge> charges = {alice, it.user.charge("bob", 1), alice, charge(), alice};
     std::vector<decision> decisions(charges.size());
@@ -177,7 +177,7 @@ TEST(a_batch_is_decided_in_order) {
 }
 
 TEST(forced_charge_refund_and_reset) {
-    const bench it;
+    const fixture it;
     CHECK(it.gate.force_charge({it.user.charge("alice", 4)}).is_allowed());
     CHECK(it.gate.check({it.user.charge("alice", 1)}).verdict() == verdict::denied);
     CHECK(*it.gate.try_refund(it.user.charge("alice", 3)) == 3);
@@ -190,7 +190,7 @@ TEST(forced_charge_refund_and_reset) {
 }
 
 TEST(instants_and_sessions_have_the_same_operations) {
-    const bench it;
+    const fixture it;
     const now first(1h, 24h), later(1h + 1min, 24h);
     CHECK(it.gate.at(first).check({it.user.charge("a", 2)}).is_allowed());
     CHECK(it.gate.at(first).now().monotonic() == 1h);
@@ -222,7 +222,7 @@ TEST(instants_and_sessions_have_the_same_operations) {
 }
 
 TEST(stats_and_maintenance) {
-    const bench it;
+    const fixture it;
     for (const auto* name : {"alice", "bob", "alice", "alice"}) (void)it.gate.check({it.user.charge(name, 1)});
     const stats stats = *it.gate.stats(it.user);
     CHECK(stats.admitted == 3 && stats.denied == 1 && stats.live_keys == 2 && stats.bytes > 0);
@@ -231,7 +231,7 @@ TEST(stats_and_maintenance) {
 }
 
 TEST(threads_share_a_limiter_within_its_limit) {
-    const bench it;
+    const fixture it;
     std::vector<std::thread> threads;
     std::array<int, 4> allowed = {};
     for (auto& mine : allowed) {

@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct bench {
+struct fixture {
     manual_clock clock = check::must(manual_clock::try_create());
     limiter gate = check::must(limiter::builder()
                                    .policy(policy::sliding("requests", 10, 1min))
@@ -27,7 +27,7 @@ struct bench {
 } // namespace
 
 TEST(a_reservation_is_extended_and_settled) {
-    const bench it;
+    const fixture it;
     auto held = it.reserve(30);
     CHECK(held.is_open() && held.decision().is_allowed() && held.decision().policy() == it.requests);
     CHECK(it.left() == 70 && held.charged(1) == 30 && held.charged(0) == 1 && !held.charged(2));
@@ -40,7 +40,7 @@ TEST(a_reservation_is_extended_and_settled) {
 }
 
 TEST(an_underestimate_is_charged_over_the_limit) {
-    const bench it;
+    const fixture it;
     auto held = it.reserve(90);
     const std::vector<std::uint64_t> actual = {1, 120};
     CHECK(it.gate.settle(held, actual).is_allowed() && it.left() == 0);
@@ -48,7 +48,7 @@ TEST(an_underestimate_is_charged_over_the_limit) {
 }
 
 TEST(a_cancelled_reservation_costs_nothing) {
-    const bench it;
+    const fixture it;
     auto held = it.reserve(30);
     CHECK(it.gate.cancel(held).is_allowed() && it.left() == 100 && !held.is_open());
     CHECK(it.gate.cancel(held).code() == errc::closed);
@@ -56,7 +56,7 @@ TEST(a_cancelled_reservation_costs_nothing) {
 }
 
 TEST(a_refused_reservation_returns_the_decision) {
-    const bench it;
+    const fixture it;
     [[maybe_unused]] const auto kept = it.reserve(90);
     std::array<policy_status, 2> statuses;
     const auto refused =
@@ -68,7 +68,7 @@ TEST(a_refused_reservation_returns_the_decision) {
 }
 
 TEST(errors_leave_a_reservation_open) {
-    const bench it, other;
+    const fixture it, other;
     auto held = it.reserve(30);
     CHECK(it.gate.extend(held, {1}).code() == errc::amounts);
     CHECK(it.gate.settle(held, {1, 2, 3}).code() == errc::amounts);
@@ -82,7 +82,7 @@ TEST(errors_leave_a_reservation_open) {
 }
 
 TEST(a_moved_from_reservation_is_empty) {
-    const bench it;
+    const fixture it;
     auto first = it.reserve(30);
     auto second = std::move(first);
     CHECK(!first.is_open() && second.is_open() && !first.charged(0) && second.charged(1) == 30);
@@ -95,7 +95,7 @@ TEST(a_moved_from_reservation_is_empty) {
 }
 
 TEST(a_destroyed_reservation_stays_charged_until_its_window_has_passed) {
-    const bench it;
+    const fixture it;
     { [[maybe_unused]] const auto dropped = it.reserve(30); }
     CHECK(it.left() == 70);
     it.clock.advance(1min - 1ns);
@@ -105,7 +105,7 @@ TEST(a_destroyed_reservation_stays_charged_until_its_window_has_passed) {
 }
 
 TEST(a_guard_cancels_an_open_reservation) {
-    const bench it;
+    const fixture it;
     {
         auto held = it.reserve(30);
         const cancel_guard guard(it.gate, held);
@@ -123,7 +123,7 @@ TEST(a_guard_cancels_an_open_reservation) {
 
 #if TOLLGATE_EXCEPTIONS
 TEST(a_guard_cancels_when_the_work_throws) {
-    const bench it;
+    const fixture it;
     try {
         auto held = it.reserve(30);
         const cancel_guard guard(it.gate, held);

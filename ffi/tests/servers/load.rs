@@ -42,11 +42,11 @@ impl Group {
 
     /// The expected `ratelimit-policy` of a request.
     fn policies(&self, limits: Limits) -> String {
-        let Limits { address, user, tokens, window_ms } = limits;
+        let Limits { per_address, per_user, tokens, window_ms } = limits;
         let seconds = window_ms.div_ceil(1_000);
-        let mut policies = format!(r#""ip";q={address};w={seconds}"#);
+        let mut policies = format!(r#""ip";q={per_address};w={seconds}"#);
         if self.user.is_some() {
-            policies += &format!(r#", "user";q={user};w={seconds}"#);
+            policies += &format!(r#", "user";q={per_user};w={seconds}"#);
         }
         if self.path == "/ai" {
             policies += &format!(r#", "tokens";q={tokens};w=86400;tollgate-unit="tokens""#);

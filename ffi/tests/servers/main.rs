@@ -27,8 +27,8 @@ fn loopback(net: u8, host: u8) -> Ipv4Addr {
 
 /// A window of an hour is longer than any run, so each key gets exactly its limit.
 const LIMITS: Limits = Limits {
-    address: 10_000,
-    user: 3_000,
+    per_address: 10_000,
+    per_user: 3_000,
     tokens: RESPONSES * TOKENS_PER_RESPONSE,
     window_ms: 60 * MINUTE_MS,
 };
@@ -41,7 +41,7 @@ fn by_address() -> Vec<Group> {
         path: "/",
         from: vec![loopback(1, host); 2],
         requests: 6_000,
-        room: LIMITS.address,
+        room: LIMITS.per_address,
         denied_by: "ip",
     };
     (1..=4).map(group).collect()
@@ -54,7 +54,7 @@ fn by_user() -> Vec<Group> {
         path: "/",
         from: vec![loopback(2, host), loopback(2, host + 100)],
         requests: 2_500,
-        room: LIMITS.user,
+        room: LIMITS.per_user,
         denied_by: "user",
     };
     (1..).zip(["ada", "ann", "amy", "abe"]).map(group).collect()
@@ -80,7 +80,7 @@ fn all_or_nothing() -> Vec<Group> {
         path: "/",
         from: vec![loopback(3, 1); 3],
         requests: 3_400,
-        room: LIMITS.address - RESPONSES,
+        room: LIMITS.per_address - RESPONSES,
         denied_by: "ip",
     };
     let user = Group {
@@ -88,7 +88,7 @@ fn all_or_nothing() -> Vec<Group> {
         path: "/",
         from: vec![loopback(4, 1), loopback(4, 2)],
         requests: 1_600,
-        room: LIMITS.user - RESPONSES,
+        room: LIMITS.per_user - RESPONSES,
         denied_by: "user",
     };
     vec![address, user]
@@ -137,7 +137,8 @@ fn each_key_gets_its_limit() {
 }
 
 /// Users of a short window, each with its own connection, until they are refused three times.
-const SHORT: Limits = Limits { address: 1_000_000, user: 5, tokens: 1_000_000, window_ms: 1_500 };
+const SHORT: Limits =
+    Limits { per_address: 1_000_000, per_user: 5, tokens: 1_000_000, window_ms: 1_500 };
 
 /// Sends requests until there is no room, waits for `patience(wait)`, and repeats that three times.
 /// Checks that no window has more than the limit.
@@ -165,7 +166,7 @@ fn retry_after_denials(
             // This request was decided before its response was received, and the first one after it
             // was sent.
             sent.push_back(response.sent);
-            if sent.len() as u64 > limits.user {
+            if sent.len() as u64 > limits.per_user {
                 let first = sent.pop_front().unwrap_or(response.sent);
                 if response.received - first < window {
                     return Err("more than the limit in a window".into());
@@ -201,7 +202,8 @@ fn a_client_that_waits_is_admitted() {
 #[ignore = "scripts/servers.sh builds the servers and runs this"]
 fn faults_are_detected() {
     for program in programs() {
-        let limits = Limits { address: 21, user: 5, tokens: 1_000_000, window_ms: 60 * MINUTE_MS };
+        let limits =
+            Limits { per_address: 21, per_user: 5, tokens: 1_000_000, window_ms: 60 * MINUTE_MS };
         let server = Server::start(&program, limits);
         let group = Group {
             user: None,
@@ -215,7 +217,7 @@ fn faults_are_detected() {
         let tallies = tallies.expect("valid responses");
         assert_eq!(tallies, [Tally { allowed: 21, denied: 19 }]);
         assert!(group.check(&tallies[0]).is_err(), "one too many is not detected");
-        let wrong = Limits { address: 20, ..limits };
+        let wrong = Limits { per_address: 20, ..limits };
         assert!(
             load::run(server.address, wrong, &[group]).is_err(),
             "a wrong field is not detected"

@@ -1,4 +1,4 @@
-//! Target: logs, from their bytes to the printed summary and the HTML report.
+//! Target: reads bytes as a log, replays it, and checks the printed summary and the HTML report.
 //!
 //! The first byte chooses the format, the policies and the extra checks. The rest is the log.
 
@@ -49,10 +49,10 @@ static POLICIES: LazyLock<[PolicyFile; 4]> = LazyLock::new(|| {
         include_str!("../../../examples/policies/llm_reserved.toml"),
         include_str!("tight_limits.toml"),
     ]
-    .map(|text| policy_file::from_bytes(Path::new("p.toml"), text.into()).expect("policies"))
+    .map(|text| policy_file::from_bytes(Path::new("p.toml"), text.into()).expect("valid policies"))
 });
 
-/// The options in the first byte.
+/// The options that the first byte chooses.
 struct Choice {
     format: Option<Format>,
     time_column: Option<&'static str>,
@@ -83,13 +83,13 @@ type Read<'p> = (Result<Unparsable, Failure>, CheckingSink<'p>);
 /// Reads and replays `data` as a log, and checks every result.
 ///
 /// # Panics
-/// If the log is read wrongly, if it reads differently when compressed, or if the output contains
-/// control characters or unexpected HTML.
+/// If the requests differ from the line oracle's, if the compressed log gives other requests, or if
+/// the output contains control characters or unexpected HTML.
 pub fn run(data: &[u8]) -> Reached {
     let Some((first, log)) = data.split_first() else { return Reached::new() };
     let choice = Choice::new(*first);
     let read = read(log, &choice);
-    // If a policy needs a field that the log lacks, the reading ends at the first request.
+    // If a policy needs a field that the log lacks, reading stops at the first request.
     if !matches!(read.0, Err(Failure::Record(_))) {
         line_oracle::check(log, choice.format, &read.1.requests);
     }
@@ -130,7 +130,7 @@ fn read<'p>(log: &[u8], choice: &Choice) -> Read<'p> {
     (outcome, sink)
 }
 
-/// Checks that the log reads the same when compressed as two gzip members.
+/// Checks that the log compressed as two gzip members gives the same requests and messages.
 fn check_compressed(log: &[u8], choice: &Choice, (outcome, sink): &Read<'_>) {
     let (head, tail) = log.split_at(log.len() / 2);
     let (again, compressed) = read(&[gzip(head), gzip(tail)].concat(), choice);
@@ -144,7 +144,7 @@ fn check_compressed(log: &[u8], choice: &Choice, (outcome, sink): &Read<'_>) {
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory")
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a write to memory")
 }
 
 fn format_of(requests: &[ReadRequest]) -> &'static str {
@@ -174,13 +174,13 @@ fn replay_and_check(
     let (policies, tally) = (&choice.policies.policies[..], &tally);
     let findings = Findings { log: "<log>", policies, recording, tally, unparsable, speed };
     let mut printed = Vec::new();
-    findings.print(&mut printed).expect("memory");
+    findings.print(&mut printed).expect("a write to memory");
     check_text(&String::from_utf8(printed).expect("UTF-8"));
     if choice.report {
         html::check(&report::page(&findings));
     }
-    let more = [("denied", denied > 0), ("skipped lines", unparsable.count > 0)];
-    reached.extend(more.into_iter().filter(|(_, is)| *is).map(|(name, _)| name));
+    let cases = [("denied", denied > 0), ("skipped lines", unparsable.count > 0)];
+    reached.extend(cases.into_iter().filter(|(_, is_reached)| *is_reached).map(|(name, _)| name));
 }
 
 /// Panics if the text contains control characters other than line ends.

@@ -120,7 +120,7 @@ fn run(options: &Options) -> io::Result<()> {
         }
     }
     println!("{}", report::targets(&outcomes));
-    println!("{}", report::promises());
+    println!("{}", report::guarantees());
     if let Some(path) = &options.markdown {
         fs::write(path, report::markdown(&outcomes, keys))?;
     }

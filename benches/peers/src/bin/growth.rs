@@ -115,7 +115,7 @@ fn compare(options: Options) -> io::Result<()> {
         println!("{}", medians(&rounds, &Growth::head()));
         worst_calls(&rounds);
     }
-    println!("{}", report::promises());
+    println!("{}", report::guarantees());
     println!("It took {:.0} s.", start.elapsed().as_secs_f64());
     Ok(())
 }

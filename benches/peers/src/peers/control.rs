@@ -1,16 +1,16 @@
 //! Controls without a limiter: the share of the machine and of the measurement in every figure.
 
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Setting};
+use crate::peer::{Guarantees, Peer, Setting};
 use std::hint::black_box;
 use std::sync::Mutex;
 
-pub(super) const NONE: Promises = Promises {
+pub(super) const NONE: Guarantees = Guarantees {
     per_key: false,
     counting: "none",
-    most: "everything",
+    max_per_window: "everything",
     memory: "fixed",
-    waiting: "nothing",
+    locks: "nothing",
 };
 
 /// Does nothing: the cost of the clock and of interruptions.
@@ -19,7 +19,7 @@ pub struct EmptyCall;
 
 impl<K: KeyKind> Peer<K> for EmptyCall {
     const NAME: &'static str = "control-empty";
-    const PROMISES: Promises = NONE;
+    const GUARANTEES: Guarantees = NONE;
 
     fn new(_: &Setting) -> Self {
         EmptyCall
@@ -46,7 +46,7 @@ pub struct FirstTouch {
 
 impl<K: KeyKind> Peer<K> for FirstTouch {
     const NAME: &'static str = "control-touch";
-    const PROMISES: Promises = NONE;
+    const GUARANTEES: Guarantees = NONE;
 
     fn new(setting: &Setting) -> Self {
         let words = Mutex::new(vec![0; setting.max_keys * WORDS_PER_LINE]);

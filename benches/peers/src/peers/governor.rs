@@ -1,7 +1,7 @@
 //! The `governor` crate with its defaults, except for the hasher.
 
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Setting};
+use crate::peer::{Guarantees, Peer, Setting};
 use ::governor::clock::{Clock, QuantaClock, QuantaUpkeepClock};
 use ::governor::middleware::NoOpMiddleware;
 use ::governor::state::keyed::DashMapStateStore;
@@ -12,12 +12,12 @@ use std::time::Duration;
 type Store<K> = DashMapStateStore<K, ahash::RandomState>;
 type Limiter<K, C> = RateLimiter<K, Store<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-const PROMISES: Promises = Promises {
+const GUARANTEES: Guarantees = Guarantees {
     per_key: true,
     counting: "GCRA: a burst of the limit, then one request per window / limit",
-    most: "about twice the limit: a burst, and the refill during the window",
+    max_per_window: "about twice the limit: a burst, and the refill during the window",
     memory: "not bounded: grows until the host calls retain_recent, which walks all keys",
-    waiting: "the read-write lock of a shard, also while that shard's map grows",
+    locks: "the read-write lock of a shard, also while that shard's map grows",
 };
 
 /// GCRA (a token bucket stored as one time) in a `DashMap` with ahash and the default clock. The
@@ -43,7 +43,7 @@ fn store<K: KeyKind>() -> Store<K> {
 
 impl<K: KeyKind> Peer<K> for Governor<K> {
     const NAME: &'static str = "governor";
-    const PROMISES: Promises = PROMISES;
+    const GUARANTEES: Guarantees = GUARANTEES;
 
     fn new(setting: &Setting) -> Self {
         Governor(RateLimiter::new(quota(setting), store(), QuantaClock::default()))
@@ -61,7 +61,7 @@ impl<K: KeyKind> Peer<K> for Governor<K> {
 
 impl<K: KeyKind> Peer<K> for GovernorUpkeep<K> {
     const NAME: &'static str = "governor-upkeep";
-    const PROMISES: Promises = PROMISES;
+    const GUARANTEES: Guarantees = GUARANTEES;
 
     fn new(setting: &Setting) -> Self {
         let clock = QuantaUpkeepClock::from_interval(Duration::from_millis(1));

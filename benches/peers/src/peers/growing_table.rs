@@ -3,7 +3,7 @@
 
 use super::control::NONE;
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Setting};
+use crate::peer::{Guarantees, Peer, Setting};
 use crate::slots::{DENSE, FIRST, Slots, nonzero_hash};
 use memmap2::MmapMut;
 use std::sync::Mutex;
@@ -52,8 +52,8 @@ impl Table {
 
 impl<K: KeyKind> Peer<K> for GrowingTable {
     const NAME: &'static str = "control-table";
-    const PROMISES: Promises =
-        Promises { memory: "grows with its keys", waiting: "a lock", ..NONE };
+    const GUARANTEES: Guarantees =
+        Guarantees { memory: "grows with its keys", locks: "a lock", ..NONE };
 
     fn new(_: &Setting) -> Self {
         GrowingTable { table: Mutex::new(Table::of(FIRST)), hasher: ahash::RandomState::new() }

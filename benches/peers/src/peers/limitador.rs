@@ -1,7 +1,7 @@
 //! The `limitador` crate with its in-memory storage, through its synchronous API.
 
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Setting};
+use crate::peer::{Guarantees, Peer, Setting};
 use ::limitador::RateLimiter;
 use ::limitador::limit::{Context, Limit, Namespace};
 use std::collections::HashMap;
@@ -22,12 +22,12 @@ impl fmt::Debug for Limitador {
 
 impl<K: KeyKind> Peer<K> for Limitador {
     const NAME: &'static str = "limitador";
-    const PROMISES: Promises = Promises {
+    const GUARANTEES: Guarantees = Guarantees {
         per_key: true,
         counting: "fixed windows of whole seconds, each starting with its first request",
-        most: "up to twice the limit, and more with concurrent requests",
+        max_per_window: "up to twice the limit, and more with concurrent requests",
         memory: "bounded by its cache, which evicts the counters of live keys",
-        waiting: "locks of its cache and of its rules",
+        locks: "locks of its cache and of its rules",
     };
 
     fn new(setting: &Setting) -> Self {

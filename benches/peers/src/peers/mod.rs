@@ -19,7 +19,7 @@ pub use mutex_log::MutexLog;
 pub use pingora::Pingora;
 
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Task};
+use crate::peer::{Guarantees, Peer, Task};
 
 /// The limiters that grow with their keys, and the controls.
 pub const GROWING: [&str; 7] = [
@@ -36,10 +36,10 @@ pub const GROWING: [&str; 7] = [
 macro_rules! peers {
     ($($peer:ty),+ $(,)?) => {
         /// The name and the guarantees of every peer, in the order of reports.
-        pub const ALL: &[(&str, Promises)] = {
+        pub const ALL: &[(&str, Guarantees)] = {
             // Independent of the kind of keys.
             type K = u64;
-            &[$((<$peer as Peer<K>>::NAME, <$peer as Peer<K>>::PROMISES)),+]
+            &[$((<$peer as Peer<K>>::NAME, <$peer as Peer<K>>::GUARANTEES)),+]
         };
 
         /// Runs the task on the peer of this name, for keys of the kind `K`; `None` if there is no

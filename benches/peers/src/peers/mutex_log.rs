@@ -1,7 +1,7 @@
 //! The simplest exact limiter: a log of times for each key, under one mutex.
 
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Setting};
+use crate::peer::{Guarantees, Peer, Setting};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -29,12 +29,12 @@ impl<K: KeyKind> MutexLog<K> {
 
 impl<K: KeyKind> Peer<K> for MutexLog<K> {
     const NAME: &'static str = "mutex-log";
-    const PROMISES: Promises = Promises {
+    const GUARANTEES: Guarantees = Guarantees {
         per_key: true,
         counting: "sliding window, exactly: it is a log of all admitted requests",
-        most: "at most the limit",
+        max_per_window: "at most the limit",
         memory: "not bounded: keys are never forgotten; a time for each admitted request",
-        waiting: "one lock for all keys",
+        locks: "one lock for all keys",
     };
 
     fn new(setting: &Setting) -> Self {

@@ -1,7 +1,7 @@
 //! The `pingora-limits` crate: its `Rate`, used as in its documentation.
 
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Setting};
+use crate::peer::{Guarantees, Peer, Setting};
 use pingora_limits::rate::Rate;
 use std::fmt;
 
@@ -20,12 +20,12 @@ impl fmt::Debug for Pingora {
 
 impl<K: KeyKind> Peer<K> for Pingora {
     const NAME: &'static str = "pingora-limits";
-    const PROMISES: Promises = Promises {
+    const GUARANTEES: Guarantees = Guarantees {
         per_key: false,
         counting: "fixed windows, including denied requests; overcounts with many keys",
-        most: "up to twice the limit, and more when two threads start a window",
+        max_per_window: "up to twice the limit, and more when two threads start a window",
         memory: "fixed, whatever the number of keys",
-        waiting: "nothing",
+        locks: "nothing",
     };
 
     /// Creates the limiter with a window of whole seconds: with shorter windows it panics when two

@@ -1,21 +1,21 @@
-//! The `rate-net` crate with its defaults, except for the number of keys: three of its algorithms.
+//! Three algorithms of the `rate-net` crate, with its default settings except for the number of keys.
 
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Setting};
+use crate::peer::{Guarantees, Peer, Setting};
 use ::rate_net::{Algorithm, Builder, CoarseClock, Eviction, RateLimiter};
 use std::time::Duration;
 
 const MEMORY: &str =
     "bounded by its cap; excess keys are evicted, and their debts are kept while there is room";
-const WAITING: &str = "the read-write lock of a shard, also while that shard's index grows";
-const WAITING_FOR_KEYS: &str = "the lock of a shard as above, and a mutex per key";
+const LOCKS: &str = "the read-write lock of a shard, also while that shard's index grows";
+const LOCKS_AND_KEY_MUTEX: &str = "the read-write lock of a shard, and a mutex per key";
 
-const BUCKET: Promises = Promises {
+const BUCKET: Guarantees = Guarantees {
     per_key: true,
     counting: "token bucket: a burst of the limit, then one request per window / limit",
-    most: "about twice the limit: a burst, and the refill during the window",
+    max_per_window: "about twice the limit: a burst, and the refill during the window",
     memory: MEMORY,
-    waiting: WAITING,
+    locks: LOCKS,
 };
 
 fn builder(algorithm: Algorithm, setting: &Setting) -> Builder {
@@ -29,11 +29,11 @@ fn limiter(algorithm: Algorithm, setting: &Setting) -> RateLimiter {
     builder(algorithm, setting).try_build().expect("the setting is a valid quota")
 }
 
-/// The token bucket, its default.
+/// The token bucket, the default algorithm.
 #[derive(Debug)]
 pub struct RateNetBucket(RateLimiter);
 
-/// The same with a clock that a background thread refreshes every millisecond.
+/// The token bucket, with a clock that a background thread refreshes every millisecond.
 #[derive(Debug)]
 pub struct RateNetCoarse(RateLimiter<CoarseClock>);
 
@@ -47,7 +47,7 @@ pub struct RateNetLog(RateLimiter);
 
 impl<K: KeyKind> Peer<K> for RateNetBucket {
     const NAME: &'static str = "rate-net-bucket";
-    const PROMISES: Promises = BUCKET;
+    const GUARANTEES: Guarantees = BUCKET;
 
     fn new(setting: &Setting) -> Self {
         RateNetBucket(limiter(Algorithm::TokenBucket, setting))
@@ -61,7 +61,7 @@ impl<K: KeyKind> Peer<K> for RateNetBucket {
 
 impl<K: KeyKind> Peer<K> for RateNetCoarse {
     const NAME: &'static str = "rate-net-coarse";
-    const PROMISES: Promises = BUCKET;
+    const GUARANTEES: Guarantees = BUCKET;
 
     fn new(setting: &Setting) -> Self {
         let clock = CoarseClock::spawn(Duration::from_millis(1)).expect("a thread can be started");
@@ -77,12 +77,12 @@ impl<K: KeyKind> Peer<K> for RateNetCoarse {
 
 impl<K: KeyKind> Peer<K> for RateNetCounter {
     const NAME: &'static str = "rate-net-counter";
-    const PROMISES: Promises = Promises {
+    const GUARANTEES: Guarantees = Guarantees {
         per_key: true,
         counting: "the current window's count and a share of the previous one: an approximation",
-        most: "up to twice the limit",
+        max_per_window: "up to twice the limit",
         memory: MEMORY,
-        waiting: WAITING_FOR_KEYS,
+        locks: LOCKS_AND_KEY_MUTEX,
     };
 
     fn new(setting: &Setting) -> Self {
@@ -97,12 +97,12 @@ impl<K: KeyKind> Peer<K> for RateNetCounter {
 
 impl<K: KeyKind> Peer<K> for RateNetLog {
     const NAME: &'static str = "rate-net-log";
-    const PROMISES: Promises = Promises {
+    const GUARANTEES: Guarantees = Guarantees {
         per_key: true,
         counting: "sliding window, exactly as a log of all admitted requests",
-        most: "at most the limit",
-        memory: "keys bounded by its cap as above; a time for each admitted request",
-        waiting: WAITING_FOR_KEYS,
+        max_per_window: "at most the limit",
+        memory: "keys bounded by its cap; stores the time of each admitted request",
+        locks: LOCKS_AND_KEY_MUTEX,
     };
 
     fn new(setting: &Setting) -> Self {

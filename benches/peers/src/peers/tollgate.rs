@@ -1,28 +1,28 @@
-//! This project's limiter, exact and in seven buckets.
+//! This project's limiter, with exact windows and with windows of seven buckets.
 
 use crate::entry_points::OwnLimiter;
 use crate::keys::KeyKind;
-use crate::peer::{Peer, Promises, Setting};
+use crate::peer::{Guarantees, Peer, Setting};
 
 const MEMORY: &str = "bounded by max_keys; expired keys are replaced, live keys are kept";
-const WAITING: &str = "nothing: lock-free";
+const LOCKS: &str = "nothing: lock-free";
 
 /// An exact sliding window: 31 words for each key at a limit of 20.
 #[derive(Debug)]
 pub struct TollgateExact(OwnLimiter);
 
-/// The same window in 7 buckets, with less than a quarter of the memory.
+/// The same window in 7 buckets: 7 words for each key.
 #[derive(Debug)]
 pub struct TollgateBuckets(OwnLimiter);
 
 impl<K: KeyKind> Peer<K> for TollgateExact {
     const NAME: &'static str = "tollgate-exact";
-    const PROMISES: Promises = Promises {
+    const GUARANTEES: Guarantees = Guarantees {
         per_key: true,
         counting: "sliding window, exactly as a log of all admitted requests",
-        most: "at most the limit",
+        max_per_window: "at most the limit",
         memory: MEMORY,
-        waiting: WAITING,
+        locks: LOCKS,
     };
 
     fn new(setting: &Setting) -> Self {
@@ -41,12 +41,12 @@ impl<K: KeyKind> Peer<K> for TollgateExact {
 
 impl<K: KeyKind> Peer<K> for TollgateBuckets {
     const NAME: &'static str = "tollgate-buckets";
-    const PROMISES: Promises = Promises {
+    const GUARANTEES: Guarantees = Guarantees {
         per_key: true,
-        counting: "sliding window in 7 buckets: may deny up to a bucket's span longer than a log",
-        most: "at most the limit",
+        counting: "sliding window in 7 buckets: may deny for up to one bucket's length longer than a log would",
+        max_per_window: "at most the limit",
         memory: MEMORY,
-        waiting: WAITING,
+        locks: LOCKS,
     };
 
     fn new(setting: &Setting) -> Self {

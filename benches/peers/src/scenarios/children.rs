@@ -60,11 +60,11 @@ fn results(rounds: &Rounds, column: usize) -> Vec<ContenderResult> {
 }
 
 fn side(name: &str) -> Side {
-    let promises = peers::ALL.iter().find(|(other, _)| *other == name);
-    match promises {
+    let guarantees = peers::ALL.iter().find(|(other, _)| *other == name);
+    match guarantees {
         _ if name.starts_with("tollgate") => Side::Own,
         _ if name.starts_with("control") => Side::Baseline,
-        Some((_, promises)) if promises.per_key => Side::Rival,
+        Some((_, guarantees)) if guarantees.per_key => Side::Rival,
         _ => Side::Sketch,
     }
 }

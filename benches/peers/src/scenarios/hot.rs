@@ -13,18 +13,18 @@ use tollgate::Clock;
 
 /// A limit that admits all requests. The window is short, so that a log of times stays in the
 /// cache.
-const OPEN: Setting =
+const ADMIT_ALL: Setting =
     Setting { limit: 20_000_000, window: Duration::from_millis(20), max_keys: 4096 };
 /// A limit that is used up by the fill, with a window longer than the benchmark.
-const SHUT: Setting =
+const DENY_ALL: Setting =
     Setting { limit: 20, window: Duration::from_secs(24 * 60 * 60), max_keys: 4096 };
 
-fn open<K: KeyKind>() -> Setup<K> {
-    setup(OPEN, 1, Expected::Admitted)
+fn admit_all<K: KeyKind>() -> Setup<K> {
+    setup(ADMIT_ALL, 1, Expected::Admitted)
 }
 
-fn shut<K: KeyKind>() -> Setup<K> {
-    setup(SHUT, SHUT.limit as usize, Expected::Denied)
+fn deny_all<K: KeyKind>() -> Setup<K> {
+    setup(DENY_ALL, DENY_ALL.limit as usize, Expected::Denied)
 }
 
 fn setup<K: KeyKind>(setting: Setting, times: usize, expected: Expected) -> Setup<K> {
@@ -36,7 +36,7 @@ fn setup<K: KeyKind>(setting: Setting, times: usize, expected: Expected) -> Setu
 }
 
 pub(super) fn admitted<K: KeyKind>(_: Size) -> Scenario {
-    let mut setup = open::<K>();
+    let mut setup = admit_all::<K>();
     let own = setup.own_limiter(Some(7), Clock::precise());
     setup.entry_point("tollgate", &own, EntryPoint::Check);
     setup.entry_point("tollgate, session", &own, EntryPoint::Session);
@@ -86,7 +86,7 @@ pub(super) fn admitted<K: KeyKind>(_: Size) -> Scenario {
 }
 
 pub(super) fn admitted_by_two<K: KeyKind>(_: Size) -> Scenario {
-    let mut setup = open::<K>();
+    let mut setup = admit_all::<K>();
     setup.two_threads();
     let own = setup.own_limiter(Some(7), Clock::precise());
     setup.entry_point("tollgate", &own, EntryPoint::Check);
@@ -101,7 +101,7 @@ pub(super) fn admitted_by_two<K: KeyKind>(_: Size) -> Scenario {
 }
 
 pub(super) fn denied<K: KeyKind>(_: Size) -> Scenario {
-    let mut setup = shut::<K>();
+    let mut setup = deny_all::<K>();
     let own = setup.own_limiter(Some(7), Clock::precise());
     let exact = setup.own_limiter(None, Clock::precise());
     setup.entry_point("tollgate", &own, EntryPoint::Check);
@@ -116,7 +116,7 @@ pub(super) fn denied<K: KeyKind>(_: Size) -> Scenario {
 }
 
 pub(super) fn denied_to_two<K: KeyKind>(_: Size) -> Scenario {
-    let mut setup = shut::<K>();
+    let mut setup = deny_all::<K>();
     let own = setup.own_limiter(Some(7), Clock::precise());
     setup.entry_point(ALONE, &own, EntryPoint::Check);
     setup.two_threads();
