@@ -1,5 +1,7 @@
 //! Reservations: limits hold, no charge is lost, and each misuse is an error.
 
+mod full_table;
+#[path = "../oracle/mod.rs"]
 mod oracle;
 
 use oracle::cases;
@@ -7,8 +9,8 @@ use proptest::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tollgate::{
-    Limiter, MAX_RESERVED, ManualClock, Now, Overflow, Period, Policy, PolicyId, PolicyStatus,
-    Reservation, ReservationError, Session, Verdict,
+    Limiter, MAX_RESERVED, ManualClock, Now, Period, Policy, PolicyId, PolicyStatus, Reservation,
+    ReservationError, Session, Verdict,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -161,24 +163,6 @@ fn a_stream_longer_than_the_period() {
     assert_eq!(used(&limiter, ids[0], later), 200);
     let _ = at(&limiter, later).cancel(&mut reservation).unwrap();
     assert_eq!(used(&limiter, ids[0], later), 0);
-}
-
-/// A reservation that passed uncounted at a full table gives nothing back, also if the key has a slot by
-/// then.
-#[test]
-fn an_uncounted_reservation_gives_nothing_back() {
-    let (limiter, ids) = limiter([tokens(10).max_keys(1).overflow(Overflow::Allow)]);
-    let check = |now, key: &str, cost| at(&limiter, now).check(&[ids[0].charge(key, cost)]);
-    assert!(check(START, "other", 1).is_allowed());
-    let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 5)]).unwrap();
-    assert!(reservation.decision().table_full);
-    assert_eq!(reservation.charged(0), Some(0));
-    at(&limiter, START).reset_key(ids[0], "other").unwrap();
-    let later = START + 5 * SECOND;
-    let counted = check(later, "k", 3);
-    assert!(counted.is_allowed() && !counted.table_full);
-    let _ = at(&limiter, later).cancel(&mut reservation).unwrap();
-    assert_eq!(used(&limiter, ids[0], later), 3);
 }
 
 /// An extension by 0 does not become the last extension.
@@ -590,33 +574,5 @@ fn each_charge_of_a_reservation_is_counted() {
         }
         let stats = limiter.stats(id).unwrap();
         assert_eq!((stats.denied, stats.refused, stats.untracked), (0, 0, 0));
-    }
-}
-
-/// A full table loses only its own part of an excess, wherever its policy stands in the request.
-#[test]
-fn settle_with_a_full_table_charges_the_other_policies() {
-    let full = Policy::sliding("full", 10, Duration::from_nanos(MINUTE)).max_keys(4);
-    let (limiter, ids) = limiter([tokens(100), full, hourly(100)]);
-    let [tokens, full, hourly] = [ids[0], ids[1], ids[2]];
-    for order in [[full, tokens, hourly], [tokens, full, hourly], [tokens, hourly, full]] {
-        for id in order {
-            limiter.reset_key(id, "k").unwrap();
-        }
-        let now = START + limiter.stats(full).unwrap().refused * HOUR;
-        let charges = order.map(|id| id.charge("k", 1));
-        let mut reservation = at(&limiter, now).reserve(&charges).unwrap();
-
-        let later = now + 2 * MINUTE;
-        let fill = |key: u64| at(&limiter, later).check(&[full.charge(key, 1)]).verdict;
-        (0..).map(fill).find(|verdict| *verdict == Verdict::TableFull);
-        let before = limiter.stats(full).unwrap();
-        let decision = at(&limiter, later).settle(&mut reservation, &[3; 3]).unwrap();
-        assert_eq!((decision.verdict, decision.policy), (Verdict::TableFull, full));
-        assert_eq!(used(&limiter, tokens, later), 2, "the charge of 1 has expired");
-        assert_eq!(used(&limiter, hourly, later), 3);
-        assert_eq!(used(&limiter, full, later), 0);
-        let after = limiter.stats(full).unwrap();
-        assert_eq!((after.refused, after.admitted), (before.refused + 1, before.admitted));
     }
 }
