@@ -1,5 +1,5 @@
 //! The test vectors of `ffi/tests/vectors` in C and C++. A program gets the cases as plain lines
-//! and prints its decisions, which are compared here. `tests/vectors.rs` runs the same files in
+//! and prints its decisions, which are compared here. `tests/vectors/main.rs` runs the same files in
 //! Rust.
 
 mod toolchain;

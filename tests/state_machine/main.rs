@@ -2,27 +2,23 @@
 //! operation and kind of policy, virtual threads whose clocks are late, jump and read the edges of
 //! windows, and tables that grow, evict and shrink. A failure is shrunk to few calls.
 
+mod call_sequences;
+mod model;
+#[path = "../oracle/mod.rs"]
 mod oracle;
+mod oracle_pair;
+mod strategies;
+mod system;
+mod table_checks;
 
-mod state_machine {
-    use super::oracle;
-
-    mod call_sequences;
-    pub mod model;
-    mod oracle_pair;
-    mod strategies;
-    pub mod system;
-    mod table_checks;
-}
-
+use model::{Model, Planted, Transition};
 use oracle::{cases, faulty_limiter::Fault};
 use proptest::test_runner::{
     Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
 };
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use state_machine::model::{Model, Planted, Transition};
-use state_machine::system::{COVERAGE, System};
 use std::time::Duration;
+use system::{COVERAGE, System};
 use tollgate::{Limiter, ManualClock, Overflow, Period, Policy, PolicyId, Verdict};
 
 struct Machine;

@@ -5,25 +5,22 @@
 //! A ledger that is computed only from the limiter's answers checks them. A failing seed is printed
 //! with the command that replays it.
 
+mod checked_limiter;
+mod ledger;
+#[path = "../load/mod.rs"]
 mod load;
+#[path = "../oracle/mod.rs"]
 mod oracle;
+mod setup;
+mod thread_clocks;
+mod traffic;
 
-mod simulation {
-    use super::{load, oracle};
-
-    pub mod checked_limiter;
-    mod ledger;
-    pub mod setup;
-    mod thread_clocks;
-    pub mod traffic;
-}
-
+use checked_limiter::faulty_limiter;
 use load::by_size;
 use oracle::faulty_limiter::Fault;
-use simulation::checked_limiter::faulty_limiter;
-use simulation::setup::Setup;
-use simulation::traffic::{Summary, Traffic};
+use setup::Setup;
 use std::panic::{catch_unwind, resume_unwind};
+use traffic::{Summary, Traffic};
 
 fn day(seed: u64, fault: Option<Fault>) -> Summary {
     let setup = Setup::new(seed);

@@ -4,23 +4,20 @@
 //! bucketed policies, checked against the oracle. Other answers are computed by hand.
 //! `TOLLGATE_BLESS=1` rewrites the files.
 
+mod case_builder;
+mod format;
+#[path = "../load/mod.rs"]
 mod load;
+mod manual_cases;
+#[path = "../oracle/mod.rs"]
 mod oracle;
+mod random_cases;
+mod rust_runner;
 
-mod vectors {
-    use super::{load, oracle};
-
-    mod case_builder;
-    pub mod format;
-    pub mod manual_cases;
-    pub mod random_cases;
-    pub mod rust_runner;
-}
-
+use format::{Case, Expect, from_json, to_json};
+use rust_runner::run;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use vectors::format::{Case, Expect, from_json, to_json};
-use vectors::{manual_cases, random_cases, rust_runner::run};
 
 fn files() -> Vec<(PathBuf, Vec<Case>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ffi/tests/vectors");
