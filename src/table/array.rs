@@ -353,9 +353,9 @@ impl<C: Counter> Array<C> {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
                 Found::Empty(index) => {
-                    if self.slot(index).freeze_or_id().is_none() {
-                        return None;
-                    }
+                    // If another thread has claimed the slot, probe again. Model:
+                    // absent_against_move with NoFreezeEmpty.
+                    self.slot(index).freeze_or_id()?;
                 }
             }
         }
