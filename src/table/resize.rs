@@ -293,6 +293,7 @@ impl<C: Counter> Arrays<C> {
 
     /// Completes the migration into `current`. Much is left to do only if the table was hardly used
     /// for most of the array's life.
+    #[cold]
     fn complete_migration(&self, current: &Generation<C>, guard: &Guard) {
         while let Some(previous) = current.previous(guard) {
             if self.help(current, &self.mover(previous, current), guard) {
