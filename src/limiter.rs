@@ -13,7 +13,6 @@ use crate::request::{self, Context, Mode};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::table::epoch;
-use crate::verify::mutants::is_on;
 use std::time::Duration;
 
 /// A rate limiter, shared between threads by reference.
@@ -249,9 +248,7 @@ impl Limiter {
     /// may be left when it returns true.
     pub fn maintain(&self, slots: usize) -> bool {
         let done = self.session().maintain(slots);
-        if !is_on("MaintainCollectsNothing") {
-            epoch::collect((slots / 256).clamp(4, 64));
-        }
+        epoch::collect((slots / 256).clamp(4, 64));
         done
     }
 

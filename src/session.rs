@@ -247,8 +247,8 @@ impl<'l> Session<'l> {
         policy: PolicyId,
         key: impl Into<Key<'k>>,
     ) -> Result<(), UnknownPolicy> {
-        let Context { policies, now, guard, .. } = &self.context;
-        policies.get_or_error(policy)?.reset(policies.key_id(key.into()), *now, guard);
+        let Context { policies, guard, .. } = &self.context;
+        policies.get_or_error(policy)?.reset(policies.key_id(key.into()), guard);
         Ok(())
     }
 

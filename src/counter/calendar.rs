@@ -20,7 +20,6 @@ use super::prepared::{CounterEvaluation, ObservedAtomic, PreparedCharge};
 use super::{ChargeArgs, Counter, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
-use crate::verify::mutants::is_on;
 use std::cmp;
 
 const MOVED: u64 = 1;
@@ -59,13 +58,9 @@ fn pack(period: u64, used: u64) -> u64 {
 /// Returns the period that a request at `now` is charged to, and the usage of that period.
 fn usage(word: u64, base: TimeBase, now: u64) -> (u64, u64) {
     // Model: budget_dropped with NoCutoff.
-    let now = if is_on("NoCutoff") { now } else { now.max(base.cutoff) }.min(PERIOD_MAX);
+    let now = now.max(base.cutoff).min(PERIOD_MAX);
     let open = word & !MOVED != 0;
-    if open && (now <= period(word) && !(is_on("QuotaReopens") && now < period(word))) {
-        (period(word), used(word))
-    } else {
-        (now, 0)
-    }
+    if open && now <= period(word) { (period(word), used(word)) } else { (now, 0) }
 }
 
 impl Quota {
@@ -102,10 +97,6 @@ impl Quota {
             let Some(new) = new_word(word) else {
                 return Ok(());
             };
-            if is_on("ChargeStores") {
-                self.word.store(new, Release);
-                return Ok(());
-            }
             // Relaxed: no other memory depends on this write, and the CAS continues the release
             // sequence of `install`. Model: refund_against_rollover with ChargeStores.
             if self.word.compare_exchange(word, new, Relaxed, Relaxed).is_ok() {
@@ -160,7 +151,7 @@ impl Counter for Quota {
         loop {
             retries.count();
             if let Some((outcome, prepared)) = self.prepare(spec, base, args)?
-                && (prepared.is_none_or(PreparedCharge::commit) || is_on("LostLoopAdmitted"))
+                && prepared.is_none_or(PreparedCharge::commit)
             {
                 return Ok(outcome);
             }
@@ -211,9 +202,6 @@ impl Counter for Quota {
     }
 
     fn freeze(&self) -> u64 {
-        if is_on("NoFreeze") {
-            return self.word.load(Acquire);
-        }
         // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread that
         // sees MOVED also sees the array that the word is moved to. Pairs with the Acquire in
         // `load`. Model: budget_move_against_charge with NoFreeze and QuotaFreezeRelaxed.
@@ -226,7 +214,6 @@ impl Counter for Quota {
             cmp::Ordering::Less => 0,
             cmp::Ordering::Equal => used(*frozen),
             // Model: budget_seen_later with DropsLater.
-            cmp::Ordering::Greater if is_on("DropsLater") => 0,
             cmp::Ordering::Greater => u64::MAX,
         }
     }

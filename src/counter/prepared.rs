@@ -3,7 +3,6 @@
 use super::Outcome;
 use super::sliding::word::SEALED;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
-use crate::verify::mutants::is_on;
 
 /// The write of a charge that fits. Nothing is charged until it is committed.
 #[derive(Clone, Copy, Debug)]
@@ -51,17 +50,13 @@ impl ObservedAtomic<'_> {
         // Relaxed: the CAS continues the release sequence of the charge that it seals, so a thread
         // that acquires the sealed head also acquires that charge. The opening CAS that follows
         // publishes the seal.
-        is_on("NoSeal") || self.compare_exchange(self.word | SEALED, Relaxed)
+        self.compare_exchange(self.word | SEALED, Relaxed)
     }
 
     /// Replaces the observed value by `word`. Returns false if the value has changed.
     #[inline(always)]
     pub(crate) fn compare_exchange(self, word: u64, order: Ordering) -> bool {
         // Models: rollover and known with ChargeStores.
-        if is_on("ChargeStores") {
-            self.atomic.store(word, Release);
-            return true;
-        }
         self.atomic.compare_exchange(self.word, word, order, Relaxed).is_ok()
     }
 }

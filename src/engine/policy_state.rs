@@ -19,7 +19,6 @@ use crate::table::{
     Bounds, Charged, ClaimError, Evaluation, KeyId, OutOfMemory, PrefetchHint, Receipt, Returned,
     Table, TableStats,
 };
-use crate::verify::mutants::is_on;
 use std::time::Duration;
 
 /// One policy at run time.
@@ -111,7 +110,6 @@ impl PolicyState {
     pub(crate) fn limit(&self, own: Option<u64>) -> u64 {
         match own {
             Some(own) => own.min(self.policy.effective_max_limit()),
-            None if is_on("OldLimit") => self.policy.limit(),
             // Relaxed: a limit publishes no other data. Model: extended_against_set_limit with
             // OldLimit.
             None => self.limit.load(Relaxed),
@@ -225,9 +223,8 @@ impl PolicyState {
     }
 
     /// Resets a key's usage to zero.
-    pub(crate) fn reset(&self, key: KeyId, now: Now, guard: &Guard) {
-        let tick = self.time.tick(now);
-        with_table!(&self.table, table => table.reset(key, tick, guard))
+    pub(crate) fn reset(&self, key: KeyId, guard: &Guard) {
+        with_table!(&self.table, table => table.reset(key, guard))
     }
 
     /// Returns whether new keys pass uncounted when the table is full.

@@ -86,8 +86,7 @@ mod owner {
     impl Drop for FreeOnExit {
         fn drop(&mut self) {
             // From here on the ending thread counts in the shared shard.
-            let keeps = crate::verify::mutants::is_on("CountsAfterReturn");
-            let index = if keeps { INDEX.get() } else { INDEX.replace(OWNED_SHARDS) };
+            let index = INDEX.replace(OWNED_SHARDS);
             if index < OWNED_SHARDS {
                 POOL.free(index);
             }

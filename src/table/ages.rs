@@ -13,7 +13,6 @@ use super::error::OutOfMemory;
 use super::tags::GROUP;
 use super::zeroed::{Zeroable, Zeroed};
 use crate::sync::{AtomicU16, Ordering::*, fence};
-use crate::verify::mutants::is_on;
 
 /// The ages of one group of slots.
 #[derive(Debug)]
@@ -62,11 +61,9 @@ impl Ages {
     /// anew since. The caller must have seen its counter open.
     pub(crate) fn has_survived(&self, index: usize, moves: u64) -> bool {
         let Some(age) = self.slot(index) else { return true };
-        if !is_on("AgeUnfenced") {
-            // Acquire: the age was written before the counter was published. Pairs with the Release
-            // of `install`. Model: refund_after_move with AgeUnfenced.
-            fence(Acquire);
-        }
+        // Acquire: the age was written before the counter was published. Pairs with the Release of
+        // `install`. Model: refund_after_move with AgeUnfenced.
+        fence(Acquire);
         // Relaxed: ordered after the fence.
         u64::from(age.load(Relaxed)) >= moves
     }

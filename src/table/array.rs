@@ -31,7 +31,6 @@ use super::zeroed::Zeroed;
 use crate::counter::{Counter, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, order};
-use crate::verify::mutants::is_on;
 
 /// An array with fewer bytes of slots than this stays in a cache whose latency is hidden by
 /// out-of-order execution.
@@ -310,27 +309,14 @@ impl<C: Counter> Array<C> {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
             };
-            // G1. Model: `insert, one home` with TagFirst.
-            if is_on("TagFirst") {
-                self.tags.publish(index, Tag::of(key));
-            }
-            if is_on("ClaimStores") {
-                slot.id.store(key.number(), Release);
-                return Some(slot);
-            }
-            let early = is_on("CountedBeforeClaim");
-            if early {
-                self.claimed.fetch_add(1, Relaxed);
-            }
             // Relaxed: the CAS alone makes the claim unique, and the counter publishes the usage.
             // The loser probes again and meets the winner's id. Model: `insert, one home` with
             // ClaimStores.
             if slot.id.compare_exchange(EMPTY, key.number(), Relaxed, Relaxed).is_ok() {
+                // G1. Model: `insert, one home` with TagFirst.
                 self.tags.publish(index, Tag::of(key));
                 // Relaxed: a count. Model: `insert, one key` with CountedBeforeClaim.
-                if !early {
-                    self.claimed.fetch_add(1, Relaxed);
-                }
+                self.claimed.fetch_add(1, Relaxed);
                 return Some(slot);
             }
             found = self.find(key);
@@ -351,7 +337,7 @@ impl<C: Counter> Array<C> {
     /// Records that a key was moved from a slot of `old` to this slot. Call it before the counter
     /// is installed.
     pub(super) fn carry_age(&self, slot: &Slot<C>, old: &Self, from: &Slot<C>) {
-        if self.evicts() && !is_on("AgeNotCarried") {
+        if self.evicts() {
             self.ages.carry_over(self.index_of(slot), &old.ages, old.index_of(from));
         }
     }
@@ -379,10 +365,9 @@ impl<C: Counter> Array<C> {
                 Found::Slot(slot) => return Some(slot),
                 Found::Frozen => return None,
                 Found::Empty(index) => {
-                    let freeze = || self.slot(index).freeze_or_id().is_none();
-                    if is_on("NoFreezeEmpty") || freeze() {
-                        return None;
-                    }
+                    // If another thread has claimed the slot, probe again. Model:
+                    // absent_against_move with NoFreezeEmpty.
+                    self.slot(index).freeze_or_id()?;
                 }
             }
         }

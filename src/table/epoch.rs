@@ -6,7 +6,6 @@
 #[cfg(not(all(test, tollgate_model)))]
 mod collector {
     use crate::sync::{Ordering::Relaxed, Statistic};
-    use crate::verify::mutants::is_on;
     use std::cell::Cell;
 
     /// Retired values that are not yet freed. While there are any, each slow-path charge frees a
@@ -36,11 +35,6 @@ mod collector {
         /// `value` came from `Box::into_raw`, is no longer reachable for a thread that pins from
         /// now on, and is retired once.
         pub(crate) unsafe fn retire<T: FreeInPieces + 'static>(&self, value: *mut T) {
-            if is_on("FreedAtOnce") {
-                // SAFETY: none: this is the mutant.
-                drop(unsafe { Box::from_raw(value) });
-                return;
-            }
             RETIRED.fetch_add(1, Relaxed);
             let free = move || {
                 // SAFETY: the caller's promise; the epoch has passed every thread that could read
@@ -148,7 +142,6 @@ pub(crate) use collector::{FreeInPieces, Guard, collect, collect_some, pin};
 #[cfg(all(test, tollgate_model))]
 mod model {
     use crate::sync::{Ordering::SeqCst, fence};
-    use crate::verify::mutants::is_on;
     use std::cell::RefCell;
     use std::collections::BTreeSet;
 
@@ -187,9 +180,7 @@ mod model {
     pub(crate) fn pin() -> Guard {
         let (strict, id) = EPOCH.with_borrow_mut(|epoch| {
             epoch.guards += 1;
-            if !is_on("NoPin") {
-                epoch.pinned.insert(epoch.guards);
-            }
+            epoch.pinned.insert(epoch.guards);
             (epoch.strict, epoch.guards)
         });
         if strict {
@@ -231,8 +222,7 @@ mod model {
                     epoch.fault = Some("retired twice");
                     return;
                 }
-                let freed_at_once = is_on("FreedAtOnce");
-                let holders = if freed_at_once { BTreeSet::new() } else { epoch.pinned.clone() };
+                let holders = epoch.pinned.clone();
                 if epoch.strict && holders.is_empty() {
                     poison();
                 }

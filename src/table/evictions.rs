@@ -5,8 +5,6 @@
 //! move's eviction threshold. No key gains more than the allowance in any window, because the
 //! thresholds of all evicting moves within one window add up to no more than the allowance.
 
-use crate::verify::mutants::is_on;
-
 /// Evicting moves that the ledger has room for in one window.
 const MAX_EVICTIONS: usize = 8;
 
@@ -27,9 +25,6 @@ pub(crate) struct Eviction {
 impl EvictionLedger {
     /// The units that one more move at `now` may forgive.
     pub(crate) fn remaining(&self, allowance: u64, window: u64, now: u64) -> u64 {
-        if is_on("EarlierEvictionsIgnored") {
-            return allowance;
-        }
         let live = self.evictions.iter().filter(|eviction| eviction.is_live(window, now));
         if live.clone().count() == MAX_EVICTIONS {
             return 0;

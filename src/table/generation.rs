@@ -16,7 +16,6 @@ use super::size::Size;
 use super::slot::Slot;
 use crate::counter::Counter;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic, order};
-use crate::verify::mutants::is_on;
 use std::ptr;
 
 /// A table is large when its array has more than this many times the home slots of the first one.
@@ -95,14 +94,12 @@ impl<C: Counter> Generation<C> {
     /// earlier than this one's cutoff.
     pub(crate) fn next(&self, spec: &C::Spec, plan: ResizePlan) -> Result<Self, OutOfMemory> {
         let ResizePlan { size, eviction_threshold, now } = plan;
-        let back = is_on("CutoffBack");
-        let cutoff = if back { now } else { now.max(self.array.base().cutoff) };
+        let cutoff = now.max(self.array.base().cutoff);
         let window = C::window(spec);
         let later = cutoff.saturating_add(sample_interval(window));
         let has_grown = size.capacity > self.size.capacity;
         let number = self.number + 1;
-        let evicted_at = if is_on("EvictionAtOwnNow") { now } else { cutoff };
-        let eviction = Eviction { cutoff: evicted_at, units: eviction_threshold };
+        let eviction = Eviction { cutoff, units: eviction_threshold };
         Ok(Generation {
             array: Array::new(size, C::base(spec, cutoff), self.array.evicts())?,
             size,
@@ -125,9 +122,7 @@ impl<C: Counter> Generation<C> {
     /// evicted, or had expired.
     pub(crate) fn was_evicted_since(&self, slot: &Slot<C>, charge: &Receipt) -> bool {
         // Model: refund_after_move with ReceiptWithoutGeneration.
-        let lost = is_on("ReceiptWithoutGeneration");
-        let charged_in = if lost { 0 } else { charge.generation };
-        !self.array.has_survived(slot, self.number.saturating_sub(charged_in))
+        !self.array.has_survived(slot, self.number.saturating_sub(charge.generation))
     }
 
     /// The generation that is still being moved into this one.
@@ -146,10 +141,6 @@ impl<C: Counter> Generation<C> {
         let previous = self.previous.load(Relaxed);
         if previous.is_null() {
             return None;
-        }
-        if is_on("UnlinkStores") {
-            self.previous.store(ptr::null_mut(), Release);
-            return Some(previous);
         }
         // Release: a thread that finds it unlinked sees everything that was moved. Pairs with
         // `previous`. CAS: only one thread unlinks. Models: retire_against_pinned_reader with

@@ -23,7 +23,6 @@ use super::tags::GROUP;
 use crate::counter::Counter;
 use crate::sync::alloc::vector;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, order};
-use crate::verify::mutants::is_on;
 
 /// The progress of a move: which chunks of the old array are done.
 #[derive(Debug)]
@@ -88,11 +87,11 @@ impl Migration {
         // Release: a thread that sees the flag sees the chunk moved. Pairs with `first_undone`.
         // Model: chunks_done with DoneRelaxed.
         let first = flags.fetch_or(flag, order::chunk_done()) & flag == 0;
-        let stats = if first || is_on("ChunkCountedTwice") { stats } else { ChunkStats::default() };
+        let stats = if first { stats } else { ChunkStats::default() };
         // Relaxed: a bound with slack, not a proof.
         self.moved.fetch_add(stats.keys, Relaxed);
         let last = taken + 1 >= self.chunk_count;
-        let done = last && (is_on("TakenIsDone") || self.first_undone().is_none());
+        let done = last && self.first_undone().is_none();
         (done, stats.evicted)
     }
 
@@ -165,8 +164,6 @@ pub(crate) struct KeyMover<'a, C: Counter> {
     pub(crate) spec: &'a C::Spec,
     /// Keys that have used at most this many units by the new array's cutoff are dropped.
     pub(crate) eviction_threshold: u64,
-    /// The time of the helping thread.
-    pub(crate) now: u64,
 }
 
 impl<C: Counter> KeyMover<'_, C> {
@@ -191,8 +188,7 @@ impl<C: Counter> KeyMover<'_, C> {
         let frozen = slot.counter.freeze();
         // The new array's cutoff is immutable, so all helpers drop the same keys. Model:
         // same_cutoff with DropByOwnNow.
-        let own = is_on("DropByOwnNow");
-        let cutoff = if own { self.now } else { self.new.base().cutoff };
+        let cutoff = self.new.base().cutoff;
         let weight = C::frozen_weight(&frozen, self.spec, self.old.base(), cutoff);
         if weight <= self.eviction_threshold {
             return weight;
@@ -200,14 +196,8 @@ impl<C: Counter> KeyMover<'_, C> {
         // `None`: the new array is itself being replaced, so the move into it is already complete.
         if let Some(new) = self.new.find_or_claim(key) {
             // E1. Model: refund_after_move with AgeLate.
-            let late = is_on("AgeLate");
-            if !late {
-                self.new.carry_age(new, self.old, slot);
-            }
+            self.new.carry_age(new, self.old, slot);
             new.counter.install(self.spec, &frozen, self.old.base(), self.new.base());
-            if late {
-                self.new.carry_age(new, self.old, slot);
-            }
         }
         0
     }
@@ -252,8 +242,7 @@ mod tests {
             prop_assert!(matches!(old.find(absent), Found::Empty(_)));
 
             let migration = Migration::new(size.home_slots, chunk_len, 0).unwrap();
-            let mover =
-                KeyMover { old: &old, new: &new, spec: &Periods, eviction_threshold: 0, now: 1 };
+            let mover = KeyMover { old: &old, new: &new, spec: &Periods, eviction_threshold: 0 };
             while !migration.help(&mover).0 {}
             prop_assert_eq!(migration.moved(), keys.len());
             for (cost, key) in (1..).zip(&keys) {

@@ -34,7 +34,6 @@ mod zeroed;
 
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome};
 use crate::sync::progress::Retries;
-use crate::verify::mutants::is_on;
 use array::Found;
 use epoch::Guard;
 use generation::Generation;
@@ -77,8 +76,7 @@ impl<C: Counter> Table<C> {
         now: u64,
         guard: &Guard,
     ) -> Option<&'g Slot<C>> {
-        let is_moving = current.previous(guard).is_some() && !is_on("PreparedWhileMoving");
-        if is_moving || current.array.base().needs_renewal(now) {
+        if current.previous(guard).is_some() || current.array.base().needs_renewal(now) {
             return None;
         }
         match current.array.find(key) {
@@ -139,7 +137,7 @@ impl<C: Counter> Table<C> {
 
     /// Returns what [`charge`](Self::charge) would return. An absent key is not inserted.
     pub(crate) fn peek(&self, key: KeyId, args: &ChargeArgs, guard: &Guard) -> Outcome {
-        self.visit(key, args.now, guard, |generation, slot| {
+        self.visit(key, guard, |generation, slot| {
             slot.counter.peek(self.spec(), generation.array.base(), args)
         })
         .unwrap_or_else(|| absent(args))
@@ -159,17 +157,14 @@ impl<C: Counter> Table<C> {
         guard: &Guard,
     ) -> Returned {
         let mut remaining = amount;
-        let still_counts = self.visit(key, now, guard, |generation, slot| {
-            // Model: refund_in_parts with GivenTwice.
-            if is_on("GivenTwice") {
-                remaining = amount;
-            }
+        let still_counts = self.visit(key, guard, |generation, slot| {
             // Model: refund_after_eviction with RefundForgiven.
-            let charge = from.filter(|_| !is_on("RefundForgiven"));
-            if charge.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
+            if from.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
                 return Ok(false);
             }
             let (base, from) = (generation.array.base(), from.map(|charge| charge.at));
+            // A give-back that a move interrupts continues with the rest. Model: refund_in_parts
+            // with GivenTwice.
             slot.counter.give_back(self.spec(), base, now, from, &mut remaining)
         });
         // An absent key (`None`) is not reported as gone: all its charges are forgotten, so a
@@ -178,8 +173,8 @@ impl<C: Counter> Table<C> {
     }
 
     /// Resets the key's usage to zero.
-    pub(crate) fn reset(&self, key: KeyId, now: u64, guard: &Guard) {
-        self.visit(key, now, guard, |generation, slot| {
+    pub(crate) fn reset(&self, key: KeyId, guard: &Guard) {
+        self.visit(key, guard, |generation, slot| {
             slot.counter.reset(self.spec(), generation.array.base())
         });
     }
@@ -189,7 +184,6 @@ impl<C: Counter> Table<C> {
     fn visit<T>(
         &self,
         key: KeyId,
-        now: u64,
         guard: &Guard,
         mut operation: impl FnMut(&Generation<C>, &Slot<C>) -> Result<T, Moved>,
     ) -> Option<T> {
@@ -201,7 +195,7 @@ impl<C: Counter> Table<C> {
                 Found::Slot(slot) if slot.counter.is_open() => slot,
                 _ => {
                     if let Some(previous) = current.previous(guard) {
-                        self.arrays.mover(previous, current, now).resolve(key);
+                        self.arrays.mover(previous, current).resolve(key);
                     }
                     match current.array.find(key) {
                         Found::Slot(slot) => slot,
@@ -255,13 +249,14 @@ impl<C: Counter> Table<C> {
         }
     }
 
-    /// Moves one chunk. Returns whether nothing is left to move.
-    pub(crate) fn help_once(&self, now: u64) -> bool {
+    /// Moves one chunk. Returns whether nothing is left to move. The helper's time makes no
+    /// difference. Model: same_cutoff with DropByOwnNow.
+    pub(crate) fn help_once(&self, _now: u64) -> bool {
         let guard = epoch::pin();
         let current = self.arrays.current(&guard);
         let previous = current.previous(&guard);
         previous.is_none_or(|previous| {
-            let mover = self.arrays.mover(previous, current, now);
+            let mover = self.arrays.mover(previous, current);
             self.arrays.help(current, &mover, &guard)
         })
     }

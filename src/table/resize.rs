@@ -23,7 +23,6 @@ use super::stats::TableStats;
 use crate::counter::Counter;
 use crate::sync::alloc::boxed;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic, order};
-use crate::verify::mutants::is_on;
 use std::ptr;
 
 /// Chunks that a new key moves at most when the table is at its key bound.
@@ -99,7 +98,7 @@ impl<C: Counter> Arrays<C> {
         epoch::collect_some();
         self.hint.update(&current.array);
         if let Some(previous) = current.previous(guard) {
-            let mover = self.mover(previous, current, now);
+            let mover = self.mover(previous, current);
             // Overlaps with the misses of the new array, which were prefetched earlier.
             mover.old.prefetch_preferred(key);
             // By CAS, since most slots of a new array were never touched. The lookup further below
@@ -112,9 +111,7 @@ impl<C: Counter> Arrays<C> {
             self.help(current, &mover, guard);
         }
         if current.array.base().needs_renewal(now) {
-            if !is_on("NoFinish") {
-                self.complete_migration(current, now, guard);
-            }
+            self.complete_migration(current, guard);
             if self.resize(current, self.plan_next(current, now, 0)) {
                 return Ok(None);
             }
@@ -139,7 +136,7 @@ impl<C: Counter> Arrays<C> {
             // No memory: the next new keys do not retry at once.
             current.postpone_sample(Purpose::Shrink, &self.spec, now);
         }
-        if self.has_room(current, now, guard) {
+        if self.has_room(current, guard) {
             return Ok(current.array.claim(key, found));
         }
         match current.array.find(key) {
@@ -154,25 +151,22 @@ impl<C: Counter> Arrays<C> {
     ///
     /// If there is no room it moves more chunks, since these may hold expired keys. At the key
     /// bound it moves only a few, so that one request does not pay for the whole move.
-    fn has_room(&self, current: &Generation<C>, now: u64, guard: &Guard) -> bool {
+    fn has_room(&self, current: &Generation<C>, guard: &Guard) -> bool {
         let mut chunks = 0;
         loop {
             // Loaded before the counts. If another thread unlinks it afterwards, the counts may be
             // too high, and the loop takes them again. Schedules: `claimed against move` with
             // UnlinkedSince.
-            let mut previous = current.previous(guard);
+            let previous = current.previous(guard);
             let claimed = current.array.claimed();
             let within = claimed + current.pending(guard) < self.bounds.max_keys;
             if within && claimed < current.size.capacity {
                 return true;
             }
-            if is_on("UnlinkedSince") {
-                previous = current.previous(guard);
-            }
             let Some(previous) = previous.filter(|_| within || chunks < MAX_CHUNKS_AT_BOUND) else {
                 return false;
             };
-            self.help(current, &self.mover(previous, current, now), guard);
+            self.help(current, &self.mover(previous, current), guard);
             chunks += 1;
         }
     }
@@ -195,8 +189,7 @@ impl<C: Counter> Arrays<C> {
             // No memory: the next new keys do not retry at once.
             current.postpone_resize();
         }
-        let stale = !is_on("StaleIsFull") && !self.is_current(current);
-        if resized || stale { Ok(()) } else { Err(ClaimError::Full) }
+        if resized || !self.is_current(current) { Ok(()) } else { Err(ClaimError::Full) }
     }
 
     /// The least eviction threshold with which a resize of a full array pays off. `None` if there
@@ -300,9 +293,10 @@ impl<C: Counter> Arrays<C> {
 
     /// Completes the migration into `current`. Much is left to do only if the table was hardly used
     /// for most of the array's life.
-    fn complete_migration(&self, current: &Generation<C>, now: u64, guard: &Guard) {
+    #[cold]
+    fn complete_migration(&self, current: &Generation<C>, guard: &Guard) {
         while let Some(previous) = current.previous(guard) {
-            if self.help(current, &self.mover(previous, current, now), guard) {
+            if self.help(current, &self.mover(previous, current), guard) {
                 break;
             }
         }
@@ -320,7 +314,7 @@ impl<C: Counter> Arrays<C> {
                     return false;
                 }
                 left = left.saturating_sub(current.size.chunk_len);
-                self.help(current, &self.mover(previous, current, now), guard);
+                self.help(current, &self.mover(previous, current), guard);
                 continue;
             }
             let due =
@@ -336,10 +330,9 @@ impl<C: Counter> Arrays<C> {
         &'a self,
         old: &'a Generation<C>,
         new: &'a Generation<C>,
-        now: u64,
     ) -> KeyMover<'a, C> {
         let eviction_threshold = new.migration.eviction_threshold();
-        KeyMover { old: &old.array, new: &new.array, spec: &self.spec, eviction_threshold, now }
+        KeyMover { old: &old.array, new: &new.array, spec: &self.spec, eviction_threshold }
     }
 
     pub(super) fn stats(&self, now: u64, guard: &Guard) -> TableStats {

@@ -9,7 +9,6 @@ use crate::counter::prepared::{CounterEvaluation, PreparedCharge};
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{Ordering::*, order};
-use crate::verify::mutants::is_on;
 use std::hint::cold_path;
 
 impl<const R: usize> Counter for Ring<R> {
@@ -41,18 +40,17 @@ impl<const R: usize> Counter for Ring<R> {
         base: TimeBase,
         args: &ChargeArgs,
     ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
-        let stale_words = self.stale_words();
         let snapshot = HeadSnapshot { head: self.head(), next: None };
         // One test for both marks; `charge` distinguishes them. Models: cell_change and
         // move_against_charge with OfferMarked.
-        if snapshot.head.word & (MOVED | SEALED) != 0 && !is_on("OfferMarked") {
+        if snapshot.head.word & (MOVED | SEALED) != 0 {
             cold_path();
             return Ok(None);
         }
         if snapshot.is_inconsistent() {
             return Ok(None);
         }
-        self.evaluate(spec, base, args, snapshot, &stale_words)
+        self.evaluate(spec, base, args, snapshot)
     }
 
     fn charge(
@@ -64,11 +62,9 @@ impl<const R: usize> Counter for Ring<R> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let stale_words = self.stale_words();
             let Some(snapshot) = self.head_snapshot()? else { continue };
-            if let Some((outcome, prepared)) =
-                self.evaluate(spec, base, args, snapshot, &stale_words)?
-                && (prepared.is_none_or(PreparedCharge::commit) || is_on("LostLoopAdmitted"))
+            if let Some((outcome, prepared)) = self.evaluate(spec, base, args, snapshot)?
+                && prepared.is_none_or(PreparedCharge::commit)
             {
                 return Ok(outcome);
             }
@@ -77,15 +73,13 @@ impl<const R: usize> Counter for Ring<R> {
 
     fn peek(&self, spec: &TimeScale, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         let now = local_time(base, args.now);
-        let unvalidated = is_on("NoValidate") || is_on("LookUnvalidated");
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let stale_words = self.stale_words();
             let Some(snapshot) = self.head_snapshot()? else { continue };
-            let outcome =
-                self.scan(spec, snapshot.effective_time(spec, now), snapshot, args, &stale_words);
-            if unvalidated || self.is_unchanged(snapshot.target()) {
+            let outcome = self.scan(spec, snapshot.effective_time(spec, now), snapshot, args);
+            // Model: denial_by_peek with LookUnvalidated.
+            if self.is_unchanged(snapshot.target()) {
                 return Ok(outcome_in_ticks(base, outcome));
             }
         }
@@ -110,18 +104,16 @@ impl<const R: usize> Counter for Ring<R> {
                 return Ok(false);
             };
             let live = spec.live(now);
-            // The charge may be in a later cell, if its bucket was merged. Model: merge with
-            // NoRefundMerged.
-            let is_other_cell = |cell| is_on("NoRefundMerged") && cell != spec.cell(oldest);
             let mut in_newer_cell = false;
             for step in 1..=R {
                 let mut given = 0;
                 self.update((head.index + step) % R, |word| {
-                    let (time, cell) = (format.time(word), spec.cell(format.time(word)));
+                    let time = format.time(word);
                     // A bucket opened since the head was loaded is newer than the refunded charge.
-                    in_newer_cell = cell > spec.cell(newest_time);
-                    let eligible =
-                        time >= oldest && !in_newer_cell && !is_other_cell(cell) && live.has(word);
+                    in_newer_cell = spec.cell(time) > spec.cell(newest_time);
+                    // The charge may be in a later cell, if its bucket was merged. Model: merge
+                    // with NoRefundMerged.
+                    let eligible = time >= oldest && !in_newer_cell && live.has(word);
                     let (after, taken) =
                         if eligible { format.give_back(word, *amount) } else { (word, 0) };
                     given = taken;
@@ -134,7 +126,7 @@ impl<const R: usize> Counter for Ring<R> {
             }
             // The head came last. If it is now in a later cell, the refunded charge may have been
             // merged into it: retry. Schedule: cancelled_against_merge with MergedIsNewer.
-            if !in_newer_cell || is_on("MergedIsNewer") {
+            if !in_newer_cell {
                 return Ok(true);
             }
         }
@@ -161,22 +153,14 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     fn freeze(&self) -> Snapshot<R> {
-        if is_on("FreezeHeadOnly") {
-            return self.freeze_head_only();
-        }
         let mut previous_unopened = false;
         Snapshot::new(std::array::from_fn(|index| {
-            if is_on("NoFreeze") {
-                return self.words[index].load(Acquire);
-            }
             // Words are opened in ring order. If the previous word is frozen unopened, this one can
             // never be opened, and needs no freeze if it is empty. It need not be empty: a copied
             // ring can have empty words before live ones. Relaxed: the copied words were visible
             // before a move out of this array could begin. Model: move_against_seal with
             // FreezeNotNext. Schedule: WINDOWS with EmptyEndsRing.
-            let never_opens = previous_unopened || is_on("FreezeNotNext") && index > 0;
-            let is_empty = || self.words[index].load(Relaxed) == 0;
-            if never_opens && (is_on("EmptyEndsRing") || is_empty()) {
+            if previous_unopened && self.words[index].load(Relaxed) == 0 {
                 return 0;
             }
             // An RMW, so that no CAS on the old value can succeed afterwards. Release: a thread
@@ -193,8 +177,7 @@ impl<const R: usize> Counter for Ring<R> {
         let cutoff = local_time(base, cutoff);
         let newest = spec.format().time(frozen.newest());
         // Model: seen_later with DropsLater.
-        let later = newest > cutoff && !is_on("DropsLater");
-        if later { u64::MAX } else { frozen.used(spec, cutoff) }
+        if newest > cutoff { u64::MAX } else { frozen.used(spec, cutoff) }
     }
 
     fn install(&self, spec: &TimeScale, frozen: &Snapshot<R>, from: TimeBase, to: TimeBase) {
@@ -210,15 +193,12 @@ impl<const R: usize> Counter for Ring<R> {
                 let _ = self.words[index].compare_exchange(0, words[index], order, Relaxed);
             }
         };
-        // Release: a thread that sees the head also sees the older words. Pairs with the Acquire in
-        // `head`. Model: two_movers with PublishHeadFirst and InstallRelaxed.
-        if is_on("PublishHeadFirst") {
-            publish(0, order::ring_install());
-        }
         // Relaxed: the Release of the head below publishes these words. It also covers the words of
         // another helper: this thread's failed CAS has read them, so by coherence a later load sees
         // them too.
         (1..R).for_each(|index| publish(index, Relaxed));
+        // Release: a thread that sees the head also sees the older words. Pairs with the Acquire in
+        // `head`. Model: two_movers with PublishHeadFirst and InstallRelaxed.
         publish(0, order::ring_install());
     }
 }
@@ -230,6 +210,6 @@ impl<const R: usize> Counter for Ring<R> {
 fn oldest_live(spec: &TimeScale, base: TimeBase, from: Option<u64>, now: u64) -> Option<u64> {
     let Some(from) = from else { return Some(0) };
     let from = from.checked_sub(base.origin)?;
-    let is_live = now - from.min(now) < spec.window() || is_on("RefundExpired");
+    let is_live = now - from.min(now) < spec.window();
     is_live.then_some(from)
 }

@@ -1,7 +1,6 @@
 //! The newest bucket of a ring, and the write that a charge makes there. Pure: no atomics.
 
 use super::time_scale::TimeScale;
-use crate::verify::mutants::is_on;
 use std::hint::cold_path;
 
 /// The index of a ring word and the value that was loaded from it.
@@ -66,13 +65,11 @@ impl HeadSnapshot {
         let newest = format.time(self.head.word);
         // Branches, not `max`: the time to write then does not wait for the loaded time.
         let mut at = now;
-        if newest > at && !is_on("OwnTime") {
+        if newest > at {
             cold_path();
             at = newest;
         }
-        if let Some(next) = self.next
-            && !is_on("OwnTime")
-        {
+        if let Some(next) = self.next {
             at = at.max(self.next_free_time(next.word, scale));
         }
         if at > format.max_time() {
@@ -87,8 +84,8 @@ impl HeadSnapshot {
     fn next_free_time(self, next: u64, scale: &TimeScale) -> u64 {
         let format = scale.format();
         let newest = format.time(self.head.word);
-        let cell_start = if is_on("NoNextCell") { 0 } else { scale.next_cell(newest) };
-        if format.count(next) > 0 && !is_on("NoNextExpiry") {
+        let cell_start = scale.next_cell(newest);
+        if format.count(next) > 0 {
             cell_start.max(format.time(next) + scale.window())
         } else {
             cell_start
@@ -122,7 +119,7 @@ impl HeadSnapshot {
         let format = scale.format();
         // Refunds or forced charges can leave the next word live. Then the head's bucket is merged
         // into the new cell, which only lets its charges expire later. Model: merge with NoMerge.
-        if !is_on("NoMerge") && scale.live_in_range(at).count(next.word) > 0 {
+        if scale.live_in_range(at).count(next.word) > 0 {
             let head_count = format.count(self.head.word);
             return Write::Target(format.pack(at, head_count.saturating_add(cost)));
         }

@@ -32,9 +32,7 @@ use super::prepared::{CounterEvaluation, ObservedAtomic, PreparedCharge};
 use super::{ChargeArgs, Moved, NEVER, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, fence, order};
-use crate::verify::mutants::is_on;
 use head::{HeadSnapshot, ObservedWord, Write};
-use snapshot::Snapshot;
 use std::hint::cold_path;
 use std::ops::ControlFlow::{self, Break, Continue};
 use time_scale::TimeScale;
@@ -44,9 +42,6 @@ use word::{Live, MOVED, SEALED};
 /// The length of the longest ring that is summed as a whole, without branches. In longer rings only
 /// the live words are summed.
 pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
-
-/// The words as loaded before the head was searched. `None`, except in the mutants that sum them.
-type StaleWords<const R: usize> = Option<[u64; R]>;
 
 /// `R` buckets. Zeroed memory is a fresh ring.
 #[derive(Debug)]
@@ -122,29 +117,23 @@ impl<const R: usize> Ring<R> {
 
     /// The live usage: the head as it was observed, and the other words as loaded after it (R2).
     #[inline(always)]
-    fn used(&self, snapshot: &HeadSnapshot, live: Live, stale_words: &StaleWords<R>) -> u64 {
+    fn used(&self, snapshot: &HeadSnapshot, live: Live) -> u64 {
         // The head is not loaded again. The CAS proves only that the head equals the observed value
         // again, not that it never differed. Models: refund_and_again and refund_for_one with
         // HeadSeenTwice.
-        let twice = is_on("HeadSeenTwice");
-        let head =
-            if twice { self.words[snapshot.head.index].load(Relaxed) } else { snapshot.head.word };
+        let head = snapshot.head.word;
         let older = if R <= SHORT {
             // `min` only removes the bounds check.
             let previous = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
-            if !live.has(load_word(&self.words[previous], previous, snapshot, stale_words)) {
+            if !live.has(load_word(&self.words[previous], snapshot)) {
                 // R1: the other words are older still, so the head is the only live bucket.
                 return live.count(head);
             }
             // Sum all words: no branch to mispredict, and no order between the loads.
-            let words = self.words.iter().enumerate();
-            live.sum_before(
-                head,
-                words.map(|(index, word)| load_word(word, index, snapshot, stale_words)),
-            )
+            live.sum_before(head, self.words.iter().map(|word| load_word(word, snapshot)))
         } else {
             let add = |sum, word| sum + live.raw_count(word);
-            live.count_from_raw(self.fold_live(live, snapshot, stale_words, 0, add))
+            live.count_from_raw(self.fold_live(live, snapshot, 0, add))
         };
         live.count(head) + older
     }
@@ -155,43 +144,30 @@ impl<const R: usize> Ring<R> {
         &self,
         live: Live,
         snapshot: &HeadSnapshot,
-        stale_words: &StaleWords<R>,
         sum: T,
         add: impl Fn(T, u64) -> T,
     ) -> T {
-        let step = |sum: T, index: usize, word: &AtomicU64| {
-            let word = load_word(word, index, snapshot, stale_words);
+        let step = |sum: T, word: &AtomicU64| {
+            let word = load_word(word, snapshot);
             if live.has(word) { Continue(add(sum, word)) } else { Break(sum) }
         };
         let (before_head, from_head) = self.words.split_at(snapshot.head.index);
         let after_head = from_head.get(1..).unwrap_or_default();
-        let first = snapshot.head.index + 1;
         let newer = fold_back(before_head, sum, step);
         let folded = match newer {
-            Continue(sum) => {
-                fold_back(after_head, sum, |sum, index, word| step(sum, first + index, word))
-            }
+            Continue(sum) => fold_back(after_head, sum, step),
             ended => ended,
         };
         let (Continue(sum) | Break(sum)) = folded;
         sum
     }
 
-    /// Loads the words before the head is searched, in the mutants that sum them.
-    #[inline(always)]
-    fn stale_words(&self) -> StaleWords<R> {
-        let mutant = is_on("SumBeforeHead") || is_on("SumBeforeSealed");
-        mutant.then(|| std::array::from_fn(|index| self.words[index].load(Acquire)))
-    }
-
     /// Returns whether the target is unchanged. If so, all the loads together are a snapshot (R2).
     fn is_unchanged(&self, target: ObservedWord) -> bool {
-        if !is_on("NoValidateFence") {
-            // Acquire: if the relaxed loads have seen a newer bucket, the load below sees the
-            // target changed. Pairs with the Release of the opening CAS in
-            // `PreparedCharge::commit`. Model: denial with NoValidateFence.
-            fence(Acquire);
-        }
+        // Acquire: if the relaxed loads have seen a newer bucket, the load below sees the target
+        // changed. Pairs with the Release of the opening CAS in `PreparedCharge::commit`. Model:
+        // denial with NoValidateFence.
+        fence(Acquire);
         // Relaxed: the value is only compared.
         self.words[target.index].load(Relaxed) == target.word
     }
@@ -205,14 +181,13 @@ impl<const R: usize> Ring<R> {
         at: u64,
         snapshot: HeadSnapshot,
         args: &ChargeArgs,
-        stale_words: &StaleWords<R>,
     ) -> Outcome {
         let live = spec.live_in_range(at);
         let room = args.limit.saturating_sub(args.cost);
         let add = |sum, word| UsageScan::add_word(sum, spec.format().count(word), word, room);
         let mut scan = UsageScan::default();
         if live.has(snapshot.head.word) {
-            scan = self.fold_live(live, &snapshot, stale_words, add(scan, snapshot.head.word), add);
+            scan = self.fold_live(live, &snapshot, add(scan, snapshot.head.word), add);
         }
         let UsageScan { used, newest, must_expire } = scan;
         let expiry = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
@@ -229,11 +204,9 @@ impl<const R: usize> Ring<R> {
         base: TimeBase,
         args: &ChargeArgs,
         snapshot: HeadSnapshot,
-        stale_words: &StaleWords<R>,
     ) -> Result<Option<CounterEvaluation<'_>>, Moved> {
         let at = snapshot.effective_time(spec, local_time(base, args.now));
-        let used =
-            self.used(&snapshot, spec.live_in_range(at), stale_words).saturating_add(args.cost);
+        let used = self.used(&snapshot, spec.live_in_range(at)).saturating_add(args.cost);
         if used <= args.limit && args.cost > 0 {
             let write = match snapshot.charged_word(spec, at, args.cost) {
                 Some(word) => Write::Target(word),
@@ -245,11 +218,11 @@ impl<const R: usize> Ring<R> {
             let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
             return Ok(Some((outcome, Some(self.prepared_charge(&snapshot, write)))));
         }
-        let outcome = self.scan(spec, at, snapshot, args, stale_words);
-        let unchanged = is_on("NoValidate") || self.is_unchanged(snapshot.target());
+        let outcome = self.scan(spec, at, snapshot, args);
         // Retry if the scan admits the charge: a concurrent refund made room. Also retry if the
         // target has changed. Model: denial with NoValidate.
-        let is_final = unchanged && (!outcome.admitted || args.cost == 0);
+        let is_final =
+            self.is_unchanged(snapshot.target()) && (!outcome.admitted || args.cost == 0);
         Ok(is_final.then(|| (outcome_in_ticks(base, outcome), None)))
     }
 
@@ -279,19 +252,12 @@ impl<const R: usize> Ring<R> {
             // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
             // with the Release in `freeze`. Model: reset_lasts with RefundLoadRelaxed.
             let word = self.words[index].load(order::ring_update());
-            if word & MOVED != 0 && !is_on("RefundMoved") {
+            if word & MOVED != 0 {
                 return Err(Moved);
             }
-            let mut new = new_word(word);
+            let new = new_word(word);
             if new == word {
                 return Ok(());
-            }
-            if is_on("RefundStores") {
-                self.words[index].store(new, Release);
-                return Ok(());
-            }
-            if is_on("RefundUnseals") {
-                new &= !SEALED;
             }
             // Relaxed: the CAS continues the release sequence of the charge that it lowers. Model:
             // refund_against_seal with RefundStores and RefundUnseals.
@@ -308,25 +274,10 @@ impl<const R: usize> Ring<R> {
         let open = words.iter().filter(|word| **word & !MOVED != 0 && **word & SEALED == 0);
         assert!(open.count() <= 1, "two words are unsealed");
         let mut newest = 0;
-        for word in Snapshot::<R>::new(words).oldest_first() {
+        for word in snapshot::Snapshot::<R>::new(words).oldest_first() {
             let time = spec.format().time(word);
             assert!(time > newest || word == 0 && newest == 0, "times do not grow along the ring");
             newest = time;
-        }
-    }
-
-    /// Freezes the head only. Called by the mutant `FreezeHeadOnly` and nowhere else.
-    fn freeze_head_only(&self) -> Snapshot<R> {
-        loop {
-            let words = std::array::from_fn(|index| self.words[index].load(Acquire));
-            let mark = |head: ObservedWord| {
-                self.observed_atomic(head).compare_exchange(head.word | MOVED, AcqRel)
-            };
-            match self.head_snapshot() {
-                Ok(Some(snapshot)) if mark(snapshot.head) => return Snapshot::new(words),
-                Ok(_) => continue,
-                Err(Moved) => return Snapshot::new(words),
-            }
         }
     }
 }
@@ -336,41 +287,28 @@ impl<const R: usize> Ring<R> {
 fn fold_back<T>(
     words: &[AtomicU64],
     mut sum: T,
-    step: impl Fn(T, usize, &AtomicU64) -> ControlFlow<T, T>,
+    step: impl Fn(T, &AtomicU64) -> ControlFlow<T, T>,
 ) -> ControlFlow<T, T> {
     // In chunks of four, so that the compiler unrolls the steps.
     let chunks = words.rchunks_exact(4);
     let rest = chunks.remainder();
-    let mut index = words.len();
     for chunk in chunks {
         for word in chunk.iter().rev() {
-            index -= 1;
-            sum = step(sum, index, word)?;
+            sum = step(sum, word)?;
         }
     }
     for word in rest.iter().rev() {
-        index -= 1;
-        sum = step(sum, index, word)?;
+        sum = step(sum, word)?;
     }
     Continue(sum)
 }
 
-/// Loads a word to be summed, after the head was loaded.
+/// Loads a word to be summed. Takes the snapshot because the head must have been loaded before.
 #[inline(always)]
-fn load_word<const R: usize>(
-    word: &AtomicU64,
-    index: usize,
-    snapshot: &HeadSnapshot,
-    stale_words: &StaleWords<R>,
-) -> u64 {
-    let mutant = if snapshot.is_sealed() { "SumBeforeSealed" } else { "SumBeforeHead" };
-    let is_target = snapshot.next.is_some_and(|next| next.index == index);
-    match stale_words {
-        Some(words) if is_on(mutant) && !is_target => words[index],
-        // R2 covers only values that are loaded after the head. Relaxed: ordered after the Acquire
-        // of the head. Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
-        _ => word.load(Relaxed),
-    }
+fn load_word(word: &AtomicU64, _after: &HeadSnapshot) -> u64 {
+    // R2 covers only values that are loaded after the head. Relaxed: ordered after the Acquire of
+    // the head. Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
+    word.load(Relaxed)
 }
 
 /// Converts a tick to a time that counts from the array's origin.
@@ -379,9 +317,6 @@ fn load_word<const R: usize>(
 /// whose earlier charges were dropped. Model: dropped with NoCutoff.
 #[inline(always)]
 fn local_time(base: TimeBase, tick: u64) -> u64 {
-    if is_on("NoCutoff") {
-        return tick.saturating_sub(base.origin);
-    }
     // Cannot underflow: an array's origin is not after its cutoff.
     tick.max(base.cutoff) - base.origin
 }

@@ -1,5 +1,6 @@
 //! Single-threaded tests of one ring: outcomes, refunds, and moves to another array.
 
+use super::snapshot::Snapshot;
 use super::*;
 use crate::counter::Counter;
 use proptest::prelude::*;

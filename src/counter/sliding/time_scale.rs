@@ -10,7 +10,6 @@
 
 use super::reciprocal::Reciprocal;
 use super::word::{Live, WordFormat};
-use crate::verify::mutants::is_on;
 use std::hint::cold_path;
 
 /// The minimum number of windows that the time field must span.
@@ -140,8 +139,7 @@ impl TimeScale {
     /// charge that is live at the cutoff.
     pub(crate) fn origin(&self, cutoff: u64) -> u64 {
         // Model: publish with OriginAtCutoff.
-        let lookback = if is_on("OriginAtCutoff") { 0 } else { self.window + 1 };
-        let oldest = cutoff.saturating_sub(lookback);
+        let oldest = cutoff.saturating_sub(self.window + 1);
         oldest - oldest % self.cell.divisor()
     }
 

@@ -16,8 +16,9 @@ mod table;
 
 use crate::sync::progress;
 use crate::table::epoch;
-use crate::verify::mutants;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::verify::build::{mutant_from_env, runs_holds, runs_mutants, set_mutant};
+use crate::verify::quiet;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -26,15 +27,28 @@ fn extra_preemptions() -> usize {
     std::env::var("TOLLGATE_LOOM_MORE").ok().and_then(|extra| extra.parse().ok()).unwrap_or(0)
 }
 
-/// Explores `body` up to the bound on preemptions and returns the number of executions.
-fn explore(bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) -> usize {
+/// The number of executions that must hold without a mutant before a mutant counts as caught. This
+/// detects a patch that breaks the code even if its mutant is off.
+const EXECUTIONS_WITHOUT_MUTANT: usize = 200;
+
+/// Explores `body` up to the bound on preemptions, or up to this number of executions. Returns the
+/// number of executions.
+fn explore(
+    bound: Option<usize>,
+    max_executions: Option<usize>,
+    body: impl Fn() + Send + Sync + 'static,
+) -> usize {
     let executions = Arc::new(AtomicUsize::new(0));
     let count = executions.clone();
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = bound.map(|bound| bound + extra_preemptions());
     builder.max_branches = 100_000;
     builder.max_duration = None;
-    builder.max_permutations = None;
+    builder.max_permutations = max_executions;
+    if let Some(max_executions) = max_executions {
+        // Loom compares with the maximum only at checkpoints.
+        builder.checkpoint_interval = max_executions;
+    }
     builder.check(move || {
         count.fetch_add(1, Relaxed);
         body();
@@ -44,20 +58,6 @@ fn explore(bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) -> usi
     executions.load(Relaxed)
 }
 
-/// The mutant that `TOLLGATE_MUTANT` names. Every model runs with it, to show which ones fail.
-fn mutant_from_env() -> Option<&'static str> {
-    std::env::var("TOLLGATE_MUTANT").ok().map(|name| &*name.leak())
-}
-
-/// Prints every mutant. `scripts/models.sh` requires that each one is caught.
-#[test]
-fn mutants() {
-    for (mutant, description) in mutants::ALL {
-        println!("mutant {mutant}:{description}");
-    }
-    assert!(!mutants::ALL.is_empty());
-}
-
 /// Asserts that the model holds in every execution, of which there are at least `floor`.
 fn assert_holds(
     name: &str,
@@ -65,8 +65,11 @@ fn assert_holds(
     floor: usize,
     body: impl Fn() + Send + Sync + 'static,
 ) {
-    mutants::set(mutant_from_env());
-    let executions = explore(bound, body);
+    if !runs_holds() {
+        return;
+    }
+    set_mutant(mutant_from_env());
+    let executions = explore(bound, None, body);
     println!("model {name}: holds in {executions} executions");
     assert!(executions >= floor, "{name} explored only {executions} executions");
 }
@@ -77,14 +80,16 @@ fn is_caught(
     bound: Option<usize>,
     body: impl Fn() + Send + Sync + 'static,
 ) -> bool {
-    mutants::set(Some(mutant));
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let outcome = catch_unwind(AssertUnwindSafe(|| explore(bound, body)));
-    std::panic::set_hook(hook);
-    mutants::set(None);
+    let body = Arc::new(body);
+    let without_mutant = body.clone();
+    explore(bound, Some(EXECUTIONS_WITHOUT_MUTANT), move || without_mutant());
+    set_mutant(Some(mutant));
+    let is_caught = quiet::panics(|| {
+        explore(bound, None, move || body());
+    });
+    set_mutant(None);
     let _ = catch_unwind(epoch::free_all);
-    outcome.is_err()
+    is_caught
 }
 
 /// Asserts that the model fails with this mutant.
@@ -94,7 +99,7 @@ fn assert_caught(
     mutant: &'static str,
     body: impl Fn() + Send + Sync + 'static,
 ) {
-    if mutant_from_env().is_none() {
+    if runs_mutants() {
         assert!(is_caught(mutant, bound, body), "{name} passes with mutant {mutant}");
         println!("model {name}: {mutant} caught");
     }
@@ -107,8 +112,11 @@ fn assert_holds_in_both_orders<B: Fn() + Send + Sync + 'static>(
     floor: usize,
     body: impl Fn(bool) -> B,
 ) {
-    mutants::set(mutant_from_env());
-    let executions: usize = [false, true].map(|swap| explore(None, body(swap))).iter().sum();
+    if !runs_holds() {
+        return;
+    }
+    set_mutant(mutant_from_env());
+    let executions: usize = [false, true].map(|swap| explore(None, None, body(swap))).iter().sum();
     println!("model {name}: holds in {executions} executions, in both orders");
     assert!(executions >= floor, "{name} explored only {executions} executions");
 }
@@ -120,7 +128,7 @@ fn assert_caught_in_an_order<B: Fn() + Send + Sync + 'static>(
     mutant: &'static str,
     body: impl Fn(bool) -> B,
 ) {
-    if mutant_from_env().is_none() {
+    if runs_mutants() {
         let caught = [false, true].into_iter().any(|swap| is_caught(mutant, bound, body(swap)));
         assert!(caught, "{name} passes in both orders with mutant {mutant}");
         println!("model {name}: {mutant} caught");

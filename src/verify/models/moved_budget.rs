@@ -18,8 +18,8 @@ fn assert_holds_and_catches(
     for swap in [false, true] {
         assert_holds(name, bound, floor, body(swap));
     }
-    for mutant in mutants {
-        assert_caught_in_an_order(name, bound, *mutant, body);
+    for &mutant in mutants {
+        assert_caught_in_an_order(name, bound, mutant, body);
     }
 }
 

@@ -114,7 +114,7 @@ impl Race {
                 }
                 Reset(key) => {
                     log.lock().unwrap().retain(|charge| charge.0 != key);
-                    table.reset(KeyId::new(key), 0, &pin());
+                    table.reset(KeyId::new(key), &pin());
                 }
                 Peek(key, now) => {
                     let args = ChargeArgs { now, cost: 0, limit: self.limit };

@@ -45,23 +45,22 @@ mod window;
 use crate::Overflow;
 use crate::sync::progress;
 use crate::table::epoch;
-use crate::verify::mutants;
+use crate::verify::build::{mutant_from_env, runs_holds, runs_mutants, set_mutant};
+use crate::verify::quiet;
 use layout::Layout;
 use layout::Operation::*;
 use layout::PolicyKind::*;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::panic::catch_unwind;
+use std::sync::Arc;
 
 thread_local! {
     /// The contract that the last failure violated.
     static VIOLATION: Cell<&'static str> = const { Cell::new("") };
     /// The number of executions of the current run.
     static EXECUTIONS: Cell<usize> = const { Cell::new(0) };
-    /// Whether failures are expected and print nothing.
-    static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The strategy that selects the next thread.
@@ -74,6 +73,10 @@ enum Scheduler {
     Priorities,
 }
 use Scheduler::*;
+
+/// The number of executions that must hold without a mutant before a mutant counts as caught. This
+/// detects a patch that breaks the code even if its mutant is off.
+const EXECUTIONS_WITHOUT_MUTANT: usize = 50;
 
 /// The number of priority changes in a PCT schedule.
 const PCT_DEPTH: usize = 3;
@@ -91,7 +94,7 @@ fn explore(
 ) -> usize {
     let mut config = Config::new();
     config.stack_size = 1 << 17;
-    if QUIET.get() {
+    if quiet::is_quiet() {
         config.failure_persistence = FailurePersistence::None;
     }
     EXECUTIONS.set(0);
@@ -113,8 +116,11 @@ fn explore(
 
 /// Asserts that the layout holds under both schedulers.
 fn assert_holds(layout: &'static Layout, iterations: usize) {
+    if !runs_holds() {
+        return;
+    }
     let scaled = scaled(iterations);
-    mutants::set(None);
+    set_mutant(mutant_from_env());
     for scheduler in [Random, Priorities] {
         coverage::reset();
         let executions = explore(scheduler, scaled, move || fixture::run(layout));
@@ -147,7 +153,10 @@ fn assert_race_holds(
     iterations: usize,
     race: impl Fn() + Copy + Send + Sync + 'static,
 ) {
-    mutants::set(None);
+    if !runs_holds() {
+        return;
+    }
+    set_mutant(mutant_from_env());
     for scheduler in [Random, Priorities] {
         let executions = explore(scheduler, scaled(iterations), race);
         println!("schedules {name}: holds in {executions} executions, {scheduler:?}");
@@ -163,32 +172,23 @@ fn assert_race_caught(
     max_iterations: usize,
     race: impl Fn() + Send + Sync + 'static,
 ) {
-    silence_expected_panics();
-    QUIET.set(true);
+    if !runs_mutants() {
+        return;
+    }
+    let race = Arc::new(race);
+    let without_mutant = race.clone();
+    explore(scheduler, EXECUTIONS_WITHOUT_MUTANT, move || without_mutant());
     VIOLATION.set("a panic");
     // All threads of an execution run on one OS thread, so they share the active mutant.
-    mutants::set(Some(mutant));
-    let caught =
-        catch_unwind(AssertUnwindSafe(|| explore(scheduler, max_iterations, race))).is_err();
-    mutants::set(None);
-    QUIET.set(false);
+    set_mutant(Some(mutant));
+    let caught = quiet::panics(|| {
+        explore(scheduler, max_iterations, move || race());
+    });
+    set_mutant(None);
     let _ = catch_unwind(epoch::free_all);
     let how = if caught { VIOLATION.get() } else { "NOT CAUGHT" };
     println!("schedules {name}: {mutant}, {scheduler:?}: {how} after {}", EXECUTIONS.get());
     assert!(caught, "{name} passes with mutant {mutant}");
-}
-
-/// Installs a panic hook that prints nothing for expected failures.
-fn silence_expected_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let default_hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !QUIET.get() {
-                default_hook(info);
-            }
-        }));
-    });
 }
 
 /// Checks of, and peeks at, two keys that share an array of few slots.

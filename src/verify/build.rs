@@ -1,0 +1,28 @@
+//! Which checks a build runs. A build of the clean tree runs the checks that must hold. A build of
+//! the mutated tree (`--cfg tollgate_mutants`) runs those that must catch a mutant.
+
+/// The mutant that `TOLLGATE_MUTANT` names. Every check that must hold runs with it, to show which
+/// ones fail.
+pub(crate) fn mutant_from_env() -> Option<&'static str> {
+    let name = std::env::var("TOLLGATE_MUTANT").ok()?;
+    if !cfg!(tollgate_mutants) {
+        panic!("TOLLGATE_MUTANT is set, but this build has no mutants");
+    }
+    Some(name.leak())
+}
+
+/// Returns whether to run the checks that must hold.
+pub(crate) fn runs_holds() -> bool {
+    mutant_from_env().is_some() || !cfg!(tollgate_mutants)
+}
+
+/// Returns whether to run the checks that must catch a mutant.
+pub(crate) fn runs_mutants() -> bool {
+    mutant_from_env().is_none() && cfg!(tollgate_mutants)
+}
+
+#[cfg(tollgate_mutants)]
+pub(crate) use super::mutants::set as set_mutant;
+
+#[cfg(not(tollgate_mutants))]
+pub(crate) fn set_mutant(_: Option<&'static str>) {}
