@@ -125,12 +125,12 @@ impl<const R: usize> Ring<R> {
         let older = if R <= SHORT {
             // `min` only removes the bounds check.
             let previous = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
-            if !live.has(load_word(&self.words[previous], snapshot)) {
+            if !live.has(load_word(&self.words[previous])) {
                 // R1: the other words are older still, so the head is the only live bucket.
                 return live.count(head);
             }
             // Sum all words: no branch to mispredict, and no order between the loads.
-            live.sum_before(head, self.words.iter().map(|word| load_word(word, snapshot)))
+            live.sum_before(head, self.words.iter().map(load_word))
         } else {
             let add = |sum, word| sum + live.raw_count(word);
             live.count_from_raw(self.fold_live(live, snapshot, 0, add))
@@ -148,7 +148,7 @@ impl<const R: usize> Ring<R> {
         add: impl Fn(T, u64) -> T,
     ) -> T {
         let step = |sum: T, word: &AtomicU64| {
-            let word = load_word(word, snapshot);
+            let word = load_word(word);
             if live.has(word) { Continue(add(sum, word)) } else { Break(sum) }
         };
         let (before_head, from_head) = self.words.split_at(snapshot.head.index);
@@ -303,9 +303,9 @@ fn fold_back<T>(
     Continue(sum)
 }
 
-/// Loads a word to be summed. Takes the snapshot because the head must have been loaded before.
+/// Loads a word to be summed. The head must have been loaded before.
 #[inline(always)]
-fn load_word(word: &AtomicU64, _after: &HeadSnapshot) -> u64 {
+fn load_word(word: &AtomicU64) -> u64 {
     // R2 covers only values that are loaded after the head. Relaxed: ordered after the Acquire of
     // the head. Models: wrap with SumBeforeHead, opener with SumBeforeSealed.
     word.load(Relaxed)
