@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
+use tollgate::{
+    Charge, Decision, Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, PolicyStatus, Verdict,
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -20,6 +22,38 @@ fn limiter(limit: u64, max_keys: usize) -> (Limiter, PolicyId) {
 
 fn verdict(limiter: &Limiter, id: PolicyId, now: u64, key: u64) -> Verdict {
     limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge(key, 1)]).verdict
+}
+
+/// Guarantee F: denied requests of one charge end the move that is under way, however they report.
+#[test]
+fn denials_of_one_charge_end_a_move() {
+    let mut statuses = [PolicyStatus::default()];
+    type Request<'a> = &'a mut dyn FnMut(&Limiter, &[Charge<'_>]) -> Verdict;
+    let requests: [Request<'_>; 4] = [
+        &mut |limiter, request| limiter.check(request).verdict,
+        &mut |limiter, request| limiter.check_with_status(request, &mut statuses).verdict,
+        &mut |limiter, request| limiter.session().reserve(request).unwrap_err().verdict,
+        &mut |limiter, request| {
+            let mut decisions = [Decision::default()];
+            limiter.check_many(request, &mut decisions);
+            decisions[0].verdict
+        },
+    ];
+    for (kind, request) in requests.into_iter().enumerate() {
+        let (limiter, id) = limiter(1, 10_000);
+        let (mut keys, stats) = (0.., || limiter.stats(id).unwrap());
+        let charges_until_the_move = keys.by_ref().take_while(|key| {
+            assert_eq!(verdict(&limiter, id, 0, *key), Verdict::Allowed);
+            stats().migrations < 4
+        });
+        assert!(charges_until_the_move.count() > 500);
+        let both = stats().bytes;
+        let denials = (0..1_000).take_while(|_| {
+            assert_eq!(request(&limiter, &[id.charge(0_u64, 1)]), Verdict::Denied);
+            stats().bytes == both
+        });
+        assert!(denials.count() < 500, "request {kind} does not move keys");
+    }
 }
 
 /// Guarantee F: exactly `max_keys` keys are admitted, and others after those have expired.

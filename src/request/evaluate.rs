@@ -3,7 +3,6 @@
 use crate::counter::Outcome;
 use crate::request::item::{Item, ResolvedCharge};
 use crate::request::{Context, Mode};
-use crate::table::Evaluation;
 use std::hint::cold_path;
 
 impl Context<'_> {
@@ -18,6 +17,11 @@ impl Context<'_> {
     ) -> bool {
         if mode == Mode::Peek || repeats {
             return self.evaluate_with_earlier(items, mode);
+        }
+        if let [item] = items {
+            // No other charge depends on it. So what cannot be prepared is left to the fallback,
+            // which also helps a move.
+            return !self.prepare(item) || item.outcome.admitted;
         }
         let mut room = true;
         for item in items.iter_mut() {
@@ -50,18 +54,23 @@ impl Context<'_> {
     }
 
     /// Evaluates an item, and prepares its charge unless it must take the slow path.
+    #[inline(always)]
+    fn evaluate<'g>(&'g self, item: &mut Item<'g>) {
+        if !self.prepare(item) {
+            cold_path();
+            item.outcome = self.peek(&item.charge, item.charge.cost);
+        }
+    }
+
+    /// Evaluates an item and prepares its charge. Returns false if it must take the slow path.
     // Not inlined: a separate function needs no more than the registers.
     #[inline(never)]
-    fn evaluate<'g>(&'g self, item: &mut Item<'g>) {
+    fn prepare<'g>(&'g self, item: &mut Item<'g>) -> bool {
         let ResolvedCharge { policy, key, cost, limit } = item.charge;
-        let write = |(charged, prepared): Evaluation<'g>| {
+        policy.evaluate_with(key, cost, limit, self.now, &self.guard, |(charged, prepared)| {
             (item.outcome, item.generation) = (charged.outcome, charged.generation);
             item.prepared = prepared;
-        };
-        if !policy.evaluate_with(key, cost, limit, self.now, &self.guard, write) {
-            cold_path();
-            item.outcome = self.peek(&item.charge, cost);
-        }
+        })
     }
 
     /// Decides a charge without writing. `cost` replaces the charge's own cost.
