@@ -32,7 +32,7 @@ impl Context<'_> {
             let (charged, rest) = items.split_at_mut(index);
             let item = &mut rest[0];
             item.prepared = None;
-            // Schedules: layers with LookIsEnough.
+            // Schedules: layers with FallbackForced.
             let result = self.charge_item(item, mode);
             if result.is_ok() && item.outcome.admitted {
                 if repeats {
@@ -105,7 +105,7 @@ impl Context<'_> {
         }
         let ResolvedCharge { policy, key, cost, .. } = item.charge;
         // With a receipt: if the charge has expired, no other charge is given back. Schedules: late
-        // rollback with UndoOldest.
+        // rollback with RollbackOldest.
         let from = Some(item.receipt());
         let returned = policy.give_back(key, self.now, from, cost, &self.guard);
         item.outcome.used = item.outcome.used.saturating_sub(returned.units);

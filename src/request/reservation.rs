@@ -253,13 +253,14 @@ pub(crate) fn settle(
     for (index, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
         let (before, rest) = items.split_at_mut(index);
         let item = &mut rest[0];
-        // Schedules: reserved with DebtForgiven and DebtWhole; reserved, layers with SettleFirstLayer.
+        // Schedules: reserved with ExcessForgiven and ExcessWhole; reserved, layers with
+        // SettleFirstLayer.
         if *actual < held.charged {
             held.give_back(context, item, held.charged - actual);
         }
         let policy = item.charge.policy;
         // Not all or nothing: each layer is charged its actual cost if its table has a slot for the key.
-        // Schedules: reserved with DebtRefused.
+        // Schedules: reserved with ExcessRefused.
         if context.charge_item(item, Mode::Force).is_err() {
             policy.count(Event::Refused, context.shard);
             full = Some(policy.id());

@@ -61,7 +61,7 @@ fn tag_publishes_id() {
         })
     };
     super::assert_holds_in_both_orders("tag_publishes_id", 5, body);
-    for mutant in ["TellRelaxed", "GroupRelaxed"] {
+    for mutant in ["TagPublishRelaxed", "GroupRelaxed"] {
         super::assert_caught_in_an_order("tag_publishes_id", None, mutant, body);
     }
 }

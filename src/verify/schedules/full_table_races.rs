@@ -61,7 +61,7 @@ fn uncounted_rolled_back() {
 #[test]
 fn uncounted_against_rollback() {
     assert_race_holds("uncounted against rollback", 2_000, uncounted_rolled_back);
-    let mutant = "UndoUncounted";
+    let mutant = "RollbackUncounted";
     assert_race_caught(
         "uncounted against rollback",
         mutant,
