@@ -1,4 +1,4 @@
-//! The first step of a request over several policies: evaluate every charge without writing.
+//! The first step of a request: evaluate every charge without writing.
 
 use crate::counter::Outcome;
 use crate::request::item::{Item, ResolvedCharge};
@@ -7,8 +7,8 @@ use crate::table::Evaluation;
 use std::hint::cold_path;
 
 impl Context<'_> {
-    /// Evaluates all items. Returns whether all have room. `repeats` says whether two items have
-    /// the same counter.
+    /// Evaluates all items. Returns whether all have room. `repeats` is true if two items have the
+    /// same counter.
     #[inline(always)]
     pub(super) fn evaluate_all<'g>(
         &'g self,
@@ -50,15 +50,15 @@ impl Context<'_> {
     }
 
     /// Evaluates an item, and prepares its charge unless it must take the slow path.
-    // Not inlined: a separate function needs no more than the registers.
+    // Not inlined: in a function of its own, all values fit into registers.
     #[inline(never)]
     fn evaluate<'g>(&'g self, item: &mut Item<'g>) {
         let ResolvedCharge { policy, key, cost, limit } = item.charge;
-        let write = |(charged, prepared): Evaluation<'g>| {
-            (item.outcome, item.generation) = (charged.outcome, charged.generation);
+        let store = |(evaluated, prepared): Evaluation<'g>| {
+            (item.outcome, item.generation) = (evaluated.outcome, evaluated.generation);
             item.prepared = prepared;
         };
-        if !policy.evaluate_with(key, cost, limit, self.now, &self.guard, write) {
+        if !policy.evaluate_with(key, cost, limit, self.now, &self.guard, store) {
             cold_path();
             item.outcome = self.peek(&item.charge, cost);
         }

@@ -1,5 +1,4 @@
-//! The third step of a request over several policies: count the outcome of each charge, and report
-//! the decision.
+//! The third step of a request: count the outcome of each charge, and report the decision.
 
 use crate::counter::NEVER;
 use crate::decision::{Decision, PolicyStatus, Verdict};
@@ -63,8 +62,10 @@ impl Context<'_> {
 
     /// Reports the item with the fewest remaining units. All have room.
     #[inline(always)]
-    fn report_allowed<'a, 'g: 'a>(&self, items: impl Iterator<Item = &'a Item<'g>>) -> Decision {
-        let mut items = items;
+    fn report_allowed<'a, 'g: 'a>(
+        &self,
+        mut items: impl Iterator<Item = &'a Item<'g>>,
+    ) -> Decision {
         let Some(mut least) = items.next() else {
             return Decision::default();
         };
