@@ -1,41 +1,37 @@
-//! Many requests of one charge each, in groups of 32 whose cache misses overlap: the slots of a whole
-//! group are prefetched before its first request is decided.
+//! Many requests of one charge each, decided in runs of 32. The slots of a whole run are prefetched
+//! before its first request is decided, so that the cache misses overlap.
 
 use crate::charge::Charge;
 use crate::decision::Decision;
 use crate::request::{Context, ResolvedCharge, invalid};
 
 /// The number of requests whose slots are prefetched together.
-const GROUP: usize = 32;
+const RUN: usize = 32;
 
-/// Decides each charge as a request of its own, in order, up to the shorter of both slices. Returns the
-/// number of allowed requests.
+/// Decides each charge as a request of its own, in order, up to the length of the shorter slice.
+/// Returns the number of allowed requests.
 pub(crate) fn decide_many(
     context: &Context<'_>,
     charges: &[Charge<'_>],
     decisions: &mut [Decision],
 ) -> usize {
     let count = charges.len().min(decisions.len());
-    let charges = charges[..count].chunks(GROUP);
-    let all = charges.zip(decisions[..count].chunks_mut(GROUP));
-    all.map(|(charges, decisions)| decide_group(context, charges, decisions)).sum()
+    let charges = charges[..count].chunks(RUN);
+    let all = charges.zip(decisions[..count].chunks_mut(RUN));
+    all.map(|(charges, decisions)| decide_run(context, charges, decisions)).sum()
 }
 
-/// Decides up to `GROUP` requests.
-fn decide_group(
-    context: &Context<'_>,
-    charges: &[Charge<'_>],
-    decisions: &mut [Decision],
-) -> usize {
-    let mut resolved = [None; GROUP];
+/// Decides up to `RUN` requests.
+fn decide_run(context: &Context<'_>, charges: &[Charge<'_>], decisions: &mut [Decision]) -> usize {
+    let mut resolved = [None; RUN];
     for (entry, charge) in resolved.iter_mut().zip(charges) {
         *entry = ResolvedCharge::new(context.policies, charge);
         if let Some(ResolvedCharge { policy, key, .. }) = entry {
             policy.prefetch_unpinned(*key);
         }
     }
-    // By now the tags of the first keys are cached. They give the slots of keys that are not where the
-    // first prefetch has guessed.
+    // By now the tags of the first keys are cached. They show the slots of the keys that are not in
+    // their preferred slots, which the loop above has prefetched.
     for ResolvedCharge { policy, key, .. } in resolved.iter().flatten() {
         policy.prefetch(*key, &context.guard);
     }
