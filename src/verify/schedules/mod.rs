@@ -203,7 +203,7 @@ const WINDOWS: Layout = Layout {
     operations: &[Check, Check, Check, Peek, Tick],
     max_cost: 2,
     max_setup_calls: 4,
-    rotates: false,
+    advances_each_call: false,
 };
 
 /// One key that all threads charge.
@@ -224,7 +224,7 @@ const ROTATIONS: Layout = Layout {
     policies: &[Window(6)],
     movers: 0,
     operations: &[Check],
-    rotates: true,
+    advances_each_call: true,
     ..ONE_KEY
 };
 

@@ -20,7 +20,7 @@ const RESERVED: Layout = Layout {
     operations: &[Reserve, Extend, Settle, Cancel, Check, Peek, Tick],
     max_cost: 2,
     max_setup_calls: 4,
-    rotates: false,
+    advances_each_call: false,
 };
 
 /// Two threads, and two that renew and move full arrays.
@@ -33,7 +33,7 @@ const RESERVED_ROTATIONS: Layout = Layout {
     policies: &[Window(6)],
     operations: &[Reserve, Extend, Settle, Check],
     movers: 0,
-    rotates: true,
+    advances_each_call: true,
     ..RESERVED
 };
 
