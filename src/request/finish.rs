@@ -15,6 +15,7 @@ impl Context<'_> {
         statuses: &mut [PolicyStatus],
     ) -> Decision {
         self.write_statuses(items, statuses);
+        // Not by `Item::event`: that takes more instructions here.
         let count = |item: &&Item<'_>| {
             let event = if item.table_full { Event::Untracked } else { Event::Admitted };
             item.charge.policy.count(event, self.shard);
