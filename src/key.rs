@@ -38,7 +38,7 @@ enum Kind<'k> {
     V6 { network: u128, prefix: u8 },
 }
 
-/// Hashes each kind to a different input: each ends with a different number. Bytes need no such
+/// Passes a different input to the hasher for each kind: each ends with a different number. Bytes need no such
 /// number and no length prefix, because the hasher mixes in their length. For an empty byte string,
 /// the AES hasher mixes in a single zero and no length. So no other kind may be a single zero.
 impl Hash for Key<'_> {

@@ -83,7 +83,7 @@ impl Quota {
     fn load(&self, acquire: Ordering) -> Result<u64, Moved> {
         // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
         // with the Release in `freeze`. Models: budget_move_against_charge with QuotaLoadRelaxed,
-        // budget_peek_against_move with QuotaLookRelaxed.
+        // budget_peek_against_move with QuotaPeekRelaxed.
         let word = self.word.load(acquire);
         if word & MOVED == 0 { Ok(word) } else { Err(Moved) }
     }
@@ -159,7 +159,7 @@ impl Counter for Quota {
     }
 
     fn peek(&self, _: &Periods, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
-        // Model: budget_peek_against_move with QuotaLookRelaxed.
+        // Model: budget_peek_against_move with QuotaPeekRelaxed.
         Ok(Quota::decide(self.load(order::budget_peek())?, base, args))
     }
 

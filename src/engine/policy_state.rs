@@ -157,9 +157,9 @@ impl PolicyState {
         with_table!(&self.table, table => table.evaluate(key, &args, guard))
     }
 
-    /// Evaluates a charge like [`evaluate`](Self::evaluate), and passes the evaluation to `write`.
+    /// Evaluates a charge like [`evaluate`](Self::evaluate), and passes the evaluation to `store`.
     /// Returns false if the charge must take the slow path.
-    // Compiled for each type of table, so that `write` stores registers. A returned evaluation would
+    // Compiled for each type of table, so that `store` stores registers. A returned evaluation would
     // be copied from the stack.
     #[inline(always)]
     pub(crate) fn evaluate_with<'g>(
@@ -169,10 +169,10 @@ impl PolicyState {
         limit: u64,
         now: Now,
         guard: &'g Guard,
-        write: impl FnOnce(Evaluation<'g>),
+        store: impl FnOnce(Evaluation<'g>),
     ) -> bool {
         let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.table, table => table.evaluate(key, &args, guard).map(write).is_some())
+        with_table!(&self.table, table => table.evaluate(key, &args, guard).map(store).is_some())
     }
 
     /// The prefetch hint. It has the same offset in every type of table, so reading it needs no branch.

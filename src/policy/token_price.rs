@@ -57,7 +57,7 @@ mod tests {
         }
 
         #[test]
-        fn exact_in_small_numbers(
+        fn exact_for_small_numbers(
             input in 0..1_000_000_u64,
             output in 0..1_000_000_u64,
             i in 0..1_000_000_u64,

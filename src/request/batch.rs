@@ -1,5 +1,5 @@
-//! Many requests of one charge each, in groups of 32 whose cache misses overlap: the slots of a whole
-//! group are prefetched before its first request is decided.
+//! Many requests of one charge each, decided in groups of 32. The slots of a whole group are prefetched
+//! before its first request is decided, so that the cache misses overlap.
 
 use crate::charge::Charge;
 use crate::decision::Decision;
@@ -8,8 +8,8 @@ use crate::request::{Context, ResolvedCharge, invalid};
 /// The number of requests whose slots are prefetched together.
 const GROUP: usize = 32;
 
-/// Decides each charge as a request of its own, in order, up to the shorter of both slices. Returns the
-/// number of allowed requests.
+/// Decides each charge as a request of its own, in order, up to the length of the shorter slice.
+/// Returns the number of allowed requests.
 pub(crate) fn decide_many(
     context: &Context<'_>,
     charges: &[Charge<'_>],
@@ -34,8 +34,8 @@ fn decide_group(
             policy.prefetch_unpinned(*key);
         }
     }
-    // By now the tags of the first keys are cached. They give the slots of keys that are not where the
-    // first prefetch has guessed.
+    // By now the tags of the first keys are cached. They show the slots of the keys that are not in
+    // their preferred slots, which the loop above has prefetched.
     for ResolvedCharge { policy, key, .. } in resolved.iter().flatten() {
         policy.prefetch(*key, &context.guard);
     }

@@ -1,4 +1,4 @@
-//! The first step of a request over several policies: evaluate every charge without writing.
+//! The first step of a request: evaluate every charge without writing.
 
 use crate::counter::Outcome;
 use crate::request::item::{Item, ResolvedCharge};
@@ -6,8 +6,8 @@ use crate::request::{Context, Mode};
 use std::hint::cold_path;
 
 impl Context<'_> {
-    /// Evaluates all items. Returns whether all have room. `repeats` says whether two items have
-    /// the same counter.
+    /// Evaluates all items. Returns whether all have room. `repeats` is true if two items have the
+    /// same counter.
     #[inline(always)]
     pub(super) fn evaluate_all<'g>(
         &'g self,
@@ -63,7 +63,7 @@ impl Context<'_> {
     }
 
     /// Evaluates an item and prepares its charge. Returns false if it must take the slow path.
-    // Not inlined: a separate function needs no more than the registers.
+    // Not inlined: in a function of its own, all values fit into registers.
     #[inline(never)]
     fn prepare<'g>(&'g self, item: &mut Item<'g>) -> bool {
         let ResolvedCharge { policy, key, cost, limit } = item.charge;

@@ -8,18 +8,18 @@ use crate::request::item::{Item, ResolvedCharge};
 use crate::request::{Context, Mode};
 use crate::table::ClaimError;
 
-/// The result of charging all items of a request.
-pub(super) enum Charged {
-    All,
+/// The result of the fallback.
+pub(super) enum FallbackResult {
+    AllCharged,
     /// An item has no room. The others were rolled back.
-    Nothing,
+    Denied,
     /// The table of this policy has no slot for the key. The other items were rolled back.
     TableFull(PolicyId),
 }
 
 impl Context<'_> {
-    /// Charges the items from index `first` on, in order, after those before it were committed.
-    /// `repeats` says whether two items have the same counter.
+    /// Charges the items from index `first` on, in order. Those before it are committed already.
+    /// `repeats` is true if two items have the same counter.
     #[inline(never)]
     pub(super) fn charge_from<'g>(
         &'g self,
@@ -27,12 +27,12 @@ impl Context<'_> {
         items: &mut [Item<'g>],
         mode: Mode,
         repeats: bool,
-    ) -> Charged {
+    ) -> FallbackResult {
         for index in first..items.len() {
             let (charged, rest) = items.split_at_mut(index);
             let item = &mut rest[0];
             item.prepared = None;
-            // Schedules: layers with LookIsEnough.
+            // Schedules: layers with FallbackForced.
             let result = self.charge_item(item, mode);
             if result.is_ok() && item.outcome.admitted {
                 if repeats {
@@ -42,12 +42,12 @@ impl Context<'_> {
             }
             self.roll_back_all(charged, repeats);
             if result.is_ok() {
-                return Charged::Nothing;
+                return FallbackResult::Denied;
             }
             item.charge.policy.count(Event::Refused, self.shard);
-            return Charged::TableFull(item.charge.policy.id());
+            return FallbackResult::TableFull(item.charge.policy.id());
         }
-        Charged::All
+        FallbackResult::AllCharged
     }
 
     /// Charges an item on the slow path. `Err` if the table has no slot for its key.
@@ -104,8 +104,8 @@ impl Context<'_> {
             return;
         }
         let ResolvedCharge { policy, key, cost, .. } = item.charge;
-        // With a receipt: if the charge has expired, no other charge is given back. Schedules: late
-        // rollback with UndoOldest.
+        // The receipt prevents that other charges are given back if this one has expired.
+        // Schedules: late rollback with RollbackOldest.
         let from = Some(item.receipt());
         let returned = policy.give_back(key, self.now, from, cost, &self.guard);
         item.outcome.used = item.outcome.used.saturating_sub(returned.units);

@@ -1,5 +1,4 @@
-//! The third step of a request over several policies: count the outcome of each charge, and report
-//! the decision.
+//! The third step of a request: count the outcome of each charge, and report the decision.
 
 use crate::counter::NEVER;
 use crate::decision::{Decision, PolicyStatus, Verdict};
@@ -16,6 +15,7 @@ impl Context<'_> {
         statuses: &mut [PolicyStatus],
     ) -> Decision {
         self.write_statuses(items, statuses);
+        // Not by `Item::event`: that takes more instructions here.
         let count = |item: &&Item<'_>| {
             let event = if item.table_full { Event::Untracked } else { Event::Admitted };
             item.charge.policy.count(event, self.shard);
@@ -63,8 +63,10 @@ impl Context<'_> {
 
     /// Reports the item with the fewest remaining units. All have room.
     #[inline(always)]
-    fn report_allowed<'a, 'g: 'a>(&self, items: impl Iterator<Item = &'a Item<'g>>) -> Decision {
-        let mut items = items;
+    fn report_allowed<'a, 'g: 'a>(
+        &self,
+        mut items: impl Iterator<Item = &'a Item<'g>>,
+    ) -> Decision {
         let Some(mut least) = items.next() else {
             return Decision::default();
         };

@@ -1,4 +1,4 @@
-//! One charge of a request: with its policy and key, and with its outcome.
+//! One charge of a request, with its policy, its key and its outcome.
 
 use crate::charge::Charge;
 use crate::clock::Now;
@@ -27,7 +27,7 @@ pub(super) struct Item<'l> {
     pub(super) outcome: Outcome,
     /// The number of the table's generation in which the charge was made.
     pub(super) generation: u64,
-    /// The write of an evaluation that found room.
+    /// The charge to commit, if the evaluation found room.
     pub(super) prepared: Option<PreparedCharge<'l>>,
     /// Whether the charge passed uncounted because the table was full.
     pub(super) table_full: bool,
@@ -102,7 +102,7 @@ impl<'l> Item<'l> {
         self.charge.policy.wait_ns(self.outcome.clear_at, now).unwrap_or(u64::MAX)
     }
 
-    /// The decision about a request whose deciding policy is that of this item.
+    /// The decision about a request that reports this item's policy.
     #[inline(always)]
     pub(super) fn decision(
         &self,

@@ -1,8 +1,8 @@
 //! Requests. Every request is decided in three steps: [evaluate](evaluate) all its charges without
 //! writing, [commit](commit) each with one CAS, [finish](finish) by counting and reporting.
 //!
-//! A request of [one charge](single) does the three steps in registers. The [fallback] charges
-//! whatever could not be committed: a new key, a lost CAS, a forced charge, a cost of 0.
+//! A check of [one charge](single) does the three steps in registers. The [fallback] charges what
+//! could not be committed: a new key, a lost CAS, a forced charge, a cost of 0.
 
 pub(crate) mod batch;
 mod commit;
@@ -23,7 +23,7 @@ use crate::verify::path::{self, Path};
 use arrayvec::ArrayVec;
 use commit::commit_all;
 use evaluate::has_repeated_counter;
-use fallback::Charged;
+use fallback::FallbackResult;
 use item::Item;
 use std::borrow::Borrow;
 
@@ -55,16 +55,15 @@ pub(crate) enum Mode {
 
 /// Decides a request.
 ///
-/// `context` opens the context. It gets the charge of a request that has only one, so that a new
-/// context can prefetch the slot before it reads the clock and pins the epoch. The slots of several
-/// charges are always prefetched.
+/// `open_context` gets the charge of a request that has only one, so that it can prefetch the slot
+/// before it reads the clock and pins the epoch. The slots of several charges are prefetched here.
 #[inline(always)]
 pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
-    context: impl FnOnce(Option<&ResolvedCharge<'l>>) -> C,
+    open_context: impl FnOnce(Option<&ResolvedCharge<'l>>) -> C,
 ) -> Decision {
     match charges {
         [] => Decision::default(),
@@ -72,8 +71,8 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
             let Some(resolved) = ResolvedCharge::new(policies, charge) else {
                 return invalid(charge.policy);
             };
-            let context = context(Some(&resolved));
-            let context = context.borrow();
+            let opened = open_context(Some(&resolved));
+            let context = opened.borrow();
             if mode == Mode::Check && statuses.is_empty() {
                 context.check_one(resolved.policy, resolved.key, resolved.cost, resolved.limit)
             } else {
@@ -81,9 +80,11 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
             }
         }
         [..] if charges.len() <= FEW => {
-            decide_up_to::<FEW, C>(policies, charges, mode, statuses, || context(None))
+            decide_up_to::<FEW, C>(policies, charges, mode, statuses, || open_context(None))
         }
-        [..] => decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, || context(None)),
+        [..] => {
+            decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, || open_context(None))
+        }
     }
 }
 
@@ -95,7 +96,7 @@ fn decide_up_to<'l, const MAX: usize, C: Borrow<Context<'l>>>(
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
-    context: impl FnOnce() -> C,
+    open_context: impl FnOnce() -> C,
 ) -> Decision {
     // Declared first, so that it outlives the items, which borrow its guard.
     let opened;
@@ -103,15 +104,16 @@ fn decide_up_to<'l, const MAX: usize, C: Borrow<Context<'l>>>(
     if let Err(policy) = resolve_all(policies, charges, &mut items) {
         return invalid(policy);
     }
-    opened = context();
-    // The slice is the whole list. Its length is known where the number of charges is a constant.
+    opened = open_context();
+    // This slice is the whole list. Its length is a constant for the compiler if that of `charges`
+    // is one.
     opened.borrow().decide_items(&mut items[..charges.len()], mode, statuses)
 }
 
 /// Adds an item for each charge and prefetches its slot.
 ///
-/// `Err` has a policy that belongs to another limiter or, if there are more than `MAX` charges, the
-/// policy of the first one that is too many.
+/// `Err` is the policy of the first charge that cannot be added: its policy belongs to another
+/// limiter, or there are more than `MAX` charges.
 #[inline(always)]
 fn resolve_all<'l, const MAX: usize>(
     policies: &'l Policies,
@@ -132,7 +134,8 @@ impl<'l> Context<'l> {
         Context { policies, now, guard: epoch::pin(), shard: Shard::current() }
     }
 
-    /// Charges all items or none, and reports the status of each.
+    /// Decides a request: charges all items or none (a peek charges none), and reports the status
+    /// of each.
     #[inline(always)]
     fn decide_items<'g>(
         &'g self,
@@ -152,15 +155,15 @@ impl<'l> Context<'l> {
             path::count(Path::SeveralDenied);
             return self.finish_denied(items, statuses);
         }
-        let Some(lost) = commit_all(items) else {
+        let Some(uncommitted) = commit_all(items) else {
             path::count(Path::Several);
             return self.finish_admitted(items, statuses);
         };
         path::count(Path::SeveralFallback);
-        match self.charge_from(lost, items, mode, repeats) {
-            Charged::All => self.finish_admitted(items, statuses),
-            Charged::Nothing => self.finish_denied(items, statuses),
-            Charged::TableFull(policy) => refused(policy),
+        match self.charge_from(uncommitted, items, mode, repeats) {
+            FallbackResult::AllCharged => self.finish_admitted(items, statuses),
+            FallbackResult::Denied => self.finish_denied(items, statuses),
+            FallbackResult::TableFull(policy) => refused(policy),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::table::{KeyId, Receipt, Returned};
 use arrayvec::ArrayVec;
 use std::fmt;
 
-/// The most charges of one reservation.
+/// The greatest number of charges in one reservation.
 pub const MAX_RESERVED: usize = 8;
 
 /// A request that was charged an estimate, and is settled with its actual cost.
@@ -23,9 +23,9 @@ pub const MAX_RESERVED: usize = 8;
 /// charge of the request: a key under a policy.
 ///
 /// - **extend** charges more to each layer, or nothing to any. After a denial, stop the response. The
-///   decision has the policy that denied, and the wait.
+///   decision reports the policy that denied, and the wait.
 /// - **settle** replaces the estimate by the actual cost. An overestimate is refunded to the window or
-///   period that was charged, and not at all once that has passed. An underestimate is charged even over
+///   period that was charged, unless that has passed. An underestimate is charged even over
 ///   the limit, and blocks later requests until it has expired.
 /// - **cancel** settles with a cost of 0.
 ///
@@ -182,19 +182,19 @@ impl Held {
 
     /// Gives back `amount` of the charged units.
     fn give_back(&self, context: &Context<'_>, item: &Item<'_>, amount: u64) {
-        let give_back = |from: Receipt, amount: u64| {
-            // With a receipt: if the charge has expired, no other charge is given back. Schedules:
-            // reserved with SettlePresent.
+        let give_back_from = |from: Receipt, amount: u64| {
+            // The receipt prevents that other charges are given back if this one has expired.
+            // Schedules: reserved with SettlePresent.
             let from = Some(from);
             item.charge.policy.give_back(self.key, context.now, from, amount, &context.guard)
         };
         // While the first charge counts, so do all later ones, and this call takes from all of them.
-        let Returned { units, is_gone } = give_back(self.first, amount);
-        // Then only the last extension may still count. Schedules: cancelled after reset with
-        // LastExtensionTwice; streams with LastExtensionStays and LastExtensionUncut.
+        let Returned { units, is_gone } = give_back_from(self.first, amount);
+        // If it no longer does, only the last extension may still count. Schedules: cancelled after
+        // reset with LastExtensionTwice; streams with LastExtensionStays and LastExtensionUncut.
         if units < amount && is_gone && self.last.may_outlast(&self.first) {
             let most = self.last.units;
-            give_back(self.last, (amount - units).min(most));
+            give_back_from(self.last, (amount - units).min(most));
         }
     }
 
@@ -249,20 +249,21 @@ pub(crate) fn settle(
     reservation.open = false;
     let excess = |index: usize, held: &Held| actual[index].saturating_sub(held.charged);
     let mut items = reservation.items(context, excess);
-    let mut full = None;
+    let mut full_policy = None;
     for (index, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
         let (before, rest) = items.split_at_mut(index);
         let item = &mut rest[0];
-        // Schedules: reserved with DebtForgiven and DebtWhole; reserved, layers with SettleFirstLayer.
+        // Schedules: reserved with ExcessForgiven and ExcessWhole; reserved, layers with
+        // SettleFirstLayer.
         if *actual < held.charged {
             held.give_back(context, item, held.charged - actual);
         }
         let policy = item.charge.policy;
         // Not all or nothing: each layer is charged its actual cost if its table has a slot for the key.
-        // Schedules: reserved with DebtRefused.
+        // Schedules: reserved with ExcessRefused.
         if context.charge_item(item, Mode::Force).is_err() {
             policy.count(Event::Refused, context.shard);
-            full = Some(policy.id());
+            full_policy = Some(policy.id());
             continue;
         }
         if item.charge.cost > 0 {
@@ -271,7 +272,7 @@ pub(crate) fn settle(
         held.charged = *actual;
         item.copy_usage_to(before);
     }
-    Ok(match full {
+    Ok(match full_policy {
         Some(policy) => refused(policy),
         None => context.report(&items, &mut []),
     })
@@ -285,7 +286,7 @@ pub(crate) fn cancel(
     settle(context, reservation, &[0; MAX_RESERVED][..reservation.held.len()])
 }
 
-/// Asserts at compile time that a reservation can be sent to another thread and kept for any time.
+/// Asserts at compile time that a reservation can be sent to another thread and kept forever.
 const _: fn() = || {
     fn can_be_sent<T: Send + Sync + 'static>() {}
     can_be_sent::<Reservation>();

@@ -1,4 +1,4 @@
-//! A check of one charge: the three steps in registers.
+//! Requests of one charge. A check does the three steps in registers.
 
 use crate::counter::NEVER;
 use crate::counter::prepared::PreparedCharge;
@@ -11,7 +11,7 @@ use crate::table::KeyId;
 use crate::verify::path::{self, Path};
 
 impl<'l> Context<'l> {
-    /// Decides a peek, a forced charge, or a check that reports its policy's status.
+    /// Decides a peek, a forced charge, or a check with a status, of one charge.
     #[inline(never)]
     pub(super) fn decide_one(
         &self,
@@ -35,13 +35,13 @@ impl<'l> Context<'l> {
         limit: u64,
     ) -> Decision {
         if cost > 0
-            && let Some((charged, prepared)) =
+            && let Some((evaluated, prepared)) =
                 policy.evaluate(key, cost, limit, self.now, &self.guard)
             && prepared.is_none_or(PreparedCharge::commit)
         {
             path::count(Path::One);
             let mut item = Item::new(ResolvedCharge { policy, key, cost, limit });
-            item.outcome = charged.outcome;
+            item.outcome = evaluated.outcome;
             return self.finish_one(&item);
         }
         self.check_one_slow(policy, key, cost, limit)
@@ -72,6 +72,7 @@ impl<'l> Context<'l> {
     #[inline(always)]
     fn finish_one(&self, item: &Item<'l>) -> Decision {
         let count = |event| item.charge.policy.count(event, self.shard);
+        // Not by `Item::event`: that takes more instructions here.
         if item.outcome.admitted {
             count(if item.table_full { Event::Untracked } else { Event::Admitted });
             return item.decision(Verdict::Allowed, None, self.now);

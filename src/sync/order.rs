@@ -10,14 +10,15 @@
 //!   [`ring_update`], [`budget_load`], [`budget_peek`]) finds the array that it was moved to,
 //!   because movers freeze words as [`ring_freeze`] and [`budget_freeze`]. A copied counter is
 //!   published by [`ring_install`] and [`budget_install`].
-//! - **A slot.** A probe loads ids as [`slot_probe`] and tags as [`tags_load`]. It sees the array
-//!   behind a frozen slot ([`slot_freeze`]) and the id behind a tag ([`tag_publish`]).
+//! - **A slot.** A probe loads ids as [`slot_probe`] and tags as [`tags_load`]. A probe that
+//!   ends at a frozen slot ([`slot_freeze`]) sees the new array, and one that sees a tag
+//!   ([`tag_publish`]) sees the slot's id.
 //! - **An array.** [`current_load`] sees the contents of an array that [`current_publish`] made
 //!   the current one. [`previous_load`] sees everything moved before [`previous_unlink`].
 //! - **A chunk of a move.** A thread that finds every flag set ([`chunk_check`]) sees every chunk
 //!   moved ([`chunk_done`]).
-//! - **A shard of the statistics.** A thread that takes a number ([`shard_take`]) continues from
-//!   the counts of the thread that returned it ([`shard_return`]).
+//! - **A shard of the statistics.** A thread that allocates an index ([`shard_allocate`]) continues
+//!   from the counts of the thread that freed it ([`shard_free`]).
 //!
 //! Two acquire fences complete the argument, each between relaxed loads: in `Ring::is_unchanged`
 //! and in `Ages::has_survived`. Every other access is relaxed, and a comment says why it may be.
@@ -47,14 +48,14 @@ orders! {
     ring_install: Release, or relaxed with InstallRelaxed;
 
     budget_load: Acquire, or relaxed with QuotaLoadRelaxed;
-    budget_peek: Acquire, or relaxed with QuotaLookRelaxed;
+    budget_peek: Acquire, or relaxed with QuotaPeekRelaxed;
     budget_freeze: Release, or relaxed with QuotaFreezeRelaxed;
     budget_install: Release, or relaxed with QuotaInstallRelaxed;
 
     slot_probe: Acquire, or relaxed with FindRelaxed;
     slot_freeze: Release, or relaxed with FreezeEmptyRelaxed;
     tags_load: Acquire, or relaxed with GroupRelaxed;
-    tag_publish: Release, or relaxed with TellRelaxed;
+    tag_publish: Release, or relaxed with TagPublishRelaxed;
 
     current_load: Acquire, or relaxed with CurrentRelaxed;
     current_publish: Release, or relaxed with PublishRelaxed;
@@ -64,6 +65,6 @@ orders! {
     chunk_check: Acquire, or relaxed with AllDoneRelaxed;
     chunk_done: Release, or relaxed with DoneRelaxed;
 
-    shard_take: Acquire, or relaxed with TakeRelaxed;
-    shard_return: Release, or relaxed with HandOnRelaxed;
+    shard_allocate: Acquire, or relaxed with ShardAllocateRelaxed;
+    shard_free: Release, or relaxed with ShardFreeRelaxed;
 }

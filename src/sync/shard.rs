@@ -33,16 +33,17 @@ impl ShardPool {
     /// Allocates the lowest free index. `None` if all are in use.
     pub(crate) fn allocate(&self) -> Option<u8> {
         // Acquire: this owner continues from the counts of the previous owner. Pairs with `free`.
-        // Model: handed_on with TakeRelaxed.
+        // Model: index_reuse with ShardAllocateRelaxed.
         let set_lowest_clear = |used: u64| (used != u64::MAX).then(|| used | (used + 1));
-        let before = self.0.fetch_update(order::shard_take(), Relaxed, set_lowest_clear).ok()?;
+        let before =
+            self.0.fetch_update(order::shard_allocate(), Relaxed, set_lowest_clear).ok()?;
         Some(before.trailing_ones() as u8)
     }
 
     pub(crate) fn free(&self, index: u8) {
         // Release: publishes this owner's counts to the next. Pairs with `allocate`. Model:
-        // handed_on with HandOnRelaxed.
-        let before = self.0.fetch_and(!(1 << index), order::shard_return());
+        // index_reuse with ShardFreeRelaxed.
+        let before = self.0.fetch_and(!(1 << index), order::shard_free());
         debug_assert!(before & (1 << index) != 0, "a shard index was freed twice");
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn home_group(key: KeyId, groups: usize) -> usize {
 /// Most keys are there, so a caller can prefetch this slot before the tags are loaded.
 #[inline(always)]
 pub(super) fn preferred_slot(key: KeyId) -> usize {
-    // Bits that neither the home group nor the tag is made of.
+    // These bits determine neither the home group nor the tag.
     ((key.number() >> 8) as usize).rem_euclid(GROUP)
 }
 
@@ -99,7 +99,7 @@ impl<C: Counter> Array<C> {
     /// An array with fewer home groups than this stays in cache.
     const CACHED_GROUPS: usize = CACHED_BYTES / size_of::<[Slot<C>; GROUP]>();
 
-    /// Creates an empty array. `evicts` says whether live keys may be evicted from it.
+    /// Creates an empty array. `evicts` is true if live keys may be evicted from it.
     pub(crate) fn new(size: Size, base: TimeBase, evicts: bool) -> Result<Self, OutOfMemory> {
         let [home_groups, all] = [size.home_slots, size.slots].map(|slots| slots / GROUP);
         let (groups, tags, ages) = (Zeroed::new(all)?, Tags::new(all)?, Ages::new(all, evicts)?);
@@ -152,8 +152,8 @@ impl<C: Counter> Array<C> {
 
     /// Makes the huge page with this index now. Returns whether the system did.
     pub(crate) fn collapse(&self, page: usize) -> bool {
-        let of_slots = self.groups.huge_pages(self.home_groups);
-        match page.checked_sub(of_slots) {
+        let slot_pages = self.groups.huge_pages(self.home_groups);
+        match page.checked_sub(slot_pages) {
             None => self.groups.collapse(page),
             Some(page) => self.tags.collapse(page),
         }
@@ -328,8 +328,8 @@ impl<C: Counter> Array<C> {
         self.ages.are_kept()
     }
 
-    /// Returns whether the key of this slot was inserted before the last `moves` moves, and not
-    /// anew since. Always true where no live key is evicted.
+    /// Returns whether the key of this slot was inserted before the last `moves` moves, and was not
+    /// inserted again since. Always true if no live key is ever evicted.
     pub(super) fn has_survived(&self, slot: &Slot<C>, moves: u64) -> bool {
         !self.evicts() || self.ages.has_survived(self.index_of(slot), moves)
     }

@@ -91,7 +91,7 @@ impl Tags {
         let group = index / GROUP;
         if let Some(tags) = self.0.get(group) {
             // An OR: the byte is 0, and only the thread that claimed the slot writes it. Release:
-            // G2. Pairs with `group`. Model: tag_publishes_id with TellRelaxed.
+            // G2. Pairs with `group`. Model: tag_publishes_id with TagPublishRelaxed.
             tags.fetch_or(u64::from(tag.0) << ((index - group * GROUP) * 8), order::tag_publish());
         }
     }

@@ -42,7 +42,7 @@ impl<const R: usize> Counter for Ring<R> {
     ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
         let snapshot = HeadSnapshot { head: self.head(), next: None };
         // One test for both marks; `charge` distinguishes them. Models: cell_change and
-        // move_against_charge with OfferMarked.
+        // move_against_charge with PreparedMarked.
         if snapshot.head.word & (MOVED | SEALED) != 0 {
             cold_path();
             return Ok(None);
@@ -78,7 +78,7 @@ impl<const R: usize> Counter for Ring<R> {
             retries.count();
             let Some(snapshot) = self.head_snapshot()? else { continue };
             let outcome = self.scan(spec, snapshot.effective_time(spec, now), snapshot, args);
-            // Model: denial_by_peek with LookUnvalidated.
+            // Model: denial_by_peek with PeekUnvalidated.
             if self.is_unchanged(snapshot.target()) {
                 return Ok(outcome_in_ticks(base, outcome));
             }

@@ -42,8 +42,8 @@ impl HeadSnapshot {
 
     /// Returns whether the snapshot is inconsistent: other threads wrote during the loads.
     ///
-    /// An unsealed bucket is the head, however it was found; a fresh ring starts at index 0. A
-    /// sealed bucket is the head only if the next word is older.
+    /// An unsealed bucket is always the head, and a fresh ring starts at index 0. A sealed bucket is
+    /// the head only if the next word is older.
     #[inline(always)]
     pub(crate) fn is_inconsistent(&self) -> bool {
         match self.next {
@@ -54,8 +54,9 @@ impl HeadSnapshot {
 
     /// The time of the decision.
     ///
-    /// The latest of three times: the caller's, the head's and, after a sealed head, the first time
-    /// at which the next word can be opened. Some thread's clock has reached each of them. Hence a
+    /// The latest of three times, but at most the greatest time of a word: the caller's, the head's
+    /// and, after a sealed head, the first time at which the next word can be opened. Some thread's
+    /// clock has reached each of them. Hence a
     /// charge is never recorded ahead of all clocks, and the word after a sealed head can always be
     /// opened. Models: late_time with OwnTime, late_cell with NoNextCell, late_opener with
     /// NoNextExpiry.

@@ -89,13 +89,13 @@ fn one_against_one() {
 #[test]
 fn roll_back() {
     assert_holds("roll_back", Some(1), 100, race(0));
-    assert_caught("roll_back", Some(1), "NoUndo", race(0));
+    assert_caught("roll_back", Some(1), "NoRollback", race(0));
 }
 
 #[test]
 fn known() {
     assert_holds("known", Some(2), 50, race(1));
-    assert_caught("known", Some(2), "NoUndo", race(1));
+    assert_caught("known", Some(2), "NoRollback", race(1));
     assert_caught("known", Some(2), "ChargeStores", race(1));
     assert_caught("known", Some(2), "LostSeveralAdmitted", race(1));
 }

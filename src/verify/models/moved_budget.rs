@@ -66,7 +66,7 @@ fn budget_peek_against_move() {
         50,
         race,
         orders,
-        &["QuotaLookRelaxed"],
+        &["QuotaPeekRelaxed"],
     );
 }
 

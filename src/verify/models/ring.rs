@@ -140,7 +140,7 @@ fn cell_change() {
     let swapped = || race(4, &[(2, 1), (4, 1)], &[&[(5, 2)], &[(6, 2)]]);
     assert_holds("cell_change, swapped", None, 20, swapped());
     assert_caught("cell_change", None, "NoSeal", two());
-    assert_caught("cell_change", None, "OfferMarked", two());
+    assert_caught("cell_change", None, "PreparedMarked", two());
     assert_caught("cell_change", None, "LostLoopAdmitted", two());
     let three = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)], &[(8, 2)]]);
     assert_holds("cell_change, three", Some(1), 500, three());
@@ -410,7 +410,7 @@ fn denial_by_peek() {
     for (name, spend_at) in [("denial_by_peek", 6), ("denial_in_the_head", 5)] {
         assert_holds_in_both_orders(name, 10, |peeks_first| peek_race(spend_at, peeks_first));
     }
-    assert_caught_in_an_order("denial_by_peek", None, "LookUnvalidated", |first| {
+    assert_caught_in_an_order("denial_by_peek", None, "PeekUnvalidated", |first| {
         peek_race(6, first)
     });
     assert_caught_in_an_order("denial_in_the_head", None, "WriteRelaxed", |first| {
@@ -570,7 +570,7 @@ fn move_against_charge() {
     let one = || move_race(&[(2, 1), (4, 1)], 1, &[(5, 1), (6, 1)]);
     assert_holds("move_against_charge", Some(3), 50, one());
     assert_caught("move_against_charge", Some(3), "NoFreeze", one());
-    assert_caught("move_against_charge", Some(3), "OfferMarked", one());
+    assert_caught("move_against_charge", Some(3), "PreparedMarked", one());
     let sealing = || move_race(&[(2, 1), (4, 1)], 1, &[(6, 1), (7, 1)]);
     assert_holds("move_against_seal", Some(3), 50, sealing());
     assert_caught("move_against_seal", Some(3), "FreezeHeadOnly", sealing());

@@ -1,4 +1,4 @@
-//! Thread numbers: a thread that reuses a number keeps the counts of its previous owner.
+//! Shard indices: a thread that reuses an index continues from the counts of its previous owner.
 
 use super::{assert_caught, assert_holds};
 use crate::sync::shard::ShardPool;
@@ -6,7 +6,7 @@ use crate::sync::{AtomicU64, Ordering::Relaxed};
 use loom::thread;
 use std::sync::Arc;
 
-/// Runs two threads that each take a number, count once under it and release it.
+/// Runs two threads that each allocate an index, count once under it and free it.
 fn race() {
     let shared = Arc::new((ShardPool::new(), [AtomicU64::new(0), AtomicU64::new(0)]));
     let count = |shared: &(ShardPool, [AtomicU64; 2])| {
@@ -27,8 +27,8 @@ fn race() {
 }
 
 #[test]
-fn handed_on() {
-    assert_holds("handed_on", None, 5, race);
-    assert_caught("handed_on", None, "TakeRelaxed", race);
-    assert_caught("handed_on", None, "HandOnRelaxed", race);
+fn index_reuse() {
+    assert_holds("index_reuse", None, 5, race);
+    assert_caught("index_reuse", None, "ShardAllocateRelaxed", race);
+    assert_caught("index_reuse", None, "ShardFreeRelaxed", race);
 }

@@ -61,7 +61,7 @@ fn tag_publishes_id() {
         })
     };
     super::assert_holds_in_both_orders("tag_publishes_id", 5, body);
-    for mutant in ["TellRelaxed", "GroupRelaxed"] {
+    for mutant in ["TagPublishRelaxed", "GroupRelaxed"] {
         super::assert_caught_in_an_order("tag_publishes_id", None, mutant, body);
     }
 }
@@ -96,7 +96,7 @@ fn publish() {
 
 /// A key is first charged during a move. Its home is not in the chunk that is moved first.
 #[test]
-fn first_charge_of_absent_key_against_move() {
+fn absent_against_move() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
     let orders: [&[&[Op]]; 2] = [
         &[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)]],
@@ -267,7 +267,7 @@ fn evict_against_charge() {
 }
 
 /// A charge that an eviction has forgiven is not given back again. That would take units that the
-/// key was charged since.
+/// key was charged later.
 #[test]
 fn refund_after_eviction() {
     let body = |swap: bool| {
@@ -321,7 +321,7 @@ fn refund_after_eviction() {
 }
 
 /// A key with too much usage to be evicted gives units back, before, during or after the move.
-fn refund_after_move<C: ModelCounter>(swap: bool) -> impl Fn() + Send + Sync {
+fn refund_race<C: ModelCounter>(swap: bool) -> impl Fn() + Send + Sync {
     move || {
         let (limit, key) = (6, KeyId::new(A));
         let table = Arc::new(Table::<C>::tiny(C::spec(limit), 2, 1, 1));
@@ -358,10 +358,10 @@ fn refund_after_move<C: ModelCounter>(swap: bool) -> impl Fn() + Send + Sync {
 }
 
 #[test]
-fn refund_of_a_heavy_key_after_move() {
+fn refund_after_move() {
     let mutants = ["AgeNotCarried", "AgeLate", "AgeUnfenced"];
-    let ring = refund_after_move::<Ring<WORDS>>;
-    let quota = refund_after_move::<Quota>;
+    let ring = refund_race::<Ring<WORDS>>;
+    let quota = refund_race::<Quota>;
     for swap in [false, true] {
         assert_holds("refund_after_move", Some(2), 50, ring(swap));
         assert_holds("refund_after_move, budget", Some(2), 20, quota(swap));
@@ -376,7 +376,7 @@ fn refund_of_a_heavy_key_after_move() {
 
 /// A give-back of units in two buckets takes no more than its amount, if one bucket is before the move
 /// and one after it: the rest of the newer bucket belongs to others.
-fn refund_in_parts(swap: bool) -> impl Fn() + Send + Sync {
+fn refund_race_in_parts(swap: bool) -> impl Fn() + Send + Sync {
     move || {
         let (limit, key) = (3, KeyId::new(A));
         let table = Arc::new(ModelTable::tiny(Ring::<WORDS>::spec(limit), 2, 0, 1));
@@ -411,16 +411,16 @@ fn refund_in_parts(swap: bool) -> impl Fn() + Send + Sync {
 }
 
 #[test]
-fn refund_of_two_buckets_against_move() {
+fn refund_in_parts() {
     for swap in [false, true] {
-        assert_holds("refund_in_parts", Some(2), 50, refund_in_parts(swap));
+        assert_holds("refund_in_parts", Some(2), 50, refund_race_in_parts(swap));
     }
     let mutant = "GivenTwice";
-    super::assert_caught_in_an_order("refund_in_parts", Some(2), mutant, refund_in_parts);
+    super::assert_caught_in_an_order("refund_in_parts", Some(2), mutant, refund_race_in_parts);
 }
 
 /// A move keeps a key that was charged after the cutoff, even if nothing is used any more. That
-/// charge has already dropped charges that are still live at the cutoff.
+/// charge may have overwritten charges that are live at the cutoff.
 #[test]
 fn seen_later() {
     let before = &[(A, 2, 3), (A, 6, 1)];

@@ -98,7 +98,7 @@ impl Budget {
                     .and_then(|reservation| reservation.charged);
                 let given = charged.map_or(0, |charged| match state.period {
                     period if period == charged.first_at => give_back.amount,
-                    period if period == charged.last_at => give_back.amount.min(charged.last),
+                    period if period == charged.last_at => give_back.amount.min(charged.last_units),
                     _ => 0,
                 });
                 after.used -= given.min(state.used);

@@ -42,12 +42,7 @@ impl Fixture {
     }
 
     /// Checks a request with one charge for each policy.
-    pub(super) fn check_with_status(
-        &self,
-        session: &Session<'_>,
-        call: &Call,
-        state: &mut ThreadState,
-    ) {
+    pub(super) fn check_all(&self, session: &Session<'_>, call: &Call, state: &mut ThreadState) {
         let items = self.items(call, true);
         let charges = self.charges(&items);
         let invocation = self.invoke_charge(session, &items);

@@ -17,7 +17,7 @@ const REFUSED: Layout = Layout {
     operations: &[Check, Check, CheckMany, Force, Peek, Maintain, Tick],
     max_cost: 2,
     max_setup_calls: 6,
-    rotates: false,
+    advances_each_call: false,
 };
 
 const REFUSED_LAYERS: Layout = Layout {

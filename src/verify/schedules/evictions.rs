@@ -102,7 +102,7 @@ const EVICTED_BUDGETS: Layout = Layout {
     operations: &[Check, Check, Reserve, Settle, Cancel, CheckMany],
     max_cost: 2,
     max_setup_calls: 6,
-    rotates: false,
+    advances_each_call: false,
 };
 
 /// Periods end during the execution.
@@ -113,8 +113,12 @@ const EVICTED_PERIODS: Layout = Layout {
 };
 
 /// The clock advances within one window.
-const EVICTED_WINDOWS: Layout =
-    Layout { name: "evicted, windows", policies: &[Window(4)], rotates: true, ..EVICTED_BUDGETS };
+const EVICTED_WINDOWS: Layout = Layout {
+    name: "evicted, windows",
+    policies: &[Window(4)],
+    advances_each_call: true,
+    ..EVICTED_BUDGETS
+};
 
 /// Windows end during the execution.
 const EVICTED_EXPIRED: Layout = Layout {

@@ -186,7 +186,7 @@ impl Fixture {
             let step = self.layout.policies[call.policy].leap_sizes()[call.choice as usize];
             return self.history.tick(step);
         }
-        if self.layout.rotates {
+        if self.layout.advances_each_call {
             self.history.tick(1);
         }
         let now = self.read_clock(call.late, state);
@@ -194,7 +194,7 @@ impl Fixture {
         match call.operation {
             Operation::Check => self.check(&session, &call, state),
             Operation::CheckMany => self.check_many(&session, &call, state),
-            Operation::CheckAll => self.check_with_status(&session, &call, state),
+            Operation::CheckAll => self.check_all(&session, &call, state),
             Operation::Force => self.force(&session, &call, state),
             Operation::Peek => self.peek(&session, self.items(&call, false)[0], None),
             Operation::Refund => self.refund(&session, state),

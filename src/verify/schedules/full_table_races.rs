@@ -61,7 +61,7 @@ fn uncounted_rolled_back() {
 #[test]
 fn uncounted_against_rollback() {
     assert_race_holds("uncounted against rollback", 2_000, uncounted_rolled_back);
-    let mutant = "UndoUncounted";
+    let mutant = "RollbackUncounted";
     assert_race_caught(
         "uncounted against rollback",
         mutant,
@@ -83,7 +83,7 @@ fn cancelled_after_eviction() {
     };
     // Evicts the first key. From then on no earlier time is used.
     let mut reservation = reserve(10, "k");
-    // Evicts the second key. Cancelling frees the slot for it again.
+    // Evicts the second key. Cancelling frees the slot again.
     let mut late = reserve(5, "late");
     at(&limiter, 10).cancel(&mut late).map(drop).expect("it is open");
     assert!(at(&limiter, 10).check(&[policy.charge("k", 1)]).is_allowed(), "a free slot");
@@ -117,8 +117,8 @@ fn tried_after_late_eviction() {
     };
     // The second key evicts the first and raises the cutoff to 10. The third, late, evicts the
     // second.
-    let charged = [(0, 1), (10, 2), (5, 3)].map(|(after, key)| check(&limiter, after, key));
-    assert_eq!(charged, [Verdict::Allowed; 3], "within the allowance");
+    let verdicts = [(0, 1), (10, 2), (5, 3)].map(|(after, key)| check(&limiter, after, key));
+    assert_eq!(verdicts, [Verdict::Allowed; 3], "within the allowance");
     let within = WINDOW + 7;
     let trying = thread::spawn({
         let limiter = limiter.clone();
@@ -143,8 +143,8 @@ fn tries_after_late_eviction() {
     );
 }
 
-/// A full table moves repeatedly while one thread tries new keys. At most one key more than the
-/// bound is admitted.
+/// The array of a full table is renewed repeatedly while one thread tries new keys. At most one key
+/// more than the bound is admitted.
 fn tried_while_moved() {
     let window = Duration::from_nanos(WINDOW);
     let limiter = limiter([Policy::sliding("p", LIMIT, window).max_keys(2)]);

@@ -11,7 +11,7 @@ impl Window {
     fn reach(&self, reservation: &OpenReservation, at: u64) -> Option<(u64, u64)> {
         let Some(charged) = reservation.charged else { return Some((0, u64::MAX)) };
         let counts = |time: u64| at - time < self.shape.length;
-        let last = || counts(charged.last_at).then_some((charged.last_at, charged.last));
+        let last = || counts(charged.last_at).then_some((charged.last_at, charged.last_units));
         if counts(charged.first_at) { Some((charged.first_at, u64::MAX)) } else { last() }
     }
 

@@ -52,7 +52,7 @@ pub(super) struct Layout {
     pub(super) name: &'static str,
     pub(super) policies: &'static [PolicyKind],
     pub(super) keys: usize,
-    /// The least number of slots beyond the number of keys. If negative, there are fewer slots than
+    /// The least number of slots minus the number of keys. If negative, there are fewer slots than
     /// keys.
     pub(super) spare_slots: isize,
     pub(super) overflow: Overflow,
@@ -66,11 +66,13 @@ pub(super) struct Layout {
     pub(super) max_setup_calls: u64,
     /// Whether the clock advances by one nanosecond before each call, so that nearly every charge
     /// opens a new word of the ring.
-    pub(super) rotates: bool,
+    pub(super) advances_each_call: bool,
 }
 
 /// The greatest number of policies in a layout.
 pub(super) const MAX_POLICIES: usize = 3;
+/// The greatest limit that `set_limit` sets.
+pub(super) const MAX_SET_LIMIT: u64 = 4;
 
 /// The length of a sliding window in nanoseconds.
 pub(super) const WINDOW: u64 = 1_000_000;
@@ -125,9 +127,6 @@ impl PolicyKind {
     }
 }
 
-/// The greatest limit that `set_limit` sets.
-pub(super) const MAX_SET_LIMIT: u64 = 4;
-
 impl Layout {
     /// The greatest limit that a policy may have.
     pub(super) fn greatest_limit(&self, policy: usize) -> u64 {
@@ -147,24 +146,24 @@ impl Layout {
         }
     }
 
-    /// Whether only the bound of evictions is verified, because units of a window expire one by
-    /// one.
+    /// Returns whether only the bound of evictions is verified, because units of a window expire one
+    /// by one.
     pub(super) fn verifies_eviction_bound_only(&self) -> bool {
         self.operations.contains(&Operation::Tick)
             && !self.policies.iter().all(|kind| kind.is_calendar())
     }
 
-    /// Whether arrays are renewed only because of their age.
+    /// Returns whether arrays are renewed only because of their age.
     pub(super) fn renews_by_age_only(&self) -> bool {
         self.operations.contains(&Operation::Leap) && self.keys == 1 && self.movers == 0
     }
 
-    /// Whether there are fewer slots than keys.
+    /// Returns whether there are fewer slots than keys.
     pub(super) fn is_crowded(&self) -> bool {
         self.spare_slots < 0
     }
 
-    /// Whether a new key is allowed without being counted if the table is full.
+    /// Returns whether a new key is allowed without being counted if the table is full.
     pub(super) fn allows_uncounted(&self) -> bool {
         self.overflow == Overflow::Allow
     }

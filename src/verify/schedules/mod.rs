@@ -203,7 +203,7 @@ const WINDOWS: Layout = Layout {
     operations: &[Check, Check, Check, Peek, Tick],
     max_cost: 2,
     max_setup_calls: 4,
-    rotates: false,
+    advances_each_call: false,
 };
 
 /// One key that all threads charge.
@@ -224,7 +224,7 @@ const ROTATIONS: Layout = Layout {
     policies: &[Window(6)],
     movers: 0,
     operations: &[Check],
-    rotates: true,
+    advances_each_call: true,
     ..ONE_KEY
 };
 
@@ -342,9 +342,9 @@ fn mutants_of_charges_are_caught() {
     assert_caught(&BUDGETS, "ChargeStores", Random, 5_000);
     assert_caught(&BUDGETS, "PreparedWhileMoving", Random, 5_000);
     assert_caught(&ONE_KEY, "PreparedWhileMoving", Priorities, 5_000);
-    assert_caught(&LAYERS, "NoUndo", Random, 5_000);
-    assert_caught(&LAYERS, "LookIsEnough", Random, 5_000);
-    assert_caught(&LATE_ROLLBACK, "UndoOldest", Random, 5_000);
+    assert_caught(&LAYERS, "NoRollback", Random, 5_000);
+    assert_caught(&LAYERS, "FallbackForced", Random, 5_000);
+    assert_caught(&LATE_ROLLBACK, "RollbackOldest", Random, 5_000);
     assert_caught(&REFUNDS, "RefundStores", Random, 5_000);
 }
 

@@ -16,7 +16,7 @@ pub(super) struct OpenReservation {
 pub(super) struct ChargeTimes {
     pub(super) first_at: u64,
     pub(super) last_at: u64,
-    pub(super) last: u64,
+    pub(super) last_units: u64,
 }
 
 /// All open reservations of one key, sorted by number.
@@ -49,11 +49,11 @@ impl OpenReservations {
         self.0.retain(|reservation| reservation.number != number);
     }
 
-    /// Notes one more charge of a reservation.
+    /// Records one more charge of a reservation.
     pub(super) fn charge(&mut self, number: usize, at: u64, cost: u64) {
         let before = self.get(number).and_then(|reservation| reservation.charged);
         let first_at = before.map_or(at, |charged| charged.first_at);
-        let charged = Some(ChargeTimes { first_at, last_at: at, last: cost });
+        let charged = Some(ChargeTimes { first_at, last_at: at, last_units: cost });
         self.put(OpenReservation { number, charged, rest: None });
     }
 }

@@ -21,7 +21,7 @@ const KNOWN: Layout = Layout {
     operations: &[Check, Check, Check, CheckMany, Tick],
     max_cost: 2,
     max_setup_calls: 4,
-    rotates: false,
+    advances_each_call: false,
 };
 
 /// The fast path of several charges.

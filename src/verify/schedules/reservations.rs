@@ -20,7 +20,7 @@ const RESERVED: Layout = Layout {
     operations: &[Reserve, Extend, Settle, Cancel, Check, Peek, Tick],
     max_cost: 2,
     max_setup_calls: 4,
-    rotates: false,
+    advances_each_call: false,
 };
 
 /// Two threads, and two that renew and move full arrays.
@@ -33,7 +33,7 @@ const RESERVED_ROTATIONS: Layout = Layout {
     policies: &[Window(6)],
     operations: &[Reserve, Extend, Settle, Check],
     movers: 0,
-    rotates: true,
+    advances_each_call: true,
     ..RESERVED
 };
 
@@ -153,10 +153,10 @@ fn mutants_of_settlements_are_caught() {
     assert_caught(&RESERVED_BUDGETS, "LastExtensionStays", Random, 5_000);
     assert_caught(&STREAMS, "LastExtensionUncut", Random, 20_000);
     assert_caught(&RESERVED_BUDGETS, "LastExtensionUncut", Random, 5_000);
-    assert_caught(&RESERVED, "DebtRefused", Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, "DebtRefused", Priorities, 5_000);
-    assert_caught(&RESERVED, "DebtForgiven", Random, 5_000);
-    assert_caught(&RESERVED_BUDGETS, "DebtWhole", Random, 5_000);
+    assert_caught(&RESERVED, "ExcessRefused", Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, "ExcessRefused", Priorities, 5_000);
+    assert_caught(&RESERVED, "ExcessForgiven", Random, 5_000);
+    assert_caught(&RESERVED_BUDGETS, "ExcessWhole", Random, 5_000);
     assert_caught(&RESERVED_MOVERS, "CloseTwice", Random, 5_000);
     assert_caught(&RESERVED, "RefundExpired", Random, 5_000);
     assert_caught(&RESERVED, "RefundStores", Random, 5_000);
@@ -167,13 +167,13 @@ fn mutants_of_settlements_are_caught() {
 
 #[test]
 fn mutants_of_extensions_are_caught() {
-    assert_caught(&RESERVED_LAYERS, "NoUndo", Random, 5_000);
-    assert_caught(&RESERVED_LAYERS, "UndoOldest", Random, 5_000);
+    assert_caught(&RESERVED_LAYERS, "NoRollback", Random, 5_000);
+    assert_caught(&RESERVED_LAYERS, "RollbackOldest", Random, 5_000);
     assert_caught(&RESERVED_MOVERS, "StopNoted", Random, 5_000);
-    assert_caught(&RESERVED, "LookIsEnough", Random, 5_000);
+    assert_caught(&RESERVED, "FallbackForced", Random, 5_000);
     assert_caught(&RESERVED, "LostSeveralAdmitted", Random, 20_000);
     assert_caught(&RESERVED_LAYERS, "LostSeveralAdmitted", Priorities, 20_000);
-    assert_caught(&RESERVED_BUDGETS, "LookIsEnough", Priorities, 5_000);
+    assert_caught(&RESERVED_BUDGETS, "FallbackForced", Priorities, 5_000);
     assert_caught(&RESERVED_LIMITS, "OldLimit", Random, 5_000);
     assert_caught(&RESERVED_BUDGETS, "ChargeStores", Random, 5_000);
     assert_caught(&RESERVED_BUDGETS, "QuotaReopens", Random, 5_000);

@@ -4,8 +4,8 @@
 //! to the latest one that any thread had taken when the call returned, but not before the key's
 //! newest charge. The search tries all of them.
 //!
-//! A call loads the words of a key one by one. While it does, other calls add no units, but they may
-//! give some back. The answer may still count units that were given back after the call's invocation.
+//! A call loads the words of a key one by one. Meanwhile other calls add no units, but they may give
+//! some back. The answer may still count units that were given back after the call's invocation.
 
 use super::linearizability::Specification;
 use super::log::{Log, LogEntry, WindowShape};
@@ -40,14 +40,14 @@ pub(super) struct Window {
     /// Every value of the clock.
     readings: Vec<u64>,
     /// The invocations and responses of the calls that report numbers.
-    reads: Vec<(u64, u64)>,
+    reporting_calls: Vec<(u64, u64)>,
 }
 
 impl Window {
     pub(super) fn new(shape: WindowShape, readings: Vec<u64>, events: &[Event]) -> Self {
-        let reads = events.iter().filter(|event| event.step.reported().is_some());
-        let reads = reads.map(|event| (event.called, event.returned)).collect();
-        Window { shape, readings, reads }
+        let reporting = events.iter().filter(|event| event.step.reported().is_some());
+        let reporting_calls = reporting.map(|event| (event.called, event.returned)).collect();
+        Window { shape, readings, reporting_calls }
     }
 
     /// The times in `span` at which the answer may differ.
@@ -119,8 +119,8 @@ impl Window {
         at.filter(|at| (earliest..=charge.span.latest).contains(at)).into_iter().collect()
     }
 
-    /// Returns whether a charge at `at` may have the answer that it had. A tentative charge may report
-    /// the usage before the charge or after it.
+    /// Returns whether the recorded answer is possible for a charge at `at`. A tentative charge may
+    /// report the usage before the charge or after it.
     fn admits(&self, log: &Log, at: u64, charge: &Charge, tentative: bool) -> bool {
         let length = self.shape.length;
         if charge.limit.is_some_and(|limit| !self.has_room(log, at, charge.cost, limit)) {
@@ -142,7 +142,7 @@ impl Window {
         let charge_times = self.charge_times(state, charge, tentative).into_iter();
         charge_times
             .filter(|at| possible_logs.iter().any(|log| self.admits(log, *at, charge, tentative)))
-            .flat_map(|at| self.charged(state, at, charge))
+            .flat_map(|at| self.charge_at(state, at, charge))
             .collect()
     }
 
@@ -151,14 +151,14 @@ impl Window {
     /// The charge merges with the newest charges if they are in the same cell. If they are in an
     /// earlier cell, it may merge with them only if all words are in use. That happens after refunds
     /// and excess charges.
-    fn charged(&self, state: &State, at: u64, charge: &Charge) -> Vec<State> {
+    fn charge_at(&self, state: &State, at: u64, charge: &Charge) -> Vec<State> {
         let WindowShape { length, cell, words } = self.shape;
         let mut after = state.clone();
         after.log.expire(length, at);
         after.word_times.retain(|time| at - time < length);
-        let joins = at / cell == state.newest / cell;
-        let may_join = after.word_times.len() >= words;
-        if joins {
+        let is_same_cell = at / cell == state.newest / cell;
+        let may_merge = after.word_times.len() >= words;
+        if is_same_cell {
             after.word_times.pop();
         }
         after.word_times.push(at);
@@ -166,14 +166,14 @@ impl Window {
             after.reservations.charge(reservation, at, charge.cost);
         }
         after.newest = at;
-        let mut joined = after.clone();
-        joined.log.merge(state.newest, at);
+        let mut merged = after.clone();
+        merged.log.merge(state.newest, at);
         let entry = LogEntry { time: at, number: charge.number, units: charge.cost };
         after.log.add(entry);
-        joined.log.add(entry);
-        match (joins, may_join) {
-            (true, _) => vec![joined],
-            (_, true) => vec![after, joined],
+        merged.log.add(entry);
+        match (is_same_cell, may_merge) {
+            (true, _) => vec![merged],
+            (_, true) => vec![after, merged],
             _ => vec![after],
         }
     }
@@ -188,7 +188,7 @@ impl Window {
     ) {
         let is_concurrent =
             |(called, returned): &(u64, u64)| *called < event.returned && event.called < *returned;
-        if units > 0 && self.reads.iter().any(is_concurrent) {
+        if units > 0 && self.reporting_calls.iter().any(is_concurrent) {
             state.given_back.push(GivenBack { time, units, by: event.returned });
         }
     }
@@ -203,7 +203,7 @@ impl Window {
         let length = self.shape.length;
         let State { given_back, newest, .. } = state;
         given_back.retain(|given_back| {
-            let matters = self.reads.iter().any(|(called, _)| *called < given_back.by);
+            let matters = self.reporting_calls.iter().any(|(called, _)| *called < given_back.by);
             matters && newest.saturating_sub(given_back.time) < length
         });
     }
@@ -408,12 +408,12 @@ mod tests {
 
     #[test]
     fn a_charge_may_merge_across_cells_only_if_all_words_are_in_use() {
-        let joined = |words| {
+        let merged = |words| {
             let [first, second] = [charge(1, 20, 2), charge(2, 21, 1)];
             let events = sequential(vec![first, second, charge(3, 22, 0), room(at(31), 1, 32)]);
             let shape = WindowShape { words, ..SHAPE };
             linearized(&Window::new(shape, vec![], &events), &events)
         };
-        assert_eq!((joined(2), joined(3)), (4, 3));
+        assert_eq!((merged(2), merged(3)), (4, 3));
     }
 }
