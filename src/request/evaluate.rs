@@ -19,8 +19,8 @@ impl Context<'_> {
             return self.evaluate_with_earlier(items, mode);
         }
         if let [item] = items {
-            // No other charge depends on it. So what cannot be prepared is left to the fallback,
-            // which also helps a move.
+            // No other charge of the request depends on it. So if it cannot be prepared, the fallback
+            // decides it, and helps a move that is under way.
             return !self.prepare(item) || item.outcome.admitted;
         }
         let mut room = true;

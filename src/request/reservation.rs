@@ -19,8 +19,8 @@ pub const MAX_RESERVED: usize = 8;
 /// ```
 ///
 /// `reserve` charges the estimate under all policies of the request or under none, so that concurrent
-/// requests cannot spend the same units. An open reservation holds at least its estimate. A *layer* is one
-/// charge of the request: a key under a policy.
+/// requests cannot spend the same units. An open reservation holds at least its estimate, until its
+/// window or period has passed. A *layer* is one charge of the request: a key under a policy.
 ///
 /// - **extend** charges more to each layer, or nothing to any. After a denial, stop the response. The
 ///   decision reports the policy that denied, and the wait.
