@@ -70,15 +70,20 @@ impl PolicyState {
         let plan = policy.plan()?;
         let max_keys = policy.effective_max_keys();
         let bounds = Bounds { max_keys, allowance: policy.effective_overflow().allowance() };
-        let time = match plan {
-            Plan::Ring { window_ns, words } => Time::Window(TimeScale::new(
-                window_ns,
-                policy.effective_max_limit(),
-                u64::from(words),
-            )),
-            Plan::Quota { period, offset_s } => Time::Calendar(Calendar::new(period, offset_s)),
+        let (time, table) = match plan {
+            Plan::Ring { window_ns, words } => {
+                let words = u64::from(words);
+                let scale = TimeScale::new(window_ns, policy.effective_max_limit(), words);
+                let first = scale.tick(now.monotonic_ns);
+                (Time::Window(scale), CounterTable::rings(scale, words, bounds, first))
+            }
+            Plan::Quota { period, offset_s } => {
+                // The cutoff is period 0, the first one: nothing was dropped yet, so any period may
+                // be charged.
+                let table = Table::new(Periods, bounds, 0).map(CounterTable::Quota);
+                (Time::Calendar(Calendar::new(period, offset_s)), table)
+            }
         };
-        let table = CounterTable::new(&time, plan, bounds, time.tick(now));
         let (table, metrics) = match (table, Metrics::new()) {
             (Ok(table), Ok(metrics)) => (table, metrics),
             _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
@@ -305,17 +310,19 @@ impl Time {
 }
 
 impl CounterTable {
-    fn new(time: &Time, plan: Plan, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
-        let (Time::Window(scale), Plan::Ring { words, .. }) = (time, plan) else {
-            // The cutoff is period 0, the first one: nothing was dropped yet, so any period may be charged.
-            return Ok(CounterTable::Quota(Table::new(Periods, bounds, 0)?));
-        };
+    /// A table of rings with this many words, in use from `first` on.
+    fn rings(
+        scale: TimeScale,
+        words: u64,
+        bounds: Bounds,
+        first: u64,
+    ) -> Result<Self, OutOfMemory> {
         Ok(match words {
-            7 => CounterTable::Ring7(Table::new(*scale, bounds, now)?),
-            15 => CounterTable::Ring15(Table::new(*scale, bounds, now)?),
-            31 => CounterTable::Ring31(Table::new(*scale, bounds, now)?),
-            63 => CounterTable::Ring63(Table::new(*scale, bounds, now)?),
-            _ => CounterTable::Ring127(Table::new(*scale, bounds, now)?),
+            7 => CounterTable::Ring7(Table::new(scale, bounds, first)?),
+            15 => CounterTable::Ring15(Table::new(scale, bounds, first)?),
+            31 => CounterTable::Ring31(Table::new(scale, bounds, first)?),
+            63 => CounterTable::Ring63(Table::new(scale, bounds, first)?),
+            _ => CounterTable::Ring127(Table::new(scale, bounds, first)?),
         })
     }
 }

@@ -100,7 +100,10 @@ impl PolicyKind {
     }
 
     pub(super) fn is_calendar(self) -> bool {
-        matches!(self, PolicyKind::Hour(_))
+        match self {
+            PolicyKind::Hour(_) => true,
+            PolicyKind::Window(_) | PolicyKind::Buckets(_) => false,
+        }
     }
 
     /// The steps by which [`Operation::Tick`] advances the clock.

@@ -86,7 +86,7 @@ impl Fixture {
         }
         let cell = match kind {
             PolicyKind::Buckets(_) => length.div_ceil(WORDS as u64 - 1),
-            _ => 1,
+            PolicyKind::Window(_) | PolicyKind::Hour(_) => 1,
         };
         let events = split_resets(events);
         let readings = self.history.readings().into_iter().map(|now| now / unit).collect();
