@@ -5,11 +5,14 @@
 //! Calendar budgets use the wall reading. An administrator may set it back: a counter then stays in
 //! the latest period that it has seen.
 
+mod time_stamp_counter;
+
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, SystemTime};
+use time_stamp_counter::TimeStampCounter;
 
 /// A reading of the monotonic and the wall clock, in nanoseconds.
 ///
@@ -38,7 +41,12 @@ impl Now {
 
 /// The clock of a limiter.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock {
+    /// The counter of a precise clock, if it can be read directly. Not a variant of [`Source`]: one
+    /// comparison finds it.
+    counter: Option<TimeStampCounter>,
+    source: Source,
+}
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -62,7 +70,8 @@ impl Clock {
     pub fn precise() -> Self {
         let clock = quanta::Clock::new();
         let start = clock.raw();
-        Clock(Source::Precise { clock, start })
+        let counter = TimeStampCounter::of(&clock, start);
+        Clock { counter, source: Source::Precise { clock, start } }
     }
 
     /// Returns a coarse clock that a background thread refreshes every `interval`.
@@ -75,17 +84,25 @@ impl Clock {
     pub fn coarse(interval: Duration) -> std::io::Result<Self> {
         let clock = CoarseClock::new();
         let thread = ClockThread::start(&clock, interval)?;
-        Ok(Clock(Source::Coarse { clock, _thread: Some(Arc::new(thread)) }))
+        Ok(Clock::of(Source::Coarse { clock, _thread: Some(Arc::new(thread)) }))
+    }
+
+    fn of(source: Source) -> Self {
+        Clock { counter: None, source }
     }
 
     /// Reads the clock. The precise clock reads the wall clock only if `read_wall`.
     #[inline]
     pub(crate) fn now(&self, read_wall: bool) -> Now {
-        match &self.0 {
-            Source::Precise { clock, start } => Now {
-                monotonic_ns: clock.delta_as_nanos(*start, clock.raw()),
-                unix_ns: if read_wall { wall_ns() } else { 0 },
-            },
+        let with_wall =
+            |monotonic_ns| Now { monotonic_ns, unix_ns: if read_wall { wall_ns() } else { 0 } };
+        if let Some(counter) = &self.counter {
+            return with_wall(counter.elapsed_ns());
+        }
+        match &self.source {
+            Source::Precise { clock, start } => {
+                with_wall(clock.delta_as_nanos(*start, clock.raw()))
+            }
             Source::Coarse { clock, .. } => clock.reading.now(),
             Source::Manual(clock) => clock.reading.now(),
         }
@@ -100,13 +117,13 @@ impl Default for Clock {
 
 impl From<CoarseClock> for Clock {
     fn from(clock: CoarseClock) -> Self {
-        Clock(Source::Coarse { clock, _thread: None })
+        Clock::of(Source::Coarse { clock, _thread: None })
     }
 }
 
 impl From<ManualClock> for Clock {
     fn from(clock: ManualClock) -> Self {
-        Clock(Source::Manual(clock))
+        Clock::of(Source::Manual(clock))
     }
 }
 
