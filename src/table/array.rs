@@ -10,7 +10,8 @@
 //! group. It continues with the following groups in the same way. [`Size`] leaves enough slots
 //! after the last home group for every probe to end.
 //!
-//! A probe skips the slots whose [tags](super::tags) show other keys. So it does not load the cache
+//! A lookup checks the preferred slot first if the key is likely there. Otherwise, and from then on, a
+//! probe skips the slots whose [tags](super::tags) show other keys. So it does not load the cache
 //! lines in which other threads charge those keys.
 //!
 //! # Invariants
@@ -55,7 +56,11 @@ pub(crate) struct Array<C> {
     ages: Ages,
     /// The number of home groups: those that keys hash to.
     home_groups: usize,
-    /// While there are fewer keys than this, a probe guesses that its key is in the preferred slot.
+    /// While there are fewer keys than this, a lookup checks the preferred slot before the tags.
+    #[cfg_attr(
+        all(test, tollgate_model, not(tollgate_shuttle)),
+        expect(dead_code, reason = "loom models guess whatever the number of keys")
+    )]
     guess_below: usize,
     base: TimeBase,
     claimed: AtomicUsize,
@@ -103,9 +108,9 @@ impl<C: Counter> Array<C> {
     pub(crate) fn new(size: Size, base: TimeBase, evicts: bool) -> Result<Self, OutOfMemory> {
         let [home_groups, all] = [size.home_slots, size.slots].map(|slots| slots / GROUP);
         let (groups, tags, ages) = (Zeroed::new(all)?, Tags::new(all)?, Ages::new(all, evicts)?);
-        // A guess hides the latency of memory. A wrong one costs the load of a cache line that
-        // another thread may be writing. So a probe of a cached array waits for the tags, unless
-        // nearly all keys are in their preferred slots.
+        // Guessing the preferred slot hides the latency of memory. A wrong guess costs the load of a
+        // cache line that another thread may be writing. So a lookup in a cached array waits for the
+        // tags, unless nearly all keys are in their preferred slots.
         let guess_below = if home_groups < Self::CACHED_GROUPS { home_groups } else { usize::MAX };
         let claimed = AtomicUsize::new(0);
         Ok(Array { groups, tags, ages, home_groups, guess_below, base, claimed })
@@ -210,17 +215,37 @@ impl<C: Counter> Array<C> {
         }
     }
 
-    /// Returns whether a probe guesses that its key is in the preferred slot.
+    /// Returns whether a lookup guesses that its key is in the preferred slot.
+    #[cfg(not(all(test, tollgate_model, not(tollgate_shuttle))))]
     #[inline(always)]
     fn guesses(&self) -> bool {
-        // A model checker would explore an execution for each count that it could load.
-        cfg!(all(test, tollgate_model)) || self.claimed() < self.guess_below
+        self.claimed() < self.guess_below
+    }
+
+    /// In loom models: loom would explore an execution for each count that it could load. So a lookup
+    /// guesses in all models except those about tags.
+    #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+    fn guesses(&self) -> bool {
+        !super::tags::model::are_checked()
     }
 
     /// Probes for the key, up to its slot or the end of its probe sequence.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
+        // By branch: the CPU predicts it, and does not wait for the tags.
+        if self.guesses()
+            && let Some(found) = self.check_preferred(key)
+        {
+            return found;
+        }
         self.probe(key, load_id)
+    }
+
+    /// Checks whether the key's probe ends at its preferred slot; `None` if it continues.
+    #[inline(always)]
+    fn check_preferred(&self, key: KeyId) -> Option<Found<'_, C>> {
+        let home = self.home_group(key);
+        Self::check_slot(self.groups.get(home)?, home, preferred_slot(key), key, load_id)
     }
 
     /// Probes as [`find`](Self::find) does, for a caller that claims the empty slot where the probe
@@ -234,17 +259,7 @@ impl<C: Counter> Array<C> {
     fn probe(&self, key: KeyId, load_untagged: impl Fn(&AtomicU64) -> u64) -> Found<'_, C> {
         let (mut group_index, tag, first) =
             (self.home_group(key), Tag::of(key), preferred_slot(key));
-        let mut group = self.load_group(group_index, first);
-        // A guess by branch: the CPU predicts it, and loads the slot before the tags arrive. Only
-        // in the home group, where nearly all keys are.
-        if let Some((tags, slots)) = group
-            && self.guesses()
-            && tags.begins_with(tag)
-            && let Some(found) = Self::check_slot(slots, group_index, first, key, load_id)
-        {
-            return found;
-        }
-        while let Some((tags, slots)) = group {
+        while let Some((tags, slots)) = self.load_group(group_index, first) {
             let check = |index| Self::check_slot(slots, group_index, index, key, load_id);
             if let Some(found) = tags.matches(tag).find_map(check) {
                 return found;
@@ -254,7 +269,6 @@ impl<C: Counter> Array<C> {
                 return found;
             }
             group_index += 1;
-            group = self.load_group(group_index, first);
         }
         // Not reached: after every home group there are more slots than keys can enter (`Size`,
         // A3).
