@@ -1,5 +1,5 @@
-//! Any uptime: the time field of a packed word covers far less than a clock's range, and replacing
-//! the array in time hides that.
+//! Correctness at any uptime: an array is replaced before the time field of its packed words
+//! overflows.
 
 mod oracle;
 
@@ -27,7 +27,7 @@ fn field_ns(limiter: &Limiter, id: PolicyId, limit: u64) -> u64 {
     (limiter.resolution(id).unwrap().as_nanos() as u64) << time_bits(limit)
 }
 
-/// Steps of the clock: whole fields, plus or minus some windows and some nanoseconds, and a key.
+/// Clock steps as (ranges of the time field, windows or quarters of one, nanoseconds), each with a key.
 fn steps() -> impl Strategy<Value = Vec<(u64, i64, i64, u64)>> {
     let fields = prop_oneof![6 => Just(0u64), 2 => Just(1), 1 => 2u64..5];
     prop::collection::vec((fields, -1i64..=2, -2i64..=2, 0u64..3), 1..80)
@@ -47,10 +47,10 @@ proptest! {
         let field = field_ns(&limiter, id, limit);
         let mut oracle = Oracle::new(vec![Rule { limit, kind: Kind::Sliding(window) }]);
         let mut now = 0u64;
-        for (fields, windows, little, key) in steps {
+        for (fields, windows, nanos, key) in steps {
             let step = fields as i128 * field as i128
                 + windows as i128 * window as i128
-                + little as i128;
+                + nanos as i128;
             now = now.saturating_add(u64::try_from(step.max(0)).unwrap());
             prop_assume!(now < u64::MAX / 2);
             for cost in [1, 2] {
@@ -62,7 +62,8 @@ proptest! {
     }
 
     /// Guarantee A: bucketed policies with the shortest time field are never over the limit. A key
-    /// that was idle for more than a window has its whole limit, however long it was idle.
+    /// that was idle for more than a window is allowed a charge of just over a third of its limit,
+    /// however long it was idle.
     #[test]
     fn bucketed_policies_are_never_over_at_any_uptime(
         limit in prop::sample::select(vec![1u64 << 32, (1 << 32) - 1, MAX_LIMIT]), steps in steps(),
@@ -70,20 +71,20 @@ proptest! {
         let window = 1_000_000;
         let (limiter, id) = limiter(limit, Duration::from_nanos(window));
         let field = field_ns(&limiter, id, limit);
-        let idle = window + 2 * limiter.resolution(id).unwrap().as_nanos() as u64;
+        let idle_ns = window + 2 * limiter.resolution(id).unwrap().as_nanos() as u64;
         let mut admitted = [const { Vec::new() }; 3];
         let mut now = 0u64;
-        for (fields, windows, little, key) in steps {
+        for (fields, quarters, nanos, key) in steps {
             let step = fields as i128 * field as i128
-                + windows as i128 * window as i128 / 4
-                + little as i128;
+                + quarters as i128 * window as i128 / 4
+                + nanos as i128;
             now += u64::try_from(step.max(0)).unwrap();
             let log: &mut Vec<(u64, u64)> = &mut admitted[key as usize];
-            let rested = log.last().is_none_or(|(at, _)| now - at >= idle);
+            let is_idle = log.last().is_none_or(|(at, _)| now - at >= idle_ns);
             let cost = limit / 3 + 1;
             let decision =
                 limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge(key, cost)]);
-            prop_assert!(decision.is_allowed() || !rested, "an idle key was refused at {now}");
+            prop_assert!(decision.is_allowed() || !is_idle, "an idle key was denied at {now}");
             if decision.is_allowed() {
                 log.push((now, cost));
             }
@@ -91,8 +92,8 @@ proptest! {
         admitted.iter().for_each(|log| assert_never_over(log, window, limit));
     }
 
-    /// Guarantee A: after a jump of the clock past the field, earlier readings are recorded at the
-    /// jump's time, so the limit holds.
+    /// Guarantee A: if the clock jumps past the time field and steps back, later charges are recorded
+    /// at the newest reading, so the limit holds.
     #[test]
     fn never_over_after_a_jump_and_a_step_back(
         limit in 1u64..=127, turns in prop::collection::vec((any::<bool>(), 0u64..3_000_000), 1..100),

@@ -8,7 +8,7 @@ mod support;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use support::oracle::{Answer, Policy, Rate, Request, decide, read_csv};
+use support::oracle::{Answer, Interval, Policy, Request, decide, read_csv};
 use support::{Folder, civil, data, decisions};
 
 const WINDOW_S: u64 = 60;
@@ -16,7 +16,13 @@ const WINDOW_NS: u64 = WINDOW_S * civil::SECOND;
 
 /// A policy with one shared key and the cost in column `cost`.
 fn shared(limit: u64) -> Policy {
-    Policy { name: "tokens", key: "*", cost: Some("cost"), limit, rate: Rate::Seconds(WINDOW_S) }
+    Policy {
+        name: "tokens",
+        key: "*",
+        cost: Some("cost"),
+        limit,
+        interval: Interval::Seconds(WINDOW_S),
+    }
 }
 
 /// Replays a log under one policy with buckets. Returns the time and cost of each admitted request,

@@ -3,19 +3,19 @@
 
 mod support;
 
-use support::oracle::{Answer, Policy, Rate, Request, decide, read_clf, read_csv};
+use support::oracle::{Answer, Interval, Policy, Request, decide, read_clf, read_csv};
 use support::{Folder, Row, civil, data, decisions, sample};
 
-const fn policy(name: &'static str, key: &'static str, limit: u64, rate: Rate) -> Policy {
-    Policy { name, key, cost: None, limit, rate }
+const fn policy(name: &'static str, key: &'static str, limit: u64, interval: Interval) -> Policy {
+    Policy { name, key, cost: None, limit, interval }
 }
 
-const fn bytes(limit: u64, rate: Rate) -> Policy {
-    Policy { name: "bytes", key: "ip", cost: Some("bytes"), limit, rate }
+const fn bytes(limit: u64, interval: Interval) -> Policy {
+    Policy { name: "bytes", key: "ip", cost: Some("bytes"), limit, interval }
 }
 
-const MINUTE: Rate = Rate::Seconds(60);
-const DAY: Rate = Rate::Calendar("day");
+const MINUTE: Interval = Interval::Seconds(60);
+const DAY: Interval = Interval::Calendar("day");
 
 fn by_ip(limit: u64) -> Vec<Policy> {
     vec![policy("ip", "ip", limit, MINUTE)]
@@ -67,20 +67,20 @@ fn decisions_equal_the_oracle_on_sample_access_logs() {
             by_ip(100),
             three_policies(),
             vec![
-                policy("burst", "ip", 1, Rate::Seconds(1)),
-                policy("user", "user", 20, Rate::Seconds(3600)),
+                policy("burst", "ip", 1, Interval::Seconds(1)),
+                policy("user", "user", 20, Interval::Seconds(3600)),
             ],
             vec![
-                policy("path", "path", 3, Rate::Seconds(10)),
-                policy("day", "ip", 30, Rate::Seconds(86_400)),
+                policy("path", "path", 3, Interval::Seconds(10)),
+                policy("day", "ip", 30, Interval::Seconds(86_400)),
             ],
             vec![
-                policy("user", "user", 127, Rate::Seconds(7_200)),
-                policy("hour", "path", 40, Rate::Calendar("hour")),
+                policy("user", "user", 127, Interval::Seconds(7_200)),
+                policy("hour", "path", 40, Interval::Calendar("hour")),
             ],
             vec![
-                bytes(1_000_000, Rate::Calendar("hour")),
-                bytes(9_000_000, Rate::Calendar("month")),
+                bytes(1_000_000, Interval::Calendar("hour")),
+                bytes(9_000_000, Interval::Calendar("month")),
             ],
         ];
         for mut policies in cases {
@@ -107,8 +107,11 @@ fn decisions_equal_the_oracle_on_sample_csv_logs() {
         let requests = read_csv(str::from_utf8(&log).unwrap(), &columns);
         let tokens =
             Policy { cost: Some("completion_tokens"), ..policy("tokens", "tenant", 9_000, DAY) };
-        let policies =
-            [policy("user", "user", 3, Rate::Seconds(5)), policy("all", "*", 20, MINUTE), tokens];
+        let policies = [
+            policy("user", "user", 3, Interval::Seconds(5)),
+            policy("all", "*", 20, MINUTE),
+            tokens,
+        ];
         let rows = decisions(&toml(&policies), &path, &[]);
         let (admitted, denied) = compare(&policies, &requests, &rows);
         assert!(admitted > 0 && denied > 0, "{admitted} admitted, {denied} denied");

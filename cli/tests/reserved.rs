@@ -7,31 +7,33 @@ mod support;
 
 use std::fmt::Write as _;
 use std::path::Path;
-use support::oracle::{self, Answer, Policy, Rate, Request, read_csv};
+use support::oracle::{self, Answer, Interval, Policy, Request, read_csv};
 use support::reservation_oracle::{self, Reserve};
 use support::{Folder, Row, civil, data, decisions, replayed, sample, tool};
 
-const MINUTE: Rate = Rate::Seconds(60);
-const DAY: Rate = Rate::Calendar("day");
+const MINUTE: Interval = Interval::Seconds(60);
+const DAY: Interval = Interval::Calendar("day");
 /// The assumed duration of a request per generated token.
 const TOKEN_NS: u64 = 20_000_000;
 
 /// A policy `p` with one shared key that reserves `estimate` and costs `cost`.
-fn policy(estimate: &str, cost: &str, limit: u64, rate: Rate) -> String {
-    let rate = match rate {
-        Rate::Seconds(seconds) if limit > 127 => format!("window = '{seconds}s'\nbuckets = 127"),
-        Rate::Seconds(seconds) => format!("window = '{seconds}s'"),
-        Rate::Calendar(period) => format!("calendar = '{period}'"),
+fn policy(estimate: &str, cost: &str, limit: u64, interval: Interval) -> String {
+    let interval = match interval {
+        Interval::Seconds(seconds) if limit > 127 => {
+            format!("window = '{seconds}s'\nbuckets = 127")
+        }
+        Interval::Seconds(seconds) => format!("window = '{seconds}s'"),
+        Interval::Calendar(period) => format!("calendar = '{period}'"),
     };
     let amounts = format!("estimate = {estimate}\ncost = {cost}");
-    format!("[[policy]]\nname = 'p'\nkey = '*'\n{amounts}\nlimit = {limit}\n{rate}\n")
+    format!("[[policy]]\nname = 'p'\nkey = '*'\n{amounts}\nlimit = {limit}\n{interval}\n")
 }
 
 /// Replays a log of `time,estimate,cost,took` under one policy. Returns the wait of each line.
-fn waits(limit: u64, rate: Rate, log: &str) -> Vec<i64> {
+fn waits(limit: u64, interval: Interval, log: &str) -> Vec<i64> {
     let folder = Folder::new();
     let log = folder.file("log.csv", format!("time,estimate,cost,took\n{log}"));
-    let policies = policy("'estimate'", "'cost'", limit, rate);
+    let policies = policy("'estimate'", "'cost'", limit, interval);
     let rows = decisions(&format!("duration = 'took'\n{policies}"), &log, &[]);
     rows.iter().map(|row| row.retry_after_ms).collect()
 }
@@ -84,9 +86,9 @@ fn very_long_requests_are_settled() {
     let log = "1970-01-01 00:00:00,8,2,99999999999999999999999\n\
                2500-12-31 23:59:59,8,9,584554049253\n\
                2500-12-31 23:59:59,8,9,1\n";
-    for rate in [MINUTE, DAY, Rate::Calendar("month"), Rate::Seconds(400 * 86_400)] {
-        assert_eq!(waits(10, rate, log)[..2], [0, 0]);
-        assert!(waits(10, rate, log)[2] > 0);
+    for interval in [MINUTE, DAY, Interval::Calendar("month"), Interval::Seconds(400 * 86_400)] {
+        assert_eq!(waits(10, interval, log)[..2], [0, 0]);
+        assert!(waits(10, interval, log)[2] > 0);
     }
 }
 
@@ -135,8 +137,8 @@ fn an_estimate_equal_to_the_cost_changes_no_decision() {
     let log = folder.file("llm.csv", sample("csv", 9));
     let cost = "['prompt_tokens', 'completion_tokens']";
     let duration = "duration = { field = 'completion_tokens', unit = '20ms' }\n";
-    for (limit, rate) in [(60_000, MINUTE), (2_000_000, DAY)] {
-        let reserved = policy(cost, cost, limit, rate);
+    for (limit, interval) in [(60_000, MINUTE), (2_000_000, DAY)] {
+        let reserved = policy(cost, cost, limit, interval);
         let plain = reserved.replace(&format!("estimate = {cost}\n"), "");
         let rows = decisions(&plain, &log, &[]);
         assert!(rows.iter().any(|row| row.verdict == "deny"));
@@ -181,15 +183,15 @@ fn decisions_match_the_reservation_oracle_on_generated_logs() {
         // Exact policies: every decision equals the oracle's.
         (20, 7, MINUTE, true),
         (127, 20, MINUTE, true),
-        (100, 30, Rate::Seconds(10), true),
-        (9_000, 40, Rate::Calendar("hour"), true),
+        (100, 30, Interval::Seconds(10), true),
+        (9_000, 40, Interval::Calendar("hour"), true),
         (60_000, 300, DAY, true),
         // Policies with buckets: more than 97 % of the oracle's number of admitted requests.
         (1_000, 40, MINUTE, false),
         (50_000, 3_000, MINUTE, false),
     ];
     for seed in 1..=5 {
-        for (limit, max_amount, rate, exact) in cases {
+        for (limit, max_amount, interval, exact) in cases {
             let requests = generated(seed, max_amount);
             let mut text = "time,estimate,cost,took\n".to_owned();
             for Reserve { unix_ns, estimate, cost, end_ns } in &requests {
@@ -197,15 +199,15 @@ fn decisions_match_the_reservation_oracle_on_generated_logs() {
                 writeln!(text, "{},{estimate},{cost},{took}", civil::to_iso(*unix_ns)).unwrap();
             }
             let log = folder.file("log.csv", text);
-            let policies = policy("'estimate'", "'cost'", limit, rate);
+            let policies = policy("'estimate'", "'cost'", limit, interval);
             let rows = decisions(&format!("duration = 'took'\n{policies}"), &log, &[]);
-            let answers = reservation_oracle::decide(limit, rate, &requests);
+            let answers = reservation_oracle::decide(limit, interval, &requests);
             let admits = rows.iter().map(|row| row.verdict == "admit");
             if exact {
-                assert!(admits.eq(answers.iter().copied()), "{limit} {rate:?} seed {seed}");
+                assert!(admits.eq(answers.iter().copied()), "{limit} {interval:?} seed {seed}");
             }
             let admitted = admitted_requests(&rows, &requests);
-            reservation_oracle::assert_never_over(limit, rate, &admitted);
+            reservation_oracle::assert_never_over(limit, interval, &admitted);
             let expected = answers.iter().filter(|admits| **admits).count();
             assert!(
                 admitted.len() > 100 && admitted.len() < 2_900,
@@ -213,7 +215,7 @@ fn decisions_match_the_reservation_oracle_on_generated_logs() {
                 admitted.len()
             );
             let share = admitted.len() as f64 / expected as f64;
-            assert!(share > 0.97, "{share} of the oracle at {limit} {rate:?} seed {seed}");
+            assert!(share > 0.97, "{share} of the oracle at {limit} {interval:?} seed {seed}");
         }
     }
 }
@@ -221,7 +223,7 @@ fn decisions_match_the_reservation_oracle_on_generated_logs() {
 /// One limit for the real requests.
 struct Scenario {
     limit: u64,
-    rate: Rate,
+    interval: Interval,
     text: &'static str,
 }
 
@@ -260,10 +262,12 @@ fn replay_real_requests(
     requests: &[Reserve],
 ) -> (Sums, String) {
     let (estimate, cost) = ("['ContextTokens', 1000]", "['ContextTokens', 'GeneratedTokens']");
-    let policies = format!("{duration}{}", policy(estimate, cost, scenario.limit, scenario.rate));
+    let policies =
+        format!("{duration}{}", policy(estimate, cost, scenario.limit, scenario.interval));
     let (rows, summary) = replayed(&policies, log, &[]);
     let admitted = admitted_requests(&rows, requests);
-    let max_usage = reservation_oracle::assert_never_over(scenario.limit, scenario.rate, &admitted);
+    let max_usage =
+        reservation_oracle::assert_never_over(scenario.limit, scenario.interval, &admitted);
     assert!(
         max_usage * 10 > scenario.limit * 9,
         "at most {max_usage} of {} were ever in use",
@@ -304,12 +308,12 @@ fn decisions_are_close_to_the_reservation_oracle_on_real_requests() {
     let mut table = "| limit | cost known in advance | reserved, settled at once | reserved, settled after its duration | unused |\n|---|---|---|---|---|\n".to_owned();
     println!("requests, tokens used, tokens reserved: of the tool and of the oracle");
     for scenario in [
-        Scenario { limit: 100_000, rate: MINUTE, text: "100,000 / minute" },
-        Scenario { limit: 300_000, rate: MINUTE, text: "300,000 / minute" },
-        Scenario { limit: 10_000_000, rate: DAY, text: "10,000,000 / day" },
+        Scenario { limit: 100_000, interval: MINUTE, text: "100,000 / minute" },
+        Scenario { limit: 300_000, interval: MINUTE, text: "300,000 / minute" },
+        Scenario { limit: 10_000_000, interval: DAY, text: "10,000,000 / day" },
     ] {
-        let Scenario { limit, rate, text } = scenario;
-        let known = Policy { name: "p", key: "*", cost: Some("cost"), limit, rate };
+        let Scenario { limit, interval, text } = scenario;
+        let known = Policy { name: "p", key: "*", cost: Some("cost"), limit, interval };
         let answers = oracle::decide(&[known], &lines);
         let known = at_once.iter().zip(answers).filter(|(_, answer)| *answer == Answer::Admit);
         let known = Sums::of(known.map(|(request, _)| request));
@@ -318,7 +322,7 @@ fn decisions_are_close_to_the_reservation_oracle_on_real_requests() {
         write!(table, "| {text} | {} |", cell(known)).unwrap();
         let mut unused = String::new();
         for (name, duration, requests) in [("at once", "", &at_once), ("later", duration, &later)] {
-            let answers = reservation_oracle::decide(limit, rate, requests);
+            let answers = reservation_oracle::decide(limit, interval, requests);
             let expected = requests.iter().zip(answers).filter(|(_, admits)| *admits);
             let expected = Sums::of(expected.map(|(request, _)| request));
             let (sums, share) = replay_real_requests(&scenario, duration, &path, requests);

@@ -4,8 +4,8 @@ use super::{HOUR, MINUTE, SECOND, START, at, hourly, limiter, tokens, used};
 use std::time::Duration;
 use tollgate::{Overflow, Policy, Verdict};
 
-/// A reservation that passed uncounted at a full table gives nothing back, also if the key has a slot by
-/// then.
+/// A reservation that passed uncounted at a full table gives nothing back, even if the key has a slot
+/// by the time it is cancelled.
 #[test]
 fn an_uncounted_reservation_gives_nothing_back() {
     let (limiter, ids) = limiter([tokens(10).max_keys(1).overflow(Overflow::Allow)]);
@@ -22,7 +22,7 @@ fn an_uncounted_reservation_gives_nothing_back() {
     assert_eq!(used(&limiter, ids[0], later), 3);
 }
 
-/// An excess that passes uncounted at a full table is untracked in the statistics, like the estimate.
+/// At a full table, the statistics count an excess as `untracked`, as they did the estimate.
 #[test]
 fn an_uncounted_excess_is_untracked() {
     let (limiter, ids) = limiter([tokens(10).max_keys(1).overflow(Overflow::Allow)]);
@@ -36,20 +36,24 @@ fn an_uncounted_excess_is_untracked() {
     assert_eq!(used(&limiter, ids[0], START), 0);
 }
 
-/// A full table loses only its own part of an excess, wherever its policy stands in the request.
+/// If one policy's table is full, `settle` still charges the excess to the other policies, whatever
+/// their order.
 #[test]
 fn settle_with_a_full_table_charges_the_other_policies() {
     let full = Policy::sliding("full", 10, Duration::from_nanos(MINUTE)).max_keys(4);
     let (limiter, ids) = limiter([tokens(100), full, hourly(100)]);
     let [tokens, full, hourly] = [ids[0], ids[1], ids[2]];
-    for order in [[full, tokens, hourly], [tokens, full, hourly], [tokens, hourly, full]] {
+    let orders = [[full, tokens, hourly], [tokens, full, hourly], [tokens, hourly, full]];
+    for (order, hour) in orders.into_iter().zip(0..) {
         for id in order {
             limiter.reset_key(id, "k").unwrap();
         }
-        let now = START + limiter.stats(full).unwrap().refused * HOUR;
+        // Each order starts in a fresh hour.
+        let now = START + hour * HOUR;
         let charges = order.map(|id| id.charge("k", 1));
         let mut reservation = at(&limiter, now).reserve(&charges).unwrap();
 
+        // Fill the table.
         let later = now + 2 * MINUTE;
         let fill = |key: u64| at(&limiter, later).check(&[full.charge(key, 1)]).verdict;
         (0..).map(fill).find(|verdict| *verdict == Verdict::TableFull);

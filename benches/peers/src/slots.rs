@@ -1,4 +1,6 @@
-//! The memory layouts of bare tables. Each key has a cache line, which starts with its hash.
+//! The memory layouts of bare tables: tables without a limiter, used as lower bounds
+//! (`scenarios/bare.rs`, `peers/growing_table.rs`). Each key has a cache line, which starts with its
+//! hash.
 
 use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -9,19 +11,19 @@ type Line = [AtomicU64; WORDS_PER_LINE];
 /// The words of a key after its hash.
 pub(crate) type Words = [AtomicU64; WORDS_PER_LINE - 1];
 
-/// Two cache lines for each key, with linear probing.
-pub(crate) const WIDE: bool = false;
-/// The layout of this project's tables: sixteen cache lines for fifteen keys in a full table, and a
-/// separate array of tags, one byte of each hash, in groups of eight lines.
+/// The sparse layout: linear probing at a load of at most one half.
+pub(crate) const SPARSE: bool = false;
+/// The dense layout, as in this project's tables: at most 15 of 16 lines are in use. A separate array
+/// holds one tag byte per line, eight tags to a word.
 pub(crate) const DENSE: bool = true;
 
 /// Capacity of the first array of a growing table.
 pub(crate) const FIRST: usize = 192;
 
-/// The capacity of a table that has grown to this many keys, by half each time.
+/// The capacity at `keys` keys of a table that grows by half.
 pub(crate) fn grown(keys: usize) -> usize {
-    iter::successors(Some(FIRST), |room| Some(room + room / 2))
-        .find(|room| *room >= keys)
+    iter::successors(Some(FIRST), |capacity| Some(capacity + capacity / 2))
+        .find(|capacity| *capacity >= keys)
         .unwrap_or(keys)
 }
 
@@ -32,24 +34,24 @@ const GROUP: usize = 8;
 /// The lowest bit of each byte.
 const LOW: u64 = 0x0101_0101_0101_0101;
 
-/// The array of a bare table.
+/// The array of a bare table, in the layout `SPARSE` or `DENSE`.
 #[derive(Debug)]
-pub(crate) struct Slots<'a, const LAYOUT: bool> {
+pub(crate) struct Slots<'a, const IS_DENSE: bool> {
     lines: &'a [Line],
     /// One byte of the hash of each line, in the dense layout.
     tags: &'a [AtomicU64],
 }
 
-impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
+impl<'a, const IS_DENSE: bool> Slots<'a, IS_DENSE> {
     /// The bytes of lines and of tags for a capacity of `keys`.
     pub(crate) fn bytes(keys: usize) -> [usize; 2] {
         let dense = (keys + keys / 15).next_multiple_of(GROUP);
-        let lines = SPILL + if LAYOUT == DENSE { dense } else { 2 * keys };
-        [lines * size_of::<Line>(), if LAYOUT == DENSE { lines } else { 0 }]
+        let lines = SPILL + if IS_DENSE { dense } else { 2 * keys };
+        [lines * size_of::<Line>(), if IS_DENSE { lines } else { 0 }]
     }
 
-    /// Creates the array in zeroed blocks of that size.
-    pub(crate) fn of([lines, tags]: [&'a mut [u8]; 2]) -> Self {
+    /// Creates the array in zeroed blocks of the sizes that `bytes` returns.
+    pub(crate) fn from_zeroed([lines, tags]: [&'a mut [u8]; 2]) -> Self {
         let lines = <[Line]>::mut_from_bytes(lines).expect("whole lines");
         let tags = <[AtomicU64]>::mut_from_bytes(tags).expect("whole words");
         Slots { lines, tags }
@@ -61,17 +63,17 @@ impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
         keys.filter(|(hash, _)| *hash != 0)
     }
 
-    /// Looks a key up by its hash, and inserts it if it is new.
+    /// Returns the words of the key with this hash. Inserts the key if it is new.
     #[inline(always)]
-    pub(crate) fn words(&self, hash: u64) -> &'a Words {
-        if LAYOUT == DENSE { self.find_tagged(hash) } else { self.find_linear(hash) }
+    pub(crate) fn find_or_insert(&self, hash: u64) -> &'a Words {
+        if IS_DENSE { self.find_or_insert_tagged(hash) } else { self.find_or_insert_linear(hash) }
     }
 
     /// Prefetches the cache lines that a lookup most likely reads.
     #[inline(always)]
     pub(crate) fn prefetch_entry(&self, hash: u64) {
         self.prefetch_tags(hash);
-        if LAYOUT == DENSE {
+        if IS_DENSE {
             prefetch(&self.lines[self.home(hash) * GROUP + preferred(hash)][0]);
         }
     }
@@ -80,15 +82,15 @@ impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
     #[inline(always)]
     pub(crate) fn prefetch_tags(&self, hash: u64) {
         let home = self.home(hash);
-        prefetch(if LAYOUT == DENSE { &self.tags[home] } else { &self.lines[home][0] });
+        prefetch(if IS_DENSE { &self.tags[home] } else { &self.lines[home][0] });
     }
 
     /// Prefetches the line of the first matching tag.
     #[inline(always)]
     pub(crate) fn prefetch_match(&self, hash: u64) {
-        if LAYOUT == DENSE {
+        if IS_DENSE {
             let (group, first) = (self.home(hash), preferred(hash));
-            let marks = zeros(self.rotated_tags(group, first) ^ tags_like(hash));
+            let marks = zero_byte_marks(self.rotated_tags(group, first) ^ tags_like(hash));
             if marks != 0 {
                 prefetch(&self.line(group, first, marks)[0]);
             }
@@ -98,16 +100,17 @@ impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
     #[inline(always)]
     fn home(&self, hash: u64) -> usize {
         let homes = self.lines.len() - SPILL;
-        let homes = if LAYOUT == DENSE { homes / GROUP } else { homes };
+        let homes = if IS_DENSE { homes / GROUP } else { homes };
         ((u128::from(hash) * homes as u128) >> 64) as usize
     }
 
-    fn find_linear(&self, hash: u64) -> &'a Words {
+    fn find_or_insert_linear(&self, hash: u64) -> &'a Words {
         let mut index = self.home(hash);
         loop {
             let [id, words @ ..] = &self.lines[index];
             match id.load(Acquire) {
                 id if id == hash => return words,
+                // One thread inserts at a time; no CAS is needed.
                 0 => id.store(hash, Release),
                 _ => index += 1,
             }
@@ -115,7 +118,7 @@ impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
     }
 
     #[inline(always)]
-    fn find_tagged(&self, hash: u64) -> &'a Words {
+    fn find_or_insert_tagged(&self, hash: u64) -> &'a Words {
         let (mut group, first) = (self.home(hash), preferred(hash));
         loop {
             let tags = self.rotated_tags(group, first);
@@ -126,7 +129,7 @@ impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
                     return words;
                 }
             }
-            let mut marks = zeros(tags ^ tags_like(hash));
+            let mut marks = zero_byte_marks(tags ^ tags_like(hash));
             while marks != 0 {
                 let [id, words @ ..] = self.line(group, first, marks);
                 if id.load(Acquire) == hash {
@@ -134,9 +137,10 @@ impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
                 }
                 marks &= marks - 1;
             }
-            let free = zeros(tags);
+            let free = zero_byte_marks(tags);
             if free != 0 {
                 let [id, words @ ..] = self.line(group, first, free);
+                // One thread inserts at a time; no CAS is needed.
                 id.store(hash, Release);
                 // The lowest bit of the first free byte, times the tag; then undo the rotation.
                 let tag = ((free & free.wrapping_neg()) >> 7) * u64::from(hash as u8);
@@ -153,7 +157,7 @@ impl<'a, const LAYOUT: bool> Slots<'a, LAYOUT> {
         self.tags[group].load(Acquire).rotate_right(first as u32 * 8)
     }
 
-    /// The first marked line. Each byte of `marks` without a mark is one line further from `first`.
+    /// The line of the lowest mark: byte `i` of `marks` is line `(first + i) % GROUP` of the group.
     #[inline(always)]
     fn line(&self, group: usize, first: usize, marks: u64) -> &'a Line {
         &self.lines[group * GROUP + (first + marks.trailing_zeros() as usize / 8) % GROUP]
@@ -172,15 +176,16 @@ fn preferred(hash: u64) -> usize {
     (hash >> 8) as usize % GROUP
 }
 
-/// Eight of this hash's tag.
+/// The tag, repeated in all eight bytes.
 #[inline(always)]
 fn tags_like(hash: u64) -> u64 {
     u64::from(hash as u8) * LOW
 }
 
-/// The highest bit of each byte that is 0. Bytes of 1 above a zero byte may be marked as well.
+/// Marks each zero byte by its highest bit. May also mark bytes of 1 that follow a zero byte, so
+/// lookups check the hash of each marked line. The lowest mark is always a zero byte.
 #[inline(always)]
-fn zeros(word: u64) -> u64 {
+fn zero_byte_marks(word: u64) -> u64 {
     word.wrapping_sub(LOW) & !word & (LOW << 7)
 }
 
@@ -204,16 +209,16 @@ mod tests {
     use crate::keys::key;
 
     /// Each key has a line of its own, which later lookups return.
-    fn assert_distinct_lines<const LAYOUT: bool>() {
+    fn assert_distinct_lines<const IS_DENSE: bool>() {
         const KEYS: u64 = 10_000;
-        let [lines, tags] = Slots::<LAYOUT>::bytes(KEYS as usize).map(|bytes| bytes / 8);
+        let [lines, tags] = Slots::<IS_DENSE>::bytes(KEYS as usize).map(|bytes| bytes / 8);
         let [mut lines, mut tags] = [lines, tags].map(|words| vec![0_u64; words]);
-        let slots = Slots::<LAYOUT>::of(
+        let slots = Slots::<IS_DENSE>::from_zeroed(
             [&mut lines, &mut tags].map(|words| zerocopy::IntoBytes::as_mut_bytes(&mut words[..])),
         );
         let hash = |counter| nonzero_hash(key(counter));
         for counter in 0..KEYS {
-            let words = slots.words(hash(counter));
+            let words = slots.find_or_insert(hash(counter));
             assert!(words.iter().all(|word| word.swap(counter + 1, Relaxed) == 0), "{counter}");
         }
         let kept = slots.all().map(|(hash, words)| (words[0].load(Relaxed), hash));
@@ -223,14 +228,14 @@ mod tests {
         for counter in 0..KEYS {
             slots.prefetch_entry(hash(counter));
             slots.prefetch_match(hash(counter));
-            let words = slots.words(hash(counter));
+            let words = slots.find_or_insert(hash(counter));
             assert!(words.iter().all(|word| word.load(Relaxed) == counter + 1), "{counter}");
         }
     }
 
     #[test]
     fn each_key_has_its_own_line() {
-        assert_distinct_lines::<WIDE>();
+        assert_distinct_lines::<SPARSE>();
         assert_distinct_lines::<DENSE>();
     }
 }

@@ -14,11 +14,11 @@ pub struct Policy {
     /// The field of the cost; `None` is a cost of 1.
     pub cost: Option<&'static str>,
     pub limit: u64,
-    pub rate: Rate,
+    pub interval: Interval,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Rate {
+pub enum Interval {
     Seconds(u64),
     Calendar(&'static str),
 }
@@ -27,11 +27,11 @@ impl Policy {
     pub fn toml(&self) -> String {
         let Policy { name, key, limit, .. } = self;
         let cost = self.cost.map_or(String::new(), |field| format!("cost = {field:?}\n"));
-        let rate = match self.rate {
-            Rate::Seconds(seconds) => format!("window = \"{seconds}s\""),
-            Rate::Calendar(period) => format!("calendar = {period:?}"),
+        let interval = match self.interval {
+            Interval::Seconds(seconds) => format!("window = \"{seconds}s\""),
+            Interval::Calendar(period) => format!("calendar = {period:?}"),
         };
-        format!("[[policy]]\nname = {name:?}\nkey = {key:?}\n{cost}limit = {limit}\n{rate}\n\n")
+        format!("[[policy]]\nname = {name:?}\nkey = {key:?}\n{cost}limit = {limit}\n{interval}\n\n")
     }
 }
 
@@ -82,7 +82,8 @@ fn in_time_order(mut requests: Vec<Request>) -> Vec<Request> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Admit,
-    /// The index of the first policy without room, and the wait; `None` if no wait helps.
+    /// The index of the first policy without room, and the longest wait of all policies without
+    /// room; `None` if one of them never has room.
     Deny(usize, Option<u64>),
 }
 
@@ -105,21 +106,21 @@ struct State {
     used: HashMap<(String, u64), u64>,
 }
 
-/// The time until a policy has room; `None` is never.
-type NoRoom = Option<u64>;
+/// The time until a policy has room, in nanoseconds; `None` if it never has room.
+type Wait = Option<u64>;
 
 impl State {
-    fn room(&mut self, policy: &Policy, key: &str, cost: u64, now: u64) -> Result<(), NoRoom> {
+    fn room(&mut self, policy: &Policy, key: &str, cost: u64, now: u64) -> Result<(), Wait> {
         if cost > policy.limit {
             return Err(None);
         }
-        match policy.rate {
-            Rate::Calendar(period) => {
+        match policy.interval {
+            Interval::Calendar(period) => {
                 let end = civil::end_of(period, now);
                 let used = self.used.get(&(key.to_owned(), end)).copied().unwrap_or(0);
                 if used + cost <= policy.limit { Ok(()) } else { Err(Some(end - now)) }
             }
-            Rate::Seconds(seconds) => {
+            Interval::Seconds(seconds) => {
                 let window = seconds * civil::SECOND;
                 let log = self.log.entry(key.to_owned()).or_default();
                 while log.front().is_some_and(|(time, _)| now - time >= window) {
@@ -141,12 +142,12 @@ impl State {
     }
 
     fn charge(&mut self, policy: &Policy, key: &str, cost: u64, now: u64) {
-        match policy.rate {
-            Rate::Calendar(period) => {
+        match policy.interval {
+            Interval::Calendar(period) => {
                 let end = civil::end_of(period, now);
                 *self.used.entry((key.to_owned(), end)).or_default() += cost;
             }
-            Rate::Seconds(_) => {
+            Interval::Seconds(_) => {
                 self.log.entry(key.to_owned()).or_default().push_back((now, cost));
             }
         }
@@ -160,13 +161,14 @@ pub fn decide(policies: &[Policy], requests: &[Request]) -> Vec<Answer> {
         let now = request.unix_ns;
         let charges: Vec<(String, u64)> =
             policies.iter().map(|policy| (key(policy, request), cost(policy, request))).collect();
-        let rooms: Vec<Result<(), NoRoom>> = (0..policies.len())
+        let verdicts: Vec<Result<(), Wait>> = (0..policies.len())
             .map(|index| {
                 states[index].room(&policies[index], &charges[index].0, charges[index].1, now)
             })
             .collect();
-        if let Some(first) = rooms.iter().position(Result::is_err) {
-            let waits: Option<Vec<u64>> = rooms.iter().filter_map(|room| room.err()).collect();
+        if let Some(first) = verdicts.iter().position(Result::is_err) {
+            let waits: Option<Vec<u64>> =
+                verdicts.iter().filter_map(|verdict| verdict.err()).collect();
             return Answer::Deny(first, waits.and_then(|waits| waits.into_iter().max()));
         }
         for (index, (key, cost)) in charges.iter().enumerate() {

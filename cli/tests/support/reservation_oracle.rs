@@ -3,7 +3,7 @@
 //! A charge counts at its estimate until its request ends, and at its cost from then on.
 
 use super::civil;
-use super::oracle::Rate;
+use super::oracle::Interval;
 
 /// A request that reserves.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ struct Entry {
 ///
 /// Settlements due at or before the time of a request come before it. A settlement lowers the
 /// original charge, or charges the excess at the time of the settlement.
-pub fn decide(limit: u64, rate: Rate, requests: &[Reserve]) -> Vec<bool> {
+pub fn decide(limit: u64, interval: Interval, requests: &[Reserve]) -> Vec<bool> {
     let mut log: Vec<Entry> = Vec::new();
     let mut open: Vec<(usize, Reserve)> = Vec::new();
     let mut answers = Vec::new();
@@ -50,7 +50,7 @@ pub fn decide(limit: u64, rate: Rate, requests: &[Reserve]) -> Vec<bool> {
             log[index].units = ended.cost_at_start();
             log.push(Entry { unix_ns: ended.end_ns, units: ended.excess() });
         }
-        let used: u64 = live(&log, rate, now).sum();
+        let used: u64 = live(&log, interval, now).sum();
         let passes = used + request.estimate <= limit;
         if passes {
             open.push((log.len(), *request));
@@ -61,14 +61,14 @@ pub fn decide(limit: u64, rate: Rate, requests: &[Reserve]) -> Vec<bool> {
     answers
 }
 
-fn live(log: &[Entry], rate: Rate, now: u64) -> impl Iterator<Item = u64> {
-    log.iter().filter(move |entry| counts(rate, entry.unix_ns, now)).map(|entry| entry.units)
+fn live(log: &[Entry], interval: Interval, now: u64) -> impl Iterator<Item = u64> {
+    log.iter().filter(move |entry| counts(interval, entry.unix_ns, now)).map(|entry| entry.units)
 }
 
-fn counts(rate: Rate, then: u64, now: u64) -> bool {
-    match rate {
-        Rate::Seconds(seconds) => now - then < seconds * civil::SECOND,
-        Rate::Calendar(period) => civil::end_of(period, then) == civil::end_of(period, now),
+fn counts(interval: Interval, then: u64, now: u64) -> bool {
+    match interval {
+        Interval::Seconds(seconds) => now - then < seconds * civil::SECOND,
+        Interval::Calendar(period) => civil::end_of(period, then) == civil::end_of(period, now),
     }
 }
 
@@ -79,14 +79,14 @@ fn counts(rate: Rate, then: u64, now: u64) -> bool {
 /// every request, the usage without the excesses must be within the limit.
 ///
 /// Returns the maximum usage at an admission.
-pub fn assert_never_over(limit: u64, rate: Rate, admitted: &[Reserve]) -> u64 {
+pub fn assert_never_over(limit: u64, interval: Interval, admitted: &[Reserve]) -> u64 {
     // Counts the first `count` requests. Requests from index `open` on count as open.
     let usage = |now: u64, count: usize, open: usize, with_excess: bool| -> u64 {
         let charge = |(index, other): (usize, &Reserve)| {
             let ended = other.end_ns <= now && index < open;
             let units = if ended { other.cost_at_start() } else { other.estimate };
-            let units = if counts(rate, other.unix_ns, now) { units } else { 0 };
-            let excess = ended && with_excess && counts(rate, other.end_ns, now);
+            let units = if counts(interval, other.unix_ns, now) { units } else { 0 };
+            let excess = ended && with_excess && counts(interval, other.end_ns, now);
             units + if excess { other.excess() } else { 0 }
         };
         admitted[..count].iter().enumerate().map(charge).sum()

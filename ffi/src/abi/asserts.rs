@@ -21,7 +21,7 @@ pub(super) fn program(declarations: &[Declaration]) -> String {
     let (mut facts, mut functions) = (String::from(HEAD), String::new());
     for declaration in declarations {
         let _ = match declaration {
-            // An initializer is not a number. The C tests use it.
+            // A brace initializer cannot be compared in a `static_assert`; the C tests cover it.
             Declaration::Constant { value, .. } if value.starts_with('{') => Ok(()),
             Declaration::Constant { name, value } => assert(&mut facts, name, value),
             Declaration::Status { name, value } => assert(&mut facts, name, value),
@@ -49,7 +49,7 @@ fn layout_of(text: &mut String, name: &str, fields: &[Field]) -> std::fmt::Resul
     for (field, in_rust) in fields.iter().zip(&layout.fields) {
         assert(text, &format!("offsetof({name}, {})", field.name), &in_rust.offset)?;
     }
-    // The types: a pointer to a field converts to no other pointer type.
+    // Checks the field types: `&it->field` does not convert to a pointer to another type.
     writeln!(text, "static inline void types_of_{name}({name} *it) {{")?;
     for Field { kind, name, length } in fields {
         match length {

@@ -20,7 +20,7 @@ impl Response {
         let mut values = self.fields.iter().filter(|(field, _)| field == name);
         match (values.next(), values.next()) {
             (Some((_, value)), None) => Ok(value),
-            _ => Err(format!("{name} does not stand once in {:?}", self.fields)),
+            _ => Err(format!("expected exactly one {name} in {:?}", self.fields)),
         }
     }
 
@@ -43,8 +43,8 @@ impl Client {
         Self { server, from, connection: None }
     }
 
-    /// Sends one request. A server may close a connection that has served for long, but only between two
-    /// requests, and announces it in the response before.
+    /// Sends one request. The server may close the connection after a response, but only if that
+    /// response says `connection: close`.
     pub fn get(&mut self, path: &str, user: Option<&str>) -> io::Result<Response> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -90,6 +90,6 @@ fn receive(connection: &mut BufReader<TcpStream>, sent: Instant) -> io::Result<R
     let mut body = vec![0; length.ok_or_else(|| broken("no content-length"))?];
     connection.read_exact(&mut body)?;
     let received = Instant::now();
-    let body = String::from_utf8(body).map_err(|_| broken("a body that is no text"))?;
+    let body = String::from_utf8(body).map_err(|_| broken("the body is not UTF-8"))?;
     Ok(Response { status, fields, body, sent, received })
 }

@@ -365,7 +365,7 @@ fn track(
     // If a charge went uncounted, only the reservation holds its amount.
     let full = reservation.decision().table_full;
     let charged = entries.iter().enumerate().map(|(index, entry)| {
-        let uncounted = full && tested.lets_overflow(entry);
+        let uncounted = full && tested.allows_overflow(entry);
         if uncounted {
             reservation.charged(index).expect("a charge of the reservation")
         } else {

@@ -161,13 +161,13 @@ impl TestedLimiter<'_> {
     /// Records an admitted request in the oracle, and checks that it is within every limit.
     fn admit(&mut self, now: Now, entries: &[Entry], answer: &Answer<'_>, reached: &mut Reached) {
         if answer.decision.table_full {
-            let overflows = |entry: &&Entry| self.lets_overflow(entry);
+            let overflows = |entry: &&Entry| self.allows_overflow(entry);
             let any = entries.iter().filter(overflows).any(|entry| self.may_be_full(entry.policy));
             assert!(any, "table_full although no table is full: {entries:?}");
         }
         for (index, entry) in entries.iter().enumerate() {
-            self.count_admitted(entry);
-            let full = answer.decision.table_full && self.lets_overflow(entry);
+            self.record_allowed(entry);
+            let full = answer.decision.table_full && self.allows_overflow(entry);
             let uncounted = answer.statuses.map_or(full, |statuses| statuses[index].table_full);
             if uncounted {
                 self.oracle(entry).charge_uncertain(entry.key, entry.cost);
@@ -248,10 +248,10 @@ impl TestedLimiter<'_> {
             return;
         }
         assert_eq!(decision.verdict, Verdict::Allowed);
-        entries.iter().for_each(|entry| self.count_admitted(entry));
+        entries.iter().for_each(|entry| self.record_allowed(entry));
         for entry in costs() {
             let span = self.span(entry, request.now);
-            if decision.table_full && self.lets_overflow(entry) {
+            if decision.table_full && self.allows_overflow(entry) {
                 self.oracle(entry).charge_uncertain(entry.key, entry.cost);
             } else {
                 self.oracle(entry).force_charge(entry.key, entry.cost, span);

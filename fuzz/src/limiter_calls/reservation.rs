@@ -102,7 +102,7 @@ impl TrackedReservation {
             if extra.cost > 0 {
                 self.last[index] = tested.span(extra, now);
             }
-            if !table_full || !tested.lets_overflow(extra) {
+            if !table_full || !tested.allows_overflow(extra) {
                 self.charged[index] = self.charged[index].saturating_add(extra.cost);
             } else {
                 self.charged[index] =
@@ -168,9 +168,9 @@ impl TrackedReservation {
             );
             self.charged[index] = reported;
             if more > 0 && reported == *actual {
-                tested.count_admitted(entry);
+                tested.record_allowed(entry);
             }
-            if more > 0 && reported == *actual && !(table_full && tested.lets_overflow(entry)) {
+            if more > 0 && reported == *actual && !(table_full && tested.allows_overflow(entry)) {
                 tested.oracle(entry).force_charge(entry.key, more, span);
             } else if more > 0 {
                 tested.oracle(entry).charge_uncertain(entry.key, more);

@@ -5,7 +5,7 @@ use super::oracle::{PolicyOracle, PolicyTime, Span};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tollgate::{Charge, Key, Limiter, ManualClock, Now, Overflow, PolicyId};
 
-/// One of the two limiters under test.
+/// One of the two limiters built from the same plan.
 pub struct TestedLimiter<'l> {
     pub limiter: &'l Limiter,
     pub clock: ManualClock,
@@ -18,10 +18,11 @@ pub struct TestedPolicy<'l> {
     pub setting: &'l Setting,
     pub oracle: PolicyOracle,
     pub limit: u64,
-    /// The number of admitted charges, counted or not.
-    pub admitted: u64,
-    /// The earliest time of any decision.
-    floor: u64,
+    /// The number of allowed charges, including those that passed uncounted at a full table.
+    pub allowed: u64,
+    /// Earlier readings are decided at this time: the cutoff of the first array, which is 0 for a
+    /// calendar policy.
+    first_cutoff: u64,
     /// The latest time of any call.
     latest: u64,
 }
@@ -48,14 +49,14 @@ impl<'l> TestedLimiter<'l> {
             let time = PolicyTime::new(setting, resolution);
             let start = time.at(clock.now());
             let is_window = matches!(time, PolicyTime::Window { .. });
-            let floor = if is_window { start } else { 0 };
+            let first_cutoff = if is_window { start } else { 0 };
             let oracle = PolicyOracle::new(time);
             TestedPolicy {
                 setting,
                 oracle,
                 limit: setting.limit,
-                admitted: 0,
-                floor,
+                allowed: 0,
+                first_cutoff,
                 latest: start,
             }
         });
@@ -72,10 +73,11 @@ impl<'l> TestedLimiter<'l> {
     /// The possible times of a decision on this key at `now`.
     pub fn span(&self, entry: &Entry, now: Now) -> Span {
         let policy = &self.policies[entry.policy];
-        let now = policy.oracle.time().at(now).max(policy.floor);
-        // Read the statistics only if they matter: that scans many slots.
+        let now = policy.oracle.time().at(now).max(policy.first_cutoff);
+        // Reading the statistics scans many slots, so read them only if needed.
         let id = self.ids[entry.policy];
-        let stats = (policy.latest > now).then(|| self.limiter.stats(id).expect("an own policy"));
+        let stats = (policy.latest > now)
+            .then(|| self.limiter.stats(id).expect("a policy of this limiter"));
         let migrated = stats.is_some_and(|stats| stats.migrations > 0);
         let latest = migrated.then_some(policy.latest);
         policy.oracle.span(entry.key, now, latest)
@@ -95,7 +97,7 @@ impl<'l> TestedLimiter<'l> {
         entry.limit.map_or(policy.limit, |limit| limit.min(policy.setting.max_limit))
     }
 
-    pub fn lets_overflow(&self, entry: &Entry) -> bool {
+    pub fn allows_overflow(&self, entry: &Entry) -> bool {
         self.policies[entry.policy].setting.overflow == Overflow::Allow
     }
 
@@ -104,17 +106,17 @@ impl<'l> TestedLimiter<'l> {
         &mut self.policies[entry.policy].oracle
     }
 
-    /// Counts an admitted charge, whether the limiter counted it or not.
-    pub fn count_admitted(&mut self, entry: &Entry) {
-        self.policies[entry.policy].admitted += 1;
+    /// Records an allowed charge, even one that passed uncounted at a full table.
+    pub fn record_allowed(&mut self, entry: &Entry) {
+        self.policies[entry.policy].allowed += 1;
     }
 
-    /// Panics unless the limiter's statistics match the admitted charges.
+    /// Panics unless the limiter's statistics match the allowed charges.
     pub fn check_stats(&self) {
         for (policy, id) in self.policies.iter().zip(&self.ids) {
             let stats = self.limiter.stats(*id).expect("a policy of this limiter");
             assert_eq!(stats.policy, *id);
-            assert_eq!(stats.admitted + stats.untracked, policy.admitted, "{stats:?}");
+            assert_eq!(stats.admitted + stats.untracked, policy.allowed, "{stats:?}");
             let evicts = policy.setting.allowance() > 0;
             assert!(evicts || stats.evictions == 0 && stats.forgiven == 0, "{stats:?}");
             assert!(

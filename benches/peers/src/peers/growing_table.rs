@@ -34,7 +34,7 @@ impl Table {
     }
 
     fn slots(&mut self) -> Slots<'_, DENSE> {
-        Slots::of(self.blocks.each_mut().map(|block| &mut block[..]))
+        Slots::from_zeroed(self.blocks.each_mut().map(|block| &mut block[..]))
     }
 
     fn grow(&mut self) {
@@ -42,7 +42,7 @@ impl Table {
         next.keys = self.keys;
         let to = next.slots();
         for (hash, words) in self.slots().all() {
-            for (to, word) in to.words(hash).iter().zip(words) {
+            for (to, word) in to.find_or_insert(hash).iter().zip(words) {
                 to.store(word.load(Relaxed), Relaxed);
             }
         }
@@ -68,7 +68,7 @@ impl<K: KeyKind> Peer<K> for GrowingTable {
         let hash = nonzero_hash(self.hasher.hash_one(key.borrowed()));
         let slots = table.slots();
         slots.prefetch_entry(hash);
-        let count = &slots.words(hash)[0];
+        let count = &slots.find_or_insert(hash)[0];
         let old = count.load(Relaxed);
         let raised = count.compare_exchange(old, old + 1, Release, Relaxed).is_ok();
         table.keys += usize::from(old == 0);

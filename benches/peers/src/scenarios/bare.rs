@@ -9,7 +9,7 @@ use crate::entry_points::{BATCH, STEP_NS};
 use crate::key_sequence::KeySequence;
 use crate::keys::KeyKind;
 use crate::scenario::Setup;
-use crate::slots::{DENSE, Slots, WIDE, Words, grown, nonzero_hash};
+use crate::slots::{DENSE, SPARSE, Slots, Words, grown, nonzero_hash};
 use memmap2::MmapMut;
 use std::hint::black_box;
 use std::sync::atomic::Ordering::*;
@@ -21,7 +21,7 @@ pub(super) const PER_STEP: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bare {
     pub(super) name: &'static str,
-    layout: bool,
+    is_dense: bool,
     operation: Operation,
     call: Call,
 }
@@ -51,29 +51,29 @@ enum Call {
 }
 
 impl Bare {
-    const fn wide(name: &'static str, operation: Operation, call: Call) -> Self {
-        Bare { name, layout: WIDE, operation, call }
+    const fn sparse(name: &'static str, operation: Operation, call: Call) -> Self {
+        Bare { name, is_dense: false, operation, call }
     }
 
     const fn dense(name: &'static str, operation: Operation, call: Call) -> Self {
-        Bare { name, layout: DENSE, operation, call }
+        Bare { name, is_dense: true, operation, call }
     }
 
-    pub(super) const COUNT: Bare = Bare::wide("bare table: count", Operation::Count, Call::Bare);
+    pub(super) const COUNT: Bare = Bare::sparse("bare table: count", Operation::Count, Call::Bare);
     pub(super) const COUNT_PIN: Bare =
-        Bare::wide("bare table: count, pin", Operation::Count, Call::Pin);
+        Bare::sparse("bare table: count, pin", Operation::Count, Call::Pin);
     pub(super) const COUNT_PIN_CLOCK: Bare =
-        Bare::wide("bare table: count, pin, clock", Operation::Count, Call::PinAndClock);
+        Bare::sparse("bare table: count, pin, clock", Operation::Count, Call::PinAndClock);
     pub(super) const COUNT_BATCHES: Bare =
-        Bare::wide("bare table: count, batches", Operation::Count, Call::Batches);
+        Bare::sparse("bare table: count, batches", Operation::Count, Call::Batches);
     pub(super) const WINDOW_VERDICT: Bare =
-        Bare::wide("bare table: window, verdict only", Operation::Verdict, Call::Bare);
+        Bare::sparse("bare table: window, verdict only", Operation::Verdict, Call::Bare);
     pub(super) const WINDOW: Bare =
-        Bare::wide("bare table: window", Operation::Decision, Call::Bare);
+        Bare::sparse("bare table: window", Operation::Decision, Call::Bare);
     pub(super) const WINDOW_PIN: Bare =
-        Bare::wide("bare table: window, pin", Operation::Decision, Call::Pin);
+        Bare::sparse("bare table: window, pin", Operation::Decision, Call::Pin);
     pub(super) const WINDOW_PIN_CLOCK: Bare =
-        Bare::wide("bare table: window, pin, clock", Operation::Decision, Call::PinAndClock);
+        Bare::sparse("bare table: window, pin, clock", Operation::Decision, Call::PinAndClock);
 
     pub(super) const DENSE_COUNT: Bare =
         Bare::dense("dense table: count", Operation::Count, Call::Bare);
@@ -95,9 +95,12 @@ impl Bare {
     /// Creates a contender with a table of its own for each thread, filled with the keys of the
     /// setup.
     pub(super) fn contender<K: KeyKind>(&self, setup: &Setup<K>) -> Contender {
-        let work = |sequence: &KeySequence<K>| match self.layout {
-            WIDE => Table::<WIDE>::of(&setup.fill).workload(self, setup, sequence.clone()),
-            DENSE => Table::<DENSE>::of(&setup.fill).workload(self, setup, sequence.clone()),
+        let work = |sequence: &KeySequence<K>| {
+            if self.is_dense {
+                Table::<DENSE>::of(&setup.fill).workload(self, setup, sequence.clone())
+            } else {
+                Table::<SPARSE>::of(&setup.fill).workload(self, setup, sequence.clone())
+            }
         };
         let threads = setup.sequences.iter().map(work).collect();
         Contender::new(self.name, Side::Baseline, setup.expected, threads)
@@ -106,9 +109,9 @@ impl Bare {
 
 /// A bare table with `STEPS` additional steps for each key, all of which depend on its cache line.
 pub(super) fn with_steps<K: KeyKind, const STEPS: usize>(setup: &Setup<K>) -> Contender {
-    let (table, step) = (Table::<WIDE>::of(&setup.fill), black_box(1));
+    let (table, step) = (Table::<SPARSE>::of(&setup.fill), black_box(1));
     let work = table.each(setup.sequences[0].clone(), move |slots, hash| {
-        raise::<STEPS>(slots.words(hash), step)
+        raise::<STEPS>(slots.find_or_insert(hash), step)
     });
     baseline(&format!("bare table: count, {} instructions", STEPS * PER_STEP), work)
 }
@@ -120,21 +123,21 @@ pub(super) fn layers<K: KeyKind>(
     sequence: &KeySequence<K>,
     names: [&str; 2],
 ) -> Vec<Contender> {
-    let tables = || [(); 3].map(|()| Table::<WIDE>::of(fill));
+    let tables = || [(); 3].map(|()| Table::<SPARSE>::of(fill));
     let works = [
         three(tables(), sequence.clone(), |clock, layers, hashes| {
             let all = || layers.iter().zip(hashes);
             all().for_each(|(slots, hash)| slots.prefetch_entry(hash));
             black_box(clock.raw());
             let _pinned = crossbeam_epoch::pin();
-            all().fold(true, |all, (slots, hash)| all & raise::<0>(slots.words(hash), 1))
+            all().fold(true, |all, (slots, hash)| all & raise::<0>(slots.find_or_insert(hash), 1))
         }),
         three(tables(), sequence.clone(), |clock, layers, hashes| {
             layers.iter().zip(hashes).fold(true, |all, (slots, hash)| {
                 slots.prefetch_entry(hash);
                 black_box(clock.raw());
                 let _pinned = crossbeam_epoch::pin();
-                all & raise::<0>(slots.words(hash), 1)
+                all & raise::<0>(slots.find_or_insert(hash), 1)
             })
         }),
     ];
@@ -147,9 +150,9 @@ fn baseline(name: &str, work: Work) -> Contender {
 
 /// The sequence, with `raise` called for each key in all three tables.
 fn three<K: KeyKind>(
-    mut tables: [Table<WIDE>; 3],
+    mut tables: [Table<SPARSE>; 3],
     mut sequence: KeySequence<K>,
-    raise: impl Fn(&quanta::Clock, &[Slots<'_, WIDE>; 3], [u64; 3]) -> bool + Send + 'static,
+    raise: impl Fn(&quanta::Clock, &[Slots<'_, SPARSE>; 3], [u64; 3]) -> bool + Send + 'static,
 ) -> Work {
     let clock = quanta::Clock::new();
     Box::new(move |count| {
@@ -168,25 +171,24 @@ fn three<K: KeyKind>(
 
 /// A table with one cache line for each key: its hash, and a count or a window.
 #[derive(Debug)]
-struct Table<const LAYOUT: bool> {
+struct Table<const IS_DENSE: bool> {
     blocks: [MmapMut; 2],
     hasher: ahash::RandomState,
 }
 
-impl<const LAYOUT: bool> Table<LAYOUT> {
+impl<const IS_DENSE: bool> Table<IS_DENSE> {
     fn of<K: KeyKind>(keys: &[K]) -> Self {
-        let bytes =
-            Slots::<LAYOUT>::bytes(if LAYOUT == DENSE { grown(keys.len()) } else { keys.len() });
+        let bytes = Slots::<IS_DENSE>::bytes(if IS_DENSE { grown(keys.len()) } else { keys.len() });
         let blocks = bytes.map(|bytes| cache_lines::block(bytes, true, 0));
         let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
         let mut table = Table { blocks, hasher: hasher.clone() };
         let slots = table.slots();
-        keys.iter().for_each(|key| _ = slots.words(hash(&hasher, key)));
+        keys.iter().for_each(|key| _ = slots.find_or_insert(hash(&hasher, key)));
         table
     }
 
-    fn slots(&mut self) -> Slots<'_, LAYOUT> {
-        Slots::of(self.blocks.each_mut().map(|block| &mut block[..]))
+    fn slots(&mut self) -> Slots<'_, IS_DENSE> {
+        Slots::from_zeroed(self.blocks.each_mut().map(|block| &mut block[..]))
     }
 
     fn workload<K: KeyKind>(
@@ -220,7 +222,7 @@ impl<const LAYOUT: bool> Table<LAYOUT> {
         let hasher = self.hasher.clone();
         let slots = self.slots();
         for key in (0..setup.times).flat_map(|_| &setup.fill) {
-            window.admit(slots.words(hash(&hasher, key)), window.start());
+            window.admit(slots.find_or_insert(hash(&hasher, key)), window.start());
         }
     }
 
@@ -236,13 +238,13 @@ impl<const LAYOUT: bool> Table<LAYOUT> {
         match call {
             Call::Bare => self.each(sequence, move |slots, hash| {
                 now += STEP_NS;
-                decide(slots.words(hash), now)
+                decide(slots.find_or_insert(hash), now)
             }),
             Call::Pin => self.each(sequence, move |slots, hash| {
                 slots.prefetch_entry(hash);
                 now += STEP_NS;
                 let _pinned = crossbeam_epoch::pin();
-                decide(slots.words(hash), now)
+                decide(slots.find_or_insert(hash), now)
             }),
             Call::PinAndClock => {
                 let clock = quanta::Clock::new();
@@ -251,7 +253,7 @@ impl<const LAYOUT: bool> Table<LAYOUT> {
                     slots.prefetch_entry(hash);
                     let now = start + clock.delta_as_nanos(first, clock.raw());
                     let _pinned = crossbeam_epoch::pin();
-                    decide(slots.words(hash), now)
+                    decide(slots.find_or_insert(hash), now)
                 })
             }
             Call::Batches => self.batches(sequence, start, decide),
@@ -262,7 +264,7 @@ impl<const LAYOUT: bool> Table<LAYOUT> {
     fn each<K: KeyKind>(
         mut self,
         mut sequence: KeySequence<K>,
-        mut decide: impl FnMut(&Slots<'_, LAYOUT>, u64) -> bool + Send + 'static,
+        mut decide: impl FnMut(&Slots<'_, IS_DENSE>, u64) -> bool + Send + 'static,
     ) -> Work {
         let hasher = self.hasher.clone();
         Box::new(move |count| {
@@ -298,7 +300,7 @@ impl<const LAYOUT: bool> Table<LAYOUT> {
                     hashes.iter().for_each(|hash| slots.prefetch_match(*hash));
                     for hash in hashes {
                         now += STEP_NS;
-                        decided += usize::from(decide(slots.words(*hash), now));
+                        decided += usize::from(decide(slots.find_or_insert(*hash), now));
                     }
                 }
             });
