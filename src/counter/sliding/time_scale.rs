@@ -29,6 +29,8 @@ const MIN_UNITS_PER_BUCKET: u64 = 1024;
 pub(crate) struct TimeScale {
     /// Log2 of the nanoseconds per tick.
     unit_bits: u32,
+    /// The ticks from clock time 0 to the last clock reading.
+    max_ticks: u64,
     /// Ticks per cell.
     cell: Reciprocal,
     /// Ticks per window.
@@ -50,15 +52,28 @@ impl TimeScale {
         // Leaves room for the origin of an array created at clock time 0: it is more than a window
         // earlier.
         let first_tick = (window.div_ceil(span) + 2) * span;
-        TimeScale { unit_bits, cell: Reciprocal::new(span), window, first_tick, format }
+        Self::from_parts(unit_bits, span, window, first_tick, format)
     }
 
     /// A scale small enough for a model: ticks of 1 ns, starting with tick 0 at clock time 0.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn tiny(window: u64, max_limit: u64, words: u64) -> Self {
         let span = if max_limit <= words { 1 } else { window.div_ceil(words - 1) };
-        let (cell, format) = (Reciprocal::new(span), WordFormat::for_limit(max_limit));
-        TimeScale { unit_bits: 0, cell, window, first_tick: 0, format }
+        Self::from_parts(0, span, window, 0, WordFormat::for_limit(max_limit))
+    }
+
+    fn from_parts(
+        unit_bits: u32,
+        span: u64,
+        window: u64,
+        first_tick: u64,
+        format: WordFormat,
+    ) -> Self {
+        // Exact: a bucket spans at most 2,049 ticks, and the times of a bucketed policy have at most
+        // 53 bits.
+        let cell = Reciprocal::new(span, format.max_time());
+        let max_ticks = u64::MAX >> unit_bits;
+        TimeScale { unit_bits, max_ticks, cell, window, first_tick, format }
     }
 
     /// The tick that contains an instant of the clock.
@@ -71,9 +86,16 @@ impl TimeScale {
         tick
     }
 
-    /// The first instant of a tick, in nanoseconds of the clock.
+    /// The first instant of a tick, in nanoseconds of the clock. Saturates at 0 and `u64::MAX`.
+    #[inline(always)]
     pub(crate) fn instant_ns(&self, tick: u64) -> u64 {
-        tick.saturating_sub(self.first_tick).saturating_mul(self.unit_ns())
+        match tick.checked_sub(self.first_tick) {
+            Some(ticks) if ticks <= self.max_ticks => ticks << self.unit_bits,
+            outside => {
+                cold_path();
+                if outside.is_some() { u64::MAX } else { 0 }
+            }
+        }
     }
 
     /// The resolution of recorded times.
@@ -117,9 +139,8 @@ impl TimeScale {
         }
     }
 
-    /// The number of the cell that contains a time.
-    ///
-    /// Works for ticks and for times that count from an origin: an origin is the start of a cell.
+    /// The number of the cell that contains a time. The time counts from an origin, which is the
+    /// start of a cell.
     #[inline(always)]
     pub(crate) fn cell(&self, time: u64) -> u64 {
         self.cell.divide(time)
@@ -253,9 +274,18 @@ mod tests {
             let cutoff = scale.tick(now);
             let origin = scale.origin(cutoff);
             prop_assert!(cutoff - origin > scale.window());
-            prop_assert_eq!(scale.cell(origin) * scale.cell.divisor(), origin);
+            prop_assert_eq!(origin % span, 0);
+            // Cells are exact up to the last time.
+            let last = scale.format().max_time();
+            for time in [last, last / span * span, last / span * span - 1, now.min(last)] {
+                prop_assert_eq!(scale.cell(time), time / span);
+                prop_assert_eq!(scale.next_cell(time), time - time % span + span);
+            }
             prop_assert!(cutoff - origin + 2 * scale.window() < scale.renew_at());
             // `instant_ns` inverts `tick`, up to rounding.
+            prop_assert_eq!(scale.instant_ns(0), 0);
+            let last = u128::from(u64::MAX - scale.first_tick) * unit;
+            prop_assert_eq!(u128::from(scale.instant_ns(u64::MAX)), last.min(u64::MAX.into()));
             if cutoff < u64::MAX {
                 prop_assert!(scale.instant_ns(cutoff) <= now);
                 prop_assert!(now - scale.instant_ns(cutoff) < scale.unit_ns());
