@@ -258,7 +258,7 @@ mod tests {
             // Never shorter than the policy's window, and longer by less than two units.
             prop_assert!(window * unit >= window_ns as u128);
             prop_assert!(window * unit < window_ns as u128 + 2 * unit);
-            let longest = window_ns as u128 * 101 / 100;
+            let longest = window_ns as u128 * 1_001 / 1_000;
             prop_assert!(window * unit <= longest, "unit {unit} of {window_ns}");
             // With a unit of 1 ns nothing is rounded, so nothing is added. With coarser units no
             // charge expires too early.
