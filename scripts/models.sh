@@ -80,7 +80,7 @@ thread_test() {
 }
 
 # Each test must pass without a mutant, and fail with each mutant whose patch names it.
-grep -P '\ttest ' "$work/named" >"$work/tests"
+grep $'\ttest ' "$work/named" >"$work/tests"
 while read -r mutant _ kind name; do
     if ! grep -qx "$kind $name" <<<"${passed:-}"; then
         out=$(thread_test "$kind" "$name") && grep -q '^test result: ok. 1 passed' <<<"$out" || {

@@ -19,14 +19,17 @@ impl TimeStampCounter {
     /// The counter that this clock reads, with its raw reading `start` as time 0. `None` if the
     /// clock reads something else, or if a tick is not shorter than a nanosecond.
     pub(super) fn of(clock: &quanta::Clock, start: u64) -> Option<Self> {
-        let difference = read()?.abs_diff(clock.raw());
-        Self::new(start, difference, clock.delta_as_nanos(0, 1 << SPAN_BITS))
+        let span_ns = clock.delta_as_nanos(0, 1 << SPAN_BITS);
+        Self::new(start, span_ns, || Some(read()?.abs_diff(clock.raw())))
     }
 
-    fn new(start: u64, difference: u64, span_ns: u64) -> Option<Self> {
-        let is_counter = difference < MAX_DIFFERENCE && span_ns < 1 << SPAN_BITS;
-        let scale = span_ns << (u64::BITS - SPAN_BITS);
-        is_counter.then_some(TimeStampCounter { start, scale })
+    /// `difference` is that between two readings, one of the counter and one of the clock.
+    fn new(start: u64, span_ns: u64, difference: impl FnOnce() -> Option<u64>) -> Option<Self> {
+        // A system clock ticks in nanoseconds. Then the counter may be forbidden, and is not read.
+        if span_ns >= 1 << SPAN_BITS || difference()? >= MAX_DIFFERENCE {
+            return None;
+        }
+        Some(TimeStampCounter { start, scale: span_ns << (u64::BITS - SPAN_BITS) })
     }
 
     /// Nanoseconds since the start.
@@ -72,10 +75,9 @@ mod tests {
     #[test]
     fn another_source_is_not_taken_for_the_counter() {
         let (same, span) = (MAX_DIFFERENCE - 1, 1 << SPAN_BITS);
-        assert!(TimeStampCounter::new(0, same, span - 1).is_some());
-        assert!(TimeStampCounter::new(0, MAX_DIFFERENCE, span - 1).is_none());
-        // A system clock ticks in nanoseconds.
-        assert!(TimeStampCounter::new(0, same, span).is_none());
+        assert!(TimeStampCounter::new(0, span - 1, || Some(same)).is_some());
+        assert!(TimeStampCounter::new(0, span - 1, || Some(MAX_DIFFERENCE)).is_none());
+        assert!(TimeStampCounter::new(0, span, || panic!("reads the counter")).is_none());
     }
 
     #[test]
