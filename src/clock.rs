@@ -42,8 +42,8 @@ impl Now {
 /// The clock of a limiter.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// The counter of a precise clock, if it can be read directly. Not a variant of [`Source`]: one
-    /// comparison finds it.
+    /// The counter of a precise clock, if it can be read directly. Kept outside [`Source`], so that the
+    /// fast path tests only this field.
     counter: Option<TimeStampCounter>,
     source: Source,
 }
@@ -63,7 +63,8 @@ enum Source {
 }
 
 impl Clock {
-    /// Returns a clock that reads the processor's time stamp counter through `quanta`.
+    /// Returns a clock that reads the processor's time stamp counter, as `quanta` calibrates it, or the
+    /// system clock where the counter is not fit for use.
     ///
     /// A reading takes about 12 ns. Creating the first such clock of a process may take 200 ms to
     /// calibrate.
@@ -127,7 +128,7 @@ impl From<ManualClock> for Clock {
     }
 }
 
-// The system call takes so long that the cost of a function call does not matter.
+// Reading the wall clock takes so long that the cost of a function call does not matter.
 #[inline(never)]
 fn wall_ns() -> u64 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

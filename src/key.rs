@@ -38,9 +38,9 @@ enum Kind<'k> {
     V6 { network: u128, prefix: u8 },
 }
 
-/// Passes a different input to the hasher for each kind: each ends with a different number. Bytes need no such
-/// number and no length prefix, because the hasher mixes in their length. For an empty byte string,
-/// the AES hasher mixes in a single zero and no length. So no other kind may be a single zero.
+/// No two kinds pass the same input to the hasher. Every kind except bytes ends with a number of its
+/// own. Bytes are passed alone: the hasher mixes in their length. One exception: for an empty byte
+/// string, the AES hasher mixes in only a zero. So no other kind may pass a single zero and nothing else.
 impl Hash for Key<'_> {
     #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {

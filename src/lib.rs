@@ -86,8 +86,8 @@
 //!   Other threads may have changed it before the call returns.
 //! - **Wrong clocks.** Clock readings are trusted. A reading that is wrongly ahead may replace a
 //!   table's array: when the table is full, or past three quarters of the array's time range. That
-//!   range is days to years, depending on the policy, but milliseconds for the greatest limits in
-//!   the shortest windows. From then on, the table treats an earlier reading as that wrong one.
+//!   range is usually days to years, and always at least eight windows: milliseconds for the
+//!   greatest limits in the shortest windows. From then on, the table treats an earlier reading as that wrong one.
 //!   If a wall clock was ahead, budgets that were used meanwhile stay in the later period until it
 //!   begins. So do all budgets of a table whose array was replaced meanwhile.
 //! - **Rollback after a refund.** A request that loses a race is rolled back charge by charge. If

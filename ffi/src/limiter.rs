@@ -12,7 +12,7 @@ pub struct tollgate_limiter {
     _private: (),
 }
 
-/// The object of a [`tollgate_limiter`].
+/// The object that a [`tollgate_limiter`] handle points to.
 #[derive(Debug)]
 pub(crate) struct LimiterHandle {
     pub(crate) limiter: Limiter,

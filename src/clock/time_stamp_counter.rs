@@ -2,9 +2,10 @@
 //!
 //! quanta decides whether the counter is fit for use when a clock is created, and calibrates it.
 
-/// The greatest difference between two readings, one just after the other, of the same counter.
+/// Two readings, one just after the other, that differ by this much are not of the same counter.
 const MAX_DIFFERENCE: u64 = 1 << 24;
-/// A span of 2⁵⁰ ticks shows quanta's scale: it multiplies, and shifts by at most as many bits.
+/// quanta multiplies ticks by a factor and shifts right by at most this many bits. So its result for
+/// 2⁵⁰ ticks gives its scale exactly.
 const SPAN_BITS: u32 = 50;
 
 /// The counter that a quanta clock reads, and the clock's scale.
@@ -17,15 +18,18 @@ pub(super) struct TimeStampCounter {
 
 impl TimeStampCounter {
     /// The counter that this clock reads, with its raw reading `start` as time 0. `None` if the
-    /// clock reads something else, or if a tick is not shorter than a nanosecond.
+    /// clock reads something else, if a tick is not shorter than a nanosecond, or on other processors
+    /// than x86-64.
     pub(super) fn of(clock: &quanta::Clock, start: u64) -> Option<Self> {
         let span_ns = clock.delta_as_nanos(0, 1 << SPAN_BITS);
         Self::new(start, span_ns, || Some(read()?.abs_diff(clock.raw())))
     }
 
-    /// `difference` is that between two readings, one of the counter and one of the clock.
+    /// `difference` reads the counter and the clock, and returns the difference of the raw readings. A
+    /// great one means that the clock reads something else.
     fn new(start: u64, span_ns: u64, difference: impl FnOnce() -> Option<u64>) -> Option<Self> {
-        // A system clock ticks in nanoseconds. Then the counter may be forbidden, and is not read.
+        // If quanta uses the system clock, a tick is 1 ns. Then do not read the counter: the system may
+        // forbid it.
         if span_ns >= 1 << SPAN_BITS || difference()? >= MAX_DIFFERENCE {
             return None;
         }
@@ -35,8 +39,8 @@ impl TimeStampCounter {
     /// Nanoseconds since the start.
     #[inline(always)]
     pub(super) fn elapsed_ns(&self) -> u64 {
-        // Saturating: the counters of two processors can differ a little. A counter that exists has
-        // a reading.
+        // Saturating: the counters of two processors can differ a little. `read` returns a value here,
+        // as it did in `of`.
         self.nanoseconds(read().unwrap_or_default().saturating_sub(self.start))
     }
 
@@ -66,6 +70,9 @@ mod tests {
     fn counter() -> Option<(quanta::Clock, TimeStampCounter)> {
         let clock = quanta::Clock::new();
         let counter = TimeStampCounter::of(&clock, clock.raw());
+        let has_short_ticks = clock.delta_as_nanos(0, 1 << SPAN_BITS) < 1 << SPAN_BITS;
+        let is_known = cfg!(all(target_arch = "x86_64", not(miri)));
+        assert_eq!(counter.is_some(), is_known && has_short_ticks, "quanta reads the counter");
         if counter.is_none() {
             eprintln!("skipped: time stamp counter");
         }

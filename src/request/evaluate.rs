@@ -6,7 +6,7 @@ use crate::request::{Context, Mode};
 use std::hint::cold_path;
 
 impl Context<'_> {
-    /// Evaluates all items. Returns whether all have room. `repeats` is true if two items have the
+    /// Evaluates all items. Returns false if one has no room. `repeats` is true if two items have the
     /// same counter.
     #[inline(always)]
     pub(super) fn evaluate_all<'g>(
@@ -19,8 +19,8 @@ impl Context<'_> {
             return self.evaluate_with_earlier(items, mode);
         }
         if let [item] = items {
-            // No other charge of the request depends on it. So if it cannot be prepared, the fallback
-            // decides it, and helps a move that is under way.
+            // A single item that cannot be prepared counts as having room: the fallback then decides
+            // it, and helps a move that is under way.
             return !self.prepare(item) || item.outcome.admitted;
         }
         let mut room = true;
@@ -34,8 +34,8 @@ impl Context<'_> {
     /// Evaluates each item together with the earlier items of its counter. Returns whether all have
     /// room.
     ///
-    /// Prepares only the first charge of each counter: its commit outdates the evaluations of the
-    /// others.
+    /// A check prepares only the first charge of each counter that has a cost: its commit outdates the
+    /// evaluations of the others. A cost of 0 is never prepared.
     #[inline(never)]
     fn evaluate_with_earlier<'g>(&'g self, items: &mut [Item<'g>], mode: Mode) -> bool {
         let mut room = true;
@@ -67,8 +67,8 @@ impl Context<'_> {
     #[inline(never)]
     fn prepare<'g>(&'g self, item: &mut Item<'g>) -> bool {
         let ResolvedCharge { policy, key, cost, limit } = item.charge;
-        policy.evaluate_with(key, cost, limit, self.now, &self.guard, |(charged, prepared)| {
-            (item.outcome, item.generation) = (charged.outcome, charged.generation);
+        policy.evaluate_with(key, cost, limit, self.now, &self.guard, |(evaluated, prepared)| {
+            (item.outcome, item.generation) = (evaluated.outcome, evaluated.generation);
             item.prepared = prepared;
         })
     }

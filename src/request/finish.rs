@@ -25,8 +25,8 @@ impl Context<'_> {
 
     /// Counts the items without room and returns the decision.
     ///
-    /// If statuses are reported, it peeks again at the items that had room: their evaluations
-    /// include their own cost, which was not charged.
+    /// If statuses are requested, it peeks again at the items with a prepared charge: their
+    /// evaluations include their own cost, which was not charged.
     #[inline(never)]
     pub(super) fn finish_denied<'g>(
         &'g self,
@@ -61,7 +61,7 @@ impl Context<'_> {
         }
     }
 
-    /// Reports the item with the fewest remaining units. All have room.
+    /// Reports the item with the fewest remaining units. All were admitted.
     #[inline(always)]
     fn report_allowed<'a, 'g: 'a>(
         &self,

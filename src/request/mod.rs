@@ -1,8 +1,9 @@
-//! Requests. Every request is decided in three steps: [evaluate](evaluate) all its charges without
-//! writing, [commit](commit) each with one CAS, [finish](finish) by counting and reporting.
+//! Requests. A check is decided in three steps: [evaluate](evaluate) all its charges without writing,
+//! [commit](commit) each with one CAS, [finish](finish) by counting and reporting. A peek stops after
+//! the evaluation.
 //!
 //! A check of [one charge](single) does the three steps in registers. The [fallback] charges what
-//! could not be committed: a new key, a lost CAS, a forced charge, a cost of 0.
+//! could not be committed: a new key, a lost CAS, a cost of 0. A forced charge starts there.
 
 pub(crate) mod batch;
 mod commit;

@@ -10,9 +10,9 @@
 //! group. It continues with the following groups in the same way. [`Size`] leaves enough slots
 //! after the last home group for every probe to end.
 //!
-//! A lookup checks the preferred slot first if the key is likely there. Otherwise, and from then on, a
-//! probe skips the slots whose [tags](super::tags) show other keys. So it does not load the cache
-//! lines in which other threads charge those keys.
+//! In an array that is nearly empty, or too large to stay in cache, a lookup checks the preferred
+//! slot first. Otherwise, and from then on, a probe skips the slots whose [tags](super::tags) show
+//! other keys. So it does not load the cache lines in which other threads charge those keys.
 //!
 //! # Invariants
 //! - A1: every probe for a key meets the key's slot before any `EMPTY` or `FROZEN`.
@@ -59,7 +59,7 @@ pub(crate) struct Array<C> {
     /// While there are fewer keys than this, a lookup checks the preferred slot before the tags.
     #[cfg_attr(
         all(test, tollgate_model, not(tollgate_shuttle)),
-        expect(dead_code, reason = "loom models guess whatever the number of keys")
+        expect(dead_code, reason = "loom models do not guess by the number of keys")
     )]
     guess_below: usize,
     base: TimeBase,
@@ -232,7 +232,7 @@ impl<C: Counter> Array<C> {
     /// Probes for the key, up to its slot or the end of its probe sequence.
     #[inline(always)]
     pub(crate) fn find(&self, key: KeyId) -> Found<'_, C> {
-        // By branch: the CPU predicts it, and does not wait for the tags.
+        // A branch: the CPU speculates past it without waiting for the tags.
         if self.guesses()
             && let Some(found) = self.check_preferred(key)
         {

@@ -11,7 +11,8 @@ use std::ptr::NonNull;
 /// Bytes of the smallest block that is a map of its own.
 #[cfg(unix)]
 const MIN_MAP: usize = 64 << 10;
-/// Bytes of the smallest block with huge pages. The waste of half a page is negligible there.
+/// Bytes of the smallest block with huge pages. A block wastes half a huge page on average, which is
+/// little for a large one.
 #[cfg(target_os = "linux")]
 const MIN_HUGE: usize = 8 << 20;
 /// Bytes of a huge page.
@@ -92,7 +93,7 @@ impl Memory {
                 return false;
             }
             let start = map.as_ptr().wrapping_add(offset).cast_mut().cast();
-            // SAFETY: within the map, whose contents do not change.
+            // SAFETY: the range is within the map, and `MADV_COLLAPSE` does not change its contents.
             return unsafe { libc::madvise(start, HUGE_PAGE, MADV_COLLAPSE) } == 0;
         }
         let _ = page;

@@ -1,8 +1,9 @@
-//! Which checks a build runs. A build of the clean tree runs the checks that must hold. A build of
-//! the mutated tree (`--cfg tollgate_mutants`) runs those that must catch a mutant.
+//! Selects the checks that a build runs. A build of the clean tree runs the checks that must hold. A
+//! build of the mutated tree (`--cfg tollgate_mutants`) runs those that must catch a mutant or, under
+//! `TOLLGATE_MUTANT`, the checks that would hold without that mutant.
 
-/// The mutant that `TOLLGATE_MUTANT` names. Every check that must hold runs with it, to show which
-/// ones fail.
+/// The mutant that `TOLLGATE_MUTANT` names. All checks that hold without it run under it, to show
+/// which of them catch it.
 pub(crate) fn mutant_from_env() -> Option<&'static str> {
     let name = std::env::var("TOLLGATE_MUTANT").ok()?;
     if !cfg!(tollgate_mutants) {

@@ -5,7 +5,7 @@
 //!
 //! - An exact policy uses the finest unit with which the word's time field spans eight windows. For
 //!   windows up to days this is 1 ns.
-//! - A bucketed policy uses the coarsest unit that still divides each bucket's span into 1024
+//! - A bucketed policy uses the coarsest unit that still divides each bucket's span into at least 1024
 //!   parts, since the time field lasts longer with a coarse unit.
 //!
 //! The window is rounded up to whole units. If the unit is coarser than 1 ns, one unit is added, so

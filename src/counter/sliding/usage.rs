@@ -8,7 +8,8 @@ pub(super) struct UsageScan {
     pub(super) used: u64,
     /// The newest word with a count above 0, or 0.
     pub(super) newest: u64,
-    /// The word whose count raises the sum above the room, or 0. The charge fits when this word expires.
+    /// The word with which the sum of the walk first exceeds the greatest usage at which the charge
+    /// still fits, or 0. Once this word has expired, the charge fits.
     pub(super) must_expire: u64,
 }
 

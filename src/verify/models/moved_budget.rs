@@ -81,7 +81,7 @@ fn budget_dropped() {
     assert_holds_and_catches("budget_dropped", Some(3), 50, race, orders, &["NoCutoff"]);
 }
 
-/// A move keeps a budget that was charged in a later period than the cutoff's.
+/// If a budget was charged in a period after the cutoff, a move keeps it.
 #[test]
 fn budget_seen_later() {
     let before = &[(A, 5, 3), (A, 6, 1)];
