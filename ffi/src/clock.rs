@@ -74,7 +74,7 @@ impl HostClock {
 /// be freed before the limiters that use it. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_NO_MEMORY`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_clock_manual(clock: *mut *mut tollgate_clock) -> tollgate_status {
     guard(|| {
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn tollgate_clock_manual(clock: *mut *mut tollgate_clock) 
 /// `TOLLGATE_E_SYSTEM`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_clock_coarse(
     interval_ns: u64,
@@ -132,7 +132,7 @@ unsafe fn create(
 /// No other thread may be using the handle. Errors: `TOLLGATE_E_HANDLE`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_clock_free(clock: *mut tollgate_clock) -> tollgate_status {
     // SAFETY: the caller's contract.
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn tollgate_clock_free(clock: *mut tollgate_clock) -> toll
 /// `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` for a manual clock and for one with its own thread.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_clock_tick(clock: *const tollgate_clock) -> tollgate_status {
     // SAFETY: the caller's contract.
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn tollgate_clock_tick(clock: *const tollgate_clock) -> to
 /// `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` for a coarse clock.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_clock_set(
     clock: *const tollgate_clock,
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn tollgate_clock_set(
 /// Errors: as `tollgate_clock_set`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_clock_advance(
     clock: *const tollgate_clock,
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn tollgate_clock_advance(
 /// calendar policy. Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_read_clock(
     limiter: *const tollgate_limiter,

@@ -103,7 +103,7 @@ pub struct tollgate_options {
 /// `TOLLGATE_E_NO_MEMORY`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_new(
     options: *const tollgate_options,

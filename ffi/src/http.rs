@@ -112,7 +112,7 @@ unsafe fn statuses_of(
 /// `TOLLGATE_E_POLICY`, `TOLLGATE_E_TOO_MANY`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_policy(
     limiter: *const tollgate_limiter,
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn tollgate_http_policy(
 /// time of each policy. Buffer, length and errors: as `tollgate_http_policy`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_limit(
     limiter: *const tollgate_limiter,
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn tollgate_http_limit(
 /// `detail` that is not UTF-8 allocates.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_http_problem(
     limiter: *const tollgate_limiter,

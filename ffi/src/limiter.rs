@@ -29,7 +29,7 @@ impl Kind for tollgate_limiter {
 /// of it may be open. Errors: `TOLLGATE_E_HANDLE`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_free(limiter: *mut tollgate_limiter) -> tollgate_status {
     // SAFETY: the caller's contract.

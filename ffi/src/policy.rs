@@ -14,7 +14,7 @@ use std::ffi::c_char;
 /// 0, which is never a policy.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_policy_find(
     limiter: *const tollgate_limiter,
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn tollgate_policy_find(
 /// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` after the last index.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_policy_at(
     limiter: *const tollgate_limiter,
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn tollgate_policy_at(
 /// `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_get_limit(
     limiter: *const tollgate_limiter,
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn tollgate_get_limit(
 /// for 0, `TOLLGATE_E_MAX_LIMIT` above the policy's `max_limit`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_set_limit(
     limiter: *const tollgate_limiter,
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn tollgate_set_limit(
 /// `tollgate_get_limit`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_resolution(
     limiter: *const tollgate_limiter,

@@ -19,7 +19,7 @@ use limiter::PolicyId;
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_refund(
     limiter: *const tollgate_limiter,
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn tollgate_refund(
 /// Errors: as `tollgate_refund`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_reset_key(
     limiter: *const tollgate_limiter,

@@ -192,7 +192,7 @@ pub(crate) unsafe fn write_statuses(
 /// `TOLLGATE_E_POLICY`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_check(
     limiter: *const tollgate_limiter,
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn tollgate_check(
 /// must have room for `count` statuses. It is not written after an error.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_check_with_status(
     limiter: *const tollgate_limiter,
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn tollgate_check_with_status(
 /// `tollgate_check` for a single charge to a key of bytes.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_check_key(
     limiter: *const tollgate_limiter,
@@ -268,7 +268,7 @@ pub unsafe extern "C" fn tollgate_check_key(
 /// groups of 32, and `decisions` and `allowed` then cover the groups before that of the charge.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_check_many(
     limiter: *const tollgate_limiter,
@@ -318,7 +318,7 @@ const GROUP: usize = 32;
 /// `tollgate_check`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_peek(
     limiter: *const tollgate_limiter,
@@ -338,7 +338,7 @@ pub unsafe extern "C" fn tollgate_peek(
 /// `tollgate_peek` with the status of each policy, as in `tollgate_check_with_status`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_peek_with_status(
     limiter: *const tollgate_limiter,
@@ -361,7 +361,7 @@ pub unsafe extern "C" fn tollgate_peek_with_status(
 /// Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_force_charge(
     limiter: *const tollgate_limiter,

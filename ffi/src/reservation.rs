@@ -77,7 +77,7 @@ fn status_of_error(error: ReservationError) -> tollgate_status {
 /// Any thread. Results and errors: as `tollgate_check`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_reserve(
     limiter: *const tollgate_limiter,
@@ -167,7 +167,7 @@ unsafe fn change(
 /// `TOLLGATE_E_FOREIGN`, `TOLLGATE_E_AMOUNTS`, `TOLLGATE_E_ARGUMENT`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_extend(
     limiter: *const tollgate_limiter,
@@ -192,7 +192,7 @@ pub unsafe extern "C" fn tollgate_extend(
 /// table has no room for a key any more. Errors: as `tollgate_extend`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_settle(
     limiter: *const tollgate_limiter,
@@ -210,7 +210,7 @@ pub unsafe extern "C" fn tollgate_settle(
 /// Closes a reservation with a cost of nothing. Threads, results and errors: as `tollgate_settle`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_cancel(
     limiter: *const tollgate_limiter,
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn tollgate_cancel(
 /// last index.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_reserved(
     reservation: *const tollgate_reservation,

@@ -54,7 +54,7 @@ fn thread() -> usize {
 /// may be open at once. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_session_begin(
     limiter: *const tollgate_limiter,
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn tollgate_session_begin(
 /// `TOLLGATE_E_THREAD` if another thread has begun it; the session then stays open.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_session_end(session: *mut tollgate_session) -> tollgate_status {
     guard(|| {

@@ -46,7 +46,7 @@ pub struct tollgate_stats {
 /// `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`, `TOLLGATE_E_ARGUMENT` (`struct_size`).
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_get_stats(
     limiter: *const tollgate_limiter,
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn tollgate_get_stats(
 /// Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
 ///
 /// # Safety
-/// See the introduction.
+/// The rules for all functions, in the introduction of `tollgate.h`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tollgate_maintain(
     limiter: *const tollgate_limiter,

@@ -101,10 +101,10 @@ impl PolicyState {
         &self.policy
     }
 
-    /// The unit in which times are recorded.
+    /// The resolution of recorded times.
     pub(crate) fn resolution(&self) -> Duration {
         match &self.time {
-            Time::Window(scale) => Duration::from_nanos(scale.unit_ns()),
+            Time::Window(scale) => Duration::from_nanos(scale.tick_ns()),
             Time::Calendar(_) => Duration::from_nanos(1),
         }
     }
@@ -167,7 +167,7 @@ impl PolicyState {
     // Compiled for each type of table, so that `store` stores registers. A returned evaluation would
     // be copied from the stack.
     #[inline(always)]
-    pub(crate) fn evaluate_with<'g>(
+    pub(crate) fn evaluate_into<'g>(
         &self,
         key: KeyId,
         cost: u64,

@@ -1,4 +1,4 @@
-//! Many requests of one charge each, decided in groups of 32. The slots of a whole group are prefetched
+//! Many requests of one charge each, decided in batches of 32. The slots of a whole batch are prefetched
 //! before its first request is decided, so that the cache misses overlap.
 
 use crate::charge::Charge;
@@ -6,7 +6,7 @@ use crate::decision::Decision;
 use crate::request::{Context, ResolvedCharge, invalid};
 
 /// The number of requests whose slots are prefetched together.
-const GROUP: usize = 32;
+const BATCH: usize = 32;
 
 /// Decides each charge as a request of its own, in order, up to the length of the shorter slice.
 /// Returns the number of allowed requests.
@@ -16,18 +16,18 @@ pub(crate) fn decide_many(
     decisions: &mut [Decision],
 ) -> usize {
     let count = charges.len().min(decisions.len());
-    let charges = charges[..count].chunks(GROUP);
-    let all = charges.zip(decisions[..count].chunks_mut(GROUP));
-    all.map(|(charges, decisions)| decide_group(context, charges, decisions)).sum()
+    let charges = charges[..count].chunks(BATCH);
+    let all = charges.zip(decisions[..count].chunks_mut(BATCH));
+    all.map(|(charges, decisions)| decide_batch(context, charges, decisions)).sum()
 }
 
-/// Decides up to `GROUP` requests.
-fn decide_group(
+/// Decides up to `BATCH` requests.
+fn decide_batch(
     context: &Context<'_>,
     charges: &[Charge<'_>],
     decisions: &mut [Decision],
 ) -> usize {
-    let mut resolved = [None; GROUP];
+    let mut resolved = [None; BATCH];
     for (entry, charge) in resolved.iter_mut().zip(charges) {
         *entry = ResolvedCharge::new(context.policies, charge);
         if let Some(ResolvedCharge { policy, key, .. }) = entry {

@@ -16,16 +16,16 @@ impl Context<'_> {
         repeats: bool,
     ) -> bool {
         if mode == Mode::Peek || repeats {
-            return self.evaluate_with_earlier(items, mode);
+            return self.evaluate_repeated(items, mode);
         }
         if let [item] = items {
             // A single item that cannot be prepared counts as having room: the fallback then decides
             // it, and helps a move that is under way.
-            return !self.prepare(item) || item.outcome.admitted;
+            return !self.try_prepare(item) || item.outcome.admitted;
         }
         let mut room = true;
         for item in items.iter_mut() {
-            self.evaluate(item);
+            self.prepare_or_peek(item);
             room &= item.outcome.admitted;
         }
         room
@@ -37,13 +37,13 @@ impl Context<'_> {
     /// A check prepares only the first charge of each counter that has a cost: its commit outdates the
     /// evaluations of the others. A cost of 0 is never prepared.
     #[inline(never)]
-    fn evaluate_with_earlier<'g>(&'g self, items: &mut [Item<'g>], mode: Mode) -> bool {
+    fn evaluate_repeated<'g>(&'g self, items: &mut [Item<'g>], mode: Mode) -> bool {
         let mut room = true;
         for index in 0..items.len() {
             let (before, rest) = items.split_at_mut(index);
             let item = &mut rest[0];
             match cost_before(item, before) {
-                0 if mode == Mode::Check => self.evaluate(item),
+                0 if mode == Mode::Check => self.prepare_or_peek(item),
                 earlier => {
                     item.outcome = self.peek(&item.charge, item.charge.cost.saturating_add(earlier))
                 }
@@ -53,21 +53,22 @@ impl Context<'_> {
         room
     }
 
-    /// Evaluates an item, and prepares its charge unless it must take the slow path.
+    /// Prepares the charge of an item. If it must take the slow path, only peeks.
     #[inline(always)]
-    fn evaluate<'g>(&'g self, item: &mut Item<'g>) {
-        if !self.prepare(item) {
+    fn prepare_or_peek<'g>(&'g self, item: &mut Item<'g>) {
+        if !self.try_prepare(item) {
             cold_path();
             item.outcome = self.peek(&item.charge, item.charge.cost);
         }
     }
 
-    /// Evaluates an item and prepares its charge. Returns false if it must take the slow path.
+    /// Evaluates an item and, if it has room, prepares its charge. Returns false, and evaluates
+    /// nothing, if the charge must take the slow path.
     // Not inlined: in a function of its own, all values fit into registers.
     #[inline(never)]
-    fn prepare<'g>(&'g self, item: &mut Item<'g>) -> bool {
+    fn try_prepare<'g>(&'g self, item: &mut Item<'g>) -> bool {
         let ResolvedCharge { policy, key, cost, limit } = item.charge;
-        policy.evaluate_with(key, cost, limit, self.now, &self.guard, |(evaluated, prepared)| {
+        policy.evaluate_into(key, cost, limit, self.now, &self.guard, |(evaluated, prepared)| {
             (item.outcome, item.generation) = (evaluated.outcome, evaluated.generation);
             item.prepared = prepared;
         })

@@ -81,8 +81,8 @@ impl Context<'_> {
         Decision { table_full, ..least.decision(Verdict::Allowed, None, self.now) }
     }
 
-    /// Reports the first item without room. `retry_after` is the longest wait of all, and absent if
-    /// any charge never fits.
+    /// Reports the policy of the first item without room. The wait is the longest of all items. If
+    /// any item can never fit, the verdict is `Impossible` and there is no wait.
     #[inline(always)]
     fn report_denied(&self, first: &Item<'_>, items: &[Item<'_>]) -> Decision {
         let mut longest = Some(0);

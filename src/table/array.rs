@@ -91,8 +91,9 @@ fn load_id(id: &AtomicU64) -> u64 {
 
 /// Loads a slot's id by a CAS that changes nothing.
 ///
-/// This costs one page fault for a fresh page. A load before the first write costs two: the system
-/// maps a shared page of zeros for the load and a private page for the write.
+/// Use it before a write to a page that may be untouched. The CAS maps the page for writing, with one
+/// page fault. A plain load would cause two: it maps the shared page of zeros, and the write after it
+/// maps a page of its own.
 #[inline(always)]
 fn load_id_by_cas(id: &AtomicU64) -> u64 {
     // Acquire: as in `load_id`. Model: absent_against_move with FindRelaxed.
@@ -164,7 +165,7 @@ impl<C: Counter> Array<C> {
         }
     }
 
-    /// Frees a piece of the memory. Returns whether any is left.
+    /// Frees a piece of the ages, then of the tags, then of the slots. Returns whether more is left.
     #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn free_piece(&mut self) -> bool {
         self.ages.free_piece(self.home_groups)

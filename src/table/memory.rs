@@ -47,7 +47,7 @@ impl Memory {
         Self::allocated(bytes)
     }
 
-    /// Advises the system to back the first `dense` bytes with huge pages. A lookup of a random key
+    /// Advises the system to back the first `in_use` bytes with huge pages. A lookup of a random key
     /// then costs one cache miss and a shorter page walk.
     ///
     /// Call it only for an array that stays in use. The system then merges small pages in the
@@ -55,28 +55,28 @@ impl Memory {
     /// - The thread that first touches a huge page waits until all of it is cleared. This takes
     ///   0.2 ms, or 4 ms in a virtual machine that has to get the memory from its host first.
     /// - While small pages are copied, page faults of other threads wait.
-    pub(crate) fn advise_huge_pages(&self, dense: usize) {
+    pub(crate) fn advise_huge_pages(&self, in_use: usize) {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self
-            && dense >= MIN_HUGE
+            && in_use >= MIN_HUGE
         {
             // An error is ignored: without huge pages, lookups are only slower.
-            let _ = map.advise_range(memmap2::Advice::HugePage, 0, dense.min(map.len()));
+            let _ = map.advise_range(memmap2::Advice::HugePage, 0, in_use.min(map.len()));
         }
-        let _ = dense;
+        let _ = in_use;
     }
 
-    /// The number of huge pages that [`collapse`](Self::collapse) can make of the first `dense`
+    /// The number of huge pages that [`collapse`](Self::collapse) can make of the first `in_use`
     /// bytes.
-    pub(crate) fn huge_pages(&self, dense: usize) -> usize {
+    pub(crate) fn huge_pages(&self, in_use: usize) -> usize {
         #[cfg(target_os = "linux")]
         if let Memory::Map { map, .. } = self
-            && dense >= MIN_HUGE
+            && in_use >= MIN_HUGE
         {
             let first = map.as_ptr().align_offset(HUGE_PAGE);
-            return dense.min(map.len()).saturating_sub(first) / HUGE_PAGE;
+            return in_use.min(map.len()).saturating_sub(first) / HUGE_PAGE;
         }
-        let _ = dense;
+        let _ = in_use;
         0
     }
 
@@ -130,15 +130,15 @@ impl Memory {
 
     /// Frees the last piece, which goes back to the system. Returns whether any is left.
     ///
-    /// The bytes after the `dense` ones were hardly touched, so they go all at once. The contents
+    /// The bytes after the first `in_use` ones were hardly touched, so they go all at once. The contents
     /// are lost: the block must not be read any more.
-    pub(crate) fn free_piece(&mut self, dense: usize) -> bool {
+    pub(crate) fn free_piece(&mut self, in_use: usize) -> bool {
         match self {
             Memory::Heap { .. } => false,
             #[cfg(unix)]
             Memory::Map { map, kept } => {
                 let end = *kept;
-                *kept = end.min(dense.saturating_add(PIECE)).saturating_sub(1) / PIECE * PIECE;
+                *kept = end.min(in_use.saturating_add(PIECE)).saturating_sub(1) / PIECE * PIECE;
                 // SAFETY: the block is owned, and its owner does not read it any more.
                 let advised = unsafe {
                     map.unchecked_advise_range(

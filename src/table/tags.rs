@@ -102,13 +102,13 @@ impl Tags {
     }
 
     /// See [`Zeroed::advise_huge_pages`].
-    pub(crate) fn advise_huge_pages(&self, dense: usize) {
-        self.0.advise_huge_pages(dense);
+    pub(crate) fn advise_huge_pages(&self, in_use: usize) {
+        self.0.advise_huge_pages(in_use);
     }
 
     /// See [`Zeroed::huge_pages`].
-    pub(crate) fn huge_pages(&self, dense: usize) -> usize {
-        self.0.huge_pages(dense)
+    pub(crate) fn huge_pages(&self, in_use: usize) -> usize {
+        self.0.huge_pages(in_use)
     }
 
     /// See [`Zeroed::collapse`].
@@ -118,8 +118,8 @@ impl Tags {
 
     /// See [`Zeroed::free_piece`].
     #[cfg(not(all(test, tollgate_model)))]
-    pub(crate) fn free_piece(&mut self, dense: usize) -> bool {
-        self.0.free_piece(dense)
+    pub(crate) fn free_piece(&mut self, in_use: usize) -> bool {
+        self.0.free_piece(in_use)
     }
 
     #[cfg(all(test, tollgate_model))]

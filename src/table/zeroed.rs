@@ -50,14 +50,14 @@ mod mapped {
             Ok(Zeroed { first: memory.start().cast(), len, memory })
         }
 
-        /// See [`Memory::advise_huge_pages`]; counts the first `dense` values.
-        pub(crate) fn advise_huge_pages(&self, dense: usize) {
-            self.memory.advise_huge_pages(dense.saturating_mul(size_of::<T>()));
+        /// See [`Memory::advise_huge_pages`]; counts the first `in_use` values.
+        pub(crate) fn advise_huge_pages(&self, in_use: usize) {
+            self.memory.advise_huge_pages(in_use.saturating_mul(size_of::<T>()));
         }
 
-        /// See [`Memory::huge_pages`]; counts the first `dense` values.
-        pub(crate) fn huge_pages(&self, dense: usize) -> usize {
-            self.memory.huge_pages(dense.saturating_mul(size_of::<T>()))
+        /// See [`Memory::huge_pages`]; counts the first `in_use` values.
+        pub(crate) fn huge_pages(&self, in_use: usize) -> usize {
+            self.memory.huge_pages(in_use.saturating_mul(size_of::<T>()))
         }
 
         /// See [`Memory::collapse`].
@@ -65,11 +65,11 @@ mod mapped {
             self.memory.collapse(page)
         }
 
-        /// Frees a piece of the memory, of which the first `dense` values were in use. Returns
+        /// Frees a piece of the memory, of which the first `in_use` values were in use. Returns
         /// whether any is left. From the first call on there are no values.
-        pub(crate) fn free_piece(&mut self, dense: usize) -> bool {
+        pub(crate) fn free_piece(&mut self, in_use: usize) -> bool {
             self.len = 0;
-            self.memory.free_piece(dense.saturating_mul(size_of::<T>()))
+            self.memory.free_piece(in_use.saturating_mul(size_of::<T>()))
         }
     }
 

@@ -13,12 +13,12 @@ pub(crate) fn mutant_from_env() -> Option<&'static str> {
 }
 
 /// Returns whether to run the checks that must hold.
-pub(crate) fn runs_holds() -> bool {
+pub(crate) fn runs_clean_checks() -> bool {
     mutant_from_env().is_some() || !cfg!(tollgate_mutants)
 }
 
 /// Returns whether to run the checks that must catch a mutant.
-pub(crate) fn runs_mutants() -> bool {
+pub(crate) fn runs_mutant_checks() -> bool {
     mutant_from_env().is_none() && cfg!(tollgate_mutants)
 }
 

@@ -2,8 +2,9 @@
 
 /// A divisor and its reciprocal.
 ///
-/// Let `m = floor((2^64 - 1) / d)`. Then `n * m / 2^64` is at most `n / d`, and less than one below
-/// it. Hence its floor is the quotient or one less, and one comparison corrects it.
+/// For a divisor `d`, the multiplier is `m = floor((2^64 - 1) / d)`, so `2^64 - d <= m * d < 2^64`.
+/// Hence `n * m / 2^64` is at most `n / d`, and at least `n / d - n / 2^64`, which is less than 1 below
+/// it. So its floor is the quotient or one less. If it is one less, the remainder is at least `d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reciprocal {
     divisor: u64,

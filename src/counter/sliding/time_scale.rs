@@ -1,12 +1,13 @@
-//! The time scale of a sliding window: the unit of time, and the window and cells in this unit.
+//! The time scale of a sliding window: the length of a tick, and the window and cells in ticks.
 //!
-//! Clock readings are rounded down to the unit. It is 1 ns or a power of ten of it: 10 ns, 100 ns, ...
+//! A tick is 1 ns, or a power of ten of it: 10 ns, 100 ns, ... Clock readings are rounded down to
+//! whole ticks.
 //!
-//! - An exact policy uses the finest unit with which the word's time field spans eight windows. For
+//! - An exact policy uses the shortest tick with which the word's time field spans eight windows. For
 //!   windows up to days this is 1 ns.
-//! - A bucketed policy uses the coarsest unit that still divides each bucket's span into at least 1024
-//!   parts, since the time field lasts longer with a coarse unit. If the unit is coarser than 1 ns,
-//!   one unit is added to the window, so that rounding never lets a charge expire too early.
+//! - A bucketed policy uses the longest tick that still divides each bucket's span into at least 1024
+//!   ticks, since the time field then lasts longer. If a tick is longer than 1 ns, the window gets one
+//!   more tick, so that rounding never lets a charge expire too early.
 
 use super::reciprocal::Reciprocal;
 use super::word::{Live, WordFormat};
@@ -18,19 +19,18 @@ use std::hint::cold_path;
 /// window before the present.
 const MIN_WINDOWS_PER_TIME_FIELD: u64 = 8;
 
-/// The minimum number of time units per bucket that a bucketed policy aims for.
-const MIN_UNITS_PER_BUCKET: u64 = 1024;
+/// The minimum number of ticks per bucket that a bucketed policy aims for.
+const MIN_TICKS_PER_BUCKET: u64 = 1024;
 
-/// The time scale of one policy's rings. A tick is one time unit.
+/// The time scale of one policy's rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeScale {
-    /// Nanoseconds per tick.
-    unit: Reciprocal,
-    /// Ticks per cell.
-    cell: Reciprocal,
-    /// Ticks per window.
+    ns_per_tick: Reciprocal,
+    ticks_per_cell: Reciprocal,
+    /// The window in ticks.
     window: u64,
-    /// The tick of clock time 0.
+    /// The tick of clock time 0. It is greater than 0, so that the origin of an array made at that time
+    /// fits before it.
     first_tick: u64,
     format: WordFormat,
 }
@@ -41,16 +41,15 @@ impl TimeScale {
     pub(crate) fn new(window_ns: u64, max_limit: u64, words: u64) -> Self {
         let format = WordFormat::for_limit(max_limit);
         let exact = max_limit <= words;
-        let unit = unit_ns(window_ns, words, exact, format);
-        let coarse = !exact && unit > 1;
-        let window = window_ns.div_ceil(unit) + u64::from(coarse);
+        let tick_ns = tick_ns(window_ns, words, exact, format);
+        let coarse = !exact && tick_ns > 1;
+        let window = window_ns.div_ceil(tick_ns) + u64::from(coarse);
         let span = if exact { 1 } else { window.div_ceil(words - 1) };
-        // Leaves room for the origin of an array created at clock time 0: it is more than a window
-        // earlier.
+        // The origin of an array is more than a window before its cutoff, rounded down to a cell.
         let first_tick = (window.div_ceil(span) + 2) * span;
         TimeScale {
-            unit: Reciprocal::new(unit),
-            cell: Reciprocal::new(span),
+            ns_per_tick: Reciprocal::new(tick_ns),
+            ticks_per_cell: Reciprocal::new(span),
             window,
             first_tick,
             format,
@@ -61,14 +60,20 @@ impl TimeScale {
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn tiny(window: u64, max_limit: u64, words: u64) -> Self {
         let span = if max_limit <= words { 1 } else { window.div_ceil(words - 1) };
-        let (unit, cell) = (Reciprocal::new(1), Reciprocal::new(span));
-        TimeScale { unit, cell, window, first_tick: 0, format: WordFormat::for_limit(max_limit) }
+        let (ns_per_tick, ticks_per_cell) = (Reciprocal::new(1), Reciprocal::new(span));
+        TimeScale {
+            ns_per_tick,
+            ticks_per_cell,
+            window,
+            first_tick: 0,
+            format: WordFormat::for_limit(max_limit),
+        }
     }
 
     /// The tick that contains an instant of the clock.
     #[inline(always)]
     pub(crate) fn tick(&self, ns: u64) -> u64 {
-        let Some(tick) = self.unit.divide(ns).checked_add(self.first_tick) else {
+        let Some(tick) = self.ns_per_tick.divide(ns).checked_add(self.first_tick) else {
             cold_path();
             return u64::MAX;
         };
@@ -77,12 +82,12 @@ impl TimeScale {
 
     /// The first instant of a tick, in nanoseconds of the clock.
     pub(crate) fn instant_ns(&self, tick: u64) -> u64 {
-        tick.saturating_sub(self.first_tick).saturating_mul(self.unit.divisor())
+        tick.saturating_sub(self.first_tick).saturating_mul(self.ns_per_tick.divisor())
     }
 
     /// The resolution of recorded times.
-    pub(crate) fn unit_ns(&self) -> u64 {
-        self.unit.divisor()
+    pub(crate) fn tick_ns(&self) -> u64 {
+        self.ns_per_tick.divisor()
     }
 
     /// The window in ticks.
@@ -126,13 +131,13 @@ impl TimeScale {
     /// Works for ticks and for times that count from an origin: an origin is the start of a cell.
     #[inline(always)]
     pub(crate) fn cell(&self, time: u64) -> u64 {
-        self.cell.divide(time)
+        self.ticks_per_cell.divide(time)
     }
 
     /// The start of the cell after the one that contains `time`.
     #[inline(always)]
     pub(crate) fn next_cell(&self, time: u64) -> u64 {
-        (self.cell(time) + 1) * self.cell.divisor()
+        (self.cell(time) + 1) * self.ticks_per_cell.divisor()
     }
 
     /// The origin, as a tick, of an array with this cutoff: the start of a cell, earlier than every
@@ -140,7 +145,7 @@ impl TimeScale {
     pub(crate) fn origin(&self, cutoff: u64) -> u64 {
         // Model: publish with OriginAtCutoff.
         let oldest = cutoff.saturating_sub(self.window + 1);
-        oldest - oldest % self.cell.divisor()
+        oldest - oldest % self.ticks_per_cell.divisor()
     }
 
     /// The number of ticks after its origin at which an array should be renewed.
@@ -149,18 +154,19 @@ impl TimeScale {
     }
 }
 
-fn unit_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
-    let mut unit: u64 = 1;
+/// The nanoseconds of a tick.
+fn tick_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
+    let mut tick_ns: u64 = 1;
     if !exact {
-        let min_units = MIN_UNITS_PER_BUCKET * (words - 1);
-        while window_ns / (unit * 10) >= min_units {
-            unit *= 10;
+        let min_ticks = MIN_TICKS_PER_BUCKET * (words - 1);
+        while window_ns / (tick_ns * 10) >= min_ticks {
+            tick_ns *= 10;
         }
     }
-    while (window_ns.div_ceil(unit) + 1) * MIN_WINDOWS_PER_TIME_FIELD > format.max_time() {
-        unit *= 10;
+    while (window_ns.div_ceil(tick_ns) + 1) * MIN_WINDOWS_PER_TIME_FIELD > format.max_time() {
+        tick_ns *= 10;
     }
-    unit
+    tick_ns
 }
 
 #[cfg(all(test, not(tollgate_model)))]
@@ -174,45 +180,46 @@ mod tests {
     const MINUTE: u64 = 60_000_000_000;
 
     #[test]
-    fn small_limits_have_fine_units() {
-        assert_eq!(TimeScale::new(MINUTE, 20, 31).unit_ns(), 1);
-        assert_eq!(TimeScale::new(24 * 60 * MINUTE, 127, 127).unit_ns(), 1);
-        assert_eq!(TimeScale::new(400 * 24 * 60 * MINUTE, 127, 127).unit_ns(), 1_000);
-        assert_eq!(TimeScale::new(MINUTE, 100_000, 15).unit_ns(), 1_000_000);
+    fn small_limits_have_short_ticks() {
+        assert_eq!(TimeScale::new(MINUTE, 20, 31).tick_ns(), 1);
+        assert_eq!(TimeScale::new(24 * 60 * MINUTE, 127, 127).tick_ns(), 1);
+        assert_eq!(TimeScale::new(400 * 24 * 60 * MINUTE, 127, 127).tick_ns(), 1_000);
+        assert_eq!(TimeScale::new(MINUTE, 100_000, 15).tick_ns(), 1_000_000);
     }
 
-    /// Returns whether the time field spans enough windows with a unit of this many ns.
-    fn fits(scale: &TimeScale, window_ns: u64, unit: u64) -> bool {
-        let windows = MIN_WINDOWS_PER_TIME_FIELD as u128 * (window_ns.div_ceil(unit) as u128 + 1);
+    /// Returns whether the time field spans enough windows with ticks of this many ns.
+    fn fits(scale: &TimeScale, window_ns: u64, tick_ns: u64) -> bool {
+        let windows =
+            MIN_WINDOWS_PER_TIME_FIELD as u128 * (window_ns.div_ceil(tick_ns) as u128 + 1);
         windows <= scale.format().max_time() as u128
     }
 
-    /// Asserts that the unit is the finest that fits and, for buckets, no finer than needed.
-    fn assert_finest_unit(window_ns: u64, limit: u64, words: u64) {
+    /// Asserts that the tick is the shortest that fits and, for buckets, no shorter than needed.
+    fn assert_shortest_tick(window_ns: u64, limit: u64, words: u64) {
         let scale = TimeScale::new(window_ns, limit, words);
-        let (unit, min_units) = (scale.unit_ns(), MIN_UNITS_PER_BUCKET * (words - 1));
+        let (tick_ns, min_ticks) = (scale.tick_ns(), MIN_TICKS_PER_BUCKET * (words - 1));
         let exact = limit <= words;
-        assert!(fits(&scale, window_ns, unit));
-        assert!(exact || window_ns / unit / 10 < min_units, "finer than buckets need");
-        let needed = !exact && window_ns / unit >= min_units;
+        assert!(fits(&scale, window_ns, tick_ns));
+        assert!(exact || window_ns / tick_ns / 10 < min_ticks, "shorter than buckets need");
+        let needed = !exact && window_ns / tick_ns >= min_ticks;
         assert!(
-            unit == 1 || needed || !fits(&scale, window_ns, unit / 10),
-            "coarser than it must be"
+            tick_ns == 1 || needed || !fits(&scale, window_ns, tick_ns / 10),
+            "longer than it must be"
         );
     }
 
     #[test]
-    fn unit_is_the_finest_that_fits() {
+    fn tick_is_the_shortest_that_fits() {
         for words in [7, 15, 31, 63, 127] {
             for limit in (0..=40).map(|bits| MAX_LIMIT >> bits) {
                 let max_window =
                     WordFormat::for_limit(limit).max_time() / MIN_WINDOWS_PER_TIME_FIELD;
-                let spans = [MIN_UNITS_PER_BUCKET * (words - 1), MIN_UNITS_PER_BUCKET * words];
+                let spans = [MIN_TICKS_PER_BUCKET * (words - 1), MIN_TICKS_PER_BUCKET * words];
                 for edge in [max_window, spans[0], spans[1]] {
                     for window_ns in (0..9).map(|digits| edge.saturating_mul(10_u64.pow(digits))) {
                         for window_ns in (0..9).map(|delta| window_ns.saturating_add(delta) - 4) {
                             if window_ns <= MAX_WINDOW.as_nanos() as u64 {
-                                assert_finest_unit(window_ns, limit, words);
+                                assert_shortest_tick(window_ns, limit, words);
                             }
                         }
                     }
@@ -234,17 +241,17 @@ mod tests {
         ) {
             let limit = (limit >> shift).max(1);
             let scale = TimeScale::new(window_ns, limit, words);
-            assert_finest_unit(window_ns, limit, words);
-            let (window, unit) = (scale.window() as u128, scale.unit_ns() as u128);
+            assert_shortest_tick(window_ns, limit, words);
+            let (window, tick_ns) = (scale.window() as u128, scale.tick_ns() as u128);
             prop_assert!(!scale.live(now).has(SEALED | MOVED), "an unopened word is live");
-            // Never shorter than the policy's window, and longer by less than two units.
-            prop_assert!(window * unit >= window_ns as u128);
-            prop_assert!(window * unit < window_ns as u128 + 2 * unit);
+            // Never shorter than the policy's window, and longer by less than two ticks.
+            prop_assert!(window * tick_ns >= window_ns as u128);
+            prop_assert!(window * tick_ns < window_ns as u128 + 2 * tick_ns);
             let longest = window_ns as u128 * 101 / 100;
-            prop_assert!(window * unit <= longest, "unit {unit} of {window_ns}");
-            // With a unit of 1 ns nothing is rounded, so nothing is added. With coarser units a
-            // bucketed charge never expires too early, and an exact one by less than a unit.
-            prop_assert!(unit > 1 || window == window_ns as u128);
+            prop_assert!(window * tick_ns <= longest, "tick_ns {tick_ns} of {window_ns}");
+            // With ticks of 1 ns nothing is rounded, so nothing is added. With longer ticks a
+            // bucketed charge never expires too early, and an exact one by less than a tick.
+            prop_assert!(tick_ns > 1 || window == window_ns as u128);
             let exact = limit <= words;
             let last = now.saturating_add(window_ns - 1);
             let apart = scale.tick(last) - scale.tick(now);
@@ -257,12 +264,12 @@ mod tests {
             let cutoff = scale.tick(now);
             let origin = scale.origin(cutoff);
             prop_assert!(cutoff - origin > scale.window());
-            prop_assert_eq!(scale.cell(origin) * scale.cell.divisor(), origin);
+            prop_assert_eq!(scale.cell(origin) * scale.ticks_per_cell.divisor(), origin);
             prop_assert!(cutoff - origin + 2 * scale.window() < scale.renew_at());
             // `instant_ns` inverts `tick`, up to rounding.
             if cutoff < u64::MAX {
                 prop_assert!(scale.instant_ns(cutoff) <= now);
-                prop_assert!(now - scale.instant_ns(cutoff) < scale.unit_ns());
+                prop_assert!(now - scale.instant_ns(cutoff) < scale.tick_ns());
             }
         }
     }

@@ -16,7 +16,7 @@ mod table;
 
 use crate::sync::progress;
 use crate::table::epoch;
-use crate::verify::build::{mutant_from_env, runs_holds, runs_mutants, set_mutant};
+use crate::verify::build::{mutant_from_env, runs_clean_checks, runs_mutant_checks, set_mutant};
 use crate::verify::quiet;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ fn assert_holds(
     floor: usize,
     body: impl Fn() + Send + Sync + 'static,
 ) {
-    if !runs_holds() {
+    if !runs_clean_checks() {
         return;
     }
     set_mutant(mutant_from_env());
@@ -99,7 +99,7 @@ fn assert_caught(
     mutant: &'static str,
     body: impl Fn() + Send + Sync + 'static,
 ) {
-    if runs_mutants() {
+    if runs_mutant_checks() {
         assert!(is_caught(mutant, bound, body), "{name} passes with mutant {mutant}");
         println!("model {name}: {mutant} caught");
     }
@@ -112,7 +112,7 @@ fn assert_holds_in_both_orders<B: Fn() + Send + Sync + 'static>(
     floor: usize,
     body: impl Fn(bool) -> B,
 ) {
-    if !runs_holds() {
+    if !runs_clean_checks() {
         return;
     }
     set_mutant(mutant_from_env());
@@ -128,7 +128,7 @@ fn assert_caught_in_an_order<B: Fn() + Send + Sync + 'static>(
     mutant: &'static str,
     body: impl Fn(bool) -> B,
 ) {
-    if runs_mutants() {
+    if runs_mutant_checks() {
         let caught = [false, true].into_iter().any(|swap| is_caught(mutant, bound, body(swap)));
         assert!(caught, "{name} passes in both orders with mutant {mutant}");
         println!("model {name}: {mutant} caught");

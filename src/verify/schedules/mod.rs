@@ -45,7 +45,7 @@ mod window;
 use crate::Overflow;
 use crate::sync::progress;
 use crate::table::epoch;
-use crate::verify::build::{mutant_from_env, runs_holds, runs_mutants, set_mutant};
+use crate::verify::build::{mutant_from_env, runs_clean_checks, runs_mutant_checks, set_mutant};
 use crate::verify::quiet;
 use layout::Layout;
 use layout::Operation::*;
@@ -116,7 +116,7 @@ fn explore(
 
 /// Asserts that the layout holds under both schedulers.
 fn assert_holds(layout: &'static Layout, iterations: usize) {
-    if !runs_holds() {
+    if !runs_clean_checks() {
         return;
     }
     let scaled = scaled(iterations);
@@ -153,7 +153,7 @@ fn assert_race_holds(
     iterations: usize,
     race: impl Fn() + Copy + Send + Sync + 'static,
 ) {
-    if !runs_holds() {
+    if !runs_clean_checks() {
         return;
     }
     set_mutant(mutant_from_env());
@@ -172,7 +172,7 @@ fn assert_race_caught(
     max_iterations: usize,
     race: impl Fn() + Send + Sync + 'static,
 ) {
-    if !runs_mutants() {
+    if !runs_mutant_checks() {
         return;
     }
     let race = Arc::new(race);
