@@ -671,8 +671,8 @@ tollgate_status tollgate_set_limit(const tollgate_limiter *limiter,
                                    uint64_t limit,
                                    tollgate_error *error);
 
-// Returns the resolution with which a policy records time, in nanoseconds. Any thread. Errors: as
-// `tollgate_get_limit`.
+// Returns the resolution with which a policy records time, in nanoseconds: a power of two. Any
+// thread. Errors: as `tollgate_get_limit`.
 tollgate_status tollgate_resolution(const tollgate_limiter *limiter,
                                     uint64_t policy,
                                     uint64_t *resolution_ns);

@@ -41,8 +41,10 @@
 //!   key is at most the limit. This holds on recorded times, at every interleaving of any number
 //!   of threads. A charge recorded at `t` counts at `now` if and only if `now - t < window`, so
 //!   waiting exactly [`retry_after`](Decision::retry_after) succeeds. A recorded time is a clock
-//!   reading, truncated to the policy's [`resolution`](Limiter::resolution). A reading earlier than
-//!   the key's newest charge is recorded as that charge's time.
+//!   reading, truncated to the policy's [`resolution`](Limiter::resolution). With a resolution
+//!   above 1 ns, the window is rounded up to whole units of it, and one unit longer. So no charge
+//!   expires before its window has passed. A reading earlier than the key's newest charge is
+//!   recorded as that charge's time.
 //! - **B. Exact where promised.** A sliding policy with a limit up to 127 decides exactly as a log
 //!   of all admitted charges would, with the same `retry_after`, unless it has fewer
 //!   [`buckets`](Policy::buckets) than its limit. (The limit that counts here is

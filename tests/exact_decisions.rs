@@ -73,6 +73,32 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Guarantee A: with a resolution above 1 ns, a charge expires when its window has passed, rounded up
+/// to whole units and one unit longer.
+#[test]
+fn charges_at_a_coarse_resolution_do_not_expire_early() {
+    for window in [0, 1, 255, 256].map(|less| 400 * 24 * HOUR - less) {
+        for offset in [0, 1, 100, 255] {
+            let policy = Policy::sliding("p", 127, Duration::from_nanos(window));
+            let limiter =
+                Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap();
+            let id = limiter.policy("p").unwrap();
+            let unit = limiter.resolution(id).unwrap().as_nanos() as u64;
+            assert_eq!(unit, 256);
+            let at = |now: u64| limiter.session_at(Now::from_unix_nanos(now));
+            let charged = START / unit * unit + offset;
+            assert!(at(charged).check(&[id.charge("k", 127)]).is_allowed());
+            let last = charged + window - 1;
+            assert!(!at(last).peek(&[id.charge("k", 1)]).is_allowed(), "expired early");
+            let end = charged - offset + window.next_multiple_of(unit) + unit;
+            let denied = at(charged).peek(&[id.charge("k", 1)]);
+            assert_eq!(denied.retry_after_ns, Some(end - charged));
+            assert!(!at(end - 1).peek(&[id.charge("k", 1)]).is_allowed());
+            assert!(at(end).peek(&[id.charge("k", 127)]).is_allowed());
+        }
+    }
+}
+
 struct Comparison {
     limiter: Limiter,
     ids: Vec<PolicyId>,

@@ -21,7 +21,8 @@ const SECTIONS: [(&str, &str); 14] = [
 ];
 
 /// The safety section of every function's documentation, which is for Rust.
-const SAFETY: &str = "//\n// # Safety\n// The rules for all functions, in the introduction of `tollgate.h`.\n";
+const SAFETY: &str =
+    "//\n// # Safety\n// The rules for all functions, in the introduction of `tollgate.h`.\n";
 
 /// Inserts a banner before each section.
 fn with_banners(header: &str) -> String {

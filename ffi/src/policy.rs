@@ -109,8 +109,8 @@ pub unsafe extern "C" fn tollgate_set_limit(
     })
 }
 
-/// Returns the resolution with which a policy records time, in nanoseconds. Any thread. Errors: as
-/// `tollgate_get_limit`.
+/// Returns the resolution with which a policy records time, in nanoseconds: a power of two. Any
+/// thread. Errors: as `tollgate_get_limit`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

@@ -111,8 +111,8 @@ class limiter : public operations<limiter> {
     }
 #endif
 
-    /// Returns the resolution with which a policy records time. None for a policy of another
-    /// limiter.
+    /// Returns the resolution with which a policy records time, a power of two of nanoseconds. None
+    /// for a policy of another limiter.
     [[nodiscard]] std::optional<std::chrono::nanoseconds> resolution(
         policy_id policy) const noexcept {
         std::uint64_t ns = 0;

@@ -16,7 +16,7 @@
 //!
 //! - Recorded within the call: the recorded time is in the caller's interval.
 //! - Never over: charges of one key that are less than a window apart cost at most the limit
-//!   together. A bucketed policy truncates clock readings to its unit, so its window is one unit
+//!   together. A policy with a unit above 1 ns truncates clock readings, so its window is one unit
 //!   longer in recorded times.
 //! - Denied with a cause: a denial states when its cost fits. Just before that time, charges for
 //!   more than the limit less its cost count. Each of them was recorded before the denial was

@@ -5,6 +5,10 @@ use std::time::Duration;
 use tollgate::{MAX_LIMIT, Period, Policy};
 
 const HOUR: u64 = 3_600_000_000_000;
+/// About a millisecond: windows are whole units of every resolution.
+const MILLI: u64 = 1 << 20;
+/// About four microseconds.
+const STEP: u64 = 1 << 12;
 
 /// A policy and its parameters.
 pub struct Rule {
@@ -19,11 +23,11 @@ pub struct Rule {
 
 impl Rule {
     pub fn sliding(name: &str, limit: u64, millis: u64, buckets: Option<u32>) -> Self {
-        let policy = Policy::sliding(name, limit, Duration::from_millis(millis));
+        let policy = Policy::sliding(name, limit, Duration::from_nanos(millis * MILLI));
         let policy = buckets.map_or(policy.clone(), |buckets| policy.buckets(buckets));
-        let window = millis * 1_000 * MICRO;
+        let window = millis * MILLI;
         let slack = buckets.map_or(0, |buckets| window / u64::from(buckets - 1) + 3 * MICRO);
-        Rule { policy, limit, window, step: 4 * MICRO, slack }
+        Rule { policy, limit, window, step: STEP, slack }
     }
 
     pub fn all() -> Vec<Self> {

@@ -16,8 +16,6 @@ use tollgate::{
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
-/// A bucketed minute is longer by one unit of time.
-const BLUR: u64 = 1_000_000;
 /// The first instant of an hour.
 const START: u64 = 472_223 * HOUR;
 
@@ -35,6 +33,13 @@ fn at(limiter: &Limiter, now: u64) -> Session<'_> {
 fn used(limiter: &Limiter, id: PolicyId, now: u64) -> u64 {
     let decision = at(limiter, now).peek(&[id.charge("k", 0).limit(u64::MAX)]);
     decision.limit - decision.remaining
+}
+
+/// The instant at which a charge of a bucketed minute expires. The charge's time is rounded down to
+/// the resolution. The window is rounded up, and one unit longer.
+fn expiry(limiter: &Limiter, id: PolicyId, charged: u64) -> u64 {
+    let unit = limiter.resolution(id).unwrap().as_nanos() as u64;
+    charged - charged % unit + MINUTE.next_multiple_of(unit) + unit
 }
 
 fn tokens(limit: u64) -> Policy {
@@ -84,7 +89,10 @@ fn four_policies_in_one_call() {
     assert_eq!(statuses.map(|status| status.violated), [false, true, false, false]);
     assert_eq!(statuses.map(|status| status.remaining), [6, 4_000, 882_000, 4_930_000]);
     assert_eq!((refused.verdict, refused.policy), (Verdict::Denied, ids[1]));
-    assert_eq!(refused.retry_after(), Some(minute + Duration::from_nanos(BLUR)));
+    assert_eq!(
+        refused.retry_after(),
+        Some(Duration::from_nanos(expiry(&limiter, ids[1], late) - late))
+    );
     assert_eq!(used(late), [4, 96_000, 22_000 + 96_000, 70_000]);
     for mut reservation in kept {
         assert!(at(&limiter, late).cancel(&mut reservation).unwrap().is_allowed());
@@ -115,7 +123,9 @@ fn expired_charges_are_not_given_back() {
             .is_allowed()
     );
     assert_eq!(both(START + 61 * MINUTE - SECOND), [250, 250]);
-    assert_eq!(both(START + 61 * MINUTE + BLUR), [0, 250], "it expires when its charge does");
+    let end = expiry(&limiter, ids[0], START + 60 * MINUTE);
+    assert_eq!(both(end - 1), [250, 250]);
+    assert_eq!(both(end), [0, 250], "it expires when its charge does");
 }
 
 /// An abandoned reservation stays charged until exactly the end of its window and of its hour.
@@ -127,8 +137,9 @@ fn abandoned_reservation_stays_charged_until_it_expires() {
     let denied = at(&limiter, START + 10 * MINUTE).reserve(&charges).unwrap_err();
     assert_eq!(denied.retry_after(), Some(Duration::from_nanos(50 * MINUTE)));
     let both = |now| [used(&limiter, ids[0], now), used(&limiter, ids[1], now)];
-    assert_eq!(both(START + 11 * MINUTE), [1_000, 1_000]);
-    assert_eq!(both(START + 11 * MINUTE + BLUR), [0, 1_000]);
+    let end = expiry(&limiter, ids[0], START + 10 * MINUTE);
+    assert_eq!(both(end - 1), [1_000, 1_000]);
+    assert_eq!(both(end), [0, 1_000]);
     assert_eq!(both(START + HOUR - 1), [0, 1_000]);
     let again = at(&limiter, START + HOUR).reserve(&charges);
     assert!(again.is_ok());
@@ -202,7 +213,8 @@ fn denied_extension_charges_no_policy() {
     let mut reservation = at(&limiter, START).reserve(&charges).unwrap();
     let stop = at(&limiter, START + SECOND).extend(&mut reservation, &[101, 101]).unwrap();
     assert_eq!((stop.verdict, stop.policy), (Verdict::Denied, ids[1]));
-    assert_eq!(stop.retry_after(), Some(Duration::from_nanos(MINUTE - SECOND + BLUR)));
+    let wait = expiry(&limiter, ids[1], START) - (START + SECOND);
+    assert_eq!(stop.retry_after(), Some(Duration::from_nanos(wait)));
     let both = |now| [used(&limiter, ids[0], now), used(&limiter, ids[1], now)];
     assert_eq!(both(START + SECOND), [900, 900]);
     assert_eq!((reservation.charged(0), reservation.charged(2)), (Some(900), None));

@@ -71,6 +71,17 @@ impl PolicyConfig {
         self.words().is_some_and(|words| self.greatest > words)
     }
 
+    /// How long a charge counts in recorded times, if the policy is exact. A window is rounded up to
+    /// whole units, plus one unit above 1 ns.
+    pub fn recorded_kind(&self) -> Kind {
+        match self.kind {
+            Kind::Sliding(window) if self.unit > 1 => {
+                Kind::Sliding(window.next_multiple_of(self.unit) + self.unit)
+            }
+            kind => kind,
+        }
+    }
+
     /// How long after its window a charge may still count.
     pub fn slack(&self) -> u64 {
         let words = self.words().filter(|_| self.is_bucketed());

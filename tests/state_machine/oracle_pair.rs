@@ -35,7 +35,8 @@ fn oracle(config: &Config, late: bool) -> Oracle {
     let short = u64::from(config.planted == Some(Planted::Oracle));
     let rule = |policy: &PolicyConfig| {
         let longer = if late { policy.slack() } else { 0 };
-        let kind = match policy.kind {
+        let kind = if policy.is_bucketed() { policy.kind } else { policy.recorded_kind() };
+        let kind = match kind {
             Kind::Sliding(window) => Kind::Sliding(window + longer - short),
             fixed => fixed,
         };
@@ -127,7 +128,7 @@ impl OraclePair {
         let is_new = at != self.early.newest(rule, key);
         if is_new && self.early.distinct_times(rule, key, now) as u64 >= words {
             cover(|coverage| coverage.merged += 1);
-            self.mark_merged((rule, key), at + policy.kind.length());
+            self.mark_merged((rule, key), at + policy.recorded_kind().length());
         }
     }
 
@@ -140,7 +141,7 @@ impl OraclePair {
     fn record_give_back(&mut self, now: u64, (rule, key): Counter) {
         if self.is_merged(now, (rule, key)) {
             let newest = self.early.newest(rule, key);
-            self.mark_merged((rule, key), newest + self.policies[rule].kind.length());
+            self.mark_merged((rule, key), newest + self.policies[rule].recorded_kind().length());
         }
     }
 

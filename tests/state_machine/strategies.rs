@@ -60,7 +60,7 @@ pub fn config() -> impl Strategy<Value = Config> {
     let setup = (policies(), bounds, any::<[bool; 3]>());
     let start = select(vec![2 * DAY, 472_222 * HOUR + 1, 20_000 * DAY - 500_000]);
     // A multiple of every policy's unit that is no multiple of an hour.
-    let monotonic_lag = (0u64..10).prop_map(|steps| steps * 10_000_000_000_000);
+    let monotonic_lag = (0u64..10).prop_map(|steps| steps << 43);
     (setup, start, monotonic_lag, 2usize..=4, any::<u64>()).prop_map(
         |(
             (mut policies, bounds, [lenient, peeks_after_calls, small_steps]),
@@ -157,7 +157,7 @@ fn instant(model: &Model, thread: usize) -> BoxedStrategy<u64> {
 
 /// A reading within a few units of the expiry of an earlier charge.
 fn edge(model: &Model, policy: &PolicyConfig) -> BoxedStrategy<u64> {
-    let (unit, kind) = (policy.unit, policy.kind);
+    let (unit, kind) = (policy.unit, policy.recorded_kind());
     let around = (-1i64..=2, -1i64..=1);
     (select(model.call_times.clone()), around)
         .prop_map(move |(call_time, (units, little))| {

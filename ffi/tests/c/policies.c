@@ -127,6 +127,7 @@ static void resolution_of_a_policy(void) {
     STATUS(TOLLGATE_OK, tollgate_resolution(limiter, id_of(limiter, "coarse"), &coarse));
     EQUAL(1, exact);
     CHECK(coarse > MILLI);
+    EQUAL(0, coarse & (coarse - 1));
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 

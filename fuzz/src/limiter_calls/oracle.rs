@@ -53,17 +53,26 @@ pub struct Span {
 /// The time of a policy: nanoseconds rounded down to its resolution, or calendar periods.
 #[derive(Clone, Copy, Debug)]
 pub enum PolicyTime {
-    Window { window_ns: u64, unit_ns: u64 },
-    Calendar { period: Period, offset_s: i32 },
+    /// The window is that of recorded times: rounded up to whole units, plus one unit above 1 ns.
+    Window {
+        window_ns: u64,
+        unit_ns: u64,
+    },
+    Calendar {
+        period: Period,
+        offset_s: i32,
+    },
 }
 
 impl PolicyTime {
     pub fn new(setting: &Setting, resolution: Duration) -> Self {
         match setting.interval {
-            Interval::Window(window) => PolicyTime::Window {
-                window_ns: window.as_nanos() as u64,
-                unit_ns: resolution.as_nanos() as u64,
-            },
+            Interval::Window(window) => {
+                let [window_ns, unit_ns] = [window, resolution].map(|time| time.as_nanos() as u64);
+                let more = if unit_ns > 1 { unit_ns } else { 0 };
+                let window_ns = window_ns.next_multiple_of(unit_ns) + more;
+                PolicyTime::Window { window_ns, unit_ns }
+            }
             Interval::Calendar { period, offset_s } => PolicyTime::Calendar { period, offset_s },
         }
     }
@@ -86,27 +95,6 @@ impl PolicyTime {
     fn counts(self, then: u64, now: u64) -> bool {
         match self {
             PolicyTime::Window { window_ns, .. } => now.saturating_sub(then) < window_ns,
-            PolicyTime::Calendar { .. } => now <= then,
-        }
-    }
-
-    /// Returns the same, with the window rounded up to the resolution.
-    fn may_count(self, then: u64, now: u64) -> bool {
-        match self {
-            PolicyTime::Window { window_ns, unit_ns } => {
-                now.saturating_sub(then) < window_ns.next_multiple_of(unit_ns)
-            }
-            PolicyTime::Calendar { .. } => now <= then,
-        }
-    }
-
-    /// Returns whether a bucket may still hold the charge. Buckets outlast the window by less than
-    /// two units of the resolution.
-    fn may_be_held(self, then: u64, now: u64) -> bool {
-        match self {
-            PolicyTime::Window { window_ns, unit_ns } => {
-                now.saturating_sub(then) < window_ns.saturating_add(2 * unit_ns)
-            }
             PolicyTime::Calendar { .. } => now <= then,
         }
     }
@@ -144,7 +132,7 @@ impl PolicyOracle {
 
     /// The maximum usage of the key; `None` if its decisions need not be exact.
     pub fn max_usage(&self, key: u32, span: Span) -> Option<u64> {
-        let counts = |charge: &&LoggedCharge| self.time.may_count(charge.latest, span.earliest);
+        let counts = |charge: &&LoggedCharge| self.time.counts(charge.latest, span.earliest);
         let exact = self.keys.get(&key).is_none_or(|log| log.exact);
         exact.then(|| self.sum(key, counts))
     }
@@ -170,7 +158,7 @@ impl PolicyOracle {
 
     /// Returns whether any of a charge at `then` may still be held, so that it can be given back.
     pub fn may_be_held(&self, then: Span, now: Span) -> bool {
-        self.time.may_be_held(then.latest, now.earliest)
+        self.time.counts(then.latest, now.earliest)
     }
 
     /// Records that up to `amount` was given back.

@@ -2,9 +2,10 @@
 
 /// A divisor and its reciprocal.
 ///
-/// For a divisor `d`, the multiplier is `m = floor((2^64 - 1) / d)`, so `2^64 - d <= m * d < 2^64`.
-/// Hence `n * m / 2^64` is at most `n / d`, and at least `n / d - n / 2^64`, which is less than 1 below
-/// it. So its floor is the quotient or one less. If it is one less, the remainder is at least `d`.
+/// For a divisor `d`, the multiplier is `m = floor((2^64 - 1) / d)`. Let `rest = 2^64 - m * d`, which is
+/// from 1 to `d`. Then `(n + 1) * m / 2^64 = (n + 1) / d - error`, where the error is
+/// `(n + 1) * rest / 2^64 / d`. It is greater than 0. If it is at most `1 / d`, the value is at least
+/// `n / d` and less than `(n + 1) / d`, so its floor is the quotient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reciprocal {
     divisor: u64,
@@ -12,18 +13,24 @@ pub(crate) struct Reciprocal {
 }
 
 impl Reciprocal {
-    /// The reciprocal of `divisor`. A divisor of 0 is replaced by 1.
-    pub(crate) fn new(divisor: u64) -> Self {
-        let divisor = divisor.max(1);
-        Reciprocal { divisor, multiplier: u64::MAX / divisor }
+    /// The reciprocal of `divisor`, for dividends up to `max`.
+    pub(crate) fn new(divisor: u64, max: u64) -> Self {
+        let reciprocal = Reciprocal { divisor, multiplier: u64::MAX / divisor };
+        debug_assert!(max <= reciprocal.max(), "inexact quotients by {divisor} up to {max}");
+        reciprocal
     }
 
-    /// `floor(n / divisor)`, for every `n`.
+    /// The greatest dividend whose quotient is exact, or a smaller one.
+    fn max(self) -> u64 {
+        let rest = u64::MAX - self.multiplier * self.divisor + 1;
+        // 2^64 / rest - 1, which is at most u64::MAX.
+        ((1_u128 << 64) / u128::from(rest) - 1) as u64 - u64::from(rest == 1)
+    }
+
+    /// `floor(n / divisor)`, for `n` up to the maximum.
     #[inline(always)]
     pub(crate) fn divide(self, n: u64) -> u64 {
-        let quotient = ((n as u128 * self.multiplier as u128) >> 64) as u64;
-        let remainder = n - quotient * self.divisor;
-        quotient + u64::from(remainder >= self.divisor)
+        (((n + 1) as u128 * self.multiplier as u128) >> 64) as u64
     }
 
     #[inline(always)]
@@ -37,40 +44,40 @@ mod tests {
     use super::Reciprocal;
     use proptest::prelude::*;
 
+    /// Asserts the quotients of `n` and of the dividends beside the multiples of `divisor` around it.
+    fn assert_exact(divisor: u64, n: u64) {
+        let reciprocal = Reciprocal::new(divisor, n);
+        let multiple = n / divisor * divisor;
+        for n in [n, multiple, multiple.saturating_sub(1), n - n / divisor] {
+            assert_eq!(reciprocal.divide(n), n / divisor, "{n} / {divisor}");
+        }
+    }
+
     #[test]
     fn divides_at_edges() {
-        let edges = [
-            0,
-            1,
-            2,
-            3,
-            7,
-            9,
-            10,
-            1 << 31,
-            1 << 32,
-            u64::MAX / 3,
-            u64::MAX / 2,
-            u64::MAX - 1,
-            u64::MAX,
-        ];
-        for d in edges.into_iter().filter(|d| *d > 0) {
-            for n in edges {
-                assert_eq!(Reciprocal::new(d).divide(n), n / d, "{n} / {d}");
+        let edges = [1, 2, 3, 7, 9, 10, 2_048, 2_049, 1 << 31, 1 << 32, u64::MAX / 3, u64::MAX];
+        for divisor in edges {
+            let max = Reciprocal::new(divisor, 0).max();
+            for n in edges.into_iter().chain([0, max / 2, max]) {
+                assert_exact(divisor, n.min(max));
             }
         }
     }
 
+    /// The dividends of a policy have up to 53 bits, or its divisor is 1.
+    #[test]
+    fn maximum_is_large_for_small_divisors() {
+        assert_eq!(Reciprocal::new(1, 0).max(), u64::MAX - 1);
+        assert!((1..=2_049).all(|divisor| Reciprocal::new(divisor, 0).max() >= (1 << 53) - 1));
+    }
+
     proptest! {
         #[test]
-        fn matches_hardware_division(n: u64, d in 1u64.., shift in 0u32..64) {
-            let d = (d >> shift).max(1);
-            prop_assert_eq!(Reciprocal::new(d).divide(n), n / d);
-            // A wrong estimate would show next to a multiple of the divisor.
-            let multiple = n / d * d;
-            prop_assert_eq!(Reciprocal::new(d).divide(multiple), n / d);
-            let below = multiple.saturating_sub(1);
-            prop_assert_eq!(Reciprocal::new(d).divide(below), below / d);
+        fn matches_hardware_division(n: u64, d in 1u64.., shift in 0u32..64, more in 0u32..64) {
+            let divisor = (d >> shift).max(1);
+            let max = Reciprocal::new(divisor, 0).max();
+            assert_exact(divisor, (n >> more).min(max));
+            assert_exact(divisor, max);
         }
     }
 }

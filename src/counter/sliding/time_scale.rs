@@ -1,13 +1,15 @@
 //! The time scale of a sliding window: the length of a tick, and the window and cells in ticks.
 //!
-//! A tick is 1 ns, or a power of ten of it: 10 ns, 100 ns, ... Clock readings are rounded down to
-//! whole ticks.
+//! Clock readings are rounded down to whole ticks. The nanoseconds of a tick are a power of two, so
+//! that the conversion is a shift.
 //!
 //! - An exact policy uses the shortest tick with which the word's time field spans eight windows. For
 //!   windows up to days this is 1 ns.
 //! - A bucketed policy uses the longest tick that still divides each bucket's span into at least 1024
-//!   ticks, since the time field then lasts longer. If a tick is longer than 1 ns, the window gets one
-//!   more tick, so that rounding never lets a charge expire too early.
+//!   ticks, since the time field then lasts longer.
+//!
+//! The window is rounded up to whole ticks. If a tick is longer than 1 ns, one tick is added, so that
+//! rounding never lets a charge expire too early.
 
 use super::reciprocal::Reciprocal;
 use super::word::{Live, WordFormat};
@@ -25,7 +27,10 @@ const MIN_TICKS_PER_BUCKET: u64 = 1024;
 /// The time scale of one policy's rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeScale {
-    ns_per_tick: Reciprocal,
+    /// Log2 of the nanoseconds per tick.
+    tick_bits: u32,
+    /// The ticks from clock time 0 to the last clock reading.
+    max_ticks: u64,
     ticks_per_cell: Reciprocal,
     /// The window in ticks.
     window: u64,
@@ -41,53 +46,60 @@ impl TimeScale {
     pub(crate) fn new(window_ns: u64, max_limit: u64, words: u64) -> Self {
         let format = WordFormat::for_limit(max_limit);
         let exact = max_limit <= words;
-        let tick_ns = tick_ns(window_ns, words, exact, format);
-        let coarse = !exact && tick_ns > 1;
-        let window = window_ns.div_ceil(tick_ns) + u64::from(coarse);
+        let tick_bits = tick_bits(window_ns, words, exact, format);
+        let window = window_ns.div_ceil(1 << tick_bits) + u64::from(tick_bits > 0);
         let span = if exact { 1 } else { window.div_ceil(words - 1) };
         // The origin of an array is more than a window before its cutoff, rounded down to a cell.
         let first_tick = (window.div_ceil(span) + 2) * span;
-        TimeScale {
-            ns_per_tick: Reciprocal::new(tick_ns),
-            ticks_per_cell: Reciprocal::new(span),
-            window,
-            first_tick,
-            format,
-        }
+        Self::from_parts(tick_bits, span, window, first_tick, format)
     }
 
     /// A scale small enough for a model: ticks of 1 ns, starting with tick 0 at clock time 0.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn tiny(window: u64, max_limit: u64, words: u64) -> Self {
         let span = if max_limit <= words { 1 } else { window.div_ceil(words - 1) };
-        let (ns_per_tick, ticks_per_cell) = (Reciprocal::new(1), Reciprocal::new(span));
-        TimeScale {
-            ns_per_tick,
-            ticks_per_cell,
-            window,
-            first_tick: 0,
-            format: WordFormat::for_limit(max_limit),
-        }
+        Self::from_parts(0, span, window, 0, WordFormat::for_limit(max_limit))
+    }
+
+    fn from_parts(
+        tick_bits: u32,
+        span: u64,
+        window: u64,
+        first_tick: u64,
+        format: WordFormat,
+    ) -> Self {
+        // Exact: a bucket spans at most 2,049 ticks, and the times of a bucketed policy have at most
+        // 53 bits.
+        let ticks_per_cell = Reciprocal::new(span, format.max_time());
+        let max_ticks = u64::MAX >> tick_bits;
+        TimeScale { tick_bits, max_ticks, ticks_per_cell, window, first_tick, format }
     }
 
     /// The tick that contains an instant of the clock.
     #[inline(always)]
     pub(crate) fn tick(&self, ns: u64) -> u64 {
-        let Some(tick) = self.ns_per_tick.divide(ns).checked_add(self.first_tick) else {
+        let Some(tick) = (ns >> self.tick_bits).checked_add(self.first_tick) else {
             cold_path();
             return u64::MAX;
         };
         tick
     }
 
-    /// The first instant of a tick, in nanoseconds of the clock.
+    /// The first instant of a tick, in nanoseconds of the clock. Saturates at 0 and `u64::MAX`.
+    #[inline(always)]
     pub(crate) fn instant_ns(&self, tick: u64) -> u64 {
-        tick.saturating_sub(self.first_tick).saturating_mul(self.ns_per_tick.divisor())
+        match tick.checked_sub(self.first_tick) {
+            Some(ticks) if ticks <= self.max_ticks => ticks << self.tick_bits,
+            outside => {
+                cold_path();
+                if outside.is_some() { u64::MAX } else { 0 }
+            }
+        }
     }
 
     /// The resolution of recorded times.
     pub(crate) fn tick_ns(&self) -> u64 {
-        self.ns_per_tick.divisor()
+        1 << self.tick_bits
     }
 
     /// The window in ticks.
@@ -126,9 +138,8 @@ impl TimeScale {
         }
     }
 
-    /// The number of the cell that contains a time.
-    ///
-    /// Works for ticks and for times that count from an origin: an origin is the start of a cell.
+    /// The number of the cell that contains a time. The time counts from an origin, which is the
+    /// start of a cell.
     #[inline(always)]
     pub(crate) fn cell(&self, time: u64) -> u64 {
         self.ticks_per_cell.divide(time)
@@ -154,19 +165,19 @@ impl TimeScale {
     }
 }
 
-/// The nanoseconds of a tick.
-fn tick_ns(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u64 {
-    let mut tick_ns: u64 = 1;
+/// Log2 of the nanoseconds per tick.
+fn tick_bits(window_ns: u64, words: u64, exact: bool, format: WordFormat) -> u32 {
+    let mut bits = 0;
     if !exact {
         let min_ticks = MIN_TICKS_PER_BUCKET * (words - 1);
-        while window_ns / (tick_ns * 10) >= min_ticks {
-            tick_ns *= 10;
+        while window_ns >> (bits + 1) >= min_ticks {
+            bits += 1;
         }
     }
-    while (window_ns.div_ceil(tick_ns) + 1) * MIN_WINDOWS_PER_TIME_FIELD > format.max_time() {
-        tick_ns *= 10;
+    while (window_ns.div_ceil(1 << bits) + 1) * MIN_WINDOWS_PER_TIME_FIELD > format.max_time() {
+        bits += 1;
     }
-    tick_ns
+    bits
 }
 
 #[cfg(all(test, not(tollgate_model)))]
@@ -183,8 +194,8 @@ mod tests {
     fn small_limits_have_short_ticks() {
         assert_eq!(TimeScale::new(MINUTE, 20, 31).tick_ns(), 1);
         assert_eq!(TimeScale::new(24 * 60 * MINUTE, 127, 127).tick_ns(), 1);
-        assert_eq!(TimeScale::new(400 * 24 * 60 * MINUTE, 127, 127).tick_ns(), 1_000);
-        assert_eq!(TimeScale::new(MINUTE, 100_000, 15).tick_ns(), 1_000_000);
+        assert_eq!(TimeScale::new(400 * 24 * 60 * MINUTE, 127, 127).tick_ns(), 256);
+        assert_eq!(TimeScale::new(MINUTE, 100_000, 15).tick_ns(), 1 << 21);
     }
 
     /// Returns whether the time field spans enough windows with ticks of this many ns.
@@ -199,11 +210,11 @@ mod tests {
         let scale = TimeScale::new(window_ns, limit, words);
         let (tick_ns, min_ticks) = (scale.tick_ns(), MIN_TICKS_PER_BUCKET * (words - 1));
         let exact = limit <= words;
-        assert!(fits(&scale, window_ns, tick_ns));
-        assert!(exact || window_ns / tick_ns / 10 < min_ticks, "shorter than buckets need");
+        assert!(tick_ns.is_power_of_two() && fits(&scale, window_ns, tick_ns));
+        assert!(exact || window_ns / tick_ns / 2 < min_ticks, "shorter than buckets need");
         let needed = !exact && window_ns / tick_ns >= min_ticks;
         assert!(
-            tick_ns == 1 || needed || !fits(&scale, window_ns, tick_ns / 10),
+            tick_ns == 1 || needed || !fits(&scale, window_ns, tick_ns / 2),
             "longer than it must be"
         );
     }
@@ -216,7 +227,7 @@ mod tests {
                     WordFormat::for_limit(limit).max_time() / MIN_WINDOWS_PER_TIME_FIELD;
                 let spans = [MIN_TICKS_PER_BUCKET * (words - 1), MIN_TICKS_PER_BUCKET * words];
                 for edge in [max_window, spans[0], spans[1]] {
-                    for window_ns in (0..9).map(|digits| edge.saturating_mul(10_u64.pow(digits))) {
+                    for window_ns in (0..30).map(|bits| edge.saturating_mul(1 << bits)) {
                         for window_ns in (0..9).map(|delta| window_ns.saturating_add(delta) - 4) {
                             if window_ns <= MAX_WINDOW.as_nanos() as u64 {
                                 assert_shortest_tick(window_ns, limit, words);
@@ -247,15 +258,14 @@ mod tests {
             // Never shorter than the policy's window, and longer by less than two ticks.
             prop_assert!(window * tick_ns >= window_ns as u128);
             prop_assert!(window * tick_ns < window_ns as u128 + 2 * tick_ns);
-            let longest = window_ns as u128 * 101 / 100;
+            let longest = window_ns as u128 * 1_001 / 1_000;
             prop_assert!(window * tick_ns <= longest, "tick_ns {tick_ns} of {window_ns}");
-            // With ticks of 1 ns nothing is rounded, so nothing is added. With longer ticks a
-            // bucketed charge never expires too early, and an exact one by less than a tick.
+            // With ticks of 1 ns nothing is rounded, so nothing is added. With longer ticks no
+            // charge expires too early.
             prop_assert!(tick_ns > 1 || window == window_ns as u128);
             let exact = limit <= words;
             let last = now.saturating_add(window_ns - 1);
-            let apart = scale.tick(last) - scale.tick(now);
-            prop_assert!(apart < scale.window() || exact && apart == scale.window());
+            prop_assert!(scale.tick(last) - scale.tick(now) < scale.window());
             // The cells other than the head's span a window, and none of them is superfluous.
             let (cells, span) = (words - 1, scale.next_cell(0));
             prop_assert!(exact && span == 1 || cells * span >= scale.window());
@@ -264,9 +274,18 @@ mod tests {
             let cutoff = scale.tick(now);
             let origin = scale.origin(cutoff);
             prop_assert!(cutoff - origin > scale.window());
-            prop_assert_eq!(scale.cell(origin) * scale.ticks_per_cell.divisor(), origin);
+            prop_assert_eq!(origin % span, 0);
+            // Cells are exact up to the last time.
+            let last = scale.format().max_time();
+            for time in [last, last / span * span, last / span * span - 1, now.min(last)] {
+                prop_assert_eq!(scale.cell(time), time / span);
+                prop_assert_eq!(scale.next_cell(time), time - time % span + span);
+            }
             prop_assert!(cutoff - origin + 2 * scale.window() < scale.renew_at());
             // `instant_ns` inverts `tick`, up to rounding.
+            prop_assert_eq!(scale.instant_ns(0), 0);
+            let last = u128::from(u64::MAX - scale.first_tick) * tick_ns;
+            prop_assert_eq!(u128::from(scale.instant_ns(u64::MAX)), last.min(u64::MAX.into()));
             if cutoff < u64::MAX {
                 prop_assert!(scale.instant_ns(cutoff) <= now);
                 prop_assert!(now - scale.instant_ns(cutoff) < scale.tick_ns());

@@ -4,7 +4,9 @@
 use super::call::{Call, Item, ThreadState, below};
 use super::coverage::{self, CoveragePoint};
 use super::history::{Completed, History};
-use super::layout::{HOUR, Layout, MAX_POLICIES, MAX_SET_LIMIT, Operation, PolicyKind, WINDOW};
+use super::layout::{
+    BUCKET_UNIT, HOUR, Layout, MAX_POLICIES, MAX_SET_LIMIT, Operation, PolicyKind, WINDOW,
+};
 use super::step::{GiveBack, Source, Step};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::{Charge, Limiter, ManualClock, Now, Period, Policy, PolicyId, Session};
@@ -105,7 +107,14 @@ impl Fixture {
             .collect();
         let (history, scheduling_point) = (History::new(start), AtomicU64::new(0));
         let violations = Mutex::default();
-        Fixture { layout, limiter, max_keys, ids, history, scheduling_point, violations }
+        let fixture =
+            Fixture { layout, limiter, max_keys, ids, history, scheduling_point, violations };
+        for (policy, kind) in layout.policies.iter().enumerate() {
+            if let PolicyKind::Buckets(_) = kind {
+                assert_eq!(fixture.unit(policy), BUCKET_UNIT);
+            }
+        }
+        fixture
     }
 
     /// Notes a violation that a single answer shows.

@@ -76,6 +76,8 @@ pub(super) const MAX_SET_LIMIT: u64 = 4;
 
 /// The length of a sliding window in nanoseconds.
 pub(super) const WINDOW: u64 = 1_000_000;
+/// The unit of time of a bucketed window of this length, in nanoseconds.
+pub(super) const BUCKET_UNIT: u64 = 1 << 7;
 /// The length of a calendar period in nanoseconds.
 pub(super) const HOUR: u64 = 3_600_000_000_000;
 /// The number of words in each ring.
@@ -110,7 +112,7 @@ impl PolicyKind {
     pub(super) fn tick_sizes(self) -> [u64; 4] {
         match self {
             PolicyKind::Window(_) => [1, WINDOW / 2, WINDOW - 1, WINDOW],
-            PolicyKind::Buckets(_) => [100, WINDOW / 6, WINDOW / 2, WINDOW],
+            PolicyKind::Buckets(_) => [BUCKET_UNIT, WINDOW / 6, WINDOW / 2, WINDOW],
             PolicyKind::Hour(_) => [1, HOUR / 2, HOUR - 1, HOUR],
         }
     }
@@ -119,10 +121,10 @@ impl PolicyKind {
     /// is renewed, which is three quarters of its time field, and beyond the end of the field.
     pub(super) fn leap_sizes(self) -> [u64; 4] {
         // The time field has 64 bits minus two flags and the count. The count has 8 bits for a
-        // limit of 7, and 12 bits for a limit of 100, whose unit of time is 100 ns.
+        // limit of 7, and 12 bits for a limit of 100.
         let field = match self {
             PolicyKind::Window(_) => 1 << 54,
-            PolicyKind::Buckets(_) => 100 << 50,
+            PolicyKind::Buckets(_) => BUCKET_UNIT << 50,
             PolicyKind::Hour(_) => 1_000 * HOUR,
         };
         let renewal = field / 4 * 3;
