@@ -76,6 +76,12 @@ impl Decision {
         }
     }
 
+    /// Returns the decision about a request that is refused because the table of `policy` has no slot
+    /// for its key.
+    pub(crate) fn table_full(policy: PolicyId) -> Self {
+        Decision { table_full: true, ..Decision::without_counter(Verdict::TableFull, policy) }
+    }
+
     /// Returns whether the request may proceed.
     #[inline]
     pub fn is_allowed(&self) -> bool {

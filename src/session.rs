@@ -4,11 +4,12 @@ use crate::charge::{Charge, PolicyId};
 use crate::clock::Now;
 use crate::decision::{Decision, PolicyStatus};
 use crate::engine::Policies;
+use crate::engine::context::Context;
 use crate::engine::policy_state::PolicyState;
 use crate::error::UnknownPolicy;
 use crate::key::Key;
 use crate::request::reservation::{self, Reservation, ReservationError};
-use crate::request::{self, Context, Mode, batch};
+use crate::request::{self, Mode, batch};
 use crate::stats::Stats;
 
 /// The operations of a [`Limiter`](crate::Limiter) at one instant.

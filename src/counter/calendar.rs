@@ -17,7 +17,10 @@
 //! Lock-free: a CAS fails only if another one succeeded.
 
 use super::prepared::{CounterEvaluation, ObservedAtomic, PreparedCharge};
+use super::sliding::sum::Sum;
 use super::{ChargeArgs, Counter, Moved, NEVER, Outcome, TimeBase};
+use crate::clock::Now;
+use crate::policy::calendar::Calendar;
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
 use std::cmp;
@@ -37,10 +40,6 @@ const _: () = assert!(crate::error::MAX_LIMIT < USED_MAX / 2, "a budget leaves r
 pub(crate) struct Quota {
     word: AtomicU64,
 }
-
-/// The configuration of a calendar budget: empty, since its tick is the number of the period.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Periods;
 
 fn period(word: u64) -> u64 {
     (word >> PERIOD_SHIFT).saturating_sub(1)
@@ -88,6 +87,21 @@ impl Quota {
         if word & MOVED == 0 { Ok(word) } else { Err(Moved) }
     }
 
+    /// Evaluates a charge; writes nothing.
+    #[inline(always)]
+    fn evaluate(&self, base: TimeBase, args: &ChargeArgs) -> Result<CounterEvaluation<'_>, Moved> {
+        let word = self.load(order::budget_load())?;
+        let current = Quota::decide(word, base, args);
+        if !current.admitted || args.cost == 0 {
+            return Ok((current, None));
+        }
+        let used = current.used.saturating_add(args.cost);
+        let outcome = Outcome { used, clear_at: current.at + 1, ..current };
+        let target = ObservedAtomic { atomic: &self.word, word };
+        let word = pack(current.at, used);
+        Ok((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false })))
+    }
+
     /// Replaces the word by `new_word(word)`; `None` leaves it unchanged.
     fn update(&self, mut new_word: impl FnMut(u64) -> Option<u64>) -> Result<(), Moved> {
         let mut retries = Retries::new();
@@ -107,7 +121,7 @@ impl Quota {
 }
 
 impl Counter for Quota {
-    type Spec = Periods;
+    type Spec = Calendar;
     type Frozen = u64;
 
     #[cfg(all(test, tollgate_model))]
@@ -115,57 +129,76 @@ impl Counter for Quota {
         Quota { word: AtomicU64::new(0) }
     }
 
-    fn base(_: &Periods, cutoff: u64) -> TimeBase {
-        TimeBase { origin: 0, cutoff: cutoff.min(PERIOD_MAX), renew_after: u64::MAX }
+    #[inline(always)]
+    fn tick(calendar: &Calendar, now: Now) -> u64 {
+        calendar.index(now.unix_ns)
     }
 
-    fn is_out_of_range(_: &Periods, _: TimeBase, _: u64) -> bool {
+    #[inline(always)]
+    fn wrapping_tick(calendar: &Calendar, now: Now) -> u64 {
+        Self::tick(calendar, now)
+    }
+
+    #[inline(always)]
+    fn ns_until(calendar: &Calendar, tick: u64, now: Now) -> u64 {
+        Self::wait_ns(calendar, tick, now)
+    }
+
+    #[inline(always)]
+    fn wait_ns(calendar: &Calendar, tick: u64, now: Now) -> u64 {
+        calendar.start_ns(tick).saturating_sub(now.unix_ns)
+    }
+
+    fn resolution_ns(_: &Calendar) -> u64 {
+        1
+    }
+
+    fn base(_: &Calendar, cutoff: u64) -> TimeBase {
+        TimeBase::new(0, cutoff.min(PERIOD_MAX), u64::MAX)
+    }
+
+    fn is_out_of_range(_: &Calendar, _: TimeBase, _: u64) -> bool {
         false
     }
 
-    fn window(_: &Periods) -> u64 {
+    fn window(_: &Calendar) -> u64 {
         1
     }
 
     #[inline(always)]
-    fn prepare<'a>(
+    fn prepare<'a, S: Sum>(
         &'a self,
-        _: &Periods,
+        _: &Calendar,
         base: TimeBase,
         args: &ChargeArgs,
-    ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
-        let word = self.load(order::budget_load())?;
-        let current = Quota::decide(word, base, args);
-        if !current.admitted || args.cost == 0 {
-            return Ok(Some((current, None)));
+        _: S,
+    ) -> Option<CounterEvaluation<'a>> {
+        if args.cost > args.limit {
+            // Nothing will be written.
+            return None;
         }
-        let used = current.used.saturating_add(args.cost);
-        let outcome = Outcome { used, clear_at: current.at + 1, ..current };
-        let target = ObservedAtomic { atomic: &self.word, word };
-        let word = pack(current.at, used);
-        Ok(Some((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false }))))
+        self.evaluate(base, args).ok()
     }
 
-    fn charge(&self, spec: &Periods, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
+    fn charge(&self, _: &Calendar, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            if let Some((outcome, prepared)) = self.prepare(spec, base, args)?
-                && prepared.is_none_or(PreparedCharge::commit)
-            {
+            let (outcome, prepared) = self.evaluate(base, args)?;
+            if prepared.is_none_or(PreparedCharge::commit) {
                 return Ok(outcome);
             }
         }
     }
 
-    fn peek(&self, _: &Periods, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
+    fn peek(&self, _: &Calendar, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         // Model: budget_peek_against_move with QuotaPeekRelaxed.
         Ok(Quota::decide(self.load(order::budget_peek())?, base, args))
     }
 
     fn give_back(
         &self,
-        _: &Periods,
+        _: &Calendar,
         base: TimeBase,
         now: u64,
         from: Option<u64>,
@@ -187,7 +220,7 @@ impl Counter for Quota {
         Ok(is_live)
     }
 
-    fn reset(&self, _: &Periods, _: TimeBase) -> Result<(), Moved> {
+    fn reset(&self, _: &Calendar, _: TimeBase) -> Result<(), Moved> {
         self.update(|word| (used(word) > 0).then(|| pack(period(word), 0)))
     }
 
@@ -196,7 +229,7 @@ impl Counter for Quota {
         self.word.load(Relaxed) != 0
     }
 
-    fn weight(&self, spec: &Periods, base: TimeBase, cutoff: u64) -> u64 {
+    fn weight(&self, spec: &Calendar, base: TimeBase, cutoff: u64) -> u64 {
         // Relaxed: the result is a hint.
         Self::frozen_weight(&(self.word.load(Relaxed) & !MOVED), spec, base, cutoff)
     }
@@ -208,7 +241,7 @@ impl Counter for Quota {
         self.word.fetch_or(MOVED, order::budget_freeze()) & !MOVED
     }
 
-    fn frozen_weight(frozen: &u64, _: &Periods, _: TimeBase, cutoff: u64) -> u64 {
+    fn frozen_weight(frozen: &u64, _: &Calendar, _: TimeBase, cutoff: u64) -> u64 {
         match period(*frozen).cmp(&cutoff.min(PERIOD_MAX)) {
             _ if *frozen == 0 => 0,
             cmp::Ordering::Less => 0,
@@ -218,7 +251,7 @@ impl Counter for Quota {
         }
     }
 
-    fn install(&self, _: &Periods, frozen: &u64, _: TimeBase, _: TimeBase) {
+    fn install(&self, _: &Calendar, frozen: &u64, _: TimeBase, _: TimeBase) {
         // A late install finds a word that is not 0, and its CAS fails. Release: also publishes the
         // key's age. Pairs with the fence in `Ages::has_survived`. Model: refund_after_move with
         // QuotaInstallRelaxed.
@@ -319,20 +352,20 @@ mod tests {
     /// Moves the quota to another array. Checks that every operation on the frozen one returns
     /// `Moved` and changes nothing.
     fn moved(old: &Quota, from: TimeBase, to: TimeBase) -> Quota {
-        let weight = old.weight(&Periods, from, to.cutoff);
+        let weight = old.weight(&Calendar::DAYS, from, to.cutoff);
         let frozen = old.freeze();
         assert_eq!(old.freeze(), frozen, "a second freeze differs");
-        assert_eq!(Quota::frozen_weight(&frozen, &Periods, from, to.cutoff), weight);
-        assert_eq!(old.weight(&Periods, from, to.cutoff), weight);
+        assert_eq!(Quota::frozen_weight(&frozen, &Calendar::DAYS, from, to.cutoff), weight);
+        assert_eq!(old.weight(&Calendar::DAYS, from, to.cutoff), weight);
         let (before, base) = (word(old), from);
         let args = ChargeArgs { now: 5, cost: 1, limit: u64::MAX };
-        assert_eq!(old.charge(&Periods, base, &args), Err(Moved));
-        assert_eq!(old.peek(&Periods, base, &args), Err(Moved));
-        assert_eq!(old.reset(&Periods, base), Err(Moved));
-        assert_eq!(old.give_back(&Periods, base, 5, None, &mut 1), Err(Moved));
+        assert_eq!(old.charge(&Calendar::DAYS, base, &args), Err(Moved));
+        assert_eq!(old.peek(&Calendar::DAYS, base, &args), Err(Moved));
+        assert_eq!(old.reset(&Calendar::DAYS, base), Err(Moved));
+        assert_eq!(old.give_back(&Calendar::DAYS, base, 5, None, &mut 1), Err(Moved));
         assert_eq!(word(old), before);
         let new = quota(0);
-        new.install(&Periods, &frozen, from, to);
+        new.install(&Calendar::DAYS, &frozen, from, to);
         new
     }
 
@@ -343,42 +376,42 @@ mod tests {
             (cutoff, steps) in prop_oneof![Just(0), Just(5), Just(480_000), Just(PERIOD_MAX - 3)]
                 .prop_flat_map(|first| (Just(first), prop::collection::vec(step(first), 1..60))),
         ) {
-            let mut base = Quota::base(&Periods, cutoff);
+            let mut base = Quota::base(&Calendar::DAYS, cutoff);
             let (mut quota, mut oracle) = (quota(0), Oracle { cutoff, charged: None });
             for step in steps {
                 match step {
                     Step::Charge(args) => {
                         let before = word(&quota);
-                        let peeked = quota.peek(&Periods, base, &args);
+                        let peeked = quota.peek(&Calendar::DAYS, base, &args);
                         prop_assert_eq!(peeked, Ok(oracle.peek(&args)));
                         prop_assert_eq!(word(&quota), before);
-                        let outcome = quota.charge(&Periods, base, &args);
+                        let outcome = quota.charge(&Calendar::DAYS, base, &args);
                         prop_assert_eq!(outcome, Ok(oracle.charge(&args)));
                     }
                     Step::GiveBack(now, from, amount) => {
                         let mut rest = amount;
-                        quota.give_back(&Periods, base, now, from, &mut rest).unwrap();
+                        quota.give_back(&Calendar::DAYS, base, now, from, &mut rest).unwrap();
                         prop_assert_eq!(amount - rest, oracle.give_back(now, from, amount));
                     }
                     Step::Reset => {
-                        quota.reset(&Periods, base).unwrap();
+                        quota.reset(&Calendar::DAYS, base).unwrap();
                         oracle.charged = oracle.charged.map(|(period, _)| (period, 0));
                     }
                     Step::Move(later) => {
-                        let to = Quota::base(&Periods, base.cutoff + later);
+                        let to = Quota::base(&Calendar::DAYS, base.cutoff + later);
                         prop_assert!(to.cutoff <= PERIOD_MAX);
                         let expected_weight = match oracle.charged {
                             Some((period, _)) if period > to.cutoff => u64::MAX,
                             Some((period, used)) if period == to.cutoff => used,
                             _ => 0,
                         };
-                        prop_assert_eq!(quota.weight(&Periods, base, to.cutoff), expected_weight);
+                        prop_assert_eq!(quota.weight(&Calendar::DAYS, base, to.cutoff), expected_weight);
                         let new = moved(&quota, base, to);
                         // A late install changes nothing, even if the word has changed since.
                         if new.is_open() {
-                            new.reset(&Periods, to).unwrap();
+                            new.reset(&Calendar::DAYS, to).unwrap();
                             let before = word(&new);
-                            new.install(&Periods, &quota.freeze(), base, to);
+                            new.install(&Calendar::DAYS, &quota.freeze(), base, to);
                             prop_assert_eq!(word(&new), before);
                             oracle.charged = oracle.charged.map(|(period, _)| (period, 0));
                         }
@@ -393,23 +426,26 @@ mod tests {
     /// A charge in the last period never expires.
     #[test]
     fn last_period_never_ends() {
-        let (quota, base) = (quota(0), Quota::base(&Periods, 0));
-        let charge =
-            |now, cost| quota.charge(&Periods, base, &ChargeArgs { now, cost, limit: 5 }).unwrap();
+        let (quota, base) = (quota(0), Quota::base(&Calendar::DAYS, 0));
+        let charge = |now, cost| {
+            quota.charge(&Calendar::DAYS, base, &ChargeArgs { now, cost, limit: 5 }).unwrap()
+        };
         assert!(charge(PERIOD_MAX + 2, 5).admitted);
         for now in [PERIOD_MAX, PERIOD_MAX + 9, u64::MAX] {
             assert!(!charge(now, 1).admitted);
-            assert_eq!(quota.weight(&Periods, base, now), 5);
+            assert_eq!(quota.weight(&Calendar::DAYS, base, now), 5);
         }
     }
 
     /// No calendar array is renewed because of its age: each word holds its own period.
     #[test]
     fn calendar_arrays_need_no_renewal() {
-        let base = Quota::base(&Periods, 7);
+        let base = Quota::base(&Calendar::DAYS, 7);
         for now in [0, 7, PERIOD_MAX, u64::MAX] {
-            assert!(!base.needs_renewal(now) && !Quota::is_out_of_range(&Periods, base, now));
+            assert!(
+                !base.needs_renewal(now) && !Quota::is_out_of_range(&Calendar::DAYS, base, now)
+            );
         }
-        assert_eq!(Quota::window(&Periods), 1);
+        assert_eq!(Quota::window(&Calendar::DAYS), 1);
     }
 }

@@ -7,7 +7,9 @@ pub(crate) mod calendar;
 pub(crate) mod prepared;
 pub(crate) mod sliding;
 
+use crate::clock::Now;
 use prepared::CounterEvaluation;
+use sliding::sum::Sum;
 
 /// The `fits_at` of a charge that costs more than its limit.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -47,13 +49,31 @@ pub(crate) struct TimeBase {
     pub(crate) cutoff: u64,
     /// The array should be renewed before it is used after this tick.
     pub(crate) renew_after: u64,
+    /// The number of ticks, from the cutoff on, in which the fast path can use the array.
+    fast_ticks: u64,
 }
 
 impl TimeBase {
+    /// The last tick of the fast path, far enough from the greatest tick for any sum of times.
+    const LAST_FAST: u64 = u64::MAX / 2;
+
+    pub(crate) const fn new(origin: u64, cutoff: u64, renew_after: u64) -> Self {
+        let last_fast = if renew_after < Self::LAST_FAST { renew_after } else { Self::LAST_FAST };
+        let fast_ticks = (last_fast + 1).saturating_sub(cutoff);
+        TimeBase { origin, cutoff, renew_after, fast_ticks }
+    }
+
     /// Returns whether the array should be renewed before it is used at `now`.
     #[inline(always)]
     pub(crate) fn needs_renewal(self, now: u64) -> bool {
         now > self.renew_after
+    }
+
+    /// Returns whether the fast path can use the array at `now`: not before its cutoff, and not when
+    /// the array should be renewed. A tick that has wrapped around is not covered either.
+    #[inline(always)]
+    pub(crate) fn covers(&self, now: u64) -> bool {
+        now.wrapping_sub(self.cutoff) < self.fast_ticks
     }
 }
 
@@ -75,6 +95,21 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     #[cfg(all(test, tollgate_model))]
     fn zeroed() -> Self;
 
+    /// The tick of an instant.
+    fn tick(spec: &Self::Spec, now: Now) -> u64;
+
+    /// Like [`tick`](Self::tick), but may wrap around instead of saturating.
+    fn wrapping_tick(spec: &Self::Spec, now: Now) -> u64;
+
+    /// The nanoseconds from `now` until a later tick begins, if they are less than 2^64.
+    fn ns_until(spec: &Self::Spec, tick: u64, now: Now) -> u64;
+
+    /// The nanoseconds from `now` until a tick begins. 0 if it has begun.
+    fn wait_ns(spec: &Self::Spec, tick: u64, now: Now) -> u64;
+
+    /// The resolution of recorded times, in nanoseconds.
+    fn resolution_ns(spec: &Self::Spec) -> u64;
+
     /// Returns the time base of an array that is created with this cutoff.
     fn base(spec: &Self::Spec, cutoff: u64) -> TimeBase;
 
@@ -87,14 +122,19 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
 
     /// Evaluates a charge; writes nothing. Returns the charge to commit, or the denial.
     ///
-    /// This is a single attempt. It returns `None` or `Moved` if the counter is sealed, moved, or
-    /// written concurrently. There is no retry loop: a loop costs registers the fast path needs.
-    fn prepare<'a>(
+    /// The cost is not 0. `args.now` is not before the base's cutoff, and an array with this base can
+    /// represent it.
+    ///
+    /// This is a single attempt. It returns `None` if the counter is sealed, moved, or written
+    /// concurrently, or if the cost is above the limit. There is no retry loop: a loop costs
+    /// registers the fast path needs.
+    fn prepare<'a, S: Sum>(
         &'a self,
         spec: &Self::Spec,
         base: TimeBase,
         args: &ChargeArgs,
-    ) -> Result<Option<CounterEvaluation<'a>>, Moved>;
+        sum: S,
+    ) -> Option<CounterEvaluation<'a>>;
 
     /// Charges the cost if it fits. A denial writes nothing.
     fn charge(

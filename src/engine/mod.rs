@@ -1,7 +1,12 @@
 //! The policies of one limiter at run time, and the hash that turns keys into ids.
 
+pub(crate) mod context;
+mod counter_table;
+mod fast_path;
+pub(crate) mod item;
 pub(crate) mod metrics;
 pub(crate) mod policy_state;
+pub(crate) mod resolved_charge;
 
 use crate::charge::PolicyId;
 use crate::engine::policy_state::PolicyState;

@@ -2,22 +2,22 @@
 
 use crate::charge::PolicyId;
 use crate::clock::Now;
-use crate::counter::calendar::{Periods, Quota};
-use crate::counter::sliding::Ring;
-use crate::counter::sliding::time_scale::TimeScale;
-use crate::counter::{ChargeArgs, NEVER, Outcome};
+use crate::counter::{ChargeArgs, Outcome};
+use crate::decision::Decision;
+use crate::engine::context::Context;
+use crate::engine::counter_table::{CounterTable, PolicyCounter, with_table};
+use crate::engine::fast_path::{FastPath, check_slow};
+use crate::engine::item::Item;
 use crate::engine::metrics::{Event, Metrics};
 use crate::error::ConfigError;
-use crate::policy::calendar::Calendar;
+use crate::policy::Policy;
 use crate::policy::overflow::Overflow;
-use crate::policy::{Plan, Policy};
 use crate::stats::Stats;
 use crate::sync::shard::Shard;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::table::epoch::Guard;
 use crate::table::{
-    Bounds, Charged, ClaimError, Evaluation, KeyId, OutOfMemory, PrefetchHint, Receipt, Returned,
-    Table, TableStats,
+    Bounds, Charged, ClaimError, KeyId, PrefetchHint, Receipt, Returned, Table, TableStats,
 };
 use std::time::Duration;
 
@@ -27,42 +27,10 @@ pub(crate) struct PolicyState {
     id: PolicyId,
     policy: Policy,
     limit: AtomicU64,
-    time: Time,
+    /// The fast path for the counters of the table.
+    fast_path: FastPath,
     table: CounterTable,
     metrics: Metrics,
-}
-
-/// The conversion between clock readings and ticks.
-#[derive(Debug)]
-enum Time {
-    Window(TimeScale),
-    Calendar(Calendar),
-}
-
-/// The table of a policy's counters. Each ring length has a variant, so that the length is a constant on
-/// the request path.
-#[derive(Debug)]
-enum CounterTable {
-    Ring7(Table<Ring<7>>),
-    Ring15(Table<Ring<15>>),
-    Ring31(Table<Ring<31>>),
-    Ring63(Table<Ring<63>>),
-    Ring127(Table<Ring<127>>),
-    Quota(Table<Quota>),
-}
-
-/// Runs an operation on the table, compiled once for each type of table.
-macro_rules! with_table {
-    ($counter_table:expr, $table:ident => $operation:expr) => {
-        match $counter_table {
-            CounterTable::Ring7($table) => $operation,
-            CounterTable::Ring15($table) => $operation,
-            CounterTable::Ring31($table) => $operation,
-            CounterTable::Ring63($table) => $operation,
-            CounterTable::Ring127($table) => $operation,
-            CounterTable::Quota($table) => $operation,
-        }
-    };
 }
 
 impl PolicyState {
@@ -70,26 +38,14 @@ impl PolicyState {
         let plan = policy.plan()?;
         let max_keys = policy.effective_max_keys();
         let bounds = Bounds { max_keys, allowance: policy.effective_overflow().allowance() };
-        let (time, table) = match plan {
-            Plan::Ring { window_ns, words } => {
-                let words = u64::from(words);
-                let scale = TimeScale::new(window_ns, policy.effective_max_limit(), words);
-                let first = scale.tick(now.monotonic_ns);
-                (Time::Window(scale), CounterTable::rings(scale, words, bounds, first))
-            }
-            Plan::Quota { period, offset_s } => {
-                // The cutoff is period 0, the first one: nothing was dropped yet, so any period may
-                // be charged.
-                let table = Table::new(Periods, bounds, 0).map(CounterTable::Quota);
-                (Time::Calendar(Calendar::new(period, offset_s)), table)
-            }
-        };
+        let table = CounterTable::new(plan, policy.effective_max_limit(), bounds, now);
         let (table, metrics) = match (table, Metrics::new()) {
             (Ok(table), Ok(metrics)) => (table, metrics),
             _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
         };
         let limit = AtomicU64::new(policy.limit());
-        Ok(PolicyState { id, policy, limit, time, table, metrics })
+        let fast_path = with_table!(&table, table => fast_path_of(table));
+        Ok(PolicyState { id, policy, limit, fast_path, table, metrics })
     }
 
     #[inline(always)]
@@ -103,10 +59,7 @@ impl PolicyState {
 
     /// The resolution of recorded times.
     pub(crate) fn resolution(&self) -> Duration {
-        match &self.time {
-            Time::Window(scale) => Duration::from_nanos(scale.tick_ns()),
-            Time::Calendar(_) => Duration::from_nanos(1),
-        }
+        with_table!(&self.table, table => Duration::from_nanos(table.resolution_ns()))
     }
 
     /// The limit that applies to a charge: its own, lowered to the policy's maximum, or else the policy's
@@ -144,40 +97,10 @@ impl PolicyState {
         now: Now,
         guard: &Guard,
     ) -> Result<Charged, ClaimError> {
-        let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.table, table => table.charge(key, &args, guard))
-    }
-
-    /// Evaluates a charge read-only. `None` if the charge must take the slow path.
-    #[inline(always)]
-    pub(crate) fn evaluate<'g>(
-        &self,
-        key: KeyId,
-        cost: u64,
-        limit: u64,
-        now: Now,
-        guard: &'g Guard,
-    ) -> Option<Evaluation<'g>> {
-        let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.table, table => table.evaluate(key, &args, guard))
-    }
-
-    /// Evaluates a charge like [`evaluate`](Self::evaluate), and passes the evaluation to `store`.
-    /// Returns false if the charge must take the slow path.
-    // Compiled for each type of table, so that `store` stores registers. A returned evaluation would
-    // be copied from the stack.
-    #[inline(always)]
-    pub(crate) fn evaluate_into<'g>(
-        &self,
-        key: KeyId,
-        cost: u64,
-        limit: u64,
-        now: Now,
-        guard: &'g Guard,
-        store: impl FnOnce(Evaluation<'g>),
-    ) -> bool {
-        let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.table, table => table.evaluate(key, &args, guard).map(store).is_some())
+        with_table!(&self.table, table => {
+            let args = ChargeArgs { now: table.tick(now), cost, limit };
+            table.charge(key, &args, guard)
+        })
     }
 
     /// The prefetch hint. It has the same offset in every type of table, so reading it needs no branch.
@@ -209,8 +132,10 @@ impl PolicyState {
         now: Now,
         guard: &Guard,
     ) -> Outcome {
-        let args = ChargeArgs { now: self.time.tick(now), cost, limit };
-        with_table!(&self.table, table => table.peek(key, &args, guard))
+        with_table!(&self.table, table => {
+            let args = ChargeArgs { now: table.tick(now), cost, limit };
+            table.peek(key, &args, guard)
+        })
     }
 
     /// Gives back up to `amount` units. With a receipt, they are taken from the caller's charges from that
@@ -223,8 +148,7 @@ impl PolicyState {
         amount: u64,
         guard: &Guard,
     ) -> Returned {
-        let tick = self.time.tick(now);
-        with_table!(&self.table, table => table.give_back(key, tick, from, amount, guard))
+        with_table!(&self.table, table => table.give_back(key, table.tick(now), from, amount, guard))
     }
 
     /// Resets a key's usage to zero.
@@ -245,13 +169,12 @@ impl PolicyState {
 
     /// Does pending work of about `budget` slots. Returns whether no work is left.
     pub(crate) fn maintain(&self, budget: usize, now: Now, guard: &Guard) -> bool {
-        let tick = self.time.tick(now);
-        with_table!(&self.table, table => table.maintain(budget, tick, guard))
+        with_table!(&self.table, table => table.maintain(budget, table.tick(now), guard))
     }
 
     pub(crate) fn stats(&self, now: Now, guard: &Guard) -> Stats {
-        let tick = self.time.tick(now);
-        let table: TableStats = with_table!(&self.table, table => table.stats(tick, guard));
+        let table: TableStats =
+            with_table!(&self.table, table => table.stats(table.tick(now), guard));
         Stats {
             policy: self.id,
             admitted: self.metrics.sum(Event::Admitted),
@@ -268,61 +191,57 @@ impl PolicyState {
         }
     }
 
-    /// The wait from `now` until a tick, in nanoseconds. `None` if the tick is [`NEVER`].
+    /// The nanoseconds from `now` until a tick begins. 0 if it has begun.
     #[inline(always)]
-    pub(crate) fn wait_ns(&self, tick: u64, now: Now) -> Option<u64> {
-        if tick == NEVER {
-            return None;
-        }
-        Some(match &self.time {
-            Time::Window(scale) => scale.instant_ns(tick).saturating_sub(now.monotonic_ns),
-            Time::Calendar(calendar) => calendar.start_ns(tick).saturating_sub(now.unix_ns),
-        })
+    pub(crate) fn wait_ns(&self, tick: u64, now: Now) -> u64 {
+        with_table!(&self.table, table => table.wait_ns(tick, now))
     }
+
+    #[inline(always)]
+    pub(super) fn table(&self) -> &CounterTable {
+        &self.table
+    }
+
+    /// Checks one charge.
+    #[inline(always)]
+    pub(crate) fn check(
+        &self,
+        context: &Context<'_>,
+        key: KeyId,
+        cost: u64,
+        limit: u64,
+    ) -> Decision {
+        // Tested here, where many callers know the cost.
+        if cost == 0 {
+            return check_slow(context, self, key, cost, limit);
+        }
+        self.fast_path.check(context, self, key, cost, limit)
+    }
+
+    /// Evaluates an item of this policy and, if it has room, prepares its charge. Returns false, and
+    /// evaluates nothing, if the charge must take the slow path.
+    #[inline(always)]
+    pub(crate) fn prepare<'g>(&self, context: &'g Context<'_>, item: &mut Item<'g>) -> bool {
+        item.charge.cost > 0 && self.fast_path.prepare(context, item)
+    }
+}
+
+fn fast_path_of<C: PolicyCounter>(_: &Table<C>) -> FastPath {
+    FastPath::new::<C>()
 }
 
 #[cfg(all(test, tollgate_model))]
 impl PolicyState {
     pub(crate) fn start_renewal(&self, now: Now) {
-        let tick = self.time.tick(now);
-        with_table!(&self.table, table => table.start_resize(tick, 0));
+        with_table!(&self.table, table => table.start_resize(table.tick(now), 0));
     }
 
     pub(crate) fn help_once(&self, now: Now) -> bool {
-        let tick = self.time.tick(now);
-        with_table!(&self.table, table => table.help_once(tick))
+        with_table!(&self.table, table => table.help_once(table.tick(now)))
     }
 
     #[cfg(tollgate_shuttle)]
     pub(crate) fn arrays(&self) -> usize {
         with_table!(&self.table, table => table.generation_count())
-    }
-}
-
-impl Time {
-    #[inline(always)]
-    fn tick(&self, now: Now) -> u64 {
-        match self {
-            Time::Window(scale) => scale.tick(now.monotonic_ns),
-            Time::Calendar(calendar) => calendar.index(now.unix_ns),
-        }
-    }
-}
-
-impl CounterTable {
-    /// A table of rings with this many words, in use from `first` on.
-    fn rings(
-        scale: TimeScale,
-        words: u64,
-        bounds: Bounds,
-        first: u64,
-    ) -> Result<Self, OutOfMemory> {
-        Ok(match words {
-            7 => CounterTable::Ring7(Table::new(scale, bounds, first)?),
-            15 => CounterTable::Ring15(Table::new(scale, bounds, first)?),
-            31 => CounterTable::Ring31(Table::new(scale, bounds, first)?),
-            63 => CounterTable::Ring63(Table::new(scale, bounds, first)?),
-            _ => CounterTable::Ring127(Table::new(scale, bounds, first)?),
-        })
     }
 }

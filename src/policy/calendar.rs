@@ -55,6 +55,10 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
+    /// UTC days.
+    #[cfg(test)]
+    pub(crate) const DAYS: Calendar = Calendar { period: Period::Day, offset_s: 0 };
+
     pub(crate) fn new(period: Period, offset_s: i32) -> Self {
         Self { period, offset_s }
     }

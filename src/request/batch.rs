@@ -3,7 +3,9 @@
 
 use crate::charge::Charge;
 use crate::decision::Decision;
-use crate::request::{Context, ResolvedCharge, invalid};
+use crate::engine::context::Context;
+use crate::engine::resolved_charge::ResolvedCharge;
+use crate::request::invalid;
 
 /// The number of requests whose slots are prefetched together.
 const BATCH: usize = 32;
@@ -43,7 +45,7 @@ fn decide_batch(
     for ((decision, resolved), charge) in decisions.iter_mut().zip(&resolved).zip(charges) {
         *decision = match *resolved {
             Some(ResolvedCharge { policy, key, cost, limit }) => {
-                context.check_one(policy, key, cost, limit)
+                policy.check(context, key, cost, limit)
             }
             None => invalid(charge.policy),
         };

@@ -1,7 +1,7 @@
 //! The second step of a request: commit each prepared charge with one CAS.
 
 use crate::counter::prepared::PreparedCharge;
-use crate::request::item::Item;
+use crate::engine::item::Item;
 
 /// Commits the prepared charges in order, up to the first item that has none or whose CAS fails.
 /// Returns its index; the items before it are charged. No two prepared charges have the same

@@ -1,8 +1,10 @@
 //! The first step of a request: evaluate every charge without writing.
 
 use crate::counter::Outcome;
-use crate::request::item::{Item, ResolvedCharge};
-use crate::request::{Context, Mode};
+use crate::engine::context::Context;
+use crate::engine::item::Item;
+use crate::engine::resolved_charge::ResolvedCharge;
+use crate::request::Mode;
 use std::hint::cold_path;
 
 impl Context<'_> {
@@ -21,7 +23,7 @@ impl Context<'_> {
         if let [item] = items {
             // A single item that cannot be prepared counts as having room: the fallback then decides
             // it, and helps a move that is under way.
-            return !self.try_prepare(item) || item.outcome.admitted;
+            return !item.charge.policy.prepare(self, item) || item.outcome.admitted;
         }
         let mut room = true;
         for item in items.iter_mut() {
@@ -56,22 +58,10 @@ impl Context<'_> {
     /// Prepares the charge of an item. If it must take the slow path, only peeks.
     #[inline(always)]
     fn prepare_or_peek<'g>(&'g self, item: &mut Item<'g>) {
-        if !self.try_prepare(item) {
+        if !item.charge.policy.prepare(self, item) {
             cold_path();
             item.outcome = self.peek(&item.charge, item.charge.cost);
         }
-    }
-
-    /// Evaluates an item and, if it has room, prepares its charge. Returns false, and evaluates
-    /// nothing, if the charge must take the slow path.
-    // Not inlined: in a function of its own, all values fit into registers.
-    #[inline(never)]
-    fn try_prepare<'g>(&'g self, item: &mut Item<'g>) -> bool {
-        let ResolvedCharge { policy, key, cost, limit } = item.charge;
-        policy.evaluate_into(key, cost, limit, self.now, &self.guard, |(evaluated, prepared)| {
-            (item.outcome, item.generation) = (evaluated.outcome, evaluated.generation);
-            item.prepared = prepared;
-        })
     }
 
     /// Decides a charge without writing. `cost` replaces the charge's own cost.

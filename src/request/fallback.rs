@@ -2,10 +2,11 @@
 //! charge has no room any more.
 
 use crate::charge::PolicyId;
-use crate::counter::Outcome;
+use crate::engine::context::Context;
+use crate::engine::item::Item;
 use crate::engine::metrics::Event;
-use crate::request::item::{Item, ResolvedCharge};
-use crate::request::{Context, Mode};
+use crate::engine::resolved_charge::{ResolvedCharge, SlowCharge};
+use crate::request::Mode;
 use crate::table::ClaimError;
 
 /// The result of the fallback.
@@ -52,33 +53,11 @@ impl Context<'_> {
 
     /// Charges an item on the slow path. `Err` if the table has no slot for its key.
     pub(super) fn charge_item(&self, item: &mut Item<'_>, mode: Mode) -> Result<(), ClaimError> {
-        let ResolvedCharge { policy, key, cost, limit } = item.charge;
-        let limit = if mode == Mode::Force { u64::MAX } else { limit };
-        if cost == 0 || cost > limit {
-            // Nothing will be written, so a new key is not inserted.
-            item.outcome = self.read_only_outcome(*item, mode);
-            return Ok(());
-        }
-        match policy.charge(key, cost, limit, self.now, &self.guard) {
-            Ok(charged) => {
-                (item.outcome, item.generation) = (charged.outcome, charged.generation);
-            }
-            Err(ClaimError::Full) if policy.allows_overflow() => {
-                item.outcome = self.read_only_outcome(*item, mode);
-                item.table_full = item.outcome.admitted;
-            }
-            Err(error) => return Err(error),
-        }
+        let SlowCharge { charged, table_full } =
+            item.charge.charge_slow(self, mode == Mode::Force)?;
+        (item.outcome, item.generation) = (charged.outcome, charged.generation);
+        item.table_full = table_full;
         Ok(())
-    }
-
-    /// The outcome of an item that is decided without writing.
-    // Takes the item by value, so that it can stay in registers on the fast path.
-    #[cold]
-    fn read_only_outcome(&self, item: Item<'_>, mode: Mode) -> Outcome {
-        let mut outcome = self.peek(&item.charge, item.charge.cost);
-        outcome.admitted |= mode == Mode::Force;
-        outcome
     }
 
     /// Rolls back these items, the last one first, and updates their usage.

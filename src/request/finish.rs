@@ -2,9 +2,9 @@
 
 use crate::counter::NEVER;
 use crate::decision::{Decision, PolicyStatus, Verdict};
+use crate::engine::context::Context;
+use crate::engine::item::Item;
 use crate::engine::metrics::Event;
-use crate::request::Context;
-use crate::request::item::Item;
 
 impl Context<'_> {
     /// Counts the items of an allowed request and returns the decision.

@@ -2,46 +2,31 @@
 //! [commit](commit) each with one CAS, [finish](finish) by counting and reporting. A peek stops after
 //! the evaluation.
 //!
-//! A check of [one charge](single) does the three steps in registers. The [fallback] charges what
-//! could not be committed: a new key, a lost CAS, a cost of 0. A forced charge starts there.
+//! A check of [one charge](crate::engine) does the three steps in registers. The [fallback] charges
+//! what could not be committed: a new key, a lost CAS, a cost of 0. A forced charge starts there.
 
 pub(crate) mod batch;
 mod commit;
 mod evaluate;
 mod fallback;
 mod finish;
-mod item;
 pub(crate) mod reservation;
-mod single;
 
 use crate::charge::{Charge, MAX_CHARGES, PolicyId};
-use crate::clock::Now;
 use crate::decision::{Decision, PolicyStatus, Verdict};
 use crate::engine::Policies;
-use crate::sync::shard::Shard;
-use crate::table::epoch::{self, Guard};
+use crate::engine::context::Context;
+use crate::engine::item::Item;
+use crate::engine::resolved_charge::ResolvedCharge;
 use crate::verify::path::{self, Path};
 use arrayvec::ArrayVec;
 use commit::commit_all;
 use evaluate::has_repeated_counter;
 use fallback::FallbackResult;
-use item::Item;
 use std::borrow::Borrow;
-
-pub(crate) use item::ResolvedCharge;
 
 /// The number of charges that most requests do not exceed. Their lists need less stack.
 const FEW: usize = 4;
-
-/// The context of a decision: the policies, one instant, the pinned epoch, and the shard of this
-/// thread's statistics.
-#[derive(Debug)]
-pub(crate) struct Context<'l> {
-    pub(crate) policies: &'l Policies,
-    pub(crate) now: Now,
-    pub(crate) guard: Guard,
-    shard: Shard,
-}
 
 /// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +60,8 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
             let opened = open_context(Some(&resolved));
             let context = opened.borrow();
             if mode == Mode::Check && statuses.is_empty() {
-                context.check_one(resolved.policy, resolved.key, resolved.cost, resolved.limit)
+                let ResolvedCharge { policy, key, cost, limit } = resolved;
+                policy.check(context, key, cost, limit)
             } else {
                 context.decide_one(resolved, mode, statuses)
             }
@@ -129,10 +115,16 @@ fn resolve_all<'l, const MAX: usize>(
     Ok(())
 }
 
-impl<'l> Context<'l> {
-    #[inline(always)]
-    pub(crate) fn new(policies: &'l Policies, now: Now) -> Self {
-        Context { policies, now, guard: epoch::pin(), shard: Shard::current() }
+impl Context<'_> {
+    /// Decides a peek, a forced charge, or a check with a status, of one charge.
+    #[inline(never)]
+    fn decide_one(
+        &self,
+        charge: ResolvedCharge<'_>,
+        mode: Mode,
+        statuses: &mut [PolicyStatus],
+    ) -> Decision {
+        self.decide_items(&mut [Item::new(charge)], mode, statuses)
     }
 
     /// Decides a request: charges all items or none (a peek charges none), and reports the status
@@ -164,7 +156,7 @@ impl<'l> Context<'l> {
         match self.charge_from(uncommitted, items, mode, repeats) {
             FallbackResult::AllCharged => self.finish_admitted(items, statuses),
             FallbackResult::Denied => self.finish_denied(items, statuses),
-            FallbackResult::TableFull(policy) => refused(policy),
+            FallbackResult::TableFull(policy) => Decision::table_full(policy),
         }
     }
 }
@@ -172,9 +164,4 @@ impl<'l> Context<'l> {
 /// The decision about a request with a policy of another limiter, or with too many charges.
 fn invalid(policy: PolicyId) -> Decision {
     Decision::without_counter(Verdict::Invalid, policy)
-}
-
-/// The decision about a request that is refused because the table has no slot for its key.
-fn refused(policy: PolicyId) -> Decision {
-    Decision { table_full: true, ..Decision::without_counter(Verdict::TableFull, policy) }
 }

@@ -2,9 +2,11 @@
 
 use crate::charge::{Charge, PolicyId};
 use crate::decision::{Decision, PolicyStatus};
+use crate::engine::context::Context;
+use crate::engine::item::Item;
 use crate::engine::metrics::Event;
-use crate::request::item::{Item, ResolvedCharge};
-use crate::request::{Context, Mode, invalid, refused, resolve_all};
+use crate::engine::resolved_charge::ResolvedCharge;
+use crate::request::{Mode, invalid, resolve_all};
 use crate::table::{KeyId, Receipt, Returned};
 use arrayvec::ArrayVec;
 use std::fmt;
@@ -273,7 +275,7 @@ pub(crate) fn settle(
         item.copy_usage_to(before);
     }
     Ok(match full_policy {
-        Some(policy) => refused(policy),
+        Some(policy) => Decision::table_full(policy),
         None => context.report(&items, &mut []),
     })
 }

@@ -209,7 +209,8 @@ mod tests {
     use super::super::size::Size;
     use super::*;
     use crate::counter::ChargeArgs;
-    use crate::counter::calendar::{Periods, Quota};
+    use crate::counter::calendar::Quota;
+    use crate::policy::calendar::Calendar;
     use proptest::prelude::*;
 
     const READ: ChargeArgs = ChargeArgs { now: 1, cost: 0, limit: u64::MAX };
@@ -227,7 +228,7 @@ mod tests {
             };
             let home_slots = 3 * GROUP;
             let size = Size { home_slots, slots: home_slots + 64, capacity: 60, chunk_len };
-            let base = Quota::base(&Periods, 1);
+            let base = Quota::base(&Calendar::DAYS, 1);
             let array = || Array::<Quota>::new(size, base, false).unwrap();
             let (old, new) = (array(), array());
             let mut keys: Vec<_> = crowd.iter().map(key).collect();
@@ -235,21 +236,21 @@ mod tests {
             for (cost, key) in (1..).zip(&keys) {
                 let slot = old.find_or_claim(*key).expect("the array is not being replaced");
                 let args = ChargeArgs { cost, ..READ };
-                prop_assert!(slot.counter.charge(&Periods, base, &args).is_ok());
+                prop_assert!(slot.counter.charge(&Calendar::DAYS, base, &args).is_ok());
                 let found = old.find(*key);
                 prop_assert!(matches!(found, Found::Slot(found) if std::ptr::eq(found, slot)));
             }
             prop_assert!(matches!(old.find(absent), Found::Empty(_)));
 
             let migration = Migration::new(size.home_slots, chunk_len, 0).unwrap();
-            let mover = KeyMover { old: &old, new: &new, spec: &Periods, eviction_threshold: 0 };
+            let mover = KeyMover { old: &old, new: &new, spec: &Calendar::DAYS, eviction_threshold: 0 };
             while !migration.help(&mover).0 {}
             prop_assert_eq!(migration.moved(), keys.len());
             for (cost, key) in (1..).zip(&keys) {
                 let Found::Slot(slot) = new.find(*key) else {
                     return Err(TestCaseError::fail("a key was left behind"));
                 };
-                prop_assert_eq!(slot.counter.peek(&Periods, base, &READ).unwrap().used, cost);
+                prop_assert_eq!(slot.counter.peek(&Calendar::DAYS, base, &READ).unwrap().used, cost);
             }
             prop_assert!(matches!(old.find(absent), Found::Frozen));
         }

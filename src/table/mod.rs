@@ -32,6 +32,8 @@ mod tags;
 pub(crate) mod tags;
 mod zeroed;
 
+use crate::clock::Now;
+use crate::counter::sliding::sum::Sum;
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome};
 use crate::sync::progress::Retries;
 use array::Found;
@@ -62,8 +64,25 @@ impl<C: Counter> Table<C> {
     }
 
     #[inline(always)]
-    fn spec(&self) -> &C::Spec {
+    pub(crate) fn spec(&self) -> &C::Spec {
         &self.arrays.spec
+    }
+
+    /// The tick of an instant.
+    #[inline(always)]
+    pub(crate) fn tick(&self, now: Now) -> u64 {
+        C::tick(self.spec(), now)
+    }
+
+    /// The nanoseconds from `now` until a tick begins. 0 if it has begun.
+    #[inline(always)]
+    pub(crate) fn wait_ns(&self, tick: u64, now: Now) -> u64 {
+        C::wait_ns(self.spec(), tick, now)
+    }
+
+    /// The resolution of recorded times, in nanoseconds.
+    pub(crate) fn resolution_ns(&self) -> u64 {
+        C::resolution_ns(self.spec())
     }
 
     /// Fast path: finds a known key's slot in an array that is neither being filled nor outdated.
@@ -76,7 +95,7 @@ impl<C: Counter> Table<C> {
         now: u64,
         guard: &Guard,
     ) -> Option<&'g Slot<C>> {
-        if current.previous(guard).is_some() || current.array.base().needs_renewal(now) {
+        if current.previous(guard).is_some() || !current.array.base().covers(now) {
             return None;
         }
         match current.array.find(key) {
@@ -109,16 +128,17 @@ impl<C: Counter> Table<C> {
     /// Fast path: evaluates a charge without writing. `None` sends the caller to
     /// [`charge`](Self::charge).
     #[inline(always)]
-    pub(crate) fn evaluate<'g>(
+    pub(crate) fn evaluate<'g, S: Sum>(
         &self,
         key: KeyId,
         args: &ChargeArgs,
         guard: &'g Guard,
+        sum: S,
     ) -> Option<Evaluation<'g>> {
         let current = self.arrays.current(guard);
         let slot = self.find_fast(current, key, args.now, guard)?;
         let (outcome, prepared) =
-            slot.counter.prepare(self.spec(), current.array.base(), args).ok()??;
+            slot.counter.prepare(self.spec(), current.array.base(), args, sum)?;
         Some((Charged { outcome, generation: current.number }, prepared))
     }
 

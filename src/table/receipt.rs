@@ -42,6 +42,11 @@ impl Receipt {
 }
 
 impl Charged {
+    /// The outcome of a charge that wrote nothing.
+    pub(crate) fn unwritten(outcome: Outcome) -> Self {
+        Charged { outcome, generation: 0 }
+    }
+
     /// The receipt of a charge of this many units.
     #[cfg(all(test, tollgate_model))]
     pub(crate) fn receipt(&self, units: u64) -> Receipt {

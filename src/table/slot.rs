@@ -18,7 +18,7 @@ pub(super) const FROZEN: u64 = 1;
 impl KeyId {
     #[inline(always)]
     pub(crate) fn new(hash: u64) -> Self {
-        KeyId(if (hash as u8) < 2 { hash | 2 } else { hash })
+        KeyId(hash | 2)
     }
 
     #[inline(always)]

@@ -2,14 +2,15 @@
 
 use super::head::HeadSnapshot;
 use super::snapshot::Snapshot;
+use super::sum::Sum;
 use super::time_scale::TimeScale;
-use super::word::{MOVED, SEALED};
+use super::word::MOVED;
 use super::{Ring, local_time, outcome_in_ticks};
+use crate::clock::Now;
 use crate::counter::prepared::{CounterEvaluation, PreparedCharge};
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{Ordering::*, order};
-use std::hint::cold_path;
 
 impl<const R: usize> Counter for Ring<R> {
     type Spec = TimeScale;
@@ -20,9 +21,33 @@ impl<const R: usize> Counter for Ring<R> {
         Ring { words: std::array::from_fn(|_| crate::sync::AtomicU64::new(0)) }
     }
 
+    #[inline(always)]
+    fn tick(scale: &TimeScale, now: Now) -> u64 {
+        scale.tick(now.monotonic_ns)
+    }
+
+    #[inline(always)]
+    fn wrapping_tick(scale: &TimeScale, now: Now) -> u64 {
+        scale.wrapping_tick(now.monotonic_ns)
+    }
+
+    #[inline(always)]
+    fn ns_until(scale: &TimeScale, tick: u64, now: Now) -> u64 {
+        scale.ns_until(tick, now.monotonic_ns)
+    }
+
+    #[inline(always)]
+    fn wait_ns(scale: &TimeScale, tick: u64, now: Now) -> u64 {
+        scale.instant_ns(tick).saturating_sub(now.monotonic_ns)
+    }
+
+    fn resolution_ns(scale: &TimeScale) -> u64 {
+        scale.tick_ns()
+    }
+
     fn base(spec: &TimeScale, cutoff: u64) -> TimeBase {
         let origin = spec.origin(cutoff);
-        TimeBase { origin, cutoff, renew_after: origin.saturating_add(spec.renew_at()) }
+        TimeBase::new(origin, cutoff, origin.saturating_add(spec.renew_at()))
     }
 
     fn is_out_of_range(spec: &TimeScale, base: TimeBase, now: u64) -> bool {
@@ -34,23 +59,14 @@ impl<const R: usize> Counter for Ring<R> {
     }
 
     #[inline(always)]
-    fn prepare<'a>(
+    fn prepare<'a, S: Sum>(
         &'a self,
         spec: &TimeScale,
         base: TimeBase,
         args: &ChargeArgs,
-    ) -> Result<Option<CounterEvaluation<'a>>, Moved> {
-        let snapshot = HeadSnapshot { head: self.head(), next: None };
-        // One test for both marks; `charge` distinguishes them. Models: cell_change and
-        // move_against_charge with PreparedMarked.
-        if snapshot.head.word & (MOVED | SEALED) != 0 {
-            cold_path();
-            return Ok(None);
-        }
-        if snapshot.is_inconsistent() {
-            return Ok(None);
-        }
-        self.evaluate(spec, base, args, snapshot)
+        sum: S,
+    ) -> Option<CounterEvaluation<'a>> {
+        self.evaluate_fast(spec, base, args, sum)
     }
 
     fn charge(
@@ -77,10 +93,11 @@ impl<const R: usize> Counter for Ring<R> {
         loop {
             retries.count();
             let Some(snapshot) = self.head_snapshot()? else { continue };
-            let outcome = self.scan(spec, snapshot.effective_time(spec, now), snapshot, args);
+            let at = snapshot.effective_time(spec, now);
+            let outcome = self.scan(spec, at, snapshot.head, args.cost, args.limit);
             // Model: denial_by_peek with PeekUnvalidated.
             if self.is_unchanged(snapshot.target()) {
-                return Ok(outcome_in_ticks(base, outcome));
+                return Ok(outcome_in_ticks(base.origin, outcome));
             }
         }
     }

@@ -21,11 +21,15 @@
 //! opening leaves a sealed head; any other thread can then open the next word.
 
 mod counter_impl;
+mod fast;
 mod head;
 mod reciprocal;
 mod snapshot;
+pub(crate) mod sum;
 pub(crate) mod time_scale;
 mod usage;
+#[cfg(all(feature = "vector", target_arch = "x86_64", not(miri), not(all(test, tollgate_model))))]
+pub(crate) mod vector_sum;
 pub(crate) mod word;
 
 use super::prepared::{CounterEvaluation, ObservedAtomic, PreparedCharge};
@@ -35,6 +39,7 @@ use crate::sync::{AtomicU64, Ordering, Ordering::*, fence, order};
 use head::{HeadSnapshot, ObservedWord, Write};
 use std::hint::cold_path;
 use std::ops::ControlFlow::{self, Break, Continue};
+use sum::{ScalarSum, Sum};
 use time_scale::TimeScale;
 use usage::UsageScan;
 use word::{Live, MOVED, SEALED};
@@ -121,37 +126,33 @@ impl<const R: usize> Ring<R> {
         // The head is not loaded again. The CAS proves only that the head equals the observed value
         // again, not that it never differed. Models: refund_and_again and refund_for_one with
         // HeadSeenTwice.
-        let head = snapshot.head.word;
-        let older = if R <= SHORT {
-            // `min` only removes the bounds check.
-            let previous = snapshot.head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
-            if !live.has(load_word(&self.words[previous])) {
-                // R1: the other words are older still, so the head is the only live bucket.
-                return live.count(head);
-            }
-            // Sum all words: no branch to mispredict, and no order between the loads.
-            live.sum_before(head, self.words.iter().map(load_word))
-        } else {
-            let add = |sum, word| sum + live.raw_count(word);
-            live.count_from_raw(self.fold_live(live, snapshot, 0, add))
-        };
-        live.count(head) + older
+        live.count(snapshot.head.word)
+            + live.count_from_masked(self.older_masked(live, snapshot.head, ScalarSum))
+    }
+
+    /// The sum of the masked counts of the live words that are older than the head.
+    #[inline(always)]
+    fn older_masked<S: Sum>(&self, live: Live, head: ObservedWord, sum: S) -> u64 {
+        if R > S::MAX_WORDS {
+            return self.fold_live(live, head, 0, |sum, word| sum + live.mask_count(word));
+        }
+        // `min` only removes the bounds check.
+        let previous = head.index.checked_sub(1).unwrap_or(R - 1).min(R - 1);
+        if !live.has(load_word(&self.words[previous])) {
+            // R1: the other words are older still, so the head is the only live bucket.
+            return 0;
+        }
+        sum.masked_before(&self.words, live, head.word)
     }
 
     /// Folds the live words older than the head, from the newest to the oldest.
     #[inline(always)]
-    fn fold_live<T>(
-        &self,
-        live: Live,
-        snapshot: &HeadSnapshot,
-        sum: T,
-        add: impl Fn(T, u64) -> T,
-    ) -> T {
+    fn fold_live<T>(&self, live: Live, head: ObservedWord, sum: T, add: impl Fn(T, u64) -> T) -> T {
         let step = |sum: T, word: &AtomicU64| {
             let word = load_word(word);
             if live.has(word) { Continue(add(sum, word)) } else { Break(sum) }
         };
-        let (before_head, from_head) = self.words.split_at(snapshot.head.index);
+        let (before_head, from_head) = self.words.split_at(head.index);
         let after_head = from_head.get(1..).unwrap_or_default();
         let newer = fold_back(before_head, sum, step);
         let folded = match newer {
@@ -179,20 +180,21 @@ impl<const R: usize> Ring<R> {
         &self,
         spec: &TimeScale,
         at: u64,
-        snapshot: HeadSnapshot,
-        args: &ChargeArgs,
+        head: ObservedWord,
+        cost: u64,
+        limit: u64,
     ) -> Outcome {
         let live = spec.live_in_range(at);
-        let room = args.limit.saturating_sub(args.cost);
+        let room = limit.saturating_sub(cost);
         let add = |sum, word| UsageScan::add_word(sum, spec.format().count(word), word, room);
         let mut scan = UsageScan::default();
-        if live.has(snapshot.head.word) {
-            scan = self.fold_live(live, &snapshot, add(scan, snapshot.head.word), add);
+        if live.has(head.word) {
+            scan = self.fold_live(live, head, add(scan, head.word), add);
         }
         let UsageScan { used, newest, must_expire } = scan;
         let expiry = |word| if word == 0 { at } else { spec.format().time(word) + spec.window() };
-        let fits_at = if args.cost > args.limit { NEVER } else { expiry(must_expire) };
-        let admitted = must_expire == 0 && args.cost <= args.limit;
+        let fits_at = if cost > limit { NEVER } else { expiry(must_expire) };
+        let admitted = must_expire == 0 && cost <= limit;
         Outcome { admitted, used, at, fits_at, clear_at: expiry(newest) }
     }
 
@@ -214,16 +216,16 @@ impl<const R: usize> Ring<R> {
                     snapshot.write_in_new_cell(spec, at, args.cost, self.next(snapshot.head.index)?)
                 }
             };
-            let [at, clear_at] = [at, at + spec.window()].map(|time| to_tick(base, time));
+            let [at, clear_at] = [at, at + spec.window()].map(|time| to_tick(base.origin, time));
             let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
             return Ok(Some((outcome, Some(self.prepared_charge(&snapshot, write)))));
         }
-        let outcome = self.scan(spec, at, snapshot, args);
+        let outcome = self.scan(spec, at, snapshot.head, args.cost, args.limit);
         // Retry if the scan admits the charge: a concurrent refund made room. Also retry if the
         // target has changed. Model: denial with NoValidate.
         let is_final =
             self.is_unchanged(snapshot.target()) && (!outcome.admitted || args.cost == 0);
-        Ok(is_final.then(|| (outcome_in_ticks(base, outcome), None)))
+        Ok(is_final.then(|| (outcome_in_ticks(base.origin, outcome), None)))
     }
 
     /// The charge that makes this write.
@@ -323,8 +325,8 @@ fn local_time(base: TimeBase, tick: u64) -> u64 {
 
 /// Converts a time that counts from the array's origin to a tick. Saturates just below [`NEVER`].
 #[inline(always)]
-fn to_tick(base: TimeBase, time: u64) -> u64 {
-    match time.checked_add(base.origin) {
+fn to_tick(origin: u64, time: u64) -> u64 {
+    match time.checked_add(origin) {
         Some(tick) if tick < NEVER => tick,
         _ => {
             cold_path();
@@ -334,10 +336,10 @@ fn to_tick(base: TimeBase, time: u64) -> u64 {
 }
 
 /// Converts the times of an outcome to ticks.
-fn outcome_in_ticks(base: TimeBase, outcome: Outcome) -> Outcome {
+fn outcome_in_ticks(origin: u64, outcome: Outcome) -> Outcome {
     let Outcome { at, fits_at, clear_at, .. } = outcome;
-    let fits_at = if fits_at == NEVER { NEVER } else { to_tick(base, fits_at) };
-    Outcome { at: to_tick(base, at), fits_at, clear_at: to_tick(base, clear_at), ..outcome }
+    let fits_at = if fits_at == NEVER { NEVER } else { to_tick(origin, fits_at) };
+    Outcome { at: to_tick(origin, at), fits_at, clear_at: to_tick(origin, clear_at), ..outcome }
 }
 
 #[cfg(all(test, not(tollgate_model)))]

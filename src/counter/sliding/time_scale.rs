@@ -34,6 +34,10 @@ pub(crate) struct TimeScale {
     ticks_per_cell: Reciprocal,
     /// The window in ticks.
     window: u64,
+    /// One tick less than a window, at the position of a word's time field.
+    reach: u64,
+    /// A cell, at the position of a word's time field.
+    cell_span: u64,
     /// The tick of clock time 0. It is greater than 0, so that the origin of an array made at that time
     /// fits before it.
     first_tick: u64,
@@ -71,8 +75,18 @@ impl TimeScale {
         // Exact: a bucket spans at most 2,049 ticks, and the times of a bucketed policy have at most
         // 53 bits.
         let ticks_per_cell = Reciprocal::new(span, format.max_time());
-        let max_ticks = u64::MAX >> tick_bits;
-        TimeScale { tick_bits, max_ticks, ticks_per_cell, window, first_tick, format }
+        let (max_ticks, reach) = (u64::MAX >> tick_bits, format.span_of(window - 1));
+        let cell_span = format.span_of(span);
+        TimeScale {
+            tick_bits,
+            max_ticks,
+            ticks_per_cell,
+            window,
+            reach,
+            cell_span,
+            first_tick,
+            format,
+        }
     }
 
     /// The tick that contains an instant of the clock.
@@ -83,6 +97,19 @@ impl TimeScale {
             return u64::MAX;
         };
         tick
+    }
+
+    /// The tick that contains an instant, modulo 2^64.
+    #[inline(always)]
+    pub(crate) fn wrapping_tick(&self, ns: u64) -> u64 {
+        (ns >> self.tick_bits).wrapping_add(self.first_tick)
+    }
+
+    /// The nanoseconds from `ns` to a later tick, less than 2^64 of them.
+    #[inline(always)]
+    pub(crate) fn ns_until(&self, tick: u64, ns: u64) -> u64 {
+        // Exact even if the start of the tick overflows.
+        (tick.wrapping_sub(self.first_tick) << self.tick_bits).wrapping_sub(ns)
     }
 
     /// The first instant of a tick, in nanoseconds of the clock. Saturates at 0 and `u64::MAX`.
@@ -138,11 +165,28 @@ impl TimeScale {
         }
     }
 
+    /// Like [`live_in_range`](Self::live_in_range), at the time of `start`, a word without a count.
+    #[inline(always)]
+    pub(crate) fn live_from(&self, start: u64) -> Live {
+        let mut min_word = start.wrapping_sub(self.reach);
+        if start <= self.reach {
+            cold_path();
+            min_word = self.format.start_of(1);
+        }
+        Live::from_word(min_word, self.format)
+    }
+
     /// The number of the cell that contains a time. The time counts from an origin, which is the
     /// start of a cell.
     #[inline(always)]
     pub(crate) fn cell(&self, time: u64) -> u64 {
         self.ticks_per_cell.divide(time)
+    }
+
+    /// The start of the cell that contains `time`, at the position of a word's time field.
+    #[inline(always)]
+    pub(crate) fn cell_start_word(&self, time: u64) -> u64 {
+        self.cell(time) * self.cell_span
     }
 
     /// The start of the cell after the one that contains `time`.

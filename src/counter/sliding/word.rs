@@ -63,6 +63,44 @@ impl WordFormat {
         (time << self.time_shift) | (stored << FLAG_BITS)
     }
 
+    /// The first word with this time: without a count.
+    #[inline(always)]
+    pub(crate) fn start_of(self, time: u64) -> u64 {
+        debug_assert!(time >= 1 && time <= self.max_time());
+        time << self.time_shift
+    }
+
+    /// A span of time, at the position of the time field.
+    pub(crate) fn span_of(self, span: u64) -> u64 {
+        debug_assert!(span <= self.max_time());
+        span << self.time_shift
+    }
+
+    /// The last word with the same time as the word `start`, which has no count.
+    #[inline(always)]
+    pub(crate) fn last_word(self, start: u64) -> u64 {
+        start + self.count_bits + (SEALED | MOVED)
+    }
+
+    /// The word without its count and marks.
+    #[inline(always)]
+    pub(crate) fn start(self, word: u64) -> u64 {
+        word & !(self.count_bits | SEALED | MOVED)
+    }
+
+    /// A count at its bit position. Saturates.
+    #[inline(always)]
+    pub(crate) fn masked(self, count: u64) -> u64 {
+        count.min(u64::MAX >> FLAG_BITS) << FLAG_BITS
+    }
+
+    /// The word with `cost` more in its count, which must not overflow.
+    #[inline(always)]
+    pub(crate) fn charged(self, word: u64, cost: u64) -> u64 {
+        debug_assert!(self.count(word) + cost <= self.max_count());
+        word + (cost << FLAG_BITS)
+    }
+
     /// Returns the word with up to `amount` less in its count, and the units given back.
     ///
     /// A saturated count may be lower than the real usage, so it is kept until it expires.
@@ -115,8 +153,19 @@ impl Live {
     /// Like [`since`](Self::since), for a time that fits the format.
     #[inline(always)]
     pub(crate) fn since_in_range(oldest: u64, format: WordFormat) -> Self {
-        debug_assert!(oldest >= 1 && oldest <= format.max_time());
-        Live { min_word: oldest << format.time_shift, format }
+        Live::from_word(format.start_of(oldest), format)
+    }
+
+    /// Words from `min_word` on, which has no count.
+    #[inline(always)]
+    pub(crate) fn from_word(min_word: u64, format: WordFormat) -> Self {
+        Live { min_word, format }
+    }
+
+    /// The smallest live word.
+    #[inline(always)]
+    pub(crate) fn min_word(self) -> u64 {
+        self.min_word
     }
 
     #[inline(always)]
@@ -133,36 +182,53 @@ impl Live {
     /// The sum of the counts of the live words.
     #[inline(always)]
     pub(crate) fn sum(self, words: impl IntoIterator<Item = u64>) -> u64 {
-        let raw = |word| if self.has(word) { self.raw_count(word) } else { 0 };
-        self.count_from_raw(words.into_iter().map(raw).sum())
+        self.count_from_masked(words.into_iter().map(|word| self.masked_count(word)).sum())
     }
 
-    /// The count of a word, left at its bit position. A sum of these needs one shift only.
+    /// The masked count of the word if it is live, else 0.
     #[inline(always)]
-    pub(crate) fn raw_count(self, word: u64) -> u64 {
-        word & self.format.count_bits
+    pub(crate) fn masked_count(self, word: u64) -> u64 {
+        if self.has(word) { self.mask_count(word) } else { 0 }
     }
 
-    /// Shifts a sum of raw counts to units. The sum cannot overflow: a count ends at bit 48, which
+    /// The masked count of a word: left at its bit position, so that a sum of them needs only one shift.
+    #[inline(always)]
+    pub(crate) fn mask_count(self, word: u64) -> u64 {
+        word & self.count_bits()
+    }
+
+    /// Shifts a sum of masked counts to units. The sum cannot overflow: a count ends at bit 48, which
     /// leaves room for a whole ring.
     #[inline(always)]
-    pub(crate) fn count_from_raw(self, sum: u64) -> u64 {
+    pub(crate) fn count_from_masked(self, sum: u64) -> u64 {
         sum >> FLAG_BITS
     }
 
-    /// The sum of the counts of the live words that are older than `head`.
+    /// The mask of a word's count.
     #[inline(always)]
-    pub(crate) fn sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
+    pub(crate) fn count_bits(self) -> u64 {
+        self.format.count_bits
+    }
+
+    /// The number that `word - min_word` is below, for exactly the live words that are older than `head`.
+    #[inline(always)]
+    pub(crate) fn span_before(self, head: u64) -> u64 {
         // The head without its count. A smaller word is older, or has the same time and no count.
-        let head_start = head - self.raw_count(head);
-        let span = head_start.saturating_sub(self.min_word);
+        let head_start = head - self.mask_count(head);
+        head_start.saturating_sub(self.min_word)
+    }
+
+    /// The sum of the masked counts of the live words that are older than `head`.
+    #[inline(always)]
+    pub(crate) fn masked_sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
+        let span = self.span_before(head);
         // One unsigned comparison checks both ends. `min_word` has time bits only, so subtracting
         // it keeps the count; if it is `u64::MAX` then `span` is 0.
-        let raw = |word: u64| {
+        let masked = |word: u64| {
             let offset = word.wrapping_sub(self.min_word);
-            self.raw_count(if offset < span { offset } else { 0 })
+            self.mask_count(if offset < span { offset } else { 0 })
         };
-        self.count_from_raw(words.into_iter().map(raw).sum())
+        words.into_iter().map(masked).sum()
     }
 }
 
@@ -236,7 +302,8 @@ mod tests {
                 counts.map(|(_, count, _)| (*count).min(format.max_count())).sum()
             };
             prop_assert_eq!(live.sum(packed.clone()), sum(20));
-            prop_assert_eq!(live.sum_before(format.pack(head, 3) | SEALED, packed), sum(head));
+            let masked = live.masked_sum_before(format.pack(head, 3) | SEALED, packed);
+            prop_assert_eq!(live.count_from_masked(masked), sum(head));
         }
 
         #[test]

@@ -1,19 +1,20 @@
 //! The calendar quota. It is a single word, so its only race is the change of period.
 
 use super::{assert_caught, assert_holds};
-use crate::counter::calendar::{Periods, Quota};
+use crate::counter::calendar::Quota;
 use crate::counter::{ChargeArgs, Counter, TimeBase};
+use crate::policy::calendar::Calendar;
 use loom::thread;
 use std::sync::{Arc, Mutex};
 
 const LIMIT: u64 = 3;
-const BASE: TimeBase = TimeBase { origin: 0, cutoff: 1, renew_after: u64::MAX };
+const BASE: TimeBase = TimeBase::new(0, 1, u64::MAX);
 
 type Log = Arc<Mutex<Vec<(u64, u64)>>>;
 
 fn charge(quota: &Quota, log: &Log, now: u64, cost: u64) {
     let args = ChargeArgs { now, cost, limit: LIMIT };
-    let outcome = quota.charge(&Periods, BASE, &args).expect("no move is in progress");
+    let outcome = quota.charge(&Calendar::DAYS, BASE, &args).expect("no move is in progress");
     if outcome.admitted {
         log.lock().unwrap().push((outcome.at, cost));
     }
@@ -31,7 +32,7 @@ fn assert_invariants(quota: &Quota, log: &Log, refunded: u64) {
         last = last.max(period);
     }
     let args = ChargeArgs { now: last, cost: 0, limit: LIMIT };
-    let seen = quota.peek(&Periods, BASE, &args).expect("no move is in progress");
+    let seen = quota.peek(&Calendar::DAYS, BASE, &args).expect("no move is in progress");
     let sum: u64 = spent(last);
     assert!(seen.used + refunded >= sum, "forgot a charge: {} of {sum}", seen.used);
 }
@@ -82,12 +83,14 @@ fn refund_against_rollover() {
                 })
             };
             let mut rest = 2;
-            quota.give_back(&Periods, BASE, 1, Some(1), &mut rest).expect("no move is in progress");
+            quota
+                .give_back(&Calendar::DAYS, BASE, 1, Some(1), &mut rest)
+                .expect("no move is in progress");
             assert!(rest == 0 || rest == 2);
             other.join().unwrap();
             // A give-back to period 1 must not lower the usage of period 2.
             let args = ChargeArgs { now: 2, cost: 0, limit: LIMIT };
-            assert_eq!(quota.peek(&Periods, BASE, &args).map(|seen| seen.used), Ok(3));
+            assert_eq!(quota.peek(&Calendar::DAYS, BASE, &args).map(|seen| seen.used), Ok(3));
             assert_invariants(&quota, &log, 2);
         }
     };

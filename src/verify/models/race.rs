@@ -1,11 +1,13 @@
 //! Races on a whole table: the operations of each thread, and the invariants checked at the end.
 
 use super::assert_holds;
-use crate::counter::calendar::{Periods, Quota};
+use crate::counter::calendar::Quota;
 use crate::counter::prepared::PreparedCharge;
 use crate::counter::sliding::Ring;
+use crate::counter::sliding::sum::ScalarSum;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::counter::{ChargeArgs, Counter};
+use crate::policy::calendar::Calendar;
 use crate::table::epoch::pin;
 use crate::table::{Charged, KeyId, Receipt, Table};
 use loom::thread;
@@ -29,8 +31,8 @@ impl ModelCounter for Ring<WORDS> {
 }
 
 impl ModelCounter for Quota {
-    fn spec(_: u64) -> Periods {
-        Periods
+    fn spec(_: u64) -> Calendar {
+        Calendar::DAYS
     }
 }
 
@@ -83,7 +85,8 @@ pub(super) fn charge<C: ModelCounter>(
     cost: u64,
 ) -> Charged {
     let (guard, args) = (pin(), ChargeArgs { now, cost, limit });
-    if let Some((charged, prepared)) = table.evaluate(key, &args, &guard)
+    if cost > 0
+        && let Some((charged, prepared)) = table.evaluate(key, &args, &guard, ScalarSum)
         && prepared.is_none_or(PreparedCharge::commit)
     {
         return charged;

@@ -2,6 +2,7 @@
 
 use super::{assert_caught, assert_caught_in_an_order, assert_holds, assert_holds_in_both_orders};
 use crate::counter::prepared::PreparedCharge;
+use crate::counter::sliding::sum::ScalarSum;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::counter::sliding::{Ring, SHORT};
 use crate::counter::{ChargeArgs, Counter, Moved, TimeBase};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex};
 /// A window of 4 ticks in 3 buckets has cells of 2 ticks.
 const WORDS: usize = 3;
 const WINDOW: u64 = 4;
-const FIRST: TimeBase = TimeBase { origin: 0, cutoff: 1, renew_after: u64::MAX };
+const FIRST: TimeBase = TimeBase::new(0, 1, u64::MAX);
 
 type ModelRing = Ring<WORDS>;
 
@@ -46,8 +47,13 @@ fn charge_at<const R: usize>(
 ) -> Result<bool, Moved> {
     let (scale, args) = (scale_of::<R>(limit), ChargeArgs { now, cost, limit });
     // Like a table: prepare and commit, or charge in the retry loop if that fails.
-    let outcome = match ring.prepare(&scale, base, &args) {
-        Ok(Some((outcome, prepared))) if prepared.is_none_or(PreparedCharge::commit) => outcome,
+    let evaluated = if base.covers(now) && cost > 0 {
+        ring.prepare(&scale, base, &args, ScalarSum)
+    } else {
+        None
+    };
+    let outcome = match evaluated {
+        Some((outcome, prepared)) if prepared.is_none_or(PreparedCharge::commit) => outcome,
         _ => ring.charge(&scale, base, &args)?,
     };
     if outcome.admitted {

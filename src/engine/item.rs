@@ -1,71 +1,49 @@
 //! One charge of a request, with its policy, its key and its outcome.
 
-use crate::charge::Charge;
 use crate::clock::Now;
-use crate::counter::Outcome;
 use crate::counter::prepared::PreparedCharge;
+use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, PolicyStatus, Verdict};
-use crate::engine::Policies;
 use crate::engine::metrics::Event;
-use crate::engine::policy_state::PolicyState;
-use crate::table::{KeyId, Receipt};
+use crate::engine::resolved_charge::ResolvedCharge;
+use crate::table::Receipt;
 use std::ptr;
-
-/// A charge with its policy, key id and limit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ResolvedCharge<'l> {
-    pub(crate) policy: &'l PolicyState,
-    pub(crate) key: KeyId,
-    pub(crate) cost: u64,
-    pub(crate) limit: u64,
-}
 
 /// A charge with its evaluation or, once it is committed, the outcome of the commit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Item<'l> {
-    pub(super) charge: ResolvedCharge<'l>,
-    pub(super) outcome: Outcome,
+pub(crate) struct Item<'l> {
+    pub(crate) charge: ResolvedCharge<'l>,
+    pub(crate) outcome: Outcome,
     /// The number of the table's generation in which the charge was made.
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
     /// The charge to commit, if the evaluation found room.
-    pub(super) prepared: Option<PreparedCharge<'l>>,
+    pub(crate) prepared: Option<PreparedCharge<'l>>,
     /// Whether the charge passed uncounted because the table was full.
-    pub(super) table_full: bool,
-}
-
-impl<'l> ResolvedCharge<'l> {
-    /// Looks up the policy of a charge and hashes its key. `None` if the policy belongs to another
-    /// limiter.
-    #[inline(always)]
-    pub(crate) fn new(policies: &'l Policies, charge: &Charge<'_>) -> Option<Self> {
-        let policy = policies.get(charge.policy)?;
-        let key = policies.key_id(charge.key);
-        Some(ResolvedCharge { policy, key, cost: charge.cost, limit: policy.limit(charge.limit) })
-    }
+    pub(crate) table_full: bool,
 }
 
 impl<'l> Item<'l> {
     /// An item that is not evaluated yet.
     #[inline(always)]
-    pub(super) fn new(charge: ResolvedCharge<'l>) -> Self {
+    pub(crate) fn new(charge: ResolvedCharge<'l>) -> Self {
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
         Item { charge, outcome, generation: 0, prepared: None, table_full: false }
     }
 
     /// Returns whether both charge the same counter.
     #[inline(always)]
-    pub(super) fn is_same_counter(&self, other: &Item<'_>) -> bool {
+    pub(crate) fn is_same_counter(&self, other: &Item<'_>) -> bool {
         self.charge.key == other.charge.key && ptr::eq(self.charge.policy, other.charge.policy)
     }
 
     /// The receipt of a committed charge.
-    pub(super) fn receipt(&self) -> Receipt {
+    pub(crate) fn receipt(&self) -> Receipt {
         Receipt { at: self.outcome.at, units: self.charge.cost, generation: self.generation }
     }
 
     /// The event that statistics count for this item.
     #[inline(always)]
-    pub(super) fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         match self.outcome.admitted {
             false => Event::Denied,
             true if self.table_full => Event::Untracked,
@@ -75,7 +53,7 @@ impl<'l> Item<'l> {
 
     /// Copies the usage to those of the `others` that have the same counter, since each item
     /// reports the usage after the whole request.
-    pub(super) fn copy_usage_to(&self, others: &mut [Item<'_>]) {
+    pub(crate) fn copy_usage_to(&self, others: &mut [Item<'_>]) {
         for other in others.iter_mut().filter(|other| self.is_same_counter(other)) {
             other.outcome.used = self.outcome.used;
             other.outcome.clear_at = self.outcome.clear_at;
@@ -84,14 +62,15 @@ impl<'l> Item<'l> {
 
     /// The units that are left of the limit.
     #[inline(always)]
-    pub(super) fn remaining(&self) -> u64 {
+    pub(crate) fn remaining(&self) -> u64 {
         self.charge.limit.saturating_sub(self.outcome.used)
     }
 
     /// The wait until this item has room. `None` if it never has.
     #[inline(always)]
-    pub(super) fn wait_ns(&self, now: Now) -> Option<u64> {
-        self.charge.policy.wait_ns(self.outcome.fits_at, now)
+    pub(crate) fn wait_ns(&self, now: Now) -> Option<u64> {
+        let fits_at = self.outcome.fits_at;
+        (fits_at != NEVER).then(|| self.charge.policy.wait_ns(fits_at, now))
     }
 
     #[inline(always)]
@@ -99,12 +78,12 @@ impl<'l> Item<'l> {
         if self.outcome.used == 0 {
             return 0;
         }
-        self.charge.policy.wait_ns(self.outcome.clear_at, now).unwrap_or(u64::MAX)
+        self.charge.policy.wait_ns(self.outcome.clear_at, now)
     }
 
     /// The decision about a request that reports this item's policy.
     #[inline(always)]
-    pub(super) fn decision(
+    pub(crate) fn decision(
         &self,
         verdict: Verdict,
         retry_after_ns: Option<u64>,
@@ -122,7 +101,7 @@ impl<'l> Item<'l> {
     }
 
     /// The status of this item's policy after the decision.
-    pub(super) fn status(&self, now: Now) -> PolicyStatus {
+    pub(crate) fn status(&self, now: Now) -> PolicyStatus {
         let violated = !self.outcome.admitted;
         PolicyStatus {
             policy: self.charge.policy.id(),

@@ -1,0 +1,91 @@
+//! The table of a policy's counters, for each type of counter.
+
+use crate::clock::Now;
+use crate::counter::Counter;
+use crate::counter::calendar::Quota;
+use crate::counter::sliding::Ring;
+use crate::counter::sliding::time_scale::TimeScale;
+use crate::policy::Plan;
+use crate::policy::calendar::Calendar;
+use crate::table::{Bounds, OutOfMemory, Table};
+
+/// A counter type that a policy can have.
+pub(super) trait PolicyCounter: Counter {
+    /// The table, whose counters are of this type.
+    fn table(table: &CounterTable) -> &Table<Self>;
+}
+
+/// Declares a variant for each type of counter, so that the type is a constant where it is used.
+macro_rules! counter_tables {
+    ($($variant:ident($counter:ty)),*) => {
+        /// The table of a policy's counters.
+        #[derive(Debug)]
+        pub(super) enum CounterTable {
+            $($variant(Table<$counter>)),*
+        }
+
+        $(impl PolicyCounter for $counter {
+            #[inline(always)]
+            fn table(table: &CounterTable) -> &Table<Self> {
+                match table {
+                    CounterTable::$variant(table) => table,
+                    // Not an `Option`: the caller would test it again.
+                    _ => unreachable!("the caller chose the type by the variant"),
+                }
+            }
+        })*
+    };
+}
+
+counter_tables!(
+    Ring7(Ring<7>),
+    Ring15(Ring<15>),
+    Ring31(Ring<31>),
+    Ring63(Ring<63>),
+    Ring127(Ring<127>),
+    Quota(Quota)
+);
+
+/// Runs an operation on the table, compiled once for each type of counter.
+macro_rules! with_table {
+    ($counter_table:expr, $table:ident => $operation:expr) => {
+        match $counter_table {
+            CounterTable::Ring7($table) => $operation,
+            CounterTable::Ring15($table) => $operation,
+            CounterTable::Ring31($table) => $operation,
+            CounterTable::Ring63($table) => $operation,
+            CounterTable::Ring127($table) => $operation,
+            CounterTable::Quota($table) => $operation,
+        }
+    };
+}
+pub(super) use with_table;
+
+impl CounterTable {
+    /// Creates the table for a plan. It is in use from `now` on.
+    pub(super) fn new(
+        plan: Plan,
+        max_limit: u64,
+        bounds: Bounds,
+        now: Now,
+    ) -> Result<Self, OutOfMemory> {
+        match plan {
+            Plan::Ring { window_ns, words } => {
+                let scale = TimeScale::new(window_ns, max_limit, u64::from(words));
+                let first = scale.tick(now.monotonic_ns);
+                Ok(match words {
+                    7 => CounterTable::Ring7(Table::new(scale, bounds, first)?),
+                    15 => CounterTable::Ring15(Table::new(scale, bounds, first)?),
+                    31 => CounterTable::Ring31(Table::new(scale, bounds, first)?),
+                    63 => CounterTable::Ring63(Table::new(scale, bounds, first)?),
+                    _ => CounterTable::Ring127(Table::new(scale, bounds, first)?),
+                })
+            }
+            Plan::Quota { period, offset_s } => {
+                // The cutoff is period 0, the first one: nothing was dropped yet, so any period may
+                // be charged.
+                Table::new(Calendar::new(period, offset_s), bounds, 0).map(CounterTable::Quota)
+            }
+        }
+    }
+}

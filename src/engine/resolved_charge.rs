@@ -1,0 +1,69 @@
+//! A charge with everything that a decision needs of it.
+
+use crate::charge::Charge;
+use crate::counter::Outcome;
+use crate::engine::Policies;
+use crate::engine::context::Context;
+use crate::engine::policy_state::PolicyState;
+use crate::table::{Charged, ClaimError, KeyId};
+
+/// A charge with its policy, key id and limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResolvedCharge<'l> {
+    pub(crate) policy: &'l PolicyState,
+    pub(crate) key: KeyId,
+    pub(crate) cost: u64,
+    pub(crate) limit: u64,
+}
+
+/// The result of a charge on the slow path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlowCharge {
+    pub(crate) charged: Charged,
+    /// Whether the charge passed uncounted because the table was full.
+    pub(crate) table_full: bool,
+}
+
+impl<'l> ResolvedCharge<'l> {
+    /// Looks up the policy of a charge and hashes its key. `None` if the policy belongs to another
+    /// limiter.
+    #[inline(always)]
+    pub(crate) fn new(policies: &'l Policies, charge: &Charge<'_>) -> Option<Self> {
+        let policy = policies.get(charge.policy)?;
+        let key = policies.key_id(charge.key);
+        Some(ResolvedCharge { policy, key, cost: charge.cost, limit: policy.limit(charge.limit) })
+    }
+
+    /// Charges on the slow path; with `force`, even over the limit. `Err` if the table has no slot for
+    /// the key.
+    pub(crate) fn charge_slow(
+        &self,
+        context: &Context<'_>,
+        force: bool,
+    ) -> Result<SlowCharge, ClaimError> {
+        let ResolvedCharge { policy, key, cost, .. } = *self;
+        let limit = if force { u64::MAX } else { self.limit };
+        if cost == 0 || cost > limit {
+            // Nothing will be written, so a new key is not inserted.
+            let outcome = self.peek(context, force);
+            return Ok(SlowCharge { charged: Charged::unwritten(outcome), table_full: false });
+        }
+        match policy.charge(key, cost, limit, context.now, &context.guard) {
+            Ok(charged) => Ok(SlowCharge { charged, table_full: false }),
+            Err(ClaimError::Full) if policy.allows_overflow() => {
+                let outcome = self.peek(context, force);
+                let table_full = outcome.admitted;
+                Ok(SlowCharge { charged: Charged::unwritten(outcome), table_full })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Decides without writing; with `force`, always admits.
+    fn peek(&self, context: &Context<'_>, force: bool) -> Outcome {
+        let ResolvedCharge { policy, key, cost, limit } = *self;
+        let mut outcome = policy.peek(key, cost, limit, context.now, &context.guard);
+        outcome.admitted |= force;
+        outcome
+    }
+}
