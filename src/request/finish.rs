@@ -15,12 +15,12 @@ impl Context<'_> {
         statuses: &mut [PolicyStatus],
     ) -> Decision {
         self.write_statuses(items, statuses);
-        // Not by `Item::event`: that takes more instructions here.
-        let count = |item: &&Item<'_>| {
+        for item in items {
+            // Not by `Item::event`: that takes more instructions here.
             let event = if item.table_full { Event::Untracked } else { Event::Admitted };
             item.charge.policy.count(event, self.shard);
-        };
-        self.report_allowed(items.iter().inspect(count))
+        }
+        self.report_allowed(items)
     }
 
     /// Counts the items without room and returns the decision.
@@ -50,7 +50,7 @@ impl Context<'_> {
         self.write_statuses(items, statuses);
         match items.iter().find(|item| !item.outcome.admitted) {
             Some(first) => self.report_denied(first, items),
-            None => self.report_allowed(items.iter()),
+            None => self.report_allowed(items),
         }
     }
 
@@ -63,22 +63,19 @@ impl Context<'_> {
 
     /// Reports the item with the fewest remaining units. All were admitted.
     #[inline(always)]
-    fn report_allowed<'a, 'g: 'a>(
-        &self,
-        mut items: impl Iterator<Item = &'a Item<'g>>,
-    ) -> Decision {
-        let Some(mut least) = items.next() else {
-            return Decision::default();
-        };
-        let (mut fewest, mut table_full) = (least.remaining(), least.table_full);
-        for item in items {
+    fn report_allowed(&self, items: &[Item<'_>]) -> Decision {
+        let (mut fewest, mut least, mut table_full) = (u64::MAX, 0, false);
+        for (index, item) in items.iter().enumerate() {
             table_full |= item.table_full;
             let remaining = item.remaining();
             if remaining < fewest {
-                (fewest, least) = (remaining, item);
+                (fewest, least) = (remaining, index);
             }
         }
-        Decision { table_full, ..least.decision(Verdict::Allowed, None, self.now) }
+        let Some(item) = items.get(least) else {
+            return Decision::default();
+        };
+        Decision { table_full, ..item.decision(Verdict::Allowed, None, self.now) }
     }
 
     /// Reports the policy of the first item without room. The wait is the longest of all items. If
