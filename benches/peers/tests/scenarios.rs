@@ -4,8 +4,14 @@
 use tollgate_peers::scenarios::{self, Size};
 use tollgate_peers::{KeyKind, Outcome, Pace, Turns};
 
-const TINY: Size =
-    Size { million: 2000, ten_million: 3000, new: 1000, block: 1 << 20, turns: 1, rounds: 1 };
+const TINY: Size = Size {
+    million: 2000,
+    ten_million: 3000,
+    new: 1000,
+    populations: &[700, 1300],
+    turns: 1,
+    rounds: 1,
+};
 
 /// Runs all scenarios and returns the number of contenders. A slice panics if its verdicts are not
 /// the expected ones; a target panics if it names a missing contender.
