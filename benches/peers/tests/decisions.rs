@@ -30,6 +30,24 @@ fn a_scenario_is_reported_in_all_formats() {
 }
 
 #[test]
+fn the_slowest_block_after_inserts_is_compared_with_rivals() {
+    let output = run(&["--quick", "after-inserts"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for figure in ["the slowest block of 2,000 calls", "the mean of the first 100,000 calls"] {
+        let row = |keys: &str| {
+            let row = format!("{keys} text keys of 16 letters, {figure} about known keys");
+            let line = text.lines().find(|line| line.starts_with(&row));
+            let line = line.unwrap_or_else(|| panic!("no row {row}\n{text}"));
+            assert!(line.contains(" governor ") || line.contains(" rate-net-bucket "), "{line}");
+        };
+        row("700,000");
+        row("1,300,000");
+        row("4 populations from 700,000 text keys of 16 letters to 1,300,000");
+    }
+}
+
+#[test]
 fn a_wrong_argument_prints_the_usage() {
     for arguments in [&["nobody"][..], &["--keys"], &["--keys", "none"], &["--svg"], &["--quik"]] {
         let output = run(arguments);

@@ -9,6 +9,7 @@ use crate::peers::{Governor, RateNetBucket, TollgateBuckets};
 use crate::result::{ContenderResult, Outcome, TargetResult};
 use crate::rounds::Rounds;
 use crate::scenario::{Goal, Target};
+use crate::table::Table;
 use crate::tasks::{BLOCK, CALLS, DISTURBED_BLOCKS, Job, MEAN_BLOCK, SLOWEST_BLOCK};
 use std::io;
 
@@ -46,10 +47,10 @@ pub(super) fn first_calls<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
         let rounds = Rounds::run(&PEERS, size.rounds, &Job::AfterInserts.arguments::<K>(*keys))?;
         populations.push(Population { keys: *keys as usize, rounds });
     }
-    let slowest =
-        format!("slowest block of {BLOCK} calls about known keys straight after the inserts");
-    let mean =
-        format!("mean of the first {CALLS} calls about known keys straight after the inserts");
+    let number = |count: usize| Table::number(Some(count as f64), 0);
+    let what = "about known keys straight after the inserts";
+    let slowest = format!("the slowest block of {} calls {what}", number(BLOCK));
+    let mean = format!("the mean of the first {} calls {what}", number(CALLS));
     Ok(vec![
         outcome::<K>("after-slowest", &slowest, &populations, SLOWEST_BLOCK, highest)?,
         outcome::<K>("after-mean", &mean, &populations, MEAN_BLOCK, median)?,
@@ -82,10 +83,9 @@ fn outcome<K: KeyKind>(
         ContenderResult { ns, ..ContenderResult::new(&name, children::side(&name), figures) }
     };
     let results = figures.into_iter().map(result).collect();
-    let range = populations.iter().map(|population| population.keys);
-    let range = range.clone().min().zip(range.max());
-    let (fewest, most) = range.unwrap_or_default();
-    let title = format!("{} populations from {fewest} to {}", populations.len(), K::many(most));
+    let all: Vec<String> = populations.iter().map(|one| K::many(one.keys)).collect();
+    let (fewest, most) = all.first().zip(all.last()).expect("at least one population");
+    let title = format!("{} populations from {fewest} to {most}", all.len());
     let summary = row(title.clone());
     let mut outcome = Outcome::new(name, format!("{title}, {what}"), "ns", results, &[summary]);
     outcome.targets.splice(0..0, targets);
