@@ -83,9 +83,9 @@ fn outcome<K: KeyKind>(
         ContenderResult { ns, ..ContenderResult::new(&name, children::side(&name), figures) }
     };
     let results = figures.into_iter().map(result).collect();
-    let all: Vec<String> = populations.iter().map(|one| K::many(one.keys)).collect();
-    let (fewest, most) = all.first().zip(all.last()).expect("at least one population");
-    let title = format!("{} populations from {fewest} to {most}", all.len());
+    let (first, last) = populations.first().zip(populations.last()).expect("a population");
+    let (count, fewest) = (populations.len(), Table::number(Some(first.keys as f64), 0));
+    let title = format!("{count} populations from {fewest} to {}", K::many(last.keys));
     let summary = row(title.clone());
     let mut outcome = Outcome::new(name, format!("{title}, {what}"), "ns", results, &[summary]);
     outcome.targets.splice(0..0, targets);

@@ -51,11 +51,11 @@ pub(super) fn bytes<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, LOG, MUTEX_LOG, LIMITADOR];
     let outcome = |name, job: Job, title: String, goal| -> io::Result<Outcome> {
         let rounds = Rounds::run(&names, 1, &job.arguments::<K>(size.million as u64))?;
-        let beside = |rival| {
-            let name = format!("{title}, beside {rival}");
+        let versus = |rival| {
+            let name = format!("{title}, vs {rival}");
             Target::new(name, OWN, goal).against(Reference::Named(rival))
         };
-        let targets = [beside(GOVERNOR), beside(BUCKET)];
+        let targets = [versus(GOVERNOR), versus(BUCKET)];
         Ok(Outcome::new(name, title, "bytes", results(&rounds, 0), &targets))
     };
     let keys = K::many(size.million);

@@ -73,8 +73,8 @@ pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scenario {
     setup.coarse_rivals();
     let title = format!("{}, uniform", K::many(keys));
     let row = |how: &str, own, goal| Target::new(format!("{title}, {how}"), own, goal);
-    let beside_coarse = |how: &str, own, goal| {
-        let how = format!("{how}, beside coarse clocks");
+    let vs_coarse = |how: &str, own, goal| {
+        let how = format!("{how}, vs coarse clocks");
         row(&how, own, goal).against(Reference::Fastest(Side::CoarseRival))
     };
     let coarse = Goal::Time(0.35);
@@ -83,14 +83,14 @@ pub(super) fn uniform_million<K: KeyKind>(size: Size) -> Scenario {
         row("session", SESSION, Goal::Unbounded),
         row("check_at", CHECK_AT, Goal::Unbounded),
         row("batches of 32", BATCHES, Goal::Unbounded),
-        beside_coarse("one call, coarse clock", COARSE, Goal::Unbounded),
+        vs_coarse("one call, coarse clock", COARSE, Goal::Unbounded),
         row("settled, one call", SETTLED_ONE_CALL, Goal::Time(0.4)),
         row("settled, session", SETTLED_SESSION, Goal::Time(0.15)),
         row("settled, check_at", SETTLED_CHECK_AT, Goal::Time(0.15)),
         row("settled, batches of 32", SETTLED_BATCHES, Goal::Time(0.08)),
-        beside_coarse("settled, one call, coarse clock", SETTLED_COARSE, coarse),
-        beside_coarse("settled, session", SETTLED_SESSION, coarse),
-        beside_coarse("settled, check_at", SETTLED_CHECK_AT, coarse),
+        vs_coarse("settled, one call, coarse clock", SETTLED_COARSE, coarse),
+        vs_coarse("settled, session", SETTLED_SESSION, coarse),
+        vs_coarse("settled, check_at", SETTLED_CHECK_AT, coarse),
     ];
     Scenario { name: "uniform", title, contenders: setup.contenders, targets }
 }

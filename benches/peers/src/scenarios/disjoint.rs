@@ -34,13 +34,13 @@ pub(super) fn thousand<K: KeyKind>(_: Size) -> Scenario {
     setup.contenders.push(Contender::new(APART, Side::Own, Expected::Admitted, works));
     setup.fastest_rivals();
     let title = format!("{} for each of two threads", K::many(KEYS_A_THREAD));
-    let beside = |what: &str, one| {
-        let name = format!("{title}, beside {what}");
+    let versus = |what: &str, one| {
+        let name = format!("{title}, vs {what}");
         Target::new(name, TWO, Goal::Throughput(1.9)).against(Reference::Named(one))
     };
     let targets = vec![
-        beside("one thread", ONE),
-        Target { goal: Goal::Unbounded, ..beside("one limiter for each thread", APART) },
+        versus("one thread", ONE),
+        Target { goal: Goal::Unbounded, ..versus("one limiter for each thread", APART) },
         Target::new(title.clone(), TWO, Goal::Unbounded),
     ];
     Scenario { name: "disjoint", title, contenders: setup.contenders, targets }

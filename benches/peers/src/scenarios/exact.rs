@@ -44,7 +44,7 @@ pub(super) fn windows<K: KeyKind>(_: Size) -> Scenario {
     let seven = Reference::Named("tollgate, 20 in 7 words");
     let title = format!("{} at three quarters of its limit, check_at", K::many(1));
     let row = |how, own, most| {
-        Target::time(format!("{title}, {how}, beside 7 words"), own, most).against(seven)
+        Target::time(format!("{title}, {how}, vs 7 words"), own, most).against(seven)
     };
     let targets = vec![
         row("exact 20", "tollgate, exact 20", 1.3),

@@ -80,19 +80,19 @@ const NO_GOALS: Goals = Goals {
 /// The ratios of all entry points. `what` describes the keys and the verdict.
 fn rows(what: &str, goals: &Goals) -> Vec<Target> {
     let row = |how: &str, own, goal| Target::new(format!("{what}, {how}"), own, goal);
-    let beside_coarse = |how: &str, own| {
-        let how = format!("{how}, beside coarse clocks");
+    let vs_coarse = |how: &str, own| {
+        let how = format!("{how}, vs coarse clocks");
         row(&how, own, goals.coarse).against(Reference::Fastest(Side::CoarseRival))
     };
     vec![
         row("one call, precise clock", ONE_CALL, goals.one_call),
         row("session", SESSION, goals.session_or_check_at),
         row("check_at", CHECK_AT, goals.session_or_check_at),
-        beside_coarse("one call, coarse clock", COARSE),
-        beside_coarse("session", SESSION),
-        beside_coarse("check_at", CHECK_AT),
+        vs_coarse("one call, coarse clock", COARSE),
+        vs_coarse("session", SESSION),
+        vs_coarse("check_at", CHECK_AT),
         row("batches of 32", BATCHES, Goal::Unbounded),
-        row("batches of 32, beside a session", BATCHES, Goal::Unbounded)
+        row("batches of 32, vs a session", BATCHES, Goal::Unbounded)
             .against(Reference::Named(SESSION)),
     ]
 }
@@ -166,7 +166,7 @@ pub(super) fn denied_to_two<K: KeyKind>(_: Size) -> Scenario {
     let title = format!("{}, denied, two threads", K::many(1));
     let targets = vec![
         Target::throughput(title.clone(), ONE_CALL, 5.0),
-        Target::throughput(format!("{title}, beside one thread"), ONE_CALL, 1.9)
+        Target::throughput(format!("{title}, vs one thread"), ONE_CALL, 1.9)
             .against(Reference::Named(ALONE)),
     ];
     Scenario { name: "denied-2", title, contenders: setup.contenders, targets }

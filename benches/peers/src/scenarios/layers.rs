@@ -82,11 +82,11 @@ fn contenders<K: KeyKind>(
     layers.contenders
 }
 
-/// One call beside three of the fastest rival, and beside three of this project.
+/// One call compared with three of the fastest rival, and with three of this project.
 fn rows(what: &str, [own, three]: [&'static str; 2], goal: Goal) -> [Target; 2] {
     [
-        Target::new(format!("{what}, one call, beside three of a rival"), own, Goal::Unbounded),
-        Target::new(format!("{what}, one call, beside three calls"), own, goal)
+        Target::new(format!("{what}, one call, vs three of a rival"), own, Goal::Unbounded),
+        Target::new(format!("{what}, one call, vs three calls"), own, goal)
             .against(Reference::Named(three)),
     ]
 }
