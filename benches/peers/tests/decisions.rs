@@ -43,7 +43,7 @@ fn the_slowest_block_after_inserts_is_compared_with_rivals() {
         };
         row("700,000");
         row("1,300,000");
-        row("4 populations from 700,000 to 1,300,000");
+        row("3 populations from 700,000 to 1,300,000");
     }
 }
 

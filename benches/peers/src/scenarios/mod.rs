@@ -50,7 +50,7 @@ impl Size {
         million: 500_000,
         ten_million: 2_000_000,
         new: 1_000_000,
-        populations: &[700_000, 850_000, 1_000_000, 1_300_000],
+        populations: &[700_000, 1_000_000, 1_300_000],
         turns: 7,
         rounds: 1,
     };
