@@ -36,7 +36,7 @@ nanoseconds() {
 if [ "${1:-}" = --time ]; then
     for ((round = 0; round < ${2:-21}; round++)); do
         nanoseconds "$target/release/instructions" check_at >>"$today.rust"
-        nanoseconds "$target/release/instructions-c" >>"$today.c"
+        nanoseconds "$target/release/instructions-c" check_at >>"$today.c"
     done
     paste "$today.rust" "$today.c" | awk '{ print $2 - $1 }' >"$today.more"
     for of in rust c more; do
@@ -62,7 +62,7 @@ compare() {
         $2 !~ /^[1-9][0-9]*$/ { failed = 1 }
         !known { worse = "new"; failed = 1 }
         known { worse = change > 3 ? "worse" : ""; failed += change > 3 }
-        { printf "%-16s %9d %6d %+6.1f %% %s\n", $1, before[$1], $2, change, worse }
+        { printf "%-22s %9d %6d %+6.1f %% %s\n", $1, before[$1], $2, change, worse }
         END {
             for (name in before) if (!(name in after)) { print name, "is gone"; failed = 1 }
             exit failed > 0 || length(after) == 0
@@ -91,14 +91,16 @@ done
         counted=$(count '*::counted*' "$target/release/instructions" "$kind")
         echo "$kind $counted"
     done
-    counted=$(count counted "$target/release/instructions-c")
-    echo "check_at_from_c $counted"
+    for kind in check_at check_all_live three_layers; do
+        counted=$(count 'counted_*' "$target/release/instructions-c" "$kind")
+        echo "${kind}_from_c $counted"
+    done
 } >"$today"
 
 if [ "${1:-}" = --accept ]; then
     cp "$today" $committed
 fi
-printf '%-16s %9s %6s\n' kind committed now
+printf '%-22s %9s %6s\n' kind committed now
 if ! compare $committed "$today"; then
     echo "more instructions than committed; to accept them: scripts/instructions.sh --accept" >&2
     exit 1

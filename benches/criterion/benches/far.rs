@@ -1,10 +1,10 @@
 //! Many keys: the cost of memory. Keys are inserted in one random order and used in another.
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, SamplingMode, criterion_group, criterion_main};
 use std::cell::LazyCell;
 use std::env;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tollgate_peers::{
     Contender, EntryPoint, Expected, KeySequence, OwnLimiter, Setting, Side, shuffled, uniform,
     zipf,
@@ -22,11 +22,10 @@ type NewSequence = fn(usize, usize, u64) -> Vec<String>;
 
 const ORDERS: [(&str, NewSequence); 2] = [("uniform", uniform), ("zipf", zipf)];
 
-/// Numbers of keys; fewer in criterion's test mode, which only checks that the benchmarks run.
-fn sizes() -> [(&'static str, usize); 3] {
+/// A million keys; fewer in criterion's test mode, which only checks that the benchmarks run.
+fn million() -> usize {
     let test_mode = env::args().any(|argument| argument == "--test");
-    let million = if test_mode { 10_000 } else { 1_000_000 };
-    [("1k", 1000), ("1M", million), ("10M", million * 10)]
+    if test_mode { 10_000 } else { 1_000_000 }
 }
 
 /// A limit that admits all requests, with a window in which all keys stay live.
@@ -34,19 +33,29 @@ fn setting(keys: usize) -> Setting {
     Setting { limit: 200_000_000, window: Duration::from_secs(1200), max_keys: keys * 8 / 5 }
 }
 
-fn filled(keys: usize) -> Arc<OwnLimiter> {
+/// A limiter with live keys, as the inserts leave it or settled: `maintain` has been called until it
+/// was done.
+fn filled(keys: usize, settled: bool) -> Arc<OwnLimiter> {
     let own = OwnLimiter::new(&setting(keys), Some(7));
     for key in shuffled::<String>(keys, 1) {
         own.check(&key);
     }
-    own.compact();
+    if settled {
+        own.compact();
+    }
     Arc::new(own)
 }
 
 /// Limiters and sequences are created lazily: only for the benchmarks that run.
 fn known_keys(c: &mut Criterion) {
-    for (size, keys) in sizes() {
-        let own = LazyCell::new(|| filled(keys));
+    let (million, ten_million) = (million(), million() * 10);
+    let sizes = [
+        ("1M text keys", million, false),
+        ("1M text keys settled", million, true),
+        ("10M text keys settled", ten_million, true),
+    ];
+    for (size, keys, settled) in sizes {
+        let own = LazyCell::new(|| filled(keys, settled));
         for (order, new_sequence) in ORDERS {
             let sequence =
                 LazyCell::new(|| KeySequence::new(new_sequence(keys, (keys * 4).min(1 << 23), 2)));
@@ -69,7 +78,7 @@ fn known_keys(c: &mut Criterion) {
 /// A thousand new keys into an empty limiter, including its growth.
 fn new_keys(c: &mut Criterion) {
     let keys = shuffled::<String>(1000, 1);
-    c.bench_function("new/1000 keys", |bencher| {
+    c.bench_function("new/1000 text keys", |bencher| {
         bencher.iter_batched(
             || OwnLimiter::new(&setting(1_000_000), Some(7)),
             |own| {
@@ -81,5 +90,25 @@ fn new_keys(c: &mut Criterion) {
     });
 }
 
-criterion_group!(far, known_keys, new_keys);
+/// A million new keys into an empty limiter. The time is that of one insert.
+fn a_million_new_keys(c: &mut Criterion) {
+    let keys = LazyCell::new(|| shuffled::<String>(million(), 1));
+    let mut group = c.benchmark_group("new");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.bench_function("1M text keys", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let mut took = Duration::ZERO;
+            for _ in 0..rounds {
+                let own = OwnLimiter::new(&setting(keys.len()), Some(7));
+                let start = Instant::now();
+                assert!(keys.iter().all(|key| own.check(key)));
+                took += start.elapsed();
+            }
+            took / keys.len() as u32
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(far, known_keys, new_keys, a_million_new_keys);
 criterion_main!(far);

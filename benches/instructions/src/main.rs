@@ -2,8 +2,8 @@
 //! `instructions KIND TIMES`. `instructions` alone prints the kinds.
 //!
 //! The count covers the function `counted` and its callees. Keys are hashed with fixed seeds and
-//! the caller supplies the time, so that every run takes the same path. The exception is `check`,
-//! which reads the clock.
+//! the caller supplies the time, so that every run takes the same path. The exceptions are `check`,
+//! `check_all_live` and `denied_all_live`, which read the clock.
 
 mod work;
 

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::time::Duration;
-use tollgate::{Decision, Limiter, Now, Period, Policy, PolicyId};
+use tollgate::{Charge, Decision, Limiter, Now, Period, Policy, PolicyId};
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// The first time, well after the creation of the limiter.
@@ -17,6 +17,10 @@ const BATCH: u64 = 32;
 pub type Kind = (&'static str, fn(u64) -> u64);
 
 /// All kinds. The default is an admitted request of a known key in a window of 7 words.
+///
+/// In `check`, `session` and `denied` one word of the window is live, because all charges are in the
+/// same bucket. In kinds with `all_live` all seven are, as they are for a key in constant use. The
+/// other kinds on sliding windows advance the time, so that all words are live as well.
 pub const KINDS: &[Kind] = &[
     ("check", check),
     ("session", session),
@@ -24,6 +28,9 @@ pub const KINDS: &[Kind] = &[
     ("denied", |times| check_at(Policy::sliding("user", 5, WINDOW), 1, times)),
     ("new_key", new_key),
     ("three_layers", three_layers),
+    ("check_all_live", check_all_live),
+    ("session_all_live", session_all_live),
+    ("denied_all_live", denied_all_live),
     ("exact_7", |times| exact(7, times)),
     ("exact_20", |times| exact(20, times)),
     ("exact_100", |times| exact(100, times)),
@@ -56,6 +63,18 @@ fn now(ns: u64) -> Now {
     Now::new(START + ns, START + ns)
 }
 
+/// Charges at times that advance to `WINDOW` and further, so that all words are live.
+///
+/// A limiter cannot be charged at times before its creation, so these times are after the readings
+/// of its clock. A later `check` is therefore decided at the time of the last charge, in its bucket.
+fn make_all_live(limiter: &Limiter, charges: &[Charge<'_>]) -> Now {
+    const CHARGES: u64 = 10_000;
+    for time in 0..CHARGES {
+        assert!(limiter.check_at(now(time * STEP), charges).is_allowed());
+    }
+    now((CHARGES - 1) * STEP)
+}
+
 /// Warms up with the same decision, then runs the counted decisions.
 fn after_warming(times: u64, mut decide: impl FnMut(u64) -> Decision) -> u64 {
     const WARM: u64 = 10_000;
@@ -67,12 +86,37 @@ fn after_warming(times: u64, mut decide: impl FnMut(u64) -> Decision) -> u64 {
 
 fn check(times: u64) -> u64 {
     let (limiter, user) = with_one(roomy());
+    check_now(&limiter, user, times)
+}
+
+fn check_all_live(times: u64) -> u64 {
+    let (limiter, user) = with_one(roomy());
+    make_all_live(&limiter, &[user.charge(KEY, 1)]);
+    check_now(&limiter, user, times)
+}
+
+fn denied_all_live(times: u64) -> u64 {
+    let (limiter, user) = with_one(roomy());
+    make_all_live(&limiter, &[user.charge(KEY, 1)]);
+    limiter.set_limit(user, 5).expect("a valid limit");
+    check_now(&limiter, user, times)
+}
+
+/// Decides by the limiter's clock. Not inlined: these kinds run the same code.
+#[inline(never)]
+fn check_now(limiter: &Limiter, user: PolicyId, times: u64) -> u64 {
     after_warming(times, |_| limiter.check(&[user.charge(black_box(KEY), 1)]))
 }
 
 fn session(times: u64) -> u64 {
     let (limiter, user) = with_one(roomy());
     let session = limiter.session_at(now(0));
+    after_warming(times, |_| session.check(&[user.charge(black_box(KEY), 1)]))
+}
+
+fn session_all_live(times: u64) -> u64 {
+    let (limiter, user) = with_one(roomy());
+    let session = limiter.session_at(make_all_live(&limiter, &[user.charge(KEY, 1)]));
     after_warming(times, |_| session.check(&[user.charge(black_box(KEY), 1)]))
 }
 
@@ -123,12 +167,25 @@ fn check_many(times: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// A bucket has a sixth of the window's charges, so the usage is that of more than six words.
+    #[test]
+    fn all_words_are_live() {
+        let (limiter, user) = with_one(roomy());
+        let charge = [user.charge(KEY, 1)];
+        let last = make_all_live(&limiter, &charge);
+        let used = |decision: Decision| decision.limit - decision.remaining;
+        let bucket = (WINDOW.as_nanos() as u64 / STEP) / 6;
+        assert!(used(limiter.session_at(last).peek(&charge)) > 6 * bucket);
+        // The precise clock is before the last charge.
+        assert!(used(limiter.peek(&charge)) > 6 * bucket);
+    }
+
     #[test]
     fn every_kind_has_the_expected_verdicts() {
         const TIMES: u64 = 3200;
         for (name, run) in KINDS {
             let allowed = match *name {
-                "denied" => 0,
+                "denied" | "denied_all_live" => 0,
                 "check_many_32" => TIMES / BATCH,
                 _ => TIMES,
             };

@@ -16,7 +16,7 @@ pub enum Side {
     CoarseRival,
     /// A rival whose keys share counters: shown, but not a reference.
     Sketch,
-    /// No limiter: a part of a decision, or the lower bound of one.
+    /// No limiter: a control.
     Baseline,
 }
 

@@ -11,7 +11,7 @@ use tollgate::{Clock, Decision, Key, Limiter, Policy, PolicyId};
 pub const BATCH: usize = 32;
 
 /// Nanoseconds between two calls of `check_at`: about the duration of a decision.
-pub(crate) const STEP_NS: u64 = 10;
+const STEP_NS: u64 = 10;
 
 /// A limiter of this project with one policy.
 #[derive(Debug)]

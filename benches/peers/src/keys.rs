@@ -1,13 +1,20 @@
 //! Distinct pseudorandom keys.
 
+use crate::table::Table;
 use std::fmt::Display;
 use std::hash::Hash;
 use tollgate::Key;
 
 /// A kind of keys: numbers or texts.
 pub trait KeyKind: Clone + Display + Eq + Hash + Send + Sync + 'static {
-    /// The name in titles.
+    /// The name in titles and in the arguments of child processes.
     const NAME: &'static str;
+
+    /// A number of keys in words, such as `1,000 number keys`.
+    fn many(count: usize) -> String {
+        let name = if count == 1 { Self::NAME.replace("keys", "key") } else { Self::NAME.into() };
+        format!("{} {name}", Table::number(Some(count as f64), 0))
+    }
 
     /// The key of a counter. Different counters have different keys.
     fn of(counter: u64) -> Self;
@@ -21,7 +28,7 @@ pub trait KeyKind: Clone + Display + Eq + Hash + Send + Sync + 'static {
 
 /// The fastest keys: eight bytes, stored inside the maps.
 impl KeyKind for u64 {
-    const NAME: &'static str = "u64 keys";
+    const NAME: &'static str = "number keys";
 
     fn of(counter: u64) -> Self {
         key(counter)
@@ -40,7 +47,7 @@ impl KeyKind for u64 {
 
 /// Sixteen letters, such as a name or a token. Rivals that require a `String` get an existing one.
 impl KeyKind for String {
-    const NAME: &'static str = "text keys";
+    const NAME: &'static str = "text keys of 16 letters";
 
     fn of(counter: u64) -> Self {
         format!("{:016x}", key(counter))
@@ -70,6 +77,13 @@ pub fn key(counter: u64) -> u64 {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn numbers_of_keys_are_in_words() {
+        assert_eq!(u64::many(1), "1 number key");
+        assert_eq!(String::many(1_000_000), "1,000,000 text keys of 16 letters");
+        assert_eq!(String::of(7).len(), 16);
+    }
 
     #[test]
     fn keys_are_distinct() {

@@ -51,7 +51,8 @@ pub trait Peer<K: KeyKind = u64>: Sized + Send + Sync + 'static {
     /// Decides one request of this key at the current time. Returns whether it is admitted.
     fn check(&self, key: &K) -> bool;
 
-    /// Releases unused memory, as a host may do when idle.
+    /// Does maintenance and releases unused memory, as a host may do when idle. Only for measurements
+    /// whose names contain `settled`.
     fn compact(&self) {}
 }
 

@@ -40,12 +40,27 @@ pub fn scenario(outcome: &Outcome) -> String {
         ]);
     }
     let disturbed = outcome.disturbed.map_or_else(String::new, |share| {
-        format!(" ({:.0} % of the turns were disturbed)", share * 100.0)
+        let note = if share > UNRELIABLE { ": not reliable" } else { "" };
+        format!(" ({:.0} % of the turns were disturbed{note})", share * 100.0)
     });
     format!("{}: {}{disturbed}\n{table}", outcome.name, outcome.title)
 }
 
-/// All targets, met or not.
+/// Figures of a scenario with a larger share of disturbed turns are not reliable.
+const UNRELIABLE: f64 = 0.1;
+
+/// Names the scenarios whose share of disturbed turns is above 10 %; `None` if there are none.
+pub fn unreliable(outcomes: &[Outcome]) -> Option<String> {
+    let share = |outcome: &Outcome| {
+        let share = outcome.disturbed.filter(|share| *share > UNRELIABLE)?;
+        Some(format!("`{}` ({:.0} %)", outcome.name, share * 100.0))
+    };
+    let names: Vec<String> = outcomes.iter().filter_map(share).collect();
+    let names = (!names.is_empty()).then(|| names.join(", "))?;
+    Some(format!("Not reliable, because more than 10 % of the turns were disturbed: {names}."))
+}
+
+/// All ratios, with or without a target.
 pub fn targets(outcomes: &[Outcome]) -> String {
     let mut table = Table::new(TARGETS_HEAD);
     for result in outcomes.iter().flat_map(|outcome| &outcome.targets) {
@@ -54,23 +69,24 @@ pub fn targets(outcomes: &[Outcome]) -> String {
     table.to_string()
 }
 
-const TARGETS_HEAD: [&str; 8] =
-    ["row", "tollgate", "reference", "reference figure", "ratio", "target", "met", "lower bound"];
+const TARGETS_HEAD: [&str; 7] =
+    ["row", "tollgate", "reference", "reference figure", "ratio", "target", "met"];
 
-fn target_cells(result: &TargetResult) -> [String; 8] {
+fn target_cells(result: &TargetResult) -> [String; 7] {
     let goal = match result.target.goal {
         Goal::Time(most) => format!("<= {most}"),
         Goal::Throughput(least) => format!(">= {least}"),
+        Goal::Unbounded => String::new(),
     };
+    let met = result.met.map_or("", |met| if met { "yes" } else { "no" });
     [
-        result.target.name.into(),
+        result.target.name.clone(),
         figure(result.own),
         result.reference.clone(),
         figure(result.other),
         Table::number(Some(result.ratio), 2),
         goal,
-        if result.met { "yes" } else { "no" }.into(),
-        result.lower_bound.map_or_else(String::new, |ratio| Table::number(Some(ratio), 2)),
+        met.into(),
     ]
 }
 
@@ -96,15 +112,14 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     let mut text = format!("{}; {keys}.\n\n", machine());
     text += &rows(&TARGETS_HEAD, targets);
     text += "\n\
-         `lower bound` is the same ratio for a minimal contender: a bare table with or without\n\
-         a window, plus a pin and a clock where the work needs them, or one limiter for each\n\
-         thread. For many keys it is the faster of two layouts: tollgate's (dense), and two\n\
-         cache lines for each key (bare). The lower bound for layers uses the bare layout.\n\
-         \n\
          Figures are medians: nanoseconds of wall time per decision of all threads together;\n\
-         under `worst`, nanoseconds of CPU time of the worst call; under `bytes`, bytes per\n\
-         key. `disturbed` is the share of turns in which a thread was descheduled.\n\
+         under `worst` and `after-...`, nanoseconds of CPU time; under `bytes`, bytes per key.\n\
+         Nothing calls `maintain` unless a row says `settled`. `disturbed` is the share of turns\n\
+         in which a thread was descheduled.\n\
          \n";
+    if let Some(note) = unreliable(outcomes) {
+        text += &format!("{note}\n\n");
+    }
     text += &figures(outcomes);
     text += "\n";
     for outcome in outcomes {
@@ -158,4 +173,26 @@ fn rows(head: &[&str], rows: impl Iterator<Item = impl AsRef<[String]>>) -> Stri
 /// Formats a figure: with one decimal below 100, as an integer above.
 pub(crate) fn figure(value: f64) -> String {
     Table::number(Some(value), usize::from(value < 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_with_many_disturbed_turns_are_named() {
+        let results = || vec![ContenderResult::new("tollgate", Side::Own, vec![1.0])];
+        let outcome = |name, disturbed| Outcome {
+            disturbed,
+            ..Outcome::new(name, name.into(), "ns", results(), &[])
+        };
+        let quiet = [outcome("a", None), outcome("b", Some(0.1))];
+        assert_eq!(unreliable(&quiet), None);
+        assert!(!scenario(&quiet[1]).contains("not reliable"));
+        let noisy = [outcome("a", Some(0.05)), outcome("b", Some(0.11))];
+        let note = unreliable(&noisy).unwrap();
+        assert!(note.contains("`b` (11 %)") && !note.contains("`a`"), "{note}");
+        assert!(scenario(&noisy[1]).contains("not reliable"));
+        assert!(markdown(&noisy, "keys").contains(&note));
+    }
 }

@@ -33,10 +33,8 @@ pub struct TargetResult {
     pub other: f64,
     /// The measured ratio.
     pub ratio: f64,
-    /// Whether the ratio meets the target.
-    pub met: bool,
-    /// The ratio of the lower bound.
-    pub lower_bound: Option<f64>,
+    /// Whether the ratio meets the target; `None` for a ratio without a bound.
+    pub met: Option<bool>,
 }
 
 /// The results of a scenario.
@@ -83,7 +81,7 @@ impl Outcome {
         results: Vec<ContenderResult>,
         targets: &[Target],
     ) -> Outcome {
-        let targets = targets.iter().map(|target| TargetResult::new(*target, &results)).collect();
+        let targets = targets.iter().map(|target| TargetResult::new(target, &results)).collect();
         Outcome { name, title, unit, results, targets, disturbed: None }
     }
 
@@ -110,35 +108,30 @@ impl ContenderResult {
 }
 
 impl TargetResult {
-    fn new(target: Target, results: &[ContenderResult]) -> TargetResult {
+    /// Compares results.
+    ///
+    /// # Panics
+    /// If the target names a contender without a result.
+    pub(crate) fn new(target: &Target, results: &[ContenderResult]) -> TargetResult {
         let named = |name: &str| {
             let result = results.iter().find(|result| result.name == name);
-            result.unwrap_or_else(|| panic!("{}: no contender {name}", target.name)).ns
+            result.unwrap_or_else(|| panic!("{}: no contender {name}", target.name))
         };
-        let figure = |reference| match reference {
+        let own = named(target.own).ns;
+        let reference = match target.reference {
             Reference::Fastest(side) => {
-                let result = fastest(results, side);
-                let result = result.unwrap_or_else(|| panic!("{}: no reference", target.name));
-                (result.name.clone(), result.ns)
+                fastest(results, side).unwrap_or_else(|| panic!("{}: no reference", target.name))
             }
-            Reference::Sum(names) => {
-                (names.join(" + "), names.iter().map(|name| named(name)).sum())
-            }
+            Reference::Named(name) => named(name),
         };
-        let ratio = |own: f64, other: f64| match target.goal {
-            Goal::Time(_) => own / other,
-            Goal::Throughput(_) => other / own,
+        let other = reference.ns;
+        let (ratio, met) = match target.goal {
+            Goal::Time(most) => (own / other, Some(own / other <= most)),
+            Goal::Throughput(least) => (other / own, Some(other / own >= least)),
+            Goal::Unbounded => (own / other, None),
         };
-        let (own, (reference, other)) = (named(target.own), figure(target.reference));
-        let met = match target.goal {
-            Goal::Time(most) => ratio(own, other) <= most,
-            Goal::Throughput(least) => ratio(own, other) >= least,
-        };
-        let lower_bound = target.lower_bound.map(|bound| {
-            let fastest = bound.names.iter().copied().map(named).fold(f64::INFINITY, f64::min);
-            ratio(fastest, bound.reference.map_or(other, |reference| figure(reference).1))
-        });
-        TargetResult { target, own, reference, other, ratio: ratio(own, other), met, lower_bound }
+        let reference = reference.name.clone();
+        TargetResult { target: target.clone(), own, reference, other, ratio, met }
     }
 }
 
@@ -157,36 +150,31 @@ mod tests {
     }
 
     #[test]
-    fn aims_are_held_to_the_fastest_of_the_right_side() {
+    fn own_contenders_are_compared_with_their_references() {
         let results = vec![
             result("tollgate", Side::Own, 30.0),
             result("slow", Side::Rival, 90.0),
             result("fast", Side::Rival, 60.0),
             result("sketch", Side::Sketch, 10.0),
             result("a", Side::Baseline, 12.0),
-            result("b", Side::Baseline, 8.0),
         ];
         let targets = [
             Target::time("w", "tollgate", 0.5),
             Target::time("w", "tollgate", 0.49),
             Target::throughput("w", "tollgate", 2.0),
             Target::throughput("w", "tollgate", 2.1),
-            Target::time("w", "tollgate", 1.5).against(Reference::Sum(&["a", "b"])),
-            Target::time("w", "tollgate", 0.5).lower_bound(&["slow", "a"]),
-            Target::throughput("w", "tollgate", 2.0)
-                .lower_bound_against(&["a"], Reference::Sum(&["b"])),
+            Target::time("w", "tollgate", 2.5).against(Reference::Named("a")),
+            Target::new("w", "tollgate", Goal::Unbounded),
         ];
         let outcome = Outcome::new("s", "s".into(), "ns", results, &targets);
-        let targets =
-            outcome.targets.iter().map(|t| (t.reference.as_str(), t.ratio, t.met, t.lower_bound));
+        let targets = outcome.targets.iter().map(|t| (t.reference.as_str(), t.ratio, t.met));
         let expected = [
-            ("fast", 0.5, true, None),
-            ("fast", 0.5, false, None),
-            ("fast", 2.0, true, None),
-            ("fast", 2.0, false, None),
-            ("a + b", 1.5, true, None),
-            ("fast", 0.5, true, Some(0.2)),
-            ("fast", 2.0, true, Some(8.0 / 12.0)),
+            ("fast", 0.5, Some(true)),
+            ("fast", 0.5, Some(false)),
+            ("fast", 2.0, Some(true)),
+            ("fast", 2.0, Some(false)),
+            ("a", 2.5, Some(true)),
+            ("fast", 0.5, None),
         ];
         assert_eq!(targets.collect::<Vec<_>>(), expected);
     }

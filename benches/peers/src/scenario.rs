@@ -12,37 +12,26 @@ use crate::peers::{
 use std::sync::Arc;
 use tollgate::Clock;
 
-/// A target for the ratio of two contenders.
-#[derive(Clone, Copy, Debug)]
+/// A ratio of two contenders: a row of the report.
+#[derive(Clone, Debug)]
 pub struct Target {
-    /// The name of the row.
-    pub name: &'static str,
+    /// The name of the row: the kind and the number of keys, and the measured work.
+    pub name: String,
     /// The contender of this project.
     pub own: &'static str,
     /// The reference it is compared with.
     pub reference: Reference,
     /// The bound on the ratio.
     pub goal: Goal,
-    /// A measured lower bound, shown next to the target.
-    pub lower_bound: Option<LowerBound>,
 }
 
-/// Contenders that do little more than the required memory accesses.
-#[derive(Clone, Copy, Debug)]
-pub struct LowerBound {
-    /// Their names; the fastest is the lower bound.
-    pub names: &'static [&'static str],
-    /// The reference of the lower bound, if it is not that of the target.
-    pub reference: Option<Reference>,
-}
-
-/// The contenders that an own contender is compared with.
+/// The contender that an own contender is compared with.
 #[derive(Clone, Copy, Debug)]
 pub enum Reference {
     /// The fastest contender of a group.
     Fastest(Side),
-    /// The sum of these contenders.
-    Sum(&'static [&'static str]),
+    /// The contender of this name.
+    Named(&'static str),
 }
 
 /// A bound on a ratio.
@@ -52,46 +41,29 @@ pub enum Goal {
     Time(f64),
     /// The ratio of decisions per second is at least this.
     Throughput(f64),
+    /// The ratio of times is reported without a bound.
+    Unbounded,
 }
 
 impl Target {
-    /// A target with this goal.
-    pub(crate) const fn new(
-        name: &'static str,
-        own: &'static str,
-        reference: Reference,
-        goal: Goal,
-    ) -> Target {
-        Target { name, own, reference, goal, lower_bound: None }
+    /// A ratio with this goal, to the fastest rival.
+    pub(crate) fn new(name: impl Into<String>, own: &'static str, goal: Goal) -> Target {
+        Target { name: name.into(), own, reference: Reference::Fastest(Side::Rival), goal }
     }
 
     /// A target of at most `ratio` times the time of the fastest rival.
-    pub(crate) const fn time(name: &'static str, own: &'static str, ratio: f64) -> Target {
-        Target::new(name, own, Reference::Fastest(Side::Rival), Goal::Time(ratio))
+    pub(crate) fn time(name: impl Into<String>, own: &'static str, ratio: f64) -> Target {
+        Target::new(name, own, Goal::Time(ratio))
     }
 
     /// A target of at least `ratio` times the decisions per second of the fastest rival.
-    pub(crate) const fn throughput(name: &'static str, own: &'static str, ratio: f64) -> Target {
-        Target::new(name, own, Reference::Fastest(Side::Rival), Goal::Throughput(ratio))
+    pub(crate) fn throughput(name: impl Into<String>, own: &'static str, ratio: f64) -> Target {
+        Target::new(name, own, Goal::Throughput(ratio))
     }
 
     /// Replaces the reference.
-    pub(crate) const fn against(self, reference: Reference) -> Target {
+    pub(crate) fn against(self, reference: Reference) -> Target {
         Target { reference, ..self }
-    }
-
-    /// Adds a lower bound: the fastest of these contenders, compared with the target's reference.
-    pub(crate) const fn lower_bound(self, names: &'static [&'static str]) -> Target {
-        Target { lower_bound: Some(LowerBound { names, reference: None }), ..self }
-    }
-
-    /// Adds a lower bound with a reference of its own.
-    pub(crate) const fn lower_bound_against(
-        self,
-        names: &'static [&'static str],
-        reference: Reference,
-    ) -> Target {
-        Target { lower_bound: Some(LowerBound { names, reference: Some(reference) }), ..self }
     }
 }
 
@@ -194,12 +166,19 @@ impl<K: KeyKind> Setup<K> {
     }
 
     /// Creates a filled limiter of this project, to be used through several
-    /// [`entry_point`](Self::entry_point)s.
+    /// [`entry_point`](Self::entry_point)s. Like the rivals, it is used as the fill leaves it.
     pub(crate) fn own_limiter(&self, words: Option<u32>, clock: Clock) -> Arc<OwnLimiter> {
         let own = OwnLimiter::with_clock(&self.setting, words, clock);
         self.fill(|key| own.check(key));
-        own.compact();
         Arc::new(own)
+    }
+
+    /// Creates a filled limiter of this project, and calls `maintain` until it is done. The names of
+    /// its contenders contain `settled`.
+    pub(crate) fn compacted_limiter(&self, words: Option<u32>, clock: Clock) -> Arc<OwnLimiter> {
+        let own = self.own_limiter(words, clock);
+        own.compact();
+        own
     }
 
     /// Adds a contender that uses a limiter of this project through an entry point.

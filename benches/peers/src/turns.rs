@@ -25,8 +25,8 @@ pub struct Pace {
 /// Flushes that free the garbage of other contenders in the process-wide epoch. Otherwise the next
 /// contender that pins would free it in its own slice.
 const FLUSHES: usize = 256;
-/// A slice in which a thread was descheduled for more than this share is repeated.
-const IDLE: f64 = 0.02;
+/// A slice or block in which a thread was descheduled for more than this share is disturbed. A slice is repeated.
+pub(crate) const IDLE: f64 = 0.02;
 /// Attempts for one slice; the one with the lowest idle time counts.
 const ATTEMPTS: usize = 4;
 

@@ -4,8 +4,14 @@
 use tollgate_peers::scenarios::{self, Size};
 use tollgate_peers::{KeyKind, Outcome, Pace, Turns};
 
-const TINY: Size =
-    Size { million: 2000, ten_million: 3000, new: 1000, block: 1 << 20, turns: 1, rounds: 1 };
+const TINY: Size = Size {
+    million: 2000,
+    ten_million: 3000,
+    new: 1000,
+    populations: &[700, 1300],
+    turns: 1,
+    rounds: 1,
+};
 
 /// Runs all scenarios and returns the number of contenders. A slice panics if its verdicts are not
 /// the expected ones; a target panics if it names a missing contender.
@@ -21,6 +27,11 @@ fn run_all<K: KeyKind>() -> usize {
         let turns = Turns { rounds: 2, pace: Pace { warm_up: short, slice: short } };
         let outcome = Outcome::of(scenario, turns);
         assert_eq!(outcome.name, entry.name);
+        for result in &outcome.targets {
+            let row = &result.target.name;
+            assert!(row.contains(K::NAME) || row.contains(&K::many(1)), "{row}: which keys?");
+            assert_eq!(row.contains("settled"), result.target.own.contains("settled"), "{row}");
+        }
         assert!(outcome.results.iter().all(|result| result.ns > 0.0), "{outcome:?}");
         contenders += outcome.results.len();
     }
@@ -31,5 +42,5 @@ fn run_all<K: KeyKind>() -> usize {
 fn every_scenario_has_the_expected_verdicts() {
     let (texts, numbers) = (run_all::<String>(), run_all::<u64>());
     assert_eq!(texts, numbers);
-    assert!(texts > 80, "{texts}");
+    assert!(texts > 120, "{texts}");
 }

@@ -14,6 +14,10 @@
 //! use, so that reading them costs little. Every verdict is checked: a scenario of admitted
 //! requests panics if requests are denied.
 //!
+//! Limiters are used as the inserts leave them. Only in rows that say `settled` has
+//! `Limiter::maintain` been called until it was done. Each row names the kind and the number of its
+//! keys.
+//!
 //! In a tight loop consecutive decisions overlap, so its figures are throughput. For the latency of
 //! single decisions see `growth load`.
 
@@ -85,7 +89,7 @@ fn main() -> ExitCode {
     }
     let Some(options) = Options::parse(words.into_iter()) else {
         let names: Vec<&str> = scenarios::all::<u64>().iter().map(|entry| entry.name).collect();
-        eprintln!("{USAGE}\nscenes: {}", names.join(", "));
+        eprintln!("{USAGE}\nscenarios: {}", names.join(", "));
         return ExitCode::from(2);
     };
     match run(&options) {
@@ -121,6 +125,9 @@ fn run(options: &Options) -> io::Result<()> {
     }
     println!("{}", report::targets(&outcomes));
     println!("{}", report::guarantees());
+    if let Some(note) = report::unreliable(&outcomes) {
+        println!("{note}\n");
+    }
     if let Some(path) = &options.markdown {
         fs::write(path, report::markdown(&outcomes, keys))?;
     }
@@ -140,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn options_and_scenes_come_in_any_order() {
+    fn options_and_scenarios_come_in_any_order() {
         assert_eq!(parse(""), Some(Options::default()));
         let options = parse("hot --quick --keys u64 --svg a.svg new --markdown b.md").unwrap();
         assert!(options.quick && options.numbers);

@@ -17,7 +17,8 @@
 //! `control-empty` the clock and the interruptions of this machine, `control-touch` the page faults
 //! when each key touches one cache line of a table with the capacity of the limiters.
 //!
-//! Under load two threads run all the time. One uses known keys at random, twice as many requests
+//! Under load the first table is of limiters as the inserts leave them. `settled` means that each
+//! limiter has done its maintenance between the inserts and the measurement. Two threads run all the time. One uses known keys at random, twice as many requests
 //! as keys, and each of its calls is timed. The other uses known keys as well, or inserts new ones.
 //! A timed call includes about one of its two clock readings, and its cache misses do not overlap
 //! with those of other calls: it is the latency of a single decision, not the inverse of the
@@ -103,9 +104,13 @@ fn compare(options: Options) -> io::Result<()> {
         Rounds::run(&peers::GROWING, options.rounds as usize, &job.arguments::<u64>(options.keys))
     };
     if options.load {
-        for (job, title) in [(Job::LoadKnown, "known keys"), (Job::LoadGrowing, "new keys")] {
+        for (job, state, title) in [
+            (Job::LoadKnown, "known keys", "known keys"),
+            (Job::LoadKnownSettled, "known keys, settled", "known keys"),
+            (Job::LoadGrowing, "known keys", "new keys"),
+        ] {
             let rounds = run(job)?;
-            println!("{keys} known keys, while another thread uses {title}");
+            println!("{keys} {state}, while another thread uses {title}");
             println!("{}", medians(&rounds, &Growth::head()[..=MAX_ON_CPU]));
         }
     } else {

@@ -2,7 +2,6 @@
 
 mod control;
 mod governor;
-mod growing_table;
 mod limitador;
 mod mutex_log;
 mod pingora;
@@ -14,7 +13,6 @@ pub use self::limitador::Limitador;
 pub use self::rate_net::{RateNetBucket, RateNetCoarse, RateNetCounter, RateNetLog};
 pub use self::tollgate::{TollgateBuckets, TollgateExact};
 pub use control::{EmptyCall, FirstTouch};
-pub use growing_table::GrowingTable;
 pub use mutex_log::MutexLog;
 pub use pingora::Pingora;
 
@@ -67,7 +65,6 @@ peers![
     MutexLog<K>,
     EmptyCall,
     FirstTouch,
-    GrowingTable,
 ];
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! Scenarios that run each peer in a child process.
 
-use super::{Size, many};
+use super::Size;
 use crate::contender::Side;
 use crate::keys::KeyKind;
 use crate::peer::Peer;
 use crate::peers::{
-    self, FirstTouch, Governor, GrowingTable, Limitador, MutexLog, RateNetBucket, RateNetCounter,
-    RateNetLog, TollgateBuckets, TollgateExact,
+    self, FirstTouch, Governor, Limitador, MutexLog, RateNetBucket, RateNetCounter, RateNetLog,
+    TollgateBuckets, TollgateExact,
 };
 use crate::result::{ContenderResult, Outcome};
 use crate::rounds::Rounds;
-use crate::scenario::{Reference, Target};
+use crate::scenario::{Goal, Reference, Target};
 use crate::tasks::{Job, MAX_ON_CPU, MEAN};
 use std::io;
 
@@ -23,31 +23,51 @@ const LOG: &str = <RateNetLog as Peer>::NAME;
 const MUTEX_LOG: &str = <MutexLog as Peer>::NAME;
 const LIMITADOR: &str = <Limitador as Peer>::NAME;
 const TOUCH: &str = <FirstTouch as Peer>::NAME;
-const TABLE: &str = <GrowingTable as Peer>::NAME;
 
-/// Inserts new keys into an empty limiter: the mean and the worst call.
+/// Inserts new keys into an empty limiter: the mean of a million, and the mean and the worst call
+/// of many.
 pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
-    let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, MUTEX_LOG, TOUCH, TABLE];
-    let rounds = Rounds::run(&names, size.rounds, &Job::Growth.arguments::<K>(size.new))?;
-    let title = |what| format!("{} into an empty limiter, {what}", many(size.new as usize));
-    let mean = Target::time("new_keys_mean", OWN, 0.7).lower_bound(&[TABLE]);
-    let worst = Target::time("new_keys_worst_call_on_cpu", OWN, 0.02).lower_bound(&[TOUCH]);
+    let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, MUTEX_LOG, TOUCH];
+    let run = |keys: u64| Rounds::run(&names, size.rounds, &Job::Growth.arguments::<K>(keys));
+    let title = |keys, what| format!("{} into an empty limiter, {what}", K::many(keys));
+    let mean = |name, keys, rounds: &Rounds, goal| {
+        let title = title(keys, "mean");
+        let target = Target::new(title.clone(), OWN, goal);
+        Outcome::new(name, title, "ns", results(rounds, MEAN), &[target])
+    };
+    let million = run(size.million as u64)?;
+    let (rounds, keys) = (run(size.new)?, size.new as usize);
+    let worst = title(keys, "worst call by CPU time");
+    let target = Target::time(worst.clone(), OWN, 0.02);
     Ok(vec![
-        Outcome::new("new", title("mean"), "ns", results(&rounds, MEAN), &[mean]),
-        Outcome::new("worst", title("worst call"), "ns", results(&rounds, MAX_ON_CPU), &[worst]),
+        mean("new", size.million, &million, Goal::Unbounded),
+        mean("new-large", keys, &rounds, Goal::Time(0.7)),
+        Outcome::new("worst", worst, "ns", results(&rounds, MAX_ON_CPU), &[target]),
     ])
 }
 
-/// Measures the memory of live keys.
+/// Measures the memory of live keys, as the inserts leave it and settled.
 pub(super) fn bytes<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, LOG, MUTEX_LOG, LIMITADOR];
-    let keys = size.million as u64;
-    let rounds = Rounds::run(&names, 1, &Job::Resident.arguments::<K>(keys))?;
-    let at_most =
-        |names| Target::time("bytes_per_live_key_7_words", OWN, 1.0).against(Reference::Sum(names));
-    let title = format!("{}, memory per key", many(size.million));
-    let targets = [at_most(&[GOVERNOR]), at_most(&[BUCKET])];
-    Ok(vec![Outcome::new("bytes", title, "bytes", results(&rounds, 0), &targets)])
+    let outcome = |name, job: Job, title: String, goal| -> io::Result<Outcome> {
+        let rounds = Rounds::run(&names, 1, &job.arguments::<K>(size.million as u64))?;
+        let versus = |rival| {
+            let name = format!("{title}, vs {rival}");
+            Target::new(name, OWN, goal).against(Reference::Named(rival))
+        };
+        let targets = [versus(GOVERNOR), versus(BUCKET)];
+        Ok(Outcome::new(name, title, "bytes", results(&rounds, 0), &targets))
+    };
+    let keys = K::many(size.million);
+    Ok(vec![
+        outcome("bytes", Job::Resident, format!("{keys}, bytes per key"), Goal::Unbounded)?,
+        outcome(
+            "bytes-settled",
+            Job::ResidentSettled,
+            format!("{keys}, settled, bytes per key"),
+            Goal::Time(1.0),
+        )?,
+    ])
 }
 
 /// One column of the figures, without the peers for which the system did not provide it.
@@ -59,7 +79,7 @@ fn results(rounds: &Rounds, column: usize) -> Vec<ContenderResult> {
     rounds.peers.iter().filter_map(result).collect()
 }
 
-fn side(name: &str) -> Side {
+pub(super) fn side(name: &str) -> Side {
     let guarantees = peers::ALL.iter().find(|(other, _)| *other == name);
     match guarantees {
         _ if name.starts_with("tollgate") => Side::Own,

@@ -1,21 +1,16 @@
 //! The measured scenarios.
 
-mod bare;
-mod baseline;
-mod cache_lines;
+mod after_inserts;
 mod children;
-mod cold;
+pub(crate) mod cold;
 mod disjoint;
 mod exact;
 mod hot;
 mod layers;
-mod overlap;
-mod window;
 
 use crate::keys::KeyKind;
 use crate::result::Outcome;
 use crate::scenario::Scenario;
-use crate::table::Table;
 use crate::turns::{Pace, Turns};
 use std::io;
 use std::time::Duration;
@@ -28,18 +23,15 @@ pub struct Size {
     pub million: usize,
     /// Keys of the largest scenario.
     pub ten_million: usize,
-    /// Keys that are inserted into an empty limiter.
+    /// Keys that are inserted into an empty limiter for the worst call.
     pub new: u64,
-    /// Bytes of the large block of memory.
-    pub block: usize,
+    /// Numbers of keys whose first calls after the inserts are measured.
+    pub populations: &'static [u64],
     /// Turns of each contender.
     pub turns: usize,
     /// Rounds of scenarios in child processes.
     pub rounds: usize,
 }
-
-/// The name of the large block.
-const BLOCK: &str = "1 GiB";
 
 impl Size {
     /// Full size: some minutes.
@@ -47,7 +39,9 @@ impl Size {
         million: 1_000_000,
         ten_million: 10_000_000,
         new: 10_000_000,
-        block: 1 << 30,
+        populations: &[
+            700_000, 800_000, 850_000, 900_000, 1_000_000, 1_100_000, 1_200_000, 1_300_000,
+        ],
         turns: 30,
         rounds: 3,
     };
@@ -56,7 +50,7 @@ impl Size {
         million: 500_000,
         ten_million: 2_000_000,
         new: 1_000_000,
-        block: 1 << 30,
+        populations: &[700_000, 1_000_000, 1_300_000],
         turns: 7,
         rounds: 1,
     };
@@ -113,19 +107,21 @@ pub fn all<K: KeyKind>() -> Vec<Entry> {
     let short = |name, build| Entry { name, method: Method::Turns(build, SHORT) };
     let long = |name, build| Entry { name, method: Method::Turns(build, LONG) };
     vec![
-        short("hot", hot::admitted::<K>),
+        short("hot", hot::one_admitted::<K>),
+        short("hot-1000", hot::thousand_admitted::<K>),
         short("hot-2", hot::admitted_by_two::<K>),
-        short("denied", hot::denied::<K>),
+        short("denied", hot::one_denied::<K>),
+        short("denied-1000", hot::thousand_denied::<K>),
         short("denied-2", hot::denied_to_two::<K>),
         short("disjoint", disjoint::thousand::<K>),
         long("uniform", cold::uniform_million::<K>),
         long("zipf", cold::zipf_million::<K>),
         long("large", cold::ten_million::<K>),
         short("exact", exact::windows::<K>),
-        short("layers", layers::hot::<K>),
+        short("layers", layers::one::<K>),
+        short("layers-1000", layers::thousand::<K>),
         long("layers-cold", layers::cold::<K>),
-        long("cache-lines", cache_lines::random_accesses),
-        long("overlap", overlap::bare_tables::<K>),
+        Entry { name: "after-inserts", method: Method::Children(after_inserts::first_calls::<K>) },
         Entry { name: "new", method: Method::Children(children::new_keys::<K>) },
         Entry { name: "bytes", method: Method::Children(children::bytes::<K>) },
     ]
@@ -139,9 +135,4 @@ fn coarse() -> Clock {
 /// The length of a key sequence.
 fn sequence_len(keys: usize) -> usize {
     (keys * 4).min(1 << 23)
-}
-
-/// Formats a number of keys.
-fn many(keys: usize) -> String {
-    format!("{} keys", Table::number(Some(keys as f64), 0))
 }

@@ -17,6 +17,8 @@ pub struct Load {
     /// Whether the other thread inserts new keys, so that tables grow; otherwise it uses known
     /// keys.
     pub growing: bool,
+    /// Whether maintenance is done between the inserts and the measurement.
+    pub settled: bool,
 }
 
 /// A limit above the requests of any key.
@@ -32,7 +34,9 @@ impl<K: KeyKind> Task<K> for Load {
         for key in shuffled::<K>(keys, 1) {
             peer.check(&key);
         }
-        Peer::<K>::compact(&peer);
+        if self.settled {
+            Peer::<K>::compact(&peer);
+        }
         let sequence = uniform::<K>(keys, keys * 2, 5);
         let over = AtomicBool::new(false);
         let mut watch = Stopwatch::new();

@@ -1,9 +1,11 @@
 //! The measurements that run in child processes: see [`Rounds`](crate::Rounds).
 
+mod after_inserts;
 mod growth;
 mod load;
 mod resident;
 
+pub use after_inserts::{AfterInserts, BLOCK, CALLS, DISTURBED_BLOCKS, MEAN_BLOCK, SLOWEST_BLOCK};
 pub use growth::{Growth, LIMIT, MAX, MAX_ON_CPU, MEAN, PER_KEY, WINDOW};
 pub use load::Load;
 pub use resident::Resident;
@@ -19,17 +21,26 @@ pub enum Job {
     Growth,
     /// [`Load`] with known keys in both threads.
     LoadKnown,
+    /// The same, settled.
+    LoadKnownSettled,
     /// [`Load`] with new keys in the other thread.
     LoadGrowing,
     /// [`Resident`].
     Resident,
+    /// The same, settled.
+    ResidentSettled,
+    /// [`AfterInserts`].
+    AfterInserts,
 }
 
-const JOBS: [(&str, Job); 4] = [
+const JOBS: [(&str, Job); 7] = [
     ("growth", Job::Growth),
     ("load-known", Job::LoadKnown),
+    ("load-known-settled", Job::LoadKnownSettled),
     ("load-growing", Job::LoadGrowing),
     ("resident", Job::Resident),
+    ("resident-settled", Job::ResidentSettled),
+    ("after-inserts", Job::AfterInserts),
 ];
 
 impl Job {
@@ -42,10 +53,17 @@ impl Job {
     fn run<K: KeyKind>(self, peer: &str, keys: u64) -> Option<Figures> {
         match self {
             Job::Growth => peers::run::<K, _>(peer, &Growth { keys }),
-            Job::LoadKnown => peers::run::<K, _>(peer, &Load { keys, growing: false }),
-            Job::LoadGrowing => peers::run::<K, _>(peer, &Load { keys, growing: true }),
-            Job::Resident => peers::run::<K, _>(peer, &Resident { keys }),
+            Job::LoadKnown => Self::load::<K>(peer, keys, false, false),
+            Job::LoadKnownSettled => Self::load::<K>(peer, keys, false, true),
+            Job::LoadGrowing => Self::load::<K>(peer, keys, true, false),
+            Job::Resident => peers::run::<K, _>(peer, &Resident { keys, settled: false }),
+            Job::ResidentSettled => peers::run::<K, _>(peer, &Resident { keys, settled: true }),
+            Job::AfterInserts => peers::run::<K, _>(peer, &AfterInserts { keys }),
         }
+    }
+
+    fn load<K: KeyKind>(peer: &str, keys: u64, growing: bool, settled: bool) -> Option<Figures> {
+        peers::run::<K, _>(peer, &Load { keys, growing, settled })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Memory of live keys after all migrations.
+//! Memory of live keys.
 
 use super::growth::{LIMIT, WINDOW};
 use crate::figures::Figures;
@@ -11,6 +11,8 @@ use crate::peer::{Peer, Setting, Task};
 pub struct Resident {
     /// The number of keys.
     pub keys: u64,
+    /// Whether maintenance is done between the inserts and the reading.
+    pub settled: bool,
 }
 
 impl<K: KeyKind> Task<K> for Resident {
@@ -22,7 +24,9 @@ impl<K: KeyKind> Task<K> for Resident {
         let peer = P::new(&Setting { limit: LIMIT, window: WINDOW, max_keys });
         let admitted = (0..self.keys).filter(|counter| peer.check(&K::of(*counter))).count();
         assert_eq!(admitted as u64, self.keys, "{}: every first request is admitted", P::NAME);
-        Peer::<K>::compact(&peer);
+        if self.settled {
+            Peer::<K>::compact(&peer);
+        }
         Figures(vec![Memory::per_key(before, Memory::now(), self.keys)])
     }
 }
