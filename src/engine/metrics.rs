@@ -3,6 +3,7 @@
 use crate::sync::alloc::{OutOfMemory, vector};
 use crate::sync::shard::{SHARDS, SHARED, Shard};
 use crate::sync::{Ordering::Relaxed, Statistic};
+use std::hint::cold_path;
 
 /// The outcome of a charge, for the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,7 @@ impl Metrics {
                 own.store(own.load(Relaxed).wrapping_add(1), Relaxed);
             }
             None => {
+                cold_path();
                 statistic(SHARED).fetch_add(1, Relaxed);
             }
         }
