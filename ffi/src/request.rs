@@ -17,26 +17,27 @@ pub(crate) fn placeholder<'k>() -> Charge<'k> {
     PolicyId::default().charge(Key::SHARED, 0)
 }
 
-/// Converts the charges of one request to an array on the stack.
+/// The number of charges that most requests do not exceed. Their list takes less time to fill.
+const FEW: usize = 4;
+
+/// Converts the charges of one request into `converted`, and returns the part that is filled.
 ///
 /// # Safety
 /// The charges and their keys are readable for as long as the result is used.
 #[inline(always)]
-pub(crate) unsafe fn charges_of<'k, const MAX: usize>(
+pub(crate) unsafe fn convert<'k, 'a>(
     charges: *const tollgate_charge,
     count: usize,
-) -> Result<([Charge<'k>; MAX], usize), tollgate_status> {
-    if count > MAX {
-        return Err(TOLLGATE_E_TOO_MANY);
-    }
+    converted: &'a mut [Charge<'k>],
+) -> Result<&'a [Charge<'k>], tollgate_status> {
+    let converted = converted.get_mut(..count).ok_or(TOLLGATE_E_TOO_MANY)?;
     // SAFETY: the caller's contract.
     let charges = unsafe { slice(charges, count) }?;
-    let mut converted = [placeholder(); MAX];
     for (converted, charge) in converted.iter_mut().zip(charges) {
         // SAFETY: the caller's contract.
         *converted = unsafe { charge_of(charge) }?;
     }
-    Ok((converted, count))
+    Ok(converted)
 }
 
 /// Opens a session at the caller's time or, for NULL, at the clock's.
@@ -109,15 +110,39 @@ unsafe fn decide(
     decision: *mut tollgate_decision,
     operation: Operation,
 ) -> tollgate_status {
-    guard(|| {
+    if count <= FEW {
         // SAFETY: the caller's contract.
-        let (handle, converted) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
-        let (charges, count): ([_; MAX_CHARGES], _) = converted;
+        unsafe { decide_up_to::<FEW>(limiter, now, charges, count, decision, operation) }
+    } else {
+        // SAFETY: the caller's contract.
+        unsafe { decide_up_to::<MAX_CHARGES>(limiter, now, charges, count, decision, operation) }
+    }
+}
+
+/// Runs an operation on one request with up to `MAX` charges.
+///
+/// # Safety
+/// The pointers meet the contract of the public function.
+#[inline(always)]
+unsafe fn decide_up_to<const MAX: usize>(
+    limiter: *const tollgate_limiter,
+    now: *const tollgate_now,
+    charges: *const tollgate_charge,
+    count: usize,
+    decision: *mut tollgate_decision,
+    operation: Operation,
+) -> tollgate_status {
+    guard(|| {
+        let mut converted = [placeholder(); MAX];
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
+        // SAFETY: as above.
+        let charges = unsafe { convert(charges, count, &mut converted) }?;
         if !decision.is_null() {
             aligned(decision)?;
         }
-        // SAFETY: the caller's contract.
-        let decided = operation(&handle.limiter, unsafe { time(now) }?, &charges[..count]);
+        // SAFETY: as above.
+        let decided = operation(&handle.limiter, unsafe { time(now) }?, charges);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         Ok(status_of(decided.verdict))
@@ -138,9 +163,11 @@ unsafe fn decide_with_status(
     operation: OperationWithStatus,
 ) -> tollgate_status {
     guard(|| {
+        let mut converted = [placeholder(); MAX_CHARGES];
         // SAFETY: the caller's contract.
-        let (handle, converted) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
-        let (charges, count): ([_; MAX_CHARGES], _) = converted;
+        let handle = unsafe { handle::value(limiter) }?;
+        // SAFETY: as above.
+        let charges = unsafe { convert(charges, count, &mut converted) }?;
         if !decision.is_null() {
             aligned(decision)?;
         }
@@ -150,7 +177,7 @@ unsafe fn decide_with_status(
         let mut found = [PolicyStatus::default(); MAX_CHARGES];
         // SAFETY: the caller's contract.
         let now = unsafe { time(now) }?;
-        let decided = operation(&handle.limiter, now, &charges[..count], &mut found[..count]);
+        let decided = operation(&handle.limiter, now, charges, &mut found[..count]);
         // SAFETY: as above.
         unsafe { write_optional(decision, (&decided).into()) }?;
         // SAFETY: as above; there is one for each charge.

@@ -7,7 +7,7 @@ use crate::decision::{status_of, tollgate_decision, tollgate_policy_status};
 use crate::guard::guard;
 use crate::handle;
 use crate::limiter::tollgate_limiter;
-use crate::request::{charges_of, session_at, write_statuses};
+use crate::request::{convert, placeholder, session_at, write_statuses};
 use crate::status::tollgate_status::{self, *};
 use limiter::{Decision, MAX_RESERVED, PolicyStatus, Reservation, ReservationError, Session};
 use std::mem::ManuallyDrop;
@@ -93,9 +93,11 @@ pub unsafe extern "C" fn tollgate_reserve(
         let ptr = reservation.cast::<Stored>();
         // SAFETY: the caller's contract; the mark is within the reservation.
         unsafe { (&raw mut (*ptr).mark).write(0) };
+        let mut converted = [placeholder(); MAX_RESERVED];
         // SAFETY: the caller's contract.
-        let (handle, converted) = unsafe { (handle::value(limiter)?, charges_of(charges, count)?) };
-        let (charges, count): ([_; MAX_RESERVED], _) = converted;
+        let handle = unsafe { handle::value(limiter) }?;
+        // SAFETY: as above.
+        let charges = unsafe { convert(charges, count, &mut converted) }?;
         if !decision.is_null() {
             aligned(decision)?;
         }
@@ -105,7 +107,7 @@ pub unsafe extern "C" fn tollgate_reserve(
         let mut found = [PolicyStatus::default(); MAX_RESERVED];
         // SAFETY: as above.
         let session = unsafe { session_at(handle, now) }?;
-        let reserved = session.reserve_with_status(&charges[..count], &mut found[..count]);
+        let reserved = session.reserve_with_status(charges, &mut found[..count]);
         let decided = match reserved {
             Ok(reserved) => {
                 let decided = reserved.decision();
