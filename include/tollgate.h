@@ -147,7 +147,8 @@ enum tollgate_status
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    // Success. For a request: allowed and charged.
+    // Success. For a request: allowed, and charged under every policy except one that lets new keys
+    // pass uncounted.
     TOLLGATE_OK = 0,
     // A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,
@@ -591,8 +592,8 @@ tollgate_status tollgate_cancel(const tollgate_limiter *limiter,
                                 tollgate_decision *decision);
 
 // Returns the units that the charge with this index has charged so far or, after settling, its
-// actual cost. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` after the
-// last index.
+// actual cost, unless the table had no room for it. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
+// `TOLLGATE_E_ARGUMENT` if there is no such charge.
 tollgate_status tollgate_reserved(const tollgate_reservation *reservation,
                                   size_t index,
                                   uint64_t *units);

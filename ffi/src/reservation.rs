@@ -224,8 +224,8 @@ pub unsafe extern "C" fn tollgate_cancel(
 }
 
 /// Returns the units that the charge with this index has charged so far or, after settling, its
-/// actual cost. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` after the
-/// last index.
+/// actual cost, unless the table had no room for it. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
+/// `TOLLGATE_E_ARGUMENT` if there is no such charge.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

@@ -7,7 +7,8 @@ use std::ffi::{CStr, c_char};
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum tollgate_status {
-    /// Success. For a request: allowed and charged.
+    /// Success. For a request: allowed, and charged under every policy except one that lets new keys
+    /// pass uncounted.
     TOLLGATE_OK = 0,
     /// A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,

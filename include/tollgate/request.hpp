@@ -184,7 +184,7 @@ inline tollgate::charge policy_id::charge(const key& key, std::uint64_t cost) co
 
 /// The result of a request.
 enum class verdict {
-    /// Every policy had room. All of them were charged.
+    /// Every policy had room and was charged, except one that lets new keys pass uncounted.
     allowed,
     /// At least one policy has no room now. Retry after `retry_after`. HTTP status 429.
     denied,
