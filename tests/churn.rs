@@ -525,7 +525,7 @@ fn run_on_running_clock(rule: Rule, turns: u64) -> u64 {
             }
             kept.retain(|key, events| {
                 check_laws(&run, *key, events, now);
-                events.retain(|event| event.admitted && rule.perhaps_counts(event.end, now - late));
+                events.retain(|event| event.admitted && rule.may_count(event.end, now - late));
                 !events.is_empty()
             });
             run.barrier.wait();
@@ -554,14 +554,14 @@ fn check_laws(run: &Run, key: u64, events: &mut [Event], now: u64) {
     for denial in events.iter().filter(|event| !event.admitted) {
         let causes = charges()
             .take_while(|charge| charge.start <= denial.end)
-            .filter(|charge| rule.perhaps_counts(charge.end, denial.start));
+            .filter(|charge| rule.may_count(charge.end, denial.start));
         let used = sum(causes.count());
         run.law(used + cost > rule.limit, || {
             format!("{key} denied at {} though only {used} may count", denial.start)
         });
     }
     let surely = sum(charges().filter(|charge| rule.surely_counts(charge.start, now)).count());
-    let perhaps = sum(charges().filter(|charge| rule.perhaps_counts(charge.end, now)).count());
+    let perhaps = sum(charges().filter(|charge| rule.may_count(charge.end, now)).count());
     let used = run.used(key, now);
     run.law((surely..=perhaps).contains(&used), || {
         format!("{key} has used {used} at {now}, not {surely} to {perhaps}")
