@@ -33,7 +33,7 @@ pub struct Case {
     pub limiter: Setup,
     /// The configuration error. A case with an error has no calls.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Refusal>,
+    pub error: Option<BuildError>,
     pub calls: Vec<Call>,
 }
 
@@ -85,7 +85,7 @@ pub enum Overflow {
 
 /// A configuration error: its C status, which is negative, and its message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct BuildError {
     pub status: i32,
     pub message: String,
 }
@@ -216,7 +216,7 @@ impl Case {
     /// The expected output: a line for the limiter and for each call.
     pub fn lines(&self) -> Vec<String> {
         let built = match &self.error {
-            Some(Refusal { status, message }) => format!("{status} {message}"),
+            Some(BuildError { status, message }) => format!("{status} {message}"),
             None => "0".into(),
         };
         let calls = self.calls.iter().map(|call| call.expect.to_string());
