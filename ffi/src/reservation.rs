@@ -68,8 +68,8 @@ fn status_of_error(error: ReservationError) -> tollgate_status {
 }
 
 /// Charges the estimated cost of a request under all its policies or under none, with at most 8
-/// charges. The charge stays until the reservation is settled, so concurrent requests cannot spend
-/// the same units.
+/// charges. The charge stays until the reservation is settled, or until its window or period has
+/// passed, so concurrent requests cannot spend the same units.
 ///
 /// `decision` may be NULL. `statuses` may be NULL; else it must have room for `count` statuses. If
 /// the status is not `TOLLGATE_OK`, the reservation is marked as invalid.

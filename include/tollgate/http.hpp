@@ -1,4 +1,4 @@
-/// HTTP: the values of fields, and the body of a refusal.
+/// HTTP: the values of fields, and the problem body of a denial.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_HTTP_HPP

@@ -213,7 +213,8 @@ class [[nodiscard]] decision {
             default: return tollgate::verdict::invalid;
         }
     }
-    /// Returns whether the request may proceed. To fail open, use `verdict() != verdict::denied`.
+    /// Returns whether the request may proceed. To fail open instead, proceed unless the verdict is
+    /// `denied` or `impossible`.
     [[nodiscard]] constexpr bool is_allowed() const noexcept { return raw_.status == TOLLGATE_OK; }
     /// The reason for a request that was not allowed; no error if it was allowed.
     [[nodiscard]] std::error_code code() const noexcept { return {raw_.status, category()}; }
