@@ -71,8 +71,8 @@ fn known_keys_allocate_nothing() {
         assert!(session.force_charge(&charges[2..]).is_allowed());
         session.check_many(&charges, &mut [Decision::default(); 3]);
         if let Ok(mut reservation) = session.reserve(&[ids[2].charge(key, 1)]) {
-            session.extend(&mut reservation, &[1]).unwrap();
-            session.settle(&mut reservation, &[3]).unwrap();
+            let _ = session.extend(&mut reservation, &[1]).unwrap();
+            let _ = session.settle(&mut reservation, &[3]).unwrap();
         }
     };
     let growing = allocations(|| (0..20_000).for_each(&mut decide));
