@@ -25,9 +25,10 @@
  *
  * Rules for every function:
  *
- * - Status. 0 is success, above 0 is a refusal, below 0 is an error, after which nothing was
- *   charged. To fail open, proceed unless the status is TOLLGATE_DENIED or TOLLGATE_IMPOSSIBLE. To
- *   fail closed, proceed only if it is TOLLGATE_OK.
+ * - Status. 0 is success. Above 0 is a refusal: the request is not allowed, or a cost could not be
+ *   recorded. Below 0 is an error, after which nothing was charged. To fail open, proceed unless
+ *   the status is TOLLGATE_DENIED or TOLLGATE_IMPOSSIBLE. To fail closed, proceed only if it is
+ *   TOLLGATE_OK.
  * - Threads. Any number of threads may pass the same pointer to a const handle at any time. A
  *   handle that is passed as a pointer to non-const may be used by one thread at a time. No
  *   function waits for another thread.
@@ -140,8 +141,9 @@
 /* Types                                                                                          */
 /* ============================================================================================== */
 
-// The result of a function: 0 is success, above 0 is a refusal, below 0 is an error, after which
-// nothing was charged. A number never changes its meaning. Later versions may add numbers.
+// The result of a function: 0 is success. Above 0 is a refusal: the request is not allowed, or a
+// cost could not be recorded. Below 0 is an error, after which nothing was charged. A number never
+// changes its meaning. Later versions may add numbers.
 enum tollgate_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
