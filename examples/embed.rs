@@ -1,4 +1,4 @@
-//! A request handler with three policies, and the HTTP response to a refused request.
+//! A request handler with three policies, and the HTTP response to a request that is not allowed.
 //!
 //! `cargo run --example embed`
 

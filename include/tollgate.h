@@ -4,7 +4,7 @@
  *
  * A limiter has policies: sliding windows and calendar budgets, each with a limit per key. A
  * request is charged under several policies or under none of them. Decisions take no lock, and
- * allocate nothing for known keys. Times are in nanoseconds.
+ * allocate nothing for keys that are already in a policy's table. Times are in nanoseconds.
  *
  * Example: 100 requests a minute for each user.
  *
@@ -25,9 +25,10 @@
  *
  * Rules for every function:
  *
- * - Status. 0 is success, above 0 is a refusal, below 0 is an error, after which nothing was
- *   charged. To fail open, proceed unless the status is TOLLGATE_DENIED. To fail closed, proceed
- *   only if it is TOLLGATE_OK.
+ * - Status. 0 is success. Above 0 is a refusal: the request is not allowed, or a cost could not be
+ *   recorded. Below 0 is an error, after which nothing was charged. To fail open, proceed unless
+ *   the status is TOLLGATE_DENIED or TOLLGATE_IMPOSSIBLE. To fail closed, proceed only if it is
+ *   TOLLGATE_OK.
  * - Threads. Any number of threads may pass the same pointer to a const handle at any time. A
  *   handle that is passed as a pointer to non-const may be used by one thread at a time. No
  *   function waits for another thread.
@@ -44,7 +45,7 @@
  *   as the memory was not reused.
  * - Fork. A child may use an inherited limiter, whatever other threads were doing at the fork: no
  *   function waits for them. Parent and child then count separately. If another thread was inside a
- *   call or had an open session at the fork, the child never frees the memory of replaced tables. A
+ *   call or had an open session at the fork, the child never frees memory that tables replace. A
  *   coarse clock with its own thread stops in the child: create a limiter with another clock there,
  *   or pass your own times.
  * - Signals. Not async-signal-safe: a thread's first call allocates.
@@ -140,14 +141,16 @@
 /* Types                                                                                          */
 /* ============================================================================================== */
 
-// The result of a function: 0 is success, above 0 is a refusal, below 0 is an error, after which
-// nothing was charged. A number never changes its meaning. Later versions may add numbers.
+// The result of a function: 0 is success. Above 0 is a refusal: the request is not allowed, or a
+// cost could not be recorded. Below 0 is an error, after which nothing was charged. A number never
+// changes its meaning. Later versions may add numbers.
 enum tollgate_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    // Success. For a request: allowed and charged.
+    // Success. For a request: allowed, and charged under every policy except one that lets new keys
+    // pass uncounted.
     TOLLGATE_OK = 0,
     // A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,
@@ -261,8 +264,8 @@ typedef struct {
     uint64_t max_keys;
     // `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 31, 63
     // or 127. With at least `max_limit` buckets, the policy is exact: it decides like a log of all
-    // charges. With fewer, it may deny early, but never admits more than the limit. 0 means an
-    // exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
+    // admitted charges. With fewer, it may deny for longer, but never admits more than the limit.
+    // 0 means an exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
     uint32_t buckets;
     // The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     uint32_t overflow;
@@ -374,7 +377,7 @@ typedef struct {
 // `&session.now` as `now` to the functions: they are faster while the session is open.
 //
 // Plain memory of the caller; nothing to free. An open session must not be moved or copied. Keep
-// it only briefly: while it is open, the memory of replaced tables cannot be freed.
+// it only briefly: memory that a table replaces while the session is open is freed only after it.
 typedef struct {
     // The time of this session. Read it, do not write it.
     tollgate_now now;
@@ -448,11 +451,11 @@ tollgate_status tollgate_free(tollgate_limiter *limiter);
 // Charges a request under all its policies or under none.
 //
 // If any policy has no room, nothing is charged. The decision then names the first such policy, in
-// the order of the charges, and the longest wait over all policies. Several charges to one key add
-// up. A request has at most 16 charges; one without charges is allowed. `now` may be NULL: the
-// limiter then reads its clock. `decision` may be NULL.
+// the order of the charges, and the longest wait over all policies. Several charges to one key under
+// one policy add up. A request has at most 16 charges; one without charges is allowed. `now` may be
+// NULL: the limiter then reads its clock. `decision` may be NULL.
 //
-// Any thread. Takes no lock, and allocates nothing for known keys.
+// Any thread. Takes no lock, and allocates nothing for keys that are already in a policy's table.
 //
 // Returns `TOLLGATE_OK`, `TOLLGATE_DENIED`, `TOLLGATE_IMPOSSIBLE` or `TOLLGATE_TABLE_FULL`.
 // Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`,
@@ -540,8 +543,8 @@ tollgate_status tollgate_force_charge(const tollgate_limiter *limiter,
 /* ============================================================================================== */
 
 // Charges the estimated cost of a request under all its policies or under none, with at most 8
-// charges. The charge stays until the reservation is settled, so concurrent requests cannot spend
-// the same units.
+// charges. The charge stays until the reservation is settled, or until its window or period has
+// passed, so concurrent requests cannot spend the same units.
 //
 // `decision` may be NULL. `statuses` may be NULL; else it must have room for `count` statuses. If
 // the status is not `TOLLGATE_OK`, the reservation is marked as invalid.
@@ -591,8 +594,8 @@ tollgate_status tollgate_cancel(const tollgate_limiter *limiter,
                                 tollgate_decision *decision);
 
 // Returns the units that the charge with this index has charged so far or, after settling, its
-// actual cost. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` after the
-// last index.
+// actual cost, unless the table had no room for it. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
+// `TOLLGATE_E_ARGUMENT` if there is no such charge.
 tollgate_status tollgate_reserved(const tollgate_reservation *reservation,
                                   size_t index,
                                   uint64_t *units);
@@ -705,7 +708,7 @@ tollgate_status tollgate_http_policy(const tollgate_limiter *limiter,
                                      size_t *length);
 
 // Writes the value of `RateLimit` (the same draft, section 4): the remaining units and the reset
-// time of each policy. Buffer, length and errors: as `tollgate_http_policy`.
+// time of each policy. Buffer, length and errors: as for `tollgate_http_policy`.
 tollgate_status tollgate_http_limit(const tollgate_limiter *limiter,
                                     const tollgate_policy_status *statuses,
                                     size_t count,
@@ -714,9 +717,9 @@ tollgate_status tollgate_http_limit(const tollgate_limiter *limiter,
                                     size_t *length);
 
 // Writes a problem body (RFC 9457, `application/problem+json`) for status 429, which names every
-// policy without room. `detail` is a NUL-terminated explanation for people, or NULL. Bytes of it
-// that are not UTF-8 are replaced. Buffer, length and errors: as `tollgate_http_policy`, but a
-// `detail` that is not UTF-8 allocates.
+// policy without room. `detail` is a NUL-terminated message for people, in UTF-8, or NULL. Bytes
+// that are not UTF-8 are replaced; only then does the call allocate. Buffer, length and errors: as
+// for `tollgate_http_policy`.
 tollgate_status tollgate_http_problem(const tollgate_limiter *limiter,
                                       const tollgate_policy_status *statuses,
                                       size_t count,

@@ -18,9 +18,9 @@
 ///         respond(429, tollgate::http::retry_after_seconds(*wait));
 ///     }
 ///
-/// Header-only over the C library, and as fast: a request about known keys allocates nothing and
-/// throws nothing. The rules of `tollgate.h` about threads, forks and signals apply here. Times are
-/// those of `std::chrono`, with a resolution of a nanosecond.
+/// Header-only over the C library, and as fast: a request throws nothing, and allocates nothing for
+/// keys that are already in a policy's table. The rules of `tollgate.h` about threads, forks and
+/// signals apply here. Times are those of `std::chrono`, with a resolution of a nanosecond.
 ///
 /// Errors. A decision carries its error. Every other operation that can fail has two forms:
 /// `try_...` is noexcept and returns a `result`; the form without `try_` throws

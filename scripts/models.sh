@@ -7,8 +7,8 @@
 # patch names. Each mutant removes one step or one ordering of the protocol
 # (src/verify/mutants/README.md).
 #
-# Prints a table of all mutants at the end. Fails if a mutant is caught by nobody, or by other checks
-# than its patch names.
+# Prints a table of all mutants at the end. Fails if no check catches a mutant, or if other checks catch it than
+# its patch names.
 # --long explores one more preemption in each model and ten times the schedules.
 set -euo pipefail
 cd "$(dirname "$0")/.."

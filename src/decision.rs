@@ -8,7 +8,8 @@ use crate::charge::PolicyId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Every policy had room. All policies were charged.
+    /// Every policy had room and was charged, except one that lets new keys pass uncounted
+    /// ([`Overflow::Allow`](crate::Overflow::Allow)).
     Allowed,
     /// At least one policy had no room. No policy was charged. A later retry can succeed.
     Denied,
@@ -19,7 +20,8 @@ pub enum Verdict {
     /// could not be allocated. No policy was charged. See [`Overflow`](crate::Overflow).
     TableFull,
     /// A charge names a policy of another limiter, or there are more than
-    /// [`MAX_CHARGES`](crate::MAX_CHARGES) charges. No policy was charged.
+    /// [`MAX_CHARGES`](crate::MAX_CHARGES) charges, or more than
+    /// [`MAX_RESERVED`](crate::MAX_RESERVED) in a reservation. No policy was charged.
     Invalid,
 }
 

@@ -1,8 +1,8 @@
 //! A rate limiter to embed in a server: *may this request proceed, and if not, when?*
 //!
-//! [`Limiter::check`] decides a request in nanoseconds. It takes no lock, and allocates nothing
-//! per request for known keys. A request can name several policies. It is charged under all of them
-//! or under none:
+//! [`Limiter::check`] decides a request in nanoseconds. It takes no lock, and allocates memory only
+//! for keys that the policy has not seen lately. A request can name several policies. It is charged
+//! under all of them or under none:
 //!
 //! ```
 //! use std::{net::IpAddr, time::Duration};

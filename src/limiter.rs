@@ -294,9 +294,9 @@ impl Limiter {
 
     /// Returns the resolution of a policy's recorded times.
     ///
-    /// Clock readings are truncated to it. It is a power of two of nanoseconds, and 1 ns for exact
-    /// policies with windows up to days. If it is above 1 ns, the window is rounded up to whole
-    /// units of it, and one unit longer.
+    /// Clock readings are truncated to it. It is a power of two of nanoseconds: 1 ns for exact
+    /// policies with windows up to 39 hours, or longer if the limit is small. If it is above 1 ns,
+    /// the window is rounded up to whole units of it, and one unit longer.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.

@@ -49,7 +49,8 @@ impl<'l> Session<'l> {
     ///
     /// If any policy has no room, nothing is charged. The decision then names the first such
     /// policy, in the order of `charges`, and the longest wait over all policies. Several charges
-    /// of one request to the same key add up. A request without charges is allowed.
+    /// of one request to the same key under the same policy add up. A request without charges is
+    /// allowed.
     ///
     /// While another thread's request is being decided, it can hold a charge that is rolled back
     /// because a later policy has no room. Meanwhile this method may deny a request that would have

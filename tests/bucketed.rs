@@ -49,6 +49,22 @@ fn traffic() -> impl Strategy<Value = Traffic> {
     )
 }
 
+/// The first time from `now` on at which a log of these charges has used at most `most`.
+fn fits_at(charges: &[(u64, u64)], now: u64, window: u64, most: u64) -> u64 {
+    let mut live: Vec<_> = charges.iter().filter(|(time, _)| time + window > now).collect();
+    live.sort();
+    let mut used: u64 = live.iter().map(|(_, cost)| cost).sum();
+    let mut fits_at = now;
+    for (time, cost) in live {
+        if used <= most {
+            break;
+        }
+        used -= cost;
+        fits_at = time + window;
+    }
+    fits_at
+}
+
 /// Returns `part` 2^20ths of `whole`.
 fn part(whole: u64, part: u64) -> u64 {
     ((whole as u128 * part as u128) >> 20) as u64
@@ -57,8 +73,9 @@ fn part(whole: u64, part: u64) -> u64 {
 proptest! {
     #![proptest_config(cases(1_000))]
 
-    /// Guarantee A: no window holds more than the limit. A denied request is admitted exactly
-    /// `retry_after` later, and not earlier.
+    /// Guarantees A and B: no window holds more than the limit. A denied request is admitted exactly
+    /// `retry_after` later, and not earlier. That is less than the span of a bucket after a log of the
+    /// admitted charges would admit it.
     #[test]
     fn never_over_the_limit_and_retry_after_is_exact(traffic in traffic(), sooner in 0.0f64..1.0) {
         let (limiter, id) = limiter(traffic.limit, traffic.window, traffic.buckets);
@@ -85,7 +102,12 @@ proptest! {
                 let free = at(reset).peek(&[id.charge("k", 1)]);
                 prop_assert_eq!(free.remaining, traffic.limit);
             } else if let Some(wait) = decision.retry_after_ns {
-                prop_assert!(wait > 0 && wait <= 2 * window + 2 * resolution, "{wait}");
+                // A log of the admitted charges would have room at `log_fits_at`. Buckets have room later
+                // by less than the span of a bucket, up to rounding.
+                let log_fits_at = fits_at(&admitted, now.max(newest), window, traffic.limit - cost);
+                let slack = window / u64::from(traffic.buckets - 1) + 4 * resolution;
+                prop_assert!(wait > 0 && now + wait >= log_fits_at, "{wait}");
+                prop_assert!(now + wait <= log_fits_at + slack, "{wait}, {log_fits_at}, {slack}");
                 for early in [(wait as f64 * sooner) as u64, wait - 1] {
                     let early = at(now + early.min(wait - 1)).peek(&[id.charge("k", cost)]);
                     prop_assert!(!early.is_allowed());

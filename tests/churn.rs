@@ -96,7 +96,7 @@ struct Run {
     id: PolicyId,
     barrier: StartLine,
     interrupts: Interrupts,
-    /// The first violated law. A panic would block the other threads at the barrier.
+    /// The first violated property. A panic would block the other threads at the barrier.
     violation: OnceLock<String>,
 }
 
@@ -111,8 +111,8 @@ impl Run {
         Run { rule, limiter, id, barrier, interrupts: Interrupts::default(), violation }
     }
 
-    /// Records a violated law.
-    fn law(&self, holds: bool, message: impl FnOnce() -> String) {
+    /// Records a violated property.
+    fn require(&self, holds: bool, message: impl FnOnce() -> String) {
         if !holds {
             let _ = self.violation.set(message());
         }
@@ -131,7 +131,7 @@ impl Run {
                 let mut status = [PolicyStatus::default()];
                 let decision = self.limiter.check_at_with_status(at, &charge, &mut status);
                 let agrees = status[0].remaining == decision.remaining;
-                self.law(agrees, || format!("{decision:?}, but {:?}", status[0]));
+                self.require(agrees, || format!("{decision:?}, but {:?}", status[0]));
                 decision
             }
             _ => self.limiter.session_at(at).check(&charge),
@@ -152,14 +152,14 @@ impl Run {
             counted += usize::from(is_admitted);
             record(key, is_admitted);
         }
-        self.law(allowed == counted, || format!("{allowed} allowed, not {counted}"));
+        self.require(allowed == counted, || format!("{allowed} allowed, not {counted}"));
         batch.len = 1 + mix(now ^ batch.len) % BATCH;
     }
 
     /// Checks the form of a decision. Returns whether it admits.
     fn verdict(&self, key: u64, now: u64, decision: &Decision) -> bool {
         let known = matches!(decision.verdict, Verdict::Allowed | Verdict::Denied);
-        self.law(known && decision.limit == self.rule.limit, || {
+        self.require(known && decision.limit == self.rule.limit, || {
             format!("{decision:?} for {key} at {now}")
         });
         decision.is_allowed()
@@ -351,7 +351,7 @@ fn check_hot_key(run: &Run, phase: &Phase, admitted: u64) {
     let (number, limit) = (phase.number, run.rule.limit);
     let expected = limit.min(hot_requests(&run.rule) * THREADS);
     let used = run.used(HOT + number, phase.now);
-    run.law(admitted == expected && used == admitted, || {
+    run.require(admitted == expected && used == admitted, || {
         format!("hot key of phase {number}: {admitted} admitted and {used} used, not {expected}")
     });
 }
@@ -371,13 +371,13 @@ fn check_key(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, admi
     entry(phase.number).store(phase.number << 16 | admitted, Relaxed);
     let (cost, number) = (rule.cost(key), phase.number);
     let expected = requests.min(rule.limit / cost - past);
-    run.law(admitted == expected, || {
+    run.require(admitted == expected, || {
         format!(
             "key {key}, phase {number}: {admitted} of {requests} admitted after {past}, not {expected}"
         )
     });
     let used = run.used(key, phase.now);
-    run.law(used == (past + admitted) * cost, || {
+    run.require(used == (past + admitted) * cost, || {
         format!("key {key}, phase {number}: {used} used after {past} and {admitted} of {cost}")
     });
 }
@@ -445,7 +445,7 @@ fn grow(run: &Run, thread: u64, barrier: &StartLine, sent: &[AtomicU64], admitte
     for key in (0..GROWING).filter(|key| key % THREADS == thread) {
         let [sent, admitted] = [sent, admitted].map(|all| all[key as usize].swap(0, Relaxed));
         let (expected, used) = (run.rule.limit.min(sent), run.used(HOT + key, now));
-        run.law(admitted == expected && used == expected, || {
+        run.require(admitted == expected && used == expected, || {
             format!("key {key}: {admitted} of {sent} admitted and {used} used, not {expected}")
         });
     }
@@ -472,7 +472,7 @@ fn key_of(turn: u64, thread: u64, random: u64) -> u64 {
 }
 
 /// Guarantee A: on a running clock, the charges that surely lie in one window are within the limit,
-/// and those that may count explain each denial. Between stretches, the usage of each key is at
+/// and those that may count explain each denial. Every few thousand turns, the usage of each key is at
 /// least what surely counts and at most what may count.
 #[test]
 fn never_over_and_nothing_lost_on_a_running_clock() {
@@ -482,6 +482,7 @@ fn never_over_and_nothing_lost_on_a_running_clock() {
 }
 
 fn run_on_running_clock(rule: Rule, turns: u64) -> u64 {
+    /// Turns of each thread between two checks of the properties.
     const STRETCH: u64 = 4_000;
     let late = 4 * rule.window;
     let run = Run::new(rule);
@@ -524,8 +525,8 @@ fn run_on_running_clock(rule: Rule, turns: u64) -> u64 {
                 }
             }
             kept.retain(|key, events| {
-                check_laws(&run, *key, events, now);
-                events.retain(|event| event.admitted && rule.perhaps_counts(event.end, now - late));
+                check_properties(&run, *key, events, now);
+                events.retain(|event| event.admitted && rule.may_count(event.end, now - late));
                 !events.is_empty()
             });
             run.barrier.wait();
@@ -537,8 +538,9 @@ fn run_on_running_clock(rule: Rule, turns: u64) -> u64 {
     })
 }
 
-/// Checks the laws for one key on its events that may still matter at `now`.
-fn check_laws(run: &Run, key: u64, events: &mut [Event], now: u64) {
+/// Checks the properties of one key: in no window are more charges than the limit, each denial has a
+/// cause, and the usage is right. `events` are those that may still matter at `now`.
+fn check_properties(run: &Run, key: u64, events: &mut [Event], now: u64) {
     let (rule, cost) = (&run.rule, run.rule.cost(key));
     let sum = |charges: usize| charges as u64 * cost;
     events.sort_unstable_by_key(|event| event.start);
@@ -549,21 +551,21 @@ fn check_laws(run: &Run, key: u64, events: &mut [Event], now: u64) {
             .take_while(|charge| rule.surely_counts(first.start, charge.start))
             .filter(|charge| rule.surely_counts(first.start, charge.end));
         let inside = sum(inside.count());
-        run.law(inside <= rule.limit, || format!("{inside} for {key} from {} on", first.start));
+        run.require(inside <= rule.limit, || format!("{inside} for {key} from {} on", first.start));
     }
     for denial in events.iter().filter(|event| !event.admitted) {
         let causes = charges()
             .take_while(|charge| charge.start <= denial.end)
-            .filter(|charge| rule.perhaps_counts(charge.end, denial.start));
+            .filter(|charge| rule.may_count(charge.end, denial.start));
         let used = sum(causes.count());
-        run.law(used + cost > rule.limit, || {
+        run.require(used + cost > rule.limit, || {
             format!("{key} denied at {} though only {used} may count", denial.start)
         });
     }
     let surely = sum(charges().filter(|charge| rule.surely_counts(charge.start, now)).count());
-    let perhaps = sum(charges().filter(|charge| rule.perhaps_counts(charge.end, now)).count());
+    let perhaps = sum(charges().filter(|charge| rule.may_count(charge.end, now)).count());
     let used = run.used(key, now);
-    run.law((surely..=perhaps).contains(&used), || {
+    run.require((surely..=perhaps).contains(&used), || {
         format!("{key} has used {used} at {now}, not {surely} to {perhaps}")
     });
 }

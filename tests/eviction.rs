@@ -79,7 +79,7 @@ impl Fixture {
 const HEAVY: u64 = 1;
 const LIGHT: u64 = 2;
 
-/// Guarantee C: evictions spare a key that has used more than the allowance, so its canceled
+/// Guarantee C: evictions spare a key that has used more than the allowance, so its cancelled
 /// reservation is given back exactly.
 #[test]
 fn a_heavy_key_reservation_is_given_back_after_evictions() {
@@ -110,7 +110,7 @@ fn a_reservation_extended_after_an_eviction_is_settled_exactly() {
     }
 }
 
-/// Canceling a reservation whose charge was evicted does not reduce the later charges of its key.
+/// Cancelling a reservation whose charge was evicted does not reduce the later charges of its key.
 #[test]
 fn canceling_an_evicted_reservation_gives_nothing_back() {
     for fixture in Fixture::both() {
@@ -182,7 +182,7 @@ fn reservations_of_many_keys_are_given_back_after_moves() {
     }
 }
 
-/// Canceling a reservation whose first charge was evicted gives back exactly its later extension.
+/// Cancelling a reservation whose first charge was evicted gives back exactly its later extension.
 #[test]
 fn canceling_an_evicted_reservation_gives_back_its_extension() {
     for fixture in Fixture::both() {

@@ -23,8 +23,8 @@ const LIGHT: u64 = 100;
 const REQUESTS: u64 = 40;
 /// 16/15 slots for each key. A slot has eight words and a tag.
 const BYTES_PER_KEY: u64 = 65 * 16 / 15;
-const MODES: [Overflow; 3] =
-    [Overflow::Deny, Overflow::Allow, Overflow::EvictLightest { allowance: ALLOWANCE }];
+const EVICT: Overflow = Overflow::EvictLightest { allowance: ALLOWANCE };
+const MODES: [Overflow; 3] = [Overflow::Deny, Overflow::Allow, EVICT];
 
 /// Resident memory is measured for the whole process, so one flood runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -139,7 +139,7 @@ fn flood_at_one_instant() {
 /// Guarantee F: a flood within a window. No new key expires, so only evictions make room.
 #[test]
 fn flood_within_a_window() {
-    flood(MODES[2], WINDOW / 2);
+    flood(EVICT, WINDOW / 2);
 }
 
 /// Guarantee F: a flood over ten windows. Expired keys make room for new ones.
@@ -148,7 +148,8 @@ fn flood_over_ten_windows() {
     MODES.iter().for_each(|mode| flood(*mode, 10 * WINDOW));
 }
 
-fn flood(overflow: Overflow, lasts: u64) {
+/// Sends new keys for `length` nanoseconds, and requests of known and of light keys among them.
+fn flood(overflow: Overflow, length: u64) {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let (max_keys, keys) = by_size((20_000, 1_000_000), (1_000_000, 50_000_000_u64));
     let slack = by_size(4 * MIB, 64 * MIB);
@@ -164,10 +165,10 @@ fn flood(overflow: Overflow, lasts: u64) {
     }
     let (start_of_flood, mut known_requests) = (now, 0);
     let (mut peak, mut rounds, mut greatest_use) = (0, 0, 0);
-    let (mut evictions, mut array) = (0, 0);
+    let (mut evictions, mut migrations) = (0, 0);
     let checkpoint = max_keys / 50;
     for key in 0..keys {
-        now = start_of_flood + (lasts as u128 * u128::from(key) / u128::from(keys)) as u64;
+        now = start_of_flood + (length as u128 * u128::from(key) / u128::from(keys)) as u64;
         let new = 2 << 40 | key;
         // One in a thousand of the new keys sends more requests than can be admitted.
         let times = if key % 1_000 == 0 { LIMIT + ALLOWANCE + 1 } else { 1 };
@@ -178,8 +179,9 @@ fn flood(overflow: Overflow, lasts: u64) {
             })
             .count() as u64;
         greatest_use = greatest_use.max(admitted);
-        // The known keys keep their rate, or, at one instant, send a tenth of the requests.
-        let due = if lasts > 0 { (now - start_of_flood) / turn } else { key / 10 };
+        // While time passes, the known keys keep their rate. At one instant they send one request for
+        // every ten new keys.
+        let due = if length > 0 { (now - start_of_flood) / turn } else { key / 10 };
         while known_requests < due {
             known_requests += 1;
             flood.check_known(known_requests % KNOWN, now);
@@ -194,17 +196,18 @@ fn flood(overflow: Overflow, lasts: u64) {
             assert!(stats.used_slots as u64 <= max_keys, "{stats:?}");
             assert!(stats.bytes as u64 <= 2 * max_keys * BYTES_PER_KEY + MIB, "{stats:?}");
             peak = peak.max(resident().unwrap_or(0));
-            // After each eviction, the light keys use as little as the lightest keys. When no more
-            // evictions are possible, they use all that they can. Some do so earlier.
-            if stats.evictions > evictions && stats.migrations > array {
-                (rounds, array) = (rounds + 1, stats.migrations);
+            // After each round of evictions, a light key sends one more request, so that it stays among
+            // the lightest keys. When no more evictions are possible, the light keys use all that they
+            // can. Some do so earlier.
+            if stats.evictions > evictions && stats.migrations > migrations {
+                (rounds, migrations) = (rounds + 1, stats.migrations);
             }
             evictions = stats.evictions;
             for light in 0..LIGHT {
-                let little = flood.light[light as usize].at(now).len() as u64 <= rounds;
+                let is_lightest = flood.light[light as usize].at(now).len() as u64 <= rounds;
                 let is_greedy = mix(key << 8 | light).is_multiple_of(50 << (light % 4))
-                    || rounds >= ALLOWANCE && lasts < WINDOW;
-                let times = if is_greedy { LIMIT } else { u64::from(little) };
+                    || rounds >= ALLOWANCE && length < WINDOW;
+                let times = if is_greedy { LIMIT } else { u64::from(is_lightest) };
                 flood.check_light(light, times, now);
             }
         }
@@ -239,22 +242,22 @@ fn flood(overflow: Overflow, lasts: u64) {
     assert_eq!((stats.refused, stats.untracked), (counts.refused, counts.untracked));
     let sum = stats.admitted + stats.denied + stats.refused + stats.untracked;
     assert_eq!(sum, counts.calls, "the statistics do not count each request once");
-    let evicts = overflow == MODES[2];
+    let evicts = overflow == EVICT;
     let most = if evicts { LIMIT + ALLOWANCE } else { LIMIT };
     assert!(flood.most <= most, "a light key was admitted {} in a window", flood.most);
     assert!(greatest_use <= most, "a new key was admitted {greatest_use} at once");
     assert!(
-        flood.most > LIMIT || !evicts || lasts == 0,
+        flood.most > LIMIT || !evicts || length == 0,
         "no light key has gained from an eviction"
     );
     assert_eq!(stats.evictions > 0, evicts);
     assert!(stats.forgiven <= ALLOWANCE * stats.evictions);
     assert_eq!(counts.untracked > 0, overflow == Overflow::Allow);
     assert_eq!(counts.refused == 0, overflow == Overflow::Allow);
-    if lasts == 0 {
+    if length == 0 {
         assert_eq!(stats.used_slots as u64, max_keys, "the table is not full");
     }
-    if lasts > WINDOW {
+    if length > WINDOW {
         let room = 3 * max_keys;
         assert!(counts.admitted > room, "expired keys made no room: {}", counts.admitted);
     }

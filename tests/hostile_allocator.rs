@@ -239,10 +239,10 @@ impl OracleComparison {
         let limiter = builder.clock(ManualClock::new()).build().unwrap();
         // Another test covers the epoch record of this thread.
         drop(limiter.session());
-        let mut scenario =
+        let mut comparison =
             OracleComparison { limiter, oracle: Oracle::new(rules), now: 10 * MILLI, new_keys: 0 };
-        (0..KNOWN).for_each(|key| scenario.check_known(key));
-        scenario
+        (0..KNOWN).for_each(|key| comparison.check_known(key));
+        comparison
     }
 
     /// Checks a known key. The answer must be the oracle's, even if new keys are refused.
@@ -283,13 +283,13 @@ impl OracleComparison {
 
 /// Grows a table from nothing, then resizes and shrinks it. Afterwards memory is available again.
 fn grow(policy: Policy, kind: Kind) {
-    let mut scenario = OracleComparison::new(policy, kind);
-    let refused = scenario.turns(3_000);
+    let mut comparison = OracleComparison::new(policy, kind);
+    let refused = comparison.turns(3_000);
     assert!(FAILED.get() || refused == 0, "{refused} refused although there was memory");
     LEFT.set(u64::MAX);
     // Every 256th new key retries a failed resize.
-    scenario.turns(300);
-    assert_eq!(scenario.turns(1_000), 0, "refused although there is memory again");
+    comparison.turns(300);
+    assert_eq!(comparison.turns(1_000), 0, "refused although there is memory again");
 }
 
 /// Panics unless `function` is in every trace.
@@ -337,7 +337,8 @@ fn first_session_of_a_thread_aborts_without_memory() {
     assert_all_in("crossbeam_epoch::default::HANDLE", &aborted);
 }
 
-/// Guarantee F: a table that cannot map a larger array refuses new keys. Large arrays are mapped, not allocated. Mapping fails when the address space is exhausted.
+/// Guarantee F: a table that cannot map a larger array refuses new keys. Large arrays are mapped, not
+/// allocated. Mapping fails when the address space is exhausted.
 #[test]
 #[cfg(target_os = "linux")]
 fn table_refuses_new_keys_without_address_space() {
@@ -355,12 +356,12 @@ fn within_address_space() {
     let ballast = Vec::<u8>::with_capacity(200 << 20);
     let hour = Duration::from_secs(3600);
     let policy = || Policy::sliding("p", 127, hour);
-    let mut scenario = OracleComparison::new(policy(), Kind::Sliding(3_600_000 * MILLI));
-    while scenario.turns(100) == 0 {
-        assert!(scenario.new_keys < 1_000_000, "there is no end of memory");
+    let mut comparison = OracleComparison::new(policy(), Kind::Sliding(3_600_000 * MILLI));
+    while comparison.turns(100) == 0 {
+        assert!(comparison.new_keys < 1_000_000, "the address space does not run out");
     }
     // The table is full, and exact for known keys.
-    assert_eq!(scenario.turns(100), 100);
+    assert_eq!(comparison.turns(100), 100);
     // New limiters use up the remaining memory until a build fails.
     let mut limiters = Vec::with_capacity(1_000);
     let error = loop {
@@ -368,11 +369,11 @@ fn within_address_space() {
             Ok(limiter) => limiters.push(limiter),
             Err(error) => break error,
         }
-        assert!(limiters.len() < 1_000, "there is no end of memory");
+        assert!(limiters.len() < 1_000, "the address space does not run out");
     };
     assert_eq!(error, ConfigError::OutOfMemory { policy: "p".into() });
-    assert_eq!(scenario.turns(300), 300);
+    assert_eq!(comparison.turns(300), 300);
     drop((limiters, ballast));
-    scenario.turns(300);
-    assert_eq!(scenario.turns(100), 0, "refused although there is memory again");
+    comparison.turns(300);
+    assert_eq!(comparison.turns(100), 0, "refused although there is memory again");
 }

@@ -60,6 +60,11 @@ fn build() -> Result<Limiter, ConfigError> {
     Limiter::builder().policy(policy).max_keys(10_000).clock(ManualClock::new()).build()
 }
 
+/// The greatest limit leaves 16 bits for times, so an array's time range is 65,535 units. An array is
+/// due for replacement after three quarters of it: 49,151 units.
+const DUE: u64 = 55_000;
+const OUTLIVED: u64 = 70_000;
+
 /// Guarantee A: a table that cannot replace its aging array is never over the limit. At the end of
 /// the array's time range it refuses all keys, until an allocation succeeds.
 #[test]
@@ -74,13 +79,13 @@ fn never_over_the_limit_without_memory() {
     assert!(check(0).is_allowed());
     assert!(matches!(without_memory(build), Err(ConfigError::OutOfMemory { .. })));
     // The array is due for replacement, but still in its time range.
-    assert!(check_without(unit * 55_000).is_allowed());
-    assert_eq!(check_without(unit * 55_001).verdict, Verdict::Denied);
+    assert!(check_without(unit * DUE).is_allowed());
+    assert_eq!(check_without(unit * (DUE + 1)).verdict, Verdict::Denied);
     // Past its time range every request is refused.
-    assert_eq!(check_without(unit * 70_000).verdict, Verdict::TableFull);
-    assert_eq!(check_without(unit * 70_000_000).verdict, Verdict::TableFull);
-    assert!(check(unit * 70_000).is_allowed());
-    assert_eq!(check(unit * 70_001).verdict, Verdict::Denied);
+    assert_eq!(check_without(unit * OUTLIVED).verdict, Verdict::TableFull);
+    assert_eq!(check_without(unit * OUTLIVED * 1_000).verdict, Verdict::TableFull);
+    assert!(check(unit * OUTLIVED).is_allowed());
+    assert_eq!(check(unit * (OUTLIVED + 1)).verdict, Verdict::Denied);
 }
 
 /// The assertion that [`a_failing_assertion_fails_its_test`] lets fail, during the shortage.

@@ -24,7 +24,8 @@ fn verdict(limiter: &Limiter, id: PolicyId, now: u64, key: u64) -> Verdict {
     limiter.session_at(Now::from_unix_nanos(now)).check(&[id.charge(key, 1)]).verdict
 }
 
-/// Guarantee F: denied requests of one charge end the move that is under way, however they report.
+/// Guarantee F: denied requests of one charge end the move that is under way, by whichever call they are
+/// decided.
 #[test]
 fn denials_of_one_charge_end_a_move() {
     let mut statuses = [PolicyStatus::default()];
@@ -132,8 +133,8 @@ fn expired_keys_make_room_for_concurrent_new_keys() {
     }
 }
 
-/// Guarantee F: a tenth of the keys that has expired makes room eventually, though it is less than
-/// an eighth.
+/// Guarantee F: expired keys make room for new ones even if they are only a tenth of the keys. An eighth
+/// would make room at once, fewer only after two windows.
 #[test]
 fn a_few_expired_keys_make_room_eventually() {
     let (limiter, id) = limiter(20, 1_000);
@@ -287,7 +288,8 @@ fn maintenance_shrinks_a_full_table() {
     assert!(after.bytes * 10 < before.bytes, "{} of {}", after.bytes, before.bytes);
 }
 
-/// Guarantee F: maintenance with any budget shrinks the table. No call moves much more than its budget.
+/// Guarantee F: maintenance with any budget shrinks the table. A call moves at most its budget, rounded up
+/// to a chunk of 256 slots.
 #[test]
 fn maintenance_ends_with_any_budget() {
     for budget in [1, 100, 1_000] {
@@ -301,7 +303,8 @@ fn maintenance_ends_with_any_budget() {
             calls += 1;
             assert!(calls < 300_000, "maintain({budget}) does not end");
         }
-        assert!(calls > 20, "maintain({budget}) moved all in {calls} calls");
+        let most_slots = calls * budget.next_multiple_of(256) as u64;
+        assert!(most_slots >= 50_000, "maintain({budget}) moved all in {calls} calls");
         assert!(session(1_000 * SECOND).stats(id).unwrap().slots < 50_000);
     }
 }

@@ -1,4 +1,4 @@
-//! Correctness at any uptime: an array is replaced before the time field of its packed words
+//! Guarantees A, B and H at any uptime: an array is replaced before the time field of its packed words
 //! overflows.
 
 mod oracle;
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
 
-/// Bits of a word's time field for a limit: 64 less two mark bits, the bits of the limit, and five
-/// for debt.
+/// Bits of a word's time field for a limit: 64 less two flags, the bits of the limit, and five bits for
+/// usage above the limit.
 fn time_bits(limit: u64) -> u32 {
     62 - 5 - (u64::BITS - limit.leading_zeros())
 }

@@ -1,7 +1,7 @@
 //! Guarantee A for policies with buckets: no window admits more than the limit.
 //!
-//! The tests check the tool's decisions with an independent calculation. Buckets may deny early, so
-//! the tests also check that the tool admits almost as much as an exact limiter.
+//! The tests check the tool's decisions with an independent calculation. Buckets may deny for longer than
+//! an exact limiter, so the tests also check that the tool admits almost as much.
 
 mod support;
 
@@ -108,8 +108,8 @@ fn shifted(text: &str, shift_ns: u64) -> (String, Vec<Request>) {
     (log, requests)
 }
 
-/// What a bucketed limit denies too early depends on where its buckets begin. So the log is replayed
-/// at several shifts: none may be over the limit, and the median share must reach the floor.
+/// How much longer buckets deny than an exact limiter depends on where the buckets begin. So the log is
+/// replayed at several shifts: none may be over the limit, and the median share must reach the floor.
 #[test]
 fn no_window_is_over_the_limit_on_a_real_token_log() {
     let Some(path) = data("llm_requests.csv") else { return };

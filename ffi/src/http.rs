@@ -134,7 +134,7 @@ pub unsafe extern "C" fn tollgate_http_policy(
 }
 
 /// Writes the value of `RateLimit` (the same draft, section 4): the remaining units and the reset
-/// time of each policy. Buffer, length and errors: as `tollgate_http_policy`.
+/// time of each policy. Buffer, length and errors: as for `tollgate_http_policy`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -159,9 +159,9 @@ pub unsafe extern "C" fn tollgate_http_limit(
 }
 
 /// Writes a problem body (RFC 9457, `application/problem+json`) for status 429, which names every
-/// policy without room. `detail` is a NUL-terminated explanation for people, or NULL. Bytes of it
-/// that are not UTF-8 are replaced. Buffer, length and errors: as `tollgate_http_policy`, but a
-/// `detail` that is not UTF-8 allocates.
+/// policy without room. `detail` is a NUL-terminated message for people, in UTF-8, or NULL. Bytes
+/// that are not UTF-8 are replaced; only then does the call allocate. Buffer, length and errors: as
+/// for `tollgate_http_policy`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

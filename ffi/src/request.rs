@@ -207,11 +207,11 @@ pub(crate) unsafe fn write_statuses(
 /// Charges a request under all its policies or under none.
 ///
 /// If any policy has no room, nothing is charged. The decision then names the first such policy, in
-/// the order of the charges, and the longest wait over all policies. Several charges to one key add
-/// up. A request has at most 16 charges; one without charges is allowed. `now` may be NULL: the
-/// limiter then reads its clock. `decision` may be NULL.
+/// the order of the charges, and the longest wait over all policies. Several charges to one key under
+/// one policy add up. A request has at most 16 charges; one without charges is allowed. `now` may be
+/// NULL: the limiter then reads its clock. `decision` may be NULL.
 ///
-/// Any thread. Takes no lock, and allocates nothing for known keys.
+/// Any thread. Takes no lock, and allocates nothing for keys that are already in a policy's table.
 ///
 /// Returns `TOLLGATE_OK`, `TOLLGATE_DENIED`, `TOLLGATE_IMPOSSIBLE` or `TOLLGATE_TABLE_FULL`.
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`,

@@ -68,8 +68,8 @@ fn status_of_error(error: ReservationError) -> tollgate_status {
 }
 
 /// Charges the estimated cost of a request under all its policies or under none, with at most 8
-/// charges. The charge stays until the reservation is settled, so concurrent requests cannot spend
-/// the same units.
+/// charges. The charge stays until the reservation is settled, or until its window or period has
+/// passed, so concurrent requests cannot spend the same units.
 ///
 /// `decision` may be NULL. `statuses` may be NULL; else it must have room for `count` statuses. If
 /// the status is not `TOLLGATE_OK`, the reservation is marked as invalid.
@@ -226,8 +226,8 @@ pub unsafe extern "C" fn tollgate_cancel(
 }
 
 /// Returns the units that the charge with this index has charged so far or, after settling, its
-/// actual cost. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` after the
-/// last index.
+/// actual cost, unless the table had no room for it. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
+/// `TOLLGATE_E_ARGUMENT` if there is no such charge.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

@@ -17,7 +17,7 @@ pub const TOLLGATE_SESSION_WORDS: usize = 10;
 /// `&session.now` as `now` to the functions: they are faster while the session is open.
 ///
 /// Plain memory of the caller; nothing to free. An open session must not be moved or copied. Keep
-/// it only briefly: while it is open, the memory of replaced tables cannot be freed.
+/// it only briefly: memory that a table replaces while the session is open is freed only after it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_session {

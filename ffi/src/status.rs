@@ -2,12 +2,14 @@
 
 use std::ffi::{CStr, c_char};
 
-/// The result of a function: 0 is success, above 0 is a refusal, below 0 is an error, after which
-/// nothing was charged. A number never changes its meaning. Later versions may add numbers.
+/// The result of a function: 0 is success. Above 0 is a refusal: the request is not allowed, or a
+/// cost could not be recorded. Below 0 is an error, after which nothing was charged. A number never
+/// changes its meaning. Later versions may add numbers.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum tollgate_status {
-    /// Success. For a request: allowed and charged.
+    /// Success. For a request: allowed, and charged under every policy except one that lets new keys
+    /// pass uncounted.
     TOLLGATE_OK = 0,
     /// A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,

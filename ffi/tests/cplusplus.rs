@@ -27,7 +27,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 /// The number of tests in the sources. Without exceptions fewer of them are compiled.
-fn written() -> usize {
+fn written_tests() -> usize {
     let count = |path: &PathBuf| fs::read_to_string(path).expect("text").matches("\nTEST(").count();
     let main = |path: &&PathBuf| !path.ends_with("main.cpp");
     sources().iter().filter(main).map(count).sum()
@@ -54,9 +54,9 @@ fn all_tests(standard: &str, modes: &[&[&str]]) {
             let flags = [&[standard], *mode, &COUNTED].concat();
             let count = tests(compiler, &flags);
             if mode.contains(&BARE[0]) {
-                assert!(count > 0 && count < written(), "{count} tests");
+                assert!(count > 0 && count < written_tests(), "{count} tests");
             } else {
-                assert_eq!(count, written());
+                assert_eq!(count, written_tests());
             }
         }
     }

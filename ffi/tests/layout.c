@@ -1,5 +1,7 @@
-/* The ABI on 64-bit systems as static assertions: with a header that declares another ABI this file
- * does not compile. Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
+/* The ABI on 64-bit systems, as static assertions and pointer conversions. With a header that declares
+ * another ABI this file does not compile, if warnings are errors (-Werror): another type of a field or a
+ * function is only a warning for some C compilers.
+ * Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
 #include <assert.h>
 #include <stddef.h>
 #include <tollgate.h>
@@ -66,18 +68,18 @@ static_assert(offsetof(tollgate_options, allowance) == 8, "offsetof(tollgate_opt
 static_assert(offsetof(tollgate_options, max_keys) == 16, "offsetof(tollgate_options, max_keys)");
 static_assert(offsetof(tollgate_options, clock) == 24, "offsetof(tollgate_options, clock)");
 static_assert(offsetof(tollgate_options, seed) == 32, "offsetof(tollgate_options, seed)");
-static inline void types_of_tollgate_options(tollgate_options *it) {
-    uint32_t *struct_size = &it->struct_size;
+static inline void types_of_tollgate_options(tollgate_options *value) {
+    uint32_t *struct_size = &value->struct_size;
     (void)struct_size;
-    uint32_t *overflow = &it->overflow;
+    uint32_t *overflow = &value->overflow;
     (void)overflow;
-    uint64_t *allowance = &it->allowance;
+    uint64_t *allowance = &value->allowance;
     (void)allowance;
-    uint64_t *max_keys = &it->max_keys;
+    uint64_t *max_keys = &value->max_keys;
     (void)max_keys;
-    const tollgate_clock * *clock = &it->clock;
+    const tollgate_clock * *clock = &value->clock;
     (void)clock;
-    uint64_t (*seed)[4] = &it->seed;
+    uint64_t (*seed)[4] = &value->seed;
     (void)seed;
 }
 
@@ -96,32 +98,32 @@ static_assert(offsetof(tollgate_policy, buckets) == 56, "offsetof(tollgate_polic
 static_assert(offsetof(tollgate_policy, overflow) == 60, "offsetof(tollgate_policy, overflow)");
 static_assert(offsetof(tollgate_policy, allowance) == 64, "offsetof(tollgate_policy, allowance)");
 static_assert(offsetof(tollgate_policy, unit) == 72, "offsetof(tollgate_policy, unit)");
-static inline void types_of_tollgate_policy(tollgate_policy *it) {
-    uint32_t *struct_size = &it->struct_size;
+static inline void types_of_tollgate_policy(tollgate_policy *value) {
+    uint32_t *struct_size = &value->struct_size;
     (void)struct_size;
-    uint32_t *kind = &it->kind;
+    uint32_t *kind = &value->kind;
     (void)kind;
-    const char * *name = &it->name;
+    const char * *name = &value->name;
     (void)name;
-    uint64_t *limit = &it->limit;
+    uint64_t *limit = &value->limit;
     (void)limit;
-    uint64_t *window_ns = &it->window_ns;
+    uint64_t *window_ns = &value->window_ns;
     (void)window_ns;
-    uint32_t *period = &it->period;
+    uint32_t *period = &value->period;
     (void)period;
-    int32_t *offset_seconds = &it->offset_seconds;
+    int32_t *offset_seconds = &value->offset_seconds;
     (void)offset_seconds;
-    uint64_t *max_limit = &it->max_limit;
+    uint64_t *max_limit = &value->max_limit;
     (void)max_limit;
-    uint64_t *max_keys = &it->max_keys;
+    uint64_t *max_keys = &value->max_keys;
     (void)max_keys;
-    uint32_t *buckets = &it->buckets;
+    uint32_t *buckets = &value->buckets;
     (void)buckets;
-    uint32_t *overflow = &it->overflow;
+    uint32_t *overflow = &value->overflow;
     (void)overflow;
-    uint64_t *allowance = &it->allowance;
+    uint64_t *allowance = &value->allowance;
     (void)allowance;
-    const char * *unit = &it->unit;
+    const char * *unit = &value->unit;
     (void)unit;
 }
 
@@ -130,12 +132,12 @@ static_assert(alignof(tollgate_error) == 4, "alignof(tollgate_error)");
 static_assert(offsetof(tollgate_error, status) == 0, "offsetof(tollgate_error, status)");
 static_assert(offsetof(tollgate_error, reserved) == 4, "offsetof(tollgate_error, reserved)");
 static_assert(offsetof(tollgate_error, message) == 8, "offsetof(tollgate_error, message)");
-static inline void types_of_tollgate_error(tollgate_error *it) {
-    tollgate_status *status = &it->status;
+static inline void types_of_tollgate_error(tollgate_error *value) {
+    tollgate_status *status = &value->status;
     (void)status;
-    uint32_t *reserved = &it->reserved;
+    uint32_t *reserved = &value->reserved;
     (void)reserved;
-    char (*message)[248] = &it->message;
+    char (*message)[248] = &value->message;
     (void)message;
 }
 
@@ -143,10 +145,10 @@ static_assert(sizeof(tollgate_now) == 16, "sizeof(tollgate_now)");
 static_assert(alignof(tollgate_now) == 8, "alignof(tollgate_now)");
 static_assert(offsetof(tollgate_now, monotonic_ns) == 0, "offsetof(tollgate_now, monotonic_ns)");
 static_assert(offsetof(tollgate_now, unix_ns) == 8, "offsetof(tollgate_now, unix_ns)");
-static inline void types_of_tollgate_now(tollgate_now *it) {
-    uint64_t *monotonic_ns = &it->monotonic_ns;
+static inline void types_of_tollgate_now(tollgate_now *value) {
+    uint64_t *monotonic_ns = &value->monotonic_ns;
     (void)monotonic_ns;
-    uint64_t *unix_ns = &it->unix_ns;
+    uint64_t *unix_ns = &value->unix_ns;
     (void)unix_ns;
 }
 
@@ -160,22 +162,22 @@ static_assert(offsetof(tollgate_charge, cost) == 32, "offsetof(tollgate_charge, 
 static_assert(offsetof(tollgate_charge, limit) == 40, "offsetof(tollgate_charge, limit)");
 static_assert(offsetof(tollgate_charge, key_kind) == 48, "offsetof(tollgate_charge, key_kind)");
 static_assert(offsetof(tollgate_charge, reserved) == 52, "offsetof(tollgate_charge, reserved)");
-static inline void types_of_tollgate_charge(tollgate_charge *it) {
-    uint64_t *policy = &it->policy;
+static inline void types_of_tollgate_charge(tollgate_charge *value) {
+    uint64_t *policy = &value->policy;
     (void)policy;
-    const void * *key = &it->key;
+    const void * *key = &value->key;
     (void)key;
-    size_t *key_size = &it->key_size;
+    size_t *key_size = &value->key_size;
     (void)key_size;
-    uint64_t *number = &it->number;
+    uint64_t *number = &value->number;
     (void)number;
-    uint64_t *cost = &it->cost;
+    uint64_t *cost = &value->cost;
     (void)cost;
-    uint64_t *limit = &it->limit;
+    uint64_t *limit = &value->limit;
     (void)limit;
-    uint32_t *key_kind = &it->key_kind;
+    uint32_t *key_kind = &value->key_kind;
     (void)key_kind;
-    uint32_t *reserved = &it->reserved;
+    uint32_t *reserved = &value->reserved;
     (void)reserved;
 }
 
@@ -189,22 +191,22 @@ static_assert(offsetof(tollgate_decision, remaining) == 24, "offsetof(tollgate_d
 static_assert(offsetof(tollgate_decision, retry_after_ns) == 32, "offsetof(tollgate_decision, retry_after_ns)");
 static_assert(offsetof(tollgate_decision, reset_after_ns) == 40, "offsetof(tollgate_decision, reset_after_ns)");
 static_assert(offsetof(tollgate_decision, reserved) == 48, "offsetof(tollgate_decision, reserved)");
-static inline void types_of_tollgate_decision(tollgate_decision *it) {
-    tollgate_status *status = &it->status;
+static inline void types_of_tollgate_decision(tollgate_decision *value) {
+    tollgate_status *status = &value->status;
     (void)status;
-    uint32_t *flags = &it->flags;
+    uint32_t *flags = &value->flags;
     (void)flags;
-    uint64_t *policy = &it->policy;
+    uint64_t *policy = &value->policy;
     (void)policy;
-    uint64_t *limit = &it->limit;
+    uint64_t *limit = &value->limit;
     (void)limit;
-    uint64_t *remaining = &it->remaining;
+    uint64_t *remaining = &value->remaining;
     (void)remaining;
-    uint64_t *retry_after_ns = &it->retry_after_ns;
+    uint64_t *retry_after_ns = &value->retry_after_ns;
     (void)retry_after_ns;
-    uint64_t *reset_after_ns = &it->reset_after_ns;
+    uint64_t *reset_after_ns = &value->reset_after_ns;
     (void)reset_after_ns;
-    uint64_t (*reserved)[2] = &it->reserved;
+    uint64_t (*reserved)[2] = &value->reserved;
     (void)reserved;
 }
 
@@ -217,28 +219,28 @@ static_assert(offsetof(tollgate_policy_status, retry_after_ns) == 24, "offsetof(
 static_assert(offsetof(tollgate_policy_status, reset_after_ns) == 32, "offsetof(tollgate_policy_status, reset_after_ns)");
 static_assert(offsetof(tollgate_policy_status, flags) == 40, "offsetof(tollgate_policy_status, flags)");
 static_assert(offsetof(tollgate_policy_status, reserved) == 44, "offsetof(tollgate_policy_status, reserved)");
-static inline void types_of_tollgate_policy_status(tollgate_policy_status *it) {
-    uint64_t *policy = &it->policy;
+static inline void types_of_tollgate_policy_status(tollgate_policy_status *value) {
+    uint64_t *policy = &value->policy;
     (void)policy;
-    uint64_t *limit = &it->limit;
+    uint64_t *limit = &value->limit;
     (void)limit;
-    uint64_t *remaining = &it->remaining;
+    uint64_t *remaining = &value->remaining;
     (void)remaining;
-    uint64_t *retry_after_ns = &it->retry_after_ns;
+    uint64_t *retry_after_ns = &value->retry_after_ns;
     (void)retry_after_ns;
-    uint64_t *reset_after_ns = &it->reset_after_ns;
+    uint64_t *reset_after_ns = &value->reset_after_ns;
     (void)reset_after_ns;
-    uint32_t *flags = &it->flags;
+    uint32_t *flags = &value->flags;
     (void)flags;
-    uint32_t *reserved = &it->reserved;
+    uint32_t *reserved = &value->reserved;
     (void)reserved;
 }
 
 static_assert(sizeof(tollgate_reservation) == 1024, "sizeof(tollgate_reservation)");
 static_assert(alignof(tollgate_reservation) == 8, "alignof(tollgate_reservation)");
 static_assert(offsetof(tollgate_reservation, opaque) == 0, "offsetof(tollgate_reservation, opaque)");
-static inline void types_of_tollgate_reservation(tollgate_reservation *it) {
-    uint64_t (*opaque)[128] = &it->opaque;
+static inline void types_of_tollgate_reservation(tollgate_reservation *value) {
+    uint64_t (*opaque)[128] = &value->opaque;
     (void)opaque;
 }
 
@@ -246,10 +248,10 @@ static_assert(sizeof(tollgate_session) == 96, "sizeof(tollgate_session)");
 static_assert(alignof(tollgate_session) == 8, "alignof(tollgate_session)");
 static_assert(offsetof(tollgate_session, now) == 0, "offsetof(tollgate_session, now)");
 static_assert(offsetof(tollgate_session, opaque) == 16, "offsetof(tollgate_session, opaque)");
-static inline void types_of_tollgate_session(tollgate_session *it) {
-    tollgate_now *now = &it->now;
+static inline void types_of_tollgate_session(tollgate_session *value) {
+    tollgate_now *now = &value->now;
     (void)now;
-    uint64_t (*opaque)[10] = &it->opaque;
+    uint64_t (*opaque)[10] = &value->opaque;
     (void)opaque;
 }
 
@@ -268,32 +270,32 @@ static_assert(offsetof(tollgate_stats, bytes) == 64, "offsetof(tollgate_stats, b
 static_assert(offsetof(tollgate_stats, migrations) == 72, "offsetof(tollgate_stats, migrations)");
 static_assert(offsetof(tollgate_stats, evictions) == 80, "offsetof(tollgate_stats, evictions)");
 static_assert(offsetof(tollgate_stats, forgiven) == 88, "offsetof(tollgate_stats, forgiven)");
-static inline void types_of_tollgate_stats(tollgate_stats *it) {
-    uint32_t *struct_size = &it->struct_size;
+static inline void types_of_tollgate_stats(tollgate_stats *value) {
+    uint32_t *struct_size = &value->struct_size;
     (void)struct_size;
-    uint32_t *reserved = &it->reserved;
+    uint32_t *reserved = &value->reserved;
     (void)reserved;
-    uint64_t *admitted = &it->admitted;
+    uint64_t *admitted = &value->admitted;
     (void)admitted;
-    uint64_t *denied = &it->denied;
+    uint64_t *denied = &value->denied;
     (void)denied;
-    uint64_t *refused = &it->refused;
+    uint64_t *refused = &value->refused;
     (void)refused;
-    uint64_t *untracked = &it->untracked;
+    uint64_t *untracked = &value->untracked;
     (void)untracked;
-    uint64_t *live_keys = &it->live_keys;
+    uint64_t *live_keys = &value->live_keys;
     (void)live_keys;
-    uint64_t *used_slots = &it->used_slots;
+    uint64_t *used_slots = &value->used_slots;
     (void)used_slots;
-    uint64_t *slots = &it->slots;
+    uint64_t *slots = &value->slots;
     (void)slots;
-    uint64_t *bytes = &it->bytes;
+    uint64_t *bytes = &value->bytes;
     (void)bytes;
-    uint64_t *migrations = &it->migrations;
+    uint64_t *migrations = &value->migrations;
     (void)migrations;
-    uint64_t *evictions = &it->evictions;
+    uint64_t *evictions = &value->evictions;
     (void)evictions;
-    uint64_t *forgiven = &it->forgiven;
+    uint64_t *forgiven = &value->forgiven;
     (void)forgiven;
 }
 static_assert(sizeof(tollgate_status) == 4, "sizeof(tollgate_status)");

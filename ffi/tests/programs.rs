@@ -160,7 +160,7 @@ impl Names {
     fn of(header: &str) -> Self {
         let (mut names, header) = (Names::default(), code(header));
         for (before, word, after) in words(&header) {
-            let of = match word {
+            let set = match word {
                 _ if before.ends_with("#define") && word != "TOLLGATE_H" => &mut names.constants,
                 _ if word.starts_with("TOLLGATE_") && after.starts_with("= ") => {
                     &mut names.statuses
@@ -169,7 +169,7 @@ impl Names {
                 _ if before.lines().last().is_some_and(inline) => &mut names.inline,
                 _ => &mut names.functions,
             };
-            of.insert(word.to_owned());
+            set.insert(word.to_owned());
         }
         names
     }
@@ -224,8 +224,8 @@ fn every_name_is_tested() {
     let tests: Vec<_> =
         tests.iter().map(|path| code(&fs::read_to_string(path).expect("text"))).collect();
     let names = Names::of(&header());
-    let counts =
-        [&names.functions, &names.inline, &names.statuses, &names.constants].map(|of| of.len());
+    let counts = [&names.functions, &names.inline, &names.statuses, &names.constants]
+        .map(|names| names.len());
     println!("functions, inline ones, statuses, constants: {counts:?}");
     assert!(
         counts.into_iter().zip([30, 5, 28, 20]).all(|(count, least)| count >= least),

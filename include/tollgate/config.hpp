@@ -74,7 +74,7 @@ class policy {
 
     /// Sets the number of buckets of a sliding window: 2 to 127, rounded up to 7, 15, 31, 63 or 127
     /// (64 to 1024 bytes per key). A policy whose `max_limit` is at most its number of buckets is
-    /// exact. Any other may deny early, but never admits more than the limit. Calendar policies
+    /// exact. Any other may deny for longer, but never admits more than the limit. Calendar policies
     /// ignore the number.
     policy& buckets(std::uint32_t count) & noexcept { return set(raw_.buckets, count, errc::buckets); }
 

@@ -40,8 +40,8 @@
 
 namespace tollgate {
 
-/// Error codes: the numbers of `tollgate_status`. Above 0 are refusals of a decision. Below 0 are
-/// errors, after which nothing was charged.
+/// Error codes: the numbers of `tollgate_status`. Above 0: the request is not allowed. Below 0: an
+/// error, after which nothing was charged.
 enum class errc : std::int32_t {
     denied = TOLLGATE_DENIED,
     impossible = TOLLGATE_IMPOSSIBLE,

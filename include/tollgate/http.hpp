@@ -1,4 +1,4 @@
-/// HTTP: the values of fields, and the body of a refusal.
+/// HTTP: the values of fields, and the problem body of a denial.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_HTTP_HPP
@@ -52,8 +52,8 @@ struct [[nodiscard]] written {
 
 /// Writes the value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11, section 3) for
 /// the policies of a request, and a NUL. If there are no statuses, send no such field. Allocates
-/// nothing. Any thread. Other errors: `errc::policy` (a policy of another limiter),
-/// `errc::too_many`, `errc::null`.
+/// nothing. Any thread. Errors: `errc::buffer` (see `written`), `errc::policy` (a policy of another
+/// limiter), `errc::too_many` (more than 16 statuses), `errc::null`.
 [[nodiscard]] inline written write_policy(const limiter& limiter, view<const policy_status> statuses,
                                           view<char> buffer) noexcept {
     std::size_t size = 0;
@@ -63,7 +63,7 @@ struct [[nodiscard]] written {
 }
 
 /// Writes the value of `RateLimit` (the same draft, section 4): the remaining units and the reset
-/// time of each policy. As `write_policy`.
+/// time of each policy. Buffer, result and errors as for `write_policy`.
 [[nodiscard]] inline written write_limit(const limiter& limiter, view<const policy_status> statuses,
                                          view<char> buffer) noexcept {
     std::size_t size = 0;
@@ -73,8 +73,8 @@ struct [[nodiscard]] written {
 }
 
 /// Writes a problem body (RFC 9457) for status 429, which names every policy without room.
-/// `explanation` is a text for people in UTF-8, or NULL. As `write_policy`, but an `explanation`
-/// that is not UTF-8 allocates.
+/// `explanation` is a message for people, in UTF-8, or NULL. Bytes that are not UTF-8 are replaced;
+/// only then does the call allocate. Otherwise as for `write_policy`.
 [[nodiscard]] inline written write_problem(const limiter& limiter, view<const policy_status> statuses,
                                            const char* explanation, view<char> buffer) noexcept {
     std::size_t size = 0;

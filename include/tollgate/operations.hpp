@@ -18,8 +18,8 @@ namespace tollgate {
 /// The operations of a `limiter`, at the current time of its clock, and of an `instant` and a
 /// `session`, at their time.
 ///
-/// Except for the throwing forms, all are noexcept. They take no lock and allocate nothing for
-/// known keys. Any thread may use them, except those of a session, which only its thread may use.
+/// Except for the throwing forms, all are noexcept. They take no lock, and allocate nothing for keys
+/// that are already in a policy's table. Any thread may use them, except those of a session, which only its thread may use.
 /// After a move the operations of a limiter fail with `errc::null`.
 template <class Self>
 class operations {
@@ -28,7 +28,8 @@ class operations {
     ///
     /// If any policy has no room, nothing is charged. The decision then names the first such
     /// policy, in the order of the charges, and the longest wait over all policies. Several charges
-    /// to one key add up. A request has at most 16 charges; one without charges is allowed.
+    /// to one key under one policy add up. A request has at most 16 charges; one without charges is
+    /// allowed.
     ///
     ///     limiter.check({ip.charge(key::ip(address), 1), user.charge("alice", 1)})
     [[nodiscard]] tollgate::decision check(view<const tollgate::charge> charges) const noexcept {
@@ -133,8 +134,8 @@ class operations {
 #endif
 
     /// Charges the estimated cost of a request under all its policies or under none, with at most 8
-    /// charges. The charge stays until the reservation is settled. Returns the decision if the
-    /// request is not allowed.
+    /// charges. The charge stays until the reservation is settled, or until its window or period has
+    /// passed. Returns the decision if the request is not allowed.
     result<reservation, tollgate::decision> reserve(
         view<const tollgate::charge> charges) const noexcept {
         return reserve_raw(charges, nullptr);
@@ -251,8 +252,8 @@ class instant : public operations<instant> {
 };
 
 /// A session: many requests at one time, for example in one turn of an event loop. Its operations
-/// are faster than those of a limiter. Keep it only briefly: while it exists, the memory of
-/// replaced tables cannot be freed. Use and destroy it on the thread that made it, before the
+/// are faster than those of a limiter. Keep it only briefly: memory that a table replaces while the
+/// session exists is freed only after it. Use and destroy it on the thread that made it, before the
 /// limiter. It can be neither moved nor copied.
 class session : public operations<session> {
   public:

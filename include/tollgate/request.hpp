@@ -184,7 +184,7 @@ inline tollgate::charge policy_id::charge(const key& key, std::uint64_t cost) co
 
 /// The result of a request.
 enum class verdict {
-    /// Every policy had room. All of them were charged.
+    /// Every policy had room and was charged, except one that lets new keys pass uncounted.
     allowed,
     /// At least one policy has no room now. Retry after `retry_after`. HTTP status 429.
     denied,
@@ -213,7 +213,8 @@ class [[nodiscard]] decision {
             default: return tollgate::verdict::invalid;
         }
     }
-    /// Returns whether the request may proceed. To fail open, use `verdict() != verdict::denied`.
+    /// Returns whether the request may proceed. To fail open instead, proceed unless the verdict is
+    /// `denied` or `impossible`.
     [[nodiscard]] constexpr bool is_allowed() const noexcept { return raw_.status == TOLLGATE_OK; }
     /// The reason for a request that was not allowed; no error if it was allowed.
     [[nodiscard]] std::error_code code() const noexcept { return {raw_.status, category()}; }

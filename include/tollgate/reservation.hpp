@@ -42,7 +42,8 @@ class [[nodiscard]] reservation {
     [[nodiscard]] tollgate::decision decision() const noexcept { return decision_; }
 
     /// Returns the units that the charge with this index has charged so far or, after settling, its
-    /// actual cost. None after the last index.
+    /// actual cost, unless the table had no room for it. `std::nullopt` if the reservation is empty or
+    /// has no such charge.
     [[nodiscard]] std::optional<std::uint64_t> charged(std::size_t index) const noexcept {
         std::uint64_t units = 0;
         if (state_ == state::empty) return {};

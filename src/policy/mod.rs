@@ -117,8 +117,9 @@ impl Policy {
         self
     }
 
-    /// Sets what happens to a new key when this policy has [`max_keys`](Self::max_keys) keys, in
-    /// place of [`Builder::overflow`](crate::Builder::overflow).
+    /// Sets what happens to a new key when this policy's table is full: it has
+    /// [`max_keys`](Self::max_keys) keys. It takes precedence over
+    /// [`Builder::overflow`](crate::Builder::overflow).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = Some(overflow);
         self

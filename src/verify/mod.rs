@@ -1,8 +1,6 @@
 //! Checkers of the concurrent code: loom models, random schedules, and the mutants that both must
 //! catch.
 
-#[cfg(all(test, tollgate_model))]
-mod build;
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 mod models;
 pub(crate) mod mutants;
@@ -11,3 +9,5 @@ pub(crate) mod path;
 mod quiet;
 #[cfg(all(test, tollgate_shuttle))]
 mod schedules;
+#[cfg(all(test, tollgate_model))]
+mod selection;

@@ -5,18 +5,20 @@
 /// A code path that ends in a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
-    /// One charge: the fast path.
+    /// A check of one charge: the fast path.
     One,
-    /// One charge: the fallback of the fast path.
+    /// A check of one charge: the slow path.
     OneFallback,
-    /// Several charges: each committed with one CAS.
+    /// A request in `Context::decide_items` (several charges, for example): all charges committed with
+    /// one CAS each.
     Several,
-    /// Several charges: denied after one evaluation of each.
+    /// A request in `Context::decide_items`: denied after one evaluation of each charge.
     SeveralDenied,
-    /// Several charges: a CAS failed, or a charge could not be prepared.
+    /// A request in `Context::decide_items`: a CAS failed, or a charge could not be prepared.
     SeveralFallback,
 }
 
+/// Counts one decision on this path.
 #[inline(always)]
 #[cfg_attr(
     not(all(test, tollgate_model)),

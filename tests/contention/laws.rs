@@ -142,8 +142,8 @@ impl Law {
         }
         denials.clear();
         let newest = charges.iter().filter_map(|charge| charge.at).max().unwrap_or(0);
-        let by = newest.min(now.saturating_sub(2 * SKEW));
-        charges.retain(|charge| charge.range().1.max(charge.call.end()) + self.longest() > by);
+        let horizon = newest.min(now.saturating_sub(2 * SKEW));
+        charges.retain(|charge| charge.range().1.max(charge.call.end()) + self.longest() > horizon);
         Ok(())
     }
 

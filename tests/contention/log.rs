@@ -40,7 +40,7 @@ pub struct Log {
     /// The latest recorded time of a charge.
     pub latest_at: u64,
     /// Decisions and admissions, by entry point.
-    pub by: [(u64, u64); Entry::ALL.len()],
+    pub per_entry: [(u64, u64); Entry::ALL.len()],
     pub fault: Option<String>,
 }
 
@@ -48,8 +48,8 @@ impl Log {
     /// Creates an empty log for so many counters.
     pub fn new(counters: u64) -> Self {
         let events = (0..counters).map(|_| Events::default()).collect();
-        let by = [(0, 0); Entry::ALL.len()];
-        Log { events, latest_now: 0, latest_reading: 0, latest_at: 0, by, fault: None }
+        let per_entry = [(0, 0); Entry::ALL.len()];
+        Log { events, latest_now: 0, latest_reading: 0, latest_at: 0, per_entry, fault: None }
     }
 
     pub fn clear(&mut self) {
@@ -57,23 +57,23 @@ impl Log {
             events.charges.clear();
             events.denials.clear();
         }
-        self.by = Default::default();
+        self.per_entry = Default::default();
     }
 
     /// Adds the decisions of another log.
     pub fn with(mut self, other: &Log) -> Self {
-        for (sum, more) in self.by.iter_mut().zip(&other.by) {
+        for (sum, more) in self.per_entry.iter_mut().zip(&other.per_entry) {
             *sum = (sum.0 + more.0, sum.1 + more.1);
         }
         self
     }
 
     pub fn decided(&self) -> u64 {
-        self.by.iter().map(|by| by.0).sum()
+        self.per_entry.iter().map(|counts| counts.0).sum()
     }
 
     pub fn admitted(&self) -> u64 {
-        self.by.iter().map(|by| by.1).sum()
+        self.per_entry.iter().map(|counts| counts.1).sum()
     }
 
     pub fn fault(&mut self, fault: String) {
@@ -82,7 +82,7 @@ impl Log {
 
     /// Logs a decision, and the limiter's `now` if known.
     pub fn called(&mut self, entry: Entry, verdict: Verdict, call: Interval, now: Option<u64>) {
-        let (decided, admitted) = &mut self.by[entry as usize];
+        let (decided, admitted) = &mut self.per_entry[entry as usize];
         *decided += 1;
         match verdict {
             Verdict::Allowed => *admitted += 1,

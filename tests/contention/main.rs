@@ -108,7 +108,7 @@ impl Run {
         assert_eq!(decided, decisions);
         assert!(admitted.min(decided - admitted) > decided / 5_000, "one verdict is too rare");
         for entry in Entry::all(self.laws.len()) {
-            let (decided_by, admitted_by) = total.by[*entry as usize];
+            let (decided_by, admitted_by) = total.per_entry[*entry as usize];
             println!("{:>18}  {entry:?}: {decided_by} decisions, {admitted_by} admitted", "");
             assert!(decided_by > decided / 20, "{entry:?} is called too rarely");
             assert!(admitted_by > admitted / 50, "{entry:?} admits too few");
@@ -197,7 +197,7 @@ impl Run {
         let allowed = session.check_many(&charges[..keys.len()], decisions);
         let (now, call) = (session.now(), self.since(before));
         for (key, decision) in keys.iter().zip(&*decisions) {
-            self.decided(Entry::CheckMany, *key, call, Some(now), decision, log);
+            self.log_decision(Entry::CheckMany, *key, call, Some(now), decision, log);
         }
         if allowed != decisions.iter().filter(|decision| decision.is_allowed()).count() {
             log.fault(format!("{allowed} allowed of {decisions:?}"));
@@ -229,12 +229,12 @@ impl Run {
             }
         };
         let call = self.since(before);
-        self.decided(entry, key, call, now, &decision, log);
+        self.log_decision(entry, key, call, now, &decision, log);
         1
     }
 
     /// Logs the decision of a request of one charge.
-    fn decided(
+    fn log_decision(
         &self,
         entry: Entry,
         key: u64,

@@ -75,10 +75,10 @@ impl ChargeLog {
         self.live(kind, at).map(|(expiry, _)| expiry).max()
     }
 
-    /// Gives back up to `amount` of the charges whose time `of` accepts, oldest first.
-    pub fn give_back(&mut self, amount: u64, of: impl Fn(u64) -> bool) -> u64 {
+    /// Gives back up to `amount` of the charges whose time is accepted, oldest first.
+    pub fn give_back(&mut self, amount: u64, accepts: impl Fn(u64) -> bool) -> u64 {
         let mut rest = amount;
-        for (_, cost) in self.charges.iter_mut().filter(|(charged, _)| of(*charged)) {
+        for (_, cost) in self.charges.iter_mut().filter(|(charged, _)| accepts(*charged)) {
             let given = rest.min(*cost);
             (*cost, rest) = (*cost - given, rest - given);
         }

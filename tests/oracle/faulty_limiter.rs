@@ -84,17 +84,17 @@ impl FaultySession<'_> {
     }
 
     pub fn check(&self, charges: &[Charge<'_>], statuses: &mut [PolicyStatus]) -> Decision {
-        let mut own = [PolicyStatus::default(); MAX_CHARGES];
-        let mut decision = self.session.check_with_status(charges, &mut own);
+        let mut reported = [PolicyStatus::default(); MAX_CHARGES];
+        let mut decision = self.session.check_with_status(charges, &mut reported);
         if decision.is_allowed() && self.limiter.skips_charge() {
             self.give_back(charges);
         }
         if decision.retry_after_ns.is_some() {
-            self.charge_denied(charges, &own);
+            self.charge_denied(charges, &reported);
         }
-        own.iter_mut().for_each(|status| self.shift_wait(&mut status.retry_after_ns));
+        reported.iter_mut().for_each(|status| self.shift_wait(&mut status.retry_after_ns));
         self.shift_wait(&mut decision.retry_after_ns);
-        statuses.iter_mut().zip(own).for_each(|(status, own)| *status = own);
+        statuses.iter_mut().zip(reported).for_each(|(status, reported)| *status = reported);
         decision
     }
 
@@ -129,8 +129,8 @@ impl FaultySession<'_> {
         actual: &[u64],
     ) -> Result<Decision, ReservationError> {
         let mut settled = [0; MAX_RESERVED];
-        for (status, (settled, actual)) in settled.iter_mut().zip(actual).enumerate() {
-            let charged = reservation.charged(status).unwrap_or_default();
+        for (index, (settled, actual)) in settled.iter_mut().zip(actual).enumerate() {
+            let charged = reservation.charged(index).unwrap_or_default();
             *settled = match self.limiter.fault {
                 Some(Fault::OverestimateKept) => charged.max(*actual),
                 Some(Fault::UnderestimateUncharged) => charged.min(*actual),

@@ -31,7 +31,7 @@ pub struct ExpectedStatus {
     pub remaining: u64,
     /// Whether the item has no room.
     pub violated: bool,
-    /// Nanoseconds until it has, unless its cost is above the limit.
+    /// Nanoseconds until it has room, unless its cost is above the limit.
     pub retry_after: Option<u64>,
     /// Nanoseconds until nothing is used.
     pub reset_after: u64,
@@ -215,8 +215,12 @@ impl Oracle {
 
     /// Every key that has a log under a rule, in ascending order.
     pub fn keys(&self, rule: usize) -> Vec<u64> {
-        let mut keys: Vec<u64> =
-            self.logs.keys().filter(|(of, _)| *of == rule).map(|(_, key)| *key).collect();
+        let mut keys: Vec<u64> = self
+            .logs
+            .keys()
+            .filter(|(charged_rule, _)| *charged_rule == rule)
+            .map(|(_, key)| *key)
+            .collect();
         keys.sort_unstable();
         keys
     }

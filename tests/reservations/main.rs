@@ -85,12 +85,12 @@ fn four_policies_in_one_call() {
     let kept: Vec<Reservation> =
         (0..4).map(|_| at(&limiter, late).reserve(&big).expect("room")).collect();
     let mut statuses = [PolicyStatus::default(); 4];
-    let refused = at(&limiter, late).reserve_with_status(&big, &mut statuses).unwrap_err();
+    let denied = at(&limiter, late).reserve_with_status(&big, &mut statuses).unwrap_err();
     assert_eq!(statuses.map(|status| status.violated), [false, true, false, false]);
     assert_eq!(statuses.map(|status| status.remaining), [6, 4_000, 882_000, 4_930_000]);
-    assert_eq!((refused.verdict, refused.policy), (Verdict::Denied, ids[1]));
+    assert_eq!((denied.verdict, denied.policy), (Verdict::Denied, ids[1]));
     assert_eq!(
-        refused.retry_after(),
+        denied.retry_after(),
         Some(Duration::from_nanos(expiry(&limiter, ids[1], late) - late))
     );
     assert_eq!(used(late), [4, 96_000, 22_000 + 96_000, 70_000]);
@@ -166,7 +166,7 @@ fn stream_longer_than_the_window_gives_back_its_last_extension() {
 
 /// A stream over two periods gives its last extension back to the second period.
 #[test]
-fn a_stream_longer_than_the_period() {
+fn stream_longer_than_the_period_gives_back_its_last_extension() {
     let (limiter, ids) = limiter([hourly(1_000)]);
     let mut reservation = at(&limiter, START).reserve(&[ids[0].charge("k", 100)]).unwrap();
     let later = START + HOUR;
@@ -310,9 +310,9 @@ fn misuse_is_an_error() {
     assert_eq!(used(&limiter, ids[0], START), 300);
 }
 
-/// Estimates and actual costs from 0 to `u64::MAX`.
+/// Estimates and actual costs from 0 to `u64::MAX` are accepted, and none wraps.
 #[test]
-fn greatest_and_least_amounts() {
+fn greatest_and_least_amounts_do_not_wrap() {
     let (limiter, ids) = limiter([tokens(1_000), hourly(1_000)]);
     let session = at(&limiter, START);
     // An estimate of 0 is charged when it is settled.

@@ -106,14 +106,14 @@ impl<'l> CheckedLimiter<'l> {
         let decision = session.check(&self.charges(items), &mut statuses);
         self.digest_decision(&decision);
         if decision.is_allowed() {
-            self.admitted(session, items, &statuses);
+            self.record_admitted(session, items, &statuses);
             return (decision, None);
         }
-        (decision, self.refused(session, items, &decision, &statuses, &before))
+        (decision, self.not_allowed(session, items, &decision, &statuses, &before))
     }
 
     /// Records an admitted request. Returns the numbers of its charges.
-    fn admitted(
+    fn record_admitted(
         &mut self,
         session: &FaultySession<'_>,
         items: &[Item],
@@ -129,7 +129,7 @@ impl<'l> CheckedLimiter<'l> {
     }
 
     /// Checks a denial or refusal: it has a cause, charges nothing, and reports when to retry.
-    fn refused(
+    fn not_allowed(
         &mut self,
         session: &FaultySession<'_>,
         items: &[Item],
@@ -142,7 +142,7 @@ impl<'l> CheckedLimiter<'l> {
         let left = |statuses: &[PolicyStatus]| {
             statuses.iter().map(|status| status.remaining).collect::<Vec<_>>()
         };
-        assert_eq!(left(before), left(&after), "refused, and charged to {items:?}");
+        assert_eq!(left(before), left(&after), "not allowed, but charged: {items:?}");
         let rule = decision.policy.index();
         if decision.verdict == Verdict::TableFull {
             let index = items.iter().position(|item| item.0 == rule).unwrap();
@@ -188,12 +188,12 @@ impl<'l> CheckedLimiter<'l> {
             Ok(reservation) => reservation,
             Err(decision) => {
                 self.digest_decision(&decision);
-                self.refused(session, items, &decision, &statuses, &before);
+                self.not_allowed(session, items, &decision, &statuses, &before);
                 return None;
             }
         };
         self.digest_decision(&reservation.decision());
-        let numbers = self.admitted(session, items, &statuses);
+        let numbers = self.record_admitted(session, items, &statuses);
         let item = |((rule, key, cost), number): (&Item, u64)| StreamItem {
             rule: *rule,
             key: *key,
@@ -222,7 +222,7 @@ impl<'l> CheckedLimiter<'l> {
             let left = |statuses: &[PolicyStatus]| {
                 statuses.iter().map(|status| status.remaining).collect::<Vec<_>>()
             };
-            assert_eq!(left(&before), left(&after), "stopped, and charged");
+            assert_eq!(left(&before), left(&after), "not allowed, but charged");
             if decision.verdict == Verdict::TableFull {
                 self.ledger.tallies[decision.policy.index()].refused += 1;
                 return false;
@@ -300,10 +300,10 @@ impl<'l> CheckedLimiter<'l> {
         self.digest_decision(&decision);
         if !decision.is_allowed() {
             let before = self.statuses(session, items);
-            self.refused(session, items, &decision, &statuses, &before);
+            self.not_allowed(session, items, &decision, &statuses, &before);
             return;
         }
-        let numbers = self.admitted(session, items, &statuses);
+        let numbers = self.record_admitted(session, items, &statuses);
         for ((item, charge), number) in items.iter().zip(&charges).zip(numbers) {
             assert_eq!(session.inner().refund(charge), Ok(item.2));
             self.ledger.give_back((item.0, item.1), &[number], item.2);

@@ -46,7 +46,7 @@ impl Random {
         self.below(number) == 0
     }
 
-    pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }
 }
@@ -128,7 +128,7 @@ impl Setup {
             rule(Span::Window(MINUTE), (1_000, 6_000), Some(15)),
             rule(Span::Days(5 * HOUR + 30 * MINUTE), (8_000, 40_000), None),
         ];
-        let max_keys = random.of(&[25, 150, 5_000]);
+        let max_keys = random.one_of(&[25, 150, 5_000]);
         Setup { seed, omitted, rules, max_keys }.measured()
     }
 

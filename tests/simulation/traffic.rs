@@ -78,14 +78,14 @@ impl<'l> Traffic<'l> {
         // The last nanosecond of the budget's day, including its offset.
         let Span::Days(early) = setup.rules[BUDGET].span else { unreachable!("a budget has days") };
         day.plan(DAY - (START.unix_ns + early) % DAY - 1, Event::Midnight);
-        let now_and_then = [
+        let recurring_events = [
             (Feature::Step, 97 * MINUTE, Event::Step(0)),
             (Feature::Freeze, 53 * MINUTE, Event::Freeze(1)),
             (Feature::SetLimit, 71 * MINUTE, Event::SetLimit),
             (Feature::Reset, 43 * MINUTE, Event::Reset),
             (Feature::Maintain, 5 * MINUTE, Event::Maintain),
         ];
-        for (feature, first, event) in now_and_then {
+        for (feature, first, event) in recurring_events {
             if setup.has(feature) {
                 day.plan(first, event);
             }
@@ -123,18 +123,18 @@ impl<'l> Traffic<'l> {
         Summary { digest, midnights, migrations, ..self.summary }
     }
 
-    /// Calls `what` with the session of a random thread: its frozen session, or a new one.
+    /// Makes `call` with the session of a random thread: its frozen session, or a new one.
     fn with_thread<T>(
         &mut self,
         time: u64,
-        what: impl FnOnce(&mut CheckedLimiter<'l>, &FaultySession<'l>) -> T,
+        call: impl FnOnce(&mut CheckedLimiter<'l>, &FaultySession<'l>) -> T,
     ) -> T {
         let thread = self.random.below(THREADS as u64) as usize;
         match &self.held[thread] {
-            Some(session) => what(&mut self.limiter, session),
+            Some(session) => call(&mut self.limiter, session),
             None => {
                 let session = self.limiter.at(self.clocks[thread].reading(time));
-                what(&mut self.limiter, &session)
+                call(&mut self.limiter, &session)
             }
         }
     }
@@ -307,8 +307,8 @@ impl<'l> Traffic<'l> {
     /// Resets a client's key, unless it has an open stream.
     fn reset(&mut self, time: u64) {
         let client = self.client(time);
-        if self.streams.values().all(|(of, _)| *of != client) {
-            let rule = self.random.of(&[USER, PACE, BUDGET]);
+        if self.streams.values().all(|(streaming, _)| *streaming != client) {
+            let rule = self.random.one_of(&[USER, PACE, BUDGET]);
             self.with_thread(time, |limiter, session| limiter.reset(session, rule, client));
         }
         self.plan_about(time, 30 * MINUTE, Event::Reset);

@@ -42,8 +42,8 @@ impl StateMachineTest for Machine {
 }
 
 fn config() -> Config {
-    let beside = FileFailurePersistence::WithSource("regressions");
-    Config { failure_persistence: Some(Box::new(beside)), ..cases(500) }
+    let persistence = FileFailurePersistence::WithSource("regressions");
+    Config { failure_persistence: Some(Box::new(persistence)), ..cases(500) }
 }
 
 prop_state_machine! {
@@ -119,7 +119,7 @@ fn after_an_eviction() -> (Limiter, PolicyId, PolicyId) {
     (limiter, evicts, denies)
 }
 
-/// Guarantee C: a request that is refused after an eviction in the same tick is rolled back.
+/// Guarantee C: a request that is refused at the instant of an eviction is rolled back.
 #[test]
 fn refused_request_after_an_eviction_is_rolled_back() {
     let (limiter, evicts, denies) = after_an_eviction();
@@ -128,7 +128,7 @@ fn refused_request_after_an_eviction_is_rolled_back() {
     assert_eq!(limiter.peek(&[evicts.charge(5_u64, 1)]).remaining, 10);
 }
 
-/// Guarantee C: a reservation made after an eviction in the same tick can be cancelled in full.
+/// Guarantee C: a reservation made at the instant of an eviction can be cancelled in full.
 #[test]
 fn reservation_after_an_eviction_is_cancelled_in_full() {
     let (limiter, evicts, _) = after_an_eviction();

@@ -70,7 +70,7 @@ impl OraclePair {
 
     /// Returns whether any key of the rule was ever merged.
     pub fn was_merged(&self, rule: usize) -> bool {
-        self.merged_until.keys().any(|(of, _)| *of == rule)
+        self.merged_until.keys().any(|(merged_rule, _)| *merged_rule == rule)
     }
 
     pub fn all_exact(&self, now: u64, items: &[Item]) -> bool {
@@ -233,7 +233,7 @@ impl Bounds {
     }
 
     /// Panics unless a reported status is within the bounds.
-    pub fn assert_hold(&self, reported: &ExpectedStatus) {
+    pub fn assert_contains(&self, reported: &ExpectedStatus) {
         let Bounds { early, late } = self;
         if *late == Some(*early) {
             assert_eq!(reported, early, "not the oracle's answer");

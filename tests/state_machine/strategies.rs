@@ -22,8 +22,8 @@ pub const SINGLE_KEYS: u64 = 4;
 /// The first key charged in bulk.
 pub const FIRST_BULK_KEY: u64 = 1_000;
 
-fn policy(limit: u64, more: u64, kind: Kind, buckets: Option<u32>) -> PolicyConfig {
-    let greatest = limit.saturating_mul(more).min(MAX_LIMIT);
+fn policy(limit: u64, factor: u64, kind: Kind, buckets: Option<u32>) -> PolicyConfig {
+    let greatest = limit.saturating_mul(factor).min(MAX_LIMIT);
     let (max_keys, overflow) = (NEVER_FULL, Overflow::Deny);
     PolicyConfig { limit, greatest, kind, buckets, max_keys, overflow, unit: 1 }
 }
@@ -34,16 +34,16 @@ fn sliding() -> impl Strategy<Value = Kind> {
 
 fn policies() -> impl Strategy<Value = Vec<PolicyConfig>> {
     let small = (1u64..=8, 1u64..4, sliding())
-        .prop_map(|(limit, more, kind)| policy(limit, more, kind, None));
-    let exact = (1u64..=127, 1u64..4, sliding()).prop_map(|(limit, more, kind)| {
-        let policy = policy(limit, more, kind, None);
+        .prop_map(|(limit, factor, kind)| policy(limit, factor, kind, None));
+    let exact = (1u64..=127, 1u64..4, sliding()).prop_map(|(limit, factor, kind)| {
+        let policy = policy(limit, factor, kind, None);
         PolicyConfig { greatest: policy.greatest.min(127), ..policy }
     });
     let fixed = (1u64..=50, 1u64..5, select(vec![HOUR, DAY]))
-        .prop_map(|(limit, more, length)| policy(limit, more, Kind::Fixed(length), None));
+        .prop_map(|(limit, factor, length)| policy(limit, factor, Kind::Fixed(length), None));
     let large = select(vec![8u64, 100, 1_000, 100_000, 1 << 32, MAX_LIMIT / 2, MAX_LIMIT]);
     let bucketed = (large, 1u64..3, sliding(), select(vec![7u32, 7, 15, 31, 63, 127]))
-        .prop_map(|(limit, more, kind, buckets)| policy(limit, more, kind, Some(buckets)));
+        .prop_map(|(limit, factor, kind, buckets)| policy(limit, factor, kind, Some(buckets)));
     prop::collection::vec(prop_oneof![4 => small, 2 => exact, 2 => fixed, 3 => bucketed], 1..4)
 }
 
@@ -63,7 +63,7 @@ pub fn config() -> impl Strategy<Value = Config> {
     let monotonic_lag = (0u64..10).prop_map(|steps| steps << 43);
     (setup, start, monotonic_lag, 2usize..=4, any::<u64>()).prop_map(
         |(
-            (mut policies, bounds, [lenient, peeks_after_calls, small_steps]),
+            (mut policies, bounds, [allows_overflow, peeks_after_calls, small_steps]),
             start,
             monotonic_lag,
             threads,
@@ -72,7 +72,7 @@ pub fn config() -> impl Strategy<Value = Config> {
             for (policy, (max_keys, evicts)) in policies.iter_mut().zip(bounds) {
                 let allowance = policy.limit.div_ceil(2);
                 policy.max_keys = max_keys;
-                policy.overflow = match (lenient, evicts) {
+                policy.overflow = match (allows_overflow, evicts) {
                     (true, _) => Overflow::Allow,
                     (false, true) => Overflow::EvictLightest { allowance },
                     (false, false) => Overflow::Deny,
@@ -120,9 +120,9 @@ fn single_key() -> impl Strategy<Value = u64> {
 
 fn item(model: &Model) -> BoxedStrategy<Item> {
     let items = model.config.policies.iter().enumerate().map(|(rule, policy)| {
-        let own = (0..=policy.greatest.saturating_add(2)).prop_map(Some);
-        let own = prop_oneof![6 => Just(None), 1 => own];
-        (Just(rule), single_key(), cost(policy.limit), own).boxed()
+        let own_limit = (0..=policy.greatest.saturating_add(2)).prop_map(Some);
+        let limit = prop_oneof![6 => Just(None), 1 => own_limit];
+        (Just(rule), single_key(), cost(policy.limit), limit).boxed()
     });
     Union::new(items).boxed()
 }
@@ -140,14 +140,15 @@ fn instant(model: &Model, thread: usize) -> BoxedStrategy<u64> {
     let now = model.clocks[thread];
     let kinds = model.config.policies.iter().map(|policy| {
         let (length, unit) = (policy.kind.length(), policy.unit);
-        let on = (0..SHARE).prop_map(move |share| now + part(length / 8, share));
-        let little = (0..5u64).prop_map(move |units| now + units * unit);
+        let forward = (0..SHARE).prop_map(move |share| now + part(length / 8, share));
+        let few_units = (0..5u64).prop_map(move |units| now + units * unit);
         let back = (0..SHARE).prop_map(move |share| now.saturating_sub(part(2 * length, share)));
-        let rest = (1..4u64, 0..3u64).prop_map(move |(lengths, by)| now + lengths * length + by);
-        let turns = prop_oneof![5 => on, 2 => little, 2 => back, 1 => rest];
-        let crawl = (1..=SHARE).prop_map(move |share| now + part(length / 32, share));
-        let small_steps = if model.config.small_steps { 60 } else { 1 };
-        prop_oneof![6 => turns, 5 => edge(model, policy), small_steps => crawl].boxed()
+        let whole_lengths =
+            (1..4u64, 0..3u64).prop_map(move |(lengths, by)| now + lengths * length + by);
+        let steps = prop_oneof![5 => forward, 2 => few_units, 2 => back, 1 => whole_lengths];
+        let small_step = (1..=SHARE).prop_map(move |share| now + part(length / 32, share));
+        let weight = if model.config.small_steps { 60 } else { 1 };
+        prop_oneof![6 => steps, 5 => edge(model, policy), weight => small_step].boxed()
     });
     let another = select(model.clocks.clone());
     prop_oneof![8 => Union::new(kinds), 1 => another]
@@ -160,10 +161,10 @@ fn edge(model: &Model, policy: &PolicyConfig) -> BoxedStrategy<u64> {
     let (unit, kind) = (policy.unit, policy.recorded_kind());
     let around = (-1i64..=2, -1i64..=1);
     (select(model.call_times.clone()), around)
-        .prop_map(move |(call_time, (units, little))| {
+        .prop_map(move |(call_time, (units, nanos))| {
             let call_time =
                 if let Kind::Sliding(_) = kind { call_time - call_time % unit } else { call_time };
-            kind.expiry(call_time).saturating_add_signed(units * unit as i64 + little)
+            kind.expiry(call_time).saturating_add_signed(units * unit as i64 + nanos)
         })
         .boxed()
 }
@@ -181,10 +182,10 @@ fn far(model: &Model) -> BoxedStrategy<u64> {
         return Just(newest).boxed();
     }
     (select(fields), 1..8u64, -1i64..=1, -2i64..=2)
-        .prop_map(move |((field, window), quarters, windows, little)| {
-            let on = (field / 4).saturating_mul(quarters);
-            let by = windows.saturating_mul(window as i64) + little;
-            newest.saturating_add(on).saturating_add_signed(by).clamp(BEGINNING, END)
+        .prop_map(move |((field, window), quarters, windows, nanos)| {
+            let ahead = (field / 4).saturating_mul(quarters);
+            let by = windows.saturating_mul(window as i64) + nanos;
+            newest.saturating_add(ahead).saturating_add_signed(by).clamp(BEGINNING, END)
         })
         .boxed()
 }
@@ -205,7 +206,7 @@ fn reservation_call(model: &Model) -> BoxedStrategy<Call> {
         move |newest: usize| prop_oneof![3 => newest.saturating_sub(3)..newest, 1 => 0..newest];
     let most = model.config.policies.iter().map(|policy| policy.limit).max().unwrap_or(1);
     let amount = || cost(most / 2 + 1);
-    let reservation_call = move || {
+    let actual = move || {
         prop_oneof![
             4 => (0..=100u64).prop_map(Cost::Less),
             2 => Just(Cost::Equal),
@@ -216,7 +217,7 @@ fn reservation_call(model: &Model) -> BoxedStrategy<Call> {
     prop_oneof![
         4 => (which(newest), [amount(), amount(), amount()])
             .prop_map(|(which, more)| Call::Extend(which, more)),
-        4 => (which(newest), [reservation_call(), reservation_call(), reservation_call()])
+        4 => (which(newest), [actual(), actual(), actual()])
             .prop_map(|(which, costs)| Call::Settle(which, costs)),
         1 => which(newest).prop_map(Call::Cancel),
         1 => which(newest).prop_map(Call::Misuse),

@@ -72,9 +72,9 @@ impl Coverage {
 }
 
 /// Counts an event.
-pub fn cover(what: impl FnOnce(&mut Coverage)) {
+pub fn cover(count: impl FnOnce(&mut Coverage)) {
     let mut coverage = COVERAGE.get();
-    what(&mut coverage);
+    count(&mut coverage);
     COVERAGE.set(coverage);
 }
 
@@ -169,21 +169,21 @@ impl System {
     }
 
     /// The reported usage of each key of a request.
-    fn uses(&self, now: u64, items: &[Item]) -> BTreeMap<(usize, u64), u64> {
+    fn usage(&self, now: u64, items: &[Item]) -> BTreeMap<(usize, u64), u64> {
         let counters = items.iter().map(|item| (item.0, item.1));
         counters.map(|(rule, key)| ((rule, key), self.used(now, rule, key))).collect()
     }
 
     /// The reported usage of each key of a reservation.
-    fn uses_of(&self, now: u64, oracle: &OracleReservation) -> Uses {
-        self.uses(now, &oracle.request(&[0; MAX_ITEMS]))
+    fn reserved_usage(&self, now: u64, oracle: &OracleReservation) -> Usage {
+        self.usage(now, &oracle.request(&[0; MAX_ITEMS]))
     }
 
     /// Reduces costs so that no debt exceeds the greatest limit. A larger debt cannot be observed.
     fn within_visible_debt(&self, now: u64, items: &[Item]) -> Vec<Item> {
-        let mut uses = self.uses(now, items);
+        let mut usage = self.usage(now, items);
         let within = |&(rule, key, cost, limit): &Item| {
-            let used = uses.get_mut(&(rule, key)).unwrap();
+            let used = usage.get_mut(&(rule, key)).unwrap();
             let cost = cost.min(self.config.policies[rule].greatest.saturating_sub(*used));
             *used += cost;
             (rule, key, cost, limit)
@@ -203,7 +203,10 @@ impl System {
         let allowed = decision.is_allowed();
         let bounds =
             if allowed { self.oracles.after(now, items) } else { self.oracles.before(now, items) };
-        bounds.iter().zip(&reported).for_each(|(bounds, reported)| bounds.assert_hold(reported));
+        bounds
+            .iter()
+            .zip(&reported)
+            .for_each(|(bounds, reported)| bounds.assert_contains(reported));
         assert_eq!(
             answer(decision),
             combine(items, &reported),
@@ -234,14 +237,14 @@ impl System {
 
     /// The items as they were counted. A full table with `Overflow::Allow` counts nothing of a new
     /// key.
-    fn counted(&self, now: u64, items: &[Item], decision: &Decision, before: &Uses) -> Vec<Item> {
-        let mut after = if decision.table_full { self.uses(now, items) } else { Uses::new() };
+    fn counted(&self, now: u64, items: &[Item], decision: &Decision, before: &Usage) -> Vec<Item> {
+        let mut after = if decision.table_full { self.usage(now, items) } else { Usage::new() };
         let counted = |&(rule, key, cost, limit): &Item| {
             let Some(used) = after.get_mut(&(rule, key)).filter(|_| cost > 0) else {
                 return (rule, key, cost, limit);
             };
             let counted = (*used - before[&(rule, key)]).min(cost);
-            assert!(counted == cost || self.tables.lets_overflow(rule), "{items:?}");
+            assert!(counted == cost || self.tables.allows_overflow(rule), "{items:?}");
             *used -= counted;
             cover(|coverage| coverage.untracked += u64::from(counted == 0));
             (rule, key, counted, limit)
@@ -250,10 +253,10 @@ impl System {
     }
 
     /// The usage before a request, if it is needed to determine what the request charged.
-    fn uses_before(&self, now: u64, items: &[Item]) -> Uses {
-        let unsure = |rule| self.tables.lets_overflow(rule) || self.tables.evicts(rule);
-        let unsure = items.iter().any(|item| unsure(item.0));
-        if unsure { self.uses(now, items) } else { Uses::new() }
+    fn usage_before(&self, now: u64, items: &[Item]) -> Usage {
+        let may_differ = |rule| self.tables.allows_overflow(rule) || self.tables.evicts(rule);
+        let may_differ = items.iter().any(|item| may_differ(item.0));
+        if may_differ { self.usage(now, items) } else { Usage::new() }
     }
 
     /// Checks and records a decided request.
@@ -263,7 +266,7 @@ impl System {
         items: &[Item],
         decision: &Decision,
         statuses: &[PolicyStatus],
-        before: &Uses,
+        before: &Usage,
     ) {
         match decision.verdict {
             Verdict::Allowed => {
@@ -288,7 +291,7 @@ impl System {
     }
 
     pub(super) fn check(&mut self, now: u64, items: &[Item]) -> Decision {
-        let before = self.uses_before(now, items);
+        let before = self.usage_before(now, items);
         let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
         let statuses = &mut statuses[..items.len()];
         let decision = self.at(now).check(&self.charges(items), statuses);
@@ -302,7 +305,10 @@ impl System {
         let decision = self.at(now).inner().peek_with_status(&self.charges(items), statuses);
         let reported: Vec<ExpectedStatus> = statuses.iter().map(reported_status).collect();
         let bounds = self.oracles.before(now, items);
-        bounds.iter().zip(&reported).for_each(|(bounds, reported)| bounds.assert_hold(reported));
+        bounds
+            .iter()
+            .zip(&reported)
+            .for_each(|(bounds, reported)| bounds.assert_contains(reported));
         assert_eq!(answer(&decision), combine(items, &reported));
     }
 
@@ -323,7 +329,7 @@ impl System {
 
     fn charge(&mut self, now: u64, items: &[Item]) {
         let items = self.within_visible_debt(now, items);
-        let before = self.uses_before(now, &items);
+        let before = self.usage_before(now, &items);
         let decision = self.at(now).inner().force_charge(&self.charges(&items));
         if decision.verdict == Verdict::TableFull {
             return self.refused(now, &items, &decision);
@@ -334,7 +340,7 @@ impl System {
         self.assert_charged(now, &items, &decision);
     }
 
-    /// Checks the answer to a request that was charged without a check.
+    /// Checks the answer to a request whose charges are recorded already.
     fn assert_charged(&self, now: u64, items: &[Item], decision: &Decision) {
         assert_eq!(decision.verdict, Verdict::Allowed);
         if self.oracles.all_exact(now, items) {
@@ -351,7 +357,7 @@ impl System {
     }
 
     pub(super) fn reserve(&mut self, now: u64, items: &[Item]) {
-        let before = self.uses_before(now, items);
+        let before = self.usage_before(now, items);
         let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
         let statuses = &mut statuses[..items.len()];
         let reserved = self.at(now).reserve(&self.charges(items), statuses);
@@ -369,8 +375,8 @@ impl System {
         let mut oracle = OracleReservation::new(items);
         for (index, reserved) in oracle.items.iter_mut().enumerate() {
             let charged = reservation.charged(index).unwrap();
-            let lenient = charged == 0 && self.tables.lets_overflow(reserved.rule);
-            assert!(charged == items[index].2 || lenient, "{charged} charged of {items:?}");
+            let is_uncounted = charged == 0 && self.tables.allows_overflow(reserved.rule);
+            assert!(charged == items[index].2 || is_uncounted, "{charged} charged of {items:?}");
             self.oracles.charge_reserved(now, reserved, charged);
             self.tables.admitted_or_untracked(reserved.rule);
         }
@@ -391,7 +397,7 @@ impl System {
         let charges = self.charges(&items);
         let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
         let statuses = &mut statuses[..items.len()];
-        let before = self.uses_before(now, &items);
+        let before = self.usage_before(now, &items);
         let room = self.at(now).inner().peek_with_status(&charges, statuses).is_allowed();
         let extended = self.at(now).extend(&mut held.reservation, &charges, more);
         match extended {
@@ -403,8 +409,11 @@ impl System {
                 assert!(bounds.iter().all(|bounds| bounds.has_room()), "extended: {items:?}");
                 for (index, reserved) in held.oracle.items.iter_mut().enumerate() {
                     let charged = held.reservation.charged(index).unwrap() - reserved.charged();
-                    let lenient = charged == 0 && self.tables.lets_overflow(reserved.rule);
-                    assert!(charged == more[index] || lenient, "{charged} charged of {items:?}");
+                    let is_uncounted = charged == 0 && self.tables.allows_overflow(reserved.rule);
+                    assert!(
+                        charged == more[index] || is_uncounted,
+                        "{charged} charged of {items:?}"
+                    );
                     self.oracles.charge_reserved(now, reserved, charged);
                     self.tables.admitted_or_untracked(reserved.rule);
                 }
@@ -446,7 +455,7 @@ impl System {
     pub(super) fn settle(&mut self, now: u64, which: usize, costs: Option<&[Cost]>) {
         let Some(mut held) = self.take(which) else { return };
         let actual = self.costs(now, &held, costs);
-        let before = self.uses_of(now, &held.oracle);
+        let before = self.reserved_usage(now, &held.oracle);
         let session = self.at(now);
         let settled = match costs {
             Some(_) => session.settle(&mut held.reservation, &actual),
@@ -457,7 +466,7 @@ impl System {
         match settled {
             Err(error) => {
                 assert_eq!((error, held.oracle.open), (ReservationError::Closed, false));
-                assert_eq!(self.uses_of(now, &held.oracle), before, "settled twice");
+                assert_eq!(self.reserved_usage(now, &held.oracle), before, "settled twice");
             }
             Ok(decision) => self.record_settlement(now, &mut held, &actual, &decision, &before),
         }
@@ -471,11 +480,11 @@ impl System {
         held: &mut HeldReservation,
         actual: &[u64],
         decision: &Decision,
-        before: &Uses,
+        before: &Usage,
     ) {
         assert!(std::mem::replace(&mut held.oracle.open, false), "settled twice");
         let items = held.oracle.request(actual);
-        let after = self.uses_of(now, &held.oracle);
+        let after = self.reserved_usage(now, &held.oracle);
         for (index, (reserved, actual)) in held.oracle.items.iter().zip(actual).enumerate() {
             if held.reservation.charged(index) != Some(*actual) {
                 assert_eq!(decision.verdict, Verdict::TableFull);
@@ -519,15 +528,15 @@ impl System {
         let expected = held.oracle.items.len();
         let amounts = vec![1; expected + 1];
         let error = Some(ReservationError::Amounts { expected, value: expected + 1 });
-        let before = self.uses_of(now, &held.oracle);
+        let before = self.reserved_usage(now, &held.oracle);
         let session = self.at(now);
         assert_eq!(session.inner().extend(&mut held.reservation, &amounts).err(), error);
         assert_eq!(session.inner().settle(&mut held.reservation, &amounts).err(), error);
         assert_eq!(held.reservation.is_open(), held.oracle.open);
         drop(session);
-        assert_eq!(self.uses_of(now, &held.oracle), before);
+        assert_eq!(self.reserved_usage(now, &held.oracle), before);
         self.held[which] = Some(held);
     }
 }
 
-type Uses = BTreeMap<(usize, u64), u64>;
+type Usage = BTreeMap<(usize, u64), u64>;

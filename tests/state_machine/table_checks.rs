@@ -54,7 +54,7 @@ impl Tables {
         self.0[rule].max_keys < NEVER_FULL
     }
 
-    pub fn lets_overflow(&self, rule: usize) -> bool {
+    pub fn allows_overflow(&self, rule: usize) -> bool {
         self.0[rule].overflow == Overflow::Allow
     }
 
@@ -170,8 +170,8 @@ impl System {
         }
     }
 
-    /// Checks a refusal while expired keys hold slots: it is allowed only soon after the last scan,
-    /// or if few keys have expired.
+    /// Checks that a refusal is justified although expired keys hold slots: the last scan was a short time
+    /// ago, or few keys have expired.
     pub(super) fn assert_no_room(&self, now: u64, rule: usize) {
         let table = &self.tables.0[rule];
         let length = table.kind.length();
@@ -193,7 +193,7 @@ impl System {
 
     /// Checks all keys after maintenance: each is within its bounds, and idle memory is given back.
     pub(super) fn audit(&mut self, now: u64) {
-        let rested: Vec<bool> = self
+        let all_idle: Vec<bool> = self
             .tables
             .0
             .iter()
@@ -205,16 +205,16 @@ impl System {
             assert!(calls < 100, "maintenance does not end");
         }
         self.check_tables(now);
-        for (rule, rested) in rested.into_iter().enumerate() {
+        for (rule, is_idle) in all_idle.into_iter().enumerate() {
             for key in self.oracles.early.keys(rule) {
                 self.assert_key(now, rule, key);
             }
             let stats = self.stats(now, rule);
-            let (live, perhaps) = self.oracles.live(rule, now);
+            let (live, may_be_live) = self.oracles.live(rule, now);
             assert!(live <= self.tables.0[rule].max_keys, "{live} live keys, {stats:?}");
             assert!(stats.used_slots <= self.tables.0[rule].max_keys, "{stats:?}");
             self.assert_evictions(rule, &stats);
-            if rested && perhaps == 0 && !self.oracles.was_merged(rule) {
+            if is_idle && may_be_live == 0 && !self.oracles.was_merged(rule) {
                 assert!(
                     stats.slots <= MIN_SHRINK_SLOTS,
                     "an idle table keeps its memory: {stats:?}"

@@ -109,12 +109,12 @@ impl CaseBuilder {
                     reset_after_ns,
                     ..of((&items[0], &statuses[0]))
                 };
-                (0, PolicyStatus { retry_after_ns: None, ..deciding })
+                (status::ALLOWED, PolicyStatus { retry_after_ns: None, ..deciding })
             }
             (Answer::Denied(.., wait), Some(first)) => {
-                (1, PolicyStatus { retry_after_ns: Some(wait), ..first })
+                (status::DENIED, PolicyStatus { retry_after_ns: Some(wait), ..first })
             }
-            (Answer::Impossible(_), Some(first)) => (2, first),
+            (Answer::Impossible(_), Some(first)) => (status::IMPOSSIBLE, first),
             (answer, first) => panic!("{answer:?} of {first:?}"),
         };
         Decision { status, deciding, layers: if with_statuses { all } else { Vec::new() } }
@@ -173,16 +173,16 @@ impl CaseBuilder {
 
     pub fn reset_key(&mut self, item: &Item) {
         self.oracle.reset(item.0, item.1);
-        self.push(Operation::ResetKey(self.charge(item)), Expect::Status(0));
+        self.push(Operation::ResetKey(self.charge(item)), Expect::Status(status::ALLOWED));
     }
 
     pub fn set_limit(&mut self, policy: usize, limit: u64) {
         let status = match limit {
-            0 => -23,
-            _ if limit > self.greatest[policy] => -24,
+            0 => status::LIMIT,
+            _ if limit > self.greatest[policy] => status::MAX_LIMIT,
             _ => {
                 self.oracle.set_limit(policy, limit);
-                0
+                status::ALLOWED
             }
         };
         self.push(Operation::SetLimit(policy, limit), Expect::Status(status));
@@ -194,7 +194,7 @@ impl CaseBuilder {
         let mut reserved = OracleReservation::new(&cut);
         let costs: Vec<u64> = cut.iter().map(|item| item.2).collect();
         let decision = self.decide_items(&mut reserved, &costs, true);
-        let allowed = decision.status == 0;
+        let allowed = decision.status == status::ALLOWED;
         self.push(Operation::Reserve(number, self.charges(items)), Expect::Decision(decision));
         if allowed {
             self.reserved.push(reserved);
@@ -224,8 +224,8 @@ impl CaseBuilder {
     fn mistake(&self, number: usize, amounts: usize) -> Option<Expect> {
         let OracleReservation { items, open } = &self.reserved[number];
         match open {
-            _ if items.len() != amounts => Some(Expect::Status(-8)),
-            false => Some(Expect::Status(-6)),
+            _ if items.len() != amounts => Some(Expect::Status(status::AMOUNTS)),
+            false => Some(Expect::Status(status::CLOSED)),
             true => None,
         }
     }

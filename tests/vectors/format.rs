@@ -1,10 +1,30 @@
 //! The format of the test vectors: a limiter, calls at times, and the expected answers. Cases are
 //! JSON files; programs in other languages read and print them as plain lines.
-#![allow(dead_code, reason = "each language takes what it needs")]
+#![allow(dead_code, reason = "the tests of each language use a part of it")]
 
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Write};
 use std::path::Path;
+
+/// The numbers of `tollgate_status` that the vectors contain.
+pub mod status {
+    pub const ALLOWED: i32 = 0;
+    pub const DENIED: i32 = 1;
+    pub const IMPOSSIBLE: i32 = 2;
+    pub const TABLE_FULL: i32 = 3;
+    pub const POLICY: i32 = -4;
+    pub const CLOSED: i32 = -6;
+    pub const AMOUNTS: i32 = -8;
+    pub const POLICIES: i32 = -20;
+    pub const NAME: i32 = -21;
+    pub const DUPLICATE_NAME: i32 = -22;
+    pub const LIMIT: i32 = -23;
+    pub const MAX_LIMIT: i32 = -24;
+    pub const WINDOW: i32 = -25;
+    pub const BUCKETS: i32 = -26;
+    pub const OFFSET: i32 = -27;
+    pub const ALLOWANCE: i32 = -29;
+}
 
 /// One limiter and the calls made to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,7 +33,7 @@ pub struct Case {
     pub limiter: Setup,
     /// The configuration error. A case with an error has no calls.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Refusal>,
+    pub error: Option<BuildError>,
     pub calls: Vec<Call>,
 }
 
@@ -63,9 +83,9 @@ pub enum Overflow {
     EvictLightest(u64),
 }
 
-/// A negative status of the C functions, and the error's text.
+/// A configuration error: its C status, which is negative, and its message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct BuildError {
     pub status: i32,
     pub message: String,
 }
@@ -99,7 +119,7 @@ pub enum Operation {
     Cancel(usize),
 }
 
-/// The index of the policy, a key, a cost, and an optional limit.
+/// A charge. The policy is its index in the setup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Charge {
     pub policy: usize,
@@ -128,11 +148,12 @@ pub enum Expect {
     Decisions(Vec<Decision>),
     /// The units given back.
     Units(u64),
-    /// The C status of a call that decides nothing.
+    /// The C status of a call without a decision: an error, or a success that returns nothing else.
     Status(i32),
 }
 
-/// A decision: its C status from 0 on, the deciding policy's status, and the status of each item.
+/// A decision: its C status (0 or above), the status of the deciding policy and, if requested, of each
+/// item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     pub status: i32,
@@ -195,7 +216,7 @@ impl Case {
     /// The expected output: a line for the limiter and for each call.
     pub fn lines(&self) -> Vec<String> {
         let built = match &self.error {
-            Some(Refusal { status, message }) => format!("{status} {message}"),
+            Some(BuildError { status, message }) => format!("{status} {message}"),
             None => "0".into(),
         };
         let calls = self.calls.iter().map(|call| call.expect.to_string());
@@ -206,9 +227,10 @@ impl Case {
     pub fn compare(&self, printed: &[&str]) {
         let expected = self.lines();
         for (index, expected) in expected.iter().enumerate() {
-            let what = index.checked_sub(1).map(|call| &self.calls[call]);
+            // The first line is about the limiter.
+            let call = index.checked_sub(1).map(|call| &self.calls[call]);
             let printed = printed.get(index).copied().unwrap_or("nothing");
-            assert_eq!(printed, expected, "{}, call {index}: {what:?}", self.name);
+            assert_eq!(printed, expected, "{}, line {index}: {call:?}", self.name);
         }
         assert_eq!(printed.len(), expected.len(), "{}", self.name);
     }

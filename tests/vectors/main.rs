@@ -1,8 +1,9 @@
 //! Calls and expected answers as files, shared by every language: `ffi/tests/vectors`.
 //!
-//! This test generates them. The oracle answers for exact policies. The limiter answers for
-//! bucketed policies, checked against the oracle. Other answers are computed by hand.
-//! `TOLLGATE_BLESS=1` rewrites the files.
+//! This test generates them. For exact policies, the answers are those of the oracle. For bucketed
+//! policies they are those of the limiter, checked against the oracle. The messages of configuration
+//! errors are the limiter's own. All other answers are computed by hand. `TOLLGATE_BLESS=1` rewrites
+//! the files.
 
 mod case_builder;
 mod format;
@@ -14,8 +15,10 @@ mod oracle;
 mod random_cases;
 mod rust_runner;
 
-use format::{Case, Expect, from_json, to_json};
+use format::{Case, Expect, from_json, status, to_json};
 use rust_runner::run;
+use std::collections::HashSet;
+use std::mem::discriminant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -41,11 +44,12 @@ fn files_are_current() {
             std::fs::write(&path, to_json(&cases)).expect("a folder to write to");
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == to_json(&cases), "{path:?} is old: TOLLGATE_BLESS=1 writes it anew");
+        assert!(kept == to_json(&cases), "{path:?} is out of date: TOLLGATE_BLESS=1 writes it");
         assert_eq!(from_json(&path), cases, "{path:?}");
     }
 }
 
+/// Panics if the limiter's answers differ from those of the case.
 fn compare(case: &Case) {
     let lines = run(case);
     case.compare(&lines.iter().map(String::as_str).collect::<Vec<_>>());
@@ -64,40 +68,71 @@ fn limiter_matches_the_files() {
     assert!(calls > 500, "{calls} calls");
 }
 
-/// The files contain every kind of answer.
+/// The files contain every kind of answer, with every status that a call can have.
 #[test]
 fn files_cover_every_kind_of_answer() {
-    let calls: Vec<_> =
-        files().into_iter().flat_map(|(_, cases)| cases).flat_map(|case| case.calls).collect();
-    for (status, least) in [(0, 300), (1, 100), (2, 50), (3, 4)] {
-        let count = calls.iter().filter(|call| call.expect.has_status(status)).count();
-        assert!(count >= least, "{count} answers of status {status}");
+    let cases = files().into_iter().flat_map(|(_, cases)| cases);
+    let answers: Vec<_> = cases.flat_map(|case| case.calls).map(|call| call.expect).collect();
+    let count = |is_counted: &dyn Fn(&Expect) -> bool| {
+        answers.iter().filter(|expect| is_counted(expect)).count()
+    };
+    let decided = [
+        (status::ALLOWED, 300),
+        (status::DENIED, 100),
+        (status::IMPOSSIBLE, 50),
+        (status::TABLE_FULL, 4),
+    ];
+    for (status, least) in decided {
+        let found = count(&|expect| expect.has_status(status));
+        assert!(found >= least, "{found} decisions of status {status}");
     }
-    for status in [-4, -6, -8, -23, -24] {
-        assert!(calls.iter().any(|call| call.expect == Expect::Status(status)), "no {status}");
+    for status in [
+        status::ALLOWED,
+        status::POLICY,
+        status::CLOSED,
+        status::AMOUNTS,
+        status::LIMIT,
+        status::MAX_LIMIT,
+    ] {
+        assert!(count(&|expect| *expect == Expect::Status(status)) > 0, "no status {status}");
     }
+    let several = count(&|expect| matches!(expect, Expect::Decisions(all) if all.len() > 1));
+    let refunded = count(&|expect| matches!(expect, Expect::Units(units) if *units > 0));
+    assert!(several >= 5 && refunded >= 5, "{several} lists of decisions, {refunded} refunds");
 }
 
-/// A changed answer is detected.
+/// Every changed answer is detected, and every changed message of a configuration error.
 #[test]
 fn changed_answers_are_detected() {
-    let mut wrong = 0;
+    let mut kinds = HashSet::new();
     for mut case in files().into_iter().flat_map(|(_, cases)| cases) {
         for index in 0..case.calls.len() {
             let good = case.calls[index].expect.clone();
             match &mut case.calls[index].expect {
                 Expect::Decision(decision) => decision.deciding.reset_after_ns ^= 1,
-                Expect::Decisions(decisions) => drop(decisions.pop()),
+                Expect::Decisions(decisions) => {
+                    decisions.truncate(decisions.len().saturating_sub(1))
+                }
                 Expect::Units(units) => *units += 1,
                 Expect::Status(status) => *status += 1,
             }
-            if case.calls[index].expect != good && wrong < 100 {
-                let found = catch_unwind(AssertUnwindSafe(|| compare(&case)));
-                assert!(found.is_err(), "{}, call {index}", case.name);
-                wrong += 1;
+            // An empty list of decisions has none to remove.
+            if case.calls[index].expect != good {
+                assert_detected(&case, index);
+                kinds.insert(discriminant(&good));
             }
             case.calls[index].expect = good;
         }
+        if let Some(error) = &mut case.error {
+            error.message.push('.');
+            assert_detected(&case, 0);
+        }
     }
-    assert_eq!(wrong, 100);
+    assert_eq!(kinds.len(), 4, "decisions, lists of decisions, units and statuses");
+}
+
+/// Asserts that a case with a changed answer fails.
+fn assert_detected(case: &Case, call: usize) {
+    let compared = catch_unwind(AssertUnwindSafe(|| compare(case)));
+    assert!(compared.is_err(), "{}, call {call}", case.name);
 }

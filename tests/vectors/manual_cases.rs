@@ -43,15 +43,25 @@ fn months() -> Case {
     let seconds = |count: u64| count * SECOND;
     let mut case = case("months", setup(vec![calendar("month", 5, Period::Month)]));
     let noon = LAST_OF_FEBRUARY + 1 - DAY * 3 / 2;
-    at(&mut case, noon, 3, decision(0, 5, 2, None, seconds(DAY * 3 / 2)));
-    at(&mut case, LAST_OF_FEBRUARY, 3, decision(1, 5, 2, Some(seconds(1)), seconds(1)));
-    at(&mut case, LAST_OF_FEBRUARY, 2, decision(0, 5, 0, None, seconds(1)));
-    at(&mut case, LAST_OF_FEBRUARY + 1, 5, decision(0, 5, 0, None, seconds(31 * DAY)));
+    at(&mut case, noon, 3, decision(status::ALLOWED, 5, 2, None, seconds(DAY * 3 / 2)));
+    at(
+        &mut case,
+        LAST_OF_FEBRUARY,
+        3,
+        decision(status::DENIED, 5, 2, Some(seconds(1)), seconds(1)),
+    );
+    at(&mut case, LAST_OF_FEBRUARY, 2, decision(status::ALLOWED, 5, 0, None, seconds(1)));
+    at(
+        &mut case,
+        LAST_OF_FEBRUARY + 1,
+        5,
+        decision(status::ALLOWED, 5, 0, None, seconds(31 * DAY)),
+    );
     let march = seconds(31 * DAY + 1);
-    at(&mut case, LAST_OF_FEBRUARY, 1, decision(1, 5, 0, Some(march), march));
-    at(&mut case, NEW_YEAR - 1, 6, decision(2, 5, 5, None, 0));
-    at(&mut case, NEW_YEAR - 1, 4, decision(0, 5, 1, None, seconds(1)));
-    at(&mut case, NEW_YEAR, 4, decision(0, 5, 1, None, seconds(31 * DAY)));
+    at(&mut case, LAST_OF_FEBRUARY, 1, decision(status::DENIED, 5, 0, Some(march), march));
+    at(&mut case, NEW_YEAR - 1, 6, decision(status::IMPOSSIBLE, 5, 5, None, 0));
+    at(&mut case, NEW_YEAR - 1, 4, decision(status::ALLOWED, 5, 1, None, seconds(1)));
+    at(&mut case, NEW_YEAR, 4, decision(status::ALLOWED, 5, 1, None, seconds(31 * DAY)));
     case
 }
 
@@ -60,9 +70,9 @@ fn months_of_the_west() -> Case {
     const MARCH: u64 = 1_709_269_200; // 2024-03-01T05:00:00Z
     let month = Policy { offset_seconds: Some(-5 * 3_600), ..calendar("m", 5, Period::Month) };
     let mut case = case("months of the west", setup(vec![month]));
-    at(&mut case, MARCH - 1, 5, decision(0, 5, 0, None, SECOND));
-    at(&mut case, MARCH - 1, 1, decision(1, 5, 0, Some(SECOND), SECOND));
-    at(&mut case, MARCH, 5, decision(0, 5, 0, None, 31 * DAY * SECOND));
+    at(&mut case, MARCH - 1, 5, decision(status::ALLOWED, 5, 0, None, SECOND));
+    at(&mut case, MARCH - 1, 1, decision(status::DENIED, 5, 0, Some(SECOND), SECOND));
+    at(&mut case, MARCH, 5, decision(status::ALLOWED, 5, 0, None, 31 * DAY * SECOND));
     case
 }
 
@@ -77,19 +87,19 @@ fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> 
         case.calls.push(Call { monotonic_ns: now, unix_ns: now, operation, expect });
     };
     for key in 0..8 {
-        call(SECOND, key, decision(0, 3, 2, None, SECOND));
+        call(SECOND, key, decision(status::ALLOWED, 3, 2, None, SECOND));
     }
     for key in 8..10 {
-        let untracked = decision(0, 3, 3, None, 0);
-        let refused = decision(3, 0, 0, None, 0);
+        let untracked = decision(status::ALLOWED, 3, 3, None, 0);
+        let refused = decision(status::TABLE_FULL, 0, 0, None, 0);
         let mut expect = if admits_untracked { untracked } else { refused };
         if let Expect::Decision(decision) = &mut expect {
             decision.deciding.table_full = true;
         }
         call(SECOND, key, expect);
     }
-    call(SECOND, 5, decision(0, 3, 1, None, SECOND));
-    call(5 * SECOND, 8, decision(0, 3, 2, None, SECOND));
+    call(SECOND, 5, decision(status::ALLOWED, 3, 1, None, SECOND));
+    call(5 * SECOND, 8, decision(status::ALLOWED, 3, 2, None, SECOND));
     case
 }
 
@@ -97,8 +107,11 @@ fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> 
 fn invalid() -> Case {
     let mut builder = CaseBuilder::new("no such policy", setup(vec![sliding("user", 3, SECOND)]));
     let unknown = Charge { policy: 1, ..charge(1, 1) };
-    builder.push(Operation::Check(vec![charge(1, 1), unknown.clone()]), Expect::Status(-4));
-    builder.push(Operation::Peek(vec![unknown]), Expect::Status(-4));
+    builder.push(
+        Operation::Check(vec![charge(1, 1), unknown.clone()]),
+        Expect::Status(status::POLICY),
+    );
+    builder.push(Operation::Peek(vec![unknown]), Expect::Status(status::POLICY));
     builder.check(&[(0, 1, 1, None)], false);
     builder.case
 }
@@ -111,24 +124,24 @@ fn faults() -> Vec<(i32, Vec<Policy>)> {
     let allowance = |units| Policy { overflow: Some(Overflow::EvictLightest(units)), ..user() };
     let numbered = |index: u64| Policy { name: format!("policy {index}"), ..user() };
     vec![
-        (-20, vec![]),
-        (-20, (0..17).map(numbered).collect()),
-        (-21, named("")),
-        (-21, named(&"x".repeat(65))),
-        (-21, named("a\ttab")),
-        (-22, vec![user(), user()]),
-        (-23, vec![sliding("user", 0, SECOND)]),
-        (-23, vec![user(), sliding("b", (1 << 40) + 1, SECOND)]),
-        (-24, vec![Policy { max_limit: Some(19), ..user() }]),
-        (-24, vec![Policy { max_limit: Some((1 << 40) + 1), ..user() }]),
-        (-25, vec![sliding("user", 1, 999_999)]),
-        (-25, vec![sliding("user", 1, 400 * DAY * SECOND + 1)]),
-        (-26, vec![Policy { buckets: Some(1), ..user() }]),
-        (-26, vec![Policy { buckets: Some(128), ..user() }]),
-        (-27, vec![day(18 * 3_600 + 1)]),
-        (-27, vec![day(-18 * 3_600 - 1)]),
-        (-29, vec![allowance(0)]),
-        (-29, vec![allowance(21)]),
+        (status::POLICIES, vec![]),
+        (status::POLICIES, (0..17).map(numbered).collect()),
+        (status::NAME, named("")),
+        (status::NAME, named(&"x".repeat(65))),
+        (status::NAME, named("a\ttab")),
+        (status::DUPLICATE_NAME, vec![user(), user()]),
+        (status::LIMIT, vec![sliding("user", 0, SECOND)]),
+        (status::LIMIT, vec![user(), sliding("b", (1 << 40) + 1, SECOND)]),
+        (status::MAX_LIMIT, vec![Policy { max_limit: Some(19), ..user() }]),
+        (status::MAX_LIMIT, vec![Policy { max_limit: Some((1 << 40) + 1), ..user() }]),
+        (status::WINDOW, vec![sliding("user", 1, 999_999)]),
+        (status::WINDOW, vec![sliding("user", 1, 400 * DAY * SECOND + 1)]),
+        (status::BUCKETS, vec![Policy { buckets: Some(1), ..user() }]),
+        (status::BUCKETS, vec![Policy { buckets: Some(128), ..user() }]),
+        (status::OFFSET, vec![day(18 * 3_600 + 1)]),
+        (status::OFFSET, vec![day(-18 * 3_600 - 1)]),
+        (status::ALLOWANCE, vec![allowance(0)]),
+        (status::ALLOWANCE, vec![allowance(21)]),
     ]
 }
 
@@ -137,7 +150,7 @@ fn unbuildable((status, policies): (i32, Vec<Policy>)) -> Case {
     let limiter = setup(policies);
     let why = Runner::new(&limiter).err().unwrap_or_else(|| panic!("{limiter:?} is good"));
     assert_eq!(status_of(&why), status, "{limiter:?}");
-    let error = Refusal { status, message: why.to_string().replace('µ', "u") };
+    let error = BuildError { status, message: why.to_string().replace('µ', "u") };
     Case { error: Some(error), ..case("a configuration that is none", limiter) }
 }
 

@@ -31,8 +31,8 @@ impl Random {
         self.0 % bound
     }
 
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
+    fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+        values[self.below(values.len() as u64) as usize]
     }
 
     /// 1 to 3 items of policies with these limits.
@@ -57,7 +57,8 @@ impl Random {
         (policy, self.below(keys), cost, limit)
     }
 
-    /// The next time: a small step forward or back, the edge of a window, or several windows later.
+    /// The next time: the same, a small step forward or back, the edge of a window of this length, or
+    /// several such windows later.
     fn jump(&mut self, now: u64, length: u64) -> u64 {
         match self.below(12) {
             0..=3 => now + self.below(length / 16),
@@ -70,7 +71,9 @@ impl Random {
     }
 }
 
-/// The length of one of the policies. A long one is rare, since the others all expire in it.
+/// A window or period by which the time may jump. Once in 16 times it is that of any policy. Otherwise it
+/// is a sixteenth of one, but at least the shortest: a jump over a long one expires everything in the
+/// shorter ones.
 fn some_length(builder: &CaseBuilder, random: &mut Random) -> u64 {
     let lengths: Vec<_> = builder.oracle.rules.iter().map(|rule| rule.kind.length()).collect();
     let shortest = *lengths.iter().min().expect("a policy");
@@ -81,7 +84,8 @@ fn some_length(builder: &CaseBuilder, random: &mut Random) -> u64 {
     }
 }
 
-/// Checks and peeks of one and several items, also with late clocks.
+/// Checks and peeks of one and several items, `check_many`, `set_limit` and `reset_key`. Some readings
+/// are earlier than the one before.
 fn exact(name: &str, policies: Vec<Policy>, offset_s: i64, calls: usize, seed: u64) -> Case {
     let mut random = Random(seed);
     let limits: Vec<_> = policies.iter().map(|policy| policy.limit).collect();
@@ -107,16 +111,18 @@ fn exact(name: &str, policies: Vec<Policy>, offset_s: i64, calls: usize, seed: u
     builder.case
 }
 
-/// All operations. The ring has a word for every time, so that no charge is held longer than in the
-/// log: no late clocks, and fewer calls than the limit.
+/// Checks and peeks with statuses, forced charges, refunds, and all operations on reservations.
+///
+/// No charge is held longer than in the oracle's log: no reading is earlier than the one before, and
+/// there are fewer calls than words in a ring (120 calls, 127 words), so each time has a word of its own.
 fn every_operation(name: &str, policies: Vec<Policy>, calls: usize, seed: u64) -> Case {
     let mut random = Random(seed);
     let limits: Vec<_> = policies.iter().map(|policy| policy.limit).collect();
     let mut builder = CaseBuilder::new(name, setup(policies));
     builder.now = DAY;
     while builder.case.calls.len() < calls {
-        let on = random.one_of(&[0, MILLI, SECOND, SECOND, 5 * SECOND, 40 * SECOND]);
-        builder.now += random.below(on + 1);
+        let max_step = random.one_of(&[0, MILLI, SECOND, SECOND, 5 * SECOND, 40 * SECOND]);
+        builder.now += random.below(max_step + 1);
         match random.below(20) {
             0..=4 => builder.check(&random.items(&limits), true),
             5 => builder.force(&random.items(&limits)),
@@ -125,26 +131,28 @@ fn every_operation(name: &str, policies: Vec<Policy>, calls: usize, seed: u64) -
             10..=13 => {
                 builder.reserve(&random.items(&limits));
             }
-            other => change_reservation(&mut builder, &mut random, other),
+            choice => change_reservation(&mut builder, &mut random, choice),
         }
     }
     builder.case
 }
 
-fn change_reservation(builder: &mut CaseBuilder, random: &mut Random, how: u64) {
+/// Extends, settles or cancels one of the four newest reservations. `choice` is from 14 to 19. Once in
+/// 12 times there is an amount too many, which is an error.
+fn change_reservation(builder: &mut CaseBuilder, random: &mut Random, choice: u64) {
     let Some(newest) = builder.reservations().checked_sub(1) else { return };
     let number = newest - random.below(4).min(newest as u64) as usize;
-    let amounts = builder.item_count(number) + usize::from(random.below(12) == 0);
-    let amounts: Vec<u64> = (0..amounts).map(|_| random.one_of(&[0, 1, 9, 50])).collect();
-    match how {
+    let count = builder.item_count(number) + usize::from(random.below(12) == 0);
+    let amounts: Vec<u64> = (0..count).map(|_| random.one_of(&[0, 1, 9, 50])).collect();
+    match choice {
         14 | 15 => builder.extend(number, &amounts),
-        16..=17 => builder.settle(number, &amounts),
+        16 | 17 => builder.settle(number, &amounts),
         _ => builder.cancel(number),
     }
 }
 
-/// Calls with the limiter's own answers, checked against the oracle: no admission that the oracle
-/// denies, and exact waits.
+/// Checks with the limiter's own answers. Each admission is checked against the oracle, and each wait by
+/// peeks just before its end and at it.
 fn bucketed(name: &str, policies: Vec<Policy>, calls: usize, seed: u64) -> Case {
     let mut random = Random(seed);
     let mut builder = CaseBuilder::new(name, setup(policies));
@@ -154,25 +162,25 @@ fn bucketed(name: &str, policies: Vec<Policy>, calls: usize, seed: u64) -> Case 
         let policy = random.below(builder.oracle.rules.len() as u64) as usize;
         let (limit, length) =
             (builder.oracle.rules[policy].limit, builder.oracle.rules[policy].kind.length());
-        let on =
+        let max_step =
             random.one_of(&[0, length / 100, length / 100, length / 20, length / 20, length / 4]);
-        builder.now += random.below(on + 1);
+        builder.now += random.below(max_step + 1);
         let item = (policy, random.one_of(&[0, 0, 0, 1]), 1 + random.below(limit / 4), None);
         let charges = builder.charges(&[item]);
         let expect =
             runner.call(Now::from_unix_nanos(builder.now), &Operation::Check(charges.clone()));
         let Expect::Decision(decision) = &expect else { panic!("{expect:?}") };
         match (decision.status, decision.deciding.retry_after_ns) {
-            (0, None) => {
+            (status::ALLOWED, None) => {
                 let oracle = builder.oracle.peek(builder.now, &[item]);
                 assert!(matches!(oracle, Answer::Allowed(..)), "{oracle:?}");
                 builder.oracle.charge(builder.now, &item);
             }
-            (1, Some(wait)) => {
+            (status::DENIED, Some(wait)) => {
                 let mut allowed_at = |now| {
                     runner
                         .call(Now::from_unix_nanos(now), &Operation::Peek(charges.clone()))
-                        .has_status(0)
+                        .has_status(status::ALLOWED)
                 };
                 assert!(!allowed_at(builder.now + wait - 1) && allowed_at(builder.now + wait));
             }
@@ -200,13 +208,13 @@ pub fn exact_cases() -> Vec<Case> {
 }
 
 pub fn offset_cases() -> Vec<Case> {
-    let of = |offset_s: i32| {
-        let offset = |policy: Policy| Policy { offset_seconds: Some(offset_s), ..policy };
-        [calendar("day", 9, Period::Day), calendar("hour", 4, Period::Hour)].map(offset).into()
+    let with_offset = |offset_s: i32| {
+        let shift = |policy: Policy| Policy { offset_seconds: Some(offset_s), ..policy };
+        [calendar("day", 9, Period::Day), calendar("hour", 4, Period::Hour)].map(shift).into()
     };
     vec![
-        exact("east of UTC", of(19_800), 19_800, 50, 3),
-        exact("west of UTC", of(-64_800), -64_800, 50, 4),
+        exact("east of UTC", with_offset(19_800), 19_800, 50, 3),
+        exact("west of UTC", with_offset(-64_800), -64_800, 50, 4),
     ]
 }
 

@@ -77,11 +77,11 @@ impl Runner {
             }
             Operation::ResetKey(charge) => {
                 session.reset_key(self.id(charge), key_of(&charge.key)).unwrap();
-                Expect::Status(0)
+                Expect::Status(status::ALLOWED)
             }
             Operation::SetLimit(policy, limit) => {
                 let set = self.limiter.set_limit(self.ids[*policy], *limit);
-                Expect::Status(set.map_or_else(|why| status_of(&why), |()| 0))
+                Expect::Status(set.map_or_else(|why| status_of(&why), |()| status::ALLOWED))
             }
             Operation::Reserve(..)
             | Operation::Extend(..)
@@ -119,14 +119,14 @@ impl Runner {
         };
         match decided {
             Ok(decision) => self.expect(decision, &[]),
-            Err(ReservationError::Closed) => Expect::Status(-6),
-            Err(ReservationError::Amounts { .. }) => Expect::Status(-8),
+            Err(ReservationError::Closed) => Expect::Status(status::CLOSED),
+            Err(ReservationError::Amounts { .. }) => Expect::Status(status::AMOUNTS),
             Err(other) => panic!("{other:?} is not in the vectors"),
         }
     }
 
     fn expect(&self, decision: tollgate::Decision, statuses: &[tollgate::PolicyStatus]) -> Expect {
-        self.decision(decision, statuses).map_or(Expect::Status(-4), Expect::Decision)
+        self.decision(decision, statuses).map_or(Expect::Status(status::POLICY), Expect::Decision)
     }
 
     /// A decision in the format of the vectors; none for an invalid request.
@@ -137,10 +137,10 @@ impl Runner {
     ) -> Option<Decision> {
         use tollgate::Verdict::*;
         let status = match decision.verdict {
-            Allowed => 0,
-            Denied => 1,
-            Impossible => 2,
-            TableFull => 3,
+            Allowed => status::ALLOWED,
+            Denied => status::DENIED,
+            Impossible => status::IMPOSSIBLE,
+            TableFull => status::TABLE_FULL,
             Invalid => return None,
             verdict => panic!("{verdict:?} has no number in the vectors"),
         };
@@ -232,15 +232,15 @@ fn overflow_of(overflow: Overflow) -> tollgate::Overflow {
 /// The C status of a configuration error.
 pub fn status_of(error: &ConfigError) -> i32 {
     match error {
-        ConfigError::NoPolicy | ConfigError::TooManyPolicies { .. } => -20,
-        ConfigError::Name { .. } => -21,
-        ConfigError::DuplicateName { .. } => -22,
-        ConfigError::Limit { .. } => -23,
-        ConfigError::MaxLimit { .. } => -24,
-        ConfigError::Window { .. } => -25,
-        ConfigError::Buckets { .. } => -26,
-        ConfigError::Offset { .. } => -27,
-        ConfigError::Allowance { .. } => -29,
+        ConfigError::NoPolicy | ConfigError::TooManyPolicies { .. } => status::POLICIES,
+        ConfigError::Name { .. } => status::NAME,
+        ConfigError::DuplicateName { .. } => status::DUPLICATE_NAME,
+        ConfigError::Limit { .. } => status::LIMIT,
+        ConfigError::MaxLimit { .. } => status::MAX_LIMIT,
+        ConfigError::Window { .. } => status::WINDOW,
+        ConfigError::Buckets { .. } => status::BUCKETS,
+        ConfigError::Offset { .. } => status::OFFSET,
+        ConfigError::Allowance { .. } => status::ALLOWANCE,
         other => panic!("{other:?} is not in the vectors"),
     }
 }

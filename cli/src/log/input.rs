@@ -33,7 +33,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens a log. `bar` counts the bytes read, before decompression.
+    /// Opens a log. `bar` counts the bytes read from a file or standard input, before decompression.
     pub fn open(source: Source, bar: &ProgressBar) -> Result<Self, LogError> {
         match source {
             Source::Stdin => Input::detect("standard input".to_owned(), bar.wrap_read(io::stdin())),

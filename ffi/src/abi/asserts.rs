@@ -1,12 +1,14 @@
-//! The ABI as a C program that compiles only if the header declares the same ABI.
+//! The ABI as a C program that compiles without warnings only if the header declares the same ABI.
 
 use super::header::{Declaration, Field};
 use super::layout;
 use std::fmt::Write;
 
 const HEAD: &str = "\
-/* The ABI on 64-bit systems as static assertions: with a header that declares another ABI this file
- * does not compile. Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
+/* The ABI on 64-bit systems, as static assertions and pointer conversions. With a header that declares
+ * another ABI this file does not compile, if warnings are errors (-Werror): another type of a field or a
+ * function is only a warning for some C compilers.
+ * Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
 #include <assert.h>
 #include <stddef.h>
 #include <tollgate.h>
@@ -49,12 +51,12 @@ fn layout_of(text: &mut String, name: &str, fields: &[Field]) -> std::fmt::Resul
     for (field, in_rust) in fields.iter().zip(&layout.fields) {
         assert(text, &format!("offsetof({name}, {})", field.name), &in_rust.offset)?;
     }
-    // Checks the field types: `&it->field` does not convert to a pointer to another type.
-    writeln!(text, "static inline void types_of_{name}({name} *it) {{")?;
+    // Checks the field types: the compiler warns if `&value->field` is a pointer to another type.
+    writeln!(text, "static inline void types_of_{name}({name} *value) {{")?;
     for Field { kind, name, length } in fields {
         match length {
-            Some(length) => writeln!(text, "    {kind} (*{name})[{length}] = &it->{name};")?,
-            None => writeln!(text, "    {kind} *{name} = &it->{name};")?,
+            Some(length) => writeln!(text, "    {kind} (*{name})[{length}] = &value->{name};")?,
+            None => writeln!(text, "    {kind} *{name} = &value->{name};")?,
         }
         writeln!(text, "    (void){name};")?;
     }

@@ -75,7 +75,7 @@ macro_rules! layouts {
                     fields: vec![$(field_layout(
                         stringify!($field),
                         offset_of!($name, $field),
-                        |it: &$name| &it.$field,
+                        |value: &$name| &value.$field,
                     )),*],
                 }
             })*

@@ -4,7 +4,7 @@
 
 #include "fixture.h"
 
-static tollgate_limiter *on_clock(const tollgate_clock *clock, const tollgate_policy *policy) {
+static tollgate_limiter *limiter_on(const tollgate_clock *clock, const tollgate_policy *policy) {
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     tollgate_limiter *limiter = NULL;
     options.clock = clock;
@@ -12,7 +12,7 @@ static tollgate_limiter *on_clock(const tollgate_clock *clock, const tollgate_po
     return limiter;
 }
 
-static tollgate_now shown(const tollgate_limiter *limiter) {
+static tollgate_now read_clock(const tollgate_limiter *limiter) {
     tollgate_now now;
     STATUS(TOLLGATE_OK, tollgate_read_clock(limiter, &now));
     return now;
@@ -24,22 +24,22 @@ static void manual_clock_changes_only_by_set_and_advance(void) {
     tollgate_limiter *limiter;
     tollgate_now set = {7, 9}, now;
     STATUS(TOLLGATE_OK, tollgate_clock_manual(&clock));
-    limiter = on_clock(clock, &policy);
-    now = shown(limiter);
+    limiter = limiter_on(clock, &policy);
+    now = read_clock(limiter);
     CHECK(now.monotonic_ns == 0 && now.unix_ns == 0);
     STATUS(TOLLGATE_OK, tollgate_clock_set(clock, &set));
     STATUS(TOLLGATE_OK, tollgate_clock_advance(clock, 100));
-    now = shown(limiter);
+    now = read_clock(limiter);
     CHECK(now.monotonic_ns == 107 && now.unix_ns == 109);
     STATUS(TOLLGATE_OK, tollgate_clock_set(clock, &set));
-    CHECK(shown(limiter).monotonic_ns == 7);
+    CHECK(read_clock(limiter).monotonic_ns == 7);
     STATUS(TOLLGATE_OK, tollgate_clock_advance(clock, UINT64_MAX));
-    now = shown(limiter);
+    now = read_clock(limiter);
     CHECK(now.monotonic_ns == UINT64_MAX && now.unix_ns == UINT64_MAX);
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_tick(clock));
     /* The limiter keeps the clock alive. */
     STATUS(TOLLGATE_OK, tollgate_clock_free(clock));
-    CHECK(shown(limiter).monotonic_ns == UINT64_MAX);
+    CHECK(read_clock(limiter).monotonic_ns == UINT64_MAX);
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
@@ -51,7 +51,7 @@ static void null_time_uses_the_clock(void) {
     tollgate_charge charge;
     tollgate_decision decision;
     STATUS(TOLLGATE_OK, tollgate_clock_manual(&clock));
-    limiter = on_clock(clock, &policy);
+    limiter = limiter_on(clock, &policy);
     charge = tollgate_charge_shared(id_of(limiter, "p"), 1);
     STATUS(TOLLGATE_OK, tollgate_check(limiter, NULL, &charge, 1, NULL));
     STATUS(TOLLGATE_OK, tollgate_clock_advance(clock, 300 * MILLI));
@@ -72,14 +72,14 @@ static void coarse_clock_changes_only_by_ticks(void) {
     tollgate_now first, now = {0, 0};
     uint64_t seconds = (uint64_t)time(NULL);
     STATUS(TOLLGATE_OK, tollgate_clock_coarse(0, &clock));
-    limiter = on_clock(clock, &policy);
-    first = shown(limiter);
+    limiter = limiter_on(clock, &policy);
+    first = read_clock(limiter);
     CHECK(first.unix_ns / SECOND + 1 >= seconds && first.unix_ns / SECOND < seconds + 60);
-    now = shown(limiter);
+    now = read_clock(limiter);
     CHECK(now.monotonic_ns == first.monotonic_ns && now.unix_ns == first.unix_ns);
     while (now.monotonic_ns <= first.monotonic_ns) {
         STATUS(TOLLGATE_OK, tollgate_clock_tick(clock));
-        now = shown(limiter);
+        now = read_clock(limiter);
     }
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_set(clock, &now));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_advance(clock, 1));
@@ -95,17 +95,17 @@ static void coarse_clock_with_a_thread_updates_itself(void) {
     tollgate_limiter *limiter;
     tollgate_now first, now;
     STATUS(TOLLGATE_OK, tollgate_clock_coarse(MILLI, &clock));
-    limiter = on_clock(clock, &policy);
+    limiter = limiter_on(clock, &policy);
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_tick(clock));
-    now = shown(limiter);
+    now = read_clock(limiter);
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_set(clock, &now));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_clock_advance(clock, 1));
     STATUS(TOLLGATE_OK, tollgate_clock_free(clock));
-    first = shown(limiter);
+    first = read_clock(limiter);
     /* Without an update this loops until the test runner's timeout. */
     do {
         sched_yield();
-        now = shown(limiter);
+        now = read_clock(limiter);
     } while (now.monotonic_ns <= first.monotonic_ns);
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
     /* Freeing does not wait for the interval. */
@@ -122,15 +122,15 @@ static void default_clock_has_the_current_time(void) {
     policies[0] = calendar("day", 10, TOLLGATE_DAY);
     policies[1] = sliding("p", 10, SECOND);
     STATUS(TOLLGATE_OK, tollgate_new(NULL, policies, 2, &limiter, NULL));
-    first = now = shown(limiter);
+    first = now = read_clock(limiter);
     CHECK(first.unix_ns / SECOND + 1 >= seconds && first.unix_ns / SECOND < seconds + 60);
     while (now.monotonic_ns <= first.monotonic_ns) {
-        now = shown(limiter);
+        now = read_clock(limiter);
     }
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
     /* The wall clock is not read without a calendar policy. */
     STATUS(TOLLGATE_OK, tollgate_new(NULL, policies + 1, 1, &limiter, NULL));
-    EQUAL(0, shown(limiter).unix_ns);
+    EQUAL(0, read_clock(limiter).unix_ns);
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 

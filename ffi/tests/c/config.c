@@ -4,8 +4,8 @@
 #include "fixture.h"
 
 /* Calls tollgate_new. On failure the message must contain `expected`. */
-static tollgate_status made(const tollgate_options *options, const tollgate_policy *policies,
-                            size_t count, const char *expected) {
+static tollgate_status build(const tollgate_options *options, const tollgate_policy *policies,
+                             size_t count, const char *expected) {
     tollgate_limiter *limiter = (tollgate_limiter *)&limiter;
     tollgate_error error;
     tollgate_status status;
@@ -31,16 +31,16 @@ static tollgate_status made(const tollgate_options *options, const tollgate_poli
 static void each_error_has_its_status(void) {
     tollgate_policy good = sliding("good", 10, SECOND), bad[17];
     size_t i;
-    STATUS(TOLLGATE_OK, made(NULL, &good, 1, ""));
-    STATUS(TOLLGATE_E_POLICIES, made(NULL, NULL, 0, "at least one"));
+    STATUS(TOLLGATE_OK, build(NULL, &good, 1, ""));
+    STATUS(TOLLGATE_E_POLICIES, build(NULL, NULL, 0, "at least one"));
     for (i = 0; i < 17; i++) {
         bad[i] = good;
     }
-    STATUS(TOLLGATE_E_POLICIES, made(NULL, bad, 17, "17 policies are too many"));
-    STATUS(TOLLGATE_E_DUPLICATE_NAME, made(NULL, bad, 16, "good"));
-    STATUS(TOLLGATE_E_NULL, made(NULL, NULL, 1, "NULL"));
+    STATUS(TOLLGATE_E_POLICIES, build(NULL, bad, 17, "17 policies are too many"));
+    STATUS(TOLLGATE_E_DUPLICATE_NAME, build(NULL, bad, 16, "good"));
+    STATUS(TOLLGATE_E_NULL, build(NULL, NULL, 1, "NULL"));
 #define FAULT(expected, field, value, message) \
-    bad[0] = good, bad[0].field = (value), STATUS(expected, made(NULL, bad, 1, message))
+    bad[0] = good, bad[0].field = (value), STATUS(expected, build(NULL, bad, 1, message))
     FAULT(TOLLGATE_E_NULL, name, NULL, "NULL");
     FAULT(TOLLGATE_E_NAME, name, "", "printable");
     FAULT(TOLLGATE_E_NAME, name, "a\nb", "printable");
@@ -74,14 +74,14 @@ static void limits_of_names_and_numbers(void) {
     tollgate_policy policy = sliding(name, UINT64_C(1) << 40, 400 * 24 * HOUR_NS);
     memset(name, '~', sizeof name);
     name[65] = 0;
-    STATUS(TOLLGATE_E_NAME, made(NULL, &policy, 1, "~~~"));
+    STATUS(TOLLGATE_E_NAME, build(NULL, &policy, 1, "~~~"));
     name[64] = 0;
-    STATUS(TOLLGATE_OK, made(NULL, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, build(NULL, &policy, 1, ""));
     policy.window_ns = MILLI;
     policy.limit = 1;
     policy.max_keys = UINT64_MAX;
     policy.buckets = 127;
-    STATUS(TOLLGATE_OK, made(NULL, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, build(NULL, &policy, 1, ""));
 }
 
 /* A long message is truncated. */
@@ -99,17 +99,17 @@ static void a_long_message_is_truncated(void) {
 static void options_are_checked(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
-    STATUS(TOLLGATE_OK, made(&options, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, build(&options, &policy, 1, ""));
     options.overflow = 4;
-    STATUS(TOLLGATE_E_ARGUMENT, made(&options, &policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, build(&options, &policy, 1, ""));
     options.overflow = TOLLGATE_OVERFLOW_EVICT_LIGHTEST;
-    STATUS(TOLLGATE_E_ALLOWANCE, made(&options, &policy, 1, "p"));
+    STATUS(TOLLGATE_E_ALLOWANCE, build(&options, &policy, 1, "p"));
     options.allowance = 10;
-    STATUS(TOLLGATE_OK, made(&options, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, build(&options, &policy, 1, ""));
     /* The policy's own setting has precedence. */
     policy.overflow = TOLLGATE_OVERFLOW_DENY;
     options.allowance = 0;
-    STATUS(TOLLGATE_OK, made(&options, &policy, 1, ""));
+    STATUS(TOLLGATE_OK, build(&options, &policy, 1, ""));
 }
 
 /* A table for one key under each overflow mode, set in the options and in the policy. */
@@ -192,12 +192,12 @@ static void a_newer_struct_is_accepted_if_its_rest_is_zero(void) {
         policies[i].more = 0;
     }
     options.known.struct_size = sizeof(newer_options);
-    STATUS(TOLLGATE_OK, made(&options.known, &policies[0].known, 2, ""));
+    STATUS(TOLLGATE_OK, build(&options.known, &policies[0].known, 2, ""));
     policies[1].more = UINT64_C(1) << 56;
-    STATUS(TOLLGATE_E_ARGUMENT, made(&options.known, &policies[0].known, 2, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, build(&options.known, &policies[0].known, 2, ""));
     policies[1].more = 0;
     options.more = 1;
-    STATUS(TOLLGATE_E_ARGUMENT, made(&options.known, &policies[0].known, 2, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, build(&options.known, &policies[0].known, 2, ""));
 }
 
 static void impossible_sizes_are_errors(void) {
@@ -206,16 +206,16 @@ static void impossible_sizes_are_errors(void) {
     CHECK(policy != NULL);
     *policy = sliding("p", 10, SECOND);
     policy->struct_size = 4096;
-    STATUS(TOLLGATE_OK, made(NULL, policy, 1, ""));
+    STATUS(TOLLGATE_OK, build(NULL, policy, 1, ""));
     policy->struct_size = 4097;
-    STATUS(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, build(NULL, policy, 1, ""));
     policy->struct_size = 3;
-    STATUS(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, build(NULL, policy, 1, ""));
     policy->struct_size = 0;
-    STATUS(TOLLGATE_E_ARGUMENT, made(NULL, policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, build(NULL, policy, 1, ""));
     policy->struct_size = sizeof(tollgate_policy);
     options.struct_size = 0;
-    STATUS(TOLLGATE_E_ARGUMENT, made(&options, policy, 1, ""));
+    STATUS(TOLLGATE_E_ARGUMENT, build(&options, policy, 1, ""));
     free(policy);
 }
 

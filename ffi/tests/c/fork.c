@@ -34,68 +34,68 @@ typedef struct {
     tollgate_reservation reservation;
 } inherited;
 
-static tollgate_status spend(const inherited *it, uint64_t cost) {
+static tollgate_status spend(const inherited *state, uint64_t cost) {
     tollgate_now now = at(0);
-    tollgate_charge charge = it->charge;
+    tollgate_charge charge = state->charge;
     charge.cost = cost;
-    return tollgate_check(it->limiter, &now, &charge, 1, NULL);
+    return tollgate_check(state->limiter, &now, &charge, 1, NULL);
 }
 
 static void child_counts_separately(void *argument) {
-    inherited *it = argument;
+    inherited *state = argument;
     tollgate_now now = at(0);
-    EQUAL(6, left(it->limiter, 0, it->charge));
-    STATUS(TOLLGATE_OK, spend(it, 5));
-    STATUS(TOLLGATE_DENIED, spend(it, 2));
-    STATUS(TOLLGATE_OK, tollgate_cancel(it->limiter, &now, &it->reservation, NULL));
-    EQUAL(3, left(it->limiter, 0, it->charge));
-    STATUS(TOLLGATE_OK, tollgate_free(it->limiter));
+    EQUAL(6, left(state->limiter, 0, state->charge));
+    STATUS(TOLLGATE_OK, spend(state, 5));
+    STATUS(TOLLGATE_DENIED, spend(state, 2));
+    STATUS(TOLLGATE_OK, tollgate_cancel(state->limiter, &now, &state->reservation, NULL));
+    EQUAL(3, left(state->limiter, 0, state->charge));
+    STATUS(TOLLGATE_OK, tollgate_free(state->limiter));
 }
 
 static void parent_and_child_count_separately(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
     tollgate_now now = at(0);
-    inherited it;
-    it.limiter = limiter_of(&policy, 1);
-    it.charge = tollgate_charge_shared(id_of(it.limiter, "p"), 2);
-    STATUS(TOLLGATE_OK, spend(&it, 2));
+    inherited state;
+    state.limiter = limiter_of(&policy, 1);
+    state.charge = tollgate_charge_shared(id_of(state.limiter, "p"), 2);
+    STATUS(TOLLGATE_OK, spend(&state, 2));
     STATUS(TOLLGATE_OK,
-           tollgate_reserve(it.limiter, &now, &it.charge, 1, &it.reservation, NULL, NULL));
-    in_child(child_counts_separately, &it);
-    EQUAL(6, left(it.limiter, 0, it.charge));
-    STATUS(TOLLGATE_OK, spend(&it, 6));
-    STATUS(TOLLGATE_DENIED, spend(&it, 1));
-    STATUS(TOLLGATE_OK, tollgate_free(it.limiter));
+           tollgate_reserve(state.limiter, &now, &state.charge, 1, &state.reservation, NULL, NULL));
+    in_child(child_counts_separately, &state);
+    EQUAL(6, left(state.limiter, 0, state.charge));
+    STATUS(TOLLGATE_OK, spend(&state, 6));
+    STATUS(TOLLGATE_DENIED, spend(&state, 1));
+    STATUS(TOLLGATE_OK, tollgate_free(state.limiter));
 }
 
 /* The child does not have the clock's thread. The clock stops, times of the caller work, and the limiter
  * can be freed. */
 static void child_without_the_clock_thread(void *argument) {
-    inherited *it = argument;
+    inherited *state = argument;
     tollgate_now first, now;
     int turn;
-    STATUS(TOLLGATE_OK, tollgate_read_clock(it->limiter, &first));
+    STATUS(TOLLGATE_OK, tollgate_read_clock(state->limiter, &first));
     for (turn = 0; turn < 1000; turn++) {
-        STATUS(TOLLGATE_OK, tollgate_read_clock(it->limiter, &now));
+        STATUS(TOLLGATE_OK, tollgate_read_clock(state->limiter, &now));
         EQUAL(first.monotonic_ns, now.monotonic_ns);
     }
     now.monotonic_ns += 3600 * SECOND;
-    STATUS(TOLLGATE_OK, tollgate_check(it->limiter, &now, &it->charge, 1, NULL));
-    STATUS(TOLLGATE_OK, tollgate_free(it->limiter));
+    STATUS(TOLLGATE_OK, tollgate_check(state->limiter, &now, &state->charge, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_free(state->limiter));
 }
 
 static void a_clock_with_a_thread_stops_in_the_child(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     tollgate_clock *clock = NULL;
-    inherited it;
+    inherited state;
     STATUS(TOLLGATE_OK, tollgate_clock_coarse(MILLI, &clock));
     options.clock = clock;
-    STATUS(TOLLGATE_OK, tollgate_new(&options, &policy, 1, &it.limiter, NULL));
+    STATUS(TOLLGATE_OK, tollgate_new(&options, &policy, 1, &state.limiter, NULL));
     STATUS(TOLLGATE_OK, tollgate_clock_free(clock));
-    it.charge = tollgate_charge_shared(id_of(it.limiter, "p"), 10);
-    in_child(child_without_the_clock_thread, &it);
-    STATUS(TOLLGATE_OK, tollgate_free(it.limiter));
+    state.charge = tollgate_charge_shared(id_of(state.limiter, "p"), 10);
+    in_child(child_without_the_clock_thread, &state);
+    STATUS(TOLLGATE_OK, tollgate_free(state.limiter));
 }
 
 typedef struct {

@@ -11,9 +11,9 @@
 
 /* The limit that is compared with the admitted units. PLANTED makes the comparison fail. */
 #ifdef PLANTED
-#define ALLOWED (LAW_LIMIT - 1)
+#define ALLOWED (VERIFIED_LIMIT - 1)
 #else
-#define ALLOWED LAW_LIMIT
+#define ALLOWED VERIFIED_LIMIT
 #endif
 
 /* Memory that ends after `count` statuses. */
@@ -23,43 +23,44 @@ static tollgate_policy_status *room_for(size_t count) {
     return statuses;
 }
 
-/* Valid arguments lead to a decision, invalid ones to one of their errors. */
-static int right(fuzzer *f, tollgate_status status) {
+/* Checks a status: valid arguments lead to a decision, invalid ones to one of their errors. Returns whether
+ * all arguments were valid. */
+static int as_expected(fuzzer *f, tollgate_status status) {
     uint64_t wrong = f->wrong;
     f->wrong = 0;
     f->calls++;
     if (wrong == 0 ? status < TOLLGATE_OK || status > TOLLGATE_TABLE_FULL
                    : status >= 0 || status < -63 || (wrong >> -status & 1) == 0) {
-        fprintf(stderr, "after %lu calls status %d, where bits %#" PRIx64 " are right\n", f->calls,
+        fprintf(stderr, "after %lu calls status %d, expected one of the bits %#" PRIx64 ", or a decision if there are none\n", f->calls,
                 (int)status, wrong);
         exit(1);
     }
     return wrong == 0;
 }
 
-/* Never over the limit: the unit admitted LAW_LIMIT units ago is out of the window. With threads, all
+/* Never over the limit: the unit admitted VERIFIED_LIMIT units ago is out of the window. With threads, all
  * units of a key were admitted at the same time. */
-static void admitted(fuzzer *f) {
-    target *w = f->target;
-    for (; f->law_cost > 0; f->law_cost--) {
-        uint64_t *last = &w->admitted[f->law_key], units;
+static void record_admitted(fuzzer *f) {
+    target *t = f->target;
+    for (; f->verified_cost > 0; f->verified_cost--) {
+        uint64_t *last = &t->admitted[f->verified_key], units;
         units = __atomic_fetch_add(last, 1, __ATOMIC_RELAXED);
-        if (w->threads) {
+        if (t->threads) {
             CHECK(units < ALLOWED);
         } else {
-            uint64_t *place = &w->admitted_at[f->law_key][units % ALLOWED];
-            CHECK(units < ALLOWED || w->now - *place >= WINDOW);
-            *place = w->now;
+            uint64_t *place = &t->admitted_at[f->verified_key][units % ALLOWED];
+            CHECK(units < ALLOWED || t->now - *place >= WINDOW);
+            *place = t->now;
         }
     }
 }
 
-static void decided(fuzzer *f, tollgate_status status, const tollgate_decision *decision) {
-    if (!right(f, status)) {
+static void check_decision(fuzzer *f, tollgate_status status, const tollgate_decision *decision) {
+    if (!as_expected(f, status)) {
         return;
     }
     if (status == TOLLGATE_OK) {
-        admitted(f);
+        record_admitted(f);
     }
     if (decision != NULL) {
         EQUAL(status, decision->status);
@@ -73,7 +74,7 @@ static void check(fuzzer *f) {
     tollgate_decision decision, *place = maybe(f, &decision);
     size_t count = some_count(f, 16);
     const tollgate_charge *charges = some_charges(f, count, 16, 1);
-    decided(f, tollgate_check(some_limiter(f), some_now(f, 0), charges, count, place), place);
+    check_decision(f, tollgate_check(some_limiter(f), some_now(f, 0), charges, count, place), place);
 }
 
 static void check_with_status(fuzzer *f) {
@@ -81,7 +82,7 @@ static void check_with_status(fuzzer *f) {
     size_t count = some_count(f, 16);
     const tollgate_charge *charges = some_charges(f, count, 16, 1);
     tollgate_policy_status *statuses = room_for(count), *out = count > 0 ? needed(f, statuses) : statuses;
-    decided(f, tollgate_check_with_status(some_limiter(f), some_now(f, 0), charges, count, place, out), place);
+    check_decision(f, tollgate_check_with_status(some_limiter(f), some_now(f, 0), charges, count, place, out), place);
     free(statuses);
 }
 
@@ -90,14 +91,14 @@ static void check_key(fuzzer *f) {
     tollgate_charge charge;
     memset(&charge, 0, sizeof charge);
     bytes_key(f, &charge, below(f, KEY_ROOM + 1));
-    f->law_cost = 0;
-    decided(f,
+    f->verified_cost = 0;
+    check_decision(f,
             tollgate_check_key(some_limiter(f), some_now(f, 1), some_policy(f, EXACT), charge.key,
                                charge.key_size, some_units(f), place),
             place);
 }
 
-/* A batch with all charges under LAW or none. An unknown policy is not an error of the call. */
+/* A batch with all charges under VERIFIED or none. An unknown policy is not an error of the call. */
 static void check_many(fuzzer *f) {
     tollgate_decision *decisions = malloc(MOST * sizeof *decisions), *place;
     size_t count = below(f, MOST), i, allowed = 0, counted = 0;
@@ -109,12 +110,12 @@ static void check_many(fuzzer *f) {
     place = decisions + MOST - count;
     f->wrong &= ~policies;
     status = tollgate_check_many(some_limiter(f), some_now(f, 0), charges, count, place, sum);
-    if (right(f, status)) {
+    if (as_expected(f, status)) {
         STATUS(TOLLGATE_OK, status);
         for (i = 0; i < count; i++) {
             counted += place[i].status == TOLLGATE_OK;
-            if (charges[i].policy == f->target->ids[LAW] && place[i].status == TOLLGATE_OK) {
-                admitted(f);
+            if (charges[i].policy == f->target->ids[VERIFIED] && place[i].status == TOLLGATE_OK) {
+                record_admitted(f);
             }
         }
         CHECK(sum == NULL || allowed == counted);
@@ -129,12 +130,12 @@ static void peek_or_charge(fuzzer *f) {
     const tollgate_limiter *limiter = some_limiter(f);
     const tollgate_now *now = some_now(f, 1);
     if (below(f, 3) == 0) {
-        (void)right(f, tollgate_force_charge(limiter, now, charges, count, place));
+        (void)as_expected(f, tollgate_force_charge(limiter, now, charges, count, place));
     } else if (below(f, 2) == 0) {
-        decided(f, tollgate_peek(limiter, now, charges, count, place), place);
+        check_decision(f, tollgate_peek(limiter, now, charges, count, place), place);
     } else {
         tollgate_policy_status *statuses = room_for(count), *out = count > 0 ? needed(f, statuses) : NULL;
-        decided(f, tollgate_peek_with_status(limiter, now, charges, count, place, out), place);
+        check_decision(f, tollgate_peek_with_status(limiter, now, charges, count, place, out), place);
         free(statuses);
     }
 }
@@ -144,11 +145,11 @@ static void refund_or_reset(fuzzer *f) {
     tollgate_charge charge = some_charge(f), *place = needed(f, &charge);
     if (below(f, 2) == 0) {
         uint64_t *given = maybe(f, &units);
-        if (right(f, tollgate_refund(some_limiter(f), some_now(f, 1), place, given))) {
+        if (as_expected(f, tollgate_refund(some_limiter(f), some_now(f, 1), place, given))) {
             CHECK(units <= charge.cost);
         }
     } else {
-        (void)right(f, tollgate_reset_key(some_limiter(f), some_now(f, 1), place));
+        (void)as_expected(f, tollgate_reset_key(some_limiter(f), some_now(f, 1), place));
     }
 }
 
@@ -166,7 +167,7 @@ static void reserve(fuzzer *f) {
         f->charge_counts[slot] = count;
         f->owner[slot] = f->target->number;
     }
-    decided(f, status, place);
+    check_decision(f, status, place);
     free(statuses);
 }
 
@@ -207,13 +208,13 @@ static void change_reservation(fuzzer *f) {
         status = operation == 1 ? tollgate_settle(limiter, now, reservation, passed, count, place)
                            : tollgate_extend(limiter, now, reservation, passed, count, place);
     }
-    if (right(f, status) && operation < 2) {
+    if (as_expected(f, status) && operation < 2) {
         f->state[slot] = CLOSED;
     }
     free(amounts);
 }
 
-static void look_at_reservation(fuzzer *f) {
+static void read_reservation(fuzzer *f) {
     size_t slot = below(f, 4), index = below(f, 9);
     uint64_t units = 0;
     uint64_t *place = needed(f, &units);
@@ -222,41 +223,41 @@ static void look_at_reservation(fuzzer *f) {
     } else if (index >= f->charge_counts[slot]) {
         wrong(f, TOLLGATE_E_ARGUMENT);
     }
-    (void)right(f, tollgate_reserved(&f->reserved[slot], index, place));
+    (void)as_expected(f, tollgate_reserved(&f->reserved[slot], index, place));
 }
 
 static void begin_or_end_session(fuzzer *f) {
     if (!f->session_is_open && below(f, 10) > 0) {
         tollgate_session *place = needed(f, &f->session);
-        f->session_is_open = right(f, tollgate_session_begin(some_limiter(f), some_now(f, 1), place));
+        f->session_is_open = as_expected(f, tollgate_session_begin(some_limiter(f), some_now(f, 1), place));
         return;
     }
     if (!f->session_is_open) {
         wrong(f, TOLLGATE_E_HANDLE);
     }
-    (void)right(f, tollgate_session_end(&f->session));
+    (void)as_expected(f, tollgate_session_end(&f->session));
     f->session_is_open = 0;
 }
 
-static void ask_policy(fuzzer *f) {
-    static const char *const names[] = {"law", "exact", "bucketed", "day"};
+static void look_up_policy(fuzzer *f) {
+    static const char *const names[] = {"verified", "exact", "bucketed", "day"};
     const tollgate_limiter *limiter = some_limiter(f);
     uint64_t number = 0, place = below(f, POLICIES), operation = below(f, 4);
     uint64_t *output = operation == 0 ? maybe(f, &number) : needed(f, &number);
     const char *name = NULL;
     switch (operation) {
     case 0:
-        if (right(f, tollgate_policy_at(limiter, place, output, &name))) {
+        if (as_expected(f, tollgate_policy_at(limiter, place, output, &name))) {
             TEXT(names[place], name);
         }
         break;
     case 1:
-        if (right(f, tollgate_policy_find(limiter, names[place], output))) {
+        if (as_expected(f, tollgate_policy_find(limiter, names[place], output))) {
             EQUAL(f->target->ids[place], number);
         }
         break;
-    case 2: (void)right(f, tollgate_get_limit(limiter, some_policy(f, 0), output)); break;
-    default: (void)right(f, tollgate_resolution(limiter, some_policy(f, 0), output)); break;
+    case 2: (void)as_expected(f, tollgate_get_limit(limiter, some_policy(f, 0), output)); break;
+    default: (void)as_expected(f, tollgate_resolution(limiter, some_policy(f, 0), output)); break;
     }
 }
 
@@ -268,7 +269,7 @@ static void set_limit(fuzzer *f) {
     } else if (limit > 1000) {
         wrong(f, TOLLGATE_E_MAX_LIMIT);
     }
-    (void)right(f, tollgate_set_limit(some_limiter(f), policy, limit, once_in(f, 2) ? NULL : &error));
+    (void)as_expected(f, tollgate_set_limit(some_limiter(f), policy, limit, once_in(f, 2) ? NULL : &error));
 }
 
 static void get_stats(fuzzer *f) {
@@ -280,7 +281,7 @@ static void get_stats(fuzzer *f) {
     if (size < 8) {
         wrong(f, TOLLGATE_E_ARGUMENT);
     }
-    (void)right(f, tollgate_get_stats(some_limiter(f), some_policy(f, 0), (void *)place));
+    (void)as_expected(f, tollgate_get_stats(some_limiter(f), some_policy(f, 0), (void *)place));
     free(place);
 }
 
@@ -292,7 +293,7 @@ static void write_http(fuzzer *f) {
     size_t *out = maybe(f, &length);
     uint64_t kind = below(f, 3);
     const tollgate_limiter *limiter = some_limiter(f);
-    int was_right;
+    int is_valid;
     tollgate_status status;
     CHECK(buffer != NULL);
     for (i = 0; i < count; i++) {
@@ -307,51 +308,51 @@ static void write_http(fuzzer *f) {
     if (count > 16) {
         wrong(f, TOLLGATE_E_TOO_MANY);
     }
-    was_right = f->wrong == 0;
+    is_valid = f->wrong == 0;
     status = kind == 0   ? tollgate_http_policy(limiter, passed, count, buffer, size, out)
              : kind == 1 ? tollgate_http_limit(limiter, passed, count, buffer, size, out)
                          : tollgate_http_problem(limiter, passed, count, below(f, 2) == 0 ? NULL : "why \xff\n",
                                                  buffer, size, out);
-    if (was_right) {
+    if (is_valid) {
         CHECK(status == TOLLGATE_OK || status == TOLLGATE_E_BUFFER);
         CHECK(out == NULL || (status == TOLLGATE_OK) == (length < size));
         CHECK(status == TOLLGATE_OK || size == 0 || buffer[0] == 0);
         CHECK(status != TOLLGATE_OK || out == NULL || strlen(buffer) == length);
         f->calls++;
     } else {
-        (void)right(f, status);
+        (void)as_expected(f, status);
     }
     free(buffer);
     free(statuses);
 }
 
-static void keep_house(fuzzer *f) {
+static void maintain(fuzzer *f) {
     int32_t done = 0;
-    (void)right(f, tollgate_maintain(some_limiter(f), below(f, 100), maybe(f, &done)));
+    (void)as_expected(f, tollgate_maintain(some_limiter(f), below(f, 100), maybe(f, &done)));
     CHECK(done == 0 || done == 1);
 }
 
 /* Advances the time, except while threads run, and sets the clock to it. */
 static void move_clock(fuzzer *f) {
-    target *w = f->target;
+    target *t = f->target;
     tollgate_now now, *place;
-    uint64_t step = w->threads ? 0 : below(f, 2) == 0 ? below(f, 5) : below(f, WINDOW);
+    uint64_t step = t->threads ? 0 : below(f, 2) == 0 ? below(f, 5) : below(f, WINDOW);
     if (once_in(f, 50)) {
         wrong(f, TOLLGATE_E_ARGUMENT);
-        (void)right(f, tollgate_clock_tick(w->clock));
+        (void)as_expected(f, tollgate_clock_tick(t->clock));
     }
-    if (right(f, tollgate_clock_advance(w->clock, step)) && step > 0) {
-        w->now += step;
+    if (as_expected(f, tollgate_clock_advance(t->clock, step)) && step > 0) {
+        t->now += step;
     }
-    now = at(w->now);
+    now = at(t->now);
     place = needed(f, &now);
-    (void)right(f, tollgate_clock_set(w->clock, place));
-    if (right(f, tollgate_read_clock(some_limiter(f), &now))) {
-        EQUAL(w->now, now.monotonic_ns);
+    (void)as_expected(f, tollgate_clock_set(t->clock, place));
+    if (as_expected(f, tollgate_read_clock(some_limiter(f), &now))) {
+        EQUAL(t->now, now.monotonic_ns);
     }
 }
 
-static void ask_nobody(fuzzer *f) {
+static void call_without_a_limiter(fuzzer *f) {
     CHECK(strlen(tollgate_strerror((int32_t)next_random(&f->random))) > 0);
     CHECK(tollgate_retry_after_seconds(next_random(&f->random)) > 0);
     (void)tollgate_reset_seconds(next_random(&f->random));
@@ -367,8 +368,8 @@ typedef void operation(fuzzer *);
 static operation *const operations[] = {
     check, check, check, check_with_status, check_with_status, check_key, check_key, check_many, peek_or_charge,
     peek_or_charge, refund_or_reset, reserve, reserve, change_reservation, change_reservation,
-    look_at_reservation, begin_or_end_session, ask_policy, set_limit, get_stats, write_http, keep_house,
-    move_clock, move_clock, ask_nobody,
+    read_reservation, begin_or_end_session, look_up_policy, set_limit, get_stats, write_http, maintain,
+    move_clock, move_clock, call_without_a_limiter,
 };
 
 static void some_calls(fuzzer *f, unsigned long calls) {
@@ -381,10 +382,10 @@ static void some_calls(fuzzer *f, unsigned long calls) {
     }
 }
 
-static void begin_fuzzer(fuzzer *f, target *w, uint64_t seed) {
+static void begin_fuzzer(fuzzer *f, target *t, uint64_t seed) {
     memset(f, 0, sizeof *f);
     f->random = seed;
-    f->target = w;
+    f->target = t;
     f->keys = calloc(KEY_ROOM, 1);
     f->charges = malloc(MOST * sizeof *f->charges);
     CHECK(f->keys != NULL && f->charges != NULL);
@@ -396,7 +397,7 @@ static void end_fuzzer(fuzzer *f) {
 }
 
 static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {
-    policies[LAW] = sliding("law", LAW_LIMIT, WINDOW);
+    policies[VERIFIED] = sliding("verified", VERIFIED_LIMIT, WINDOW);
     policies[EXACT] = sliding("exact", 1 + below(f, 127), MILLI + below(f, WINDOW));
     policies[EXACT].max_keys = below(f, 1000);
     policies[EXACT].overflow = (uint32_t)below(f, 4);
@@ -410,7 +411,7 @@ static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {
 }
 
 /* A configuration with some random bytes: built, or an error with a message. */
-static void some_fault(fuzzer *f, const tollgate_options *options, tollgate_policy *policies) {
+static void build_with_a_fault(fuzzer *f, const tollgate_options *options, tollgate_policy *policies) {
     static const char *const names[] = {NULL, "", "exact", "\x7f", "fine"};
     tollgate_policy *one = &policies[below(f, POLICIES)];
     uint64_t value = next_random(&f->random) >> below(f, 64);
@@ -436,36 +437,36 @@ static void some_fault(fuzzer *f, const tollgate_options *options, tollgate_poli
     f->calls += 2;
 }
 
-static void begin_world(fuzzer *f) {
-    target *w = f->target;
+static void begin_target(fuzzer *f) {
+    target *t = f->target;
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     tollgate_policy policies[POLICIES];
     size_t i;
-    uint64_t number = w->number + 1;
-    memset(w, 0, sizeof *w);
-    w->number = number;
-    STATUS(TOLLGATE_OK, tollgate_clock_manual(&w->clock));
-    options.clock = w->clock;
+    uint64_t number = t->number + 1;
+    memset(t, 0, sizeof *t);
+    t->number = number;
+    STATUS(TOLLGATE_OK, tollgate_clock_manual(&t->clock));
+    options.clock = t->clock;
     options.seed[0] = 1 + below(f, 1000);
     some_policies(f, policies);
-    some_fault(f, &options, policies);
+    build_with_a_fault(f, &options, policies);
     some_policies(f, policies);
-    STATUS(TOLLGATE_OK, tollgate_new(&options, policies, POLICIES, &w->limiter, NULL));
+    STATUS(TOLLGATE_OK, tollgate_new(&options, policies, POLICIES, &t->limiter, NULL));
     for (i = 0; i < POLICIES; i++) {
-        STATUS(TOLLGATE_OK, tollgate_policy_at(w->limiter, i, &w->ids[i], NULL));
+        STATUS(TOLLGATE_OK, tollgate_policy_at(t->limiter, i, &t->ids[i], NULL));
     }
     f->calls += 2 + POLICIES;
 }
 
-static void end_world(fuzzer *f) {
-    target *w = f->target;
+static void end_target(fuzzer *f) {
+    target *t = f->target;
     int clock_first = once_in(f, 2);
     if (clock_first) {
-        STATUS(TOLLGATE_OK, tollgate_clock_free(w->clock));
+        STATUS(TOLLGATE_OK, tollgate_clock_free(t->clock));
     }
-    STATUS(TOLLGATE_OK, tollgate_free(w->limiter));
+    STATUS(TOLLGATE_OK, tollgate_free(t->limiter));
     if (!clock_first) {
-        STATUS(TOLLGATE_OK, tollgate_clock_free(w->clock));
+        STATUS(TOLLGATE_OK, tollgate_clock_free(t->clock));
     }
     f->calls += 2;
 }
@@ -489,7 +490,7 @@ static unsigned long round_of_threads(fuzzer *f, unsigned long calls) {
     pthread_t threads[THREADS];
     unsigned long made = 0;
     size_t i;
-    begin_world(f);
+    begin_target(f);
     f->target->threads = 1;
     for (i = 0; i < THREADS; i++) {
         begin_fuzzer(&workers[i].fuzzer, f->target, next_random(&f->random));
@@ -501,7 +502,7 @@ static unsigned long round_of_threads(fuzzer *f, unsigned long calls) {
         made += workers[i].fuzzer.calls;
         end_fuzzer(&workers[i].fuzzer);
     }
-    end_world(f);
+    end_target(f);
     return made;
 }
 
@@ -513,9 +514,9 @@ int main(void) {
     fuzzer f;
     begin_fuzzer(&f, &one, seed_or(1));
     while (f.calls < calls / 2) {
-        begin_world(&f);
+        begin_target(&f);
         some_calls(&f, f.calls + 1 + below(&f, calls / 20 + 1));
-        end_world(&f);
+        end_target(&f);
     }
     alone = f.calls;
     while (made < calls - calls / 2) {

@@ -5,10 +5,10 @@
 
 #include "fixture.h"
 
-enum { POLICIES = 4, LAW = 0, EXACT = 1, BUCKETED = 2, DAY = 3 };
-enum { LAW_LIMIT = 5, LAW_KEYS = 1024, KEY_ROOM = 64, MOST = 20 };
+enum { POLICIES = 4, VERIFIED = 0, EXACT = 1, BUCKETED = 2, DAY = 3 };
+enum { VERIFIED_LIMIT = 5, VERIFIED_KEYS = 1024, KEY_ROOM = 64, MOST = 20 };
 
-/* A fuzzed limiter. Under the policy LAW there are only checks, at times that never step back, so that
+/* A fuzzed limiter. Under the policy VERIFIED there are only checks, at times that never step back, so that
  * the admitted units can be compared with the limit. */
 typedef struct {
     tollgate_limiter *limiter;
@@ -20,8 +20,8 @@ typedef struct {
     uint64_t now;
     int threads;
     /* The times of the last admitted units of each key, as a ring; with threads, their number. */
-    uint64_t admitted_at[LAW_KEYS][LAW_LIMIT];
-    uint64_t admitted[LAW_KEYS];
+    uint64_t admitted_at[VERIFIED_KEYS][VERIFIED_LIMIT];
+    uint64_t admitted[VERIFIED_KEYS];
 } target;
 
 /* One thread's state. */
@@ -33,8 +33,8 @@ typedef struct {
     /* Keys end at the end of this block, for memory checkers. */
     unsigned char *keys;
     tollgate_charge *charges;
-    /* The units of the request under LAW and its key; at most one charge is under LAW. */
-    uint64_t law_key, law_cost;
+    /* The units of the request under VERIFIED and its key; at most one charge is under VERIFIED. */
+    uint64_t verified_key, verified_cost;
     tollgate_now now;
     /* The reservations of this thread. */
     tollgate_reservation reserved[4];
@@ -86,7 +86,7 @@ static inline void *needed(fuzzer *f, void *place) {
     }
 }
 
-/* The current time, from the caller or from the clock; for requests without LAW also a random time. */
+/* The current time, from the caller or from the clock; for requests without VERIFIED also a random time. */
 static inline const tollgate_now *some_now(fuzzer *f, int any) {
     uint64_t kind = below(f, 100);
     f->now = at(f->target->now);
@@ -149,7 +149,7 @@ static inline void some_key(fuzzer *f, tollgate_charge *charge) {
     }
 }
 
-/* A charge that is not under LAW. */
+/* A charge that is not under VERIFIED. */
 static inline tollgate_charge some_charge(fuzzer *f) {
     tollgate_charge charge;
     memset(&charge, 0, sizeof charge);
@@ -160,21 +160,21 @@ static inline tollgate_charge some_charge(fuzzer *f) {
     return charge;
 }
 
-/* A charge under LAW, which is noted. All threads use the same few keys at a time. */
-static inline tollgate_charge law_charge(fuzzer *f) {
+/* A charge under VERIFIED, which is noted. All threads use the same few keys at a time. */
+static inline tollgate_charge verified_charge(fuzzer *f) {
     uint64_t crowd = f->target->threads ? f->calls / 2000 * 4 : 0;
-    f->law_key = (crowd + below(f, 4)) % LAW_KEYS;
-    f->law_cost = below(f, LAW_LIMIT + 2);
-    return tollgate_charge_number(f->target->ids[LAW], f->law_key, f->law_cost);
+    f->verified_key = (crowd + below(f, 4)) % VERIFIED_KEYS;
+    f->verified_cost = below(f, VERIFIED_LIMIT + 2);
+    return tollgate_charge_number(f->target->ids[VERIFIED], f->verified_key, f->verified_cost);
 }
 
-/* `count` charges, in memory that ends with them. With `law`, one of them may be under LAW. */
-static inline const tollgate_charge *some_charges(fuzzer *f, size_t count, size_t most, int law) {
+/* `count` charges, in memory that ends with them. With `verified`, one of them may be under VERIFIED. */
+static inline const tollgate_charge *some_charges(fuzzer *f, size_t count, size_t most, int verified) {
     tollgate_charge *charges = f->charges + MOST - count;
-    size_t i, under_law = law && count > 0 && below(f, 2) == 0 ? below(f, count) : count;
-    f->law_cost = 0;
+    size_t i, under_verified = verified && count > 0 && below(f, 2) == 0 ? below(f, count) : count;
+    f->verified_cost = 0;
     for (i = 0; i < count; i++) {
-        charges[i] = i == under_law ? law_charge(f) : some_charge(f);
+        charges[i] = i == under_verified ? verified_charge(f) : some_charge(f);
     }
     if (count > most) {
         wrong(f, TOLLGATE_E_TOO_MANY);

@@ -18,7 +18,8 @@ static int same_key(tollgate_charge one, tollgate_charge other) {
     return same;
 }
 
-static tollgate_status checked(tollgate_charge charge) {
+/* Returns the status of a peek at the charge. */
+static tollgate_status peeked(tollgate_charge charge) {
     tollgate_now now = at(0);
     return tollgate_peek(limiter, &now, &charge, 1, NULL);
 }
@@ -27,7 +28,7 @@ static tollgate_charge bytes(const void *key, size_t size) {
     return tollgate_charge_bytes(policy, key, size, 1);
 }
 
-/* An IPv6 address that counts by its first `prefix` bits. */
+/* An IPv6 address that counts by its first `prefix` bits; 0 means 64. */
 static tollgate_charge ipv6(const unsigned char *address, uint64_t prefix) {
     tollgate_charge charge = tollgate_charge_ipv6(policy, address, 1);
     charge.number = prefix;
@@ -57,15 +58,16 @@ static void keys_of_bytes_differ_by_length_and_value(void) {
         STATUS(TOLLGATE_E_ARGUMENT,
                tollgate_check_key(limiter, &now, policy, "k", SIZE_MAX, 1, NULL));
     }
-    STATUS(TOLLGATE_E_NULL, checked(bytes(NULL, 1)));
-    STATUS(TOLLGATE_E_ARGUMENT, checked(bytes(text, SIZE_MAX)));
+    STATUS(TOLLGATE_E_NULL, peeked(bytes(NULL, 1)));
+    STATUS(TOLLGATE_E_ARGUMENT, peeked(bytes(text, SIZE_MAX)));
     free(large);
 }
 
-/* The same 4, 8 or 16 bytes are different keys under different kinds. */
+/* The same 0, 4, 8 or 16 bytes are different keys under different kinds. */
 static void kinds_differ(void) {
     static const unsigned char zeros[16] = {0};
-    tollgate_charge keys[6];
+    enum { COUNT = 8 };
+    tollgate_charge keys[COUNT];
     size_t i, j;
     keys[0] = bytes(NULL, 0);
     keys[1] = tollgate_charge_number(policy, 0, 1);
@@ -73,21 +75,23 @@ static void kinds_differ(void) {
     keys[3] = tollgate_charge_ipv4(policy, zeros, 1);
     keys[4] = tollgate_charge_ipv6(policy, zeros, 1);
     keys[5] = tollgate_charge_shared(policy, 1);
+    keys[6] = bytes(zeros, 4);
+    keys[7] = bytes(zeros, 16);
     EQUAL(TOLLGATE_KEY_BYTES, keys[0].key_kind);
     EQUAL(TOLLGATE_KEY_NUMBER, keys[1].key_kind);
     EQUAL(TOLLGATE_KEY_IP, keys[3].key_kind);
     EQUAL(TOLLGATE_KEY_SHARED, keys[5].key_kind);
-    for (i = 0; i < 6; i++) {
-        for (j = 0; j < 6; j++) {
+    for (i = 0; i < COUNT; i++) {
+        for (j = 0; j < COUNT; j++) {
             EQUAL(i == j, same_key(keys[i], keys[j]));
         }
     }
     CHECK(!same_key(tollgate_charge_number(policy, 1, 1),
                     tollgate_charge_number(policy, UINT64_C(1) << 32 | 1, 1)));
     keys[0].key_kind = TOLLGATE_KEY_SHARED + 1;
-    STATUS(TOLLGATE_E_ARGUMENT, checked(keys[0]));
+    STATUS(TOLLGATE_E_ARGUMENT, peeked(keys[0]));
     keys[0].key_kind = UINT32_MAX;
-    STATUS(TOLLGATE_E_ARGUMENT, checked(keys[0]));
+    STATUS(TOLLGATE_E_ARGUMENT, peeked(keys[0]));
 }
 
 static void addresses_count_by_their_network(void) {
@@ -112,8 +116,8 @@ static void addresses_count_by_their_network(void) {
         CHECK(bit == 1 || same_key(ipv6(one, bit - 1), ipv6(other, bit - 1)));
     }
     CHECK(same_key(ipv6(one, 0), ipv6(one, 64)));
-    STATUS(TOLLGATE_E_ARGUMENT, checked(ipv6(one, 129)));
-    STATUS(TOLLGATE_E_ARGUMENT, checked(ipv6(one, UINT64_MAX)));
+    STATUS(TOLLGATE_E_ARGUMENT, peeked(ipv6(one, 129)));
+    STATUS(TOLLGATE_E_ARGUMENT, peeked(ipv6(one, UINT64_MAX)));
 }
 
 static void addresses_have_4_or_16_bytes(void) {
@@ -122,9 +126,9 @@ static void addresses_have_4_or_16_bytes(void) {
     for (size = 0; size <= 17; size++) {
         tollgate_charge charge = tollgate_charge_ipv4(policy, address, 1);
         charge.key_size = size;
-        STATUS(size == 4 || size == 16 ? TOLLGATE_OK : TOLLGATE_E_ARGUMENT, checked(charge));
+        STATUS(size == 4 || size == 16 ? TOLLGATE_OK : TOLLGATE_E_ARGUMENT, peeked(charge));
     }
-    STATUS(TOLLGATE_E_NULL, checked(tollgate_charge_ipv4(policy, NULL, 1)));
+    STATUS(TOLLGATE_E_NULL, peeked(tollgate_charge_ipv4(policy, NULL, 1)));
 }
 
 int main(void) {

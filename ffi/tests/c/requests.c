@@ -101,7 +101,7 @@ static void the_longest_wait_is_exact(void) {
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* 0 to 16 charges, not 17. Two charges to one key add up. */
+/* A request has 0 to 16 charges, not 17. Charges to one key under one policy add up. */
 static void number_of_charges(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);

@@ -171,7 +171,7 @@ static void amounts_and_owners_are_checked(void) {
     end();
 }
 
-/* 0 to 8 charges, not 9. */
+/* A reservation has 0 to 8 charges, not 9. */
 static void number_of_charges(void) {
     tollgate_reservation reservation;
     tollgate_charge many[9];

@@ -1,4 +1,4 @@
-/* Sessions: they belong to their thread, and are ended once. */
+/* Sessions: each belongs to its thread, and can be ended once. */
 #include <pthread.h>
 
 #include "fixture.h"
@@ -16,12 +16,12 @@ static void calls_at_the_time_of_a_session(void) {
     EQUAL(clock.monotonic_ns, other.now.monotonic_ns);
     STATUS(TOLLGATE_OK, tollgate_check(limiter, &one.now, &charge, 1, NULL));
     EQUAL(9, left(limiter, 5 * SECOND, charge));
-    /* In any order. */
+    /* Sessions may be ended in any order. */
     STATUS(TOLLGATE_OK, tollgate_session_end(&one));
     STATUS(TOLLGATE_OK, tollgate_session_end(&other));
 }
 
-static void ended_once(void) {
+static void a_session_is_ended_once(void) {
     tollgate_session session;
     memset(&session, 0, sizeof session);
     STATUS(TOLLGATE_E_HANDLE, tollgate_session_end(&session));
@@ -40,7 +40,7 @@ static void *end_on_another_thread(void *session) {
     return status;
 }
 
-static void another_thread_cannot_end_it(void) {
+static void another_thread_cannot_end_a_session(void) {
     tollgate_session session;
     int turn;
     STATUS(TOLLGATE_OK, tollgate_session_begin(limiter, NULL, &session));
@@ -56,8 +56,8 @@ static void another_thread_cannot_end_it(void) {
     STATUS(TOLLGATE_OK, tollgate_session_end(&session));
 }
 
-/* Tables are replaced while a session is open, and their memory is kept. */
-static void tables_are_replaced_during_a_session(void) {
+/* While a session is open, arrays are replaced and no charge is lost. */
+static void arrays_are_replaced_during_a_session(void) {
     uint64_t policy = id_of(limiter, "p"), key;
     tollgate_session session;
     tollgate_stats stats = TOLLGATE_STATS_INIT;
@@ -82,11 +82,11 @@ int main(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
     limiter = limiter_of(&policy, 1);
     calls_at_the_time_of_a_session();
-    ended_once();
-    another_thread_cannot_end_it();
+    a_session_is_ended_once();
+    another_thread_cannot_end_a_session();
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
     limiter = limiter_of(&policy, 1);
-    tables_are_replaced_during_a_session();
+    arrays_are_replaced_during_a_session();
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
     return passed();
 }

@@ -30,7 +30,7 @@ void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
 int __real_posix_memalign(void **block, size_t alignment, size_t size);
 void *__real_mmap64(void *at, size_t size, int access, int flags, int file, int64_t offset);
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *with, void *(*run)(void *), void *on);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
 
 void *__wrap_malloc(size_t size) { return is_refused(size, &blocks) ? NULL : __real_malloc(size); }
 
@@ -53,8 +53,8 @@ void *__wrap_mmap64(void *at, size_t size, int access, int flags, int file, int6
     return MAP_FAILED;
 }
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *with, void *(*run)(void *), void *on) {
-    if (too_many == SIZE_MAX) return __real_pthread_create(thread, with, run, on);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
+    if (too_many == SIZE_MAX) return __real_pthread_create(thread, attributes, run, argument);
     threads++;
     return EAGAIN;
 }

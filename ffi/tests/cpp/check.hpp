@@ -29,7 +29,7 @@ struct registered {
 inline void that(bool held, const char* file, int line, const char* what) {
     if (held) return;
     ++failures;
-    std::fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
+    std::fprintf(stderr, "%s:%d: failed: %s\n", file, line, what);
 }
 
 /// The value of a result that must have one, also without exceptions.

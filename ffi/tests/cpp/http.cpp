@@ -37,47 +37,47 @@ TEST(waits_are_rounded_up_to_seconds) {
 }
 
 TEST(fields_as_strings) {
-    const fixture it;
-    CHECK(check::must(http::try_policy(it.gate, it.statuses)) == policies);
-    CHECK(check::must(http::try_limit(it.gate, it.statuses)) == limits);
-    const auto body = check::must(http::try_problem(it.gate, it.statuses));
+    const fixture setup;
+    CHECK(check::must(http::try_policy(setup.gate, setup.statuses)) == policies);
+    CHECK(check::must(http::try_limit(setup.gate, setup.statuses)) == limits);
+    const auto body = check::must(http::try_problem(setup.gate, setup.statuses));
     CHECK(body.find(R"("violated-policies":["user"])") != body.npos && body.find("detail") == body.npos);
-    CHECK(check::must(http::try_problem(it.gate, it.statuses, "slow down")).find(R"("detail":"slow down")") != body.npos);
+    CHECK(check::must(http::try_problem(setup.gate, setup.statuses, "slow down")).find(R"("detail":"slow down")") != body.npos);
     // Longer than the first buffer.
     const std::string speech(5'000, 's');
-    CHECK(check::must(http::try_problem(it.gate, it.statuses, speech.c_str())).find(speech) != body.npos);
-    CHECK(check::must(http::try_policy(it.gate, {})).empty());
+    CHECK(check::must(http::try_problem(setup.gate, setup.statuses, speech.c_str())).find(speech) != body.npos);
+    CHECK(check::must(http::try_policy(setup.gate, {})).empty());
     const policy_status foreign[1];
-    CHECK(http::try_limit(it.gate, foreign).error().code() == errc::policy);
+    CHECK(http::try_limit(setup.gate, foreign).error().code() == errc::policy);
 }
 
 TEST(fields_in_the_caller_s_buffer) {
-    const fixture it;
+    const fixture setup;
     char buffer[256];
-    const auto policy = http::write_policy(it.gate, it.statuses, buffer);
+    const auto policy = http::write_policy(setup.gate, setup.statuses, buffer);
     CHECK(!policy.code && std::string_view(buffer, policy.size) == policies && buffer[policy.size] == '\0');
-    const auto limit = http::write_limit(it.gate, it.statuses, buffer);
+    const auto limit = http::write_limit(setup.gate, setup.statuses, buffer);
     CHECK(!limit.code && std::string_view(buffer, limit.size) == limits);
-    const auto problem = http::write_problem(it.gate, it.statuses, nullptr, buffer);
+    const auto problem = http::write_problem(setup.gate, setup.statuses, nullptr, buffer);
     CHECK(!problem.code && problem.size < sizeof buffer && buffer[0] == '{');
     // Too small: the required length, and an empty string. The NUL needs a byte as well.
-    const auto small = http::write_limit(it.gate, it.statuses, view<char>(buffer, limits.size()));
+    const auto small = http::write_limit(setup.gate, setup.statuses, view<char>(buffer, limits.size()));
     CHECK(small.code == errc::buffer && small.size == limits.size() && buffer[0] == '\0');
-    CHECK(http::write_limit(it.gate, it.statuses, {}).size == limits.size());
-    CHECK(!http::write_limit(it.gate, it.statuses, view<char>(buffer, limits.size() + 1)).code);
+    CHECK(http::write_limit(setup.gate, setup.statuses, {}).size == limits.size());
+    CHECK(!http::write_limit(setup.gate, setup.statuses, view<char>(buffer, limits.size() + 1)).code);
     const std::vector<policy_status> many(17);
-    CHECK(http::write_policy(it.gate, many, buffer).code == errc::too_many);
+    CHECK(http::write_policy(setup.gate, many, buffer).code == errc::too_many);
 }
 
 #if TOLLGATE_EXCEPTIONS
 TEST(fields_with_exceptions) {
-    const fixture it;
-    CHECK(http::policy(it.gate, it.statuses) == policies && http::limit(it.gate, it.statuses) == limits);
-    CHECK(http::problem(it.gate, it.statuses, "why").size() > 100);
+    const fixture setup;
+    CHECK(http::policy(setup.gate, setup.statuses) == policies && http::limit(setup.gate, setup.statuses) == limits);
+    CHECK(http::problem(setup.gate, setup.statuses, "why").size() > 100);
     const policy_status foreign[1];
     std::error_code code;
     try {
-        (void)http::limit(it.gate, foreign);
+        (void)http::limit(setup.gate, foreign);
     } catch (const exception& why) {
         code = why.code();
     }

@@ -25,54 +25,54 @@ struct fixture {
 } // namespace
 
 TEST(a_request_charges_all_policies_or_none) {
-    const fixture it;
+    const fixture setup;
     const std::array<std::uint8_t, 4> address = {192, 0, 2, 1};
-    const auto request = {it.ip.charge(key::ip(address), 1), it.user.charge("alice", 1),
-                          it.tokens.charge("alice", 512)};
-    CHECK(it.gate.check(request).is_allowed());
-    const auto allowed = it.gate.check(request);
+    const auto request = {setup.ip.charge(key::ip(address), 1), setup.user.charge("alice", 1),
+                          setup.tokens.charge("alice", 512)};
+    CHECK(setup.gate.check(request).is_allowed());
+    const auto allowed = setup.gate.check(request);
     CHECK(allowed.verdict() == verdict::allowed && !allowed.code() && !allowed.retry_after());
-    CHECK(allowed.policy() == it.user && allowed.limit() == 2 && allowed.remaining() == 0);
+    CHECK(allowed.policy() == setup.user && allowed.limit() == 2 && allowed.remaining() == 0);
     CHECK(allowed.reset_after() == 1min && !allowed.table_full());
-    it.clock.advance(20s);
-    const auto denied = it.gate.check(request);
+    setup.clock.advance(20s);
+    const auto denied = setup.gate.check(request);
     CHECK(denied.verdict() == verdict::denied && !denied.is_allowed() && denied.code() == errc::denied);
-    CHECK(denied.policy() == it.user && denied.retry_after() == 40s && denied.reset_after() == 40s);
+    CHECK(denied.policy() == setup.user && denied.retry_after() == 40s && denied.reset_after() == 40s);
     // The denied request charged nothing.
-    CHECK(it.gate.peek({it.ip.charge(key::ip(address), 1)}).remaining() == 98);
-    const auto never = it.gate.check({it.user.charge("alice", 3)});
+    CHECK(setup.gate.peek({setup.ip.charge(key::ip(address), 1)}).remaining() == 98);
+    const auto never = setup.gate.check({setup.user.charge("alice", 3)});
     CHECK(never.verdict() == verdict::impossible && !never.retry_after() && never.code() == errc::impossible);
-    it.clock.advance(40s - 1ns);
-    CHECK(!it.gate.check(request).is_allowed());
-    it.clock.advance(1ns);
-    CHECK(it.gate.check(request).is_allowed());
+    setup.clock.advance(40s - 1ns);
+    CHECK(!setup.gate.check(request).is_allowed());
+    setup.clock.advance(1ns);
+    CHECK(setup.gate.check(request).is_allowed());
 }
 
 TEST(charges_come_in_any_container) {
-    const fixture it;
-    const charge one = it.ip.charge("a", 1);
+    const fixture setup;
+    const charge one = setup.ip.charge("a", 1);
     const charge array[] = {one, one};
     std::array<charge, 3> standard;
     standard.fill(one);
     const std::vector<charge> vector(4, one);
-    CHECK(it.gate.check({one}).remaining() == 99);
-    CHECK(it.gate.check({one, one}).remaining() == 97);
-    CHECK(it.gate.check(array).remaining() == 95);
-    CHECK(it.gate.check(standard).remaining() == 92);
-    CHECK(it.gate.check(vector).remaining() == 88);
-    CHECK(it.gate.check({vector.data(), 2}).remaining() == 86);
-    CHECK(it.gate.check(view<const charge>(&one, 1)).remaining() == 85);
-    CHECK(it.gate.check({}).is_allowed());
+    CHECK(setup.gate.check({one}).remaining() == 99);
+    CHECK(setup.gate.check({one, one}).remaining() == 97);
+    CHECK(setup.gate.check(array).remaining() == 95);
+    CHECK(setup.gate.check(standard).remaining() == 92);
+    CHECK(setup.gate.check(vector).remaining() == 88);
+    CHECK(setup.gate.check({vector.data(), 2}).remaining() == 86);
+    CHECK(setup.gate.check(view<const charge>(&one, 1)).remaining() == 85);
+    CHECK(setup.gate.check({}).is_allowed());
     static_assert(!std::is_constructible_v<view<policy_status>, const std::array<policy_status, 2>&>);
     static_assert(!std::is_constructible_v<view<const charge>, std::vector<policy_status>>);
     static_assert(!std::is_constructible_v<view<policy_status>, std::initializer_list<policy_status>>);
 }
 
 TEST(keys_of_different_kinds_differ) {
-    const fixture it;
-    const auto left = [&](const key& key) { return it.gate.peek({it.ip.charge(key, 0)}).remaining(); };
+    const fixture setup;
+    const auto left = [&](const key& key) { return setup.gate.peek({setup.ip.charge(key, 0)}).remaining(); };
     const auto spend = [&](const key& key, std::uint64_t cost) {
-        CHECK(it.gate.check({it.ip.charge(key, cost)}).is_allowed());
+        CHECK(setup.gate.check({setup.ip.charge(key, cost)}).is_allowed());
     };
     const std::string text = "alice";
     spend(text, 1);
@@ -80,7 +80,7 @@ TEST(keys_of_different_kinds_differ) {
     const std::vector<unsigned char> bytes = {'a', 'l', 'i', 'c', 'e'};
     const std::array<std::byte, 2> other = {std::byte{0}, std::byte{1}};
     CHECK(left(key::bytes(bytes)) == 99 && left(key::bytes(other)) == 100);
-    CHECK(it.gate.check_key(it.ip, "alice", 2).remaining() == 97);
+    CHECK(setup.gate.check_key(setup.ip, "alice", 2).remaining() == 97);
     spend(std::string_view(), 3);
     CHECK(left("") == 97);
     spend(42, 4);
@@ -104,139 +104,139 @@ TEST(keys_of_different_kinds_differ) {
 }
 
 TEST(an_invalid_request_charges_nothing) {
-    const fixture it;
+    const fixture setup;
     const std::array<std::uint8_t, 5> no_address = {};
     const std::array<std::uint8_t, 16> v6 = {};
-    const auto good = it.ip.charge("a", 1);
+    const auto good = setup.ip.charge("a", 1);
     const auto code = [&](const charge& bad) {
-        const auto decision = it.gate.check({good, bad});
+        const auto decision = setup.gate.check({good, bad});
         CHECK(decision.verdict() == verdict::invalid && !decision.is_allowed() && !decision.retry_after());
         return decision.code();
     };
     CHECK(code(charge()) == errc::policy);
     CHECK(code(policy_id::from_bits(77).charge("a", 1)) == errc::policy);
-    CHECK(code(it.ip.charge(key::ip(no_address), 1)) == errc::argument);
-    CHECK(code(it.ip.charge(key::ip(v6, 0), 1)) == errc::argument);
-    CHECK(code(it.ip.charge(key::ip(v6, 129), 1)) == errc::argument);
-    CHECK(code(it.ip.charge("a", 1).limit(0)) == errc::argument);
+    CHECK(code(setup.ip.charge(key::ip(no_address), 1)) == errc::argument);
+    CHECK(code(setup.ip.charge(key::ip(v6, 0), 1)) == errc::argument);
+    CHECK(code(setup.ip.charge(key::ip(v6, 129), 1)) == errc::argument);
+    CHECK(code(setup.ip.charge("a", 1).limit(0)) == errc::argument);
     const std::vector<charge> many(17, good);
-    CHECK(it.gate.check(many).code() == errc::too_many && max_charges == 16);
+    CHECK(setup.gate.check(many).code() == errc::too_many && max_charges == 16);
     policy_status statuses[1];
-    CHECK(it.gate.check_with_status({good, good}, statuses).code() == errc::buffer);
-    CHECK(it.gate.peek_with_status({good, good}, statuses).code() == errc::buffer);
-    CHECK(it.gate.reserve_with_status({good, good}, statuses).error().code() == errc::buffer);
-    CHECK(it.gate.peek({good}).remaining() == 100);
+    CHECK(setup.gate.check_with_status({good, good}, statuses).code() == errc::buffer);
+    CHECK(setup.gate.peek_with_status({good, good}, statuses).code() == errc::buffer);
+    CHECK(setup.gate.reserve_with_status({good, good}, statuses).error().code() == errc::buffer);
+    CHECK(setup.gate.peek({good}).remaining() == 100);
     CHECK(decision().verdict() == verdict::invalid && decision().code() == errc::argument);
 }
 
 TEST(a_charge_with_its_own_limit) {
-    const fixture it;
-    for (int turn = 0; turn < 5; ++turn) CHECK(it.gate.check({it.user.charge("paid", 1).limit(9)}).is_allowed());
-    const auto denied = it.gate.check({it.user.charge("paid", 1).limit(9)});
+    const fixture setup;
+    for (int turn = 0; turn < 5; ++turn) CHECK(setup.gate.check({setup.user.charge("paid", 1).limit(9)}).is_allowed());
+    const auto denied = setup.gate.check({setup.user.charge("paid", 1).limit(9)});
     CHECK(denied.verdict() == verdict::denied && denied.limit() == 5);
-    const auto free = it.gate.check({it.user.charge("free", 2).limit(1)});
+    const auto free = setup.gate.check({setup.user.charge("free", 2).limit(1)});
     CHECK(free.verdict() == verdict::impossible && free.limit() == 1);
-    CHECK(it.user.charge("free", 2).limit(1).c().limit == 1);
+    CHECK(setup.user.charge("free", 2).limit(1).c().limit == 1);
 }
 
 TEST(status_of_each_policy) {
-    const fixture it;
+    const fixture setup;
     std::array<policy_status, 3> statuses;
-    const auto request = {it.ip.charge("a", 1), it.user.charge("alice", 2), it.tokens.charge("alice", 99'999)};
-    const auto decision = it.gate.check_with_status(request, statuses);
-    CHECK(decision.verdict() == verdict::impossible && decision.policy() == it.tokens);
-    CHECK(!statuses[0].violated() && statuses[0].policy() == it.ip && statuses[0].remaining() == 100);
+    const auto request = {setup.ip.charge("a", 1), setup.user.charge("alice", 2), setup.tokens.charge("alice", 99'999)};
+    const auto decision = setup.gate.check_with_status(request, statuses);
+    CHECK(decision.verdict() == verdict::impossible && decision.policy() == setup.tokens);
+    CHECK(!statuses[0].violated() && statuses[0].policy() == setup.ip && statuses[0].remaining() == 100);
     CHECK(statuses[2].violated() && !statuses[2].retry_after() && statuses[2].limit() == 10'000);
-    CHECK(it.gate.check_with_status({it.user.charge("alice", 2)}, statuses).is_allowed());
+    CHECK(setup.gate.check_with_status({setup.user.charge("alice", 2)}, statuses).is_allowed());
     CHECK(statuses[0].remaining() == 0 && statuses[0].reset_after() == 1min && !statuses[0].retry_after());
-    CHECK(it.gate.peek_with_status({it.user.charge("alice", 1)}, statuses).verdict() == verdict::denied);
+    CHECK(setup.gate.peek_with_status({setup.user.charge("alice", 1)}, statuses).verdict() == verdict::denied);
     CHECK(statuses[0].violated() && statuses[0].retry_after() == 1min && !statuses[0].table_full());
-    CHECK(statuses[0].c().policy == it.user.to_bits() && policy_status().limit() == 0);
+    CHECK(statuses[0].c().policy == setup.user.to_bits() && policy_status().limit() == 0);
 }
 
 TEST(a_batch_is_decided_in_order) {
-    const fixture it;
-    const auto alice = it.user.charge("alice", 1);
-    const std::vector<charge> charges = {alice, it.user.charge("bob", 1), alice, charge(), alice};
+    const fixture setup;
+    const auto alice = setup.user.charge("alice", 1);
+    const std::vector<charge> charges = {alice, setup.user.charge("bob", 1), alice, charge(), alice};
     std::vector<decision> decisions(charges.size());
-    CHECK(it.gate.check_many(charges, decisions) == 3);
+    CHECK(setup.gate.check_many(charges, decisions) == 3);
     CHECK(decisions[2].remaining() == 0 && decisions[2].is_allowed());
     CHECK(decisions[3].code() == errc::policy && decisions[4].verdict() == verdict::denied);
     // Up to the length of the shorter view.
     decision one[1];
-    CHECK(it.gate.check_many({it.ip.charge(1, 1), it.ip.charge(1, 1)}, one) == 1);
-    CHECK(it.gate.peek({it.ip.charge(1, 0)}).remaining() == 99);
+    CHECK(setup.gate.check_many({setup.ip.charge(1, 1), setup.ip.charge(1, 1)}, one) == 1);
+    CHECK(setup.gate.peek({setup.ip.charge(1, 0)}).remaining() == 99);
     // An invalid key stops the batch, and the charges after it are not charged.
-    std::vector<charge> stopped(40, it.ip.charge(2, 1));
-    stopped[35] = it.ip.charge(key::ip(std::string_view("?")), 1);
+    std::vector<charge> stopped(40, setup.ip.charge(2, 1));
+    stopped[35] = setup.ip.charge(key::ip(std::string_view("?")), 1);
     std::vector<decision> decided(stopped.size());
-    CHECK(it.gate.check_many(stopped, decided) == 32);
+    CHECK(setup.gate.check_many(stopped, decided) == 32);
     CHECK(decided[31].is_allowed());
     CHECK(decided[32].code() == errc::argument && decided[39].code() == errc::argument);
-    CHECK(it.gate.peek({it.ip.charge(2, 0)}).remaining() == 68);
+    CHECK(setup.gate.peek({setup.ip.charge(2, 0)}).remaining() == 68);
 }
 
 TEST(forced_charge_refund_and_reset) {
-    const fixture it;
-    CHECK(it.gate.force_charge({it.user.charge("alice", 4)}).is_allowed());
-    CHECK(it.gate.check({it.user.charge("alice", 1)}).verdict() == verdict::denied);
-    CHECK(*it.gate.try_refund(it.user.charge("alice", 3)) == 3);
-    CHECK(it.gate.check({it.user.charge("alice", 1)}).is_allowed());
-    CHECK(it.gate.try_refund(charge()).error().code() == errc::policy);
-    CHECK(it.gate.try_reset_key(it.user, "alice").has_value());
-    CHECK(it.gate.peek({it.user.charge("alice", 0)}).remaining() == 2);
-    CHECK(it.gate.try_reset_key(policy_id(), "alice").error().code() == errc::policy);
-    CHECK(*it.gate.try_refund(it.user.charge("alice", 1)) == 0);
+    const fixture setup;
+    CHECK(setup.gate.force_charge({setup.user.charge("alice", 4)}).is_allowed());
+    CHECK(setup.gate.check({setup.user.charge("alice", 1)}).verdict() == verdict::denied);
+    CHECK(*setup.gate.try_refund(setup.user.charge("alice", 3)) == 3);
+    CHECK(setup.gate.check({setup.user.charge("alice", 1)}).is_allowed());
+    CHECK(setup.gate.try_refund(charge()).error().code() == errc::policy);
+    CHECK(setup.gate.try_reset_key(setup.user, "alice").has_value());
+    CHECK(setup.gate.peek({setup.user.charge("alice", 0)}).remaining() == 2);
+    CHECK(setup.gate.try_reset_key(policy_id(), "alice").error().code() == errc::policy);
+    CHECK(*setup.gate.try_refund(setup.user.charge("alice", 1)) == 0);
 }
 
 TEST(instants_and_sessions_have_the_same_operations) {
-    const fixture it;
+    const fixture setup;
     const now first(1h, 24h), later(1h + 1min, 24h);
-    CHECK(it.gate.at(first).check({it.user.charge("a", 2)}).is_allowed());
-    CHECK(it.gate.at(first).now().monotonic() == 1h);
-    CHECK(!it.gate.at(first).check({it.user.charge("a", 1)}).is_allowed());
-    CHECK(it.gate.at(later).peek({it.user.charge("a", 1)}).is_allowed());
+    CHECK(setup.gate.at(first).check({setup.user.charge("a", 2)}).is_allowed());
+    CHECK(setup.gate.at(first).now().monotonic() == 1h);
+    CHECK(!setup.gate.at(first).check({setup.user.charge("a", 1)}).is_allowed());
+    CHECK(setup.gate.at(later).peek({setup.user.charge("a", 1)}).is_allowed());
     {
-        const auto session = it.gate.session_at(later);
+        const auto session = setup.gate.session_at(later);
         CHECK(session.now().monotonic() == 1h + 1min && session.now().since_1970() == 24h);
-        CHECK(session.check({it.user.charge("a", 1)}).is_allowed());
-        CHECK(session.check_key(it.user, "a", 1).remaining() == 0);
-        const auto nested = it.gate.session_at(first);
-        CHECK(nested.peek({it.user.charge("a", 1)}).verdict() == verdict::denied);
+        CHECK(session.check({setup.user.charge("a", 1)}).is_allowed());
+        CHECK(session.check_key(setup.user, "a", 1).remaining() == 0);
+        const auto nested = setup.gate.session_at(first);
+        CHECK(nested.peek({setup.user.charge("a", 1)}).verdict() == verdict::denied);
         policy_status statuses[1];
-        CHECK(session.check_with_status({it.ip.charge("a", 1)}, statuses).is_allowed());
-        CHECK(session.peek_with_status({it.ip.charge("a", 0)}, statuses).remaining() == 99);
-        CHECK(session.force_charge({it.ip.charge("a", 200)}).is_allowed());
-        CHECK(*session.try_refund(it.ip.charge("a", 1)) == 1);
-        CHECK(session.try_reset_key(it.ip, "a").has_value());
+        CHECK(session.check_with_status({setup.ip.charge("a", 1)}, statuses).is_allowed());
+        CHECK(session.peek_with_status({setup.ip.charge("a", 0)}, statuses).remaining() == 99);
+        CHECK(session.force_charge({setup.ip.charge("a", 200)}).is_allowed());
+        CHECK(*session.try_refund(setup.ip.charge("a", 1)) == 1);
+        CHECK(session.try_reset_key(setup.ip, "a").has_value());
         decision decided[1];
-        CHECK(session.check_many({it.ip.charge("a", 1)}, decided) == 1);
-        auto held = check::must(session.reserve({it.ip.charge("a", 1)}));
+        CHECK(session.check_many({setup.ip.charge("a", 1)}, decided) == 1);
+        auto held = check::must(session.reserve({setup.ip.charge("a", 1)}));
         CHECK(session.extend(held, {1}).is_allowed() && session.settle(held, {1}).is_allowed());
-        auto other = check::must(session.reserve_with_status({it.ip.charge("a", 1)}, statuses));
+        auto other = check::must(session.reserve_with_status({setup.ip.charge("a", 1)}, statuses));
         CHECK(session.cancel(other).is_allowed() && statuses[0].remaining() == 97);
     }
-    it.clock.set(later);
-    const auto session = it.gate.session();
+    setup.clock.set(later);
+    const auto session = setup.gate.session();
     CHECK(session.now().monotonic() == later.monotonic());
 }
 
 TEST(stats_and_maintenance) {
-    const fixture it;
-    for (const auto* name : {"alice", "bob", "alice", "alice"}) (void)it.gate.check({it.user.charge(name, 1)});
-    const stats stats = *it.gate.stats(it.user);
+    const fixture setup;
+    for (const auto* name : {"alice", "bob", "alice", "alice"}) (void)setup.gate.check({setup.user.charge(name, 1)});
+    const stats stats = *setup.gate.stats(setup.user);
     CHECK(stats.admitted == 3 && stats.denied == 1 && stats.live_keys == 2 && stats.bytes > 0);
     CHECK(stats.struct_size == sizeof stats && stats.used_slots == 2 && stats.slots >= 2);
-    CHECK(it.gate.maintain(1'000));
+    CHECK(setup.gate.maintain(1'000));
 }
 
 TEST(threads_share_a_limiter_within_its_limit) {
-    const fixture it;
+    const fixture setup;
     std::vector<std::thread> threads;
     std::array<int, 4> allowed = {};
     for (auto& mine : allowed) {
-        threads.emplace_back([&it, &mine] {
-            for (int turn = 0; turn < 1'000; ++turn) mine += it.gate.check({it.ip.charge("all", 1)}).is_allowed();
+        threads.emplace_back([&setup, &mine] {
+            for (int turn = 0; turn < 1'000; ++turn) mine += setup.gate.check({setup.ip.charge("all", 1)}).is_allowed();
         });
     }
     for (auto& thread : threads) thread.join();

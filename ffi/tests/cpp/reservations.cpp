@@ -27,109 +27,109 @@ struct fixture {
 } // namespace
 
 TEST(a_reservation_is_extended_and_settled) {
-    const fixture it;
-    auto held = it.reserve(30);
-    CHECK(held.is_open() && held.decision().is_allowed() && held.decision().policy() == it.requests);
-    CHECK(it.left() == 70 && held.charged(1) == 30 && held.charged(0) == 1 && !held.charged(2));
-    CHECK(it.gate.extend(held, {0, 20}).is_allowed() && held.charged(1) == 50);
-    const auto stop = it.gate.extend(held, {0, 51});
-    CHECK(stop.verdict() == verdict::denied && stop.policy() == it.tokens && stop.retry_after() == 1min);
-    CHECK(held.is_open() && it.left() == 50);
-    CHECK(it.gate.settle(held, {1, 42}).is_allowed());
-    CHECK(!held.is_open() && it.left() == 58 && held.charged(1) == 42);
+    const fixture setup;
+    auto held = setup.reserve(30);
+    CHECK(held.is_open() && held.decision().is_allowed() && held.decision().policy() == setup.requests);
+    CHECK(setup.left() == 70 && held.charged(1) == 30 && held.charged(0) == 1 && !held.charged(2));
+    CHECK(setup.gate.extend(held, {0, 20}).is_allowed() && held.charged(1) == 50);
+    const auto stop = setup.gate.extend(held, {0, 51});
+    CHECK(stop.verdict() == verdict::denied && stop.policy() == setup.tokens && stop.retry_after() == 1min);
+    CHECK(held.is_open() && setup.left() == 50);
+    CHECK(setup.gate.settle(held, {1, 42}).is_allowed());
+    CHECK(!held.is_open() && setup.left() == 58 && held.charged(1) == 42);
 }
 
 TEST(an_underestimate_is_charged_over_the_limit) {
-    const fixture it;
-    auto held = it.reserve(90);
+    const fixture setup;
+    auto held = setup.reserve(90);
     const std::vector<std::uint64_t> actual = {1, 120};
-    CHECK(it.gate.settle(held, actual).is_allowed() && it.left() == 0);
-    CHECK(it.gate.check({it.tokens.charge("a", 1)}).verdict() == verdict::denied);
+    CHECK(setup.gate.settle(held, actual).is_allowed() && setup.left() == 0);
+    CHECK(setup.gate.check({setup.tokens.charge("a", 1)}).verdict() == verdict::denied);
 }
 
 TEST(a_cancelled_reservation_costs_nothing) {
-    const fixture it;
-    auto held = it.reserve(30);
-    CHECK(it.gate.cancel(held).is_allowed() && it.left() == 100 && !held.is_open());
-    CHECK(it.gate.cancel(held).code() == errc::closed);
-    CHECK(it.gate.extend(held, {0, 1}).code() == errc::closed);
+    const fixture setup;
+    auto held = setup.reserve(30);
+    CHECK(setup.gate.cancel(held).is_allowed() && setup.left() == 100 && !held.is_open());
+    CHECK(setup.gate.cancel(held).code() == errc::closed);
+    CHECK(setup.gate.extend(held, {0, 1}).code() == errc::closed);
 }
 
 TEST(a_refused_reservation_returns_the_decision) {
-    const fixture it;
-    [[maybe_unused]] const auto kept = it.reserve(90);
+    const fixture setup;
+    [[maybe_unused]] const auto kept = setup.reserve(90);
     std::array<policy_status, 2> statuses;
     const auto refused =
-        it.gate.reserve_with_status({it.requests.charge("a", 1), it.tokens.charge("a", 20)}, statuses);
-    CHECK(!refused && refused.error().verdict() == verdict::denied && refused.error().policy() == it.tokens);
-    CHECK(statuses[1].violated() && !statuses[0].violated() && it.left() == 10);
-    const std::vector<charge> many(9, it.tokens.charge("a", 1));
-    CHECK(it.gate.reserve(many).error().code() == errc::too_many && max_reserved == 8);
+        setup.gate.reserve_with_status({setup.requests.charge("a", 1), setup.tokens.charge("a", 20)}, statuses);
+    CHECK(!refused && refused.error().verdict() == verdict::denied && refused.error().policy() == setup.tokens);
+    CHECK(statuses[1].violated() && !statuses[0].violated() && setup.left() == 10);
+    const std::vector<charge> many(9, setup.tokens.charge("a", 1));
+    CHECK(setup.gate.reserve(many).error().code() == errc::too_many && max_reserved == 8);
 }
 
 TEST(errors_leave_a_reservation_open) {
-    const fixture it, other;
-    auto held = it.reserve(30);
-    CHECK(it.gate.extend(held, {1}).code() == errc::amounts);
-    CHECK(it.gate.settle(held, {1, 2, 3}).code() == errc::amounts);
+    const fixture setup, other;
+    auto held = setup.reserve(30);
+    CHECK(setup.gate.extend(held, {1}).code() == errc::amounts);
+    CHECK(setup.gate.settle(held, {1, 2, 3}).code() == errc::amounts);
     CHECK(other.gate.settle(held, {1, 2}).code() == errc::foreign);
     CHECK(other.gate.cancel(held).code() == errc::foreign);
-    CHECK(held.is_open() && it.left() == 70);
+    CHECK(held.is_open() && setup.left() == 70);
     reservation none;
     CHECK(!none.is_open() && !none.charged(0) && !none.decision().is_allowed());
-    CHECK(it.gate.settle(none, {1, 2}).code() == errc::handle);
-    CHECK(it.gate.cancel(none).code() == errc::handle);
+    CHECK(setup.gate.settle(none, {1, 2}).code() == errc::handle);
+    CHECK(setup.gate.cancel(none).code() == errc::handle);
 }
 
 TEST(a_moved_from_reservation_is_empty) {
-    const fixture it;
-    auto first = it.reserve(30);
+    const fixture setup;
+    auto first = setup.reserve(30);
     auto second = std::move(first);
     CHECK(!first.is_open() && second.is_open() && !first.charged(0) && second.charged(1) == 30);
-    CHECK(it.gate.settle(first, {1, 0}).code() == errc::handle);
+    CHECK(setup.gate.settle(first, {1, 0}).code() == errc::handle);
     first = std::move(second);
     CHECK(first.is_open() && !second.is_open());
-    // Another thread may settle it.
-    std::thread([&] { CHECK(it.gate.settle(first, {1, 0}).is_allowed()); }).join();
-    CHECK(it.left() == 100);
+    // Another thread may settle setup.
+    std::thread([&] { CHECK(setup.gate.settle(first, {1, 0}).is_allowed()); }).join();
+    CHECK(setup.left() == 100);
 }
 
 TEST(a_destroyed_reservation_stays_charged_until_its_window_has_passed) {
-    const fixture it;
-    { [[maybe_unused]] const auto dropped = it.reserve(30); }
-    CHECK(it.left() == 70);
-    it.clock.advance(1min - 1ns);
-    CHECK(it.left() == 70);
-    it.clock.advance(1ns);
-    CHECK(it.left() == 100);
+    const fixture setup;
+    { [[maybe_unused]] const auto dropped = setup.reserve(30); }
+    CHECK(setup.left() == 70);
+    setup.clock.advance(1min - 1ns);
+    CHECK(setup.left() == 70);
+    setup.clock.advance(1ns);
+    CHECK(setup.left() == 100);
 }
 
 TEST(a_guard_cancels_an_open_reservation) {
-    const fixture it;
+    const fixture setup;
     {
-        auto held = it.reserve(30);
-        const cancel_guard guard(it.gate, held);
-        CHECK(it.left() == 70);
+        auto held = setup.reserve(30);
+        const cancel_guard guard(setup.gate, held);
+        CHECK(setup.left() == 70);
     }
-    CHECK(it.left() == 100);
+    CHECK(setup.left() == 100);
     {
-        auto held = it.reserve(30);
-        const cancel_guard guard(it.gate, held);
-        CHECK(it.gate.settle(held, {1, 25}).is_allowed());
+        auto held = setup.reserve(30);
+        const cancel_guard guard(setup.gate, held);
+        CHECK(setup.gate.settle(held, {1, 25}).is_allowed());
     }
-    CHECK(it.left() == 75);
+    CHECK(setup.left() == 75);
     static_assert(!std::is_copy_constructible_v<cancel_guard> && !std::is_move_constructible_v<cancel_guard>);
 }
 
 #if TOLLGATE_EXCEPTIONS
 TEST(a_guard_cancels_when_the_work_throws) {
-    const fixture it;
+    const fixture setup;
     try {
-        auto held = it.reserve(30);
-        const cancel_guard guard(it.gate, held);
+        auto held = setup.reserve(30);
+        const cancel_guard guard(setup.gate, held);
         throw 1;
     } catch (int) {
     }
-    CHECK(it.left() == 100);
+    CHECK(setup.left() == 100);
 }
 #endif

@@ -136,7 +136,7 @@ fn each_key_gets_its_limit() {
     }
 }
 
-/// Users of a short window, each with its own connection, until they are refused three times.
+/// A short window, so that a denied user can wait for room.
 const SHORT: Limits =
     Limits { per_address: 1_000_000, per_user: 5, tokens: 1_000_000, window_ms: 1_500 };
 

@@ -105,7 +105,7 @@ fn is_duplicate(settings: &[Setting], index: usize) -> bool {
 fn is_correct(error: &ConfigError, config: &Config<'_>, settings: &[Setting]) -> bool {
     use ConfigError::*;
     let any = |wrong: &dyn Fn(&Setting) -> bool| settings.iter().any(wrong);
-    let of = |policy: &String, wrong: &dyn Fn(&Setting) -> bool| {
+    let in_policy = |policy: &String, wrong: &dyn Fn(&Setting) -> bool| {
         settings.iter().any(|setting| setting.name == *policy && wrong(setting))
     };
     match error {
@@ -115,23 +115,25 @@ fn is_correct(error: &ConfigError, config: &Config<'_>, settings: &[Setting]) ->
         DuplicateName { value } => {
             settings.iter().filter(|setting| setting.name == *value).count() > 1
         }
-        Limit { policy, value } => of(policy, &|one| one.limit == *value && !one.has_valid_limit()),
-        MaxLimit { policy, value, limit } => of(policy, &|one| {
+        Limit { policy, value } => {
+            in_policy(policy, &|one| one.limit == *value && !one.has_valid_limit())
+        }
+        MaxLimit { policy, value, limit } => in_policy(policy, &|one| {
             (one.max_limit, one.limit) == (*value, *limit) && !one.has_valid_max_limit()
         }),
-        Window { policy, value } => of(policy, &|one| {
+        Window { policy, value } => in_policy(policy, &|one| {
             matches!(one.interval, Interval::Window(window) if window == *value)
                 && !one.has_valid_interval()
         }),
         Buckets { policy, value } => {
-            of(policy, &|one| one.buckets == Some(*value) && !one.has_valid_buckets())
+            in_policy(policy, &|one| one.buckets == Some(*value) && !one.has_valid_buckets())
         }
-        Offset { policy, value } => of(policy, &|one| {
+        Offset { policy, value } => in_policy(policy, &|one| {
             matches!(one.interval, Interval::Calendar { offset_s, .. } if offset_s == *value)
                 && !one.has_valid_interval()
         }),
         MaxKeys { value: 0 } => config.max_keys.0 == 0 || any(&|one| one.max_keys == 0),
-        Allowance { policy, value, limit } => of(policy, &|one| {
+        Allowance { policy, value, limit } => in_policy(policy, &|one| {
             one.allowance() == *value && one.max_limit == *limit && !one.has_valid_allowance()
         }),
         _ => false,
@@ -167,7 +169,7 @@ impl Setting {
         }
     }
 
-    /// Returns whether the policy guarantees exact decisions, as from a log of all charges.
+    /// Returns whether the policy must decide as a log of the admitted charges would.
     pub fn is_exact(&self) -> bool {
         match self.interval {
             Interval::Calendar { .. } => true,

@@ -134,7 +134,7 @@ impl<'l> Harness<'l> {
                 tested.limiter.maintain(usize::from(*slots));
             }
             Action::Stats => tested.check_stats(),
-            Action::HoldSession { on: true } if self.sessions.len() < MAX_SESSIONS => {
+            Action::HoldSession { opens: true } if self.sessions.len() < MAX_SESSIONS => {
                 self.sessions.push(tested.limiter.session_at(now));
             }
             Action::HoldSession { .. } => self.sessions.clear(),

@@ -110,9 +110,9 @@ pub enum Action {
         slots: u16,
     },
     Stats,
-    /// Holds a session, which pins the memory of replaced tables, or drops all held sessions.
+    /// Opens a session and keeps it, so that replaced arrays are not freed, or ends all sessions.
     HoldSession {
-        on: bool,
+        opens: bool,
     },
 }
 
@@ -313,7 +313,7 @@ impl<'a> Arbitrary<'a> for Action {
             }
             28 => Action::Maintain { slots: u16::arbitrary(u)? },
             29 => Action::Stats,
-            _ => Action::HoldSession { on: which % 2 == 0 },
+            _ => Action::HoldSession { opens: which % 2 == 0 },
         })
     }
 }

@@ -30,9 +30,9 @@ use tollgate_cli::tally::Tally;
 pub const CASES: [&str; 8] = [
     "as CLF",
     "as CSV",
-    "bad gzip",
-    "good gzip",
-    "nothing read",
+    "gzip without requests",
+    "gzip with requests",
+    "log error",
     "missing field",
     "denied",
     "skipped lines",
@@ -98,7 +98,8 @@ pub fn run(data: &[u8]) -> Reached {
     }
     let mut reached = Reached::new();
     if log.starts_with(GZIP_MAGIC) {
-        reached.insert(if read.1.requests.is_empty() { "bad gzip" } else { "good gzip" });
+        let is_empty = read.1.requests.is_empty();
+        reached.insert(if is_empty { "gzip without requests" } else { "gzip with requests" });
     }
     let (outcome, sink) = read;
     match outcome {
@@ -106,7 +107,7 @@ pub fn run(data: &[u8]) -> Reached {
             check_text(&failure.to_string());
             reached.insert(match failure {
                 Failure::Record(_) => "missing field",
-                _ => "nothing read",
+                _ => "log error",
             });
         }
         Ok(unparsable) => {

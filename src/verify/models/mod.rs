@@ -16,8 +16,10 @@ mod table;
 
 use crate::sync::progress;
 use crate::table::epoch;
-use crate::verify::build::{mutant_from_env, runs_clean_checks, runs_mutant_checks, set_mutant};
 use crate::verify::quiet;
+use crate::verify::selection::{
+    mutant_from_env, runs_clean_checks, runs_mutant_checks, set_mutant,
+};
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

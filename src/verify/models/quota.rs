@@ -56,9 +56,9 @@ fn race(threads: &'static [&'static [(u64, u64)]]) -> impl Fn() + Send + Sync + 
     }
 }
 
+/// One thread is still in period 1, the other one is already in period 2.
 #[test]
 fn rollover() {
-    // One thread is still in period 1, the other one is already in period 2.
     let two = || race(&[&[(2, 2), (1, 1)], &[(1, 1), (2, 1)]]);
     assert_holds("rollover", None, 50, two());
     assert_caught("rollover", None, "ChargeStores", two());
@@ -69,6 +69,7 @@ fn rollover() {
     assert_caught("rollover, three", Some(3), "ChargeStores", three());
 }
 
+/// A charge of period 1 is given back while another thread enters period 2.
 #[test]
 fn refund_against_rollover() {
     let body = || {

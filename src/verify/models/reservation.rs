@@ -102,6 +102,7 @@ fn reserve_against_reserve(swap: bool) -> impl Fn() + Send + Sync {
     }
 }
 
+/// See [`reserve_against_reserve`].
 #[test]
 fn reserved_against_reserve() {
     for swap in [false, true] {
@@ -111,6 +112,7 @@ fn reserved_against_reserve() {
     assert_caught_in_an_order("reserved_against_reserve", Some(2), mutant, reserve_against_reserve);
 }
 
+/// A reservation is settled while another one is charged to the same bucket.
 #[test]
 fn settled_against_reserve() {
     let body = |swap| settle_against_reserve(0, swap);
@@ -120,6 +122,7 @@ fn settled_against_reserve() {
     assert_caught_in_an_order("settled_against_reserve", Some(3), "RefundStores", body);
 }
 
+/// A reservation is settled while another one seals its bucket.
 #[test]
 fn settled_against_seal() {
     let body = |swap| settle_against_reserve(1, swap);

@@ -139,6 +139,8 @@ fn race_in<const R: usize>(
     }
 }
 
+/// Two or three threads charge in the head's cell and in the next ones: one seals the head and opens the
+/// next word.
 #[test]
 fn cell_change() {
     let two = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)]]);
@@ -153,6 +155,7 @@ fn cell_change() {
     assert_caught("cell_change, three", Some(2), "NoSeal", three());
 }
 
+/// Threads open the first words of a new ring.
 #[test]
 fn first_charge() {
     assert_holds("first_charge", None, 5, race(4, &[], &[&[(6, 3)], &[(5, 2)]]));
@@ -253,6 +256,7 @@ fn refund_race(
     }
 }
 
+/// A charge is given back while its bucket is sealed.
 #[test]
 fn refund_against_seal() {
     let seal = || refund_race(5, &[(2, 1), (4, 2)], 1, &[&[(6, 2), (7, 2)]]);
@@ -372,6 +376,7 @@ fn denial_of(cost: u64) -> impl Fn() + Send + Sync + 'static {
     }
 }
 
+/// See [`denial_of`].
 #[test]
 fn denial() {
     assert_holds("denial", None, 100, denial_of(5));
@@ -461,6 +466,7 @@ fn late_cell(swap: bool) -> impl Fn() + Send + Sync + 'static {
     }
 }
 
+/// See [`late_opener`] and [`late_cell`].
 #[test]
 fn effective_time() {
     assert_holds_in_both_orders("late_opener", 10, late_opener);
@@ -546,6 +552,7 @@ fn charge_through_move(
     charge_at(new, FIRST, limit, log, now, cost).expect("the new ring is not moved");
 }
 
+/// Races threads that move a ring with a thread that charges it.
 fn move_race(
     before: &'static [(u64, u64)],
     movers: usize,
@@ -571,6 +578,7 @@ fn move_race(
     }
 }
 
+/// A ring is moved while it is charged, in the head or in the next word.
 #[test]
 fn move_against_charge() {
     let one = || move_race(&[(2, 1), (4, 1)], 1, &[(5, 1), (6, 1)]);

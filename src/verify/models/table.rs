@@ -16,6 +16,7 @@ use crate::table::{KeyId, Table};
 use loom::thread;
 use std::sync::Arc;
 
+/// Two threads insert one key, or two keys that have the same home slot.
 #[test]
 fn insert() {
     let race = |threads| Race { limit: 3, slots: 2, before: &[], threads, admitted: Some(1) };
@@ -66,6 +67,7 @@ fn tag_publishes_id() {
     }
 }
 
+/// A key is charged while it moves to another array.
 #[test]
 fn move_against_charge() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 3, 2)], threads, admitted: None };
@@ -81,6 +83,8 @@ fn move_against_charge() {
     }
 }
 
+/// A key with charges in two buckets is charged while it moves: a thread that finds the moved counter sees
+/// both buckets.
 #[test]
 fn publish() {
     let before = &[(A, 3, 2), (A, 4, 1)];
@@ -153,6 +157,7 @@ fn same_cutoff() {
     assert_caught("same_cutoff, sequential", None, "DropByOwnNow", race(sequence).body());
 }
 
+/// A charge is given back while its key moves to another array.
 #[test]
 fn refund_against_move() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 4, 2)], threads, admitted: None };
@@ -357,6 +362,7 @@ fn refund_race<C: ModelCounter>(swap: bool) -> impl Fn() + Send + Sync {
     }
 }
 
+/// A refund finds the key and its age in either array.
 #[test]
 fn refund_after_move() {
     let mutants = ["AgeNotCarried", "AgeLate", "AgeUnfenced"];
@@ -410,6 +416,7 @@ fn refund_race_in_parts(swap: bool) -> impl Fn() + Send + Sync {
     }
 }
 
+/// See [`refund_race_in_parts`].
 #[test]
 fn refund_in_parts() {
     for swap in [false, true] {

@@ -7,17 +7,27 @@ use super::layout::{Layout, Operation};
 use crate::verify::path::{Path, take_counts};
 use std::cell::Cell;
 
-/// An entry point of the limiter, or an outcome that a layout must produce.
+/// An entry point of the limiter and the operation that calls it, or an outcome that a layout must
+/// produce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CoveragePoint {
+    /// `Session::check` of one charge.
     Check,
+    /// `Limiter::check_at` of one charge.
     CheckAt,
+    /// `Session::check_many` of one request.
     CheckManyOfOne,
+    /// `Session::check_with_status` of one charge.
     CheckWithStatusOfOne,
+    /// `Session::check` of a charge for every policy.
     CheckAll,
+    /// `Session::check_with_status` of a charge for every policy.
     CheckAllWithStatus,
+    /// `Session::check_many` of several requests.
     CheckMany,
+    /// `Session::force_charge`.
     ForceCharge,
+    /// `Session::maintain` or `Limiter::maintain`.
     Maintain,
     /// An execution that renewed an array because of its age.
     RenewedByAge,

@@ -18,9 +18,9 @@ use std::time::Duration;
 const NAMES: [&str; MAX_POLICIES] = ["first", "second", "third"];
 
 /// Panics with the violated contract and its details.
-pub(super) fn fail(contract: &'static str, how: impl Debug) -> ! {
+pub(super) fn fail(contract: &'static str, details: impl Debug) -> ! {
     super::VIOLATION.set(contract);
-    panic!("{contract}: {how:#?}");
+    panic!("{contract}: {details:#?}");
 }
 
 /// The limiter, and the history of its answers.
@@ -118,15 +118,15 @@ impl Fixture {
     }
 
     /// Notes a violation that a single answer shows.
-    pub(super) fn note_violation(&self, contract: &'static str, how: impl Debug) {
+    pub(super) fn note_violation(&self, contract: &'static str, details: impl Debug) {
         let mut violations = self.violations.lock().expect("no thread panics in here");
-        violations.push((contract, format!("{how:#?}")));
+        violations.push((contract, format!("{details:#?}")));
     }
 
     pub(super) fn assert_no_violation(&self) {
         let violations = self.violations.lock().expect("no thread panics in here");
-        if let Some((contract, how)) = violations.first() {
-            fail(contract, how);
+        if let Some((contract, details)) = violations.first() {
+            fail(contract, details);
         }
     }
 

@@ -81,7 +81,7 @@ impl Log {
         amount - rest
     }
 
-    /// Removes one charge, and returns its remaining units.
+    /// Removes the charge with this number, and returns what is left of it.
     pub(super) fn forget(&mut self, number: usize) -> Vec<LogEntry> {
         let (removed, kept) = self.0.iter().partition(|entry| entry.number == number);
         self.0 = kept;

@@ -45,8 +45,10 @@ mod window;
 use crate::Overflow;
 use crate::sync::progress;
 use crate::table::epoch;
-use crate::verify::build::{mutant_from_env, runs_clean_checks, runs_mutant_checks, set_mutant};
 use crate::verify::quiet;
+use crate::verify::selection::{
+    mutant_from_env, runs_clean_checks, runs_mutant_checks, set_mutant,
+};
 use layout::Layout;
 use layout::Operation::*;
 use layout::PolicyKind::*;
@@ -186,12 +188,12 @@ fn assert_race_caught(
     });
     set_mutant(None);
     let _ = catch_unwind(epoch::free_all);
-    let how = if caught { VIOLATION.get() } else { "NOT CAUGHT" };
-    println!("schedules {name}: {mutant}, {scheduler:?}: {how} after {}", EXECUTIONS.get());
+    let result = if caught { VIOLATION.get() } else { "NOT CAUGHT" };
+    println!("schedules {name}: {mutant}, {scheduler:?}: {result} after {}", EXECUTIONS.get());
     assert!(caught, "{name} passes with mutant {mutant}");
 }
 
-/// Checks of, and peeks at, two keys that share an array of few slots.
+/// Checks and peeks of two keys in an array of few slots.
 const WINDOWS: Layout = Layout {
     name: "windows",
     policies: &[Window(2)],

@@ -40,7 +40,8 @@ impl Fixture {
             self.ids.iter().for_each(|id| self.check_key_count(*id, now));
         }
         self.assert_no_violation();
-        let renewed = |id: &PolicyId| self.limiter.stats(*id).is_ok_and(|is| is.migrations > 0);
+        let renewed =
+            |id: &PolicyId| self.limiter.stats(*id).is_ok_and(|stats| stats.migrations > 0);
         if self.layout.renews_by_age_only() && self.ids.iter().any(renewed) {
             coverage::count(CoveragePoint::RenewedByAge);
         }

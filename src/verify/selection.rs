@@ -1,9 +1,9 @@
 //! Selects the checks that a build runs. A build of the clean tree runs the checks that must hold. A
-//! build of the mutated tree (`--cfg tollgate_mutants`) runs those that must catch a mutant or, under
-//! `TOLLGATE_MUTANT`, the checks that would hold without that mutant.
+//! build of the mutated tree (`--cfg tollgate_mutants`) runs those that must catch a mutant. With
+//! `TOLLGATE_MUTANT=name`, that mutant is switched on and the checks of the clean tree run; those that
+//! fail have caught it.
 
-/// The mutant that `TOLLGATE_MUTANT` names. All checks that hold without it run under it, to show
-/// which of them catch it.
+/// The mutant that `TOLLGATE_MUTANT` names.
 pub(crate) fn mutant_from_env() -> Option<&'static str> {
     let name = std::env::var("TOLLGATE_MUTANT").ok()?;
     if !cfg!(tollgate_mutants) {
@@ -12,7 +12,8 @@ pub(crate) fn mutant_from_env() -> Option<&'static str> {
     Some(name.leak())
 }
 
-/// Returns whether to run the checks that must hold.
+/// Returns whether to run the checks that hold without a mutant: in the clean tree, or with the mutant of
+/// `TOLLGATE_MUTANT`.
 pub(crate) fn runs_clean_checks() -> bool {
     mutant_from_env().is_some() || !cfg!(tollgate_mutants)
 }
