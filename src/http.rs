@@ -110,13 +110,13 @@ pub struct Item<'a> {
     /// The unit that the limit counts, such as `"tokens"`. `None` means requests.
     pub unit: Option<&'a str>,
     /// The status of the policy after the decision.
-    pub layer: PolicyStatus,
+    pub status: PolicyStatus,
 }
 
 impl<'a> Item<'a> {
     /// Returns an item that counts requests.
     pub fn new(name: &'a str, window: Duration, status: PolicyStatus) -> Self {
-        Self { name, window, unit: None, layer: status }
+        Self { name, window, unit: None, status }
     }
 
     /// Returns the same item with another unit.
@@ -170,7 +170,7 @@ where
             let item = item.borrow();
             let window_s = ceil_seconds(item.window).max(1);
             write!(f, "{separator}{}", SfString(item.name))?;
-            write!(f, ";q={}", SfInteger(item.layer.limit))?;
+            write!(f, ";q={}", SfInteger(item.status.limit))?;
             write!(f, ";w={}", SfInteger(window_s))?;
             if let Some(unit) = item.unit {
                 let registered = REGISTERED_UNITS.contains(&unit);
@@ -214,10 +214,10 @@ where
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for item in self.0.clone() {
-            let Item { name, layer, .. } = item.borrow();
-            let wait_s = ceil_seconds(layer.retry_after().unwrap_or(layer.reset_after()));
+            let Item { name, status, .. } = item.borrow();
+            let wait_s = ceil_seconds(status.retry_after().unwrap_or(status.reset_after()));
             write!(f, "{separator}{}", SfString(name))?;
-            write!(f, ";r={}", SfInteger(layer.remaining))?;
+            write!(f, ";r={}", SfInteger(status.remaining))?;
             write!(f, ";t={}", SfInteger(wait_s))?;
             separator = ", ";
         }
@@ -283,7 +283,7 @@ where
         let mut separator = "";
         for item in self.items.clone() {
             let item = item.borrow();
-            if item.layer.violated {
+            if item.status.violated {
                 write!(f, "{separator}{}", JsonString(item.name))?;
                 separator = ",";
             }

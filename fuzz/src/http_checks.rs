@@ -16,10 +16,10 @@ pub fn check(items: &[Item<'_>], detail: Option<&str>) {
     limits(items);
     problem(items, detail);
     for item in items {
-        let values = XRateLimitDelta::from(&item.layer).fields().map(|field| field.1);
-        let reset_s = ceil_seconds(item.layer.reset_after());
-        assert_eq!(values, [item.layer.limit, item.layer.remaining, reset_s]);
-        item.layer.retry_after().into_iter().for_each(check_wait);
+        let values = XRateLimitDelta::from(&item.status).fields().map(|field| field.1);
+        let reset_s = ceil_seconds(item.status.reset_after());
+        assert_eq!(values, [item.status.limit, item.status.remaining, reset_s]);
+        item.status.retry_after().into_iter().for_each(check_wait);
     }
 }
 
@@ -32,7 +32,7 @@ fn policies(items: &[Item<'_>]) {
     let field = RateLimitPolicyDraft11(items).to_string();
     for (item, member) in items.iter().zip(members(&field, items.len())) {
         assert_eq!(string(&member.bare_item), printable(item.name));
-        assert_eq!(parameter(&member, "q"), number(item.layer.limit));
+        assert_eq!(parameter(&member, "q"), number(item.status.limit));
         assert_eq!(parameter(&member, "w"), number(ceil_seconds(item.window).max(1)));
         let Some(unit) = item.unit else {
             assert_eq!(member.params.len(), 2);
@@ -47,9 +47,9 @@ fn policies(items: &[Item<'_>]) {
 fn limits(items: &[Item<'_>]) {
     let field = RateLimitDraft11(items).to_string();
     for (item, member) in items.iter().zip(members(&field, items.len())) {
-        let wait = item.layer.retry_after().unwrap_or(item.layer.reset_after());
+        let wait = item.status.retry_after().unwrap_or(item.status.reset_after());
         assert_eq!(string(&member.bare_item), printable(item.name));
-        assert_eq!(parameter(&member, "r"), number(item.layer.remaining));
+        assert_eq!(parameter(&member, "r"), number(item.status.remaining));
         assert_eq!(parameter(&member, "t"), number(ceil_seconds(wait)));
         assert_eq!(member.params.len(), 2);
     }
@@ -64,7 +64,7 @@ fn problem(items: &[Item<'_>], detail: Option<&str>) {
     assert!(!body.contains(['\r', '\n']), "{body:?}");
     let body: Value = serde_json::from_str(&body).expect("JSON");
     let violated: Vec<&str> =
-        items.iter().filter(|item| item.layer.violated).map(|item| item.name).collect();
+        items.iter().filter(|item| item.status.violated).map(|item| item.name).collect();
     assert_eq!(body["violated-policies"], Value::from(violated));
     assert_eq!(body["status"], Value::from(429));
     assert_eq!(body.get("detail"), detail.map(Value::from).as_ref());

@@ -72,7 +72,7 @@ pub fn run(data: &[u8]) -> Reached {
         ("several items", items.len() > 2),
         ("not ASCII", items.iter().any(|item| !item.name.is_ascii())),
         ("unit", items.iter().any(|item| item.unit.is_some())),
-        ("violated", items.iter().any(|item| item.layer.violated)),
+        ("violated", items.iter().any(|item| item.status.violated)),
     ];
     reached.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect()
 }

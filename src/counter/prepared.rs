@@ -35,8 +35,9 @@ impl PreparedCharge<'_> {
         if self.head.is_some_and(|head| !head.seal()) {
             return false;
         }
-        // Release: a thread that acquires this word as the head sees every write that this thread's
-        // sum has counted, and the seal. Pairs with the Acquire in `Ring::head`. Models: scan
+        // Release: a thread that acquires this word as the head of a ring sees every write that this
+        // thread's sum has counted, and the seal. A calendar budget needs no ordering here: it is a
+        // single word. Pairs with the Acquire in `Ring::head`. Models: scan
         // with OpenRelaxed, denial_in_the_head with WriteRelaxed.
         let release = if self.opens_bucket { order::ring_open() } else { order::ring_charge() };
         self.target.compare_exchange(self.word, release)

@@ -127,7 +127,7 @@ impl Reservation {
     }
 
     /// Returns the units that are charged to a layer, given by its index in the request. After settling,
-    /// they are the actual cost. `None` if there is no such layer.
+    /// they are the actual cost, unless the table had no room for it. `None` if there is no such layer.
     pub fn charged(&self, layer: usize) -> Option<u64> {
         self.held.get(layer).map(|held| held.charged)
     }

@@ -4,7 +4,7 @@
 //! that the conversion is a shift.
 //!
 //! - An exact policy uses the shortest tick with which the word's time field spans eight windows. For
-//!   windows up to days this is 1 ns.
+//!   windows up to 39 hours, or longer if the limit is small, this is 1 ns.
 //! - A bucketed policy uses the longest tick that still divides each bucket's span into at least 1024
 //!   ticks, since the time field then lasts longer.
 //!
