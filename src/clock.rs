@@ -93,19 +93,17 @@ impl Clock {
     }
 
     /// Reads the clock. The precise clock reads the wall clock only if `read_wall`.
-    #[inline]
+    // Always inlined, with little code: else the calls of a program would differ in speed.
+    #[inline(always)]
     pub(crate) fn now(&self, read_wall: bool) -> Now {
-        let with_wall =
-            |monotonic_ns| Now { monotonic_ns, unix_ns: if read_wall { wall_ns() } else { 0 } };
         if let Some(counter) = &self.counter {
-            return with_wall(counter.elapsed_ns());
+            let unix_ns = if read_wall { wall_ns() } else { 0 };
+            return Now { monotonic_ns: counter.elapsed_ns(), unix_ns };
         }
         match &self.source {
-            Source::Precise { clock, start } => {
-                with_wall(clock.delta_as_nanos(*start, clock.raw()))
-            }
             Source::Coarse { clock, .. } => clock.reading.now(),
             Source::Manual(clock) => clock.reading.now(),
+            Source::Precise { clock, start } => precise_now(clock, *start, read_wall),
         }
     }
 }
@@ -126,6 +124,13 @@ impl From<ManualClock> for Clock {
     fn from(clock: ManualClock) -> Self {
         Clock::of(Source::Manual(clock))
     }
+}
+
+/// A reading by quanta, where the time stamp counter cannot be read directly.
+#[inline(never)]
+fn precise_now(clock: &quanta::Clock, start: u64, read_wall: bool) -> Now {
+    let unix_ns = if read_wall { wall_ns() } else { 0 };
+    Now { monotonic_ns: clock.delta_as_nanos(start, clock.raw()), unix_ns }
 }
 
 // Reading the wall clock takes so long that the cost of a function call does not matter.

@@ -5,12 +5,13 @@ use crate::clock::{Clock, Now};
 use crate::decision::{Decision, PolicyStatus};
 use crate::engine::Policies;
 use crate::engine::context::Context;
+use crate::engine::resolved_charge::ResolvedCharge;
 use crate::error::{ConfigError, UnknownPolicy};
 use crate::http;
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::request::reservation::{Reservation, ReservationError};
-use crate::request::{self, Mode};
+use crate::request::{self, Mode, OpenContext};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::table::epoch;
@@ -41,6 +42,30 @@ pub struct Limiter {
     has_calendar: bool,
 }
 
+/// A call of the limiter, at the caller's time or at the clock's.
+struct Call<'l> {
+    limiter: &'l Limiter,
+    now: Option<Now>,
+}
+
+impl<'l> OpenContext<'l> for Call<'l> {
+    type Context = Context<'l>;
+
+    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. Issued
+    /// later, a cache miss would no longer overlap the previous decision.
+    #[inline(always)]
+    fn open(self, single: Option<&ResolvedCharge<'l>>) -> Context<'l> {
+        if let Some(charge) = single {
+            charge.policy.prefetch_unpinned(charge.key);
+        }
+        let now = match self.now {
+            Some(now) => now,
+            None => self.limiter.now(),
+        };
+        Context::new(&self.limiter.policies, now)
+    }
+}
+
 impl Limiter {
     pub(crate) fn new(policies: Policies, clock: Clock) -> Self {
         let has_calendar = policies.policies().any(|policy| policy.period().is_some());
@@ -51,7 +76,7 @@ impl Limiter {
     ///
     /// [`Clock::precise`] reads the wall clock only if the limiter has a calendar policy. Otherwise
     /// its `unix_ns` is 0.
-    #[inline]
+    #[inline(always)]
     pub fn now(&self) -> Now {
         self.clock.now(self.has_calendar)
     }
@@ -88,7 +113,7 @@ impl Limiter {
         charges: &[Charge<'_>],
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        self.decide(charges, statuses, || self.now())
+        self.decide(charges, statuses, None)
     }
 
     /// [`check`](Self::check) at a time that the caller has already read.
@@ -124,24 +149,18 @@ impl Limiter {
         charges: &[Charge<'_>],
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        self.decide(charges, statuses, || now)
+        self.decide(charges, statuses, Some(now))
     }
 
-    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. Issued
-    /// later, a cache miss would no longer overlap the previous decision.
     #[inline(always)]
     fn decide(
         &self,
         charges: &[Charge<'_>],
         statuses: &mut [PolicyStatus],
-        now: impl FnOnce() -> Now,
+        now: Option<Now>,
     ) -> Decision {
-        request::decide(&self.policies, charges, Mode::Check, statuses, |single| {
-            if let Some(charge) = single {
-                charge.policy.prefetch_unpinned(charge.key);
-            }
-            Context::new(&self.policies, now())
-        })
+        let call = Call { limiter: self, now };
+        request::decide(&self.policies, charges, Mode::Check, statuses, call)
     }
 
     /// Checks many requests of one charge each. See [`Session::check_many`].

@@ -39,17 +39,33 @@ pub(crate) enum Mode {
     Force,
 }
 
-/// Decides a request.
-///
-/// `open_context` gets the charge of a request that has only one, so that it can prefetch the slot
-/// before it reads the clock and pins the epoch. The slots of several charges are prefetched here.
+/// A way to get the context of a request.
+pub(crate) trait OpenContext<'l> {
+    type Context: Borrow<Context<'l>>;
+
+    /// Opens the context. `single` is the charge of a request that has only one: its slot can be
+    /// prefetched before the clock is read and the epoch is pinned.
+    fn open(self, single: Option<&ResolvedCharge<'l>>) -> Self::Context;
+}
+
+/// The context that a session has opened.
+impl<'c, 'l> OpenContext<'l> for &'c Context<'l> {
+    type Context = &'c Context<'l>;
+
+    #[inline(always)]
+    fn open(self, _: Option<&ResolvedCharge<'l>>) -> &'c Context<'l> {
+        self
+    }
+}
+
+/// Decides a request. The slots of several charges are prefetched here.
 #[inline(always)]
-pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
+pub(crate) fn decide<'l, C: OpenContext<'l>>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
-    open_context: impl FnOnce(Option<&ResolvedCharge<'l>>) -> C,
+    context: C,
 ) -> Decision {
     match charges {
         [] => Decision::default(),
@@ -57,7 +73,7 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
             let Some(resolved) = ResolvedCharge::new(policies, charge) else {
                 return invalid(charge.policy);
             };
-            let opened = open_context(Some(&resolved));
+            let opened = context.open(Some(&resolved));
             let context = opened.borrow();
             if mode == Mode::Check && statuses.is_empty() {
                 let ResolvedCharge { policy, key, cost, limit } = resolved;
@@ -67,23 +83,21 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
             }
         }
         [..] if charges.len() <= FEW => {
-            decide_up_to::<FEW, C>(policies, charges, mode, statuses, || open_context(None))
+            decide_up_to::<FEW, C>(policies, charges, mode, statuses, context)
         }
-        [..] => {
-            decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, || open_context(None))
-        }
+        [..] => decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, context),
     }
 }
 
 /// Decides a request of up to `MAX` charges.
 // Not inlined, so that a request with few charges does not reserve the stack for many.
 #[inline(never)]
-fn decide_up_to<'l, const MAX: usize, C: Borrow<Context<'l>>>(
+fn decide_up_to<'l, const MAX: usize, C: OpenContext<'l>>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
-    open_context: impl FnOnce() -> C,
+    context: C,
 ) -> Decision {
     // Declared first, so that it outlives the items, which borrow its guard.
     let opened;
@@ -91,7 +105,7 @@ fn decide_up_to<'l, const MAX: usize, C: Borrow<Context<'l>>>(
     if let Err(policy) = resolve_all(policies, charges, &mut items) {
         return invalid(policy);
     }
-    opened = open_context();
+    opened = context.open(None);
     // This slice is the whole list. Its length is a constant for the compiler if that of `charges`
     // is one.
     opened.borrow().decide_items(&mut items[..charges.len()], mode, statuses)

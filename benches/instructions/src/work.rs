@@ -23,6 +23,7 @@ pub type Kind = (&'static str, fn(u64) -> u64);
 /// other kinds on sliding windows advance the time, so that all words are live as well.
 pub const KINDS: &[Kind] = &[
     ("check", check),
+    ("check_number", check_number),
     ("session", session),
     ("check_at", |times| check_at(roomy(), STEP, times)),
     ("denied", |times| check_at(Policy::sliding("user", 5, WINDOW), 1, times)),
@@ -106,6 +107,13 @@ fn denied_all_live(times: u64) -> u64 {
 #[inline(never)]
 fn check_now(limiter: &Limiter, user: PolicyId, times: u64) -> u64 {
     after_warming(times, |_| limiter.check(&[user.charge(black_box(KEY), 1)]))
+}
+
+/// `check` with a number as the key. A second call of the same function: it is compiled alike wherever
+/// a program calls it.
+fn check_number(times: u64) -> u64 {
+    let (limiter, user) = with_one(roomy());
+    after_warming(times, |_| limiter.check(&[user.charge(black_box(42_u64), 1)]))
 }
 
 fn session(times: u64) -> u64 {
