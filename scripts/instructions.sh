@@ -17,6 +17,9 @@ today=$(mktemp)
 trap 'rm -f "$today" "$today".*' EXIT
 
 cargo build --quiet --release --package tollgate-instructions --package tollgate-ffi
+# The build without vector instructions.
+CARGO_TARGET_DIR=$target/scalar \
+    cargo build --quiet --release --package tollgate-instructions --no-default-features
 gcc -std=c99 -O2 -Iinclude $work/check.c -o "$target/release/instructions-c" \
     "$target/release/libtollgate.a" -lm -lpthread -ldl
 
@@ -90,6 +93,10 @@ done
     for kind in $kinds; do
         counted=$(count '*::counted*' "$target/release/instructions" "$kind")
         echo "$kind $counted"
+    done
+    for kind in check_all_live session_all_live denied_all_live; do
+        counted=$(count '*::counted*' "$target/scalar/release/instructions" "$kind")
+        echo "${kind}_scalar $counted"
     done
     for kind in check_at check_all_live three_layers; do
         counted=$(count 'counted_*' "$target/release/instructions-c" "$kind")

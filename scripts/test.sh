@@ -29,6 +29,11 @@ suite --workspace --exclude tollgate-criterion --lib --bins --tests
 suite --package tollgate --doc
 cargo run --quiet --example embed
 
+# The build without vector instructions, which all other suites use where the processor has AVX2.
+grep -qw avx2 /proc/cpuinfo 2>/dev/null || echo "skipped: sums in vector instructions: the processor has no AVX2"
+suite --package tollgate --no-default-features --lib --test state_machine --test exact_decisions \
+    --test bucketed --test vectors
+
 # The other key hasher: ahash uses AES if the target has it, and the default target does not.
 if rustc --print cfg -C target-cpu=native | grep -q 'target_feature="aes"'; then
     RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+aes" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/aes" \

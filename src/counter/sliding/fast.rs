@@ -52,7 +52,7 @@ impl<const R: usize> Ring<R> {
                 (in_head, head.word)
             } else {
                 let room = format.masked(room);
-                self.denial(scale, live.min_word(), head.index, head.word, room)
+                self.must_expire(scale, live.min_word(), head.index, head.word, room)
             };
             // 0 if a concurrent refund made room. Model: denial with NoValidate.
             if must_expire == 0 || !self.is_unchanged(head) {
@@ -105,7 +105,7 @@ impl<const R: usize> Ring<R> {
     ///
     /// The word is 0 if the sum does not exceed `room`, or if the head has no count.
     #[inline(never)]
-    fn denial(
+    fn must_expire(
         &self,
         scale: &TimeScale,
         min_word: u64,
