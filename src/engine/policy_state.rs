@@ -109,6 +109,12 @@ impl PolicyState {
         with_table!(&self.table, table => table.hint())
     }
 
+    /// Returns whether the table is so large that a prefetch pays off.
+    #[inline(always)]
+    pub(crate) fn prefetches(&self) -> bool {
+        self.hint().is_enabled()
+    }
+
     /// Prefetches the likely slot of a key, before the epoch is pinned.
     #[inline(always)]
     pub(crate) fn prefetch_unpinned(&self, key: KeyId) {
@@ -118,7 +124,7 @@ impl PolicyState {
     /// Prefetches the slot of a key, if the table is too large to stay in the CPU's caches.
     #[inline(always)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
-        if self.hint().is_enabled() {
+        if self.prefetches() {
             with_table!(&self.table, table => table.prefetch(key, guard));
         }
     }

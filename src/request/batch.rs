@@ -1,9 +1,11 @@
 //! Many requests of one charge each, decided in batches of 32. The slots of a whole batch are prefetched
-//! before its first request is decided, so that the cache misses overlap.
+//! before its first request is decided, so that the cache misses overlap. Tables that stay in cache need
+//! no prefetch.
 
 use crate::charge::Charge;
 use crate::decision::Decision;
 use crate::engine::context::Context;
+use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::ResolvedCharge;
 use crate::request::invalid;
 
@@ -29,6 +31,14 @@ fn decide_batch(
     charges: &[Charge<'_>],
     decisions: &mut [Decision],
 ) -> usize {
+    let mut allowed = 0;
+    if !context.policies.all().any(PolicyState::prefetches) {
+        for (decision, charge) in decisions.iter_mut().zip(charges) {
+            *decision = check(context, ResolvedCharge::new(context.policies, charge), charge);
+            allowed += usize::from(decision.is_allowed());
+        }
+        return allowed;
+    }
     let mut resolved = [None; BATCH];
     for (entry, charge) in resolved.iter_mut().zip(charges) {
         *entry = ResolvedCharge::new(context.policies, charge);
@@ -41,15 +51,24 @@ fn decide_batch(
     for ResolvedCharge { policy, key, .. } in resolved.iter().flatten() {
         policy.prefetch(*key, &context.guard);
     }
-    let mut allowed = 0;
-    for ((decision, resolved), charge) in decisions.iter_mut().zip(&resolved).zip(charges) {
-        *decision = match *resolved {
-            Some(ResolvedCharge { policy, key, cost, limit }) => {
-                policy.check(context, key, cost, limit)
-            }
-            None => invalid(charge.policy),
-        };
+    for ((decision, resolved), charge) in decisions.iter_mut().zip(resolved).zip(charges) {
+        *decision = check(context, resolved, charge);
         allowed += usize::from(decision.is_allowed());
     }
     allowed
+}
+
+/// Checks a charge. `resolved` is `None` if its policy belongs to another limiter.
+#[inline(always)]
+fn check(
+    context: &Context<'_>,
+    resolved: Option<ResolvedCharge<'_>>,
+    charge: &Charge<'_>,
+) -> Decision {
+    match resolved {
+        Some(ResolvedCharge { policy, key, cost, limit }) => {
+            policy.check(context, key, cost, limit)
+        }
+        None => invalid(charge.policy),
+    }
 }
