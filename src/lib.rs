@@ -120,6 +120,7 @@ pub mod http;
 mod key;
 mod limiter;
 mod policy;
+mod reclaim;
 mod request;
 mod session;
 mod stats;

@@ -8,11 +8,12 @@ use crate::error::{ConfigError, UnknownPolicy};
 use crate::http;
 use crate::key::Key;
 use crate::policy::Policy;
+use crate::reclaim;
 use crate::request::reservation::{Reservation, ReservationError};
-use crate::request::{self, Context, Mode};
+use crate::request::{self, Context, Mode, OpenContext, ResolvedCharge};
 use crate::session::Session;
 use crate::stats::Stats;
-use crate::table::epoch;
+use std::borrow::Borrow;
 use std::time::Duration;
 
 /// A rate limiter, shared between threads by reference.
@@ -126,8 +127,6 @@ impl Limiter {
         self.decide(charges, statuses, || now)
     }
 
-    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. Issued
-    /// later, a cache miss would no longer overlap the previous decision.
     #[inline(always)]
     fn decide(
         &self,
@@ -135,12 +134,8 @@ impl Limiter {
         statuses: &mut [PolicyStatus],
         now: impl FnOnce() -> Now,
     ) -> Decision {
-        request::decide(&self.policies, charges, Mode::Check, statuses, |single| {
-            if let Some(charge) = single {
-                charge.policy.prefetch_unpinned(charge.key);
-            }
-            Context::new(&self.policies, now())
-        })
+        let context = ContextAt { policies: &self.policies, now };
+        request::decide(&self.policies, charges, Mode::Check, statuses, context)
     }
 
     /// Checks many requests of one charge each. See [`Session::check_many`].
@@ -248,7 +243,7 @@ impl Limiter {
     /// may be left when it returns true.
     pub fn maintain(&self, slots: usize) -> bool {
         let done = self.session().maintain(slots);
-        epoch::collect((slots / 256).clamp(4, 64));
+        reclaim::collect((slots / 256).clamp(4, 64));
         done
     }
 
@@ -318,6 +313,24 @@ impl Limiter {
                 None => item,
             })
         })
+    }
+}
+
+/// A context that is opened for one request.
+struct ContextAt<'l, F> {
+    policies: &'l Policies,
+    now: F,
+}
+
+impl<'l, F: FnOnce() -> Now> OpenContext<'l> for ContextAt<'l, F> {
+    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. Issued
+    /// later, a cache miss would no longer overlap the previous decision.
+    #[inline(always)]
+    fn open(self, single: Option<&ResolvedCharge<'l>>) -> impl Borrow<Context<'l>> {
+        if let Some(charge) = single {
+            charge.policy.prefetch_unpinned(charge.key);
+        }
+        Context::new(self.policies, (self.now)())
     }
 }
 

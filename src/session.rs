@@ -36,7 +36,7 @@ impl<'l> Session<'l> {
         mode: Mode,
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        request::decide(self.context.policies, charges, mode, statuses, |_| &self.context)
+        request::decide(self.context.policies, charges, mode, statuses, &self.context)
     }
 
     /// Returns the time of this session.

@@ -11,10 +11,10 @@ use crate::error::ConfigError;
 use crate::policy::calendar::Calendar;
 use crate::policy::overflow::Overflow;
 use crate::policy::{Plan, Policy};
+use crate::reclaim::Guard;
 use crate::stats::Stats;
 use crate::sync::shard::Shard;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
-use crate::table::epoch::Guard;
 use crate::table::{
     Bounds, Charged, ClaimError, Evaluation, KeyId, OutOfMemory, PrefetchHint, Receipt, Returned,
     Table, TableStats,

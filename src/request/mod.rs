@@ -18,8 +18,8 @@ use crate::charge::{Charge, MAX_CHARGES, PolicyId};
 use crate::clock::Now;
 use crate::decision::{Decision, PolicyStatus, Verdict};
 use crate::engine::Policies;
+use crate::reclaim::{self, Guard};
 use crate::sync::shard::Shard;
-use crate::table::epoch::{self, Guard};
 use crate::verify::path::{self, Path};
 use arrayvec::ArrayVec;
 use commit::commit_all;
@@ -54,17 +54,30 @@ pub(crate) enum Mode {
     Force,
 }
 
-/// Decides a request.
-///
-/// `open_context` gets the charge of a request that has only one, so that it can prefetch the slot
-/// before it reads the clock and pins the epoch. The slots of several charges are prefetched here.
+/// The source of a request's context.
+// A trait and not a closure, because a closure cannot demand to be inlined.
+pub(crate) trait OpenContext<'l> {
+    /// Opens the context. Gets the charge of a request that has only one, so that it can prefetch
+    /// the slot before it reads the clock and pins the epoch.
+    fn open(self, single: Option<&ResolvedCharge<'l>>) -> impl Borrow<Context<'l>>;
+}
+
+/// The context of a session.
+impl<'l> OpenContext<'l> for &Context<'l> {
+    #[inline(always)]
+    fn open(self, _: Option<&ResolvedCharge<'l>>) -> impl Borrow<Context<'l>> {
+        self
+    }
+}
+
+/// Decides a request. The slots of several charges are prefetched here.
 #[inline(always)]
-pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
+pub(crate) fn decide<'l>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
-    open_context: impl FnOnce(Option<&ResolvedCharge<'l>>) -> C,
+    context: impl OpenContext<'l>,
 ) -> Decision {
     match charges {
         [] => Decision::default(),
@@ -72,7 +85,7 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
             let Some(resolved) = ResolvedCharge::new(policies, charge) else {
                 return invalid(charge.policy);
             };
-            let opened = open_context(Some(&resolved));
+            let opened = context.open(Some(&resolved));
             let context = opened.borrow();
             if mode == Mode::Check && statuses.is_empty() {
                 context.check_one(resolved.policy, resolved.key, resolved.cost, resolved.limit)
@@ -81,23 +94,21 @@ pub(crate) fn decide<'l, C: Borrow<Context<'l>>>(
             }
         }
         [..] if charges.len() <= FEW => {
-            decide_up_to::<FEW, C>(policies, charges, mode, statuses, || open_context(None))
+            decide_up_to::<FEW>(policies, charges, mode, statuses, context)
         }
-        [..] => {
-            decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, || open_context(None))
-        }
+        [..] => decide_up_to::<MAX_CHARGES>(policies, charges, mode, statuses, context),
     }
 }
 
 /// Decides a request of up to `MAX` charges.
 // Not inlined, so that a request with few charges does not reserve the stack for many.
 #[inline(never)]
-fn decide_up_to<'l, const MAX: usize, C: Borrow<Context<'l>>>(
+fn decide_up_to<'l, const MAX: usize>(
     policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
-    open_context: impl FnOnce() -> C,
+    context: impl OpenContext<'l>,
 ) -> Decision {
     // Declared first, so that it outlives the items, which borrow its guard.
     let opened;
@@ -105,7 +116,7 @@ fn decide_up_to<'l, const MAX: usize, C: Borrow<Context<'l>>>(
     if let Err(policy) = resolve_all(policies, charges, &mut items) {
         return invalid(policy);
     }
-    opened = open_context();
+    opened = context.open(None);
     // This slice is the whole list. Its length is a constant for the compiler if that of `charges`
     // is one.
     opened.borrow().decide_items(&mut items[..charges.len()], mode, statuses)
@@ -132,7 +143,7 @@ fn resolve_all<'l, const MAX: usize>(
 impl<'l> Context<'l> {
     #[inline(always)]
     pub(crate) fn new(policies: &'l Policies, now: Now) -> Self {
-        Context { policies, now, guard: epoch::pin(), shard: Shard::current() }
+        Context { policies, now, guard: reclaim::pin(), shard: Shard::current() }
     }
 
     /// Decides a request: charges all items or none (a peek charges none), and reports the status

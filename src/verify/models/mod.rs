@@ -14,8 +14,8 @@ mod ring;
 mod shard;
 mod table;
 
+use crate::reclaim;
 use crate::sync::progress;
-use crate::table::epoch;
 use crate::verify::build::{mutant_from_env, runs_holds, runs_mutants, set_mutant};
 use crate::verify::quiet;
 use std::panic::catch_unwind;
@@ -53,7 +53,7 @@ fn explore(
         count.fetch_add(1, Relaxed);
         body();
         progress::assert_progress();
-        epoch::free_all();
+        reclaim::free_all();
     });
     executions.load(Relaxed)
 }
@@ -88,7 +88,7 @@ fn is_caught(
         explore(bound, None, move || body());
     });
     set_mutant(None);
-    let _ = catch_unwind(epoch::free_all);
+    let _ = catch_unwind(reclaim::free_all);
     is_caught
 }
 

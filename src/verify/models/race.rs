@@ -6,7 +6,7 @@ use crate::counter::prepared::PreparedCharge;
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::counter::{ChargeArgs, Counter};
-use crate::table::epoch::pin;
+use crate::reclaim::pin;
 use crate::table::{Charged, KeyId, Receipt, Table};
 use loom::thread;
 use std::collections::BTreeSet;

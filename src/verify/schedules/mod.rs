@@ -43,8 +43,8 @@ mod verification;
 mod window;
 
 use crate::Overflow;
+use crate::reclaim;
 use crate::sync::progress;
-use crate::table::epoch;
 use crate::verify::build::{mutant_from_env, runs_holds, runs_mutants, set_mutant};
 use crate::verify::quiet;
 use layout::Layout;
@@ -102,7 +102,7 @@ fn explore(
         EXECUTIONS.set(EXECUTIONS.get() + 1);
         body();
         progress::assert_progress();
-        epoch::free_all();
+        reclaim::free_all();
     };
     let seed = env_number("TOLLGATE_SEED", 1);
     match scheduler {
@@ -185,7 +185,7 @@ fn assert_race_caught(
         explore(scheduler, max_iterations, move || race());
     });
     set_mutant(None);
-    let _ = catch_unwind(epoch::free_all);
+    let _ = catch_unwind(reclaim::free_all);
     let how = if caught { VIOLATION.get() } else { "NOT CAUGHT" };
     println!("schedules {name}: {mutant}, {scheduler:?}: {how} after {}", EXECUTIONS.get());
     assert!(caught, "{name} passes with mutant {mutant}");
