@@ -14,7 +14,7 @@
 
 use super::barrier;
 use super::limbo::{Limbo, Node};
-use super::record::{Record, Records, UNPINNED};
+use super::record::{OwnRecord, Records, UNPINNED};
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering::Relaxed, order};
 
@@ -66,17 +66,18 @@ impl<const N: usize> Domain<N> {
     }
 
     /// Makes the calling thread the owner of an unused record. `None` if there is none.
-    pub(crate) fn own_record(&self) -> Option<&Record> {
+    pub(crate) fn own_record(&self) -> Option<OwnRecord<'_>> {
         self.records.own()
     }
 
+    #[inline]
     pub(crate) fn limbo(&self) -> &Limbo {
         &self.limbo.0
     }
 
     /// Pins the epoch in the calling thread's record.
     #[inline(always)]
-    pub(crate) fn pin(&self, record: &Record) {
+    pub(crate) fn pin(&self, record: OwnRecord<'_>) {
         record.pin(&self.epoch.0);
     }
 
@@ -85,7 +86,7 @@ impl<const N: usize> Domain<N> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            // Acquire: as in `Record::pin`. Model: shared_pin with PinEpochRelaxed.
+            // Acquire: as in `OwnRecord::pin`. Model: shared_pin with PinEpochRelaxed.
             let epoch = self.epoch.0.load(order::pin_epoch());
             // Relaxed: the light fence orders it. A count that is 0 again is a later one than this.
             self.shared.0[parity(epoch)].fetch_add(1, Relaxed);
@@ -102,15 +103,15 @@ impl<const N: usize> Domain<N> {
 
     /// Drops a pin in the shared record.
     pub(crate) fn unpin_shared(&self, parity: Parity) {
-        // Release: as in `Record::unpin`. Model: shared_pin with UnpinRelaxed.
+        // Release: as in `OwnRecord::unpin`. Model: shared_pin with UnpinRelaxed.
         self.shared.0[parity].fetch_sub(1, order::unpin());
     }
 
     /// Retires a value: it is freed once all pins that exist now have ended.
     ///
     /// # Safety
-    /// The node is part of a value that was unlinked before, so that a thread which sees that does
-    /// not reach it any more. The value is retired once, and nobody else frees it.
+    /// The node is part of a value in a box, which was unlinked before: a thread that sees this does
+    /// not reach the value any more. It is retired once, and nobody else frees it.
     pub(crate) unsafe fn retire(&self, node: *mut Node) {
         // An addition, so that every later epoch continues it. Release: publishes the unlinking.
         // Pairs with `pin` and `advance`. Model: pin_after_retire with StampRelaxed.
@@ -142,11 +143,15 @@ impl<const N: usize> Domain<N> {
         self.limbo.0.sort(self.epoch.0.load(order::epoch_load()));
     }
 
-    /// Forgets the pins of all other threads, in a process that has no other thread any more.
-    /// `own` is the calling thread's record, and `shared` its pins in the shared one.
+    /// Forgets the pins of all other threads. `own` is the calling thread's record, and `shared` its
+    /// pins in the shared one.
+    ///
+    /// # Safety
+    /// The process has no other thread any more.
     #[cfg(not(all(test, tollgate_model)))]
-    pub(super) fn forget_others(&self, own: Option<&Record>, shared: [u64; 2]) {
-        self.records.forget_others(own);
+    pub(super) unsafe fn forget_others(&self, own: Option<OwnRecord<'_>>, shared: [u64; 2]) {
+        // SAFETY: the caller's promise.
+        unsafe { self.records.forget_others(own) };
         for (count, own) in self.shared.0.iter().zip(shared) {
             // Relaxed: there is one thread.
             count.store(own, Relaxed);

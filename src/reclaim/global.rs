@@ -2,7 +2,7 @@
 
 use super::domain::{Domain, Parity};
 use super::limbo::Retire;
-use super::record::Record;
+use super::record::OwnRecord;
 use super::{barrier, crossbeam, thread};
 use crate::sync::{AtomicUsize, Ordering::Relaxed};
 
@@ -67,7 +67,7 @@ pub(crate) struct Guard(pub(super) Pin);
 #[derive(Debug)]
 pub(super) enum Pin {
     /// In the record of this thread.
-    Record(&'static Record),
+    Record(OwnRecord<'static>),
     /// In the shared record.
     Shared(Parity),
     Crossbeam(crossbeam::Guard),
@@ -116,7 +116,9 @@ const ADVANCE_INTERVAL: u8 = 16;
 pub(crate) fn collect_some() {
     if method() == Method::Crossbeam {
         crossbeam::advance();
-    } else if !DOMAIN.limbo().early.is_empty() && thread::count_turn() % ADVANCE_INTERVAL == 0 {
+    } else if !DOMAIN.limbo().early.is_empty()
+        && thread::count_turn().is_multiple_of(ADVANCE_INTERVAL)
+    {
         DOMAIN.advance();
     }
     DOMAIN.limbo().free_piece();

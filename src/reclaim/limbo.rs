@@ -26,16 +26,7 @@ pub(crate) unsafe trait Retire: Sized + 'static {
     /// Frees a piece. Returns whether any is left.
     fn free_piece(&mut self) -> bool;
 
-    /// Drops the value, of which no piece is left.
-    ///
-    /// # Safety
-    /// `value` came from `Box::into_raw`, and the caller owns it.
-    unsafe fn drop_last(value: *mut Self) {
-        // SAFETY: the caller's promise.
-        drop(unsafe { Box::from_raw(value) });
-    }
-
-    /// The node of a value.
+    /// Returns the node of a value.
     fn node(value: *mut Self) -> *mut Node {
         value.wrapping_byte_add(Self::NODE).cast()
     }
@@ -51,8 +42,8 @@ impl Node {
             // SAFETY: `Retire`: the node is at this offset. The caller owns the value.
             let is_left = unsafe { (*value).free_piece() };
             if !is_left {
-                // SAFETY: the caller's promise, and nobody uses the value from here on.
-                unsafe { T::drop_last(value) };
+                // SAFETY: from a box: `Guard::retire`. The caller owns it.
+                drop(unsafe { Box::from_raw(value) });
             }
             is_left
         }
@@ -191,7 +182,7 @@ impl Limbo {
 
     /// Frees a piece of a value that is due.
     #[inline]
-    pub(super) fn free_piece(&self) {
+    pub(crate) fn free_piece(&self) {
         if !self.due.is_empty() {
             self.free_first_piece();
         }

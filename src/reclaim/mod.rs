@@ -27,7 +27,7 @@
 //!
 //! # Tests
 //! Models of tables use a stand-in, which reports each access to freed memory. The models in
-//! `verify/models/reclaim.rs` check [`domain`] itself.
+//! `verify/models/epoch.rs` check [`domain`] itself.
 
 mod barrier;
 #[cfg(not(all(test, tollgate_model)))]

@@ -4,7 +4,8 @@
 //! threads read whether it is pinned. Records are never deallocated.
 
 use super::barrier;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering::Relaxed, order};
+use crate::sync::{AtomicU64, AtomicUsize, Cell, Ordering::Relaxed, order};
+use std::marker::PhantomData;
 
 /// The epoch held by a record that is not pinned. No epoch has this number.
 pub(super) const UNPINNED: u64 = 0;
@@ -19,55 +20,30 @@ const ENDED: usize = 2;
 /// A thread's record.
 // On lines of its own: the processor loads pairs of lines.
 #[derive(Debug)]
-#[cfg_attr(all(test, tollgate_model), derive(Default))]
 #[repr(align(128))]
 pub(crate) struct Record {
     /// The epoch that is pinned, or [`UNPINNED`].
     held: AtomicU64,
     /// The number of the owner's guards. Only the owner accesses it.
-    guards: AtomicU64,
+    guards: Cell<u64>,
     state: AtomicUsize,
 }
+
+// SAFETY: only the owner accesses `guards`, by `OwnRecord`. It does so after the owner before it:
+// `try_own`.
+unsafe impl Sync for Record {}
 
 impl Record {
     #[cfg(not(all(test, tollgate_model)))]
     const fn new() -> Self {
-        let (held, guards) = (AtomicU64::new(UNPINNED), AtomicU64::new(0));
+        let (held, guards) = (AtomicU64::new(UNPINNED), Cell::new(0));
         Record { held, guards, state: AtomicUsize::new(FREE) }
     }
 
-    /// Pins the epoch for one more guard of the owner.
-    #[inline(always)]
-    pub(crate) fn pin(&self, epoch: &AtomicU64) {
-        // Relaxed: only this thread writes it.
-        let guards = self.guards.load(Relaxed);
-        if guards == 0 {
-            // Acquire: a thread that pins a later epoch than a value's sees that the value was
-            // unlinked (P3). Pairs with `Domain::retire`. Model: pin_after_retire with
-            // PinEpochRelaxed.
-            let epoch = epoch.load(order::pin_epoch());
-            // Release: a scan that sees this pin sees the end of the one before. Pairs with
-            // `allows`. Model: pin_again with PinHeldRelaxed.
-            self.held.store(epoch, order::pin_held());
-            // Between the pin and the loads of the reader. Pairs with the heavy fence of
-            // `Domain::advance`. Model: pin_against_free with NoLightFence.
-            barrier::light();
-        }
-        // Relaxed: as above.
-        self.guards.store(guards + 1, Relaxed);
-    }
-
-    /// Drops one guard of the owner.
-    #[inline(always)]
-    pub(crate) fn unpin(&self) {
-        // Relaxed: only this thread writes it.
-        let guards = self.guards.load(Relaxed) - 1;
-        self.guards.store(guards, Relaxed);
-        if guards == 0 {
-            // Release: whoever sees the end of this pin frees after its reads. Pairs with `allows`.
-            // Model: pin_against_free with UnpinRelaxed.
-            self.held.store(UNPINNED, order::unpin());
-        }
+    #[cfg(all(test, tollgate_model))]
+    fn new() -> Self {
+        let (held, guards) = (AtomicU64::new(UNPINNED), Cell::new(0));
+        Record { held, guards, state: AtomicUsize::new(FREE) }
     }
 
     /// Returns whether the epoch may advance from `epoch`, as far as this record goes (P2).
@@ -77,38 +53,82 @@ impl Record {
         held == UNPINNED || held == epoch
     }
 
-    /// Returns whether the owner has a guard.
-    pub(crate) fn is_pinned(&self) -> bool {
-        // Relaxed: only this thread writes it.
-        self.guards.load(Relaxed) > 0
-    }
-
-    /// Gives the record back when its owner ends. The owner does not pin it again.
-    pub(crate) fn end(&self) {
-        let state = if self.is_pinned() { ENDED } else { FREE };
-        // Release: the next owner sees all accesses of this one. Pairs with `try_own`. Model:
-        // record_reuse with RecordEndRelaxed.
-        self.state.store(state, order::record_end());
-    }
-
     /// Makes the calling thread the owner, unless another thread is.
     fn try_own(&self) -> bool {
         // Acquire: pairs with `end`. Model: record_reuse with RecordOwnRelaxed.
         let acquire = order::record_own();
         let state = self.state.load(acquire);
-        // Acquire: an ended thread's last guard was dropped. Pairs with `unpin`. Model:
+        // Acquire: an ended thread's last guard was dropped. Pairs with `OwnRecord::unpin`. Model:
         // record_of_ended_thread with ScanRelaxed.
         let is_unused =
             state == FREE || (state == ENDED && self.held.load(order::pin_scan()) == UNPINNED);
         is_unused && self.state.compare_exchange(state, OWNED, acquire, Relaxed).is_ok()
     }
 
+    /// Called while the process has one thread, which does not own this record.
     #[cfg(not(all(test, tollgate_model)))]
     fn reset(&self) {
-        // Relaxed: called while the process has one thread.
+        self.guards.set(0);
+        // Relaxed: there is no other thread.
         self.held.store(UNPINNED, Relaxed);
-        self.guards.store(0, Relaxed);
         self.state.store(FREE, Relaxed);
+    }
+}
+
+/// The record of the calling thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnRecord<'d> {
+    record: &'d Record,
+    /// Not `Send`.
+    _thread: PhantomData<*const ()>,
+}
+
+impl OwnRecord<'_> {
+    /// Pins the epoch for one more guard of the owner.
+    #[inline(always)]
+    pub(crate) fn pin(self, epoch: &AtomicU64) {
+        let guards = self.record.guards.get();
+        if guards == 0 {
+            // Acquire: a thread that pins a later epoch than a value's sees that the value was
+            // unlinked (P3). Pairs with `Domain::retire`. Model: pin_after_retire with
+            // PinEpochRelaxed.
+            let epoch = epoch.load(order::pin_epoch());
+            // Release: a scan that sees this pin sees the end of the one before. Pairs with
+            // `Record::allows`. Model: pin_again with PinHeldRelaxed.
+            self.record.held.store(epoch, order::pin_held());
+            // Between the pin and the loads of the reader. Pairs with the heavy fence of
+            // `Domain::advance`. Model: pin_against_free with NoLightFence.
+            barrier::light();
+        }
+        self.record.guards.set(guards + 1);
+    }
+
+    /// Drops one guard of the owner.
+    #[inline(always)]
+    pub(crate) fn unpin(self) {
+        let guards = self.record.guards.get() - 1;
+        self.record.guards.set(guards);
+        if guards == 0 {
+            // Release: whoever sees the end of this pin frees after its reads. Pairs with `Record::allows`.
+            // Model: pin_against_free with UnpinRelaxed.
+            self.record.held.store(UNPINNED, order::unpin());
+        }
+    }
+
+    /// Returns whether there is a guard.
+    pub(crate) fn is_pinned(self) -> bool {
+        self.record.guards.get() > 0
+    }
+
+    /// Gives the record back, when the thread ends. Guards that exist now may still be dropped.
+    ///
+    /// # Safety
+    /// The thread does not pin this record again.
+    pub(crate) unsafe fn end(self) {
+        let state = if self.is_pinned() { ENDED } else { FREE };
+        // Release: the next owner sees all accesses of this one. Pairs with `Record::try_own`. Model:
+        // record_reuse with RecordEndRelaxed.
+        self.record.state.store(state, order::record_end());
     }
 }
 
@@ -128,16 +148,16 @@ impl<const N: usize> Records<N> {
 
     #[cfg(all(test, tollgate_model))]
     pub(super) fn new() -> Self {
-        Records { all: std::array::from_fn(|_| Record::default()), used: AtomicUsize::new(0) }
+        Records { all: std::array::from_fn(|_| Record::new()), used: AtomicUsize::new(0) }
     }
 
     /// See [`Domain::own_record`](super::domain::Domain::own_record).
-    pub(super) fn own(&self) -> Option<&Record> {
+    pub(super) fn own(&self) -> Option<OwnRecord<'_>> {
         let index = self.all.iter().position(Record::try_own)?;
         // Relaxed: the light fence of the first pin comes after it, so a scan that misses the record
         // is one that may miss its pins.
         self.used.fetch_max(index + 1, Relaxed);
-        Some(&self.all[index])
+        Some(OwnRecord { record: &self.all[index], _thread: PhantomData })
     }
 
     /// Returns whether the epoch may advance from `epoch`, as far as the records go (P2).
@@ -147,10 +167,13 @@ impl<const N: usize> Records<N> {
         self.all.iter().take(used).all(|record| record.allows(epoch))
     }
 
-    /// Frees all records except `own`, in a process that has no other thread.
+    /// Frees all records except `own`.
+    ///
+    /// # Safety
+    /// The process has no other thread than the calling one.
     #[cfg(not(all(test, tollgate_model)))]
-    pub(super) fn forget_others(&self, own: Option<&Record>) {
-        let is_own = |record: &Record| own.is_some_and(|own| std::ptr::eq(own, record));
+    pub(super) unsafe fn forget_others(&self, own: Option<OwnRecord<'_>>) {
+        let is_own = |record: &Record| own.is_some_and(|own| std::ptr::eq(own.record, record));
         self.all.iter().filter(|record| !is_own(record)).for_each(Record::reset);
     }
 }

@@ -11,17 +11,17 @@
 //! then frees no retired memory.
 
 use super::global::{DOMAIN, Guard, Method, Pin, method};
-use super::record::Record;
+use super::record::OwnRecord;
 use super::{barrier, crossbeam};
 use std::cell::Cell;
 
 thread_local! {
     /// The record that this thread pins. `None` before the first pin, if the thread uses the shared
     /// record, and always with `crossbeam-epoch`.
-    static RECORD: Cell<Option<&'static Record>> = const { Cell::new(None) };
+    static RECORD: Cell<Option<OwnRecord<'static>>> = const { Cell::new(None) };
     /// The record that holds guards of this thread: [`RECORD`], and also the one that it has given
     /// back with guards.
-    static HELD: Cell<Option<&'static Record>> = const { Cell::new(None) };
+    static HELD: Cell<Option<OwnRecord<'static>>> = const { Cell::new(None) };
     /// Whether this thread found no free record.
     static HAS_NONE: Cell<bool> = const { Cell::new(false) };
     /// The pins of this thread in the shared record.
@@ -40,7 +40,8 @@ impl Drop for EndOnExit {
             if !record.is_pinned() {
                 HELD.set(None);
             }
-            record.end();
+            // SAFETY: `pin` finds no record any more.
+            unsafe { record.end() };
         }
     }
 }
@@ -58,7 +59,7 @@ pub(crate) fn pin() -> Guard {
 }
 
 #[inline(always)]
-fn pin_record(record: &'static Record) -> Guard {
+fn pin_record(record: OwnRecord<'static>) -> Guard {
     DOMAIN.pin(record);
     Guard(Pin::Record(record))
 }
@@ -78,7 +79,7 @@ fn pin_slow() -> Guard {
 }
 
 /// Takes a record for this thread, unless there is none.
-fn own_record() -> Option<&'static Record> {
+fn own_record() -> Option<OwnRecord<'static>> {
     if HAS_NONE.get() {
         return None;
     }
@@ -106,7 +107,8 @@ pub(super) fn watch_forks() {
     {
         extern "C" fn in_child() {
             let shared = SHARED.with(|shared| shared.each_ref().map(Cell::get));
-            DOMAIN.forget_others(HELD.get(), shared);
+            // SAFETY: a child has one thread.
+            unsafe { DOMAIN.forget_others(HELD.get(), shared) };
         }
         // An error is ignored: a child then keeps the pins, which is safe.
         // SAFETY: the handler only loads and stores atomics and thread-local values.

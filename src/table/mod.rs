@@ -236,7 +236,7 @@ impl<C: Counter> Table<C> {
     /// Under loom the table keeps its size: a sample would load every word, and the checker would
     /// no longer explore other threads' loads.
     pub(crate) fn start_resize(&self, now: u64, eviction_threshold: u64) {
-        let guard = reclaim::pin();
+        let guard = crate::reclaim::pin();
         let current = self.arrays.current(&guard);
         if current.previous(&guard).is_none() {
             let plan = if cfg!(tollgate_shuttle) {
@@ -251,7 +251,7 @@ impl<C: Counter> Table<C> {
     /// Moves one chunk. Returns whether nothing is left to move. The helper's time makes no
     /// difference. Model: same_cutoff with DropByOwnNow.
     pub(crate) fn help_once(&self, _now: u64) -> bool {
-        let guard = reclaim::pin();
+        let guard = crate::reclaim::pin();
         let current = self.arrays.current(&guard);
         let previous = current.previous(&guard);
         previous.is_none_or(|previous| {
@@ -262,20 +262,20 @@ impl<C: Counter> Table<C> {
 
     /// The number of keys that were moved or dropped on the way into the current array.
     pub(crate) fn keys_moved(&self) -> usize {
-        self.arrays.current(&reclaim::pin()).migration.moved()
+        self.arrays.current(&crate::reclaim::pin()).migration.moved()
     }
 
     /// The number of generations that are linked: a lookup may have to search all their arrays.
     #[cfg(tollgate_shuttle)]
     pub(crate) fn generation_count(&self) -> usize {
-        let guard = reclaim::pin();
+        let guard = crate::reclaim::pin();
         let first = Some(self.arrays.current(&guard));
         std::iter::successors(first, |generation| generation.previous(&guard)).count()
     }
 
     /// The number of keys that the current array counts, and of its slots that hold one.
     pub(crate) fn keys_counted(&self) -> (usize, usize) {
-        let guard = reclaim::pin();
+        let guard = crate::reclaim::pin();
         let array = &self.arrays.current(&guard).array;
         let slots = array.home_slots().iter().chain(array.spill_slots());
         (array.claimed(), slots.filter(|slot| slot.is_claimed()).count())
@@ -283,18 +283,18 @@ impl<C: Counter> Table<C> {
 
     /// The number of slots of the current array that hold the key.
     pub(crate) fn slots_holding(&self, key: KeyId) -> usize {
-        let guard = reclaim::pin();
+        let guard = crate::reclaim::pin();
         let array = &self.arrays.current(&guard).array;
         let slots = array.home_slots().iter().chain(array.spill_slots());
         slots.filter(|slot| slot.id() == Some(key)).count()
     }
 
     pub(crate) fn has_tag_without_id(&self, key: KeyId) -> bool {
-        self.arrays.current(&reclaim::pin()).array.has_tag_without_id(key)
+        self.arrays.current(&crate::reclaim::pin()).array.has_tag_without_id(key)
     }
 
     pub(crate) fn cutoff(&self) -> u64 {
-        self.arrays.current(&reclaim::pin()).array.base().cutoff
+        self.arrays.current(&crate::reclaim::pin()).array.base().cutoff
     }
 }
 

@@ -5,6 +5,7 @@
 //! another thread's earlier load. Therefore each model runs with its threads in several orders, and
 //! a model is trusted only if its mutants fail.
 
+mod epoch;
 mod layers;
 mod moved_budget;
 mod quota;
