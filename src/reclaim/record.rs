@@ -58,10 +58,13 @@ impl Record {
         // Acquire: pairs with `end`. Model: record_reuse with RecordOwnRelaxed.
         let acquire = order::record_own();
         let state = self.state.load(acquire);
-        // Acquire: an ended thread's last guard was dropped. Pairs with `OwnRecord::unpin`. Model:
-        // record_of_ended_thread with ScanRelaxed.
-        let is_unused =
-            state == FREE || (state == ENDED && self.held.load(order::pin_scan()) == UNPINNED);
+        let is_unused = match state {
+            OWNED => false,
+            FREE => true,
+            // Acquire: the last guard of an ended thread was dropped. Pairs with
+            // `OwnRecord::unpin`. Model: record_of_ended_thread with ScanRelaxed.
+            _ => self.held.load(order::pin_scan()) == UNPINNED,
+        };
         is_unused && self.state.compare_exchange(state, OWNED, acquire, Relaxed).is_ok()
     }
 
