@@ -5,9 +5,9 @@
 //! what the other one stores, at least one sees the other's store. Two light fences order nothing.
 //!
 //! Rust's memory model does not know `membarrier`. That it acts on a light fence as described is an
-//! assumption about Linux, which its manual page states. In models, both are `SeqCst` fences.
-
-use crate::sync::{Ordering::SeqCst, fence};
+//! assumption about Linux, which its manual page states. In models, both are additions to one word:
+//! these order the same, and nothing else. (A `SeqCst` fence would also be an acquire fence, and so
+//! hide an ordering that is too weak elsewhere.)
 
 /// Whether this build can use heavy fences at all. Miri does not know `membarrier`.
 #[cfg(not(all(test, tollgate_model)))]
@@ -17,18 +17,14 @@ pub(super) const IS_SUPPORTED: bool = cfg!(all(target_os = "linux", not(miri)));
 #[cfg(not(all(test, tollgate_model)))]
 #[inline(always)]
 pub(super) fn light() {
-    std::sync::atomic::compiler_fence(SeqCst);
-}
-
-#[cfg(all(test, tollgate_model))]
-pub(super) fn light() {
-    fence(SeqCst);
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
 }
 
 /// The fence of a thread that looks for pins. Returns false if the system has refused it.
+#[cfg(not(all(test, tollgate_model)))]
 pub(super) fn heavy() -> bool {
-    // Orders this thread itself, as the manual page does not promise that the call does.
-    fence(SeqCst);
+    // Orders this thread itself: the manual page speaks of the other ones.
+    crate::sync::fence(crate::sync::Ordering::SeqCst);
     imp::expedite()
 }
 
@@ -65,9 +61,23 @@ mod imp {
     }
 }
 
-#[cfg(all(test, tollgate_model))]
-mod imp {
-    pub(super) fn expedite() -> bool {
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+mod model {
+    use crate::sync::{AtomicUsize, Ordering::AcqRel};
+
+    loom::lazy_static! {
+        static ref WORD: AtomicUsize = AtomicUsize::new(0);
+    }
+
+    pub(crate) fn light() {
+        WORD.fetch_add(1, AcqRel);
+    }
+
+    pub(crate) fn heavy() -> bool {
+        light();
         true
     }
 }
+
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+pub(super) use model::{heavy, light};

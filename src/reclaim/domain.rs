@@ -122,8 +122,8 @@ impl<const N: usize> Domain<N> {
 
     /// Advances the epoch if every pin is of the current one, and moves what is due by then.
     pub(crate) fn advance(&self) {
-        // Acquire: sees what was unlinked up to this epoch. Pairs with `retire`. Model:
-        // pin_against_free with EpochLoadRelaxed.
+        // Acquire: sees what was unlinked before this epoch. Pairs with `retire`. Model:
+        // advance_after_retire with EpochLoadRelaxed.
         let epoch = self.epoch.0.load(order::epoch_load());
         // Model: pin_against_free with NoHeavyFence.
         if !barrier::heavy() {
@@ -139,8 +139,8 @@ impl<const N: usize> Domain<N> {
             let _ = self.epoch.0.compare_exchange(epoch, epoch + 1, advance, Relaxed);
         }
         // Acquire: pairs with the advance of another thread. Model: free_by_another_thread with
-        // EpochLoadRelaxed.
-        self.limbo.0.sort(self.epoch.0.load(order::epoch_load()));
+        // EpochDueRelaxed.
+        self.limbo.0.sort(self.epoch.0.load(order::epoch_due()));
     }
 
     /// Forgets the pins of all other threads. `own` is the calling thread's record, and `shared` its

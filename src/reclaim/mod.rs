@@ -29,6 +29,7 @@
 //! Models of tables use a stand-in, which reports each access to freed memory. The models in
 //! `verify/models/epoch.rs` check [`domain`] itself.
 
+#[cfg(not(tollgate_shuttle))]
 mod barrier;
 #[cfg(not(all(test, tollgate_model)))]
 mod crossbeam;

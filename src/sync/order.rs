@@ -22,8 +22,9 @@
 //!
 //! - **A pin.** A thread that pins as [`pin_epoch`] sees every unlinking before the current epoch
 //!   ([`epoch_stamp`], continued by [`epoch_advance`]). A thread that scans the pins ([`pin_scan`])
-//!   frees after the reads of every pin that has ended ([`unpin`], [`pin_held`]). Any thread that
-//!   loads the epoch ([`epoch_load`]) may rely on both.
+//!   frees after the reads of every pin that has ended ([`unpin`], [`pin_held`]). A thread that
+//!   advances the epoch ([`epoch_load`]) relies on the former, one that frees ([`epoch_due`]) on the
+//!   latter.
 //! - **A record of pins.** Its next owner ([`record_own`]) continues from the last ([`record_end`]).
 //! - **A retired value.** A thread that takes a list of them ([`limbo_take`]) sees what was put there
 //!   ([`limbo_push`]).
@@ -84,6 +85,7 @@ orders! {
     epoch_stamp: Release, or relaxed with StampRelaxed;
     epoch_advance: Release, or relaxed with AdvanceRelaxed;
     epoch_load: Acquire, or relaxed with EpochLoadRelaxed;
+    epoch_due: Acquire, or relaxed with EpochDueRelaxed;
 
     record_own: Acquire, or relaxed with RecordOwnRelaxed;
     record_end: Release, or relaxed with RecordEndRelaxed;

@@ -1,5 +1,4 @@
-//! Epoch-based reclamation: pins, the advance of the epoch, records and retired values. The fences of
-//! a reader and of a thread that advances are both `SeqCst` fences here.
+//! Epoch-based reclamation: pins, the advance of the epoch, records and retired values.
 
 use super::{assert_caught, assert_caught_in_an_order, assert_holds};
 use crate::reclaim::domain::Domain;
@@ -92,11 +91,11 @@ impl World {
 }
 
 /// Runs two threads on a world. With `swap`, the first one is the spawned one.
-fn run(
+fn run<W: 'static>(
     swap: bool,
-    world: &Arc<World>,
-    first: impl FnOnce(&World) + 'static,
-    second: impl FnOnce(&World) + 'static,
+    world: &Arc<W>,
+    first: impl FnOnce(&W) + 'static,
+    second: impl FnOnce(&W) + 'static,
 ) {
     let (mine, other) = (world.clone(), world.clone());
     if swap {
@@ -224,6 +223,29 @@ fn pin_after_retire() {
     check("pin_after_retire", Some(2), 100, &mutants, body);
 }
 
+/// A thread that advances past a retired value has seen that it was unlinked, even if another thread
+/// has retired it during the advance before.
+#[test]
+fn advance_after_retire() {
+    let body = || {
+        let world = World::new();
+        let spawn = |work: fn(&World)| {
+            let world = world.clone();
+            thread::spawn(move || work(&world))
+        };
+        let others = [
+            spawn(|world| world.replace(0)),
+            spawn(|world| world.pin_and_read(world.own())),
+            spawn(|world| world.advance(1)),
+        ];
+        world.advance(1);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        world.assert_freed(1);
+    };
+    assert_holds("advance_after_retire", Some(1), 100, body);
+    assert_caught("advance_after_retire", Some(2), "EpochLoadRelaxed", body);
+}
+
 /// A thread frees after the pins that another thread has found ended.
 #[test]
 fn free_by_another_thread() {
@@ -244,7 +266,7 @@ fn free_by_another_thread() {
             world.assert_freed(1);
         }
     };
-    let mutants = ["AdvanceRelaxed", "EpochLoadRelaxed"];
+    let mutants = ["AdvanceRelaxed", "EpochDueRelaxed"];
     check("free_by_another_thread", Some(2), 100, &mutants, body);
 }
 
@@ -313,31 +335,29 @@ fn record_reuse() {
 /// The record of a thread that has ended with a guard is reused when that guard was dropped.
 #[test]
 fn record_of_ended_thread() {
-    let body = || {
-        let domain = Arc::new(Domain::<1>::new());
-        let other = domain.clone();
-        let thread = thread::spawn(move || {
-            if let Some(record) = other.own_record() {
-                other.pin(record);
-                // SAFETY: not pinned again.
-                unsafe { record.end() };
-                record.unpin();
-            }
-        });
-        if let Some(record) = domain.own_record() {
-            assert!(!record.is_pinned());
-            domain.pin(record);
-            record.unpin();
-            // SAFETY: not pinned again.
-            unsafe { record.end() };
+    let body = |swap| {
+        move || {
+            let domain = Arc::new(Domain::<1>::new());
+            let end_first = |domain: &Domain<1>| {
+                if let Some(record) = domain.own_record() {
+                    domain.pin(record);
+                    // SAFETY: not pinned again.
+                    unsafe { record.end() };
+                    record.unpin();
+                }
+            };
+            let unpin_first = |domain: &Domain<1>| {
+                if let Some(record) = domain.own_record() {
+                    assert!(!record.is_pinned());
+                    // SAFETY: not pinned again.
+                    unsafe { record.end() };
+                }
+            };
+            run(swap, &domain, end_first, unpin_first);
+            assert!(domain.own_record().is_some(), "a record was lost");
         }
-        thread.join().unwrap();
-        assert!(domain.own_record().is_some(), "a record was lost");
     };
-    assert_holds("record_of_ended_thread", None, 5, body);
-    for mutant in ["ScanRelaxed", "EndedReused"] {
-        assert_caught("record_of_ended_thread", None, mutant, body);
-    }
+    check("record_of_ended_thread", None, 5, &["ScanRelaxed", "EndedReused"], body);
 }
 
 /// Two threads retire and free at the same time. Each value is freed once.
