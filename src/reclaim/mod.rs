@@ -43,6 +43,8 @@ pub(crate) mod limbo;
 pub(crate) mod record;
 #[cfg(all(test, tollgate_model))]
 mod stand_in;
+#[cfg(all(test, not(tollgate_model)))]
+mod tests;
 #[cfg(not(all(test, tollgate_model)))]
 mod thread;
 
