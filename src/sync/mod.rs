@@ -13,7 +13,7 @@ pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering, 
 
 /// A cell that one thread at a time accesses. In loom models, every access by another thread that is
 /// not ordered is an error.
-#[cfg(not(all(test, tollgate_model, not(tollgate_shuttle))))]
+#[cfg(not(all(test, tollgate_model)))]
 pub(crate) use std::cell::Cell;
 
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]

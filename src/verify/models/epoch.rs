@@ -17,6 +17,11 @@ struct Content {
     frees: Count,
 }
 
+// SAFETY: loom reports every access that races.
+unsafe impl Send for Content {}
+// SAFETY: as above.
+unsafe impl Sync for Content {}
+
 /// A value that is retired.
 struct Value {
     node: Node,
