@@ -48,24 +48,32 @@ impl Record {
 
     /// Returns whether the epoch may advance from `epoch`, as far as this record goes (P2).
     fn allows(&self, epoch: u64) -> bool {
-        // Acquire: pairs with `pin` and `unpin`. Model: pin_against_free with ScanRelaxed.
+        // Acquire: pairs with `OwnRecord::pin` and `unpin`. Model: pin_against_free with ScanRelaxed.
         let held = self.held.load(order::pin_scan());
         held == UNPINNED || held == epoch
     }
 
     /// Makes the calling thread the owner, unless another thread is.
     fn try_own(&self) -> bool {
-        // Acquire: pairs with `end`. Model: record_reuse with RecordOwnRelaxed.
-        let acquire = order::record_own();
-        let state = self.state.load(acquire);
-        let is_unused = match state {
-            OWNED => false,
-            FREE => true,
-            // Acquire: the last guard of an ended thread was dropped. Pairs with
-            // `OwnRecord::unpin`. Model: record_of_ended_thread with ScanRelaxed.
-            _ => self.held.load(order::pin_scan()) == UNPINNED,
-        };
-        is_unused && self.state.compare_exchange(state, OWNED, acquire, Relaxed).is_ok()
+        // Relaxed: only compared.
+        let state = self.state.load(Relaxed);
+        if state == OWNED {
+            return false;
+        }
+        // Acquire: pairs with `OwnRecord::end`. Model: record_reuse with RecordOwnRelaxed.
+        let own = order::record_own();
+        if self.state.compare_exchange(state, OWNED, own, Relaxed).is_err() {
+            return false;
+        }
+        // Loaded by the owner: before, another thread could own the record, and end, meanwhile.
+        // Acquire: the last guard of the ended thread was dropped. Pairs with `OwnRecord::unpin`.
+        // Model: record_of_ended_thread with ScanRelaxed.
+        if state == ENDED && self.held.load(order::pin_scan()) != UNPINNED {
+            // Release: as in `OwnRecord::end`.
+            self.state.store(ENDED, order::record_end());
+            return false;
+        }
+        true
     }
 
     /// Called while the process has one thread, which does not own this record.
@@ -112,8 +120,8 @@ impl OwnRecord<'_> {
         let guards = self.record.guards.get() - 1;
         self.record.guards.set(guards);
         if guards == 0 {
-            // Release: whoever sees the end of this pin frees after its reads. Pairs with `Record::allows`.
-            // Model: pin_against_free with UnpinRelaxed.
+            // Release: whoever sees the end of this pin frees after its reads. Pairs with
+            // `Record::allows`. Model: pin_against_free with UnpinRelaxed.
             self.record.held.store(UNPINNED, order::unpin());
         }
     }
