@@ -340,29 +340,41 @@ fn record_reuse() {
 /// The record of a thread that has ended with a guard is reused when that guard was dropped.
 #[test]
 fn record_of_ended_thread() {
+    let end_first = |domain: &Domain<1>| {
+        if let Some(record) = domain.own_record() {
+            assert!(!record.is_pinned());
+            domain.pin(record);
+            // SAFETY: not pinned again.
+            unsafe { record.end() };
+            record.unpin();
+        }
+    };
+    let unpin_first = |domain: &Domain<1>| {
+        if let Some(record) = domain.own_record() {
+            assert!(!record.is_pinned());
+            // SAFETY: not pinned again.
+            unsafe { record.end() };
+        }
+    };
     let body = |swap| {
         move || {
             let domain = Arc::new(Domain::<1>::new());
-            let end_first = |domain: &Domain<1>| {
-                if let Some(record) = domain.own_record() {
-                    domain.pin(record);
-                    // SAFETY: not pinned again.
-                    unsafe { record.end() };
-                    record.unpin();
-                }
-            };
-            let unpin_first = |domain: &Domain<1>| {
-                if let Some(record) = domain.own_record() {
-                    assert!(!record.is_pinned());
-                    // SAFETY: not pinned again.
-                    unsafe { record.end() };
-                }
-            };
             run(swap, &domain, end_first, unpin_first);
             assert!(domain.own_record().is_some(), "a record was lost");
         }
     };
     check("record_of_ended_thread", None, 5, &["ScanRelaxed", "EndedReused"], body);
+    let three = |swap| {
+        move || {
+            let domain = Arc::new(Domain::<1>::new());
+            let other = domain.clone();
+            let ending = thread::spawn(move || end_first(&other));
+            run(swap, &domain, end_first, unpin_first);
+            ending.join().unwrap();
+            assert!(domain.own_record().is_some(), "a record was lost");
+        }
+    };
+    check("record_of_ended_thread, three", Some(2), 50, &["EndedUnowned"], three);
 }
 
 /// Two threads retire and free at the same time. Each value is freed once.
