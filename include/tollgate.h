@@ -44,11 +44,17 @@
  *   Builds of this library with debug assertions always detect it. Other builds detect it as long
  *   as the memory was not reused.
  * - Fork. A child may use an inherited limiter, whatever other threads were doing at the fork: no
- *   function waits for them. Parent and child then count separately. If another thread was inside a
- *   call or had an open session at the fork, the child never frees memory that tables replace. A
- *   coarse clock with its own thread stops in the child: create a limiter with another clock there,
- *   or pass your own times.
- * - Signals. Not async-signal-safe: a thread's first call allocates.
+ *   function waits for them. Parent and child then count separately. A coarse clock with its own
+ *   thread stops in the child: create a limiter with another clock there, or pass your own times.
+ *   The child forgets the calls and sessions of the threads that it does not have, so that they do
+ *   not keep the memory of replaced tables. It does not free what another thread was just freeing.
+ *   Two exceptions, in which the child never frees the memory of replaced tables if another thread
+ *   was inside a call or had an open session: a system without membarrier, and a child that is made
+ *   without the handlers of pthread_atfork.
+ * - Unloading. dlclose is safe with glibc, also while a thread that has called a function still
+ *   runs: the library then stays loaded until that thread ends. Free all handles before. Memory of
+ *   replaced tables that is not yet freed is lost.
+ * - Signals. Not async-signal-safe: a thread's first call registers a destructor with the C library.
  * - Time. Each function that takes `now` uses that time or, if it is NULL, the limiter's clock.
  *   Waits are in nanoseconds.
  */

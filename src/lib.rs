@@ -60,9 +60,11 @@
 //!   is charged exactly its actual cost, as far as its windows and periods have not passed.
 //! - **D. Lock-free.** No thread waits for another. A thread that is stopped or killed at any point
 //!   leaves nothing to repair.
-//! - **E. No allocation per request** for a known key. New keys make a table grow: occasionally one
-//!   of them allocates the next array. The keys then move into it in small chunks, each as part of
-//!   a later request.
+//! - **E. No allocation per request** for a known key, and no deallocation, whatever other threads
+//!   do. New keys make a table grow: occasionally one of them allocates the next array. The keys then
+//!   move into it in small chunks, each as part of a later request. An array that reaches three
+//!   quarters of its time range is replaced by any charge. Some systems need
+//!   a few allocations more: see below.
 //! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) per
 //!   policy. A table has at most two arrays, plus retired arrays still pinned by a [`Session`] or a
 //!   stalled thread, or not yet returned to the operating system. When keys go idle, memory is
@@ -96,11 +98,15 @@
 //! - **Out of memory.** If a new array cannot be allocated, the table keeps its old one. It then
 //!   refuses new keys when it is full, and all keys at the end of its time range, with
 //!   [`Verdict::TableFull`]. Every 256th new key retries the allocation.
-//! - **Allocations that abort.** Two small allocations in `crossbeam-epoch` abort the process if
-//!   they fail, as most allocations of the standard library do: a record at a thread's first
-//!   session (2 KiB, and 2 KiB more once per process), and a bag when a replaced array, or a piece
-//!   of it, is retired (2 KiB). The process also aborts if allocating the policy names fails in
-//!   [`Builder::build`].
+//! - **Allocations that abort.** The process aborts if allocating the policy names fails in
+//!   [`Builder::build`]. The first request of a thread registers a destructor with the C library,
+//!   which glibc allocates (less than 100 bytes); it ends the process if that fails.
+//! - **Systems without `membarrier`.** On Linux, the memory of replaced arrays is reclaimed with the
+//!   system call `membarrier`. On other systems, and where the call is refused, `crossbeam-epoch`
+//!   reclaims it. That aborts the process if one of its own allocations fails: a record at a
+//!   thread's first session (2 KiB, and 2 KiB more once per process), and a bag when an array is
+//!   retired (2 KiB). It frees such bags, and seldom allocates one, also within requests about known
+//!   keys.
 //!
 //! # Request path
 //!
@@ -122,6 +128,7 @@ pub mod http;
 mod key;
 mod limiter;
 mod policy;
+mod reclaim;
 mod request;
 mod session;
 mod stats;

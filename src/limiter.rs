@@ -10,11 +10,11 @@ use crate::error::{ConfigError, UnknownPolicy};
 use crate::http;
 use crate::key::Key;
 use crate::policy::Policy;
+use crate::reclaim;
 use crate::request::reservation::{Reservation, ReservationError};
 use crate::request::{self, Mode, OpenContext};
 use crate::session::Session;
 use crate::stats::Stats;
-use crate::table::epoch;
 use std::time::Duration;
 
 /// A rate limiter, shared between threads by reference.
@@ -268,7 +268,7 @@ impl Limiter {
     /// may be left when it returns true.
     pub fn maintain(&self, slots: usize) -> bool {
         let done = self.session().maintain(slots);
-        epoch::collect((slots / 256).clamp(4, 64));
+        reclaim::collect((slots / 256).clamp(4, 64));
         done
     }
 

@@ -145,8 +145,8 @@ fn main() {
     let turns = std::env::var("TOLLGATE_TURNS").ok().map(|turns| turns.parse().expect("a number"));
     let turns = turns.unwrap_or(50_000);
     let shared = Arc::new(Shared::new());
-    // Initializes the global of the epoch on one thread: it is in a `OnceLock` of the standard
-    // library, which the thread sanitizer does not see.
+    // Where `crossbeam-epoch` is used, initializes it on one thread: its global is in a `OnceLock` of
+    // the standard library, which the thread sanitizer does not see.
     drop(shared.limiter.session());
     let spawn = |thread| {
         let shared = shared.clone();

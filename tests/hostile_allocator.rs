@@ -4,9 +4,10 @@
 //! A build reports an error. A table that cannot grow refuses new keys and stays exact for known
 //! keys.
 //!
-//! Each failure runs in a process of its own, because some abort. `crossbeam-epoch` allocates a
-//! record at a thread's first session and a bag when an array is retired, and aborts if that fails.
-//! The test identifies these by the backtrace of the failed allocation. Nothing else may abort.
+//! Each failure runs in a process of its own, because it may abort. On Linux nothing may. On other
+//! systems `crossbeam-epoch` allocates a record at a thread's first session and a bag when an array is
+//! retired, and aborts if that fails. The test identifies these by the backtrace of the failed
+//! allocation.
 
 mod oracle;
 mod planted;
@@ -237,7 +238,7 @@ impl OracleComparison {
         let rules = vec![Rule { limit: policy.limit(), kind }];
         let builder = Limiter::builder().policy(policy).max_keys(100_000).seed([1, 2, 3, 4]);
         let limiter = builder.clock(ManualClock::new()).build().unwrap();
-        // Another test covers the epoch record of this thread.
+        // Another test covers the first session of this thread.
         drop(limiter.session());
         let mut comparison =
             OracleComparison { limiter, oracle: Oracle::new(rules), now: 10 * MILLI, new_keys: 0 };
@@ -292,14 +293,13 @@ fn grow(policy: Policy, kind: Kind) {
     assert_eq!(comparison.turns(1_000), 0, "refused although there is memory again");
 }
 
-/// Panics unless `function` is in every trace.
-fn assert_all_in(function: &str, aborted: &[String]) {
+/// Panics unless nothing aborts or, on systems other than Linux, only `crossbeam-epoch` does.
+fn assert_no_abort(aborted: &[String]) {
     for trace in aborted {
-        assert!(trace.contains(function), "not in {function}:{trace}");
+        let is_known = cfg!(not(target_os = "linux")) && trace.contains("crossbeam_epoch");
+        assert!(is_known, "{trace}");
     }
 }
-
-const BAG: &str = "crossbeam_epoch::internal::Global::push_bag";
 
 /// Guarantee F: a table of windows that cannot grow refuses new keys.
 #[test]
@@ -309,7 +309,7 @@ fn sliding_table_grows_or_refuses_new_keys() {
         grow(policy, Kind::Sliding(300 * MILLI));
     });
     assert!(survived > 20, "{survived}");
-    assert_all_in(BAG, &aborted);
+    assert_no_abort(&aborted);
 }
 
 /// Guarantee F: a table of budgets that cannot grow refuses new keys.
@@ -320,21 +320,28 @@ fn calendar_table_grows_or_refuses_new_keys() {
         grow(policy, Kind::Fixed(3_600_000 * MILLI));
     });
     assert!(survived > 20, "{survived}");
-    assert_all_in(BAG, &aborted);
+    assert_no_abort(&aborted);
 }
 
-/// Out of memory: `crossbeam-epoch` aborts if a thread's first session cannot allocate its record.
+/// Guarantee E: a thread's first request about a known key needs no memory.
 #[test]
-fn first_session_of_a_thread_aborts_without_memory() {
-    let (aborted, survived) = sweep("first_session_of_a_thread_aborts_without_memory", || {
+fn first_request_of_a_thread_needs_no_memory() {
+    let (aborted, survived) = sweep("first_request_of_a_thread_needs_no_memory", || {
         let builder = Limiter::builder().policy(Policy::sliding("p", 5, Duration::from_secs(1)));
         let limiter = builder.clock(ManualClock::new()).build().unwrap();
-        hostile(|| drop(limiter.session()));
+        let id = limiter.policy("p").unwrap();
+        assert!(limiter.check(&[id.charge("k", 1)]).is_allowed());
+        let first_request = || {
+            // The plan is of one thread.
+            assert!(is_scenario());
+            assert!(hostile(|| limiter.check(&[id.charge("k", 1)]).is_allowed()));
+            FAILED.get()
+        };
+        let failed = std::thread::scope(|scope| scope.spawn(first_request).join().unwrap());
+        FAILED.set(failed);
     });
-    // If no process aborts here, remove this from the module's documentation and from the
-    // guarantees.
-    assert!(!aborted.is_empty() && survived == 0, "{survived} survived");
-    assert_all_in("crossbeam_epoch::default::HANDLE", &aborted);
+    assert!(survived == 0 || cfg!(not(target_os = "linux")), "a first request allocates");
+    assert_no_abort(&aborted);
 }
 
 /// Guarantee F: a table that cannot map a larger array refuses new keys. Large arrays are mapped, not

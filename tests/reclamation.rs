@@ -1,9 +1,9 @@
 //! Guarantee F: a retired array is freed once no session can read it, and not before.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tollgate::{Limiter, ManualClock, Now, Policy, PolicyId, Session};
 
@@ -133,8 +133,8 @@ fn replace(limiter: &Limiter, id: PolicyId, times: u64) {
     assert_eq!(arrays(), before + times);
 }
 
-/// Runs `work` on a new thread, whose count of pins starts at 0. That count decides which pins
-/// collect garbage.
+/// Runs `work` on a new thread, whose counts of pins and new keys start at 0. They decide which calls
+/// advance the epoch.
 fn on_new_thread(work: impl FnOnce() + Send) {
     std::thread::scope(|scope| scope.spawn(work).join().unwrap());
 }
@@ -191,7 +191,8 @@ fn new_keys_free_retired_arrays() {
     let (limiter, id) = limiter();
     on_new_thread(|| {
         retire_three(&limiter, id);
-        for key in 1..=20_u64 {
+        // Every 16th new key tries to advance the epoch, which must advance twice.
+        for key in 1..=40_u64 {
             assert!(session(&limiter).check(&[id.charge(u64::MAX - key, 1)]).is_allowed());
         }
         assert_eq!((allocated(), freed()), (4, 3), "new keys do not free retired arrays");
@@ -269,8 +270,8 @@ fn an_idle_thread_keeps_no_retired_array() {
     assert_eq!(arrays, (4, 3), "not freed though nobody can read it");
 }
 
-/// Dropping a table without retired arrays does not pin the epoch. A pin would allocate on a thread
-/// that has not pinned before.
+/// Dropping a table without retired arrays does not pin the epoch. With `crossbeam-epoch` a pin would
+/// allocate on a thread that has not pinned before.
 #[test]
 fn dropping_a_table_without_retired_arrays_allocates_nothing() {
     let _alone = watch();
@@ -283,4 +284,141 @@ fn dropping_a_table_without_retired_arrays_allocates_nothing() {
         drop(limiter);
         assert_eq!(ALLOCATIONS.get() - before, 0, "allocated, so it has pinned");
     });
+}
+
+/// More threads than own a record of their own.
+const MANY_THREADS: usize = 300;
+
+/// Guarantee F: an array is not freed while any of many threads can read it.
+#[test]
+fn arrays_are_not_freed_while_one_of_many_threads_can_read_them() {
+    let _alone = watch();
+    let (limiter, id) = limiter();
+    let all_hold = Barrier::new(MANY_THREADS + 1);
+    std::thread::scope(|scope| {
+        let mut ends = Vec::new();
+        for _ in 0..MANY_THREADS {
+            let (end, ended) = mpsc::channel::<()>();
+            let (limiter, all_hold) = (&limiter, &all_hold);
+            let thread = std::thread::Builder::new().stack_size(64 << 10);
+            let hold = move || {
+                let held = session(limiter);
+                all_hold.wait();
+                // Blocks until the sender is dropped.
+                let _ = ended.recv();
+                drop(held);
+            };
+            ends.push((end, thread.spawn_scoped(scope, hold).unwrap()));
+        }
+        all_hold.wait();
+        replace(&limiter, id, 3);
+        // The threads with a record started first, and end first.
+        for (end, thread) in ends {
+            (0..2).for_each(|_| _ = limiter.maintain(0));
+            assert_eq!((allocated(), freed()), (4, 0), "freed while a session may read it");
+            drop(end);
+            thread.join().unwrap();
+        }
+        (0..4).for_each(|_| _ = limiter.maintain(0));
+        assert_eq!((allocated(), freed()), (4, 3), "not freed though nobody can read it");
+    });
+}
+
+/// A session that a thread keeps up to its end, and what its destructor does.
+struct AtEnd {
+    session: Option<Session<'static>>,
+    limiter: &'static Limiter,
+    id: PolicyId,
+    /// Sends when the destructor has begun, and ends it when the other side is dropped.
+    begun: mpsc::Sender<()>,
+    end: mpsc::Receiver<()>,
+}
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        // Without an earlier session, this is the first one after the record was given back.
+        let session = self.session.take().unwrap_or_else(|| session(self.limiter));
+        self.begun.send(()).unwrap();
+        let _ = self.end.recv();
+        assert!(session.check(&[self.id.charge(1, 1)]).is_allowed());
+        assert!(self.limiter.session().check(&[self.id.charge(1, 1)]).is_allowed());
+    }
+}
+
+thread_local! {
+    static AT_END: RefCell<Option<AtEnd>> = const { RefCell::new(None) };
+}
+
+/// Guarantee F: an array is not freed while a destructor of an ending thread can read it, whether the
+/// session began before or after the thread gave its record back.
+#[test]
+fn arrays_are_not_freed_while_an_ending_thread_can_read_them() {
+    for (is_first, is_earlier) in [(false, false), (true, true), (true, false), (false, true)] {
+        let _alone = watch();
+        let (limiter, id) = limiter();
+        let limiter: &'static Limiter = Box::leak(Box::new(limiter));
+        let ((begun, is_begun), (end, is_ended)) = (mpsc::channel(), mpsc::channel());
+        let thread = std::thread::spawn(move || {
+            // Destructors run in the reverse order of the first uses.
+            if is_first {
+                AT_END.with(|_| ());
+            }
+            let held = session(limiter);
+            let session = is_earlier.then_some(held);
+            let at_end = AtEnd { session, limiter, id, begun, end: is_ended };
+            AT_END.set(Some(at_end));
+        });
+        is_begun.recv().unwrap();
+        replace(limiter, id, 3);
+        (0..4).for_each(|_| _ = limiter.maintain(0));
+        assert_eq!((allocated(), freed()), (4, 0), "freed while a destructor may read it");
+        drop::<mpsc::Sender<()>>(end);
+        thread.join().unwrap();
+        (0..4).for_each(|_| _ = limiter.maintain(0));
+        assert_eq!((allocated(), freed()), (4, 3), "not freed though nobody can read it");
+    }
+}
+
+/// Guarantee F: the child of a fork frees arrays whatever sessions the threads have that it lacks.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_forked_child_forgets_the_sessions_of_other_threads() {
+    let _alone = watch();
+    let (limiter, id) = limiter();
+    let (limiter, (held, is_held), (end, ended)) = (&limiter, mpsc::channel(), mpsc::channel());
+    let status = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let session = session(limiter);
+            held.send(()).unwrap();
+            // Blocks until the sender is dropped.
+            let _ = ended.recv();
+            drop(session);
+        });
+        is_held.recv().unwrap();
+        let own = session(limiter);
+        // SAFETY: the child runs code that waits for no other thread, and then exits.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // Its own session counts.
+            replace(limiter, id, 3);
+            (0..4).for_each(|_| _ = limiter.maintain(0));
+            let before = freed();
+            drop(own);
+            (0..4).for_each(|_| _ = limiter.maintain(0));
+            let is_right = (allocated(), before, freed()) == (4, 0, 3);
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(if is_right { 0 } else { 1 }) };
+        }
+        let mut status = -1;
+        // SAFETY: waits for a child of this process, and writes one number.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        drop(own);
+        // The session of the other thread still counts here.
+        replace(limiter, id, 3);
+        (0..4).for_each(|_| _ = limiter.maintain(0));
+        assert_eq!((allocated(), freed()), (4, 0), "freed while a session may read it");
+        drop::<mpsc::Sender<()>>(end);
+        status
+    });
+    assert_eq!(status, 0, "the child does not free, or frees what its own session may read");
 }

@@ -94,6 +94,20 @@ fn with_the_shared_library() {
     all_pass(shared());
 }
 
+/// A program may unload the library while a thread that has used it still runs.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn unloading_is_safe() {
+    let source = here().join("tests/unload.c");
+    for compiler in compilers(&COMPILERS) {
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("unload-{compiler}"));
+        let mut command = compile(compiler, &["-std=c11", POSIX[1]]);
+        run(command.arg(&source).args(SYSTEM).arg("-o").arg(&program));
+        let output = run(Command::new(&program).arg(shared()));
+        assert!(checks(&output).unwrap_or_default() > 0);
+    }
+}
+
 /// The program in the introduction of the header: its indented lines.
 fn example(header: &str) -> String {
     let introduction = header.split("\n */").next().expect("an introduction");

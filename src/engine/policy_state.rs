@@ -12,10 +12,10 @@ use crate::engine::metrics::{Event, Metrics};
 use crate::error::ConfigError;
 use crate::policy::Policy;
 use crate::policy::overflow::Overflow;
+use crate::reclaim::Guard;
 use crate::stats::Stats;
 use crate::sync::shard::Shard;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
-use crate::table::epoch::Guard;
 use crate::table::{
     Bounds, Charged, ClaimError, KeyId, PrefetchHint, Receipt, Returned, Table, TableStats,
 };

@@ -1,5 +1,5 @@
 //! Atomics: those of the standard library or, in model tests, those of loom or shuttle. No other
-//! file names them.
+//! file names them, except the fence for the compiler in `reclaim/barrier.rs`.
 
 pub(crate) mod alloc;
 pub(crate) mod order;
@@ -10,6 +10,14 @@ pub(crate) mod shard;
 pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(all(test, tollgate_model)))]
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering, fence};
+
+/// A cell that one thread at a time accesses. In loom models, every access by another thread that is
+/// not ordered is an error.
+#[cfg(not(all(test, tollgate_model)))]
+pub(crate) use std::cell::Cell;
+
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+pub(crate) use loom::cell::Cell;
 
 #[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
 pub(crate) use counted::AtomicU64;

@@ -20,8 +20,18 @@
 //! - **A shard of the statistics.** A thread that allocates an index ([`shard_allocate`]) continues
 //!   from the counts of the thread that freed it ([`shard_free`]).
 //!
+//! - **A pin.** A thread that pins as [`pin_epoch`] sees every unlinking before the current epoch
+//!   ([`epoch_stamp`], continued by [`epoch_advance`]). A thread that scans the pins ([`pin_scan`])
+//!   frees after the reads of every pin that has ended ([`unpin`], [`pin_held`]). A thread that
+//!   advances the epoch ([`epoch_load`]) relies on the former, one that frees ([`epoch_due`]) on the
+//!   latter.
+//! - **A record of pins.** Its next owner ([`record_own`]) continues from the last ([`record_end`]).
+//! - **A retired value.** A thread that takes a list of them ([`limbo_take`]) sees what was put there
+//!   ([`limbo_push`]).
+//!
 //! Two acquire fences complete the argument, each between relaxed loads: in `Ring::is_unchanged`
-//! and in `Ages::has_survived`. Every other access is relaxed, and a comment says why it may be.
+//! and in `Ages::has_survived`. A pin and an advance of the epoch are ordered by a pair of fences
+//! ([`crate::reclaim`]). Every other access is relaxed, and a comment says why it may be.
 //!
 //! Each ordering has a mutant that makes it relaxed. The comment where it is used names the model
 //! that fails with that mutant.
@@ -67,4 +77,18 @@ orders! {
 
     shard_allocate: Acquire, or relaxed with ShardAllocateRelaxed;
     shard_free: Release, or relaxed with ShardFreeRelaxed;
+
+    pin_epoch: Acquire, or relaxed with PinEpochRelaxed;
+    pin_held: Release, or relaxed with PinHeldRelaxed;
+    pin_scan: Acquire, or relaxed with ScanRelaxed;
+    unpin: Release, or relaxed with UnpinRelaxed;
+    epoch_stamp: Release, or relaxed with StampRelaxed;
+    epoch_advance: Release, or relaxed with AdvanceRelaxed;
+    epoch_load: Acquire, or relaxed with EpochLoadRelaxed;
+    epoch_due: Acquire, or relaxed with EpochDueRelaxed;
+
+    record_own: Acquire, or relaxed with RecordOwnRelaxed;
+    record_end: Release, or relaxed with RecordEndRelaxed;
+    limbo_push: Release, or relaxed with LimboPushRelaxed;
+    limbo_take: Acquire, or relaxed with LimboTakeRelaxed;
 }

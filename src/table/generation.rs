@@ -1,11 +1,6 @@
 //! One generation: an array, the migration into it, and when to sample or replace it.
 
 use super::array::Array;
-#[cfg(not(all(test, tollgate_model)))]
-use super::epoch::FreeInPieces;
-use super::epoch::Guard;
-#[cfg(all(test, tollgate_model))]
-use super::epoch::Poison;
 use super::error::OutOfMemory;
 use super::evictions::{Eviction, EvictionLedger};
 use super::migration::Migration;
@@ -15,6 +10,11 @@ use super::sample::UsageSample;
 use super::size::Size;
 use super::slot::Slot;
 use crate::counter::Counter;
+use crate::reclaim::Guard;
+#[cfg(all(test, tollgate_model))]
+use crate::reclaim::Poison;
+#[cfg(not(all(test, tollgate_model)))]
+use crate::reclaim::{Node, Retire};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic, order};
 use std::ptr;
 
@@ -30,6 +30,8 @@ const PREFETCH_DISTANCE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Generation<C: Counter> {
     pub(crate) array: Array<C>,
+    #[cfg(not(all(test, tollgate_model)))]
+    retired: Node,
     pub(crate) size: Size,
     pub(crate) migration: Migration,
     /// The number of generations before this one.
@@ -78,6 +80,8 @@ impl<C: Counter> Generation<C> {
     ) -> Result<Self, OutOfMemory> {
         Ok(Generation {
             array: Array::new(size, C::base(spec, now), evicts)?,
+            #[cfg(not(all(test, tollgate_model)))]
+            retired: Node::new::<Self>(),
             size,
             migration: Migration::new(0, 1, 0)?,
             number: 0,
@@ -102,6 +106,8 @@ impl<C: Counter> Generation<C> {
         let eviction = Eviction { cutoff, units: eviction_threshold };
         Ok(Generation {
             array: Array::new(size, C::base(spec, cutoff), self.array.evicts())?,
+            #[cfg(not(all(test, tollgate_model)))]
+            retired: Node::new::<Self>(),
             size,
             migration: Migration::new(self.size.home_slots, size.chunk_len, eviction_threshold)?,
             number,
@@ -259,7 +265,10 @@ fn sample_interval(window: u64) -> u64 {
 }
 
 #[cfg(not(all(test, tollgate_model)))]
-impl<C: Counter> FreeInPieces for Generation<C> {
+// SAFETY: `retired` is a node of this type, and has this offset.
+unsafe impl<C: Counter> Retire for Generation<C> {
+    const NODE: usize = std::mem::offset_of!(Self, retired);
+
     fn free_piece(&mut self) -> bool {
         self.array.free_piece()
     }

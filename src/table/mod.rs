@@ -11,7 +11,6 @@
 
 mod ages;
 mod array;
-pub(crate) mod epoch;
 mod error;
 mod evictions;
 mod generation;
@@ -35,9 +34,9 @@ mod zeroed;
 use crate::clock::Now;
 use crate::counter::sliding::sum::Sum;
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome};
+use crate::reclaim::Guard;
 use crate::sync::progress::Retries;
 use array::Found;
-use epoch::Guard;
 use generation::Generation;
 use resize::Arrays;
 use size::Size;
@@ -257,7 +256,7 @@ impl<C: Counter> Table<C> {
     /// Under loom the table keeps its size: a sample would load every word, and the checker would
     /// no longer explore other threads' loads.
     pub(crate) fn start_resize(&self, now: u64, eviction_threshold: u64) {
-        let guard = epoch::pin();
+        let guard = crate::reclaim::pin();
         let current = self.arrays.current(&guard);
         if current.previous(&guard).is_none() {
             let plan = if cfg!(tollgate_shuttle) {
@@ -272,7 +271,7 @@ impl<C: Counter> Table<C> {
     /// Moves one chunk. Returns whether nothing is left to move. The helper's time makes no
     /// difference. Model: same_cutoff with DropByOwnNow.
     pub(crate) fn help_once(&self, _now: u64) -> bool {
-        let guard = epoch::pin();
+        let guard = crate::reclaim::pin();
         let current = self.arrays.current(&guard);
         let previous = current.previous(&guard);
         previous.is_none_or(|previous| {
@@ -283,20 +282,20 @@ impl<C: Counter> Table<C> {
 
     /// The number of keys that were moved or dropped on the way into the current array.
     pub(crate) fn keys_moved(&self) -> usize {
-        self.arrays.current(&epoch::pin()).migration.moved()
+        self.arrays.current(&crate::reclaim::pin()).migration.moved()
     }
 
     /// The number of generations that are linked: a lookup may have to search all their arrays.
     #[cfg(tollgate_shuttle)]
     pub(crate) fn generation_count(&self) -> usize {
-        let guard = epoch::pin();
+        let guard = crate::reclaim::pin();
         let first = Some(self.arrays.current(&guard));
         std::iter::successors(first, |generation| generation.previous(&guard)).count()
     }
 
     /// The number of keys that the current array counts, and of its slots that hold one.
     pub(crate) fn keys_counted(&self) -> (usize, usize) {
-        let guard = epoch::pin();
+        let guard = crate::reclaim::pin();
         let array = &self.arrays.current(&guard).array;
         let slots = array.home_slots().iter().chain(array.spill_slots());
         (array.claimed(), slots.filter(|slot| slot.is_claimed()).count())
@@ -304,18 +303,18 @@ impl<C: Counter> Table<C> {
 
     /// The number of slots of the current array that hold the key.
     pub(crate) fn slots_holding(&self, key: KeyId) -> usize {
-        let guard = epoch::pin();
+        let guard = crate::reclaim::pin();
         let array = &self.arrays.current(&guard).array;
         let slots = array.home_slots().iter().chain(array.spill_slots());
         slots.filter(|slot| slot.id() == Some(key)).count()
     }
 
     pub(crate) fn has_tag_without_id(&self, key: KeyId) -> bool {
-        self.arrays.current(&epoch::pin()).array.has_tag_without_id(key)
+        self.arrays.current(&crate::reclaim::pin()).array.has_tag_without_id(key)
     }
 
     pub(crate) fn cutoff(&self) -> u64 {
-        self.arrays.current(&epoch::pin()).array.base().cutoff
+        self.arrays.current(&crate::reclaim::pin()).array.base().cutoff
     }
 }
 

@@ -12,7 +12,6 @@
 //! migration moves one small chunk, so that no request pays for the whole move.
 
 use super::array::Found;
-use super::epoch::{self, Guard};
 use super::error::{ClaimError, OutOfMemory};
 use super::generation::{Generation, Purpose, ResizePlan};
 use super::migration::KeyMover;
@@ -21,6 +20,7 @@ use super::size::Size;
 use super::slot::{KeyId, Slot};
 use super::stats::TableStats;
 use crate::counter::Counter;
+use crate::reclaim::{self, Guard};
 use crate::sync::alloc::boxed;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic, order};
 use std::ptr;
@@ -61,6 +61,7 @@ impl<C: Counter> Arrays<C> {
         size: Size,
         now: u64,
     ) -> Result<Self, OutOfMemory> {
+        reclaim::start();
         let first = boxed(Generation::first(&spec, size, now, bounds.allowance > 0)?)?;
         let hint = PrefetchHint::of(&first.array);
         let current = AtomicPtr::new(Box::into_raw(first));
@@ -95,7 +96,6 @@ impl<C: Counter> Arrays<C> {
         now: u64,
         guard: &'g Guard,
     ) -> Result<Option<&'g Slot<C>>, ClaimError> {
-        epoch::collect_some();
         self.hint.update(&current.array);
         if let Some(previous) = current.previous(guard) {
             let mover = self.mover(previous, current);
@@ -126,6 +126,8 @@ impl<C: Counter> Arrays<C> {
             Found::Frozen => return Ok(None),
             Found::Empty(_) => {}
         }
+        // Only for a new key: a call about a known one frees nothing.
+        reclaim::collect_some();
         // Only below the capacity: `make_room` takes its own sample of a full array.
         if current.array.claimed() < current.size.capacity
             && self.is_mostly_idle(current, now, guard)
@@ -369,7 +371,7 @@ impl<C: Counter> Drop for Arrays<C> {
             let owned = unsafe { Box::from_raw(generation) };
             generation = owned.into_previous();
         }
-        epoch::collect(COLLECT_ROUNDS_ON_DROP);
+        reclaim::collect(COLLECT_ROUNDS_ON_DROP);
     }
 }
 

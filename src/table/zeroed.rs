@@ -128,7 +128,7 @@ impl<T> std::ops::Deref for Modelled<T> {
 
     fn deref(&self) -> &[T] {
         if self.freed.load(Relaxed) > 0 {
-            super::epoch::read_after_free();
+            crate::reclaim::read_after_free();
         }
         &self.values
     }

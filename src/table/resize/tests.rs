@@ -16,7 +16,7 @@ fn prefetch_hint_follows_the_current_array() {
     let arrays = Arrays::<Ring<127>>::new(spec, bounds, size, 1).unwrap();
     let (mut resizes, mut enabled) = (0, 0);
     for number in 1..6_000_u64 {
-        let guard = epoch::pin();
+        let guard = reclaim::pin();
         let key = KeyId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let current = arrays.current(&guard);
         let mut claimed = arrays.claim(current, key, 1, &guard).expect("room");
@@ -69,7 +69,7 @@ fn charge(arrays: &Arrays<Ring<7>>, key: KeyId, now: u64, guard: &Guard) -> u64 
 /// are never three arrays.
 #[test]
 fn outdated_array_is_completed_before_it_is_replaced() {
-    let (arrays, guard) = (short_lived(1_000), epoch::pin());
+    let (arrays, guard) = (short_lived(1_000), reclaim::pin());
     for number in 1..100 {
         charge(&arrays, key(number), 1, &guard);
     }
@@ -89,7 +89,7 @@ fn outdated_array_is_completed_before_it_is_replaced() {
 /// meantime, even if the old array has no key to drop.
 #[test]
 fn replaced_full_array_refuses_no_key() {
-    let (arrays, guard) = (short_lived(5), epoch::pin());
+    let (arrays, guard) = (short_lived(5), reclaim::pin());
     for number in 1..=5 {
         charge(&arrays, key(number), 1, &guard);
     }

@@ -5,6 +5,7 @@
 //! another thread's earlier load. Therefore each model runs with its threads in several orders, and
 //! a model is trusted only if its mutants fail.
 
+mod epoch;
 mod layers;
 mod moved_budget;
 mod quota;
@@ -14,8 +15,8 @@ mod ring;
 mod shard;
 mod table;
 
+use crate::reclaim;
 use crate::sync::progress;
-use crate::table::epoch;
 use crate::verify::quiet;
 use crate::verify::selection::{
     mutant_from_env, runs_clean_checks, runs_mutant_checks, set_mutant,
@@ -55,7 +56,7 @@ fn explore(
         count.fetch_add(1, Relaxed);
         body();
         progress::assert_progress();
-        epoch::free_all();
+        reclaim::free_all();
     });
     executions.load(Relaxed)
 }
@@ -90,7 +91,7 @@ fn is_caught(
         explore(bound, None, move || body());
     });
     set_mutant(None);
-    let _ = catch_unwind(epoch::free_all);
+    let _ = catch_unwind(reclaim::free_all);
     is_caught
 }
 

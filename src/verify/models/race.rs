@@ -8,7 +8,7 @@ use crate::counter::sliding::sum::ScalarSum;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::counter::{ChargeArgs, Counter};
 use crate::policy::calendar::Calendar;
-use crate::table::epoch::pin;
+use crate::reclaim::pin;
 use crate::table::{Charged, KeyId, Receipt, Table};
 use loom::thread;
 use std::collections::BTreeSet;

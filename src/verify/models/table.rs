@@ -10,7 +10,7 @@ use crate::counter::ChargeArgs;
 use crate::counter::calendar::Quota;
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::time_scale::TimeScale;
-use crate::table::epoch::{self, pin};
+use crate::reclaim::{self, pin};
 use crate::table::tags::model::with_checked_tags;
 use crate::table::{KeyId, Table};
 use loom::thread;
@@ -446,9 +446,9 @@ fn retire_against_pinned_reader() {
         let race = Race { limit: 4, slots: 1, before: &[(A, 4, 2)], threads, admitted };
         let body = race.body();
         move || {
-            epoch::watch();
+            reclaim::watch();
             body();
-            epoch::assert_sound();
+            reclaim::assert_sound();
         }
     };
     let reader = move |swap: bool| {

@@ -43,8 +43,8 @@ mod verification;
 mod window;
 
 use crate::Overflow;
+use crate::reclaim;
 use crate::sync::progress;
-use crate::table::epoch;
 use crate::verify::quiet;
 use crate::verify::selection::{
     mutant_from_env, runs_clean_checks, runs_mutant_checks, set_mutant,
@@ -104,7 +104,7 @@ fn explore(
         EXECUTIONS.set(EXECUTIONS.get() + 1);
         body();
         progress::assert_progress();
-        epoch::free_all();
+        reclaim::free_all();
     };
     let seed = env_number("TOLLGATE_SEED", 1);
     match scheduler {
@@ -187,7 +187,7 @@ fn assert_race_caught(
         explore(scheduler, max_iterations, move || race());
     });
     set_mutant(None);
-    let _ = catch_unwind(epoch::free_all);
+    let _ = catch_unwind(reclaim::free_all);
     let result = if caught { VIOLATION.get() } else { "NOT CAUGHT" };
     println!("schedules {name}: {mutant}, {scheduler:?}: {result} after {}", EXECUTIONS.get());
     assert!(caught, "{name} passes with mutant {mutant}");

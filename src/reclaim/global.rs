@@ -1,0 +1,137 @@
+//! The epoch of the process, and the guards that pin it.
+
+use super::domain::{Domain, Parity};
+use super::limbo::Retire;
+use super::record::OwnRecord;
+use super::{barrier, crossbeam, thread};
+use crate::sync::{AtomicUsize, Ordering::Relaxed};
+
+/// The number of threads that can own a record at a time. The others use the shared record.
+// In place of records that are allocated: these could fail, or abort.
+const RECORDS: usize = 256;
+
+pub(super) static DOMAIN: Domain<RECORDS> = Domain::new();
+
+/// The implementation that this process uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Domain,
+    Crossbeam,
+}
+
+/// The chosen method: 0 before the choice, else one more than its number.
+static METHOD: AtomicUsize = AtomicUsize::new(0);
+
+/// Chooses the method, unless that was done. Called before the first pin, when a table is built.
+#[inline]
+pub(crate) fn start() {
+    method();
+}
+
+/// The method of this process.
+#[inline]
+pub(super) fn method() -> Method {
+    // Relaxed: nothing is published with it. The registration is a state of the process.
+    match METHOD.load(Relaxed) {
+        0 => choose(),
+        chosen => from_number(chosen),
+    }
+}
+
+fn from_number(chosen: usize) -> Method {
+    if chosen == Method::Domain as usize + 1 { Method::Domain } else { Method::Crossbeam }
+}
+
+#[cold]
+fn choose() -> Method {
+    let has_barrier = barrier::IS_SUPPORTED && barrier::register();
+    let method = if has_barrier { Method::Domain } else { Method::Crossbeam };
+    // Relaxed: as in `method`. CAS: all threads use the first choice.
+    match METHOD.compare_exchange(0, method as usize + 1, Relaxed, Relaxed) {
+        Ok(_) => {
+            if method == Method::Domain {
+                thread::watch_forks();
+            }
+            method
+        }
+        Err(chosen) => from_number(chosen),
+    }
+}
+
+/// A pin. While it is held, no value that was reachable when it was created is freed.
+///
+/// It cannot move to another thread.
+#[derive(Debug)]
+pub(crate) struct Guard(pub(super) Pin);
+
+#[derive(Debug)]
+pub(super) enum Pin {
+    /// In the record of this thread.
+    Record(OwnRecord<'static>),
+    /// In the shared record.
+    Shared(Parity),
+    Crossbeam(crossbeam::Guard),
+}
+
+impl Drop for Guard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        match self.0 {
+            Pin::Record(record) => record.unpin(),
+            Pin::Shared(parity) => unpin_shared(parity),
+            Pin::Crossbeam(_) => {}
+        }
+    }
+}
+
+#[cold]
+fn unpin_shared(parity: Parity) {
+    thread::count_shared(parity, -1);
+    DOMAIN.unpin_shared(parity);
+}
+
+impl Guard {
+    /// Frees `value` piece by piece, once all guards that exist now are dropped.
+    ///
+    /// # Safety
+    /// `value` came from `Box::into_raw`, is no longer reachable for a thread that pins from now
+    /// on, and is retired once.
+    pub(crate) unsafe fn retire<T: Retire>(&self, value: *mut T) {
+        let node = T::node(value);
+        match &self.0 {
+            // SAFETY: the caller's promise.
+            Pin::Crossbeam(guard) => unsafe { crossbeam::retire(guard, node, DOMAIN.limbo()) },
+            // SAFETY: the caller's promise.
+            Pin::Record(_) | Pin::Shared(_) => unsafe { DOMAIN.retire(node) },
+        }
+    }
+}
+
+/// Calls of [`collect_some`] by a thread for one attempt to advance the epoch: a heavy fence takes
+/// some microseconds, and interrupts every running thread of the process.
+const ADVANCE_INTERVAL: u8 = 16;
+
+/// Frees a piece of retired memory that no guard holds any more. For calls about new keys.
+#[inline]
+pub(crate) fn collect_some() {
+    if method() == Method::Crossbeam {
+        crossbeam::advance();
+    } else if !DOMAIN.limbo().early.is_empty()
+        && thread::count_turn().is_multiple_of(ADVANCE_INTERVAL)
+    {
+        DOMAIN.advance();
+    }
+    DOMAIN.limbo().free_piece();
+}
+
+/// Frees up to `rounds` pieces of retired memory that no guard holds any more.
+pub(crate) fn collect(rounds: usize) {
+    for _ in 0..rounds {
+        if method() == Method::Crossbeam {
+            crossbeam::advance();
+        } else if !DOMAIN.limbo().early.is_empty() {
+            DOMAIN.advance();
+        }
+        DOMAIN.limbo().free_piece();
+    }
+}
