@@ -118,7 +118,7 @@
 // A wait without end: no wait helps.
 #define TOLLGATE_NEVER UINT64_MAX
 
-// Flag of `tollgate_decision` and `tollgate_policy_status`: a table had no room for a new key. The
+// Flag of `tollgate_decision` and `tollgate_policy_status`: a table had no room for the key. The
 // request was refused or, under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
 #define TOLLGATE_TABLE_WAS_FULL 1
 
@@ -163,7 +163,8 @@ enum tollgate_status
     // A charge costs more than its limit, so no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
     // A table has no room for a new key: it has `max_keys` keys, or memory for more could not be
-    // allocated.
+    // allocated. Known keys get this status too if their array has outlived its time range and
+    // memory for a new one could not be allocated.
     TOLLGATE_TABLE_FULL = 3,
     // A required pointer is NULL.
     TOLLGATE_E_NULL = -1,
@@ -403,7 +404,8 @@ typedef struct {
     uint64_t admitted;
     // Denied charges: they had no room, or cost more than the limit.
     uint64_t denied;
-    // Charges refused because the table was full.
+    // Charges refused with `TOLLGATE_TABLE_FULL`: a new key found no room, or any key found an array
+    // that has outlived its time range, without memory for a new one.
     uint64_t refused;
     // Charges allowed without counting because the table was full.
     uint64_t untracked;

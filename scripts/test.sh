@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # Runs all tests: unit, integration and documentation tests, the embed example, the loom models and
-# the random schedules. Key ids are tested with both hashers. A suite that runs no test is a
-# failure.
+# the random schedules. Key ids are tested with both hashers. Fails if any test program runs no test.
 #
 # Needs Rust and a C compiler. cargo downloads dependencies; apt-get installs g++ if it is missing.
 #
-# --long  also runs the table tests at full size (a hundred million decisions, fifty million keys
-#         against the bound, ten million live keys) and a billion decisions on real clocks: eight
-#         more minutes. The models explore more as well (scripts/models.sh).
+# --long  also runs four tests at full size: `churn` (a hundred million decisions), `flood` (fifty
+#         million keys against the bound), `memory` (ten million live keys), and `contention` (a
+#         billion decisions on real clocks). They take eight more minutes. The models explore more
+#         as well (scripts/models.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Runs cargo test with these arguments; fails if it ran no test.
+# Runs cargo test with these arguments; fails if any test program ran no test.
 suite() {
     local log
     log=$(mktemp)
     cargo test "$@" 2>&1 | tee "$log"
     if grep -qE '^running 0 tests$' "$log"; then
-        echo "a suite of 'cargo test $*' ran no test" >&2
+        echo "a test program of 'cargo test $*' ran no test" >&2
         rm -f "$log"
         return 1
     fi
@@ -29,8 +29,8 @@ suite --workspace --exclude tollgate-criterion --lib --bins --tests
 suite --package tollgate --doc
 cargo run --quiet --example embed
 
-# The build without vector instructions, which all other suites use where the processor has AVX2.
-grep -qw avx2 /proc/cpuinfo 2>/dev/null || echo "skipped: sums in vector instructions: the processor has no AVX2"
+# Without vector instructions. The suites above use them where the processor has AVX2.
+grep -qw avx2 /proc/cpuinfo 2>/dev/null || echo "not tested: sums in vector instructions: the processor has no AVX2"
 suite --package tollgate --no-default-features --lib --test state_machine --test exact_decisions \
     --test bucketed --test vectors
 

@@ -18,6 +18,9 @@ pub enum Verdict {
     Impossible,
     /// The table had no room for a new key: it already has `max_keys` keys, or memory for more
     /// could not be allocated. No policy was charged. See [`Overflow`](crate::Overflow).
+    ///
+    /// Known keys get this verdict too if their array has outlived its time range and memory for a
+    /// new one could not be allocated.
     TableFull,
     /// A charge names a policy of another limiter, or there are more than
     /// [`MAX_CHARGES`](crate::MAX_CHARGES) charges, or more than
@@ -49,7 +52,7 @@ pub struct Decision {
     /// The wait until the deciding policy has its whole limit free, in nanoseconds. It assumes no
     /// other charges meanwhile.
     pub reset_after_ns: u64,
-    /// Whether the table of any policy had no room for a new key.
+    /// Whether the table of any policy had no room for the key.
     ///
     /// The request was then refused ([`Verdict::TableFull`]) or, under
     /// [`Overflow::Allow`](crate::Overflow::Allow), not counted by that policy.

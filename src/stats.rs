@@ -20,7 +20,9 @@ pub struct Stats {
     ///
     /// A charge that had room does not count if its request was denied for another charge.
     pub denied: u64,
-    /// The number of charges refused because the table was full.
+    /// The number of charges refused with [`Verdict::TableFull`](crate::Verdict::TableFull): a new key
+    /// found no room, or any key found an array that has outlived its time range, without memory for
+    /// a new one.
     pub refused: u64,
     /// The number of charges that passed uncounted because the table was full.
     pub untracked: u64,

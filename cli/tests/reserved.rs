@@ -73,12 +73,14 @@ fn a_calendar_budget_gets_a_refund_only_within_the_same_day() {
     let log = "2024-02-28 23:00:00,8,1,3600\n\
                2024-02-28 23:59:59,2,5,2\n\
                2024-02-28 23:59:59,1,1,0\n\
-               2024-02-29 00:00:00,10,10,0\n\
-               2024-02-29 00:00:00,9,0,1\n\
-               2024-02-29 00:00:01,8,8,0\n\
-               2024-02-29 00:00:01,7,7,0\n";
-    // The first request ends when the day ends. The second has an excess of 3 on the next day.
-    assert_eq!(waits(10, DAY, log), [0, 0, 1_000, 0, 86_400_000, 86_399_000, 86_399_000]);
+               2024-02-29 00:00:00,6,6,0\n\
+               2024-02-29 00:00:00,5,0,1\n\
+               2024-02-29 00:00:01,2,2,0\n\
+               2024-02-29 00:00:01,1,1,0\n";
+    // The first request ends when the day ends, so the next day gets no refund: 6 + 5 do not fit.
+    // The second ends with an excess of 3, which is charged to the next day: 6 + 3 + 2 do not fit,
+    // and 6 + 3 + 1 do.
+    assert_eq!(waits(10, DAY, log), [0, 0, 1_000, 0, 86_400_000, 86_399_000, 0]);
 }
 
 #[test]
@@ -110,7 +112,7 @@ reserved under  estimated  used  unused   share  excess
 p                      37    10      27  73.0 %       0
 ";
     assert!(summary.contains(expected), "{summary}");
-    // 16 bytes, one key (4) and two amounts from the log (16).
+    // 36 bytes: 16 for the line, 4 for its key, and 8 for each of two amounts.
     assert!(summary.contains("memory    36 bytes per line"), "{summary}");
     let plain = replayed(requests, &log, &[]).1;
     assert!(!plain.contains("reserved"), "{plain}");

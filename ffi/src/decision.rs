@@ -6,7 +6,7 @@ use limiter::{Decision, PolicyStatus, Verdict};
 /// A wait without end: no wait helps.
 pub const TOLLGATE_NEVER: u64 = u64::MAX;
 
-/// Flag of `tollgate_decision` and `tollgate_policy_status`: a table had no room for a new key. The
+/// Flag of `tollgate_decision` and `tollgate_policy_status`: a table had no room for the key. The
 /// request was refused or, under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
 pub const TOLLGATE_TABLE_WAS_FULL: u32 = 1;
 /// Flag of `tollgate_policy_status`: this policy had no room for its charge.

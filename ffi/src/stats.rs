@@ -22,7 +22,8 @@ pub struct tollgate_stats {
     pub admitted: u64,
     /// Denied charges: they had no room, or cost more than the limit.
     pub denied: u64,
-    /// Charges refused because the table was full.
+    /// Charges refused with `TOLLGATE_TABLE_FULL`: a new key found no room, or any key found an array
+    /// that has outlived its time range, without memory for a new one.
     pub refused: u64,
     /// Charges allowed without counting because the table was full.
     pub untracked: u64,

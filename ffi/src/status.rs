@@ -16,7 +16,8 @@ pub enum tollgate_status {
     /// A charge costs more than its limit, so no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
     /// A table has no room for a new key: it has `max_keys` keys, or memory for more could not be
-    /// allocated.
+    /// allocated. Known keys get this status too if their array has outlived its time range and
+    /// memory for a new one could not be allocated.
     TOLLGATE_TABLE_FULL = 3,
     /// A required pointer is NULL.
     TOLLGATE_E_NULL = -1,
@@ -114,7 +115,7 @@ impl tollgate_status {
             TOLLGATE_OK => c"ok",
             TOLLGATE_DENIED => c"denied: a policy has no room now",
             TOLLGATE_IMPOSSIBLE => c"impossible: the charge costs more than its limit",
-            TOLLGATE_TABLE_FULL => c"the table has no room for a new key",
+            TOLLGATE_TABLE_FULL => c"the table has no room for the key",
             TOLLGATE_E_NULL => c"a required pointer is NULL",
             TOLLGATE_E_HANDLE => c"not a live handle of this kind",
             TOLLGATE_E_ARGUMENT => c"an argument is unknown to this version, or not aligned",

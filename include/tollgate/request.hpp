@@ -191,7 +191,8 @@ enum class verdict {
     /// At least one charge costs more than its limit, so no wait helps.
     impossible,
     /// A table has no room for a new key: it has `max_keys` keys, or memory for more could not be
-    /// allocated.
+    /// allocated. Known keys get this verdict too if their array has outlived its time range and
+    /// memory for a new one could not be allocated.
     table_full,
     /// The request has an error: `decision::code`.
     invalid,
@@ -239,7 +240,7 @@ class [[nodiscard]] decision {
     [[nodiscard]] constexpr std::chrono::nanoseconds reset_after() const noexcept {
         return detail::wait(raw_.reset_after_ns);
     }
-    /// Returns whether the table of any policy had no room for a new key. The request was refused
+    /// Returns whether the table of any policy had no room for the key. The request was refused
     /// or, under `overflow::allow`, not counted by that policy.
     [[nodiscard]] constexpr bool table_full() const noexcept {
         return (raw_.flags & TOLLGATE_TABLE_WAS_FULL) != 0;

@@ -1,9 +1,10 @@
-//! The second step of a request: commit each prepared charge with one CAS.
+//! The second step of a request: commit each prepared charge.
 
 use crate::counter::prepared::PreparedCharge;
 use crate::engine::item::Item;
 
-/// Commits the prepared charges in order, up to the first item that has none or whose CAS fails.
+/// Commits the prepared charges in order, up to the first item that has none or whose
+/// commit fails.
 /// Returns its index; the items before it are charged. No two prepared charges have the same
 /// counter.
 #[inline(always)]

@@ -1,9 +1,8 @@
 //! Requests. A check is decided in three steps: [evaluate](evaluate) all its charges without writing,
-//! [commit](commit) each with one CAS, [finish](finish) by counting and reporting. A peek stops after
-//! the evaluation.
+//! [commit](commit) each, [finish](finish) by counting and reporting. A peek stops after the evaluation.
 //!
 //! A check of [one charge](crate::engine) does the three steps in registers. The [fallback] charges
-//! what could not be committed: a new key, a lost CAS, a cost of 0. A forced charge starts there.
+//! what could not be committed: a new key, a lost commit, a cost of 0. A forced charge starts there.
 
 pub(crate) mod batch;
 mod commit;

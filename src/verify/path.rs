@@ -9,12 +9,13 @@ pub(crate) enum Path {
     One,
     /// A check of one charge: the slow path.
     OneFallback,
-    /// A request in `Context::decide_items` (several charges, for example): all charges committed with
-    /// one CAS each.
+    /// A request in `Context::decide_items` (several charges, for example): all charges were
+    /// evaluated and then committed.
     Several,
     /// A request in `Context::decide_items`: denied after one evaluation of each charge.
     SeveralDenied,
-    /// A request in `Context::decide_items`: a CAS failed, or a charge could not be prepared.
+    /// A request in `Context::decide_items`: a commit failed, or a charge could not be
+    /// prepared.
     SeveralFallback,
 }
 

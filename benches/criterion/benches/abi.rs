@@ -1,5 +1,5 @@
-//! One decision through the C ABI and the same from Rust, each in a separate program
-//! (`benches/instructions`), which this benchmark builds first. Needs gcc.
+//! One decision by a C program and the same by a Rust program, both of `benches/instructions`. This
+//! benchmark builds them first, with gcc and cargo.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::ffi::OsStr;

@@ -40,7 +40,7 @@ fn measure(c: &mut Criterion, name: &str, expected: Expected, threads: Vec<Work>
     });
 }
 
-/// A limiter whose hot keys have each been checked this many times.
+/// A limiter of which each hot key has been checked 20 times, or as often as a lower limit allows.
 fn filled(setting: &Setting, words: Option<u32>, clock: Clock, keys: usize) -> Arc<OwnLimiter> {
     let own = Arc::new(OwnLimiter::with_clock(setting, words, clock));
     for _ in 0..setting.limit.min(DENY_ALL.limit) {
@@ -57,7 +57,7 @@ fn coarse() -> Clock {
     Clock::coarse(Duration::from_millis(1)).expect("a thread can be started")
 }
 
-/// All entry points, for one key and for a thousand.
+/// Measures all entry points, for one key and for a thousand.
 fn entry_points(c: &mut Criterion, group: &str, setting: &Setting, expected: Expected) {
     for (keys, named) in HOT {
         let own = filled(setting, Some(7), Clock::precise(), keys);
@@ -95,7 +95,7 @@ fn denied(c: &mut Criterion) {
     }
 }
 
-/// Keeps the usage at three quarters of the limit: one request expires for each new one.
+/// Exact windows. The usage stays at three quarters of the limit: one request expires for each new one.
 fn exact(c: &mut Criterion) {
     for limit in [20, 100] {
         let own =
@@ -106,7 +106,7 @@ fn exact(c: &mut Criterion) {
     }
 }
 
-/// Calendar policies also read the wall clock, unless the caller supplies the time.
+/// A calendar policy. It also reads the wall clock, unless the caller supplies the time.
 fn calendar(c: &mut Criterion) {
     let policy = Policy::calendar("budget", 1 << 39, Period::Day);
     let own = Arc::new(OwnLimiter::with_policy(policy, 4096, Clock::precise()));

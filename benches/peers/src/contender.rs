@@ -1,4 +1,5 @@
-//! One limiter under one workload, measured in slices that alternate with the other contenders.
+//! One limiter under one workload, measured in slices that alternate with those of the other
+//! contenders.
 
 use crate::cpu;
 use std::fmt;
@@ -61,10 +62,10 @@ struct Share {
     idle: Duration,
 }
 
-/// One verdict in this many may differ: a thread that is descheduled between its clock reading and
-/// its CAS decides at a time at which a token bucket was not refilled yet.
+/// One verdict in this many may be unexpected. A thread that is descheduled between its clock reading
+/// and its CAS decides at an old time, at which a token bucket was not refilled yet.
 const UNEXPECTED: usize = 1000;
-/// Decisions of the other threads between two checks whether the slice has ended.
+/// The other threads check after this many decisions whether the slice has ended.
 const CHUNK: usize = 256;
 
 impl Contender {
@@ -74,8 +75,8 @@ impl Contender {
     }
 
     /// Makes `decisions` on the calling thread, while the other threads make as many as they can.
-    /// Returns nanoseconds per decision of all threads together, and the largest share of the time
-    /// in which a thread was descheduled.
+    /// Returns the nanoseconds per decision of all threads together, and a share of the time: that in
+    /// which a thread was descheduled, of the thread with the largest one.
     ///
     /// # Panics
     /// If more than one verdict in a thousand is not the expected one.

@@ -76,8 +76,8 @@ impl OwnLimiter {
     }
 
     /// Completes migrations and returns unused memory to the system, as a host does when idle.
-    pub fn compact(&self) {
-        compact(&self.limiter);
+    pub fn maintain(&self) {
+        maintain(&self.limiter);
     }
 
     /// One thread's workload: the sequence, decided through an entry point.
@@ -141,10 +141,11 @@ impl OwnLimiter {
     }
 }
 
-/// Calls that return at least a gigabyte of retired arrays to the system.
+/// Calls of `Limiter::maintain` that return at least a gigabyte of retired arrays to the system.
 const RELEASE_CALLS: usize = 256;
 
-pub(crate) fn compact(limiter: &Limiter) {
+/// Calls `Limiter::maintain` until it is done, and further until retired arrays are freed.
+pub(crate) fn maintain(limiter: &Limiter) {
     while !limiter.maintain(1 << 16) {}
     for _ in 0..RELEASE_CALLS {
         limiter.maintain(1 << 16);

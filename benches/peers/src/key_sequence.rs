@@ -42,13 +42,13 @@ impl<K> KeySequence<K> {
     }
 }
 
-/// The keys of the counters below `count`, in a random order. Another seed gives another order.
+/// The first `count` keys, each once, in a random order. Another seed gives another order.
 pub fn shuffled<K: KeyKind>(count: usize, seed: u64) -> Vec<K> {
-    let mut counters: Vec<u64> = (0..count as u64).collect();
+    let mut indices: Vec<u64> = (0..count as u64).collect();
     for last in (1..count).rev() {
-        counters.swap(last, random(seed, last as u64, last as u64 + 1) as usize);
+        indices.swap(last, random(seed, last as u64, last as u64 + 1) as usize);
     }
-    counters.into_iter().map(K::of).collect()
+    indices.into_iter().map(K::of).collect()
 }
 
 /// A sequence of `len` keys, uniformly distributed over `count` keys.

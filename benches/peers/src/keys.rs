@@ -16,8 +16,8 @@ pub trait KeyKind: Clone + Display + Eq + Hash + Send + Sync + 'static {
         format!("{} {name}", Table::number(Some(count as f64), 0))
     }
 
-    /// The key of a counter. Different counters have different keys.
-    fn of(counter: u64) -> Self;
+    /// The key with this index. Different indices have different keys.
+    fn of(index: u64) -> Self;
 
     /// The key as an argument of this project's limiter.
     fn borrowed(&self) -> Key<'_>;
@@ -30,8 +30,8 @@ pub trait KeyKind: Clone + Display + Eq + Hash + Send + Sync + 'static {
 impl KeyKind for u64 {
     const NAME: &'static str = "number keys";
 
-    fn of(counter: u64) -> Self {
-        key(counter)
+    fn of(index: u64) -> Self {
+        key(index)
     }
 
     #[inline]
@@ -49,8 +49,8 @@ impl KeyKind for u64 {
 impl KeyKind for String {
     const NAME: &'static str = "text keys of 16 letters";
 
-    fn of(counter: u64) -> Self {
-        format!("{:016x}", key(counter))
+    fn of(index: u64) -> Self {
+        format!("{:016x}", key(index))
     }
 
     #[inline]
@@ -64,10 +64,10 @@ impl KeyKind for String {
     }
 }
 
-/// The key of a counter: the finaliser of splitmix64, a bijection.
+/// The number key with this index: the finaliser of splitmix64, a bijection.
 #[inline]
-pub fn key(counter: u64) -> u64 {
-    let mut bits = counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+pub fn key(index: u64) -> u64 {
+    let mut bits = index.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ (bits >> 31)

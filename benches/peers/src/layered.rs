@@ -1,6 +1,6 @@
 //! This project's limiter with three policies.
 
-use crate::entry_points::compact;
+use crate::entry_points::maintain;
 use crate::keys::KeyKind;
 use std::time::Duration;
 use tollgate::{Limiter, Policy, PolicyId};
@@ -38,8 +38,8 @@ impl Layered {
         self.policies.iter().all(|policy| call(policy).is_allowed())
     }
 
-    /// Decides three requests with one clock reading and one pin. One call would take as long if
-    /// evaluating all layers before the first charge cost nothing.
+    /// Decides three requests, one under each policy, with one clock reading and one pin. The
+    /// difference to one call is the cost of evaluating all layers before the first charge.
     #[inline]
     pub fn in_a_session<K: KeyKind>(&self, key: &K) -> bool {
         let session = self.limiter.session();
@@ -47,8 +47,8 @@ impl Layered {
         self.policies.iter().all(|policy| call(policy).is_allowed())
     }
 
-    /// See [`OwnLimiter::compact`](crate::OwnLimiter::compact).
-    pub fn compact(&self) {
-        compact(&self.limiter);
+    /// See [`OwnLimiter::maintain`](crate::OwnLimiter::maintain).
+    pub fn maintain(&self) {
+        maintain(&self.limiter);
     }
 }

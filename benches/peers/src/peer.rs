@@ -51,9 +51,9 @@ pub trait Peer<K: KeyKind = u64>: Sized + Send + Sync + 'static {
     /// Decides one request of this key at the current time. Returns whether it is admitted.
     fn check(&self, key: &K) -> bool;
 
-    /// Does maintenance and releases unused memory, as a host may do when idle. Only for measurements
-    /// whose names contain `settled`.
-    fn compact(&self) {}
+    /// Does maintenance and releases unused memory, as a host may do when idle. Called only by
+    /// measurements whose names contain `maintained`.
+    fn maintain(&self) {}
 }
 
 /// A measurement that works with any limiter.

@@ -25,7 +25,8 @@ pub fn machine() -> String {
     format!("{model}, {cores} cores, huge pages: {pages}; {}", versions.join(", "))
 }
 
-/// The contenders of a scenario. `low` and `high` are the tenth and the ninetieth percentile.
+/// The contenders of a scenario. `low` and `high` are the tenth and the ninetieth percentile, and
+/// `/ rival` is the ratio to the fastest rival.
 pub fn scenario(outcome: &Outcome) -> String {
     let rival = outcome.fastest(Side::Rival).map(|result| result.ns);
     let mut table = Table::new(["", outcome.unit, "low", "high", "/ rival"]);
@@ -90,7 +91,7 @@ fn target_cells(result: &TargetResult) -> [String; 7] {
     ]
 }
 
-/// The guarantees of each peer.
+/// The guarantees of each limiter.
 pub fn guarantees() -> String {
     let mut text = String::new();
     for (name, guarantees) in limiters() {
@@ -113,8 +114,8 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     text += &rows(&TARGETS_HEAD, targets);
     text += "\n\
          Figures are medians: nanoseconds of wall time per decision of all threads together;\n\
-         under `worst` and `after-...`, nanoseconds of CPU time; under `bytes`, bytes per key.\n\
-         Nothing calls `maintain` unless a row says `settled`. `disturbed` is the share of turns\n\
+         under `worst` and `after-...`, nanoseconds of CPU time; under `bytes...`, bytes per key.\n\
+         Nothing calls `maintain` unless a row says `maintained`. `disturbed` is the share of turns\n\
          in which a thread was descheduled.\n\
          \n";
     if let Some(note) = unreliable(outcomes) {

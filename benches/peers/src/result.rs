@@ -12,7 +12,8 @@ pub struct ContenderResult {
     pub name: String,
     /// The contender's group.
     pub side: Side,
-    /// The median over the rounds, in the outcome's unit: nanoseconds per decision in most.
+    /// The figure, in the outcome's unit (nanoseconds per decision in most scenarios): the median over
+    /// the rounds unless the scenario says otherwise.
     pub ns: f64,
     /// The tenth percentile.
     pub low: f64,
@@ -25,7 +26,7 @@ pub struct ContenderResult {
 pub struct TargetResult {
     /// The target.
     pub target: Target,
-    /// The figure of the own contender.
+    /// The figure of tollgate's contender.
     pub own: f64,
     /// The name of the reference.
     pub reference: String,
@@ -70,7 +71,7 @@ impl Outcome {
         Outcome { disturbed: Some(disturbed), ..outcome }
     }
 
-    /// Compares results with the targets.
+    /// Creates an outcome, and compares the results with the targets.
     ///
     /// # Panics
     /// If a target names a contender without a result.
@@ -108,7 +109,7 @@ impl ContenderResult {
 }
 
 impl TargetResult {
-    /// Compares results.
+    /// Compares tollgate's contender with the reference.
     ///
     /// # Panics
     /// If the target names a contender without a result.

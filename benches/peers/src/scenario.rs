@@ -46,7 +46,7 @@ pub enum Goal {
 }
 
 impl Target {
-    /// A ratio with this goal, to the fastest rival.
+    /// A ratio to the fastest rival, with this goal.
     pub(crate) fn new(name: impl Into<String>, own: &'static str, goal: Goal) -> Target {
         Target { name: name.into(), own, reference: Reference::Fastest(Side::Rival), goal }
     }
@@ -174,10 +174,10 @@ impl<K: KeyKind> Setup<K> {
     }
 
     /// Creates a filled limiter of this project, and calls `maintain` until it is done. The names of
-    /// its contenders contain `settled`.
-    pub(crate) fn compacted_limiter(&self, words: Option<u32>, clock: Clock) -> Arc<OwnLimiter> {
+    /// its contenders contain `maintained`.
+    pub(crate) fn maintained_limiter(&self, words: Option<u32>, clock: Clock) -> Arc<OwnLimiter> {
         let own = self.own_limiter(words, clock);
-        own.compact();
+        own.maintain();
         own
     }
 

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 pub const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("p99.999", 0.99999)];
 
-/// A call of at least this length is examined on its own.
+/// CPU time is read after each call of at least this length.
 const SLOW: u64 = 20_000;
-/// CPU time is read at least once in this many calls. Each reading takes a system call.
+/// CPU time is also read once in this many calls. Each reading takes a system call.
 const STRETCH: u32 = 256;
 /// Longer calls are recorded with this length.
 const LONGEST: u64 = 600_000_000_000;
@@ -21,14 +21,13 @@ const LONGEST: u64 = 600_000_000_000;
 /// The clock is [`Instant`] instead of the time stamp counter. On Linux it waits for all earlier
 /// loads; the bare counter could be read while the call's last cache miss is pending.
 ///
-/// A call may be slow because the limiter worked, or because the thread was descheduled. The
-/// difference is the thread's wall time minus its CPU time. Reading the CPU time for each call
-/// would cost more than most calls, so it is read after each slow call and otherwise once in 256
-/// calls. The idle time since the previous reading is subtracted from the slow call. That is at
-/// least the idle time of the call itself, so [`worst_on_cpu`](Self::worst_on_cpu) errs in favour
-/// of the limiter: by at most the idle time in and between the fast calls since the previous
-/// reading, 255 at most. A descheduled virtual machine may not see its own idle time; the control
-/// peers show it.
+/// A call may be slow because the limiter worked, or because the thread was descheduled. The idle
+/// time of a thread is its wall time minus its CPU time. Reading the CPU time for each call would cost
+/// more than most calls, so it is read after each slow call, and otherwise once in 256 calls. From a
+/// slow call, the idle time since the previous reading is subtracted. This includes idle time in and
+/// between the fast calls since then, of which there are at most 255. So
+/// [`worst_on_cpu`](Self::worst_on_cpu) may be too low, never too high. A descheduled virtual machine
+/// may not see its own idle time; the controls show it.
 #[derive(Debug)]
 pub struct Stopwatch {
     calls: Histogram<u64>,

@@ -22,12 +22,14 @@ pub struct Pace {
     pub slice: Duration,
 }
 
-/// Flushes that free the garbage of other contenders in the process-wide epoch. Otherwise the next
-/// contender that pins would free it in its own slice.
+/// Flushes of `crossbeam-epoch` before a turn. They free the garbage of limitador's cache and, where
+/// the system has no `membarrier`, of tollgate. Otherwise the next contender that pins that epoch would
+/// free it in its own slice.
 const FLUSHES: usize = 256;
-/// A slice or block in which a thread was descheduled for more than this share is disturbed. A slice is repeated.
+/// A slice, or a block of `after_inserts`, is disturbed if a thread was descheduled for more than this
+/// share of it. A disturbed slice is repeated.
 pub(crate) const IDLE: f64 = 0.02;
-/// Attempts for one slice; the one with the lowest idle time counts.
+/// The most attempts for one slice. The one with the lowest idle time counts.
 const ATTEMPTS: usize = 4;
 
 impl Turns {

@@ -30,7 +30,11 @@ fn run_all<K: KeyKind>() -> usize {
         for result in &outcome.targets {
             let row = &result.target.name;
             assert!(row.contains(K::NAME) || row.contains(&K::many(1)), "{row}: which keys?");
-            assert_eq!(row.contains("settled"), result.target.own.contains("settled"), "{row}");
+            assert_eq!(
+                row.contains("maintained"),
+                result.target.own.contains("maintained"),
+                "{row}"
+            );
         }
         assert!(outcome.results.iter().all(|result| result.ns > 0.0), "{outcome:?}");
         contenders += outcome.results.len();

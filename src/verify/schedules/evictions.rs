@@ -20,7 +20,7 @@ use std::collections::HashSet;
 impl Fixture {
     /// Verifies each key, and the sums over all keys against the statistics.
     pub(super) fn verify_evictions(&self, now: u64) {
-        let end = self.history.finish(self.history.invoke(now)).span;
+        let last = self.history.finish(self.history.invoke(now)).span;
         for (policy, kind) in self.layout.policies.iter().enumerate() {
             // A move counts its evictions, so complete it first.
             while !self.limiter.help_once(self.ids[policy], Now::from_unix_nanos(now)) {}
@@ -33,12 +33,12 @@ impl Fixture {
                 continue;
             }
             let answers_from = if kind.is_calendar() { 0 } else { self.history.instant() };
-            keys.clone().for_each(|key| self.peek_final_usage(policy, key, end.latest));
-            let ends = keys.map(|key| self.ends_of(policy, *kind, key, answers_from));
+            keys.clone().for_each(|key| self.peek_final_usage(policy, key, last.latest));
+            let states = keys.map(|key| self.final_states_of(policy, *kind, key, answers_from));
             let none = HashSet::from([Totals::default()]);
-            let sums = ends.fold(none, |sums, ends| {
-                let plus = |end: State| sums.iter().map(move |sum| end.totals.plus(*sum));
-                ends.into_iter().flat_map(plus).collect()
+            let sums = states.fold(none, |sums, states| {
+                let plus = |state: State| sums.iter().map(move |sum| state.totals.plus(*sum));
+                states.into_iter().flat_map(plus).collect()
             });
             self.assert_stats(policy, &sums);
         }
@@ -58,7 +58,7 @@ impl Fixture {
     }
 
     /// The possible final states of one key.
-    fn ends_of(
+    fn final_states_of(
         &self,
         policy: usize,
         kind: PolicyKind,

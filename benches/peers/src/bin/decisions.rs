@@ -9,12 +9,12 @@
 //! ```
 //!
 //! The contenders of a scenario take turns in slices of some milliseconds, for many rounds. The
-//! results are the medians over the rounds and their ratios. Keys are texts of 16 letters by
+//! results are the medians over the rounds, and their ratios. Keys are texts of 16 letters by
 //! default. They are inserted in one random order and used in another, and stored in the order of
-//! use, so that reading them costs little. Every verdict is checked: a scenario of admitted
-//! requests panics if requests are denied.
+//! use, so that reading them costs little. A scenario panics if more than one verdict in a thousand is
+//! not the expected one, such as a denial among requests that should be admitted.
 //!
-//! Limiters are used as the inserts leave them. Only in rows that say `settled` has
+//! Limiters are used as the inserts leave them. Only in rows that say `maintained` has
 //! `Limiter::maintain` been called until it was done. Each row names the kind and the number of its
 //! keys.
 //!

@@ -7,22 +7,23 @@
 //! cargo run --release -p tollgate-peers --bin growth load         # a million known keys, 3 rounds
 //! ```
 //!
-//! Keys come in random order, each once, and every request must be admitted. A table that migrates
-//! all keys at once shows in the worst call; one that migrates in steps does not. Every call is
-//! timed on its own, including the clock. The peers take turns, each run in a child process. The
-//! report has the medians over the rounds and the worst call of each round.
+//! Without `load`, keys come in random order, each once, and every request must be admitted. A table
+//! that migrates all keys at once shows in the worst call; one that migrates in steps does not. Every
+//! call is timed on its own, including the clock readings. The peers take turns, each run in a child
+//! process. The report has the medians over the rounds and the worst call of each round.
 //!
 //! `max on cpu` is the worst call without descheduled time; see
 //! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show costs that are not the limiter's:
 //! `control-empty` the clock and the interruptions of this machine, `control-touch` the page faults
 //! when each key touches one cache line of a table with the capacity of the limiters.
 //!
-//! Under load the first table is of limiters as the inserts leave them. `settled` means that each
-//! limiter has done its maintenance between the inserts and the measurement. Two threads run all the time. One uses known keys at random, twice as many requests
-//! as keys, and each of its calls is timed. The other uses known keys as well, or inserts new ones.
-//! A timed call includes about one of its two clock readings, and its cache misses do not overlap
-//! with those of other calls: it is the latency of a single decision, not the inverse of the
-//! throughput.
+//! With `load`, two threads run all the time. One makes twice as many requests as there are known keys,
+//! for random known keys, and each of its calls is timed. The other uses known keys as well (the first
+//! two tables of the report), or inserts new ones (the third). Limiters are used as the inserts leave
+//! them, except in the table that says `maintained`: there each limiter has done its maintenance
+//! between the inserts and the measurement. A timed call includes about one of its two clock readings,
+//! and its cache misses do not overlap with those of other calls: it is the latency of a single
+//! decision, not the inverse of the throughput.
 //!
 //! `governor`'s map has four shards a core, so its worst call gets shorter with more cores;
 //! `rate-net` keeps its shards below a fixed size, and tollgate has none.
@@ -96,7 +97,7 @@ fn compare(options: Options) -> io::Result<()> {
         clock_pair_ns()
     );
     println!(
-        "The row control-empty shows its part in each time, and the interruptions of the machine."
+        "The row control-empty shows the cost of the clock and the interruptions of the machine."
     );
     println!("Medians of the rounds.\n");
     let keys = Table::number(Some(options.keys as f64), 0);
@@ -106,7 +107,7 @@ fn compare(options: Options) -> io::Result<()> {
     if options.load {
         for (job, state, title) in [
             (Job::LoadKnown, "known keys", "known keys"),
-            (Job::LoadKnownSettled, "known keys, settled", "known keys"),
+            (Job::LoadKnownMaintained, "known keys, maintained", "known keys"),
             (Job::LoadGrowing, "known keys", "new keys"),
         ] {
             let rounds = run(job)?;

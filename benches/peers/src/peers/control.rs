@@ -1,4 +1,4 @@
-//! Controls without a limiter: the share of the machine and of the measurement in every figure.
+//! Controls without a limiter: they show what the machine and the measurement add to every figure.
 
 use crate::keys::KeyKind;
 use crate::peer::{Guarantees, Peer, Setting};

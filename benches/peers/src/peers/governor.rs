@@ -54,7 +54,7 @@ impl<K: KeyKind> Peer<K> for Governor<K> {
         self.0.check_key(key).is_ok()
     }
 
-    fn compact(&self) {
+    fn maintain(&self) {
         self.0.shrink_to_fit();
     }
 }
@@ -74,7 +74,7 @@ impl<K: KeyKind> Peer<K> for GovernorUpkeep<K> {
         self.0.check_key(key).is_ok()
     }
 
-    fn compact(&self) {
+    fn maintain(&self) {
         self.0.shrink_to_fit();
     }
 }

@@ -1,4 +1,4 @@
-//! The limiters, and the controls that show the share of the machine.
+//! The limiters, and the controls without a limiter.
 
 mod control;
 mod governor;
@@ -19,7 +19,7 @@ pub use pingora::Pingora;
 use crate::keys::KeyKind;
 use crate::peer::{Guarantees, Peer, Task};
 
-/// The limiters that grow with their keys, and the controls.
+/// The peers that the program `growth` measures: limiters that grow with their keys, and the controls.
 pub const GROWING: [&str; 7] = [
     <TollgateExact as Peer>::NAME,
     <TollgateBuckets as Peer>::NAME,
@@ -35,7 +35,7 @@ macro_rules! peers {
     ($($peer:ty),+ $(,)?) => {
         /// The name and the guarantees of every peer, in the order of reports.
         pub const ALL: &[(&str, Guarantees)] = {
-            // Independent of the kind of keys.
+            // The names and the guarantees are the same for every kind of keys.
             type K = u64;
             &[$((<$peer as Peer<K>>::NAME, <$peer as Peer<K>>::GUARANTEES)),+]
         };

@@ -52,7 +52,7 @@ impl<K: KeyKind> Peer<K> for MutexLog<K> {
         }
     }
 
-    fn compact(&self) {
+    fn maintain(&self) {
         self.logs.lock().expect("no holder panics").shrink_to_fit();
     }
 }

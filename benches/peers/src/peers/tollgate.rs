@@ -34,8 +34,8 @@ impl<K: KeyKind> Peer<K> for TollgateExact {
         self.0.check(key)
     }
 
-    fn compact(&self) {
-        self.0.compact();
+    fn maintain(&self) {
+        self.0.maintain();
     }
 }
 
@@ -58,7 +58,7 @@ impl<K: KeyKind> Peer<K> for TollgateBuckets {
         self.0.check(key)
     }
 
-    fn compact(&self) {
-        self.0.compact();
+    fn maintain(&self) {
+        self.0.maintain();
     }
 }

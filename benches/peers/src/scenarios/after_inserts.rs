@@ -2,7 +2,7 @@
 //! keys moves some of them in each of these calls.
 
 use super::{Size, children};
-use crate::figures::median;
+use crate::figures::{Figures, median};
 use crate::keys::KeyKind;
 use crate::peer::Peer;
 use crate::peers::{Governor, RateNetBucket, TollgateBuckets};
@@ -25,19 +25,20 @@ struct Population {
 impl Population {
     /// The median over the rounds of one column, for each peer. A missing figure is an error.
     fn results(&self, column: usize) -> io::Result<Vec<ContenderResult>> {
-        let result = |(name, figures): (&'static str, crate::figures::Figures)| {
-            let figure = figures.0.get(column).copied().flatten()?;
-            Some(ContenderResult::new(name, children::side(name), vec![figure]))
+        let result = |(name, medians): (&'static str, Figures)| {
+            let median = medians.0.get(column).copied().flatten()?;
+            Some(ContenderResult::new(name, children::side(name), vec![median]))
         };
         let results: Option<Vec<_>> = self.rounds.medians().map(result).collect();
         results.ok_or_else(|| io::Error::other("no figures"))
     }
 
+    /// The share of disturbed blocks, over all peers and rounds.
     fn disturbed(&self) -> Option<f64> {
         let peers = self.rounds.peers.iter();
         let shares = peers.flat_map(|(_, rounds)| rounds).map(|round| round.0[DISTURBED_BLOCKS]);
         let shares = shares.collect::<Option<Vec<f64>>>()?;
-        Some(shares.iter().sum::<f64>() / shares.len().max(1) as f64)
+        Some(mean(&shares))
     }
 }
 
@@ -57,43 +58,49 @@ pub(super) fn first_calls<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     ])
 }
 
-/// One column for all populations: a row for each, and one for their summary.
+/// The outcome of one column: a row for each population, and a row in which `combine` has combined the
+/// results of all populations.
 fn outcome<K: KeyKind>(
     name: &'static str,
     what: &str,
     populations: &[Population],
     column: usize,
-    summary: fn(Vec<f64>) -> Option<f64>,
+    combine: fn(Vec<f64>) -> Option<f64>,
 ) -> io::Result<Outcome> {
     let row = |keys: String| Target::new(format!("{keys}, {what}"), OWN, Goal::Unbounded);
     let mut targets = Vec::new();
-    let mut figures: Vec<(String, Vec<f64>)> = Vec::new();
+    // For each peer, its result in each population.
+    let mut all: Vec<(String, Vec<f64>)> = Vec::new();
     for population in populations {
         let results = population.results(column)?;
         targets.push(TargetResult::new(&row(K::many(population.keys)), &results));
         for result in results {
-            match figures.iter_mut().find(|(name, _)| *name == result.name) {
-                Some((_, figures)) => figures.push(result.ns),
-                None => figures.push((result.name, vec![result.ns])),
+            match all.iter_mut().find(|(name, _)| *name == result.name) {
+                Some((_, of_peer)) => of_peer.push(result.ns),
+                None => all.push((result.name, vec![result.ns])),
             }
         }
     }
-    let result = |(name, figures): (String, Vec<f64>)| {
-        let ns = summary(figures.clone()).unwrap_or(f64::NAN);
-        ContenderResult { ns, ..ContenderResult::new(&name, children::side(&name), figures) }
+    let combined = |(name, of_peer): (String, Vec<f64>)| {
+        let ns = combine(of_peer.clone()).unwrap_or(f64::NAN);
+        ContenderResult { ns, ..ContenderResult::new(&name, children::side(&name), of_peer) }
     };
-    let results = figures.into_iter().map(result).collect();
+    let results = all.into_iter().map(combined).collect();
     let (first, last) = populations.first().zip(populations.last()).expect("a population");
     let (count, fewest) = (populations.len(), Table::number(Some(first.keys as f64), 0));
     let title = format!("{count} populations from {fewest} to {}", K::many(last.keys));
-    let summary = row(title.clone());
-    let mut outcome = Outcome::new(name, format!("{title}, {what}"), "ns", results, &[summary]);
+    let last_row = row(title.clone());
+    let mut outcome = Outcome::new(name, format!("{title}, {what}"), "ns", results, &[last_row]);
     outcome.targets.splice(0..0, targets);
     let shares = populations.iter().map(Population::disturbed).collect::<Option<Vec<f64>>>();
-    outcome.disturbed = shares.map(|all| all.iter().sum::<f64>() / all.len().max(1) as f64);
+    outcome.disturbed = shares.map(|shares| mean(&shares));
     Ok(outcome)
 }
 
-fn highest(figures: Vec<f64>) -> Option<f64> {
-    figures.into_iter().max_by(f64::total_cmp)
+fn highest(values: Vec<f64>) -> Option<f64> {
+    values.into_iter().max_by(f64::total_cmp)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
 }

@@ -24,8 +24,8 @@ const MUTEX_LOG: &str = <MutexLog as Peer>::NAME;
 const LIMITADOR: &str = <Limitador as Peer>::NAME;
 const TOUCH: &str = <FirstTouch as Peer>::NAME;
 
-/// Inserts new keys into an empty limiter: the mean of a million, and the mean and the worst call
-/// of many.
+/// Inserts new keys into an empty limiter: the mean over a million, and the mean and the worst call
+/// over ten million.
 pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, MUTEX_LOG, TOUCH];
     let run = |keys: u64| Rounds::run(&names, size.rounds, &Job::Growth.arguments::<K>(keys));
@@ -46,7 +46,7 @@ pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     ])
 }
 
-/// Measures the memory of live keys, as the inserts leave it and settled.
+/// Measures the memory of live keys, as the inserts leave it, and after maintenance.
 pub(super) fn bytes<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, LOG, MUTEX_LOG, LIMITADOR];
     let outcome = |name, job: Job, title: String, goal| -> io::Result<Outcome> {
@@ -62,15 +62,15 @@ pub(super) fn bytes<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     Ok(vec![
         outcome("bytes", Job::Resident, format!("{keys}, bytes per key"), Goal::Unbounded)?,
         outcome(
-            "bytes-settled",
-            Job::ResidentSettled,
-            format!("{keys}, settled, bytes per key"),
+            "bytes-maintained",
+            Job::ResidentMaintained,
+            format!("{keys}, maintained, bytes per key"),
             Goal::Time(1.0),
         )?,
     ])
 }
 
-/// One column of the figures, without the peers for which the system did not provide it.
+/// The results in one column. Peers for which the system does not provide this figure are left out.
 fn results(rounds: &Rounds, column: usize) -> Vec<ContenderResult> {
     let result = |(name, figures): &(&'static str, Vec<crate::figures::Figures>)| {
         let values: Option<Vec<f64>> = figures.iter().map(|figures| figures.0[column]).collect();

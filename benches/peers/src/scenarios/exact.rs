@@ -1,4 +1,4 @@
-//! The cost of exact windows compared with seven buckets, on one key in constant use.
+//! The cost of exact windows compared with windows of seven buckets, for one key in constant use.
 
 use super::Size;
 use crate::contender::Expected;

@@ -24,7 +24,7 @@ const CHECK_AT: &str = "tollgate, check_at";
 const COARSE: &str = "tollgate, coarse clock";
 const BATCHES: &str = "tollgate, check_many";
 const EXACT: &str = "tollgate, exact 20";
-/// The same limiter, used by one thread only.
+/// The limiter of [`ONE_CALL`], used by one thread only.
 const ALONE: &str = "tollgate, 1 thread";
 
 fn admit_all<K: KeyKind>(keys: usize) -> Setup<K> {
@@ -64,7 +64,7 @@ fn rivals<K: KeyKind>(setup: &mut Setup<K>) {
     setup.coarse_rivals();
 }
 
-/// The bounds on the ratios of one key.
+/// The bounds on the ratios of a scenario.
 struct Goals {
     one_call: Goal,
     session_or_check_at: Goal,

@@ -14,11 +14,11 @@ use std::sync::Arc;
 const ONE_CALL: &str = "tollgate, one call";
 const THREE_CALLS: &str = "tollgate, three calls";
 const IN_A_SESSION: &str = "tollgate, three calls in a session";
-const SETTLED_ONE_CALL: &str = "tollgate, settled, one call";
-const SETTLED_THREE_CALLS: &str = "tollgate, settled, three calls";
-const SETTLED_IN_A_SESSION: &str = "tollgate, settled, three calls in a session";
+const MAINTAINED_ONE_CALL: &str = "tollgate, maintained, one call";
+const MAINTAINED_THREE_CALLS: &str = "tollgate, maintained, three calls";
+const MAINTAINED_IN_A_SESSION: &str = "tollgate, maintained, three calls in a session";
 
-/// The keys of a scenario and the contenders so far.
+/// The keys of a scenario, and its contenders so far.
 struct Layers<'k, K> {
     fill: &'k [K],
     sequence: &'k KeySequence<K>,
@@ -31,13 +31,13 @@ impl<K: KeyKind> Layers<'_, K> {
     }
 
     /// Adds a limiter of this project: one call, three calls, and three calls in a session.
-    fn own(&mut self, settled: bool, names: [&str; 3]) {
+    fn own(&mut self, maintained: bool, names: [&str; 3]) {
         let limiter = Arc::new(Layered::new(self.max_keys()));
         for key in self.fill {
             limiter.one_call(key);
         }
-        if settled {
-            limiter.compact();
+        if maintained {
+            limiter.maintain();
         }
         let sequence = || self.sequence.clone();
         let works = [
@@ -70,22 +70,23 @@ impl<K: KeyKind> Layers<'_, K> {
 fn contenders<K: KeyKind>(
     fill: &[K],
     sequence: &KeySequence<K>,
-    with_settled: bool,
+    with_maintained: bool,
 ) -> Vec<Contender> {
     let mut layers = Layers { fill, sequence, contenders: Vec::new() };
     layers.own(false, [ONE_CALL, THREE_CALLS, IN_A_SESSION]);
-    if with_settled {
-        layers.own(true, [SETTLED_ONE_CALL, SETTLED_THREE_CALLS, SETTLED_IN_A_SESSION]);
+    if with_maintained {
+        layers.own(true, [MAINTAINED_ONE_CALL, MAINTAINED_THREE_CALLS, MAINTAINED_IN_A_SESSION]);
     }
     layers.rival::<Governor<K>>();
     layers.rival::<RateNetBucket>();
     layers.contenders
 }
 
-/// One call compared with three of the fastest rival, and with three of this project.
+/// Targets for one call: compared with three calls of the fastest rival, and with three calls of this
+/// project.
 fn rows(what: &str, [own, three]: [&'static str; 2], goal: Goal) -> [Target; 2] {
     [
-        Target::new(format!("{what}, one call, vs three of a rival"), own, Goal::Unbounded),
+        Target::new(format!("{what}, one call, vs three calls of a rival"), own, Goal::Unbounded),
         Target::new(format!("{what}, one call, vs three calls"), own, goal)
             .against(Reference::Named(three)),
     ]
@@ -113,8 +114,12 @@ pub(super) fn cold<K: KeyKind>(size: Size) -> Scenario {
     let sequence = KeySequence::new(uniform::<K>(keys, sequence_len(keys), 6));
     let contenders = contenders(&shuffled(keys, 1), &sequence, true);
     let title = format!("{} in each of three layers", K::many(keys));
-    let settled = format!("{title}, settled");
+    let maintained = format!("{title}, maintained");
     let mut targets = rows(&title, [ONE_CALL, THREE_CALLS], Goal::Unbounded).to_vec();
-    targets.extend(rows(&settled, [SETTLED_ONE_CALL, SETTLED_THREE_CALLS], Goal::Time(0.6)));
+    targets.extend(rows(
+        &maintained,
+        [MAINTAINED_ONE_CALL, MAINTAINED_THREE_CALLS],
+        Goal::Time(0.6),
+    ));
     Scenario { name: "layers-cold", title, contenders, targets }
 }

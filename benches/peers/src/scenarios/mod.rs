@@ -23,7 +23,7 @@ pub struct Size {
     pub million: usize,
     /// Keys of the largest scenario.
     pub ten_million: usize,
-    /// Keys that are inserted into an empty limiter for the worst call.
+    /// Keys that are inserted into an empty limiter for `new-large` and `worst`.
     pub new: u64,
     /// Numbers of keys whose first calls after the inserts are measured.
     pub populations: &'static [u64],
@@ -45,7 +45,7 @@ impl Size {
         turns: 30,
         rounds: 3,
     };
-    /// About a minute. Most scenarios fit into the same caches as at full size.
+    /// About a minute. Most tables fit into the same caches as at full size.
     pub const QUICK: Size = Size {
         million: 500_000,
         ten_million: 2_000_000,
@@ -96,9 +96,9 @@ impl Entry {
     }
 }
 
-/// The pace of scenarios that fit into the caches.
+/// The pace of scenarios whose tables fit into the caches.
 const SHORT: Pace = Pace { warm_up: Duration::from_millis(1), slice: Duration::from_millis(4) };
-/// The pace of scenarios that do not fit into the caches. The warm-up touches most pages again: the
+/// The pace of scenarios whose tables do not fit into the caches. The warm-up touches most pages again: the
 /// host of a virtual machine may be slow at the first access to a page since the last turn.
 const LONG: Pace = Pace { warm_up: Duration::from_millis(60), slice: Duration::from_millis(20) };
 

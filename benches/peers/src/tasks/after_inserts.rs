@@ -18,7 +18,7 @@ pub const CALLS: usize = 100_000;
 pub const SLOWEST_BLOCK: usize = 0;
 /// The column of the mean of all blocks.
 pub const MEAN_BLOCK: usize = 1;
-/// The column of the share of blocks in which the thread was descheduled.
+/// The column of the share of disturbed blocks: the thread was descheduled for more than 2 % of them.
 pub const DISTURBED_BLOCKS: usize = 2;
 
 /// Inserts keys, each once, and directly afterwards times blocks of calls about random ones of them.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 pub const LIMIT: u32 = 20;
 /// The window of that limit.
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// `max_keys` of the limiters, or 8/5 of the keys if that is more: limiters that divide their
-/// capacity among shards need a reserve.
+/// The least `max_keys` of the limiters. For more keys it is 8/5 of their number: limiters that divide
+/// their capacity among shards need a reserve.
 const MAX_KEYS: u64 = 16_000_000;
 
 /// The column of the mean.
@@ -52,8 +52,8 @@ impl<K: KeyKind> Task<K> for Growth {
         let peer = P::new(&Setting { limit: LIMIT, window: WINDOW, max_keys });
         let start = Instant::now();
         let mut admitted = 0;
-        for counter in 0..self.keys {
-            let key = K::of(counter);
+        for index in 0..self.keys {
+            let key = K::of(index);
             admitted += u64::from(watch.time(|| peer.check(&key)));
         }
         let elapsed = start.elapsed();

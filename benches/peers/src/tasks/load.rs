@@ -8,17 +8,16 @@ use crate::peer::{Peer, Setting, Task};
 use crate::stopwatch::Stopwatch;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Decisions about known keys by two threads. The calls of one thread are timed, including the
-/// clock readings.
+/// Decisions of one thread about known keys, each timed with its clock readings, while another thread
+/// uses the same limiter.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// The number of known keys.
     pub keys: u64,
-    /// Whether the other thread inserts new keys, so that tables grow; otherwise it uses known
-    /// keys.
+    /// Whether the other thread inserts new keys, so that tables grow. Otherwise it uses known keys.
     pub growing: bool,
     /// Whether maintenance is done between the inserts and the measurement.
-    pub settled: bool,
+    pub maintained: bool,
 }
 
 /// A limit above the requests of any key.
@@ -34,19 +33,19 @@ impl<K: KeyKind> Task<K> for Load {
         for key in shuffled::<K>(keys, 1) {
             peer.check(&key);
         }
-        if self.settled {
-            Peer::<K>::compact(&peer);
+        if self.maintained {
+            Peer::<K>::maintain(&peer);
         }
         let sequence = uniform::<K>(keys, keys * 2, 5);
         let over = AtomicBool::new(false);
         let mut watch = Stopwatch::new();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut counter = 0;
+                let mut index = 0;
                 while !over.load(Ordering::Relaxed) {
-                    counter += 1;
-                    let known = counter % self.keys;
-                    peer.check(&K::of(if self.growing { self.keys + counter } else { known }));
+                    index += 1;
+                    let known = index % self.keys;
+                    peer.check(&K::of(if self.growing { self.keys + index } else { known }));
                 }
             });
             let admitted = sequence.iter().filter(|key| watch.time(|| peer.check(key))).count();

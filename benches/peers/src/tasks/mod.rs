@@ -21,14 +21,14 @@ pub enum Job {
     Growth,
     /// [`Load`] with known keys in both threads.
     LoadKnown,
-    /// The same, settled.
-    LoadKnownSettled,
+    /// The same, maintained.
+    LoadKnownMaintained,
     /// [`Load`] with new keys in the other thread.
     LoadGrowing,
     /// [`Resident`].
     Resident,
-    /// The same, settled.
-    ResidentSettled,
+    /// The same, maintained.
+    ResidentMaintained,
     /// [`AfterInserts`].
     AfterInserts,
 }
@@ -36,10 +36,10 @@ pub enum Job {
 const JOBS: [(&str, Job); 7] = [
     ("growth", Job::Growth),
     ("load-known", Job::LoadKnown),
-    ("load-known-settled", Job::LoadKnownSettled),
+    ("load-known-maintained", Job::LoadKnownMaintained),
     ("load-growing", Job::LoadGrowing),
     ("resident", Job::Resident),
-    ("resident-settled", Job::ResidentSettled),
+    ("resident-maintained", Job::ResidentMaintained),
     ("after-inserts", Job::AfterInserts),
 ];
 
@@ -54,16 +54,18 @@ impl Job {
         match self {
             Job::Growth => peers::run::<K, _>(peer, &Growth { keys }),
             Job::LoadKnown => Self::load::<K>(peer, keys, false, false),
-            Job::LoadKnownSettled => Self::load::<K>(peer, keys, false, true),
+            Job::LoadKnownMaintained => Self::load::<K>(peer, keys, false, true),
             Job::LoadGrowing => Self::load::<K>(peer, keys, true, false),
-            Job::Resident => peers::run::<K, _>(peer, &Resident { keys, settled: false }),
-            Job::ResidentSettled => peers::run::<K, _>(peer, &Resident { keys, settled: true }),
+            Job::Resident => peers::run::<K, _>(peer, &Resident { keys, maintained: false }),
+            Job::ResidentMaintained => {
+                peers::run::<K, _>(peer, &Resident { keys, maintained: true })
+            }
             Job::AfterInserts => peers::run::<K, _>(peer, &AfterInserts { keys }),
         }
     }
 
-    fn load<K: KeyKind>(peer: &str, keys: u64, growing: bool, settled: bool) -> Option<Figures> {
-        peers::run::<K, _>(peer, &Load { keys, growing, settled })
+    fn load<K: KeyKind>(peer: &str, keys: u64, growing: bool, maintained: bool) -> Option<Figures> {
+        peers::run::<K, _>(peer, &Load { keys, growing, maintained })
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Resident {
     /// The number of keys.
     pub keys: u64,
     /// Whether maintenance is done between the inserts and the reading.
-    pub settled: bool,
+    pub maintained: bool,
 }
 
 impl<K: KeyKind> Task<K> for Resident {
@@ -22,10 +22,10 @@ impl<K: KeyKind> Task<K> for Resident {
         let max_keys = usize::try_from(self.keys * 8 / 5).expect("keys that fit in memory");
         let before = Memory::now();
         let peer = P::new(&Setting { limit: LIMIT, window: WINDOW, max_keys });
-        let admitted = (0..self.keys).filter(|counter| peer.check(&K::of(*counter))).count();
+        let admitted = (0..self.keys).filter(|index| peer.check(&K::of(*index))).count();
         assert_eq!(admitted as u64, self.keys, "{}: every first request is admitted", P::NAME);
-        if self.settled {
-            Peer::<K>::compact(&peer);
+        if self.maintained {
+            Peer::<K>::maintain(&peer);
         }
         Figures(vec![Memory::per_key(before, Memory::now(), self.keys)])
     }
