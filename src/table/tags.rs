@@ -20,7 +20,8 @@ use super::zeroed::{Zeroable, Zeroed};
 use crate::sync::order;
 
 /// Slots in a group: their tags share a word, and they are probed together.
-pub(crate) const GROUP: usize = if cfg!(all(test, tollgate_model)) { 1 } else { 8 };
+pub(crate) const GROUP: usize =
+    if cfg!(all(test, tollgate_model, not(tollgate_shuttle))) { 1 } else { 8 };
 
 /// The lowest bit of each byte.
 const LOW: u64 = 0x0101_0101_0101_0101;

@@ -46,7 +46,8 @@ use word::{Live, MOVED, SEALED};
 
 /// The length of the longest ring that is summed as a whole, without branches. In longer rings only
 /// the live words are summed.
-pub(crate) const SHORT: usize = if cfg!(all(test, tollgate_model)) { 3 } else { 15 };
+pub(crate) const SHORT: usize =
+    if cfg!(all(test, tollgate_model, not(tollgate_shuttle))) { 3 } else { 15 };
 
 /// `R` buckets. Zeroed memory is a fresh ring.
 #[derive(Debug)]
