@@ -7,9 +7,13 @@
 # patch names. Each mutant removes one step or one ordering of the protocol
 # (src/verify/mutants/README.md).
 #
-# Prints a table of all mutants at the end. Fails if no check catches a mutant, or if other checks catch it than
-# its patch names.
-# --long explores one more preemption in each model and ten times the schedules.
+# Prints a table of all mutants at the end. Fails if no check catches a mutant, or if other checks
+# catch it than its patch names. Then compares the run with docs/checks.md: the same checks and
+# mutants, and not more than twice, nor less than half, the executions of each model.
+#
+# --accept  writes docs/checks.md
+# --long    explores one more preemption in each model and ten times the schedules, and compares
+#           nothing with docs/checks.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -64,7 +68,7 @@ loom="--cfg tollgate_model"
 shuttle="--cfg tollgate_model --cfg tollgate_shuttle"
 checker . loom "$loom" models:: ': holds in [0-9]+ executions'
 checker . shuttle "$shuttle" schedules:: ': holds in [0-9]+ executions'
-: >"$work/log"
+mv "$work/log" "$work/held"
 checker "$mutated" loom "$loom" models:: ' caught$'
 checker "$mutated" shuttle "$shuttle" schedules:: ' after [0-9]+$'
 sed -nE 's/^(test .* \.\.\. )?(model .*): (\w+) caught$/\3\t\2/p
@@ -123,3 +127,106 @@ awk -F '\t' '
         exit failed || missed > 0 || n == 0
     }
 ' "$work/mutants" "$work/orderings" "$work/named" "$work/caught"
+
+# Writes docs/checks.md from the logs of this run.
+{
+    cat <<'TEXT'
+# What the models and schedules explored
+
+`scripts/models.sh --accept` writes this page from its run. Every other run compares itself with it.
+[guarantees.md](guarantees.md) says what each letter means, and
+[the mutants' README](../src/verify/mutants/README.md) what a mutant is.
+
+## Loom models
+
+Every interleaving and every memory ordering, up to a bound on preemptions. A model that is not
+symmetric runs in both orders of its threads.
+
+| guarantee | model | executions |
+|---|---|--:|
+TEXT
+    # The guarantee of a model follows from the file that holds it.
+    for file in src/verify/models/*.rs; do
+        case $(basename "$file" .rs) in
+            ring | race | table) letter='A, D' ;;
+            quota | moved_budget) letter='A, D, G' ;;
+            layers | reservation) letter=C ;;
+            epoch) letter='D, F' ;;
+            shard) letter=statistics ;;
+            *) continue ;;
+        esac
+        grep -oE '"[a-z_]+(, [a-z ]+)?"' "$file" | tr -d '"' | sort -u | sed "s/\$/\t$letter/"
+    done >"$work/letters"
+    sed -nE 's/^(test .* \.\.\. )?model (.*): holds in ([0-9]+) executions.*/\2\t\3/p' "$work/held" |
+        sort -t "$(printf '\t')" -k1,1 -k2,2n |
+        awk -F '\t' '
+            FILENAME ~ /letters$/ { letter[$1] = $2; next }
+            $1 != last && last != "" { print "| " letter[last] " | `" last "` | " all " |" }
+            { all = $1 == last ? all ", " $2 : $2; last = $1 }
+            END { print "| " letter[last] " | `" last "` | " all " |" }
+        ' "$work/letters" -
+    cat <<'TEXT'
+
+## Random schedules of the whole limiter
+
+Guarantees A, C, D and G: each execution is compared with an oracle by a linearizability checker. Each
+schedule runs under two schedulers: one is random, the other gives the threads random priorities.
+
+| schedule | executions |
+|---|--:|
+TEXT
+    sed -nE 's/^(test .* \.\.\. )?schedules (.*): holds in ([0-9]+) executions.*/| `\2` | \3 |/p' "$work/held" |
+        sort -u
+    cat <<'TEXT'
+
+## Mutants
+
+| mutant | defect | caught by |
+|---|---|---|
+TEXT
+    sort -u "$work/caught" | awk -F '\t' '
+        FILENAME ~ /mutants$/ { does[$1] = $2; next }
+        { by[$1] = by[$1] ", `" $2 "`" }
+        END { for (name in by) print "| `" name "` | " does[name] " | " substr(by[name], 3) " |" }
+    ' "$work/mutants" - | sort
+} >"$work/checks.md"
+
+# Compares the page of this run with docs/checks.md: the same lines, but for the numbers of executions.
+compare_checks() {
+    awk '
+        # A line without the executions of a model or schedule, which are kept in `counts`.
+        function stripped(line) {
+            counts = ""
+            if (match(line, / [0-9]+(, [0-9]+)* \|$/)) {
+                counts = substr(line, RSTART + 1, RLENGTH - 3)
+                line = substr(line, 1, RSTART)
+            }
+            return line
+        }
+        FNR == NR { line = stripped($0); expected[line] = counts; next }
+        { line = stripped($0) }
+        !(line in expected) { print "not in docs/checks.md: " $0; failed = 1; next }
+        {
+            n = split(counts, now, ", ")
+            same = n == split(expected[line], before, ", ")
+            for (i = 1; i <= n; i++) if (now[i] > 2 * before[i] || 2 * now[i] < before[i]) same = 0
+            if (!same) { print "executions were " expected[line] ", now " counts ": " line; failed = 1 }
+            found[line]
+        }
+        END {
+            for (line in expected) if (!(line in found)) { print "only in docs/checks.md: " line; failed = 1 }
+            exit failed
+        }
+    ' "$1" "$2"
+}
+
+case ${1:-} in
+    --long) ;;
+    --accept) cp "$work/checks.md" docs/checks.md ;;
+    *)
+        compare_checks docs/checks.md "$work/checks.md" || {
+            echo "to accept this: scripts/models.sh --accept" >&2
+            exit 1
+        }
+        ;;
+esac

@@ -9,6 +9,7 @@
 mod load;
 
 use load::{by_size, mix};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
@@ -172,14 +173,11 @@ impl Run {
     }
 }
 
-/// Waits, and ends the process if it takes too long: the workers would never end.
+/// Waits, and panics if it takes too long.
 fn wait_for(what: &str, is_reached: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_reached() {
-        if start.elapsed() > LIMIT_OF_PATIENCE {
-            eprintln!("waited for {what}: a thread is blocked");
-            std::process::exit(1);
-        }
+        assert!(start.elapsed() < LIMIT_OF_PATIENCE, "waited for {what}: a thread is blocked");
         std::thread::yield_now();
     }
 }
@@ -188,18 +186,18 @@ fn wait_for(what: &str, is_reached: impl Fn() -> bool) {
 #[test]
 fn threads_stopped_anywhere_block_no_other() {
     handle_signal();
-    let (stops, run) = (by_size(1_000, 10_000), Run::new());
-    std::thread::scope(|scope| {
-        for number in 0..WORKERS {
-            let run = &run;
-            scope.spawn(move || run.work(number));
-        }
-        wait_for("the threads", || run.workers.iter().all(|w| w.requests.load(Acquire) > 0));
-        for stop in 0..stops {
-            run.stop(stop);
-        }
-        run.is_done.store(true, SeqCst);
-    });
+    let (stops, run) = (by_size(1_000, 10_000), Arc::new(Run::new()));
+    // Not scoped: if a thread is blocked, the test must fail and not wait for it.
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|number| {
+            let run = run.clone();
+            std::thread::spawn(move || run.work(number))
+        })
+        .collect();
+    wait_for("the threads", || run.workers.iter().all(|w| w.requests.load(Acquire) > 0));
+    (0..stops).for_each(|stop| run.stop(stop));
+    run.is_done.store(true, SeqCst);
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
     let requests: u64 = run.workers.iter().map(|worker| worker.requests.load(Relaxed)).sum();
     let admitted = run.admitted.each_ref().map(|units| units.load(Relaxed));
     let in_total = run.in_total.load(Relaxed);
