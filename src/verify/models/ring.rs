@@ -148,6 +148,7 @@ fn cell_change() {
     let swapped = || race(4, &[(2, 1), (4, 1)], &[&[(5, 2)], &[(6, 2)]]);
     assert_holds("cell_change, swapped", None, 20, swapped());
     assert_caught("cell_change", None, "NoSeal", two());
+    assert_caught("cell_change", None, "SealedWaits", two());
     assert_caught("cell_change", None, "PreparedMarked", two());
     assert_caught("cell_change", None, "LostLoopAdmitted", two());
     let three = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)], &[(8, 2)]]);
