@@ -106,12 +106,35 @@ impl<const R: usize> HarnessOf<R> {
     }
 
     fn charge(&mut self, args: ChargeArgs) -> Outcome {
+        self.assert_fast_path(&args);
         let outcome = self.ring.charge(&self.scale, self.base, &args).unwrap();
         if outcome.admitted && args.cost > 0 {
             self.log.push((outcome.at, args.cost));
             self.newest = outcome.at;
         }
         outcome
+    }
+
+    /// Asserts that the fast path evaluates a charge as the slow path does, and that it is taken
+    /// unless the head is sealed, the cost is above the limit, or a denial finds no count in the head.
+    fn assert_fast_path(&self, args: &ChargeArgs) {
+        // A forced charge has no limit, and never takes the fast path.
+        if args.cost == 0 || args.limit == u64::MAX || !self.base.covers(args.now) {
+            return;
+        }
+        let snapshot = self.ring.head_snapshot().unwrap().unwrap();
+        let slow = self.ring.evaluate(&self.scale, self.base, args, snapshot).unwrap();
+        let slow = slow.expect("no other thread has written");
+        let head = self.scale.live(slow.0.at - self.base.origin).count(snapshot.head.word);
+        let is_taken =
+            !snapshot.is_sealed() && args.cost <= args.limit && (slow.0.admitted || head > 0);
+        let fast = self.ring.prepare(&self.scale, self.base, args, ScalarSum);
+        let expected = is_taken.then_some(slow);
+        assert_eq!(format!("{fast:?}"), format!("{expected:?}"));
+        let target = |evaluation: CounterEvaluation<'_>| {
+            evaluation.1.map(|prepared| std::ptr::from_ref(prepared.target.atomic))
+        };
+        assert_eq!(fast.map(target), expected.map(target));
     }
 
     fn apply(&mut self, step: Step) {
@@ -398,6 +421,7 @@ impl Harness {
         let before = words(ring);
         let args = ChargeArgs { now: self.latest_clock, cost: 1, limit: u64::MAX };
         assert_eq!(ring.charge(scale, base, &args), Err(Moved));
+        assert!(ring.prepare(scale, base, &ChargeArgs { limit: 1, ..args }, ScalarSum).is_none());
         assert_eq!(ring.peek(scale, base, &args), Err(Moved));
         assert_eq!(ring.reset(scale, base), Err(Moved));
         for from in [None, Some(self.latest_clock)] {
