@@ -75,3 +75,32 @@ fn a_batch_ends_with_the_shorter_slice() {
     assert_eq!(more[33..], vec![Decision::default(); 7]);
     assert_eq!(session.check_many(&[], &mut more), 0);
 }
+
+/// A batch equals single checks also on a table so large that the slots of a batch are prefetched.
+#[test]
+fn a_batch_on_a_large_table_equals_single_checks() {
+    const KEYS: u64 = 10_000;
+    let make = || {
+        let policy = Policy::sliding("p", 500, Duration::from_secs(60)).buckets(127);
+        let limiter = Limiter::builder().clock(ManualClock::new()).policy(policy).build().unwrap();
+        let id = limiter.policy("p").unwrap();
+        (limiter, id)
+    };
+    let ((one, one_id), (many, many_id)) = (make(), make());
+    let cost = |key: u64| 200 + key % 300;
+    for now in [MILLI, 2 * MILLI, 3 * MILLI] {
+        let at = Now::from_unix_nanos(now);
+        let charges: Vec<_> = (0..KEYS).map(|key| many_id.charge(key, cost(key))).collect();
+        let mut decisions = vec![Decision::default(); charges.len()];
+        let allowed = many.session_at(at).check_many(&charges, &mut decisions);
+        let session = one.session_at(at);
+        let check = |key| reported(&session.check(&[one_id.charge(key, cost(key))]));
+        assert_eq!(
+            decisions.iter().map(reported).collect::<Vec<_>>(),
+            (0..KEYS).map(check).collect::<Vec<_>>()
+        );
+        assert_eq!(allowed, decisions.iter().filter(|decision| decision.is_allowed()).count());
+        // A slot has 1 KiB, and arrays from 4 MiB on are prefetched.
+        assert!(many.stats(many_id).unwrap().slots >= 4 << 10);
+    }
+}

@@ -39,6 +39,7 @@ type Item = (usize, u64, u64);
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Operation {
     Check,
+    CheckWithStatus,
     Peek,
     ForceCharge,
 }
@@ -46,7 +47,8 @@ enum Operation {
 fn request() -> impl Strategy<Value = (u64, Operation, Vec<Item>)> {
     let gap = prop_oneof![6 => Just(0), 2 => 0..SECOND, 1 => SECOND..3_000 * SECOND];
     let operation = prop_oneof![
-        5 => Just(Operation::Check),
+        3 => Just(Operation::Check),
+        3 => Just(Operation::CheckWithStatus),
         1 => Just(Operation::Peek),
         2 => Just(Operation::ForceCharge),
     ];
@@ -78,6 +80,16 @@ struct Request<'s> {
     items: &'s [Item],
 }
 
+impl Operation {
+    fn is_check(self) -> bool {
+        matches!(self, Operation::Check | Operation::CheckWithStatus)
+    }
+
+    fn has_statuses(self) -> bool {
+        matches!(self, Operation::CheckWithStatus | Operation::Peek)
+    }
+}
+
 impl Request<'_> {
     fn used(&self, item: &Item) -> u64 {
         let nothing = self.ids[item.0].charge(item.1, 0).limit(GREATEST);
@@ -99,7 +111,8 @@ impl Request<'_> {
         let charges: Vec<Charge<'static>> = self.items.iter().map(charge).collect();
         let mut statuses = [PolicyStatus::default(); 4];
         let decision = match self.operation {
-            Operation::Check => self.session.check_with_status(&charges, &mut statuses),
+            Operation::Check => self.session.check(&charges),
+            Operation::CheckWithStatus => self.session.check_with_status(&charges, &mut statuses),
             Operation::Peek => self.session.peek_with_status(&charges, &mut statuses),
             Operation::ForceCharge => self.session.force_charge(&charges),
         };
@@ -119,17 +132,18 @@ impl Request<'_> {
             self.assert_refused(&decision, &used);
             due[decision.policy.index()][2] += 1;
         } else {
-            assert_eq!(decision.verdict == Verdict::Allowed, allowed);
+            assert_eq!(decision.verdict, self.verdict(allowed, &room));
+            assert_eq!(decision.retry_after_ns.is_some(), decision.verdict == Verdict::Denied);
             let mut untracked = false;
             let mut left = Vec::new();
             for (index, item) in self.items.iter().enumerate() {
                 let (status, after) = (&statuses[index], self.used(item));
-                if self.operation != Operation::ForceCharge {
+                if self.operation.has_statuses() {
                     assert_eq!(status.violated, !room[index]);
                 }
                 if self.operation == Operation::Peek || !allowed {
                     assert!(after == used[index] && !status.table_full, "charged, but not allowed");
-                    due[item.0][1] += u64::from(self.operation == Operation::Check && !room[index]);
+                    due[item.0][1] += u64::from(self.operation.is_check() && !room[index]);
                     continue;
                 }
                 // An untracked charge leaves no usage, and its status says so.
@@ -137,13 +151,11 @@ impl Request<'_> {
                 let passed = item.2 > 0 && after == 0;
                 assert!(after == due_after || after == 0 && used[index] == 0);
                 assert!(!passed || item.0 % 2 == 1);
-                assert!(self.operation == Operation::ForceCharge || status.table_full == passed);
+                assert!(!self.operation.has_statuses() || status.table_full == passed);
                 due[item.0][if passed { 3 } else { 0 }] += 1;
                 untracked |= passed;
                 left.push((limit(item).saturating_sub(after), self.ids[item.0]));
-                assert!(
-                    self.operation == Operation::ForceCharge || status.remaining == left[index].0
-                );
+                assert!(!self.operation.has_statuses() || status.remaining == left[index].0);
             }
             // An admission reports the policy with the least remaining; the first of several.
             if let Some(least) = left.iter().min_by_key(|(left, _)| left) {
@@ -153,6 +165,19 @@ impl Request<'_> {
         }
         let counted: Vec<[u64; 4]> = self.ids.iter().map(|id| counts(self.session, *id)).collect();
         assert_eq!(counted, due, "{decision:?}");
+    }
+
+    /// The expected verdict of a request that is not refused.
+    fn verdict(&self, allowed: bool, room: &[bool]) -> Verdict {
+        let is_impossible = |index: usize| {
+            let item = self.items[index];
+            !room[index] && cost_of(&self.items[..=index], &item) > limit(&item)
+        };
+        match allowed {
+            true => Verdict::Allowed,
+            false if (0..room.len()).any(is_impossible) => Verdict::Impossible,
+            false => Verdict::Denied,
+        }
     }
 
     /// Checks that a refusal names a policy that refuses new keys and has a new key here, and that
@@ -231,6 +256,28 @@ fn forced_charges_are_never_denied() {
         assert!(!session.check(&[id.charge("k", 0)]).is_allowed());
         assert!(session.force_charge(&[id.charge("k", 0)]).is_allowed());
         assert!(session.force_charge(&[id.charge("k", 1), id.charge("k", 0)]).is_allowed());
+    }
+}
+
+/// If the newest charge was given back, a denial is decided on the slow path. It has a wait like any
+/// other, and a cost above the limit has none.
+#[test]
+fn denial_after_the_newest_charge_was_given_back_has_a_wait() {
+    let (limiter, ids) = limiter();
+    let at = |now| limiter.session_at(Now::from_unix_nanos(now));
+    let later = START + SECOND / 2;
+    for id in [ids[0], ids[1]] {
+        assert!(at(START).check(&[id.charge("k", 6)]).is_allowed());
+        let mut reservation = at(later).reserve(&[id.charge("k", 1)]).unwrap();
+        assert!(at(later).cancel(&mut reservation).unwrap().is_allowed());
+        let decision = at(later).check(&[id.charge("k", 2)]);
+        assert_eq!((decision.verdict, decision.remaining), (Verdict::Denied, 1));
+        let fits_at = later + decision.retry_after_ns.unwrap();
+        let has_room = |now| at(now).peek(&[id.charge("k", 2)]).is_allowed();
+        assert!(has_room(fits_at) && !has_room(fits_at - 1));
+        assert_eq!(decision.retry_after_ns, Some(decision.reset_after_ns));
+        let decision = at(later).check(&[id.charge("k", 8)]);
+        assert_eq!((decision.verdict, decision.retry_after_ns), (Verdict::Impossible, None));
     }
 }
 

@@ -117,25 +117,24 @@ mod tests {
         #[test]
         fn vector_sum_equals_the_scalar_sum(
             limit in 1..=MAX_LIMIT,
-            oldest in 1u64..20,
-            head in (1u64..20, any::<u64>()),
-            words in prop::collection::vec((0u64..20, any::<u64>(), 0u64..4), 31),
-            late in prop::bool::ANY,
+            oldest in (1u64..20, prop::bool::ANY),
+            head in (1u64..20, any::<u64>(), prop::bool::ANY),
+            words in prop::collection::vec((0u64..20, any::<u64>(), 0u64..4, prop::bool::ANY), 31),
         ) {
             if !VectorSum::is_available() {
                 println!("skipped: AVX2");
                 return Ok(());
             }
             let format = WordFormat::for_limit(limit);
-            // Late times set the top bit of a word.
-            let shift = if late { format.max_time() - 20 } else { 0 };
-            let live = Live::since(oldest + shift, format);
-            let pack = |&(time, count, flags): &(u64, u64, u64)| match time {
+            // Late times set the top bit of a word. With early ones, they set that of the span.
+            let time = |time, is_late| if is_late { time + format.max_time() - 20 } else { time };
+            let live = Live::since(time(oldest.0, oldest.1), format);
+            let pack = |&(early, count, flags, is_late): &(u64, u64, u64, bool)| match early {
                 0 => flags & (SEALED | MOVED),
-                _ => format.pack(time + shift, count) | flags,
+                _ => format.pack(time(early, is_late), count) | flags,
             };
             let words: Vec<u64> = words.iter().map(pack).collect();
-            let head = format.pack(head.0 + shift, head.1);
+            let head = format.pack(time(head.0, head.2), head.1);
             assert_equal_sums::<7>(&words, live, head);
             assert_equal_sums::<15>(&words, live, head);
             assert_equal_sums::<31>(&words, live, head);
