@@ -39,6 +39,11 @@ pub(crate) struct Bounds {
 /// Rounds of freeing retired memory when a table is dropped. Other tables free the rest.
 const COLLECT_ROUNDS_ON_DROP: usize = 64;
 
+/// The least number of rounds of freeing retired memory when an array is renewed.
+const COLLECT_ROUNDS_ON_RENEWAL: usize = 4;
+/// Slots for each such round. The greatest ones take as much memory as a round frees.
+const SLOTS_PER_ROUND: usize = 128;
+
 /// The current generation and, during a migration, the previous one.
 // `repr(C)` with the hint first: its offset is the same for every counter type, so that reading it
 // needs no branch on the type.
@@ -112,6 +117,11 @@ impl<C: Counter> Arrays<C> {
         }
         if current.array.base().needs_renewal(now) {
             self.complete_migration(current, guard);
+            // Else the arrays of earlier renewals would be kept for as long as no key is new. This call
+            // allocates an array anyway.
+            reclaim::collect(
+                (current.size.home_slots / SLOTS_PER_ROUND).max(COLLECT_ROUNDS_ON_RENEWAL),
+            );
             if self.resize(current, self.plan_next(current, now, 0)) {
                 return Ok(None);
             }
