@@ -200,25 +200,30 @@ fn new_keys_free_retired_arrays() {
 }
 
 /// Guarantee F: an array that is replaced because of its age is freed without new keys and without
-/// `maintain`.
+/// `Limiter::maintain`, whether a charge or `Session::maintain` replaces it.
 #[test]
 fn renewals_free_the_arrays_of_earlier_ones() {
-    let _alone = watch();
-    let policy = Policy::sliding("p", tollgate::MAX_LIMIT, Duration::from_millis(1)).buckets(7);
-    let limiter = Limiter::builder().policy(policy).max_keys(1_500).clock(ManualClock::new());
-    let limiter = limiter.build().unwrap();
-    let id = limiter.policy("p").unwrap();
-    on_new_thread(|| {
-        // Less than a window apart: the key is always known.
-        for now in (0..200_000_000).step_by(400_000) {
-            let session = limiter.session_at(Now::from_unix_nanos(now));
-            assert!(session.check(&[id.charge("key", 1)]).is_allowed());
-        }
-        let migrations = limiter.stats(id).unwrap().migrations;
-        assert!((20..50).contains(&migrations), "{migrations} migrations");
-        assert_eq!(allocated() as u64, 1 + migrations);
-        assert!(allocated() - freed() <= 5, "{} of {} arrays freed", freed(), allocated());
-    });
+    for is_maintained in [false, true] {
+        let _alone = watch();
+        let policy = Policy::sliding("p", tollgate::MAX_LIMIT, Duration::from_millis(1)).buckets(7);
+        let limiter = Limiter::builder().policy(policy).max_keys(1_500).clock(ManualClock::new());
+        let limiter = limiter.build().unwrap();
+        let id = limiter.policy("p").unwrap();
+        on_new_thread(|| {
+            // Less than a window apart: the key is always known.
+            for now in (0..200_000_000).step_by(400_000) {
+                let session = limiter.session_at(Now::from_unix_nanos(now));
+                if is_maintained {
+                    session.maintain(10_000);
+                }
+                assert!(session.check(&[id.charge("key", 1)]).is_allowed());
+            }
+            let migrations = limiter.stats(id).unwrap().migrations;
+            assert!((20..50).contains(&migrations), "{migrations} migrations");
+            assert_eq!(allocated() as u64, 1 + migrations);
+            assert!(allocated() - freed() <= 5, "{} of {} arrays freed", freed(), allocated());
+        });
+    }
 }
 
 /// Guarantee F: dropping a table frees its retired arrays and its last array.

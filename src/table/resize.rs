@@ -117,11 +117,7 @@ impl<C: Counter> Arrays<C> {
         }
         if current.array.base().needs_renewal(now) {
             self.complete_migration(current, guard);
-            // Else the arrays of earlier renewals would be kept for as long as no key is new. This call
-            // allocates an array anyway.
-            reclaim::collect(
-                (current.size.home_slots / SLOTS_PER_ROUND).max(COLLECT_ROUNDS_ON_RENEWAL),
-            );
+            collect_earlier(current);
             if self.resize(current, self.plan_next(current, now, 0)) {
                 return Ok(None);
             }
@@ -331,6 +327,9 @@ impl<C: Counter> Arrays<C> {
             }
             let due =
                 current.array.base().needs_renewal(now) || self.is_mostly_idle(current, now, guard);
+            if due {
+                collect_earlier(current);
+            }
             if !due || !self.resize(current, self.plan_next(current, now, 0)) {
                 current.advise_huge_pages();
                 return current.collapse(left);
@@ -366,6 +365,12 @@ impl<C: Counter> Arrays<C> {
             forgiven: self.forgiven_units.load(Relaxed),
         }
     }
+}
+
+/// Frees about as much retired memory as a new array takes, before it is made. Else the arrays of earlier
+/// renewals would be kept for as long as no key is new.
+fn collect_earlier<C: Counter>(current: &Generation<C>) {
+    reclaim::collect((current.size.home_slots / SLOTS_PER_ROUND).max(COLLECT_ROUNDS_ON_RENEWAL));
 }
 
 impl<C: Counter> Drop for Arrays<C> {
