@@ -6,7 +6,7 @@ mod oracle;
 use oracle::{Kind, Oracle, Rule, answer, assert_never_over, cases};
 use proptest::prelude::*;
 use std::time::Duration;
-use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, Verdict};
+use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, PolicyStatus, Verdict};
 
 /// Bits of a word's time field for a limit: 64 less two flags, the bits of the limit, and five bits for
 /// usage above the limit.
@@ -135,6 +135,40 @@ fn the_last_clock_readings_do_not_wrap() {
                 session.reset_key(id, "other").unwrap();
             }
             assert!(allowed >= 1);
+        }
+    }
+}
+
+/// Guarantee H: on the last clock readings, and after a step back from them, a wait saturates. It is the
+/// same whichever way a request is decided.
+#[test]
+fn waits_on_the_last_clock_readings_saturate() {
+    let ask = |limit: u64, readings: [u64; 2], ahead: u64, cost: u64, has_status: bool| {
+        let (limiter, id) = limiter(limit, Duration::from_secs(60));
+        let check = |now: u64, key: &str, cost: u64, has_status: bool| {
+            let mut statuses = [PolicyStatus::default()];
+            let statuses = &mut statuses[..usize::from(has_status)];
+            let charges = [id.charge(key, cost)];
+            let at = Now::from_unix_nanos(now);
+            let decision = limiter.check_at_with_status(at, &charges, statuses);
+            (decision.remaining, decision.retry_after_ns, decision.reset_after_ns)
+        };
+        // The array is in use from the first reading on.
+        check(readings[0], "other", 1, false);
+        check(ahead, "k", limit - 1, false);
+        check(readings[1], "k", cost, has_status)
+    };
+    for limit in [2, 20, 1_000, 1 << 32] {
+        for now in [0, 1 << 40, u64::MAX / 2, u64::MAX - (1 << 36), u64::MAX - 1, u64::MAX] {
+            for ahead in [now, (u64::MAX - 1).max(now), u64::MAX] {
+                for cost in [1, 2] {
+                    let [fast, general] =
+                        [false, true].map(|status| ask(limit, [now; 2], ahead, cost, status));
+                    assert_eq!(fast, general, "limit {limit}, now {now}, ahead {ahead}");
+                    let is_far = ahead - now > 1 << 41;
+                    assert!(!is_far || fast.2 > 1 << 40, "{fast:?} wraps around");
+                }
+            }
         }
     }
 }

@@ -39,6 +39,11 @@ pub(crate) struct Bounds {
 /// Rounds of freeing retired memory when a table is dropped. Other tables free the rest.
 const COLLECT_ROUNDS_ON_DROP: usize = 64;
 
+/// The least number of rounds of freeing retired memory when an array is renewed.
+const COLLECT_ROUNDS_ON_RENEWAL: usize = 4;
+/// Slots for each such round. The greatest ones take as much memory as a round frees.
+const SLOTS_PER_ROUND: usize = 128;
+
 /// The current generation and, during a migration, the previous one.
 // `repr(C)` with the hint first: its offset is the same for every counter type, so that reading it
 // needs no branch on the type.
@@ -112,6 +117,7 @@ impl<C: Counter> Arrays<C> {
         }
         if current.array.base().needs_renewal(now) {
             self.complete_migration(current, guard);
+            collect_earlier(current);
             if self.resize(current, self.plan_next(current, now, 0)) {
                 return Ok(None);
             }
@@ -321,6 +327,9 @@ impl<C: Counter> Arrays<C> {
             }
             let due =
                 current.array.base().needs_renewal(now) || self.is_mostly_idle(current, now, guard);
+            if due {
+                collect_earlier(current);
+            }
             if !due || !self.resize(current, self.plan_next(current, now, 0)) {
                 current.advise_huge_pages();
                 return current.collapse(left);
@@ -356,6 +365,12 @@ impl<C: Counter> Arrays<C> {
             forgiven: self.forgiven_units.load(Relaxed),
         }
     }
+}
+
+/// Frees about as much retired memory as a new array takes, before it is made. Else the arrays of earlier
+/// renewals would be kept for as long as no key is new.
+fn collect_earlier<C: Counter>(current: &Generation<C>) {
+    reclaim::collect((current.size.home_slots / SLOTS_PER_ROUND).max(COLLECT_ROUNDS_ON_RENEWAL));
 }
 
 impl<C: Counter> Drop for Arrays<C> {

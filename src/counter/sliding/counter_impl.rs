@@ -47,7 +47,8 @@ impl<const R: usize> Counter for Ring<R> {
 
     fn base(spec: &TimeScale, cutoff: u64) -> TimeBase {
         let origin = spec.origin(cutoff);
-        TimeBase::new(origin, cutoff, origin.saturating_add(spec.renew_at()))
+        let base = TimeBase::new(origin, cutoff, origin.saturating_add(spec.renew_at()));
+        base.fast_until(spec.last_exact_tick())
     }
 
     fn is_out_of_range(spec: &TimeScale, base: TimeBase, now: u64) -> bool {

@@ -36,6 +36,9 @@ impl<const R: usize> Ring<R> {
             // Another thread's clock is ahead.
             cold_path();
             at = format.start(head.word);
+            if !base.covers(format.time(at) + base.origin) {
+                return None;
+            }
         }
         let live = scale.live_from(at);
         let in_head = live.masked_count(head.word);

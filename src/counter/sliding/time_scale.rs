@@ -124,6 +124,12 @@ impl TimeScale {
         }
     }
 
+    /// The last tick whose window ends at an instant that a clock can read. From a later one, a wait
+    /// saturates.
+    pub(crate) fn last_exact_tick(&self) -> u64 {
+        (self.max_ticks - self.window).saturating_add(self.first_tick)
+    }
+
     /// The resolution of recorded times.
     pub(crate) fn tick_ns(&self) -> u64 {
         1 << self.tick_bits
