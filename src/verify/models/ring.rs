@@ -147,10 +147,9 @@ fn cell_change() {
     assert_holds("cell_change", None, 20, two());
     let swapped = || race(4, &[(2, 1), (4, 1)], &[&[(5, 2)], &[(6, 2)]]);
     assert_holds("cell_change, swapped", None, 20, swapped());
-    assert_caught("cell_change", None, "NoSeal", two());
-    assert_caught("cell_change", None, "SealedWaits", two());
-    assert_caught("cell_change", None, "PreparedMarked", two());
-    assert_caught("cell_change", None, "LostLoopAdmitted", two());
+    for mutant in ["NoSeal", "SealedWaits", "PreparedMarked", "LostLoopAdmitted"] {
+        assert_caught("cell_change", None, mutant, two());
+    }
     let three = || race(4, &[(2, 1), (4, 1)], &[&[(6, 2)], &[(5, 2)], &[(8, 2)]]);
     assert_holds("cell_change, three", Some(1), 500, three());
     assert_caught("cell_change, three", Some(2), "NoSeal", three());
@@ -222,12 +221,8 @@ fn late_time() {
 /// Exact mode: the limit is at most the number of words.
 #[test]
 fn exact() {
-    assert_holds(
-        "exact",
-        None,
-        50,
-        race(3, &[(2, 1), (4, 1), (5, 1)], &[&[(6, 1)], &[(5, 1), (8, 1)]]),
-    );
+    let two = race(3, &[(2, 1), (4, 1), (5, 1)], &[&[(6, 1)], &[(5, 1), (8, 1)]]);
+    assert_holds("exact", None, 50, two);
     let three = race(2, &[(2, 1), (4, 1)], &[&[(6, 1)], &[(8, 1)], &[(7, 1)]]);
     assert_holds("exact, three", Some(1), 500, three);
 }
