@@ -68,10 +68,11 @@
 //! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) per
 //!   policy. A table has at most two arrays, plus retired arrays still pinned by a [`Session`] or a
 //!   stalled thread, or not yet returned to the operating system. When keys go idle, memory is
-//!   returned as new keys arrive, when an array is renewed, or by [`Limiter::maintain`]. At `max_keys`, expired keys make
-//!   room for new ones; until then new keys meet the policy's [`Overflow`]. Known keys are served
-//!   as before, except that [`Overflow::EvictLightest`] may forgive a key a stated allowance. The
-//!   array sizes and the schedule in `docs/memory.md` are part of this guarantee.
+//!   returned as new keys arrive, when an array is renewed, or by [`Limiter::maintain`]. At
+//!   `max_keys`, expired keys make room for new ones; until then new keys meet the policy's
+//!   [`Overflow`]. Known keys are served as before, except that [`Overflow::EvictLightest`] may
+//!   forgive a key a stated allowance. The array sizes and the schedule in `docs/memory.md` are
+//!   part of this guarantee.
 //! - **G. Calendar budgets.** `used + cost <= limit` holds exactly in each UTC hour, day or month,
 //!   with an optional fixed offset. No reset job is needed. A wall clock that steps back over
 //!   midnight reopens no budget.
