@@ -15,6 +15,8 @@
 # --long    explores one more preemption in each model and ten times the schedules, and compares
 #           nothing with docs/checks.md
 set -euo pipefail
+# One order of lines everywhere.
+export LC_ALL=C
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = --long ]; then
