@@ -83,7 +83,7 @@ impl Decision {
 
     /// Returns the decision about a request that is refused because the table of `policy` has no slot
     /// for its key, or has outlived its time range and found no memory for a new array.
-    pub(crate) fn table_full(policy: PolicyId) -> Self {
+    pub(crate) fn refused(policy: PolicyId) -> Self {
         Decision { table_full: true, ..Decision::without_counter(Verdict::TableFull, policy) }
     }
 

@@ -60,9 +60,10 @@ fn build() -> Result<Limiter, ConfigError> {
     Limiter::builder().policy(policy).max_keys(10_000).clock(ManualClock::new()).build()
 }
 
-/// The greatest limit leaves 16 bits for times, so an array's time range is 65,535 units. An array is
-/// due for replacement after three quarters of it: 49,151 units.
+/// The greatest limit leaves 16 bits for times. At this unit of the clock, an array that was made at
+/// unit 0 is due for replacement, but not outlived.
 const DUE: u64 = 55_000;
+/// At this unit the array is outlived.
 const OUTLIVED: u64 = 70_000;
 
 /// Guarantee A: a table that cannot replace its aging array is never over the limit. At the end of

@@ -185,7 +185,7 @@ pub(super) fn check_slow(
         charge.charge_slow(context, false)
     else {
         policy.count(Event::Refused, context.shard);
-        return Decision::table_full(policy.id());
+        return Decision::refused(policy.id());
     };
     let wait_ns = |tick| policy.wait_ns(tick, context.now);
     let (verdict, retry_after_ns, event) = match outcome {

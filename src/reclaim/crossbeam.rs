@@ -1,7 +1,7 @@
 //! The implementation that wraps `crossbeam-epoch`.
 //!
-//! It allocates, and aborts without memory, when a thread pins for the first time (2 KiB) and when a
-//! value is retired (2 KiB). A pin may also free such blocks of its own, and seldom allocate one.
+//! It allocates 2 KiB when a thread pins for the first time, and again when a value is retired. It
+//! aborts if there is no memory. A later pin may free such a block, and seldom allocates one.
 
 use super::limbo::{Limbo, Node};
 use crate::sync::{Ordering::Relaxed, Statistic};

@@ -169,7 +169,7 @@ impl Context<'_> {
         match self.charge_from(uncommitted, items, mode, repeats) {
             FallbackResult::AllCharged => self.finish_admitted(items, statuses),
             FallbackResult::Denied => self.finish_denied(items, statuses),
-            FallbackResult::TableFull(policy) => Decision::table_full(policy),
+            FallbackResult::TableFull(policy) => Decision::refused(policy),
         }
     }
 }

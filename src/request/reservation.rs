@@ -275,7 +275,7 @@ pub(crate) fn settle(
         item.copy_usage_to(before);
     }
     Ok(match full_policy {
-        Some(policy) => Decision::table_full(policy),
+        Some(policy) => Decision::refused(policy),
         None => context.report(&items, &mut []),
     })
 }

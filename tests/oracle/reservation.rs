@@ -81,9 +81,9 @@ impl Oracle {
         }
     }
 
-    /// Gives back up to `amount` of an item's charges. While its first charge counts, all charges
-    /// count, and any of them can be given back. Later, only the last charge can. Within the grace
-    /// period of the first charge both cases are possible, and both are applied.
+    /// Gives back up to `amount` of an item's charges. While its first charge surely counts, units of all
+    /// its charges can be given back. Later, units are taken from the first charge as far as it still
+    /// counts, and then from the last charge.
     pub fn give_back(&mut self, now: u64, item: &ReservedItem, amount: u64) {
         let (Some(first), Some(last)) = (item.charges.first(), item.charges.last()) else { return };
         let expires = self.kind(item.rule).expiry(first.at);

@@ -178,7 +178,7 @@ impl Rule {
     /// The time of the newest charge, given the reported `reset_after`.
     pub fn recorded(&self, now: Now, reset_after: u64) -> u64 {
         match self.span {
-            // A window is rounded up to whole units, plus one unit above 1 ns.
+            // A window is rounded up to whole units. If a unit is longer than 1 ns, one unit is added.
             Span::Window(window) => {
                 let more = if self.unit > 1 { self.unit } else { 0 };
                 now.monotonic_ns + reset_after - window.next_multiple_of(self.unit) - more
