@@ -1,5 +1,6 @@
-//! Guarantee E, with other threads: requests about known keys neither allocate nor free, whoever else
-//! keeps a session or makes tables grow, and also when no memory is left.
+//! Guarantee E, with other threads: requests about known keys neither allocate nor free heap memory,
+//! whoever else keeps a session or makes tables grow, and also when the allocator has none left. Memory maps
+//! are not counted.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

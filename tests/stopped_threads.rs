@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use tollgate::{Charge, Limiter, ManualClock, Overflow, Policy, PolicyId, Verdict};
 
 const WORKERS: usize = 4;
-/// Requests that the other threads make together while one is stopped. So many that each of them uses
-/// every key.
+/// Requests that the other threads make together while one is stopped. So many that each of them
+/// very likely uses every key.
 const REQUESTS_PER_STOP: u64 = 400;
 /// Longer than any pause of a busy machine.
 const LIMIT_OF_PATIENCE: Duration = Duration::from_secs(20);
@@ -212,12 +212,12 @@ fn threads_stopped_anywhere_block_no_other() {
         assert_eq!(used, units, "key {key}");
     }
     assert_eq!(TOTAL_LIMIT - run.limiter.peek(&[run.total.charge("all", 1)]).remaining, in_total);
-    // In any interval, at most the limit in each window that begins in it and in the one before.
+    // The run spans at most `windows + 1` windows, each with at most the limit.
     let windows = run.clock.now().monotonic_ns / BUSY_WINDOW.as_nanos() as u64;
     let in_busy = run.in_busy.each_ref().map(|units| units.load(Relaxed));
     println!("{in_busy:?} admitted in {windows} windows of {BUSY_LIMIT}");
     assert!(in_busy.iter().all(|units| *units <= BUSY_LIMIT * (windows + 1)), "over the limit");
-    // Nearly all that was possible, so that one admission too many in a window would show.
-    assert!(in_busy.iter().all(|units| *units >= BUSY_LIMIT * windows / 10 * 9), "hardly used");
+    // Nearly all that was possible, so that four admissions too many in each window would show.
+    assert!(in_busy.iter().all(|units| *units >= BUSY_LIMIT * windows / 100 * 97), "hardly used");
     assert!(migrations > 100, "{migrations}");
 }

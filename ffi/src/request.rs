@@ -211,7 +211,8 @@ pub(crate) unsafe fn write_statuses(
 /// one policy add up. A request has at most 16 charges; one without charges is allowed. `now` may be
 /// NULL: the limiter then reads its clock. `decision` may be NULL.
 ///
-/// Any thread. Takes no lock, and allocates nothing for keys that are already in a policy's table.
+/// Any thread. Takes no lock, and allocates nothing for keys that are already in a policy's table,
+/// unless it renews the table's memory because of its age.
 ///
 /// Returns `TOLLGATE_OK`, `TOLLGATE_DENIED`, `TOLLGATE_IMPOSSIBLE` or `TOLLGATE_TABLE_FULL`.
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`,

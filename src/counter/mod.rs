@@ -132,8 +132,8 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// represent it.
     ///
     /// This is a single attempt. It returns `None` if the counter is sealed, moved, or written
-    /// concurrently, or if the cost is above the limit. There is no retry loop: a loop costs
-    /// registers the fast path needs.
+    /// concurrently, if the cost is above the limit, and in a few rare states. There is no retry loop:
+    /// a loop costs registers the fast path needs.
     fn prepare<'a, S: Sum>(
         &'a self,
         spec: &Self::Spec,

@@ -3,8 +3,8 @@
 //! # Why a value is not freed too early
 //! A value is unlinked, and then stamped with the epoch `e`. Say that a thread pins, and can still
 //! reach the value.
-//! - It pinned epoch `e` or an earlier one (P3). For the stamp is a Release on the epoch, which every
-//!   later epoch continues. Whoever pins one of these has acquired the unlinking.
+//! - It pinned epoch `e` or an earlier one (P3). Retiring writes the epoch with Release, and each later
+//!   epoch continues that release sequence. So a thread that pins a later epoch sees the value unlinked.
 //! - The epoch does not advance from `e + 1` while this pin lasts (P2). The thread that advances has
 //!   read `e + 1`, and so has acquired the unlinking, before its heavy fence. If the light fence of
 //!   the reader comes after that, the reader finds the value unlinked. If it comes before, the scan
@@ -66,7 +66,7 @@ impl<const N: usize> Domain<N> {
     }
 
     /// Makes the calling thread the owner of an unused record. `None` if there is none.
-    pub(crate) fn own_record(&self) -> Option<OwnRecord<'_>> {
+    pub(crate) fn acquire_record(&self) -> Option<OwnRecord<'_>> {
         self.records.own()
     }
 
@@ -86,14 +86,16 @@ impl<const N: usize> Domain<N> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            // Acquire: as in `OwnRecord::pin`. Model: shared_pin with PinEpochRelaxed.
+            // Acquire: as in `OwnRecord::pin`, whose model is pin_after_retire with PinEpochRelaxed. No model
+            // shows it here.
             let epoch = self.epoch.0.load(order::pin_epoch());
-            // Relaxed: the light fence orders it. A count that is 0 again is a later one than this.
+            // Relaxed: the light fence orders it. A scan that reads 0 after this pin has ended reads the
+            // Release of the unpin.
             self.shared.0[parity(epoch)].fetch_add(1, Relaxed);
             barrier::light();
             // Relaxed: if the epoch has not advanced, this pin came in time to stop it at the next
-            // one. Else the count may be the one of a later epoch. Model: shared_pin with
-            // SharedPinUnchecked.
+            // one. Otherwise the count may stand for a later epoch of the same parity: retry. Model:
+            // shared_pin with SharedPinUnchecked.
             if self.epoch.0.load(Relaxed) == epoch {
                 return parity(epoch);
             }
@@ -129,7 +131,8 @@ impl<const N: usize> Domain<N> {
         if !barrier::heavy() {
             return;
         }
-        // Only a shared pin of the epoch before can be behind: an older one has stopped the epoch.
+        // Only pins of `epoch - 1` can block: a pin of an earlier epoch would have kept the epoch from
+        // reaching `epoch`.
         // Acquire: as in `Record::allows`. Model: shared_pin with ScanRelaxed.
         let is_behind = self.shared.0[parity(epoch + 1)].load(order::pin_scan()) > 0;
         if !is_behind && self.records.allow(epoch) {
@@ -140,7 +143,7 @@ impl<const N: usize> Domain<N> {
         }
         // Acquire: pairs with the advance of another thread. Model: free_by_another_thread with
         // EpochDueRelaxed.
-        self.limbo.0.sort(self.epoch.0.load(order::epoch_due()));
+        self.limbo.0.move_due(self.epoch.0.load(order::epoch_due()));
     }
 
     /// Forgets the pins of all other threads. `own` is the calling thread's record, and `shared` its

@@ -116,7 +116,7 @@ const ADVANCE_INTERVAL: u8 = 16;
 pub(crate) fn collect_some() {
     if method() == Method::Crossbeam {
         crossbeam::advance();
-    } else if !DOMAIN.limbo().early.is_empty()
+    } else if !DOMAIN.limbo().retired.is_empty()
         && thread::count_turn().is_multiple_of(ADVANCE_INTERVAL)
     {
         DOMAIN.advance();
@@ -124,14 +124,24 @@ pub(crate) fn collect_some() {
     DOMAIN.limbo().free_piece();
 }
 
-/// Frees up to `rounds` pieces of retired memory that no guard holds any more.
-pub(crate) fn collect(rounds: usize) {
-    for _ in 0..rounds {
+/// Attempts of one [`collect`] to advance the epoch. After two advances all that was retired before is
+/// due, and a guard that lasts lets the epoch advance only once.
+const MAX_ADVANCES: usize = 4;
+
+/// Frees up to `rounds` pieces of retired memory that no guard holds any more. Returns the number of
+/// rounds before nothing could be freed.
+pub(crate) fn collect(rounds: usize) -> usize {
+    let (limbo, mut advances) = (DOMAIN.limbo(), 0);
+    for round in 0..rounds {
         if method() == Method::Crossbeam {
             crossbeam::advance();
-        } else if !DOMAIN.limbo().early.is_empty() {
+        } else if !limbo.retired.is_empty() && advances < MAX_ADVANCES {
             DOMAIN.advance();
+            advances += 1;
+        } else if limbo.due.is_empty() {
+            return round;
         }
-        DOMAIN.limbo().free_piece();
+        limbo.free_piece();
     }
+    rounds
 }

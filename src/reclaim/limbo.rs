@@ -137,7 +137,7 @@ unsafe fn last_of(first: *mut Node) -> *mut Node {
 #[cfg_attr(all(test, tollgate_model), derive(Default))]
 pub(crate) struct Limbo {
     /// Values that a thread may still read.
-    pub(super) early: List,
+    pub(super) retired: List,
     /// Values that nobody can read.
     pub(super) due: List,
 }
@@ -148,7 +148,7 @@ const GRACE: u64 = 2;
 impl Limbo {
     #[cfg(not(all(test, tollgate_model)))]
     pub(super) const fn new() -> Self {
-        Limbo { early: List::new(), due: List::new() }
+        Limbo { retired: List::new(), due: List::new() }
     }
 
     /// Adds a value that was retired in this epoch.
@@ -159,23 +159,23 @@ impl Limbo {
         // SAFETY: the caller owns the node.
         unsafe { &*node }.epoch.store(epoch, Relaxed);
         // SAFETY: the caller's promise.
-        unsafe { self.early.push(node) };
+        unsafe { self.retired.push(node) };
     }
 
-    /// Moves the values that are due in this epoch.
-    pub(super) fn sort(&self, epoch: u64) {
-        let (mut due, mut early) = (ptr::null_mut(), ptr::null_mut());
-        let mut next = self.early.take();
+    /// Moves the values that are due in this epoch from `retired` to `due`.
+    pub(super) fn move_due(&self, epoch: u64) {
+        let (mut due, mut waiting) = (ptr::null_mut(), ptr::null_mut());
+        let mut next = self.retired.take();
         while !next.is_null() {
             // SAFETY: `take`: this thread owns the nodes.
             let node = unsafe { &*next };
             let is_due = epoch >= node.epoch.load(Relaxed) + GRACE;
-            let chain = if is_due { &mut due } else { &mut early };
+            let chain = if is_due { &mut due } else { &mut waiting };
             let this = std::mem::replace(&mut next, node.next());
             node.next.store(std::mem::replace(chain, this), Relaxed);
         }
         // SAFETY: owned, from above.
-        unsafe { self.early.push(early) };
+        unsafe { self.retired.push(waiting) };
         // SAFETY: owned, from above.
         unsafe { self.due.push(due) };
     }

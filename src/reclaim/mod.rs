@@ -4,13 +4,14 @@
 //! later. There are two implementations; the process chooses one when it builds its first limiter:
 //!
 //! - [`domain`], on Linux. A pin is a plain store, and whoever advances the epoch pays for the
-//!   ordering with the system call `membarrier` ([`barrier`]). Nothing here allocates or aborts.
+//!   ordering with the system call `membarrier` ([`barrier`]). Nothing here allocates or aborts, except the C
+//!   library's entry for the destructor of a thread.
 //! - [`crossbeam`], which wraps `crossbeam-epoch`: on other systems, under Miri, and where the system
 //!   refuses `membarrier`. It allocates when a thread pins for the first time, when a value is
 //!   retired, and occasionally within a pin.
 //!
 //! Both hand over values that nobody can read to one list ([`limbo`]), which calls about new keys
-//! and `Limiter::maintain` free piece by piece. Calls about known keys free nothing.
+//! and `Limiter::maintain` free piece by piece. Calls about known keys free nothing, except the one that renews an array.
 //!
 //! # Invariants
 //! - P1: a value that was retired in epoch `e` is freed in epoch `e + 2` or later.
@@ -26,7 +27,8 @@
 //! kept, and no call waits for it.
 //!
 //! # Tests
-//! Models of tables use a stand-in, which reports each access to freed memory. The models in
+//! Models of tables use a stand-in, which keeps retired values until the execution ends. In the `retire`
+//! models it also reports each access to a freed one. The models in
 //! `verify/models/epoch.rs` check [`domain`] itself.
 
 #[cfg(not(tollgate_shuttle))]

@@ -29,8 +29,9 @@ pub(crate) struct Record {
     state: AtomicUsize,
 }
 
-// SAFETY: only the owner accesses `guards`, by `OwnRecord`. It does so after the owner before it:
-// `try_own`.
+// SAFETY: `guards` is accessed by the owner, through `OwnRecord`; by a thread that has ended its record,
+// until `held` is UNPINNED, which the next owner acquires in `try_own`; and by `reset`, when the process
+// has one thread.
 unsafe impl Sync for Record {}
 
 impl Record {
@@ -162,11 +163,11 @@ impl<const N: usize> Records<N> {
         Records { all: std::array::from_fn(|_| Record::new()), used: AtomicUsize::new(0) }
     }
 
-    /// See [`Domain::own_record`](super::domain::Domain::own_record).
+    /// See [`Domain::acquire_record`](super::domain::Domain::acquire_record).
     pub(super) fn own(&self) -> Option<OwnRecord<'_>> {
         let index = self.all.iter().position(Record::try_own)?;
-        // Relaxed: the light fence of the first pin comes after it, so a scan that misses the record
-        // is one that may miss its pins.
+        // Relaxed: the light fence of the record's first pin follows it. So if a scan misses the record,
+        // its heavy fence precedes that light fence, and the reader sees the value unlinked.
         self.used.fetch_max(index + 1, Relaxed);
         Some(OwnRecord { record: &self.all[index], _thread: PhantomData })
     }

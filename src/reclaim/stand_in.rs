@@ -1,5 +1,5 @@
-//! The stand-in of models of tables: it reports each access to freed memory, and frees nothing before
-//! the execution ends.
+//! The stand-in of models of tables: it frees nothing before the execution ends. After [`watch`] it also
+//! reports each access to a value that would be freed.
 
 use crate::sync::{Ordering::SeqCst, fence};
 use std::cell::RefCell;

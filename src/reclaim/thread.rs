@@ -84,7 +84,7 @@ fn own_record() -> Option<OwnRecord<'static>> {
         return None;
     }
     // A thread owns a record only if `END_ON_EXIT` will give it back.
-    let record = END_ON_EXIT.try_with(|_| DOMAIN.own_record()).ok().flatten();
+    let record = END_ON_EXIT.try_with(|_| DOMAIN.acquire_record()).ok().flatten();
     HAS_NONE.set(record.is_none());
     RECORD.set(record);
     HELD.set(HELD.get().or(record));
@@ -96,7 +96,7 @@ pub(super) fn count_shared(parity: usize, change: i64) {
     SHARED.with(|shared| shared[parity].set(shared[parity].get().wrapping_add_signed(change)));
 }
 
-/// Counts a call of `collect_some`.
+/// Counts a call of `collect_some` by this thread while something is retired. Returns the number before.
 pub(super) fn count_turn() -> u8 {
     TURN.replace(TURN.get().wrapping_add(1))
 }

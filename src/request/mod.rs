@@ -64,7 +64,7 @@ pub(crate) fn decide<'l, C: OpenContext<'l>>(
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
-    context: C,
+    opener: C,
 ) -> Decision {
     match charges {
         [] => Decision::default(),
@@ -72,7 +72,7 @@ pub(crate) fn decide<'l, C: OpenContext<'l>>(
             let Some(resolved) = ResolvedCharge::new(policies, charge) else {
                 return invalid(charge.policy);
             };
-            let opened = context.open(Some(&resolved));
+            let opened = opener.open(Some(&resolved));
             let context = opened.borrow();
             if mode == Mode::Check && statuses.is_empty() {
                 let ResolvedCharge { policy, key, cost, limit } = resolved;
@@ -82,9 +82,9 @@ pub(crate) fn decide<'l, C: OpenContext<'l>>(
             }
         }
         [..] if charges.len() <= FEW => {
-            decide_up_to::<FEW, C>(policies, charges, mode, statuses, context)
+            decide_up_to::<FEW, C>(policies, charges, mode, statuses, opener)
         }
-        [..] => decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, context),
+        [..] => decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, opener),
     }
 }
 
@@ -96,7 +96,7 @@ fn decide_up_to<'l, const MAX: usize, C: OpenContext<'l>>(
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
-    context: C,
+    opener: C,
 ) -> Decision {
     // Declared first, so that it outlives the items, which borrow its guard.
     let opened;
@@ -104,7 +104,7 @@ fn decide_up_to<'l, const MAX: usize, C: OpenContext<'l>>(
     if let Err(policy) = resolve_all(policies, charges, &mut items) {
         return invalid(policy);
     }
-    opened = context.open(None);
+    opened = opener.open(None);
     // This slice is the whole list. Its length is a constant for the compiler if that of `charges`
     // is one.
     opened.borrow().decide_items(&mut items[..charges.len()], mode, statuses)

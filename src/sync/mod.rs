@@ -1,5 +1,5 @@
 //! Atomics: those of the standard library or, in model tests, those of loom or shuttle. No other
-//! file names them, except the fence for the compiler in `reclaim/barrier.rs`.
+//! production code names them, except the fence for the compiler in `reclaim/barrier.rs`.
 
 pub(crate) mod alloc;
 pub(crate) mod order;

@@ -22,9 +22,9 @@
 //!
 //! - **A pin.** A thread that pins as [`pin_epoch`] sees every unlinking before the current epoch
 //!   ([`epoch_stamp`], continued by [`epoch_advance`]). A thread that scans the pins ([`pin_scan`])
-//!   frees after the reads of every pin that has ended ([`unpin`], [`pin_held`]). A thread that
-//!   advances the epoch ([`epoch_load`]) relies on the former, one that frees ([`epoch_due`]) on the
-//!   latter.
+//!   comes after the reads of every pin that has ended ([`unpin`], [`pin_held`]). A thread that
+//!   advances the epoch ([`epoch_load`]) must see the unlinkings. A thread that frees
+//!   ([`epoch_due`]) must come after the reads.
 //! - **A record of pins.** Its next owner ([`record_own`]) continues from the last ([`record_end`]).
 //! - **A retired value.** A thread that takes a list of them ([`limbo_take`]) sees what was put there
 //!   ([`limbo_push`]).

@@ -150,7 +150,7 @@ impl<C: Counter> Generation<C> {
         }
         // Release: a thread that finds it unlinked sees everything that was moved. Pairs with
         // `previous`. CAS: only one thread unlinks. Models: retire_against_pinned_reader with
-        // UnlinkStores, look_against_move with UnlinkRelaxed.
+        // UnlinkStores, peek_against_move with UnlinkRelaxed.
         self.previous
             .compare_exchange(previous, ptr::null_mut(), order::previous_unlink(), Relaxed)
             .ok()

@@ -41,7 +41,7 @@ const COLLECT_ROUNDS_ON_DROP: usize = 64;
 
 /// The least number of rounds of freeing retired memory when an array is renewed.
 const COLLECT_ROUNDS_ON_RENEWAL: usize = 4;
-/// Slots for each such round. The greatest ones take as much memory as a round frees.
+/// Slots for each such round. 128 of the largest slots, of 1 KiB, are as much memory as a round frees.
 const SLOTS_PER_ROUND: usize = 128;
 
 /// The current generation and, during a migration, the previous one.
@@ -132,7 +132,7 @@ impl<C: Counter> Arrays<C> {
             Found::Frozen => return Ok(None),
             Found::Empty(_) => {}
         }
-        // Only for a new key: a call about a known one frees nothing.
+        // Not for a known key, which frees memory only when it renews an array.
         reclaim::collect_some();
         // Only below the capacity: `make_room` takes its own sample of a full array.
         if current.array.claimed() < current.size.capacity
@@ -367,8 +367,8 @@ impl<C: Counter> Arrays<C> {
     }
 }
 
-/// Frees about as much retired memory as a new array takes, before it is made. Else the arrays of earlier
-/// renewals would be kept for as long as no key is new.
+/// Tries to free at least as much retired memory as a new array takes, before it is made. Without this,
+/// the arrays of earlier renewals would be kept for as long as no key is new.
 fn collect_earlier<C: Counter>(current: &Generation<C>) {
     reclaim::collect((current.size.home_slots / SLOTS_PER_ROUND).max(COLLECT_ROUNDS_ON_RENEWAL));
 }

@@ -1,4 +1,4 @@
-//! The fast path of a charge: one evaluation without loops.
+//! The fast path of a charge: one evaluation, without a retry loop.
 //!
 //! Here times have the position of a word's time field. So a time compares with whole words, and a
 //! count is added to it without a shift.
@@ -41,9 +41,9 @@ impl<const R: usize> Ring<R> {
             }
         }
         let live = scale.live_from(at);
-        let in_head = live.masked_count(head.word);
-        let older = self.older_masked(live, head, sum);
-        let used = live.count_from_masked(in_head + older);
+        let in_head = live.live_count_bits(head.word);
+        let older = self.older_count_bits(live, head, sum);
+        let used = live.count_from_bits(in_head + older);
         let Some(room) = args.limit.checked_sub(args.cost) else {
             // Nothing will be written.
             cold_path();
@@ -54,17 +54,18 @@ impl<const R: usize> Ring<R> {
             let (used, must_expire) = if older == 0 && in_head > 0 {
                 (in_head, head.word)
             } else {
-                let room = format.masked(room);
+                let room = format.to_bits(room);
                 self.must_expire(scale, live.min_word(), head.index, head.word, room)
             };
-            // 0 if a concurrent refund made room. Model: denial with NoValidate.
+            // 0 if a concurrent refund made room, or if the head has no count. Model: denial with
+            // NoValidate.
             if must_expire == 0 || !self.is_unchanged(head) {
                 cold_path();
                 return None;
             }
             let outcome = Outcome {
                 admitted: false,
-                used: live.count_from_masked(used),
+                used: live.count_from_bits(used),
                 at: tick(at),
                 fits_at: tick(must_expire) + scale.window(),
                 clear_at: tick(head.word) + scale.window(),
@@ -103,7 +104,7 @@ impl<const R: usize> Ring<R> {
         Some(self.prepared_charge(&snapshot, write))
     }
 
-    /// Returns the masked usage, and the word with which the sum from the newest word on first exceeds
+    /// Returns the usage in count bits, and the word with which the sum from the newest word on first exceeds
     /// `room`: the charge fits once that word has expired. Loads each live word once.
     ///
     /// The word is 0 if the sum does not exceed `room`, or if the head has no count.
@@ -124,7 +125,7 @@ impl<const R: usize> Ring<R> {
             let word = load_word(&self.words[index]);
             live.has(word).then_some(word)
         };
-        let mut used = live.masked_count(head);
+        let mut used = live.live_count_bits(head);
         if used == 0 {
             cold_path();
             return (0, 0);
@@ -132,10 +133,10 @@ impl<const R: usize> Ring<R> {
         let mut must_expire = head;
         while used <= room {
             let Some(word) = older() else { return (used, 0) };
-            (used, must_expire) = (used + live.mask_count(word), word);
+            (used, must_expire) = (used + live.count_bits_of(word), word);
         }
         while let Some(word) = older() {
-            used += live.mask_count(word);
+            used += live.count_bits_of(word);
         }
         (used, must_expire)
     }

@@ -128,14 +128,14 @@ impl<const R: usize> Ring<R> {
         // again, not that it never differed. Models: refund_and_again and refund_for_one with
         // HeadSeenTwice.
         live.count(snapshot.head.word)
-            + live.count_from_masked(self.older_masked(live, snapshot.head, ScalarSum))
+            + live.count_from_bits(self.older_count_bits(live, snapshot.head, ScalarSum))
     }
 
-    /// The sum of the masked counts of the live words that are older than the head.
+    /// The sum of the count bits of the live words that are older than the head.
     #[inline(always)]
-    fn older_masked<S: Sum>(&self, live: Live, head: ObservedWord, sum: S) -> u64 {
+    fn older_count_bits<S: Sum>(&self, live: Live, head: ObservedWord, sum: S) -> u64 {
         if R > S::MAX_WORDS {
-            return self.fold_live(live, head, 0, |sum, word| sum + live.mask_count(word));
+            return self.fold_live(live, head, 0, |sum, word| sum + live.count_bits_of(word));
         }
         let previous = match head.index {
             0 => {
@@ -149,7 +149,7 @@ impl<const R: usize> Ring<R> {
             // R1: the other words are older still, so the head is the only live bucket.
             return 0;
         }
-        sum.masked_before(&self.words, live, head.word)
+        sum.older_count_bits(&self.words, live, head.word)
     }
 
     /// Folds the live words older than the head, from the newest to the oldest.

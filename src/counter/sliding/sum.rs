@@ -10,9 +10,10 @@ pub(crate) trait Sum: Copy {
     /// are summed.
     const MAX_WORDS: usize;
 
-    /// The sum of the masked counts of the live words that are older than `head`. The head must have
+    /// The sum of the count bits of the live words that are older than `head`. The head must have
     /// been loaded before.
-    fn masked_before<const R: usize>(self, words: &[AtomicU64; R], live: Live, head: u64) -> u64;
+    fn older_count_bits<const R: usize>(self, words: &[AtomicU64; R], live: Live, head: u64)
+    -> u64;
 }
 
 /// Sums in scalar instructions.
@@ -23,8 +24,13 @@ impl Sum for ScalarSum {
     const MAX_WORDS: usize = SHORT;
 
     #[inline(always)]
-    fn masked_before<const R: usize>(self, words: &[AtomicU64; R], live: Live, head: u64) -> u64 {
+    fn older_count_bits<const R: usize>(
+        self,
+        words: &[AtomicU64; R],
+        live: Live,
+        head: u64,
+    ) -> u64 {
         // No branch to mispredict, and no order between the loads.
-        live.masked_sum_before(head, words.iter().map(load_word))
+        live.older_count_bits(head, words.iter().map(load_word))
     }
 }

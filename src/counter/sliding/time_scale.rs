@@ -72,8 +72,8 @@ impl TimeScale {
         first_tick: u64,
         format: WordFormat,
     ) -> Self {
-        // Exact: a bucket spans at most 2,049 ticks, and the times of a bucketed policy have at most
-        // 53 bits.
+        // The quotients are exact: a bucket spans at most 2,049 ticks, and the times of a bucketed policy
+        // have at most 53 bits.
         let ticks_per_cell = Reciprocal::new(span, format.max_time());
         let (max_ticks, reach) = (u64::MAX >> tick_bits, format.span_of(window - 1));
         let cell_span = format.span_of(span);

@@ -42,16 +42,23 @@ impl Sum for VectorSum {
     const MAX_WORDS: usize = 31;
 
     #[inline(always)]
-    fn masked_before<const R: usize>(self, words: &[AtomicU64; R], live: Live, head: u64) -> u64 {
+    fn older_count_bits<const R: usize>(
+        self,
+        words: &[AtomicU64; R],
+        live: Live,
+        head: u64,
+    ) -> u64 {
         // SAFETY: the processor has the instructions, since `self` exists.
-        unsafe { masked_before(words, live.min_word(), live.span_before(head), live.count_bits()) }
+        unsafe {
+            older_count_bits(words, live.min_word(), live.span_before(head), live.count_bits())
+        }
     }
 }
 
 /// The sum of `word & count_bits` over all words for which `word - min_word < span`.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn masked_before<const R: usize>(
+fn older_count_bits<const R: usize>(
     words: &[AtomicU64; R],
     min_word: u64,
     span: u64,
@@ -105,12 +112,12 @@ mod tests {
     fn assert_equal_sums<const R: usize>(words: &[u64], live: Live, head: u64) {
         #[target_feature(enable = "avx2,bmi1,bmi2")]
         fn vector<const R: usize>(words: &[AtomicU64; R], live: Live, head: u64) -> u64 {
-            VectorSum::new().masked_before(words, live, head)
+            VectorSum::new().older_count_bits(words, live, head)
         }
         let words: [AtomicU64; R] = std::array::from_fn(|index| AtomicU64::new(words[index]));
         // SAFETY: the test has checked that the processor has the instructions.
         let vector = unsafe { vector(&words, live, head) };
-        assert_eq!(vector, ScalarSum.masked_before(&words, live, head));
+        assert_eq!(vector, ScalarSum.older_count_bits(&words, live, head));
     }
 
     proptest! {

@@ -90,7 +90,7 @@ impl WordFormat {
 
     /// A count at its bit position. Saturates.
     #[inline(always)]
-    pub(crate) fn masked(self, count: u64) -> u64 {
+    pub(crate) fn to_bits(self, count: u64) -> u64 {
         count.min(u64::MAX >> FLAG_BITS) << FLAG_BITS
     }
 
@@ -182,25 +182,25 @@ impl Live {
     /// The sum of the counts of the live words.
     #[inline(always)]
     pub(crate) fn sum(self, words: impl IntoIterator<Item = u64>) -> u64 {
-        self.count_from_masked(words.into_iter().map(|word| self.masked_count(word)).sum())
+        self.count_from_bits(words.into_iter().map(|word| self.live_count_bits(word)).sum())
     }
 
-    /// The masked count of the word if it is live, else 0.
+    /// The count bits of the word if it is live, else 0.
     #[inline(always)]
-    pub(crate) fn masked_count(self, word: u64) -> u64 {
-        if self.has(word) { self.mask_count(word) } else { 0 }
+    pub(crate) fn live_count_bits(self, word: u64) -> u64 {
+        if self.has(word) { self.count_bits_of(word) } else { 0 }
     }
 
-    /// The masked count of a word: left at its bit position, so that a sum of them needs only one shift.
+    /// The count bits of a word: the count at its bit position. So a sum of them needs only one shift.
     #[inline(always)]
-    pub(crate) fn mask_count(self, word: u64) -> u64 {
+    pub(crate) fn count_bits_of(self, word: u64) -> u64 {
         word & self.count_bits()
     }
 
-    /// Shifts a sum of masked counts to units. The sum cannot overflow: a count ends at bit 48, which
+    /// Shifts a sum of count bits to units. The sum cannot overflow: a count ends at bit 48, which
     /// leaves room for a whole ring.
     #[inline(always)]
-    pub(crate) fn count_from_masked(self, sum: u64) -> u64 {
+    pub(crate) fn count_from_bits(self, sum: u64) -> u64 {
         sum >> FLAG_BITS
     }
 
@@ -210,23 +210,23 @@ impl Live {
         self.format.count_bits
     }
 
-    /// The number that `word - min_word` is below, for exactly the live words that are older than `head`.
+    /// The span `s` such that `word - min_word < s` holds exactly for the live words older than `head`.
     #[inline(always)]
     pub(crate) fn span_before(self, head: u64) -> u64 {
         // The head without its count. A smaller word is older, or has the same time and no count.
-        let head_start = head - self.mask_count(head);
+        let head_start = head - self.count_bits_of(head);
         head_start.saturating_sub(self.min_word)
     }
 
-    /// The sum of the masked counts of the live words that are older than `head`.
+    /// The sum of the count bits of the live words that are older than `head`.
     #[inline(always)]
-    pub(crate) fn masked_sum_before(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
+    pub(crate) fn older_count_bits(self, head: u64, words: impl IntoIterator<Item = u64>) -> u64 {
         let span = self.span_before(head);
         // One unsigned comparison checks both ends. `min_word` has time bits only, so subtracting
         // it keeps the count; if it is `u64::MAX` then `span` is 0.
         let masked = |word: u64| {
             let offset = word.wrapping_sub(self.min_word);
-            self.mask_count(if offset < span { offset } else { 0 })
+            self.count_bits_of(if offset < span { offset } else { 0 })
         };
         words.into_iter().map(masked).sum()
     }
@@ -302,8 +302,8 @@ mod tests {
                 counts.map(|(_, count, _)| (*count).min(format.max_count())).sum()
             };
             prop_assert_eq!(live.sum(packed.clone()), sum(20));
-            let masked = live.masked_sum_before(format.pack(head, 3) | SEALED, packed);
-            prop_assert_eq!(live.count_from_masked(masked), sum(head));
+            let masked = live.older_count_bits(format.pack(head, 3) | SEALED, packed);
+            prop_assert_eq!(live.count_from_bits(masked), sum(head));
         }
 
         #[test]

@@ -54,7 +54,7 @@ impl World {
     }
 
     fn own(&self) -> OwnRecord<'_> {
-        self.domain.own_record().expect("a record for each thread")
+        self.domain.acquire_record().expect("a record for each thread")
     }
 
     /// Reads the current value. The calling thread has pinned.
@@ -317,7 +317,7 @@ fn record_reuse() {
     let body = || {
         let domain = Arc::new(Domain::<1>::new());
         let work = |domain: &Domain<1>| {
-            if let Some(record) = domain.own_record() {
+            if let Some(record) = domain.acquire_record() {
                 assert!(!record.is_pinned());
                 domain.pin(record);
                 record.unpin();
@@ -329,7 +329,7 @@ fn record_reuse() {
         let thread = thread::spawn(move || work(&other));
         work(&domain);
         thread.join().unwrap();
-        assert!(domain.own_record().is_some(), "a record was lost");
+        assert!(domain.acquire_record().is_some(), "a record was lost");
     };
     assert_holds("record_reuse", None, 5, body);
     for mutant in ["RecordOwnRelaxed", "RecordEndRelaxed", "OwnedTwice"] {
@@ -341,7 +341,7 @@ fn record_reuse() {
 #[test]
 fn record_of_ended_thread() {
     let end_first = |domain: &Domain<1>| {
-        if let Some(record) = domain.own_record() {
+        if let Some(record) = domain.acquire_record() {
             assert!(!record.is_pinned());
             domain.pin(record);
             // SAFETY: not pinned again.
@@ -350,7 +350,7 @@ fn record_of_ended_thread() {
         }
     };
     let unpin_first = |domain: &Domain<1>| {
-        if let Some(record) = domain.own_record() {
+        if let Some(record) = domain.acquire_record() {
             assert!(!record.is_pinned());
             // SAFETY: not pinned again.
             unsafe { record.end() };
@@ -360,7 +360,7 @@ fn record_of_ended_thread() {
         move || {
             let domain = Arc::new(Domain::<1>::new());
             run(swap, &domain, end_first, unpin_first);
-            assert!(domain.own_record().is_some(), "a record was lost");
+            assert!(domain.acquire_record().is_some(), "a record was lost");
         }
     };
     check("record_of_ended_thread", None, 5, &["ScanRelaxed", "EndedReused"], body);
@@ -371,7 +371,7 @@ fn record_of_ended_thread() {
             let ending = thread::spawn(move || end_first(&other));
             run(swap, &domain, end_first, unpin_first);
             ending.join().unwrap();
-            assert!(domain.own_record().is_some(), "a record was lost");
+            assert!(domain.acquire_record().is_some(), "a record was lost");
         }
     };
     check("record_of_ended_thread, three", Some(2), 50, &["EndedUnowned"], three);

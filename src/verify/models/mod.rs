@@ -2,8 +2,8 @@
 //! model, by a schedule or by a test on real threads.
 //!
 //! Loom remembers one last access per location, so a thread's own load before its CAS can hide
-//! another thread's earlier load. Therefore each model runs with its threads in several orders, and
-//! a model is trusted only if its mutants fail.
+//! another thread's earlier load. Therefore most models run with their threads in both orders, and a
+//! model is trusted only if its mutants fail.
 
 mod epoch;
 mod layers;
