@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId};
 
-const BUCKETS: [u32; 5] = [7, 15, 31, 63, 127];
+const BUCKETS: [u32; 8] = [7, 15, 23, 31, 47, 63, 95, 127];
 const WINDOWS_MS: [u64; 6] = [1, 7, 1_000, 61_234, 86_400_000, 400 * 86_400_000];
 
 /// Builds a limiter with one policy, on a manual clock at 0.

@@ -58,10 +58,10 @@ pub struct tollgate_policy {
     pub max_limit: u64,
     /// The greatest number of live keys; 0 means `max_keys` of the options.
     pub max_keys: u64,
-    /// `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 31, 63
-    /// or 127. With at least `max_limit` buckets, the policy is exact: it decides like a log of all
-    /// admitted charges. With fewer, it may deny for longer, but never admits more than the limit.
-    /// 0 means an exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
+    /// `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 23,
+    /// 31, 47, 63, 95 or 127. With at least `max_limit` buckets, the policy is exact: it decides like
+    /// a log of all admitted charges. With fewer, it may deny for longer, but never admits more than
+    /// the limit. 0 means an exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
     pub buckets: u32,
     /// The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     pub overflow: u32,

@@ -72,10 +72,10 @@ class policy {
         return built;
     }
 
-    /// Sets the number of buckets of a sliding window: 2 to 127, rounded up to 7, 15, 31, 63 or 127
-    /// (64 to 1024 bytes per key). A policy whose `max_limit` is at most its number of buckets is
-    /// exact. Any other may deny for longer, but never admits more than the limit. Calendar policies
-    /// ignore the number.
+    /// Sets the number of buckets of a sliding window: 2 to 127, rounded up to 7, 15, 23, 31,
+    /// 47, 63, 95 or 127. A slot takes 64 bytes with 7 buckets, and 1024 with 127. A policy whose
+    /// `max_limit` is at most its number of buckets is exact. Any other may deny for longer, but
+    /// never admits more than the limit. Calendar policies ignore the number.
     policy& buckets(std::uint32_t count) & noexcept { return set(raw_.buckets, count, errc::buckets); }
 
     /// Sets the greatest limit that a charge or `limiter::set_limit` may set; by default the
