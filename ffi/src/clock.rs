@@ -13,8 +13,9 @@ use std::time::Duration;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_now {
-    /// Nanoseconds since an arbitrary origin, the same for all calls to a limiter: for example
-    /// `clock_gettime(CLOCK_MONOTONIC)`. Sliding windows use it. It may step back a little between
+    /// Nanoseconds since an origin that is the same for all calls to a limiter, for example from
+    /// `clock_gettime(CLOCK_MONOTONIC)`. The limiter's own clock has another origin: pass either such
+    /// times or NULL to all calls. Sliding windows use this time. It may step back a little between
     /// threads.
     pub monotonic_ns: u64,
     /// Nanoseconds since 1970-01-01T00:00:00Z. Calendar policies use it.
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn tollgate_clock_coarse(
     guard(|| unsafe { create(clock, coarse) })
 }
 
-/// Writes a handle of a new clock to `out`, or NULL.
+/// Writes a handle of a new clock to `out`, or NULL if there is an error.
 ///
 /// # Safety
 /// As [`write_optional`].
