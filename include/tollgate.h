@@ -32,7 +32,8 @@
  *   TOLLGATE_DENIED or TOLLGATE_IMPOSSIBLE. To fail closed, proceed only if it is TOLLGATE_OK.
  * - Threads. Any number of threads may pass the same pointer to a const handle at any time. A
  *   handle that is passed as a pointer to non-const may be used by one thread at a time. No
- *   function waits for another thread.
+ *   function waits for another thread, with one exception: the call that frees the last handle that
+ *   uses a coarse clock with its own thread waits until that thread ends.
  * - Pointers. NULL is an error (TOLLGATE_E_NULL) unless a function allows it. Any other pointer
  *   must point to memory that is readable for its type and length, and writable where the function
  *   writes, until the function returns. No pointer is kept. Memory that a function only writes may
@@ -46,7 +47,8 @@
  *   only while its memory is readable and not reused.
  * - Fork. A child may use an inherited limiter, whatever other threads were doing at the fork: no
  *   function waits for them. Parent and child then count separately. A coarse clock with its own
- *   thread stops in the child: create a limiter with another clock there, or pass your own times.
+ *   thread stops in the child: create a limiter with another clock there, or pass times that
+ *   continue those of tollgate_read_clock.
  *   The child forgets the calls and sessions of the threads that it does not have, so that they do
  *   not keep the memory of replaced tables. It does not free what another thread was just freeing.
  *   In two cases the child frees no memory of replaced tables if, at the fork, another thread was
@@ -230,7 +232,7 @@ typedef int32_t tollgate_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// A clock that the host moves: coarse or manual.
+// A clock for limiters: coarse or manual.
 typedef struct tollgate_clock tollgate_clock;
 
 // A limiter: decides which requests may proceed. Threads share it without locks.
@@ -304,10 +306,9 @@ typedef struct {
 
 // A reading of the monotonic clock and the wall clock, in nanoseconds.
 typedef struct {
-    // Nanoseconds since an origin that is the same for all calls to a limiter, for example from
-    // `clock_gettime(CLOCK_MONOTONIC)`. The limiter's own clock has another origin: pass either such
-    // times or NULL to all calls. Sliding windows use this time. It may step back a little between
-    // threads.
+    // Nanoseconds since an origin that is the same for all calls to a limiter. Sliding windows use
+    // this time. It may step back a little between threads. `clock_gettime(CLOCK_MONOTONIC)` has
+    // another origin than the limiter's own clock: pass its times to all calls, or to none.
     uint64_t monotonic_ns;
     // Nanoseconds since 1970-01-01T00:00:00Z. Calendar policies use it.
     uint64_t unix_ns;
@@ -742,9 +743,10 @@ tollgate_status tollgate_http_policy(const tollgate_limiter *limiter,
                                      size_t size,
                                      size_t *length);
 
-// Writes the value of `RateLimit` (the same draft, section 4). For each policy it has the remaining
-// units, and the seconds until the charge has room or, if the charge had room, until the whole
-// limit is free. Buffer, length and errors: as for `tollgate_http_policy`.
+// Writes the value of `RateLimit` (the same draft, section 4): for each policy the remaining units,
+// and a time in seconds. If the charge was denied and has room later, this is the time until then;
+// else it is the time until the whole limit is free. Buffer, length and errors: as for
+// `tollgate_http_policy`.
 tollgate_status tollgate_http_limit(const tollgate_limiter *limiter,
                                     const tollgate_policy_status *statuses,
                                     size_t count,

@@ -1,4 +1,4 @@
-//! Times, and clocks that the host moves.
+//! Times, and clocks that a limiter can use in place of the processor's clock.
 
 use crate::argument::{aligned, read, write_optional};
 use crate::guard::guard;
@@ -13,10 +13,9 @@ use std::time::Duration;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_now {
-    /// Nanoseconds since an origin that is the same for all calls to a limiter, for example from
-    /// `clock_gettime(CLOCK_MONOTONIC)`. The limiter's own clock has another origin: pass either such
-    /// times or NULL to all calls. Sliding windows use this time. It may step back a little between
-    /// threads.
+    /// Nanoseconds since an origin that is the same for all calls to a limiter. Sliding windows use
+    /// this time. It may step back a little between threads. `clock_gettime(CLOCK_MONOTONIC)` has
+    /// another origin than the limiter's own clock: pass its times to all calls, or to none.
     pub monotonic_ns: u64,
     /// Nanoseconds since 1970-01-01T00:00:00Z. Calendar policies use it.
     pub unix_ns: u64,
@@ -35,7 +34,7 @@ impl From<Now> for tollgate_now {
     }
 }
 
-/// A clock that the host moves: coarse or manual.
+/// A clock for limiters: coarse or manual.
 #[derive(Debug)]
 pub struct tollgate_clock {
     _private: (),

@@ -133,9 +133,10 @@ pub unsafe extern "C" fn tollgate_http_policy(
     })
 }
 
-/// Writes the value of `RateLimit` (the same draft, section 4). For each policy it has the remaining
-/// units, and the seconds until the charge has room or, if the charge had room, until the whole
-/// limit is free. Buffer, length and errors: as for `tollgate_http_policy`.
+/// Writes the value of `RateLimit` (the same draft, section 4): for each policy the remaining units,
+/// and a time in seconds. If the charge was denied and has room later, this is the time until then;
+/// else it is the time until the whole limit is free. Buffer, length and errors: as for
+/// `tollgate_http_policy`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

@@ -62,9 +62,9 @@ struct [[nodiscard]] written {
     return {{status, category()}, size};
 }
 
-/// Writes the value of `RateLimit` (the same draft, section 4). For each policy it has the remaining
-/// units, and the seconds until the charge has room or, if the charge had room, until the whole limit
-/// is free. Buffer, result and errors as for `write_policy`.
+/// Writes the value of `RateLimit` (the same draft, section 4): for each policy the remaining units,
+/// and a time in seconds. If the charge was denied and has room later, this is the time until then;
+/// else it is the time until the whole limit is free. Buffer, result and errors as for `write_policy`.
 [[nodiscard]] inline written write_limit(const limiter& limiter, view<const policy_status> statuses,
                                          view<char> buffer) noexcept {
     std::size_t size = 0;
