@@ -307,8 +307,9 @@ typedef struct {
 // A reading of the monotonic clock and the wall clock, in nanoseconds.
 typedef struct {
     // Nanoseconds since an origin that is the same for all calls to a limiter. Sliding windows use
-    // this time. It may step back a little between threads. `clock_gettime(CLOCK_MONOTONIC)` has
-    // another origin than the limiter's own clock: pass its times to all calls, or to none.
+    // this time. If it steps back between calls, a charge is recorded at the latest time of its key.
+    // `clock_gettime(CLOCK_MONOTONIC)` has another origin than the limiter's own clock: pass its times
+    // to all calls, or to none.
     uint64_t monotonic_ns;
     // Nanoseconds since 1970-01-01T00:00:00Z. Calendar policies use it.
     uint64_t unix_ns;
@@ -420,7 +421,7 @@ typedef struct {
     uint32_t reserved;
     // Admitted charges.
     uint64_t admitted;
-    // Denied charges: they had no room, or cost more than the limit.
+    // Charges that had no room, or cost more than the limit.
     uint64_t denied;
     // Charges refused with `TOLLGATE_TABLE_FULL`: a new key found no room, or the array had become too
     // old for any key and there was no memory for a new one.
@@ -608,7 +609,8 @@ tollgate_status tollgate_extend(const tollgate_limiter *limiter,
 // Closes a reservation with its actual costs: `actual[i]` units for the charge with index i. `count`
 // is the number of charges of the reservation. `decision` may be NULL.
 //
-// An overestimate is refunded to the window or period that was charged, unless that has passed. An
+// An overestimate is refunded to the window or period that was charged, unless that has passed. If
+// the first charge of the reservation has expired, at most its last extension is refunded. An
 // underestimate is charged even over the limit, and the excess blocks later requests until it has
 // expired.
 //

@@ -540,7 +540,7 @@ fn run_on_running_clock(rule: Rule, turns: u64) -> u64 {
     })
 }
 
-/// Checks the properties of one key: in no window are more charges than the limit, each denial has a
+/// Checks the properties of one key: no window has more than the limit, each denial has a
 /// cause, and the usage is right. `events` are those that may still matter at `now`.
 fn check_properties(run: &Run, key: u64, events: &mut [Event], now: u64) {
     let (rule, cost) = (&run.rule, run.rule.cost(key));

@@ -14,8 +14,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_now {
     /// Nanoseconds since an origin that is the same for all calls to a limiter. Sliding windows use
-    /// this time. It may step back a little between threads. `clock_gettime(CLOCK_MONOTONIC)` has
-    /// another origin than the limiter's own clock: pass its times to all calls, or to none.
+    /// this time. If it steps back between calls, a charge is recorded at the latest time of its key.
+    /// `clock_gettime(CLOCK_MONOTONIC)` has another origin than the limiter's own clock: pass its times
+    /// to all calls, or to none.
     pub monotonic_ns: u64,
     /// Nanoseconds since 1970-01-01T00:00:00Z. Calendar policies use it.
     pub unix_ns: u64,

@@ -188,7 +188,8 @@ pub unsafe extern "C" fn tollgate_extend(
 /// Closes a reservation with its actual costs: `actual[i]` units for the charge with index i. `count`
 /// is the number of charges of the reservation. `decision` may be NULL.
 ///
-/// An overestimate is refunded to the window or period that was charged, unless that has passed. An
+/// An overestimate is refunded to the window or period that was charged, unless that has passed. If
+/// the first charge of the reservation has expired, at most its last extension is refunded. An
 /// underestimate is charged even over the limit, and the excess blocks later requests until it has
 /// expired.
 ///

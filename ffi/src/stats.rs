@@ -23,7 +23,7 @@ pub struct tollgate_stats {
     pub reserved: u32,
     /// Admitted charges.
     pub admitted: u64,
-    /// Denied charges: they had no room, or cost more than the limit.
+    /// Charges that had no room, or cost more than the limit.
     pub denied: u64,
     /// Charges refused with `TOLLGATE_TABLE_FULL`: a new key found no room, or the array had become too
     /// old for any key and there was no memory for a new one.

@@ -20,9 +20,9 @@ class now {
     constexpr now() noexcept = default;
 
     /// A reading from two durations. `monotonic` is the time since an origin that is the same for all
-    /// calls to a limiter, and may step back a little between threads. `since_1970` is the time since
-    /// 1970-01-01T00:00:00Z. `std::chrono::steady_clock` has another origin than the limiter's own
-    /// clock: pass its times to all calls, or to none.
+    /// calls to a limiter. If it steps back between calls, a charge is recorded at the latest time of
+    /// its key. `since_1970` is the time since 1970-01-01T00:00:00Z. `std::chrono::steady_clock` has
+    /// another origin than the limiter's own clock: pass its times to all calls, or to none.
     template <class A, class B, class C, class D>
     constexpr now(std::chrono::duration<A, B> monotonic,
                   std::chrono::duration<C, D> since_1970) noexcept

@@ -166,7 +166,8 @@ class operations {
     /// Closes a reservation with its actual costs, one for each charge.
     ///
     /// An overestimate is refunded to the window or period that was charged, unless that has
-    /// passed. An underestimate is charged even over the limit, and the excess blocks later
+    /// passed. If the first charge of the reservation has expired, at most its last extension is
+    /// refunded. An underestimate is charged even over the limit, and the excess blocks later
     /// requests until it has expired. The verdict is `table_full` if a table has no room for a key
     /// any more: the excess of that charge is then not recorded, but the other charges are settled and
     /// the reservation is closed. Invalid decisions: as `extend`.

@@ -163,8 +163,8 @@ fn retry_after_denials(
                 }
                 status => return Err(format!("status {status}")),
             }
-            // The newest request was decided before its response was received. The oldest one that is
-            // kept was decided after it was sent.
+            // This request was decided before its response was received. The request that was admitted
+            // `per_user` requests earlier was decided after it was sent.
             sent.push_back(response.sent);
             if sent.len() as u64 > limits.per_user {
                 let first = sent.pop_front().unwrap_or(response.sent);
