@@ -1,6 +1,6 @@
 //! Guarantees A and B: exact policies decide as the oracle does, call by call, with clocks that stand
-//! still, jump and step back. Verdicts and policies are compared, and the limit, the remaining units,
-//! `retry_after` and `reset_after` where the verdict has them.
+//! still, jump and step back. Verdict and policy are compared; for an allowed or denied request also the
+//! limit and the remaining units, with `reset_after` if it is allowed and `retry_after` if it is denied.
 
 mod oracle;
 
@@ -13,8 +13,8 @@ const HOUR: u64 = 3_600_000_000_000;
 const WINDOWS: [u64; 4] = [1_000_000, 10_000_000, 1_000_000_007, 60_000_000_000];
 /// Far from zero, so that clocks can step back.
 const START: u64 = 24 * HOUR;
-/// Before nine days, when the first array would be replaced. A reading from before the replacement would
-/// then count as a later one, which `time_wraparound.rs` tests.
+/// The end of a run. The first array would be replaced after nine days. From then on, a reading from before
+/// the replacement counts as a later one, which `time_wraparound.rs` tests.
 const END: u64 = 8 * 24 * HOUR;
 
 #[derive(Clone, Debug)]

@@ -100,7 +100,8 @@ class category_type final : public std::error_category {
     return {static_cast<int>(code), category()};
 }
 
-/// An error with a message. Plain data of 256 bytes; no allocation.
+/// An error with a message. The message about a value that is out of range names the field. Plain data
+/// of 256 bytes; no allocation.
 class error {
   public:
     /// An error with the text of its code.

@@ -200,7 +200,8 @@ enum class verdict {
 };
 
 /// The decision about one request over all its policies. Unless the request was allowed, nothing
-/// was charged (`settle` is an exception). Waits begin at the time of the request.
+/// was charged; only a `settle` with the verdict `table_full` may have charged a part. Waits begin at
+/// the time of the request.
 ///
 /// For the verdicts `table_full` and `invalid`, `limit`, `remaining` and `reset_after` are 0. For a
 /// request without charges, `limit` and `remaining` are 2^64 - 1.
