@@ -204,7 +204,7 @@ fn construct() {
 fn build_reports_out_of_memory() {
     let (aborted, survived) = sweep("build_reports_out_of_memory", construct);
     assert_eq!(aborted, Vec::<String>::new());
-    // A slot array, its tags and a generation for each of seven tables, once and lasting.
+    // At least two allocations for each of seven tables. Each fails alone, and with all later ones.
     assert!(survived >= 2 * 7 * 2, "{survived}");
 }
 
@@ -333,7 +333,7 @@ fn first_request_of_a_thread_needs_no_memory() {
         let id = limiter.policy("p").unwrap();
         assert!(limiter.check(&[id.charge("k", 1)]).is_allowed());
         let first_request = || {
-            // The plan is of one thread.
+            // The plan is thread-local, so this thread must read it too.
             assert!(is_scenario());
             assert!(hostile(|| limiter.check(&[id.charge("k", 1)]).is_allowed()));
             FAILED.get()
