@@ -24,7 +24,7 @@ const CHECK_AT: &str = "tollgate, check_at";
 const COARSE: &str = "tollgate, coarse clock";
 const BATCHES: &str = "tollgate, check_many";
 const EXACT: &str = "tollgate, exact 20";
-/// The limiter of [`ONE_CALL`], used by one thread only.
+/// A contender that shares the limiter of [`ONE_CALL`] and has only one thread.
 const ALONE: &str = "tollgate, 1 thread";
 
 fn admit_all<K: KeyKind>(keys: usize) -> Setup<K> {
@@ -55,7 +55,8 @@ fn all_entry_points<K: KeyKind>(setup: &mut Setup<K>) {
     setup.entry_point(COARSE, &own, EntryPoint::Check);
 }
 
-/// Adds all rivals for one key, the fastest for several, and those on a coarse clock.
+/// Adds the rivals: for one key all of them, for several keys only the fastest. Also adds the rivals on
+/// coarse clocks.
 fn rivals<K: KeyKind>(setup: &mut Setup<K>) {
     match setup.fill.as_slice() {
         [_] => setup.rivals(),
