@@ -31,7 +31,7 @@ pub struct Stamp {
     pub line: u32,
 }
 
-/// The columns of the recording that a policy charges.
+/// The key, the cost and the estimate of a policy: columns of the recording, or fixed numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
     /// The index of the key column; `None` for the shared key.

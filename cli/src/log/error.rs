@@ -23,16 +23,16 @@ pub enum LogError {
     NothingParsed { name: String, tried: Vec<(Format, Unparsable)> },
 }
 
-/// The lines of a log that could not be read.
+/// The unreadable lines of a log.
 #[derive(Debug, Default)]
 pub struct Unparsable {
     /// Their number.
     pub count: u64,
-    /// The first few.
+    /// The first few of them.
     pub first: Vec<Problem>,
 }
 
-/// A line that could not be read.
+/// An unreadable line.
 #[derive(Debug)]
 pub struct Problem {
     /// Its 1-based number.

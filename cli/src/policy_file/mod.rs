@@ -11,7 +11,8 @@
 //! buckets = 31         # optional, for limits above 127
 //! ```
 //!
-//! If any policy has an estimate, each request reserves it, and settles with its cost when it ends.
+//! If any policy has an estimate, each request reserves the estimate, and settles with its cost when it
+//! ends.
 //! A request ends at once, or after the `duration` that is set above the policies.
 //!
 //! ```toml
