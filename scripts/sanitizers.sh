@@ -17,7 +17,7 @@ target=${CARGO_TARGET_DIR:-target}
 
 # Runs cargo test in a build for this sanitizer: `sanitized SANITIZER FLAGS ARGUMENTS...`. Stable
 # Rust needs RUSTC_BOOTSTRAP for that; --target keeps the flags away from build scripts.
-# crossbeam_sanitize makes the epoch's garbage bags small.
+# crossbeam_sanitize makes the garbage bags of crossbeam-epoch small.
 sanitized() {
     local sanitizer=$1 flags=$2
     shift 2
@@ -26,8 +26,8 @@ sanitized() {
         cargo test --quiet --target "$host" --package tollgate "$@"
 }
 address() { sanitized address "" "$@"; }
-# Needs no suppressions: while threads run, the program uses nothing of std that is not instrumented
-# and synchronizes.
+# Needs no suppressions: the compiled code of std is not instrumented, but while threads run, the program
+# does not synchronize through it.
 thread() { sanitized thread "-Cunsafe-allow-abi-mismatch=sanitizer" --test all_operations; }
 
 # Fails unless the tool reports the planted fault with these words and the function it happens in:
