@@ -1,4 +1,4 @@
-//! An SVG chart for light and dark backgrounds, with a panel of bars for each scenario with rivals.
+//! An SVG chart for light and dark backgrounds: a panel of bars for each scenario that has rivals.
 
 use crate::contender::Side;
 use crate::figures::median;

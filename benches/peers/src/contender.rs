@@ -77,7 +77,7 @@ impl Contender {
     /// Makes `decisions` on the calling thread, while the other threads make as many as they can.
     ///
     /// Returns two numbers. The first is the nanoseconds per decision of all threads together. The second
-    /// is the share of its time in which a thread was descheduled: the largest share of any thread.
+    /// is the largest share of its time in which any of the threads was descheduled.
     ///
     /// # Panics
     /// If more than one verdict in a thousand of any thread is not the expected one.

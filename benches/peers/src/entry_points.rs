@@ -48,7 +48,7 @@ impl OwnLimiter {
         Self::with_clock(setting, words, Clock::precise())
     }
 
-    /// Creates a limiter with a clock other than the precise one.
+    /// Creates a limiter with this clock.
     pub fn with_clock(setting: &Setting, words: Option<u32>, clock: Clock) -> Self {
         let mut policy = Policy::sliding("user", setting.limit.into(), setting.window);
         if let Some(words) = words {

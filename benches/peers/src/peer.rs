@@ -42,7 +42,7 @@ pub struct Guarantees {
 pub trait Peer<K: KeyKind = u64>: Sized + Send + Sync + 'static {
     /// The name in tables and on the command line.
     const NAME: &'static str;
-    /// Its guarantees, according to its documentation.
+    /// Its guarantees, according to its documentation or its code.
     const GUARANTEES: Guarantees;
 
     /// Creates an empty limiter.

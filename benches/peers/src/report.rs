@@ -25,8 +25,8 @@ pub fn machine() -> String {
     format!("{model}, {cores} cores, huge pages: {pages}; {}", versions.join(", "))
 }
 
-/// A table of the contenders of a scenario. `low` and `high` are the tenth and the ninetieth percentile, and
-/// `/ rival` is the ratio to the fastest rival.
+/// A table of the contenders of a scenario. `low` and `high` are the tenth and the ninetieth percentile,
+/// and `/ rival` is the ratio to the fastest rival.
 pub fn scenario(outcome: &Outcome) -> String {
     let rival = outcome.fastest(Side::Rival).map(|result| result.ns);
     let mut table = Table::new(["", outcome.unit, "low", "high", "/ rival"]);
@@ -116,8 +116,8 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
          Figures are medians of nanoseconds per decision: wall time, divided by the decisions of all\n\
          threads. Under `worst` and `after-...` they are nanoseconds of CPU time, and under\n\
          `bytes...` bytes per key. `maintain` is called only for rows that say `maintained`.\n\
-         `disturbed` is the share of turns in which a thread was descheduled for more than 2 % of\n\
-         the time.\n\
+         `disturbed` is the share of turns (under `after-...`, of blocks of calls) in which a\n\
+         thread was descheduled for more than 2 % of the time.\n\
          \n";
     if let Some(note) = unreliable(outcomes) {
         text += &format!("{note}\n\n");

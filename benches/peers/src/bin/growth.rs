@@ -20,7 +20,8 @@
 //! `max on cpu` is the worst call by CPU time: without the time in which the thread was descheduled. See
 //! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show costs that are not the limiter's:
 //! `control-empty` the clock and the interruptions of this machine, `control-touch` the page faults
-//! when each key touches one cache line of a table with the capacity of the limiters.
+//! when each key touches one cache line of a table with the capacity of the limiters. With `load`,
+//! `control-touch` also shows the contention of its mutex.
 //!
 //! With `load`, two threads run all the time. One makes twice as many requests as there are known keys,
 //! for random known keys, and each of its calls is timed. The other uses known keys as well (the first

@@ -37,7 +37,7 @@ fn deny_all<K: KeyKind>(keys: usize) -> Setup<K> {
 
 fn setup<K: KeyKind>(setting: Setting, keys: usize, times: usize, expected: Expected) -> Setup<K> {
     let fill = shuffled::<K>(keys, 1);
-    // At least as long as a chunk of work.
+    // At least 1,024 keys, so that a chunk of work rarely wraps around.
     let sequence: Vec<K> = fill.iter().cycle().take(keys.max(1024)).cloned().collect();
     let mut setup = Setup::new(setting, fill, KeySequence::new(sequence), expected);
     setup.times = times;

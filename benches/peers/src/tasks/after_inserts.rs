@@ -43,8 +43,8 @@ impl<K: KeyKind> Task<K> for AfterInserts {
             admitted += block.iter().filter(|key| peer.check(key)).count();
             let wall = start.elapsed().as_secs_f64();
             let ran = cpu::thread_time().zip(ran).map(|(after, before)| after - before);
-            // CPU time is read before and after the wall time, so it includes more of the clock readings
-            // and may exceed the wall time.
+            // The readings of CPU time enclose those of wall time. The CPU time therefore includes more of
+            // the time of these four readings, and may exceed the wall time.
             let on_cpu = ran.map_or(wall, |ran| ran.as_secs_f64().min(wall));
             slowest = slowest.max(on_cpu * 1e9 / block.len() as f64);
             sum += on_cpu * 1e9;
