@@ -46,7 +46,7 @@ pub struct Problem {
 /// The reason why a line could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It is longer than [`MAX_LINE`].
+    /// The line, or the text of the CSV record that it is part of, is longer than [`MAX_LINE`].
     TooLong,
     /// A missing part of Common Log Format.
     NoPart(&'static str),
@@ -54,7 +54,7 @@ pub enum Reason {
     BadPart { part: &'static str, value: String },
     /// A time that cannot be used.
     Time { value: String, error: TimeError },
-    /// A number of fields that differs from the header.
+    /// A number of fields that differs from the header's.
     FieldCount { found: usize, header: usize },
     /// A quote that is not closed before the end of the log.
     OpenQuote,

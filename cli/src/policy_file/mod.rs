@@ -12,8 +12,7 @@
 //! ```
 //!
 //! If any policy has an estimate, each request reserves the estimate, and settles with its cost when it
-//! ends.
-//! A request ends at once, or after the `duration` that is set above the policies.
+//! ends. A request ends at once, or after the `duration` that is set above the policies.
 //!
 //! ```toml
 //! duration = "seconds"                               # a field, in seconds
