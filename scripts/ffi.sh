@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the C programs of ffi/tests/c and the C++ tests of ffi/tests/cpp under memory and thread
 # checkers: valgrind on the release library, then the address and the thread sanitizer on libraries
-# built for them. Each tool must first report a planted fault that happens inside the library.
+# built for them. Each tool must first report planted faults that happen inside the library.
 #
 # Also makes ten million random calls of the whole ABI, natively and under the address sanitizer, and
 # fewer under valgrind and the thread sanitizer. TOLLGATE_CALLS replaces the ten million, and

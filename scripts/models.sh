@@ -192,10 +192,11 @@ TEXT
     ' "$work/mutants" - | sort
 } >"$work/checks.md"
 
-# Compares the page of this run with docs/checks.md: the same lines, but for the numbers of executions.
+# Compares the page of this run with docs/checks.md. The lines must be the same, without the numbers of
+# executions, which may differ by a factor of up to two.
 compare_checks() {
     awk '
-        # A line without the executions of a model or schedule, which are kept in `counts`.
+        # Returns a line without the executions of a model or schedule, and keeps these in `counts`.
         function stripped(line) {
             counts = ""
             if (match(line, / [0-9]+(, [0-9]+)* \|$/)) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the multi-threaded tests under the address sanitizer (with leak detection), and a plain
-# program that uses every operation under the thread sanitizer and under valgrind. Each tool must
-# first report a fault that is planted for it.
+# Runs the multi-threaded tests under the address sanitizer (with leak detection). Also runs a plain
+# program that uses every operation, under the address sanitizer, the thread sanitizer and valgrind.
+# Each tool must first report the faults that are planted for it.
 #
 # None of them detects a memory ordering that is too weak but that the hardware strengthens; loom's
 # models do. helgrind and drd do not support atomics.
