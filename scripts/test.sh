@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Runs all tests: unit, integration and documentation tests, the embed example, the loom models and
-# the random schedules. Key ids are tested with both hashers. Fails if any test program runs no test.
+# the random schedules. Key ids are tested with both hashers, if the processor has AES. Fails if any test
+# program runs no test.
 #
 # Needs Rust and a C compiler. cargo downloads dependencies; apt-get installs g++ if it is missing.
 #
 # --long  also runs four tests at full size: `churn` (a hundred million decisions), `flood` (fifty
-#         million keys against the bound), `memory` (ten million live keys), and `contention` (a
-#         billion decisions on real clocks). They take eight more minutes. The models explore more
+#         million new keys, fifty times the bound), `memory` (ten million live keys), and `contention`
+#         (a billion decisions on real clocks). They take eight more minutes. The models explore more
 #         as well (scripts/models.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
