@@ -24,6 +24,7 @@ use crate::policy::calendar::Calendar;
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
 use std::cmp;
+use std::hint::cold_path;
 
 const MOVED: u64 = 1;
 const USED_BITS: u32 = 42;
@@ -177,7 +178,19 @@ impl Counter for Quota {
             // Nothing will be written.
             return None;
         }
-        self.evaluate(base, args).ok()
+        let word = self.load(order::budget_load()).ok()?;
+        let used = used(word) + args.cost;
+        let is_present = word >> PERIOD_SHIFT == args.now + 1 && args.now >= base.cutoff;
+        if !is_present || used > args.limit {
+            cold_path();
+            return self.evaluate(base, args).ok();
+        }
+        // The usual case: the word is of this period and has room. So it only grows by the cost.
+        let (at, clear_at) = (args.now, args.now + 1);
+        let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
+        let target = ObservedAtomic { atomic: &self.word, word };
+        let word = word + (args.cost << 1);
+        Some((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false })))
     }
 
     fn charge(&self, _: &Calendar, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
@@ -261,6 +274,7 @@ impl Counter for Quota {
 
 #[cfg(all(test, not(tollgate_model)))]
 mod tests {
+    use super::super::sliding::sum::ScalarSum;
     use super::*;
     use proptest::prelude::*;
 
@@ -369,6 +383,17 @@ mod tests {
         new
     }
 
+    /// Asserts that the fast path prepares what the slow path does. A forced charge never takes it.
+    fn assert_fast_path(quota: &Quota, base: TimeBase, args: &ChargeArgs) {
+        // No clock reads the last period of 64 bits.
+        if args.cost == 0 || args.limit > crate::error::MAX_LIMIT || args.now == u64::MAX {
+            return;
+        }
+        let fast = quota.prepare(&Calendar::DAYS, base, args, ScalarSum);
+        let slow = (args.cost <= args.limit).then(|| quota.evaluate(base, args).unwrap());
+        assert_eq!(format!("{fast:?}"), format!("{slow:?}"));
+    }
+
     proptest! {
         /// A quota matches the oracle in any period, with any clock, and across moves.
         #[test]
@@ -384,6 +409,7 @@ mod tests {
                         let before = word(&quota);
                         let peeked = quota.peek(&Calendar::DAYS, base, &args);
                         prop_assert_eq!(peeked, Ok(oracle.peek(&args)));
+                        assert_fast_path(&quota, base, &args);
                         prop_assert_eq!(word(&quota), before);
                         let outcome = quota.charge(&Calendar::DAYS, base, &args);
                         prop_assert_eq!(outcome, Ok(oracle.charge(&args)));

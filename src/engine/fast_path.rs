@@ -19,6 +19,7 @@ use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::{ResolvedCharge, SlowCharge};
 use crate::table::{Charged, KeyId};
 use crate::verify::path::{self, Path};
+use std::mem::MaybeUninit;
 
 /// Checks one charge, of which the cost is not 0.
 type CheckFn = unsafe fn(&Context<'_>, &PolicyState, KeyId, u64, u64) -> Decision;
@@ -26,9 +27,25 @@ type CheckFn = unsafe fn(&Context<'_>, &PolicyState, KeyId, u64, u64) -> Decisio
 /// Checks the first charges of a list, up to one of another policy. Returns their number.
 type CheckRunFn = unsafe fn(&Context<'_>, &PolicyState, &[Charge<'_>], &mut [Decision]) -> usize;
 
-/// Evaluates an item, of which the cost is not 0, and prepares its charge if it has room. Returns false,
-/// and evaluates nothing, if the charge must take the slow path.
-type PrepareFn = for<'g> unsafe fn(&'g Context<'_>, &mut Item<'g>) -> bool;
+/// Evaluates one charge, of which the cost is not 0, and prepares it if it has room. Returns the item, or
+/// `None` if the charge must take the slow path.
+// The item is written in place. Returned by value, it would be copied.
+type PrepareFn = for<'s, 'g> unsafe fn(
+    &'g Context<'_>,
+    &'g PolicyState,
+    KeyId,
+    u64,
+    u64,
+    &'s mut MaybeUninit<Item<'g>>,
+) -> Option<&'s mut Item<'g>>;
+
+/// The same for a charge whose key is not hashed yet.
+type PrepareChargeFn = for<'s, 'g> unsafe fn(
+    &'g Context<'_>,
+    &'g PolicyState,
+    &Charge<'_>,
+    &'s mut MaybeUninit<Item<'g>>,
+) -> Option<&'s mut Item<'g>>;
 
 /// The fast path, compiled for one type of counter and one kind of sum.
 ///
@@ -39,6 +56,7 @@ pub(super) struct FastPath {
     check: CheckFn,
     check_run: CheckRunFn,
     prepare: PrepareFn,
+    prepare_charge: PrepareChargeFn,
 }
 
 impl FastPath {
@@ -55,12 +73,14 @@ impl FastPath {
                 check: vector::check::<C>,
                 check_run: vector::check_run::<C>,
                 prepare: vector::prepare::<C>,
+                prepare_charge: vector::prepare_charge::<C>,
             };
         }
         FastPath {
             check: scalar::check::<C>,
             check_run: scalar::check_run::<C>,
             prepare: scalar::prepare::<C>,
+            prepare_charge: scalar::prepare_charge::<C>,
         }
     }
 
@@ -90,9 +110,27 @@ impl FastPath {
     }
 
     #[inline(always)]
-    pub(super) fn prepare<'g>(self, context: &'g Context<'_>, item: &mut Item<'g>) -> bool {
+    pub(super) fn prepare_charge<'s, 'g>(
+        self,
+        context: &'g Context<'_>,
+        policy: &'g PolicyState,
+        charge: &Charge<'_>,
+        slot: &'s mut MaybeUninit<Item<'g>>,
+    ) -> Option<&'s mut Item<'g>> {
         // SAFETY: chosen in `new` for this processor.
-        unsafe { (self.prepare)(context, item) }
+        unsafe { (self.prepare_charge)(context, policy, charge, slot) }
+    }
+
+    #[inline(always)]
+    pub(super) fn prepare<'s, 'g>(
+        self,
+        context: &'g Context<'_>,
+        charge: ResolvedCharge<'g>,
+        slot: &'s mut MaybeUninit<Item<'g>>,
+    ) -> Option<&'s mut Item<'g>> {
+        let ResolvedCharge { policy, key, cost, limit } = charge;
+        // SAFETY: chosen in `new` for this processor.
+        unsafe { (self.prepare)(context, policy, key, cost, limit, slot) }
     }
 }
 
@@ -123,11 +161,32 @@ macro_rules! fast_path_with {
         }
 
         $(#[$features])?
-        pub(super) fn prepare<'g, C: PolicyCounter>(
+        pub(super) fn prepare<'s, 'g, C: PolicyCounter>(
             context: &'g Context<'_>,
-            item: &mut Item<'g>,
-        ) -> bool {
-            super::prepare::<C, _>(context, item, $sum)
+            policy: &'g PolicyState,
+            key: KeyId,
+            cost: u64,
+            limit: u64,
+            slot: &'s mut MaybeUninit<Item<'g>>,
+        ) -> Option<&'s mut Item<'g>> {
+            let charge = ResolvedCharge { policy, key, cost, limit };
+            super::prepare::<C, _>(context, charge, slot, $sum)
+        }
+
+        $(#[$features])?
+        pub(super) fn prepare_charge<'s, 'g, C: PolicyCounter>(
+            context: &'g Context<'_>,
+            policy: &'g PolicyState,
+            charge: &Charge<'_>,
+            slot: &'s mut MaybeUninit<Item<'g>>,
+        ) -> Option<&'s mut Item<'g>> {
+            let (key, cost) = (context.policies.key_id(charge.key), charge.cost);
+            let limit = policy.limit(charge.limit);
+            if cost == 0 {
+                return None;
+            }
+            let charge = ResolvedCharge { policy, key, cost, limit };
+            super::prepare::<C, _>(context, charge, slot, $sum)
         }
     };
 }
@@ -226,23 +285,20 @@ fn check_run<C: PolicyCounter, S: Sum>(
     count
 }
 
-/// Evaluates an item and, if it has room, prepares its charge.
+/// Evaluates a charge and, if it has room, prepares it.
 #[inline(always)]
-fn prepare<'g, C: PolicyCounter, S: Sum>(
+fn prepare<'s, 'g, C: PolicyCounter, S: Sum>(
     context: &'g Context<'_>,
-    item: &mut Item<'g>,
+    charge: ResolvedCharge<'g>,
+    slot: &'s mut MaybeUninit<Item<'g>>,
     sum: S,
-) -> bool {
-    let ResolvedCharge { policy, key, cost, limit } = item.charge;
+) -> Option<&'s mut Item<'g>> {
+    let ResolvedCharge { policy, key, cost, limit } = charge;
     let table = C::table(policy.table());
     let args = ChargeArgs { now: C::wrapping_tick(table.spec(), context.now), cost, limit };
-    match table.evaluate(key, &args, &context.guard, sum) {
-        Some((Charged { outcome, generation }, prepared)) => {
-            (item.outcome, item.generation, item.prepared) = (outcome, generation, prepared);
-            true
-        }
-        None => false,
-    }
+    let (Charged { outcome, generation }, prepared) =
+        table.evaluate(key, &args, &context.guard, sum)?;
+    Some(slot.write(Item { charge, outcome, generation, prepared, table_full: false }))
 }
 
 /// Slow path: new keys, lost commits, migrations, costs of 0 or above the limit.

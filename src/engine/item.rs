@@ -1,12 +1,16 @@
 //! One charge of a request, with its policy, its key and its outcome.
 
+use crate::charge::Charge;
 use crate::clock::Now;
 use crate::counter::prepared::PreparedCharge;
 use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, PolicyStatus, Verdict};
+use crate::engine::context::Context;
 use crate::engine::metrics::Event;
+use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::ResolvedCharge;
 use crate::table::Receipt;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 /// A charge with its evaluation or, once it is committed, the outcome of the commit.
@@ -28,6 +32,31 @@ impl<'l> Item<'l> {
     pub(crate) fn new(charge: ResolvedCharge<'l>) -> Self {
         let outcome = Outcome { admitted: true, used: 0, at: 0, fits_at: 0, clear_at: 0 };
         Item { charge, outcome, generation: 0, prepared: None, table_full: false }
+    }
+
+    /// Evaluates a charge and, if it has room, prepares it. Writes the item to `slot` and returns it.
+    /// Returns `None`, and writes nothing, if the charge must take the slow path.
+    #[inline(always)]
+    pub(crate) fn prepare<'s>(
+        charge: ResolvedCharge<'l>,
+        context: &'l Context<'_>,
+        slot: &'s mut MaybeUninit<Self>,
+    ) -> Option<&'s mut Self> {
+        if charge.cost == 0 {
+            return None;
+        }
+        charge.policy.fast_path().prepare(context, charge, slot)
+    }
+
+    /// The same for a charge whose key is not hashed yet.
+    #[inline(always)]
+    pub(crate) fn prepare_charge<'s>(
+        policy: &'l PolicyState,
+        charge: &Charge<'_>,
+        context: &'l Context<'_>,
+        slot: &'s mut MaybeUninit<Self>,
+    ) -> Option<&'s mut Self> {
+        policy.fast_path().prepare_charge(context, policy, charge, slot)
     }
 
     /// Returns whether both charge the same counter.

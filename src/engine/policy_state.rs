@@ -7,7 +7,6 @@ use crate::decision::Decision;
 use crate::engine::context::Context;
 use crate::engine::counter_table::{CounterTable, PolicyCounter, with_table};
 use crate::engine::fast_path::{FastPath, check_slow};
-use crate::engine::item::Item;
 use crate::engine::metrics::{Event, Metrics};
 use crate::error::ConfigError;
 use crate::policy::Policy;
@@ -204,6 +203,11 @@ impl PolicyState {
     }
 
     #[inline(always)]
+    pub(super) fn fast_path(&self) -> FastPath {
+        self.fast_path
+    }
+
+    #[inline(always)]
     pub(super) fn table(&self) -> &CounterTable {
         &self.table
     }
@@ -234,13 +238,6 @@ impl PolicyState {
         decisions: &mut [Decision],
     ) -> usize {
         self.fast_path.check_run(context, self, charges, decisions)
-    }
-
-    /// Evaluates an item of this policy and, if it has room, prepares its charge. Returns false, and
-    /// evaluates nothing, if the charge must take the slow path.
-    #[inline(always)]
-    pub(crate) fn prepare<'g>(&self, context: &'g Context<'_>, item: &mut Item<'g>) -> bool {
-        item.charge.cost > 0 && self.fast_path.prepare(context, item)
     }
 }
 

@@ -1,29 +1,98 @@
 //! The first step of a request: evaluate every charge without writing.
 
+use crate::charge::Charge;
 use crate::counter::Outcome;
 use crate::engine::context::Context;
 use crate::engine::item::Item;
+use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::ResolvedCharge;
 use crate::request::Mode;
+use arrayvec::ArrayVec;
 use std::hint::cold_path;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// What the evaluation of all charges of a request has found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evaluated {
+    /// Whether every charge has room, or the request is forced.
+    pub(super) has_room: bool,
+    /// Whether two charges have the same counter.
+    pub(super) repeats: bool,
+}
 
 impl Context<'_> {
+    /// Evaluates the charges of a check whose policies all differ and whose tables stay in cache, and
+    /// adds their items. `None` if that is not so, or if a charge must take the slow path.
+    #[inline(always)]
+    pub(super) fn evaluate_cached<'g, const MAX: usize>(
+        &'g self,
+        charges: &[Charge<'_>],
+        mode: Mode,
+        items: &mut ArrayVec<Item<'g>, MAX>,
+    ) -> Option<Evaluated> {
+        if mode != Mode::Check {
+            return None;
+        }
+        let (mut has_room, mut seen) = (true, 0);
+        for charge in charges {
+            let policy = self.policies.get(charge.policy)?;
+            let bit = policy_bit(policy);
+            if seen & bit != 0 || policy.prefetches() {
+                return None;
+            }
+            seen |= bit;
+            has_room &= self.push_prepared(items, policy, charge)?;
+        }
+        Some(Evaluated { has_room, repeats: false })
+    }
+
+    /// Evaluates a charge and adds its item. Returns whether the charge has room, or `None` if the list
+    /// is full or the charge must take the slow path.
+    #[inline(always)]
+    fn push_prepared<'g, const MAX: usize>(
+        &'g self,
+        items: &mut ArrayVec<Item<'g>, MAX>,
+        policy: &'g PolicyState,
+        charge: &Charge<'_>,
+    ) -> Option<bool> {
+        let len = items.len();
+        if len == MAX {
+            return None;
+        }
+        // In place, since an item is large.
+        // SAFETY: the list has space for `MAX` items.
+        let end = unsafe { items.as_mut_ptr().add(len) };
+        // SAFETY: as above. Only an initialized item is written to it.
+        let slot = unsafe { &mut *end.cast::<MaybeUninit<_>>() };
+        let has_room = Item::prepare_charge(policy, charge, self, slot)?.outcome.admitted;
+        // SAFETY: `prepare_charge` has written the item at this index.
+        unsafe { items.set_len(len + 1) };
+        Some(has_room)
+    }
+
+    /// Prefetches the slots of all items and evaluates them, unless the request is forced.
+    #[inline(always)]
+    pub(super) fn evaluate_items<'g>(&'g self, items: &mut [Item<'g>], mode: Mode) -> Evaluated {
+        for Item { charge, .. } in items.iter() {
+            charge.policy.prefetch(charge.key, &self.guard);
+        }
+        let repeats = has_repeated_counter(items);
+        let has_room = mode == Mode::Force || self.evaluate_all(items, mode, repeats);
+        Evaluated { has_room, repeats }
+    }
+
     /// Evaluates all items. Returns false if one has no room. `repeats` is true if two items have the
     /// same counter.
     #[inline(always)]
-    pub(super) fn evaluate_all<'g>(
-        &'g self,
-        items: &mut [Item<'g>],
-        mode: Mode,
-        repeats: bool,
-    ) -> bool {
+    fn evaluate_all<'g>(&'g self, items: &mut [Item<'g>], mode: Mode, repeats: bool) -> bool {
         if mode == Mode::Peek || repeats {
             return self.evaluate_repeated(items, mode);
         }
         if let [item] = items {
             // A single item that cannot be prepared counts as having room: the fallback then decides
             // it, and helps a move that is under way.
-            return !item.charge.policy.prepare(self, item) || item.outcome.admitted;
+            return !self.prepare(item) || item.outcome.admitted;
         }
         let mut room = true;
         for item in items.iter_mut() {
@@ -55,10 +124,19 @@ impl Context<'_> {
         room
     }
 
+    /// Prepares the charge of an item. Returns false, and changes nothing, if it must take the slow path.
+    #[inline(always)]
+    fn prepare<'g>(&'g self, item: &mut Item<'g>) -> bool {
+        let charge = item.charge;
+        // SAFETY: an item needs no drop, and `prepare` writes nothing but an initialized item.
+        let slot = unsafe { &mut *ptr::from_mut(item).cast::<MaybeUninit<Item<'g>>>() };
+        Item::prepare(charge, self, slot).is_some()
+    }
+
     /// Prepares the charge of an item. If it must take the slow path, only peeks.
     #[inline(always)]
     fn prepare_or_peek<'g>(&'g self, item: &mut Item<'g>) {
-        if !item.charge.policy.prepare(self, item) {
+        if !self.prepare(item) {
             cold_path();
             item.outcome = self.peek(&item.charge, item.charge.cost);
         }
@@ -76,13 +154,19 @@ fn cost_before(item: &Item<'_>, before: &[Item<'_>]) -> u64 {
     same.fold(0, |sum, other| sum.saturating_add(other.charge.cost))
 }
 
+/// A bit for a policy. Policies with different bits are different.
+#[inline(always)]
+fn policy_bit(policy: &PolicyState) -> u64 {
+    1 << (policy.id().index() % u64::BITS as usize)
+}
+
 /// Returns whether two of the items have the same counter.
 #[inline(always)]
-pub(super) fn has_repeated_counter(items: &[Item<'_>]) -> bool {
+fn has_repeated_counter(items: &[Item<'_>]) -> bool {
     // In most requests all policies differ, and then all counters do. One pass shows this.
     let (mut seen, mut policy_repeats) = (0_u64, false);
     for item in items.iter() {
-        let bit = 1 << (item.charge.policy.id().index() % u64::BITS as usize);
+        let bit = policy_bit(item.charge.policy);
         policy_repeats |= seen & bit != 0;
         seen |= bit;
     }

@@ -7,8 +7,23 @@ use crate::engine::item::Item;
 use crate::engine::metrics::Event;
 
 impl Context<'_> {
-    /// Counts the items of an allowed request and returns the decision.
+    /// Counts the items of a request whose prepared charges are all committed, and returns the decision.
     #[inline(always)]
+    pub(super) fn finish_committed(
+        &self,
+        items: &[Item<'_>],
+        statuses: &mut [PolicyStatus],
+    ) -> Decision {
+        self.write_statuses(items, statuses);
+        for item in items {
+            item.charge.policy.count(Event::Admitted, self.shard);
+        }
+        let remaining = |item: &Item<'_>| item.charge.limit - item.outcome.used;
+        self.report_fewest(items, remaining, false)
+    }
+
+    /// Counts the items of an allowed request and returns the decision.
+    #[inline(never)]
     pub(super) fn finish_admitted(
         &self,
         items: &[Item<'_>],
@@ -16,9 +31,7 @@ impl Context<'_> {
     ) -> Decision {
         self.write_statuses(items, statuses);
         for item in items {
-            // Not by `Item::event`: that takes more instructions here.
-            let event = if item.table_full { Event::Untracked } else { Event::Admitted };
-            item.charge.policy.count(event, self.shard);
+            item.charge.policy.count(item.event(), self.shard);
         }
         self.report_allowed(items)
     }
@@ -61,13 +74,23 @@ impl Context<'_> {
         }
     }
 
-    /// Reports the item with the fewest remaining units. All were admitted.
+    /// Reports a request of which all items were admitted.
     #[inline(always)]
     fn report_allowed(&self, items: &[Item<'_>]) -> Decision {
-        let (mut fewest, mut least, mut table_full) = (u64::MAX, 0, false);
+        self.report_fewest(items, Item::remaining, items.iter().any(|item| item.table_full))
+    }
+
+    /// Reports the item with the fewest remaining units.
+    #[inline(always)]
+    fn report_fewest<'i>(
+        &self,
+        items: &[Item<'i>],
+        remaining: impl Fn(&Item<'i>) -> u64,
+        table_full: bool,
+    ) -> Decision {
+        let (mut fewest, mut least) = (u64::MAX, 0);
         for (index, item) in items.iter().enumerate() {
-            table_full |= item.table_full;
-            let remaining = item.remaining();
+            let remaining = remaining(item);
             if remaining < fewest {
                 (fewest, least) = (remaining, index);
             }

@@ -20,7 +20,7 @@ use crate::engine::resolved_charge::ResolvedCharge;
 use crate::verify::path::{self, Path};
 use arrayvec::ArrayVec;
 use commit::commit_all;
-use evaluate::has_repeated_counter;
+use evaluate::Evaluated;
 use fallback::FallbackResult;
 use std::borrow::Borrow;
 
@@ -98,16 +98,22 @@ fn decide_up_to<'l, const MAX: usize, C: OpenContext<'l>>(
     statuses: &mut [PolicyStatus],
     opener: C,
 ) -> Decision {
-    // Declared first, so that it outlives the items, which borrow its guard.
-    let opened;
+    let opened = opener.open(None);
+    let context = opened.borrow();
     let mut items = ArrayVec::<_, MAX>::new();
-    if let Err(policy) = resolve_all(policies, charges, &mut items) {
-        return invalid(policy);
-    }
-    opened = opener.open(None);
+    let evaluated = match context.evaluate_cached(charges, mode, &mut items) {
+        Some(evaluated) => evaluated,
+        None => {
+            items.clear();
+            if let Err(policy) = resolve_all(policies, charges, &mut items) {
+                return invalid(policy);
+            }
+            context.evaluate_items(&mut items, mode)
+        }
+    };
     // This slice is the whole list. Its length is a constant for the compiler if that of `charges`
     // is one.
-    opened.borrow().decide_items(&mut items[..charges.len()], mode, statuses)
+    context.decide_evaluated(&mut items[..charges.len()], mode, evaluated, statuses)
 }
 
 /// Adds an item for each charge and prefetches its slot.
@@ -149,21 +155,30 @@ impl Context<'_> {
         mode: Mode,
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        for Item { charge, .. } in items.iter() {
-            charge.policy.prefetch(charge.key, &self.guard);
-        }
-        let repeats = has_repeated_counter(items);
-        let room = mode == Mode::Force || self.evaluate_all(items, mode, repeats);
+        let evaluated = self.evaluate_items(items, mode);
+        self.decide_evaluated(items, mode, evaluated, statuses)
+    }
+
+    /// Decides a request whose items are evaluated.
+    #[inline(always)]
+    fn decide_evaluated<'g>(
+        &'g self,
+        items: &mut [Item<'g>],
+        mode: Mode,
+        evaluated: Evaluated,
+        statuses: &mut [PolicyStatus],
+    ) -> Decision {
+        let Evaluated { has_room, repeats } = evaluated;
         if mode == Mode::Peek {
             return self.report(items, statuses);
         }
-        if !room {
+        if !has_room {
             path::count(Path::SeveralDenied);
             return self.finish_denied(items, statuses);
         }
         let Some(uncommitted) = commit_all(items) else {
             path::count(Path::Several);
-            return self.finish_admitted(items, statuses);
+            return self.finish_committed(items, statuses);
         };
         path::count(Path::SeveralFallback);
         match self.charge_from(uncommitted, items, mode, repeats) {
