@@ -32,7 +32,8 @@ const PERIOD_SHIFT: u32 = USED_BITS + 1;
 /// The last period. Counted in hours from 1970 it is in the year 2209; later instants belong to it.
 const PERIOD_MAX: u64 = (u64::MAX >> PERIOD_SHIFT) - 1;
 
-const _: () = assert!(crate::error::MAX_LIMIT < USED_MAX / 2, "a budget leaves room for debt");
+const _: () =
+    assert!(crate::error::MAX_LIMIT < USED_MAX / 2, "a budget leaves room for forced charges");
 
 /// The usage of one period. Zeroed memory is a fresh quota.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ fn usage(word: u64, base: TimeBase, now: u64) -> (u64, u64) {
 }
 
 impl Quota {
-    /// The outcome of a charge on this word that is not made.
+    /// The outcome of a charge that is evaluated against this word and not made.
     fn decide(word: u64, base: TimeBase, args: &ChargeArgs) -> Outcome {
         let (at, used) = usage(word, base, args.now);
         let admitted = used.saturating_add(args.cost) <= args.limit;
