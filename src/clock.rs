@@ -21,7 +21,8 @@ use time_stamp_counter::TimeStampCounter;
 /// [`Limiter::session_at`](crate::Limiter::session_at).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Nanoseconds since a fixed instant, the same for all readings passed to one limiter.
+    /// Nanoseconds since a fixed instant, which must be the same for all readings passed to one
+    /// limiter.
     pub monotonic_ns: u64,
     /// Nanoseconds since 1970-01-01T00:00:00Z.
     pub unix_ns: u64,
@@ -33,7 +34,7 @@ impl Now {
         Now { monotonic_ns, unix_ns }
     }
 
-    /// Returns a reading with the same wall-clock time for both, for example for recorded traffic.
+    /// Returns a reading with this wall-clock time as both times, for example for recorded traffic.
     pub const fn from_unix_nanos(unix_ns: u64) -> Self {
         Now { monotonic_ns: unix_ns, unix_ns }
     }

@@ -18,8 +18,8 @@ pub enum Verdict {
     Impossible,
     /// A policy's table had no room for a new key, because it had `max_keys` keys already or because
     /// memory for more could not be allocated. See [`Overflow`](crate::Overflow). No policy was
-    /// charged. (Exceptions: [`settle`](crate::Session::settle) and
-    /// [`force_charge`](crate::Session::force_charge).)
+    /// charged, except as [`settle`](crate::Session::settle) and
+    /// [`force_charge`](crate::Session::force_charge) state.
     ///
     /// In rare cases known keys get this verdict too: a table must replace its array before the
     /// array's counters can no longer represent the time, and no memory could be allocated for the
@@ -111,8 +111,8 @@ impl Decision {
 
 /// The status of one policy of a request after the decision, for reports and headers.
 ///
-/// [`Limiter::check_with_status`](crate::Limiter::check_with_status) writes one for each charge, in
-/// order.
+/// [`Session::check_with_status`](crate::Session::check_with_status) says when one is written for
+/// each charge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PolicyStatus {

@@ -40,9 +40,9 @@
 //! # Guarantees
 //!
 //! - **A. Never over the limit.** In any interval of the window's length, the cost admitted to a
-//!   key is at most the limit. This holds for recorded times, at every interleaving of any number
-//!   of threads. Only [`force_charge`](Session::force_charge), [`settle`](Session::settle), and the
-//!   [`Overflow`] of a full table may exceed the limit. A charge recorded at `t` counts at `now` if
+//!   key and not refunded is at most the limit. This holds for recorded times, at every interleaving
+//!   of any number of threads. Only [`force_charge`](Session::force_charge),
+//!   [`settle`](Session::settle), and the [`Overflow`] of a full table may exceed the limit. A charge recorded at `t` counts at `now` if
 //!   and only if `now - t < window`, so waiting exactly [`retry_after`](Decision::retry_after)
 //!   succeeds if nothing else is charged. (In a bucket, all charges have the time of the newest.) A
 //!   recorded time is a clock reading, truncated to the policy's
@@ -66,10 +66,10 @@
 //!   leaves nothing to repair.
 //! - **E. No allocation per request** for a known key, and no deallocation, whatever other threads
 //!   do. New keys make a table grow: occasionally one of them allocates the next array. The keys then
-//!   move into it in small chunks, each as part of a later request. There is one exception: a
-//!   sliding policy's array has a *time range*, because its counters record times in few bits. After
-//!   three quarters of that range, the next charge replaces the array, whether its key is known or
-//!   new. Some systems need a few more allocations: see below.
+//!   move into it in small chunks, each as part of a later request. For known keys
+//!   there is one exception: a sliding policy's array has a *time range*, because its counters record
+//!   times in a limited number of bits. After three quarters of that range, the next charge replaces
+//!   the array, whether its key is known or new. Some systems need a few more allocations: see below.
 //! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) per
 //!   policy. A table has at most two arrays, plus replaced arrays that a [`Session`] or a stalled
 //!   thread can still read, or that are not yet returned to the operating system. When keys go idle,
@@ -82,7 +82,8 @@
 //!   with an optional fixed offset. No reset job is needed. A wall clock that steps back into an
 //!   earlier period reopens no budget.
 //! - **H. Bad input** is a typed [`ConfigError`] when the limiter is built. A cost above the limit
-//!   is [`Verdict::Impossible`]. Nothing on the request path panics, and no count or time
+//!   is [`Verdict::Impossible`]. A policy id of another limiter is [`Verdict::Invalid`] or an
+//!   [`UnknownPolicy`] error. Nothing on the request path panics, and no count or time
 //!   overflows.
 //!
 //! # What is not guaranteed

@@ -268,7 +268,8 @@ impl<'l> Session<'l> {
     /// policy, it does this, up to about `slots` slots per call:
     ///
     /// - It moves keys to the next array.
-    /// - It makes a new array if the table is mostly idle, or if its array is nearly too old.
+    /// - It makes a new array if the table is mostly idle, or if three quarters of the array's time
+    ///   range have passed.
     /// - On Linux, it puts a large array into huge pages, so that lookups of random keys are faster.
     ///   Making a huge page of 2 MiB takes the system some milliseconds. A thread that touches the
     ///   page meanwhile may wait that long.

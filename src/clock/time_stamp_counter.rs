@@ -12,6 +12,7 @@ const SPAN_BITS: u32 = 50;
 /// The counter that a quanta clock reads, and the clock's scale.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TimeStampCounter {
+    /// The raw reading at time 0.
     start: u64,
     /// 2⁶⁴ times the nanoseconds of a tick.
     scale: u64,

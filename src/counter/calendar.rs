@@ -25,6 +25,7 @@ use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
 use std::cmp;
 
+/// The word is frozen for a move to another array and never changes again in this one.
 const MOVED: u64 = 1;
 const USED_BITS: u32 = 42;
 const USED_MAX: u64 = (1 << USED_BITS) - 1;

@@ -33,7 +33,7 @@ impl<const R: usize> Ring<R> {
         debug_assert!(head.word != 0 || head.index == 0, "the first bucket is at index 0");
         let mut at = format.start_of(args.now - base.origin);
         if head.word > format.last_word(at) {
-            // Another thread's clock is ahead.
+            // The head was charged at a later reading than the caller's.
             cold_path();
             at = format.start(head.word);
             if !base.covers(format.time(at) + base.origin) {

@@ -12,8 +12,9 @@
 //! The window is rounded up to whole ticks. If a tick is longer than 1 ns, one tick is added, so that
 //! rounding never lets a charge expire too early.
 //!
-//! Time is divided into *cells*, each as long as a bucket's span: the window divided by one less than the
-//! number of words, or one tick in an exact policy. The charges of a cell share a bucket.
+//! Time is divided into *cells*, each as long as a bucket's span. That is the window divided by one less
+//! than the number of words, rounded up, or one tick in an exact policy. The charges of a cell share a
+//! bucket.
 
 use super::reciprocal::Reciprocal;
 use super::word::{Live, WordFormat};
