@@ -88,14 +88,13 @@ impl Policy {
 
     /// Counts a sliding window in at least this many buckets, from 2 to 127.
     ///
-    /// The number is rounded up to 7, 15, 23, 31, 47, 63, 95 or 127. Each bucket spans the window
-    /// divided by one less than that number. The slot of a key takes 64 bytes with 7 buckets, and
-    /// 1,024 with 127.
+    /// The number is rounded up to 7, 15, 23, 31, 47, 63, 95 or 127. The slot of a key takes 64 bytes
+    /// with 7 buckets, and 1,024 with 127.
     ///
-    /// A bucketed policy may deny a request that an exact one would admit, and never admits too
-    /// much. More buckets make it more accurate. A policy is exact if its
-    /// [`max_limit`](Self::max_limit) is at most its number of buckets. Calendar policies ignore
-    /// this setting.
+    /// A policy is exact if its [`max_limit`](Self::max_limit) is at most its number of buckets. A
+    /// bucketed policy may deny a request that an exact one would admit, and never admits too much.
+    /// Each of its buckets spans the window divided by one less than their number, so more buckets
+    /// make it more accurate. Calendar policies ignore this setting.
     pub fn buckets(mut self, count: u32) -> Self {
         if let Kind::Sliding { buckets, .. } = &mut self.kind {
             *buckets = Some(count);
