@@ -111,8 +111,8 @@ impl Decision {
 
 /// The status of one policy of a request after the decision, for reports and headers.
 ///
-/// [`Session::check_with_status`](crate::Session::check_with_status) says when one is written for
-/// each charge.
+/// [`Session::check_with_status`](crate::Session::check_with_status) writes one for each charge, in
+/// order, unless the verdict is [`TableFull`](Verdict::TableFull) or [`Invalid`](Verdict::Invalid).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PolicyStatus {
