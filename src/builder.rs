@@ -78,17 +78,18 @@ impl Builder {
         PolicyId::new(self.policies.len() - 1, self.owner)
     }
 
-    /// Sets the maximum number of live keys per policy. The default is 1,048,576.
+    /// Sets the maximum number of keys in the table of each policy. The default is 1,048,576.
     ///
-    /// This is a bound, not a size: memory follows the live keys. [`overflow`](Self::overflow)
-    /// decides what happens to new keys beyond it. See `docs/memory.md` for the bytes per key.
+    /// This is a bound, not a size: memory follows the live keys. At the bound, expired keys make
+    /// room for new ones; [`overflow`](Self::overflow) decides what happens while too few have
+    /// expired. See `docs/memory.md` for the bytes per key.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
     }
 
-    /// Sets what happens to a new key when a policy's table is full, that is, when it has `max_keys`
-    /// keys. The default is [`Overflow::Deny`].
+    /// Sets what happens to a new key when a policy's table is full. The default is
+    /// [`Overflow::Deny`].
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
@@ -146,8 +147,8 @@ impl Builder {
     }
 }
 
-/// Returns a random mark, so that a limiter rejects the policy ids of another, whatever their
-/// seeds.
+/// Returns a random mark. With it, a limiter rejects the policy ids of another, even if both have
+/// the same seed.
 fn new_owner() -> u32 {
     (random_seed()[0] as u32).max(1)
 }

@@ -21,7 +21,8 @@ use time_stamp_counter::TimeStampCounter;
 /// [`Limiter::session_at`](crate::Limiter::session_at).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Nanoseconds since a fixed instant, the same for all readings passed to one limiter.
+    /// Nanoseconds since a fixed instant, which must be the same for all readings passed to one
+    /// limiter.
     pub monotonic_ns: u64,
     /// Nanoseconds since 1970-01-01T00:00:00Z.
     pub unix_ns: u64,
@@ -33,7 +34,7 @@ impl Now {
         Now { monotonic_ns, unix_ns }
     }
 
-    /// Returns a reading with the same wall-clock time for both, for example for recorded traffic.
+    /// Returns a reading with this wall-clock time as both times, for example for recorded traffic.
     pub const fn from_unix_nanos(unix_ns: u64) -> Self {
         Now { monotonic_ns: unix_ns, unix_ns }
     }
@@ -42,8 +43,8 @@ impl Now {
 /// The clock of a limiter.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// The counter of a precise clock, if it can be read directly. Kept outside [`Source`], so that the
-    /// fast path tests only this field.
+    /// The time stamp counter of a precise clock, if it can be read directly. It is kept outside
+    /// [`Source`], so that the fast path tests only this field.
     counter: Option<TimeStampCounter>,
     source: Source,
 }
@@ -63,11 +64,11 @@ enum Source {
 }
 
 impl Clock {
-    /// Returns a clock that reads the processor's time stamp counter, as `quanta` calibrates it, or the
-    /// system clock where the counter is not fit for use.
+    /// Returns a clock that reads the processor's time stamp counter, which `quanta` calibrates. Where
+    /// that counter is not fit for use, the clock reads the system's monotonic clock.
     ///
-    /// A reading takes about 12 ns. Creating the first such clock of a process may take 200 ms to
-    /// calibrate.
+    /// A reading takes about 12 ns. Creating the first such clock of a process may take 200 ms, for
+    /// the calibration.
     pub fn precise() -> Self {
         let clock = quanta::Clock::new();
         let start = clock.raw();
@@ -93,7 +94,7 @@ impl Clock {
     }
 
     /// Reads the clock. The precise clock reads the wall clock only if `read_wall`.
-    // Always inlined, with little code: else the calls of a program would differ in speed.
+    // Small, and always inlined, so that calls at different places of a program are equally fast.
     #[inline(always)]
     pub(crate) fn now(&self, read_wall: bool) -> Now {
         if let Some(counter) = &self.counter {
@@ -126,7 +127,7 @@ impl From<ManualClock> for Clock {
     }
 }
 
-/// A reading by quanta, where the time stamp counter cannot be read directly.
+/// Reads a precise clock through quanta, where the time stamp counter cannot be read directly.
 #[inline(never)]
 fn precise_now(clock: &quanta::Clock, start: u64, read_wall: bool) -> Now {
     let unix_ns = if read_wall { wall_ns() } else { 0 };

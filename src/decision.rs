@@ -8,19 +8,22 @@ use crate::charge::PolicyId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Every policy had room and was charged, except one that lets new keys pass uncounted
-    /// ([`Overflow::Allow`](crate::Overflow::Allow)).
+    /// Every policy had room, or the charge was forced. Each policy was charged, except one whose
+    /// full table let a new key pass uncounted ([`Overflow::Allow`](crate::Overflow::Allow)).
     Allowed,
     /// At least one policy had no room. No policy was charged. A later retry can succeed.
     Denied,
-    /// At least one charge costs more than its limit, so no wait helps. No policy was
-    /// charged.
+    /// At least one charge costs more than its limit, alone or together with earlier charges of the
+    /// request to the same key. So no wait helps. No policy was charged.
     Impossible,
-    /// The table had no room for a new key: it already has `max_keys` keys, or memory for more
-    /// could not be allocated. No policy was charged. See [`Overflow`](crate::Overflow).
+    /// A policy's table had no room for a new key, because it had `max_keys` keys already or because
+    /// memory for more could not be allocated. See [`Overflow`](crate::Overflow). No policy was
+    /// charged, except as [`settle`](crate::Session::settle) and
+    /// [`force_charge`](crate::Session::force_charge) state.
     ///
-    /// Known keys get this verdict too if their array has outlived its time range and memory for a
-    /// new one could not be allocated.
+    /// In rare cases known keys get this verdict too: a table must replace its array before the
+    /// array's counters can no longer represent the time, and no memory could be allocated for the
+    /// new one. `docs/memory.md` says how long that takes.
     TableFull,
     /// A charge names a policy of another limiter, or there are more than
     /// [`MAX_CHARGES`](crate::MAX_CHARGES) charges, or more than
@@ -30,15 +33,17 @@ pub enum Verdict {
 
 /// The decision about one request over all its policies.
 ///
-/// All times are waits, counted from the time of the request.
+/// All times are waits, counted from the time of the request. If the verdict is
+/// [`TableFull`](Verdict::TableFull) or [`Invalid`](Verdict::Invalid), `limit`, `remaining` and
+/// `reset_after_ns` are 0. For a request without charges, `limit` and `remaining` are `u64::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a request that is not allowed must not proceed"]
 #[non_exhaustive]
 pub struct Decision {
     /// The result: the request may proceed only if it is [`Verdict::Allowed`].
     pub verdict: Verdict,
-    /// The deciding policy: the first of the request that had no room or, if the request is
-    /// allowed, the one with the fewest remaining units.
+    /// The deciding policy. If the request is allowed, it is the one with the fewest remaining
+    /// units. Otherwise it is that of the first charge that had no room, got no slot, or was invalid.
     pub policy: PolicyId,
     /// The limit that was applied under the deciding policy, in units of cost.
     pub limit: u64,
@@ -52,10 +57,8 @@ pub struct Decision {
     /// The wait until the deciding policy has its whole limit free, in nanoseconds. It assumes no
     /// other charges meanwhile.
     pub reset_after_ns: u64,
-    /// Whether the table of any policy had no room for the key.
-    ///
-    /// The request was then refused ([`Verdict::TableFull`]) or, under
-    /// [`Overflow::Allow`](crate::Overflow::Allow), not counted by that policy.
+    /// Whether the request was refused because a table had no room ([`Verdict::TableFull`]), or was
+    /// allowed and passed a policy uncounted ([`Overflow::Allow`](crate::Overflow::Allow)).
     pub table_full: bool,
 }
 
@@ -82,7 +85,7 @@ impl Decision {
     }
 
     /// Returns the decision about a request that is refused because the table of `policy` has no slot
-    /// for its key, or has outlived its time range and found no memory for a new array.
+    /// for its key, or because there is no memory to replace an array that is past its time range.
     pub(crate) fn refused(policy: PolicyId) -> Self {
         Decision { table_full: true, ..Decision::without_counter(Verdict::TableFull, policy) }
     }
@@ -108,8 +111,8 @@ impl Decision {
 
 /// The status of one policy of a request after the decision, for reports and headers.
 ///
-/// [`Limiter::check_with_status`](crate::Limiter::check_with_status) writes one for each charge, in
-/// order.
+/// [`Session::check_with_status`](crate::Session::check_with_status) writes one for each charge, in
+/// order, unless the verdict is [`TableFull`](Verdict::TableFull) or [`Invalid`](Verdict::Invalid).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PolicyStatus {
@@ -123,13 +126,14 @@ pub struct PolicyStatus {
     pub violated: bool,
     /// The shortest wait after which this policy has room for the charge, in nanoseconds.
     ///
-    /// It assumes no other charges meanwhile. `None` if the policy had room, or if the charge costs
-    /// more than the limit.
+    /// It assumes no other charges meanwhile. `None` if the policy had room, or if no wait helps: see
+    /// [`Verdict::Impossible`].
     pub retry_after_ns: Option<u64>,
     /// The wait until the whole limit is free, in nanoseconds. It assumes no other charges
     /// meanwhile.
     pub reset_after_ns: u64,
-    /// Whether the table had no room for the key, so that nothing was counted.
+    /// Whether the table had no room for the key and, under
+    /// [`Overflow::Allow`](crate::Overflow::Allow), the charge passed this policy uncounted.
     pub table_full: bool,
 }
 

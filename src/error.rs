@@ -10,9 +10,9 @@ pub const MAX_LIMIT: u64 = 1 << 40;
 /// The maximum length of a policy's name, in bytes.
 pub(crate) const MAX_NAME: usize = 64;
 
-/// An invalid setting when a limiter is built or a limit is changed.
+/// An invalid setting when a limiter is built or a limit is changed, or a lack of memory.
 ///
-/// Its text names the policy, the field and the value where there is one.
+/// The text names the policy, the field and the value, where these exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -92,7 +92,7 @@ pub enum ConfigError {
         /// The policy's `max_limit`.
         limit: u64,
     },
-    /// The memory for a policy's first keys could not be allocated.
+    /// The memory for a policy's table or statistics could not be allocated.
     OutOfMemory {
         /// The policy's name.
         policy: String,

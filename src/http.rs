@@ -1,6 +1,6 @@
 //! HTTP header fields and bodies for decisions, as plain names and values for any HTTP library.
 //!
-//! | item | made from | source |
+//! | part of the response | made from | source |
 //! |---|---|---|
 //! | [`STATUS_TOO_MANY_REQUESTS`] | | RFC 6585, section 4 |
 //! | [`RETRY_AFTER`]: [`retry_after_seconds`] | [`Decision::retry_after`] | RFC 9110, section 10.2.3 |
@@ -15,8 +15,8 @@
 //!
 //! Field names are in lower case, as HTTP/2 and HTTP/3 require and HTTP/1.1 accepts. Values
 //! implement [`Display`]: `to_string()` returns a `String`, and `write!` writes to a buffer without
-//! allocating. Field values are visible ASCII, whatever the policy names are. No name can end a
-//! field or begin another.
+//! allocating. Field values are printable ASCII, whatever the policy names are. So no policy name can
+//! end a field or begin another.
 //!
 //! # Fields for each verdict
 //!
@@ -28,10 +28,10 @@
 //! - [`TableFull`](crate::Verdict::TableFull) and [`Invalid`](crate::Verdict::Invalid): status 503
 //!   and 500. No quota was exceeded; the fault is the server's.
 //!
-//! `retry-after` is never earlier than the `t` of a violated policy, and clients give it
-//! precedence. When a calendar budget restarts at midnight, all clients that exhausted it return at
-//! midnight. To spread them, add some random seconds to the wait before you write it (section 8.5
-//! of the draft).
+//! `retry-after` is never less than the `t` of any policy that had no room, and clients give it
+//! precedence over `t`. When a calendar budget restarts at midnight, all clients that exhausted it
+//! return at midnight. To spread them, add some random seconds to the wait before you write it
+//! (section 8.5 of the draft).
 //!
 //! ```
 //! use std::fmt::Write;
@@ -75,7 +75,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Returns the value of `retry-after`: whole seconds, rounded up, at least 1 (RFC 9110, section
 /// 10.2.3).
 ///
-/// Rounded down, it would send the client back too early. A wait beyond `u64::MAX` seconds
+/// A value rounded down would send the client back too early. A wait beyond `u64::MAX` seconds
 /// saturates.
 ///
 /// ```
@@ -97,15 +97,15 @@ fn ceil_seconds(time: Duration) -> u64 {
 /// One policy of a request for the HTTP fields: its name, window and status.
 ///
 /// [`Limiter::http_items`](crate::Limiter::http_items) makes items from statuses. The types that
-/// take items accept a `&[Item]`, or any other cloneable iterable of items or references. They
-/// write one member for each item, in order.
+/// take items accept a `&[Item]`, or any other cloneable iterable of items or of references to items.
+/// The two `ratelimit` fields have one member for each item, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Item<'a> {
     /// The policy's name.
     pub name: &'a str,
-    /// The time over which the limit counts. For a calendar budget it is the longest length of its
-    /// period, so that the field stays the same all year.
+    /// The time over which the limit counts. For a calendar budget it is
+    /// [`Period::longest`](crate::Period::longest), so that the field stays the same all year.
     pub window: Duration,
     /// The unit that the limit counts, such as `"tokens"`. `None` means requests.
     pub unit: Option<&'a str>,
@@ -188,11 +188,11 @@ where
 ///
 /// Do not send the field without items, because its value would be empty.
 ///
-/// `r` is the remaining units. `t` is a time in seconds, rounded up:
-/// [`PolicyStatus::retry_after`] if the policy had no room, and [`PolicyStatus::reset_after`]
-/// otherwise. A client that uses no more than `r` units during `t` is not denied by that policy. A
-/// sliding window frees its units one by one, so more may be free earlier. Strings and integers are
-/// written as in [`RateLimitPolicyDraft11`].
+/// `r` is the number of remaining units. `t` is a time in seconds, rounded up. It is
+/// [`PolicyStatus::retry_after`] if the policy had no room and a wait helps. Otherwise, also for a
+/// charge above its limit, it is [`PolicyStatus::reset_after`]. A client that uses no more than `r`
+/// units during `t` is not denied by that policy. A sliding window frees its units little by little,
+/// so more may be free earlier. Strings and integers are written as in [`RateLimitPolicyDraft11`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -226,10 +226,10 @@ where
 }
 
 /// A problem body of type `quota-exceeded` (draft-ietf-httpapi-ratelimit-headers-11, section 5.1;
-/// RFC 9457), of media type [`PROBLEM_JSON`] and status 429.
+/// RFC 9457).
 ///
-/// `violated-policies` names every policy that had no room, not only the deciding one. The body is
-/// one line of UTF-8 without a line end.
+/// Its media type is [`PROBLEM_JSON`], its status 429. `violated-policies` names every policy that had
+/// no room, not only the deciding one. The body is one line of UTF-8 without a line end.
 ///
 /// ```
 /// use std::time::Duration;

@@ -39,8 +39,9 @@ enum Kind<'k> {
 }
 
 /// No two kinds pass the same input to the hasher. Every kind except bytes ends with a number of its
-/// own. Bytes are passed alone: the hasher mixes in their length. One exception: for an empty byte
-/// string, the AES hasher mixes in only a zero. So no other kind may pass a single zero and nothing else.
+/// own. Bytes are passed without such a number, because the hasher mixes in their length. For an
+/// empty byte string, however, the AES hasher mixes in only a zero. So no other kind may pass a single
+/// zero and nothing else.
 impl Hash for Key<'_> {
     #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -72,7 +73,7 @@ impl<'k> Key<'k> {
 
     /// Returns the key of an address. IPv6 addresses count by their first `v6_prefix` bits.
     ///
-    /// A prefix above 128 is 128. IPv4 addresses, mapped into IPv6 or not, count whole.
+    /// A prefix above 128 counts as 128. IPv4 addresses, mapped into IPv6 or not, count whole.
     pub fn ip(address: IpAddr, v6_prefix: u8) -> Key<'static> {
         match address.to_canonical() {
             IpAddr::V4(v4) => Key(Kind::V4(v4.to_bits())),

@@ -1,4 +1,4 @@
-//! The limiter: a check goes straight to the request, every other operation opens a session.
+//! The limiter. A check goes straight to the `request` module; most other operations open a session.
 
 use crate::charge::{Charge, PolicyId};
 use crate::clock::{Clock, Now};
@@ -19,8 +19,8 @@ use std::time::Duration;
 
 /// A rate limiter, shared between threads by reference.
 ///
-/// Every method takes `&self`. No method blocks. None allocates, except at a thread's first call and
-/// for the amortized replacement of a table's array.
+/// Every method takes `&self`. No method blocks. A request allocates only if it is a thread's first
+/// or if it replaces a table's array. Such replacements are rare.
 ///
 /// Learn the methods in this order:
 ///
@@ -32,8 +32,8 @@ use std::time::Duration;
 ///    the actual cost.
 /// 5. [`stats`](Self::stats) reports what a policy has admitted and denied, and its memory.
 ///
-/// Most operations are also methods of [`Session`] and documented there. The limiter's method of
-/// the same name reads the clock and does the same.
+/// Most operations are also methods of [`Session`] and are documented there. The limiter's method of
+/// the same name reads the clock, then does the same at that time.
 #[derive(Debug)]
 pub struct Limiter {
     policies: Policies,
@@ -42,17 +42,18 @@ pub struct Limiter {
     has_calendar: bool,
 }
 
-/// A call of the limiter, at the caller's time or at the clock's.
+/// A call of the limiter.
 struct Call<'l> {
     limiter: &'l Limiter,
+    /// The caller's time. `None` to read the limiter's clock.
     now: Option<Now>,
 }
 
 impl<'l> OpenContext<'l> for Call<'l> {
     type Context = Context<'l>;
 
-    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. Issued
-    /// later, a cache miss would no longer overlap the previous decision.
+    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. After
+    /// these, the prefetch would be too late for its cache miss to overlap the previous decision.
     #[inline(always)]
     fn open(self, single: Option<&ResolvedCharge<'l>>) -> Context<'l> {
         if let Some(charge) = single {
@@ -75,7 +76,7 @@ impl Limiter {
     /// Reads the limiter's clock.
     ///
     /// [`Clock::precise`] reads the wall clock only if the limiter has a calendar policy. Otherwise
-    /// its `unix_ns` is 0.
+    /// `unix_ns` is 0.
     #[inline(always)]
     pub fn now(&self) -> Now {
         self.clock.now(self.has_calendar)
@@ -92,9 +93,9 @@ impl Limiter {
 
     /// Opens a session at a time that the caller has already read.
     ///
-    /// Monotonic readings must count from the same instant as the limiter's own clock. Sliding
-    /// windows treat a reading earlier than the limiter's creation as the reading at its creation.
-    /// [`Clock::precise`] starts at zero.
+    /// `now.monotonic_ns` must count from the same instant as the limiter's own clock.
+    /// [`Clock::precise`] counts from the creation of the clock. A time before the creation of the
+    /// limiter is raised to the time of that creation.
     #[inline]
     pub fn session_at(&self, now: Now) -> Session<'_> {
         Session::new(&self.policies, now)
@@ -119,7 +120,7 @@ impl Limiter {
     /// [`check`](Self::check) at a time that the caller has already read.
     ///
     /// `now` must meet the conditions of [`session_at`](Self::session_at). For a single request
-    /// this is faster than a session, because it prefetches the key's memory first.
+    /// this is faster than a session, because the prefetch of the key's memory starts earlier.
     ///
     /// ```
     /// use std::time::Duration;
@@ -241,7 +242,7 @@ impl Limiter {
         self.session().settle(reservation, actual)
     }
 
-    /// Closes a reservation with a cost of nothing. See [`Session::cancel`].
+    /// Closes a reservation with a cost of 0. See [`Session::cancel`].
     ///
     /// # Errors
     /// [`ReservationError`] if the reservation is closed or belongs to another limiter.
@@ -261,11 +262,11 @@ impl Limiter {
         self.session().reset_key(policy, key)
     }
 
-    /// Does maintenance in idle moments, and returns whether every table is done. See
-    /// [`Session::maintain`].
+    /// Does maintenance that can wait for an idle moment, and returns whether no table has work left.
+    /// See [`Session::maintain`].
     ///
-    /// Unlike a session's method, it also frees memory of replaced arrays, some in each call. Some
-    /// may be left when it returns true.
+    /// Unlike the session's method, each call also frees some memory of replaced arrays. Some may be
+    /// left when it returns true.
     pub fn maintain(&self, slots: usize) -> bool {
         let done = self.session().maintain(slots);
         reclaim::collect((slots / 256).clamp(4, 64));
@@ -313,9 +314,10 @@ impl Limiter {
 
     /// Returns the resolution of a policy's recorded times.
     ///
-    /// Clock readings are truncated to it. It is a power of two of nanoseconds: 1 ns for exact
-    /// policies with windows up to 39 hours, or longer if the limit is small. If it is above 1 ns,
-    /// the window is rounded up to whole units of it, and one unit longer.
+    /// Clock readings are truncated to it. For a sliding policy it is a power of two of nanoseconds.
+    /// It is 1 ns for exact policies with windows up to 39 hours, and with longer ones if the limit
+    /// is small. If it is above 1 ns, the window is rounded up to whole units of it, plus one unit.
+    /// For a calendar policy it is 1 ns.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -325,7 +327,7 @@ impl Limiter {
 
     /// Iterates over the items for the [`http`] fields, one for each status, in their order.
     ///
-    /// Allocates nothing. A status of another limiter's policy is skipped.
+    /// It allocates nothing. A status of another limiter's policy is skipped.
     pub fn http_items<'a>(
         &'a self,
         statuses: &'a [PolicyStatus],

@@ -17,8 +17,8 @@ use crate::stats::Stats;
 /// [`Limiter::session`](crate::Limiter::session) opens one at the current time. All its operations
 /// use that time.
 ///
-/// Keep a session only briefly. While it exists, the memory of arrays that are replaced cannot be
-/// freed. A session cannot move to another thread.
+/// Keep a session only briefly. Arrays that tables replace while it exists cannot be freed before it
+/// is dropped. A session cannot move to another thread.
 #[derive(Debug)]
 pub struct Session<'l> {
     context: Context<'l>,
@@ -88,7 +88,8 @@ impl<'l> Session<'l> {
     /// [`check`](Self::check) with the status of each policy.
     ///
     /// Writes the status after the decision for `charges[i]` to `statuses[i]`, up to the length of
-    /// the shorter slice.
+    /// the shorter slice. Writes nothing if the verdict is
+    /// [`TableFull`](crate::Verdict::TableFull) or [`Invalid`](crate::Verdict::Invalid).
     pub fn check_with_status(
         &self,
         charges: &[Charge<'_>],
@@ -100,8 +101,9 @@ impl<'l> Session<'l> {
     /// Checks many requests of one charge each, and returns how many were allowed.
     ///
     /// Writes the decision for `charges[i]` to `decisions[i]`, and stops at the end of the shorter
-    /// slice. The result is that of [`check`](Self::check) for each charge in order. It is faster
-    /// if the keys are not in a CPU cache, because the cache misses of several keys overlap.
+    /// slice. The decisions are those of one [`check`](Self::check) for each charge, in order. This
+    /// is faster than such checks if the keys are not in a CPU cache, because the cache misses of
+    /// several keys overlap.
     ///
     /// ```
     /// use std::time::Duration;
@@ -124,7 +126,7 @@ impl<'l> Session<'l> {
     /// Returns the decision of a [`check`](Self::check) without charging.
     ///
     /// `remaining` is what is left without this request. Other threads may use it before a later
-    /// check. For a new key, the decision assumes that the table is not full.
+    /// check. For a new key, the decision assumes that the table has room.
     pub fn peek(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Peek, &mut [])
     }
@@ -141,23 +143,24 @@ impl<'l> Session<'l> {
 
     /// Charges a request even over the limit, for costs that are known only afterwards.
     ///
-    /// Later requests are denied until the excess has expired. A bucket records up to 32 times the
-    /// policy's [`max_limit`](crate::Policy::max_limit), and a calendar period up to 2⁴² units.
+    /// Later requests are denied until the excess has expired. Units above 32 times the policy's
+    /// [`max_limit`](crate::Policy::max_limit) in one bucket, or above 2⁴² - 1 in one calendar
+    /// period, may not be counted.
     ///
-    /// The verdict is [`Allowed`](crate::Verdict::Allowed) except in two cases:
-    /// [`TableFull`](crate::Verdict::TableFull) if the table is full for a new key, and
-    /// [`Invalid`](crate::Verdict::Invalid) for an invalid charge. In both cases nothing is
-    /// charged, with one exception: a charge that has filled its bucket or period to that maximum
-    /// cannot be rolled back, and stays.
+    /// The verdict is [`Allowed`](crate::Verdict::Allowed),
+    /// [`TableFull`](crate::Verdict::TableFull) or [`Invalid`](crate::Verdict::Invalid). On the last
+    /// two, nothing is charged, with one exception: on `TableFull`, another charge of the request
+    /// stays if it has filled its bucket or period to the maximum count, because such a count is not
+    /// lowered before it expires.
     pub fn force_charge(&self, charges: &[Charge<'_>]) -> Decision {
         self.decide(charges, Mode::Force, &mut [])
     }
 
     /// Refunds up to the cost of `charge` to its key, and returns the number of units refunded.
     ///
-    /// Units are taken from the oldest charges that still count, so the rest never expires too
-    /// early. Refund only units that still count: a refund of an expired charge takes units of
-    /// other charges.
+    /// Units are taken from the oldest charges that still count, so that the remaining ones never
+    /// expire too early. Refund only units that still count: a refund of an expired charge takes
+    /// units of other charges. The limit of `charge` is ignored.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
@@ -170,8 +173,8 @@ impl<'l> Session<'l> {
 
     /// Charges the estimated cost of a request under all its policies or under none.
     ///
-    /// For a cost that is known only when the request finishes: see [`Reservation`]. `charges` has
-    /// at most [`MAX_RESERVED`](crate::MAX_RESERVED) elements.
+    /// Use it if the actual cost is known only when the request finishes: see [`Reservation`].
+    /// `charges` has at most [`MAX_RESERVED`](crate::MAX_RESERVED) elements.
     ///
     /// # Errors
     /// The decision, if the request is not allowed. Nothing is charged then.
@@ -179,8 +182,8 @@ impl<'l> Session<'l> {
         reservation::reserve(&self.context, charges, &mut [])
     }
 
-    /// [`reserve`](Self::reserve) with the status of each policy, whether allowed or denied, as in
-    /// [`check_with_status`](Self::check_with_status).
+    /// [`reserve`](Self::reserve) with the status of each policy. They are written as in
+    /// [`check_with_status`](Self::check_with_status), also for a denied request.
     ///
     /// # Errors
     /// The same as for [`reserve`](Self::reserve).
@@ -216,6 +219,10 @@ impl<'l> Session<'l> {
     /// An underestimate is charged even over the limit, and the excess blocks later requests until
     /// it has expired. See [`Reservation`] for an example.
     ///
+    /// The verdict is [`Allowed`](crate::Verdict::Allowed), or
+    /// [`TableFull`](crate::Verdict::TableFull) if a table had no room for an excess. The other
+    /// layers are settled all the same.
+    ///
     /// # Errors
     /// The same as for [`extend`](Self::extend).
     pub fn settle(
@@ -226,7 +233,7 @@ impl<'l> Session<'l> {
         reservation::settle(&self.context, reservation, actual)
     }
 
-    /// Closes a reservation with a cost of nothing.
+    /// Closes a reservation with a cost of 0.
     ///
     /// This is [`settle`](Self::settle) with 0 for each charge.
     ///
@@ -239,7 +246,7 @@ impl<'l> Session<'l> {
     /// Clears the usage of a key under a policy.
     ///
     /// A charge that another thread makes meanwhile may be cleared or kept. Close the key's open
-    /// reservations first: a reservation closed later may refund units that were charged after the
+    /// reservations first: one that is closed later may refund units that were charged after the
     /// reset.
     ///
     /// # Errors
@@ -254,17 +261,18 @@ impl<'l> Session<'l> {
         Ok(())
     }
 
-    /// Does maintenance in idle moments, and returns whether no table has work left.
+    /// Does maintenance that can wait for an idle moment, and returns whether no table has work left.
     ///
     /// You never need to call it: requests do the same work in small chunks, and the system makes
-    /// huge pages by itself later. Calling it takes that work off the requests. It does three
-    /// things for each policy:
+    /// huge pages by itself later. Calling it takes that work off the requests. For the table of each
+    /// policy, it does this, up to about `slots` slots per call:
     ///
-    /// - It moves keys to the next array of the table, up to `slots` slots per call.
-    /// - It starts to shrink a table that is mostly idle.
-    /// - On Linux, it puts large tables into huge pages, about `slots` slots per call, so that
-    ///   lookups of random keys are faster. Making a huge page of 2 MiB takes the system some
-    ///   milliseconds. A thread that touches the page meanwhile may wait that long.
+    /// - It moves keys to the next array.
+    /// - It makes a new array if the table is mostly idle, or if three quarters of the array's time
+    ///   range have passed.
+    /// - On Linux, it puts a large array into huge pages, so that lookups of random keys are faster.
+    ///   Making a huge page of 2 MiB takes the system some milliseconds. A thread that touches the
+    ///   page meanwhile may wait that long.
     ///
     /// See `docs/memory.md` for sizes and thresholds.
     pub fn maintain(&self, slots: usize) -> bool {
@@ -275,7 +283,7 @@ impl<'l> Session<'l> {
 
     /// Returns the statistics of a policy.
     ///
-    /// Takes microseconds, because it samples up to 1,024 slots.
+    /// The call takes microseconds, because it samples up to 1,024 slots.
     ///
     /// ```
     /// use std::time::Duration;

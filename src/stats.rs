@@ -4,8 +4,8 @@ use crate::charge::PolicyId;
 
 /// The statistics of one policy: see [`Limiter::stats`](crate::Limiter::stats).
 ///
-/// The counts of charges are exact once the threads that made them have returned. The values of the
-/// table were true at some instant of the call.
+/// The counts of charges are exact once the threads that made the charges have been joined. Each
+/// value about the table was true at some instant of the call, but not all at the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -13,16 +13,15 @@ pub struct Stats {
     pub policy: PolicyId,
     /// The number of admitted charges.
     ///
-    /// A request with two charges under one policy counts twice. So does a reservation that is
-    /// extended, or settled for more than it was charged.
+    /// A request with two charges under one policy counts twice. Each extension of a reservation
+    /// counts again, and so does a settlement for more than was charged.
     pub admitted: u64,
     /// The number of charges that had no room or cost more than the limit.
     ///
-    /// A charge that had room does not count if its request was denied for another charge.
+    /// If a request is denied, its charges that had room count neither as denied nor as admitted.
     pub denied: u64,
-    /// The number of charges refused with [`Verdict::TableFull`](crate::Verdict::TableFull): a new key
-    /// found no room, or any key found an array that has outlived its time range, without memory for
-    /// a new one.
+    /// The number of charges refused with [`Verdict::TableFull`](crate::Verdict::TableFull). Other
+    /// charges of the same request do not count.
     pub refused: u64,
     /// The number of charges that passed uncounted because the table was full.
     pub untracked: u64,
@@ -31,11 +30,12 @@ pub struct Stats {
     /// It is estimated from a sample of up to 1,024 slots, less accurately while keys move to
     /// another array.
     pub live_keys: usize,
-    /// The number of slots that hold a key, live or expired. A key that is moving may count twice.
+    /// The number of slots that hold a key, live or expired. A key that is being moved may count
+    /// twice.
     pub used_slots: usize,
     /// The number of slots of the current array.
     pub slots: usize,
-    /// The maximum memory that the policy keeps resident now, in bytes.
+    /// The memory of the policy, in bytes. It is an upper bound: some of it may not be resident yet.
     ///
     /// It does not include replaced arrays that are not yet freed, for example because a
     /// [`Session`](crate::Session) still pins them.
@@ -44,6 +44,6 @@ pub struct Stats {
     pub migrations: u64,
     /// The number of live keys evicted to make room.
     pub evictions: u64,
-    /// The units that evicted keys had used, in units of cost.
+    /// The total usage of the evicted keys when they were evicted, in units of cost.
     pub forgiven: u64,
 }

@@ -1,8 +1,9 @@
 //! The processor's time stamp counter, read without quanta's choice of a source at each reading.
 //!
-//! quanta decides whether the counter is fit for use when a clock is created, and calibrates it.
+//! When a clock is created, quanta decides whether the counter is fit for use, and calibrates it.
 
-/// Two readings, one just after the other, that differ by this much are not of the same counter.
+/// Two readings, one just after the other, that differ by this many ticks or more are not of the same
+/// counter.
 const MAX_DIFFERENCE: u64 = 1 << 24;
 /// quanta multiplies ticks by a factor and shifts right by at most this many bits. So its result for
 /// 2⁵⁰ ticks gives its scale exactly.
@@ -11,6 +12,7 @@ const SPAN_BITS: u32 = 50;
 /// The counter that a quanta clock reads, and the clock's scale.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TimeStampCounter {
+    /// The raw reading at time 0.
     start: u64,
     /// 2⁶⁴ times the nanoseconds of a tick.
     scale: u64,
@@ -25,8 +27,8 @@ impl TimeStampCounter {
         Self::new(start, span_ns, || Some(read()?.abs_diff(clock.raw())))
     }
 
-    /// `difference` reads the counter and the clock, and returns the difference of the raw readings. A
-    /// great one means that the clock reads something else.
+    /// `difference` reads the counter and the clock, and returns the difference of the raw readings. If
+    /// it is large, the clock reads something else.
     fn new(start: u64, span_ns: u64, difference: impl FnOnce() -> Option<u64>) -> Option<Self> {
         // If quanta uses the system clock, a tick is 1 ns. Then do not read the counter: the system may
         // forbid it.

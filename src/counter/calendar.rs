@@ -26,6 +26,7 @@ use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
 use std::cmp;
 use std::hint::cold_path;
 
+/// The word is frozen for a move to another array and never changes again in this one.
 const MOVED: u64 = 1;
 const USED_BITS: u32 = 42;
 const USED_MAX: u64 = (1 << USED_BITS) - 1;
@@ -33,7 +34,8 @@ const PERIOD_SHIFT: u32 = USED_BITS + 1;
 /// The last period. Counted in hours from 1970 it is in the year 2209; later instants belong to it.
 const PERIOD_MAX: u64 = (u64::MAX >> PERIOD_SHIFT) - 1;
 
-const _: () = assert!(crate::error::MAX_LIMIT < USED_MAX / 2, "a budget leaves room for debt");
+const _: () =
+    assert!(crate::error::MAX_LIMIT < USED_MAX / 2, "a budget leaves room for forced charges");
 
 /// The usage of one period. Zeroed memory is a fresh quota.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ fn usage(word: u64, base: TimeBase, now: u64) -> (u64, u64) {
 }
 
 impl Quota {
-    /// The outcome of a charge on this word that is not made.
+    /// The outcome of a charge that is evaluated against this word and not made.
     fn decide(word: u64, base: TimeBase, args: &ChargeArgs) -> Outcome {
         let (at, used) = usage(word, base, args.now);
         let admitted = used.saturating_add(args.cost) <= args.limit;

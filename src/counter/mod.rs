@@ -1,7 +1,7 @@
 //! One key's counter: its usage in a sliding window or in a calendar period.
 //!
-//! All times are in ticks, whose meaning depends on the policy: a fixed number of nanoseconds for a
-//! [`Ring`](sliding::Ring), the number of the period for a [`Quota`](calendar::Quota).
+//! All times are in ticks. For a [`Ring`](sliding::Ring), a tick is a fixed number of nanoseconds. For a
+//! [`Quota`](calendar::Quota), a tick is a period, and times are the numbers of periods.
 
 pub(crate) mod calendar;
 pub(crate) mod prepared;
@@ -31,7 +31,7 @@ pub(crate) struct Outcome {
     pub(crate) admitted: bool,
     /// Usage after the decision.
     pub(crate) used: u64,
-    /// The tick of the decision. An admitted charge is recorded with it.
+    /// The tick of the decision. An admitted charge is recorded at it.
     pub(crate) at: u64,
     /// The first tick at which the charge fits if nothing else is charged, or [`NEVER`].
     pub(crate) fits_at: u64,
@@ -54,7 +54,7 @@ pub(crate) struct TimeBase {
 }
 
 impl TimeBase {
-    /// The last tick of the fast path, far enough from the greatest tick for any sum of times.
+    /// The last tick of the fast path. It is so far below `u64::MAX` that no sum of times overflows.
     const LAST_FAST: u64 = u64::MAX / 2;
 
     pub(crate) const fn new(origin: u64, cutoff: u64, renew_after: u64) -> Self {
@@ -83,15 +83,15 @@ impl TimeBase {
     }
 }
 
-/// The error of an operation on a counter that was moved to another array. The caller must look the key
-/// up again.
+/// The error of an operation on a counter that was moved to another array. The caller must look up the
+/// key again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moved;
 
 /// One key's counter. Zeroed memory is a fresh counter, and every operation is lock-free.
 ///
-/// Every operation takes the [`TimeBase`] of the array that holds the counter. All callers must
-/// pass the same one.
+/// An operation that needs times takes the [`TimeBase`] of the array that holds the counter. All callers
+/// must pass the same one.
 pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// The configuration of a policy's counters.
     type Spec: Copy + Send + Sync + core::fmt::Debug;
@@ -128,12 +128,12 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
 
     /// Evaluates a charge; writes nothing. Returns the charge to commit, or the denial.
     ///
-    /// The cost is not 0. `args.now` is not before the base's cutoff, and an array with this base can
-    /// represent it.
+    /// The cost must not be 0. `args.now` must not be before the base's cutoff, and an array with this
+    /// base must be able to represent it.
     ///
-    /// This is a single attempt. It returns `None` if the counter is sealed, moved, or written
-    /// concurrently, if the cost is above the limit, and in a few rare states. There is no retry loop:
-    /// a loop costs registers the fast path needs.
+    /// This is a single attempt. It returns `None` if the cost is above the limit, if the counter was
+    /// moved, if its head is sealed, if a concurrent write has outdated the evaluation, and in a few
+    /// rare states. There is no retry loop, because a loop costs registers that the fast path needs.
     fn prepare<'a, S: Sum>(
         &'a self,
         spec: &Self::Spec,
@@ -150,7 +150,7 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
         args: &ChargeArgs,
     ) -> Result<Outcome, Moved>;
 
-    /// The outcome [`charge`](Self::charge) would have; writes nothing. `used` excludes the cost.
+    /// The outcome that [`charge`](Self::charge) would have; writes nothing. `used` excludes the cost.
     fn peek(&self, spec: &Self::Spec, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved>;
 
     /// Gives back up to `amount` units.
@@ -161,7 +161,8 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// caller can continue after a move.
     ///
     /// A caller that gives back no more than it charged at `from` or later takes its own units or
-    /// older ones. Hence the remaining usage never expires earlier than if it had taken its own.
+    /// older ones. Hence the remaining usage never expires earlier than if the caller had taken only
+    /// its own.
     fn give_back(
         &self,
         spec: &Self::Spec,
@@ -177,11 +178,12 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// Returns whether the counter was ever charged in this array, or copied into it.
     fn is_open(&self) -> bool;
 
-    /// The usage that dropping the counter at `cutoff` would forgive: the units live at that time.
+    /// The usage that dropping the counter at `cutoff` would forgive: the units that are live at the
+    /// cutoff.
     ///
-    /// `u64::MAX` if the counter has seen a later time: it may have overwritten charges that had
-    /// expired by that time but are live at the cutoff. The result is a hint: it may be outdated on
-    /// return.
+    /// `u64::MAX` if the counter has recorded a later time: it may then have overwritten charges that are
+    /// live at the cutoff but had expired by that later time. The result is a hint: it may be outdated
+    /// on return.
     fn weight(&self, spec: &Self::Spec, base: TimeBase, cutoff: u64) -> u64;
 
     /// Makes the counter immutable. Every call returns the same copy.

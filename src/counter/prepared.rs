@@ -37,8 +37,8 @@ impl PreparedCharge<'_> {
         }
         // Release: a thread that acquires this word as the head of a ring sees every write that this
         // thread's sum has counted, and the seal. A calendar budget needs no ordering here: it is a
-        // single word. Pairs with the Acquire in `Ring::head`. Models: scan
-        // with OpenRelaxed, denial_in_the_head with WriteRelaxed.
+        // single word. Pairs with the Acquire in `Ring::head`. Models: scan with OpenRelaxed,
+        // denial_in_the_head with WriteRelaxed.
         let release = if self.opens_bucket { order::ring_open() } else { order::ring_charge() };
         self.target.compare_exchange(self.word, release)
     }

@@ -1,7 +1,8 @@
 //! Calendar periods: the hour, day or month of an instant, and its start.
 //!
 //! Pure integer arithmetic on Unix time, which has no leap seconds: a day has 86 400 s. There is no
-//! time zone database. The offset is fixed, so the server chooses one for a zone with summer time.
+//! time zone database. The offset is fixed: in a zone with summer time, the server must choose one
+//! of its offsets.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub enum Period {
 impl Period {
     /// Returns the longest length of such a period: an hour, 24 hours or 31 days.
     ///
-    /// A client that spreads a budget evenly over this time never exceeds it in any period.
+    /// A client that spreads a budget evenly over this time never exceeds the budget in any period.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -63,8 +64,8 @@ impl Calendar {
         Self { period, offset_s }
     }
 
-    /// Returns the index of the period with this instant. Index 0 is the period with
-    /// 1970-01-01T00:00 local time, and also of every earlier instant. The index is monotone.
+    /// Returns the index of the period that contains this instant. It never decreases with time. The
+    /// period that contains 1970-01-01T00:00 local time has index 0, and so has every earlier instant.
     pub(crate) fn index(self, unix_ns: u64) -> u64 {
         // Saturates only at 0: u64 nanoseconds are far fewer than u64::MAX seconds.
         let local_s = (unix_ns / NS_PER_S).saturating_add_signed(i64::from(self.offset_s));
@@ -106,7 +107,7 @@ const EPOCH_MONTH: u64 = 1_969 * 12 + 10;
 fn month_of_day(day: u64) -> u64 {
     let day = day.saturating_add(EPOCH_DAY);
     let (era, day_of_era) = (day / DAYS_PER_ERA, day % DAYS_PER_ERA);
-    // No subtraction below underflows: each subtracts a small fraction of its first term.
+    // Nothing underflows in the next two lines: each subtracts a small fraction of its first term.
     let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
     let year_of_era = (day_of_era - leap_days) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -239,7 +240,7 @@ mod tests {
         assert_border(nepal, 19_783 * 24, 1_709_230_500_000_000_000);
     }
 
-    /// Tests indices whose products would wrap to early times without saturation.
+    /// Tests indices so great that their products, if they wrapped, would be early times.
     #[test]
     fn far_periods_saturate() {
         let far = [
@@ -305,7 +306,7 @@ mod tests {
         ) {
             let start_ns = calendar.start_ns(index);
             let next_ns = calendar.start_ns(index.saturating_add(1));
-            // Periods that ended before 1970 UTC all begin at 0: none of their instants can occur.
+            // Periods that ended before 1970 UTC all begin at 0. None of their instants can occur.
             let saturated = next_ns == u64::MAX || next_ns == 0;
             prop_assert!(start_ns < next_ns || (saturated && start_ns == next_ns));
             if next_ns == 0 {

@@ -63,20 +63,20 @@ impl Policy {
     /// Returns a policy that admits at most `limit` units of cost in every interval of length
     /// `window`.
     ///
-    /// With a limit (more precisely a [`max_limit`](Self::max_limit)) up to 127, the policy is
-    /// exact: it decides as a log of all admitted charges would. A greater limit is counted in 15
+    /// By default, the policy is exact if its [`max_limit`](Self::max_limit) is at most 127: it
+    /// decides as a log of all admitted charges would. With a greater `max_limit`, it counts in 15
     /// [`buckets`](Self::buckets).
     ///
     /// The limit is from 1 to [`MAX_LIMIT`], the window from [`MIN_WINDOW`] to [`MAX_WINDOW`].
-    /// An exact policy records times in nanoseconds, or more coarsely for long windows. A bucketed one
-    /// records them more coarsely. See [`Limiter::resolution`](crate::Limiter::resolution).
+    /// Recorded times are truncated to [`Limiter::resolution`](crate::Limiter::resolution): 1 ns for
+    /// most exact policies, and more for a long window or in buckets.
     pub fn sliding(name: impl Into<String>, limit: u64, window: Duration) -> Self {
         Self::new(name.into(), limit, Kind::Sliding { window, buckets: None })
     }
 
     /// Returns a policy that admits at most `limit` units of cost in each calendar period.
     ///
-    /// It is exact. Periods begin in UTC unless [`offset_seconds`](Self::offset_seconds) is set.
+    /// It is exact. Periods are those of UTC unless [`offset_seconds`](Self::offset_seconds) is set.
     /// The limit is from 1 to [`MAX_LIMIT`].
     pub fn calendar(name: impl Into<String>, limit: u64, period: Period) -> Self {
         Self::new(name.into(), limit, Kind::Calendar { period, offset_s: 0 })
@@ -91,10 +91,10 @@ impl Policy {
     /// The number is rounded up to 7, 15, 23, 31, 47, 63, 95 or 127. The slot of a key takes 64 bytes
     /// with 7 buckets, and 1,024 with 127.
     ///
-    /// A bucketed policy may deny a request that an exact one would admit, and never admits too
-    /// much. More buckets make it more accurate. A policy is exact if its
-    /// [`max_limit`](Self::max_limit) is at most its number of buckets. Calendar policies ignore
-    /// this setting.
+    /// A policy is exact if its [`max_limit`](Self::max_limit) is at most its number of buckets. A
+    /// bucketed policy may deny a request that an exact one would admit, and never admits too much.
+    /// Each of its buckets spans the window divided by one less than their number, so more buckets
+    /// make it more accurate. Calendar policies ignore this setting.
     pub fn buckets(mut self, count: u32) -> Self {
         if let Kind::Sliding { buckets, .. } = &mut self.kind {
             *buckets = Some(count);
@@ -110,15 +110,14 @@ impl Policy {
         self
     }
 
-    /// Sets the maximum number of live keys of this policy, in place of
+    /// Sets the maximum number of keys in this policy's table, in place of
     /// [`Builder::max_keys`](crate::Builder::max_keys).
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = Some(keys);
         self
     }
 
-    /// Sets what happens to a new key when this policy's table is full, that is, when it has
-    /// [`max_keys`](Self::max_keys) keys. It takes precedence over
+    /// Sets what happens to a new key when this policy's table is full, in place of
     /// [`Builder::overflow`](crate::Builder::overflow).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = Some(overflow);
@@ -243,8 +242,9 @@ impl Policy {
     }
 }
 
-/// Returns the words of the ring for a limit: an exact one if the limit is small enough, unless
-/// `buckets` is set.
+/// Returns the number of words of a policy's ring, or `Err` with an invalid `buckets`.
+///
+/// Without `buckets`, the ring is exact if a ring can have `max_limit` words.
 fn ring_words(max_limit: u64, buckets: Option<u32>) -> Result<u32, u32> {
     let longest = RING_SIZES[RING_SIZES.len() - 1];
     let wanted = match buckets {

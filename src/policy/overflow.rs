@@ -1,6 +1,9 @@
 //! The choice of what happens to a new key when a policy's table is full.
 
-/// The handling of a new key when a policy's table is full, that is, when it has `max_keys` keys.
+/// The handling of a new key when a policy's table is full.
+///
+/// A table is full if it has `max_keys` keys, of which too few have expired, or if memory for more
+/// keys cannot be allocated.
 ///
 /// Under [`Deny`](Self::Deny) and [`Allow`](Self::Allow), new keys never change the decisions for
 /// known keys. Under [`EvictLightest`](Self::EvictLightest), they never change the decisions for
@@ -23,12 +26,13 @@ pub enum Overflow {
     /// the allowance. A key that has used more than the allowance is never evicted, and its open
     /// reservations stay charged.
     ///
-    /// New keys are refused until the window has passed if the allowance is used up, or if keys
-    /// were evicted eight times within it. They are also refused while fewer than an eighth of the
-    /// keys have used little enough to evict. See `docs/memory.md` for the eviction schedule.
+    /// New keys are refused while the evictions of the last window or period have used up the
+    /// allowance, and while there were eight of these evictions. They are also refused while fewer
+    /// than an eighth of the keys have used little enough to be evicted. See `docs/memory.md` for the
+    /// eviction schedule.
     EvictLightest {
-        /// The maximum forgiven to a key per window or period, in units of cost, from 1 to the
-        /// policy's [`max_limit`](crate::Policy::max_limit).
+        /// The maximum that a key is forgiven in any window or period, in units of cost, from 1 to
+        /// the policy's [`max_limit`](crate::Policy::max_limit).
         allowance: u64,
     },
 }

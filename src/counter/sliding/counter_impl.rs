@@ -212,8 +212,8 @@ impl<const R: usize> Counter for Ring<R> {
             }
         };
         // Relaxed: the Release of the head below publishes these words. It also covers the words of
-        // another helper: this thread's failed CAS has read them, so by coherence a later load sees
-        // them too.
+        // another helper: this thread's failed CASes have read them, so by coherence a thread that
+        // acquires the head sees them too.
         (1..R).for_each(|index| publish(index, Relaxed));
         // Release: a thread that sees the head also sees the older words. Pairs with the Acquire in
         // `head`. Model: two_movers with PublishHeadFirst and InstallRelaxed.

@@ -1,7 +1,7 @@
 //! The fast path of a charge: one evaluation, without a retry loop.
 //!
-//! Here times have the position of a word's time field. So a time compares with whole words, and a
-//! count is added to it without a shift.
+//! The time `at` of a decision is kept at the position of a word's time field. There it compares with
+//! whole words, and count bits are added to it without a shift.
 
 use super::head::{HeadSnapshot, ObservedWord};
 use super::sum::Sum;
@@ -33,7 +33,7 @@ impl<const R: usize> Ring<R> {
         debug_assert!(head.word != 0 || head.index == 0, "the first bucket is at index 0");
         let mut at = format.start_of(args.now - base.origin);
         if head.word > format.last_word(at) {
-            // Another thread's clock is ahead.
+            // The head was charged at a later reading than the caller's.
             cold_path();
             at = format.start(head.word);
             if !base.covers(format.time(at) + base.origin) {
@@ -57,8 +57,8 @@ impl<const R: usize> Ring<R> {
                 let room = format.to_bits(room);
                 self.must_expire(scale, live.min_word(), head.index, head.word, room)
             };
-            // 0 if a concurrent refund made room, or if the head has no count. Model: denial with
-            // NoValidate.
+            // 0 if a concurrent refund made room, or if the head has no count. Model: denial_report
+            // with NoValidate.
             if must_expire == 0 || !self.is_unchanged(head) {
                 cold_path();
                 return None;
@@ -89,7 +89,8 @@ impl<const R: usize> Ring<R> {
         Some((outcome, Some(prepared)))
     }
 
-    /// Prepares a charge at `at` when the head's cell has ended. `None` if the next word was moved.
+    /// Prepares a charge when the head's cell has ended. Here `at` is a plain time. `None` if the next
+    /// word was moved.
     #[inline(always)]
     fn prepare_in_new_cell(
         &self,
@@ -104,10 +105,11 @@ impl<const R: usize> Ring<R> {
         Some(self.prepared_charge(&snapshot, write))
     }
 
-    /// Returns the usage in count bits, and the word with which the sum from the newest word on first exceeds
-    /// `room`: the charge fits once that word has expired. Loads each live word once.
+    /// Returns the usage in count bits, and the word that must expire before the charge fits. Loads each
+    /// live word once.
     ///
-    /// The word is 0 if the sum does not exceed `room`, or if the head has no count.
+    /// This is the word at which a sum from the newest to the oldest first exceeds `room`, which is in
+    /// count bits. It is 0 if the sum does not exceed `room`, or if the head has no count.
     #[inline(never)]
     fn must_expire(
         &self,

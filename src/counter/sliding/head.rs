@@ -54,12 +54,14 @@ impl HeadSnapshot {
 
     /// The time of the decision.
     ///
-    /// The latest of three times, but at most the greatest time of a word: the caller's, the head's
-    /// and, after a sealed head, the first time at which the next word can be opened. Some thread's
-    /// clock has reached each of them. Hence a
-    /// charge is never recorded ahead of all clocks, and the word after a sealed head can always be
-    /// opened. Models: late_time with OwnTime, late_cell with NoNextCell, late_opener with
-    /// NoNextExpiry.
+    /// It is the latest of these times, but at most the greatest time of a word:
+    /// - the caller's time;
+    /// - the time of the head;
+    /// - after a sealed head, the first time at which the next word can be opened.
+    ///
+    /// Some thread's clock has reached each of these times. Hence a charge is never recorded ahead of
+    /// all clocks, and the word after a sealed head can always be opened. Models: late_time with
+    /// OwnTime, late_cell with NoNextCell, late_opener with NoNextExpiry.
     #[inline(always)]
     pub(crate) fn effective_time(&self, scale: &TimeScale, now: u64) -> u64 {
         let format = scale.format();
@@ -95,7 +97,7 @@ impl HeadSnapshot {
 
     /// Returns the target's new value with `cost` charged at the effective time `at`.
     ///
-    /// `None` if the cell of an unsealed head has ended: then use
+    /// `None` if the cell of an unsealed head has ended while the head has a live count: then use
     /// [`write_in_new_cell`](Self::write_in_new_cell).
     #[inline(always)]
     pub(crate) fn charged_word(&self, scale: &TimeScale, at: u64, cost: u64) -> Option<u64> {

@@ -1,20 +1,22 @@
 //! One key's sliding window: a fixed ring of words, each a bucket of charges.
 //!
 //! # State
-//! At most one word is unsealed. It is the head: the newest bucket. Every operation changes one word
-//! at a time, by a CAS.
+//! The head is the newest bucket. All other words are sealed or empty: the head is sealed before the
+//! next word is opened. A bucket takes the charges of one *cell*, which is a fixed span of time (see
+//! [`time_scale`]). If the next word is still live when the cell ends, the bucket is merged into the new
+//! cell instead. Every operation changes one word at a time, by a CAS.
 //!
 //! # Invariants
-//! - R1: times strictly increase along the ring, from the word after the head to the head. Hence an
-//!   old value never recurs in this array.
+//! - R1: the times of opened words strictly increase along the ring, from the word after the head to
+//!   the head. Hence a word never returns to an earlier time in this array.
 //! - R2: the target is the unsealed head or, after a sealed head, the next word. While the target
 //!   is unchanged, no word of the ring gains a charge. Hence a successful CAS of the target proves
-//!   that the sum which admitted the charge still holds. For this, the sum must count the target
+//!   that usage is at most the sum which admitted the charge. For this, the sum must count the target
 //!   with the value that the CAS expects: a refund and a charge may have changed and restored it in
 //!   between.
 //! - R3: refunds and resets only lower counts. They neither seal nor unseal.
-//! - R4: a MOVED word never changes. Words are frozen in order from index 0, except those that can
-//!   never be opened.
+//! - R4: a MOVED word never changes. Words are frozen in order from index 0. An empty word that can
+//!   never be opened need not be frozen.
 //!
 //! # Progress
 //! Lock-free: a CAS fails only if another one succeeded. A thread that stops between sealing and
@@ -44,8 +46,8 @@ use time_scale::TimeScale;
 use usage::UsageScan;
 use word::{Live, MOVED, SEALED};
 
-/// The length of the longest ring that is summed as a whole, without branches. In longer rings only
-/// the live words are summed.
+/// The length of the longest ring that [`ScalarSum`] sums as a whole, without branches. In longer rings,
+/// the sum stops at the first word that is not live.
 pub(crate) const SHORT: usize =
     if cfg!(all(test, tollgate_model, not(tollgate_shuttle))) { 3 } else { 15 };
 
@@ -84,7 +86,7 @@ impl<const R: usize> Ring<R> {
         Ok((!snapshot.is_inconsistent()).then_some(snapshot))
     }
 
-    /// Loads the word after this index, or returns `Moved`: then it must not be opened.
+    /// Loads the word after this index. Returns `Moved` if it was moved, since it must not be opened then.
     #[inline(always)]
     fn next(&self, index: usize) -> Result<ObservedWord, Moved> {
         // Relaxed: ordered after the Acquire of the head, like all other loads. A retry after a
@@ -174,14 +176,14 @@ impl<const R: usize> Ring<R> {
     fn is_unchanged(&self, target: ObservedWord) -> bool {
         // Acquire: if the relaxed loads have seen a newer bucket, the load below sees the target
         // changed. Pairs with the Release of the opening CAS in `PreparedCharge::commit`. Model:
-        // denial with NoValidateFence.
+        // denial_report with NoValidateFence.
         fence(Acquire);
         // Relaxed: the value is only compared.
         self.words[target.index].load(Relaxed) == target.word
     }
 
-    /// The outcome of a charge at `at` that is not made: a denial or a peek. Loads each live word
-    /// once.
+    /// The outcome, at the time `at`, of a charge that is not made: a denial or a peek. Loads each live
+    /// word once.
     #[inline(always)]
     fn scan(
         &self,
@@ -229,7 +231,7 @@ impl<const R: usize> Ring<R> {
         }
         let outcome = self.scan(spec, at, snapshot.head, args.cost, args.limit);
         // Retry if the scan admits the charge: a concurrent refund made room. Also retry if the
-        // target has changed. Model: denial with NoValidate.
+        // target has changed. Model: denial_report with NoValidate.
         let is_final =
             self.is_unchanged(snapshot.target()) && (!outcome.admitted || args.cost == 0);
         Ok(is_final.then(|| (outcome_in_ticks(base.origin, outcome), None)))

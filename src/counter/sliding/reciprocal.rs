@@ -4,8 +4,9 @@
 ///
 /// For a divisor `d`, the multiplier is `m = floor((2^64 - 1) / d)`. Let `rest = 2^64 - m * d`, which is
 /// from 1 to `d`. Then `(n + 1) * m / 2^64 = (n + 1) / d - error`, where the error is
-/// `(n + 1) * rest / 2^64 / d`. It is greater than 0. If it is at most `1 / d`, the value is at least
-/// `n / d` and less than `(n + 1) / d`, so its floor is the quotient.
+/// `(n + 1) * rest / 2^64 / d`. The error is greater than 0. If it is at most `1 / d`, then
+/// `(n + 1) * m / 2^64` is at least `n / d` and less than `(n + 1) / d`, so its floor is the quotient
+/// `floor(n / d)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reciprocal {
     divisor: u64,
@@ -20,10 +21,10 @@ impl Reciprocal {
         reciprocal
     }
 
-    /// The greatest dividend whose quotient is exact, or a smaller one.
+    /// A dividend up to which all quotients are exact: up to it, the error is at most `1 / d`.
     fn max(self) -> u64 {
         let rest = u64::MAX - self.multiplier * self.divisor + 1;
-        // 2^64 / rest - 1, which is at most u64::MAX.
+        // 2^64 / rest - 1. For a rest of 1, one less, so that `n + 1` does not overflow.
         ((1_u128 << 64) / u128::from(rest) - 1) as u64 - u64::from(rest == 1)
     }
 
@@ -44,7 +45,8 @@ mod tests {
     use super::Reciprocal;
     use proptest::prelude::*;
 
-    /// Asserts the quotients of `n` and of the dividends beside the multiples of `divisor` around it.
+    /// Asserts the quotients of `n`, of the greatest multiple of `divisor` up to `n`, and of two other
+    /// dividends below `n`.
     fn assert_exact(divisor: u64, n: u64) {
         let reciprocal = Reciprocal::new(divisor, n);
         let multiple = n / divisor * divisor;

@@ -115,10 +115,11 @@ impl<const R: usize> HarnessOf<R> {
         outcome
     }
 
-    /// Asserts that the fast path evaluates a charge as the slow path does, and that it is taken
-    /// unless the head is sealed, the cost is above the limit, or a denial finds no count in the head.
+    /// Asserts that the fast path evaluates a charge as the slow path does. It may return `None` only if
+    /// the head is sealed, if the cost is above the limit, or if a denial finds no live count in the head.
     fn assert_fast_path(&self, args: &ChargeArgs) {
-        // A forced charge has no limit, and never takes the fast path.
+        // The fast path never gets a cost of 0, a forced charge (one without a limit), or a time that the
+        // base does not cover.
         if args.cost == 0 || args.limit == u64::MAX || !self.base.covers(args.now) {
             return;
         }
@@ -172,7 +173,7 @@ impl<const R: usize> HarnessOf<R> {
         self.assert_sealed_buckets_kept(before);
     }
 
-    /// Asserts that a sealed bucket is only lowered, until it has expired and is opened again.
+    /// Asserts that only give-backs change a sealed bucket until it has expired and is opened again.
     fn assert_sealed_buckets_kept(&self, before: [u64; R]) {
         let format = self.scale.format();
         for (old, new) in
@@ -327,7 +328,8 @@ proptest! {
         LongHarness::new(window, limit, cutoff).assert_matches_log(steps);
     }
 
-    /// Rings whose length is not one less than a power of two: the search for the newest word meets indices past the end.
+    /// A ring whose length is not one less than a power of two: the search for the newest word meets
+    /// indices past the end.
     #[test]
     fn exact_ring_of_another_length_matches_log(
         (limit, steps) in (16u64..=23).prop_flat_map(|l| (Just(l), steps(l))),

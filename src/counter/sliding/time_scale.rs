@@ -4,12 +4,17 @@
 //! that the conversion is a shift.
 //!
 //! - An exact policy uses the shortest tick with which the word's time field spans eight windows. For
-//!   windows up to 39 hours, or longer if the limit is small, this is 1 ns.
+//!   windows up to 39 hours, and for longer ones if the limit is small, this is 1 ns.
 //! - A bucketed policy uses the longest tick that still divides each bucket's span into at least 1024
-//!   ticks, since the time field then lasts longer.
+//!   ticks, since the time field then lasts longer. If the time field would span less than eight windows
+//!   even so, it uses the shortest tick with which the field does.
 //!
 //! The window is rounded up to whole ticks. If a tick is longer than 1 ns, one tick is added, so that
 //! rounding never lets a charge expire too early.
+//!
+//! Time is divided into *cells*, each as long as a bucket's span. That is the window divided by one less
+//! than the number of words, rounded up, or one tick in an exact policy. The charges of a cell share a
+//! bucket.
 
 use super::reciprocal::Reciprocal;
 use super::word::{Live, WordFormat};
@@ -17,8 +22,8 @@ use std::hint::cold_path;
 
 /// The minimum number of windows that the time field must span.
 ///
-/// An array is renewed before its time field is exhausted. After a renewal the field starts one
-/// window before the present.
+/// An array is renewed before its time field is exhausted. The time field of the new array starts more
+/// than one window before the present.
 const MIN_WINDOWS_PER_TIME_FIELD: u64 = 8;
 
 /// The minimum number of ticks per bucket that a bucketed policy aims for.
@@ -29,14 +34,15 @@ const MIN_TICKS_PER_BUCKET: u64 = 1024;
 pub(crate) struct TimeScale {
     /// Log2 of the nanoseconds per tick.
     tick_bits: u32,
-    /// The ticks from clock time 0 to the last clock reading.
+    /// The number of whole ticks from clock time 0 to the greatest clock reading.
     max_ticks: u64,
+    /// The length of a cell, in ticks.
     ticks_per_cell: Reciprocal,
     /// The window in ticks.
     window: u64,
     /// One tick less than a window, at the position of a word's time field.
     reach: u64,
-    /// A cell, at the position of a word's time field.
+    /// The length of a cell, at the position of a word's time field.
     cell_span: u64,
     /// The tick of clock time 0. It is greater than 0, so that the origin of an array made at that time
     /// fits before it.
@@ -72,8 +78,8 @@ impl TimeScale {
         first_tick: u64,
         format: WordFormat,
     ) -> Self {
-        // The quotients are exact: a bucket spans at most 2,049 ticks, and the times of a bucketed policy
-        // have at most 53 bits.
+        // The quotients are exact. In a bucketed policy, a cell has at most 2,049 ticks, and times have
+        // at most 53 bits. In an exact one, a cell is one tick.
         let ticks_per_cell = Reciprocal::new(span, format.max_time());
         let (max_ticks, reach) = (u64::MAX >> tick_bits, format.span_of(window - 1));
         let cell_span = format.span_of(span);
@@ -105,7 +111,7 @@ impl TimeScale {
         (ns >> self.tick_bits).wrapping_add(self.first_tick)
     }
 
-    /// The nanoseconds from `ns` to a later tick, less than 2^64 of them.
+    /// The nanoseconds from `ns` to a later tick. They must be less than 2^64.
     #[inline(always)]
     pub(crate) fn ns_until(&self, tick: u64, ns: u64) -> u64 {
         // Exact even if the start of the tick overflows.
@@ -124,8 +130,8 @@ impl TimeScale {
         }
     }
 
-    /// The last tick whose window ends at an instant that a clock can read. From a later one, a wait
-    /// saturates.
+    /// The last tick after which a window ends at an instant that a clock can read. The wait for the
+    /// end of a later tick's window saturates.
     pub(crate) fn last_exact_tick(&self) -> u64 {
         (self.max_ticks - self.window).saturating_add(self.first_tick)
     }
@@ -248,7 +254,7 @@ mod tests {
         assert_eq!(TimeScale::new(MINUTE, 100_000, 15).tick_ns(), 1 << 21);
     }
 
-    /// Returns whether the time field spans enough windows with ticks of this many ns.
+    /// Returns whether the time field spans enough windows with ticks of `tick_ns`.
     fn fits(scale: &TimeScale, window_ns: u64, tick_ns: u64) -> bool {
         let windows =
             MIN_WINDOWS_PER_TIME_FIELD as u128 * (window_ns.div_ceil(tick_ns) as u128 + 1);

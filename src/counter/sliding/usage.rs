@@ -8,13 +8,13 @@ pub(super) struct UsageScan {
     pub(super) used: u64,
     /// The newest word with a count above 0, or 0.
     pub(super) newest: u64,
-    /// The word with which the sum of the walk first exceeds the greatest usage at which the charge
-    /// still fits, or 0. Once this word has expired, the charge fits.
+    /// The word at which the sum of the walk first exceeds the room, or 0 if it does not. The room is
+    /// the greatest usage at which the charge still fits. Once this word has expired, the charge fits.
     pub(super) must_expire: u64,
 }
 
 impl UsageScan {
-    /// Adds an older word. `room` is the greatest usage that still lets the charge fit.
+    /// Adds the next older word. `room` is the greatest usage at which the charge still fits.
     #[inline(always)]
     pub(super) fn add_word(self, count: u64, word: u64, room: u64) -> Self {
         let used = self.used + count;

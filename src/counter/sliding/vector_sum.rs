@@ -6,8 +6,8 @@
 //! - A vector load reads each aligned 8-byte word in it as a whole.
 //! - Loads are not reordered with earlier loads. So the words are loaded after the head, as R2 needs.
 //!
-//! The compiler must not move the block before the Acquire load of the head, nor after the fence of a
-//! denial, because the block may read any memory. No checker sees these loads: the models run
+//! For the compiler, the block may read any memory. So the compiler moves it neither before the Acquire
+//! load of the head nor after the fence of a denial. No checker sees these loads: the models run
 //! [`ScalarSum`](super::sum::ScalarSum), which a property test compares with this sum.
 
 use super::sum::Sum;
@@ -16,7 +16,7 @@ use crate::sync::AtomicU64;
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-/// The words of one vector.
+/// The number of words in a vector.
 const LANES: usize = 4;
 
 /// Sums in AVX2 instructions. A value exists only where the processor has them.
@@ -65,7 +65,8 @@ fn older_count_bits<const R: usize>(
     count_bits: u64,
 ) -> u64 {
     const { assert!(R % LANES == LANES - 1, "the last vector overlaps the one before by one word") };
-    // AVX2 compares signed numbers only. With the top bit flipped these compare like unsigned ones.
+    // AVX2 compares signed numbers only. With their top bits flipped, unsigned numbers compare as signed
+    // ones.
     const FLIP: u64 = 1 << 63;
     let [min_word, span] = [min_word ^ FLIP, span ^ FLIP].map(|n| _mm256_set1_epi64x(n as i64));
     let bits = _mm256_set1_epi64x(count_bits as i64);
@@ -74,7 +75,7 @@ fn older_count_bits<const R: usize>(
         let live = _mm256_cmpgt_epi64(span, _mm256_sub_epi64(loaded, min_word));
         _mm256_and_si256(_mm256_and_si256(loaded, bits), live)
     };
-    // Without its first word, which the vector before includes.
+    // The last vector, without its first word, which the vector before includes.
     let last = _mm256_blend_epi32::<0b11>(masked(R - LANES), _mm256_setzero_si256());
     let sum =
         (0..R / LANES).fold(last, |sum, vector| _mm256_add_epi64(sum, masked(vector * LANES)));
@@ -108,7 +109,7 @@ mod tests {
     use crate::error::MAX_LIMIT;
     use proptest::prelude::*;
 
-    /// Asserts that both sums of a ring of this length are equal. Skips other lengths of `words`.
+    /// Asserts that both sums of a ring of the first `R` words are equal.
     fn assert_equal_sums<const R: usize>(words: &[u64], live: Live, head: u64) {
         #[target_feature(enable = "avx2,bmi1,bmi2")]
         fn vector<const R: usize>(words: &[AtomicU64; R], live: Live, head: u64) -> u64 {
@@ -133,7 +134,8 @@ mod tests {
                 return Ok(());
             }
             let format = WordFormat::for_limit(limit);
-            // Late times set the top bit of a word. With early ones, they set that of the span.
+            // Late times set the top bit of a word. A late head after an early oldest time sets the top
+            // bit of the span.
             let time = |time, is_late| if is_late { time + format.max_time() - 20 } else { time };
             let live = Live::since(time(oldest.0, oldest.1), format);
             let pack = |&(early, count, flags, is_late): &(u64, u64, u64, bool)| match early {

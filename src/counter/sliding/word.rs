@@ -18,8 +18,8 @@ pub(crate) const MOVED: u64 = 2;
 
 const FLAG_BITS: u32 = 2;
 
-/// Extra bits of the count. A bucket holds at least 2^5 times the limit, so that a debt is recorded
-/// in full.
+/// Extra bits of the count. A bucket holds at least 2^5 times the limit, so that most forced charges
+/// are recorded in full.
 const HEADROOM_BITS: u32 = 5;
 
 /// The bit layout of a policy's words.
@@ -63,7 +63,7 @@ impl WordFormat {
         (time << self.time_shift) | (stored << FLAG_BITS)
     }
 
-    /// The first word with this time: without a count.
+    /// The first word with this time: the one without a count and marks.
     #[inline(always)]
     pub(crate) fn start_of(self, time: u64) -> u64 {
         debug_assert!(time >= 1 && time <= self.max_time());
@@ -76,7 +76,7 @@ impl WordFormat {
         span << self.time_shift
     }
 
-    /// The last word with the same time as the word `start`, which has no count.
+    /// The last word with the same time as `start`, a word without a count and marks.
     #[inline(always)]
     pub(crate) fn last_word(self, start: u64) -> u64 {
         start + self.count_bits + (SEALED | MOVED)
@@ -88,7 +88,7 @@ impl WordFormat {
         word & !(self.count_bits | SEALED | MOVED)
     }
 
-    /// A count at its bit position. Saturates.
+    /// A count at its bit position. Saturates at the greatest count that can be shifted there.
     #[inline(always)]
     pub(crate) fn to_bits(self, count: u64) -> u64 {
         count.min(u64::MAX >> FLAG_BITS) << FLAG_BITS
@@ -156,7 +156,7 @@ impl Live {
         Live::from_word(format.start_of(oldest), format)
     }
 
-    /// Words from `min_word` on, which has no count.
+    /// Words from `min_word` on. `min_word` has no count and no marks.
     #[inline(always)]
     pub(crate) fn from_word(min_word: u64, format: WordFormat) -> Self {
         Live { min_word, format }
@@ -197,8 +197,8 @@ impl Live {
         word & self.count_bits()
     }
 
-    /// Shifts a sum of count bits to units. The sum cannot overflow: a count ends at bit 48, which
-    /// leaves room for a whole ring.
+    /// Shifts a sum of count bits to units. The sum cannot overflow: count bits are below bit 48, which
+    /// leaves room for the sum of a whole ring.
     #[inline(always)]
     pub(crate) fn count_from_bits(self, sum: u64) -> u64 {
         sum >> FLAG_BITS
@@ -210,7 +210,8 @@ impl Live {
         self.format.count_bits
     }
 
-    /// The span `s` such that `word - min_word < s` holds exactly for the live words older than `head`.
+    /// The span `s` such that `word - min_word < s`, with a wrapping subtraction, holds exactly for the
+    /// live words older than `head`.
     #[inline(always)]
     pub(crate) fn span_before(self, head: u64) -> u64 {
         // The head without its count. A smaller word is older, or has the same time and no count.
