@@ -228,6 +228,24 @@ fn pin_after_retire() {
     check("pin_after_retire", Some(2), 100, &mutants, body);
 }
 
+/// A thread that pins a later epoch in the shared record does not reach the value either.
+#[test]
+fn shared_pin_after_retire() {
+    let body = |swap| {
+        move || {
+            let world = World::new();
+            let retiring = {
+                let world = world.clone();
+                thread::spawn(move || world.replace(0))
+            };
+            run(swap, &world, pin_shared_and_read, |world| world.advance(3));
+            retiring.join().unwrap();
+            world.assert_freed(1);
+        }
+    };
+    check("shared_pin_after_retire", Some(2), 100, &["SharedPinEpochRelaxed"], body);
+}
+
 /// A thread that advances past a retired value has seen that it was unlinked, even if another thread
 /// has retired it during the advance before.
 #[test]
@@ -275,14 +293,16 @@ fn free_by_another_thread() {
     check("free_by_another_thread", Some(2), 100, &mutants, body);
 }
 
+/// Reads the current value under a pin in the shared record.
+fn pin_shared_and_read(world: &World) {
+    let parity = world.domain.pin_shared();
+    world.read();
+    world.domain.unpin_shared(parity);
+}
+
 /// A pin in the shared record keeps a value as well.
 #[test]
 fn shared_pin() {
-    let read = |world: &World| {
-        let parity = world.domain.pin_shared();
-        world.read();
-        world.domain.unpin_shared(parity);
-    };
     let body = |swap| {
         move || {
             let world = World::new();
@@ -290,11 +310,12 @@ fn shared_pin() {
                 world.replace(0);
                 world.advance(3);
             };
-            run(swap, &world, read, free);
+            run(swap, &world, pin_shared_and_read, free);
             world.assert_freed(1);
         }
     };
-    let mutants = ["UnpinRelaxed", "ScanRelaxed", "SharedIgnored"];
+    let mutants =
+        ["NoSharedLightFence", "SharedUnpinRelaxed", "SharedScanRelaxed", "SharedIgnored"];
     check("shared_pin", Some(2), 100, &mutants, body);
     let late = |swap| {
         move || {
@@ -303,7 +324,7 @@ fn shared_pin() {
                 let world = world.clone();
                 thread::spawn(move || world.replace(0))
             };
-            run(swap, &world, read, |world| world.advance(4));
+            run(swap, &world, pin_shared_and_read, |world| world.advance(4));
             retiring.join().unwrap();
             world.assert_freed(1);
         }
@@ -363,7 +384,7 @@ fn record_of_ended_thread() {
             assert!(domain.acquire_record().is_some(), "a record was lost");
         }
     };
-    check("record_of_ended_thread", None, 5, &["ScanRelaxed", "EndedReused"], body);
+    check("record_of_ended_thread", None, 5, &["EndedCheckRelaxed", "EndedReused"], body);
     let three = |swap| {
         move || {
             let domain = Arc::new(Domain::<1>::new());
@@ -374,7 +395,8 @@ fn record_of_ended_thread() {
             assert!(domain.acquire_record().is_some(), "a record was lost");
         }
     };
-    check("record_of_ended_thread, three", Some(2), 50, &["EndedUnowned"], three);
+    let mutants = ["EndedUnowned", "EndedReturnRelaxed"];
+    check("record_of_ended_thread, three", Some(2), 50, &mutants, three);
 }
 
 /// Two threads retire and free at the same time. Each value is freed once.

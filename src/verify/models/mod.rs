@@ -6,6 +6,7 @@
 //! model is trusted only if its mutants fail.
 
 mod epoch;
+mod helpers;
 mod layers;
 mod moved_budget;
 mod quota;

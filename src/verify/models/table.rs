@@ -78,7 +78,9 @@ fn move_against_charge() {
     assert_race_holds("move_against_charge", Some(1), 100, race, orders);
     assert_race_caught("move_against_charge", Some(3), "NoFreeze", race, orders);
     assert_race_caught("move_against_charge", Some(2), "PreparedWhileMoving", race, orders);
-    for mutant in ["FreezeHeadOnly", "FreezeRelaxed", "CurrentRelaxed", "PublishRelaxed"] {
+    for mutant in
+        ["FreezeHeadOnly", "FreezeRelaxed", "SearchRelaxed", "CurrentRelaxed", "PublishRelaxed"]
+    {
         assert_race_caught("move_against_charge", Some(2), mutant, race, orders);
     }
 }
