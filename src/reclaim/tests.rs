@@ -193,8 +193,9 @@ fn crossbeam_hands_over_what_no_guard_holds() {
     assert!(freed.is_dropped.load(SeqCst));
 }
 
-/// Of a thread with a light fence and one with a heavy fence, at least one sees what the other one
-/// stored before its fence. This is the assumption about `membarrier`, on this machine.
+/// Guarantee F: of a thread with a light fence and one with a heavy fence, at least one sees what the
+/// other one stored before its fence. This is the assumption about `membarrier`, on this machine.
+/// Mutant: NoMembarrier.
 #[test]
 fn light_and_heavy_fences_order_a_store_before_a_load() {
     const ROUNDS: usize = 20_000;

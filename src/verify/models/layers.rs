@@ -72,7 +72,7 @@ fn one_charge(known: bool, swap: bool) -> impl Fn() + Send + Sync + 'static {
     }
 }
 
-/// See [`one_charge`].
+/// Guarantees A and D: see [`one_charge`].
 #[test]
 fn one_against_one() {
     let known = |swap| one_charge(true, swap);
@@ -87,14 +87,14 @@ fn one_against_one() {
     assert_caught_in_an_order("one_against_one, new", Some(2), "LostLoopAdmitted", new);
 }
 
-/// Both keys are new, so one of the two requests is rolled back.
+/// Guarantees A, C and D: both keys are new, so one of the two requests is rolled back.
 #[test]
 fn roll_back() {
     assert_holds("roll_back", Some(1), 100, race(0));
     assert_caught("roll_back", Some(1), "NoRollback", race(0));
 }
 
-/// Both keys are known, so both requests take the fast path.
+/// Guarantees A, C and D: both keys are known, so both requests take the fast path.
 #[test]
 fn known() {
     assert_holds("known", Some(2), 50, race(1));

@@ -23,6 +23,7 @@ fn assert_holds_and_catches(
     }
 }
 
+/// Guarantees A, D and G: a budget is charged while it moves to another array.
 #[test]
 fn budget_move_against_charge() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 5, 2)], threads, admitted: None };
@@ -40,7 +41,8 @@ fn budget_move_against_charge() {
     );
 }
 
-/// A move does not restore units that were given back before it or during it.
+/// Guarantees A, C, D and G: a move does not restore units that were given back before it or during
+/// it.
 #[test]
 fn budget_refund_lasts() {
     let before = &[(A, 5, 2)];
@@ -53,7 +55,7 @@ fn budget_refund_lasts() {
     assert_holds_and_catches("budget_refund_lasts", Some(2), 50, race, orders, &mutants);
 }
 
-/// A peek finds the budget in either array.
+/// Guarantees B, D and G: a peek finds the budget in either array.
 #[test]
 fn budget_peek_against_move() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 5, 2)], threads, admitted: None };
@@ -71,7 +73,8 @@ fn budget_peek_against_move() {
     );
 }
 
-/// A move drops the budget of an ended period while a late thread still charges in that period.
+/// Guarantees A, D and G: a move drops the budget of an ended period while a late thread still
+/// charges in that period.
 #[test]
 fn budget_dropped() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
@@ -82,7 +85,7 @@ fn budget_dropped() {
     assert_holds_and_catches("budget_dropped", Some(3), 50, race, orders, &["NoCutoff"]);
 }
 
-/// If a budget was charged in a period after the cutoff, a move keeps it.
+/// Guarantees A, D and G: if a budget was charged in a period after the cutoff, a move keeps it.
 #[test]
 fn budget_seen_later() {
     let before = &[(A, 5, 3), (A, 6, 1)];

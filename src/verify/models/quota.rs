@@ -56,7 +56,7 @@ fn race(threads: &'static [&'static [(u64, u64)]]) -> impl Fn() + Send + Sync + 
     }
 }
 
-/// One thread is still in period 1, the other one is already in period 2.
+/// Guarantees A, D and G: one thread is still in period 1, the other one is already in period 2.
 #[test]
 fn rollover() {
     let two = || race(&[&[(2, 2), (1, 1)], &[(1, 1), (2, 1)]]);
@@ -69,7 +69,8 @@ fn rollover() {
     assert_caught("rollover, three", Some(3), "ChargeStores", three());
 }
 
-/// A charge of period 1 is given back while another thread enters period 2.
+/// Guarantees A, C, D and G: a charge of period 1 is given back while another thread enters period
+/// 2.
 #[test]
 fn refund_against_rollover() {
     let body = || {
