@@ -52,11 +52,10 @@ static ALLOCATOR: Counting = Counting;
 
 /// Keys that are in the table from the start.
 const KNOWN: u64 = 1_000;
-/// Requests of each thread with known keys before memory runs out, and afterwards. At full size ten
-/// million in all.
-fn requests_per_phase() -> u64 {
-    by_size(500_000, 5_000_000)
-}
+/// Requests of each thread with known keys before memory runs out, and afterwards.
+const REQUESTS: u64 = 500_000;
+/// Those at full size: ten million of each thread in all.
+const FULL_REQUESTS: u64 = 5_000_000;
 
 fn limiter() -> Limiter {
     let policy = Policy::sliding("p", 1 << 30, Duration::from_secs(600));
@@ -75,6 +74,7 @@ impl Drop for SetWhenDropped<'_> {
 /// this table and others grow, at last without memory.
 #[test]
 fn requests_about_known_keys_need_no_memory() {
+    let wanted = by_size(REQUESTS, FULL_REQUESTS);
     let limiter = limiter();
     let id = limiter.policy("p").unwrap();
     for key in 0..KNOWN {
@@ -117,7 +117,7 @@ fn requests_about_known_keys_need_no_memory() {
                 let check = |key: &u64| limiter.check(&[id.charge(*key, 1)]).verdict;
                 (next - keys..next).filter(|key| check(key) == Verdict::TableFull).count()
             };
-            while !at_least(requests_per_phase()) {
+            while !at_least(wanted) {
                 let other = self::limiter();
                 let policy = other.policy("p").unwrap();
                 (0..3_000_u64).for_each(|key| _ = other.check(&[policy.charge(key, 1)]));
@@ -126,7 +126,7 @@ fn requests_about_known_keys_need_no_memory() {
             EMPTY.store(true, SeqCst);
             let most = requests.iter().map(|requests| requests.load(SeqCst)).max().unwrap();
             let mut refused = 0;
-            while refused == 0 || !at_least(most + requests_per_phase()) {
+            while refused == 0 || !at_least(most + wanted) {
                 refused += grow(500);
                 assert!(start.elapsed() < Duration::from_secs(60), "{refused} refused");
             }
