@@ -154,7 +154,7 @@ fn pin_against_free() {
         "HeldIgnored",
         "LastRecordSkipped",
     ];
-    check("pin_against_free", Some(2), 100, &mutants, body);
+    check("pin_against_free", Some(2), 300, &mutants, body);
 }
 
 /// Guarantees D and F: the reads of a pin come before the value is freed, also if its record is
@@ -178,7 +178,7 @@ fn pin_again() {
             world.assert_freed(1);
         }
     };
-    check("pin_again", Some(2), 100, &["PinHeldRelaxed"], body);
+    check("pin_again", Some(2), 770, &["PinHeldRelaxed"], body);
 }
 
 /// Guarantees D and F: a pin lasts until the last guard of its thread is dropped, in any order.
@@ -203,7 +203,7 @@ fn nested_pins() {
             world.assert_freed(1);
         }
     };
-    check("nested_pins", Some(2), 100, &["NestedUnpins"], body);
+    check("nested_pins", Some(2), 300, &["NestedUnpins"], body);
 }
 
 /// Guarantees D and F: a thread that pins a later epoch than that of a retired value does not reach
@@ -225,7 +225,7 @@ fn pin_after_retire() {
         }
     };
     let mutants = ["PinEpochRelaxed", "StampRelaxed"];
-    check("pin_after_retire", Some(2), 100, &mutants, body);
+    check("pin_after_retire", Some(2), 9_500, &mutants, body);
 }
 
 /// Guarantees D and F: a thread that pins a later epoch in the shared record does not reach the
@@ -244,7 +244,7 @@ fn shared_pin_after_retire() {
             world.assert_freed(1);
         }
     };
-    check("shared_pin_after_retire", Some(2), 100, &["SharedPinEpochRelaxed"], body);
+    check("shared_pin_after_retire", Some(2), 6_600, &["SharedPinEpochRelaxed"], body);
 }
 
 /// Guarantees D and F: a thread that advances past a retired value has seen that it was unlinked,
@@ -266,7 +266,7 @@ fn advance_after_retire() {
         others.into_iter().for_each(|other| other.join().unwrap());
         world.assert_freed(1);
     };
-    assert_holds("advance_after_retire", Some(2), 100, body);
+    assert_holds("advance_after_retire", Some(2), 54_000, body);
     assert_caught("advance_after_retire", Some(2), "EpochLoadRelaxed", body);
 }
 
@@ -291,7 +291,7 @@ fn free_by_another_thread() {
         }
     };
     let mutants = ["AdvanceRelaxed", "EpochDueRelaxed"];
-    check("free_by_another_thread", Some(2), 100, &mutants, body);
+    check("free_by_another_thread", Some(2), 9_200, &mutants, body);
 }
 
 /// Reads the current value under a pin in the shared record.
@@ -317,7 +317,7 @@ fn shared_pin() {
     };
     let mutants =
         ["NoSharedLightFence", "SharedUnpinRelaxed", "SharedScanRelaxed", "SharedIgnored"];
-    check("shared_pin", Some(2), 100, &mutants, body);
+    check("shared_pin", Some(2), 150, &mutants, body);
     let late = |swap| {
         move || {
             let world = World::new();
@@ -330,7 +330,7 @@ fn shared_pin() {
             world.assert_freed(1);
         }
     };
-    check("shared_pin, late", Some(2), 100, &["SharedPinUnchecked"], late);
+    check("shared_pin, late", Some(2), 15_000, &["SharedPinUnchecked"], late);
 }
 
 /// Guarantees D and F: a record has one owner at a time, who sees all accesses of the one before.
@@ -353,7 +353,7 @@ fn record_reuse() {
         thread.join().unwrap();
         assert!(domain.acquire_record().is_some(), "a record was lost");
     };
-    assert_holds("record_reuse", None, 5, body);
+    assert_holds("record_reuse", None, 13, body);
     for mutant in ["RecordOwnRelaxed", "RecordEndRelaxed", "OwnedTwice"] {
         assert_caught("record_reuse", None, mutant, body);
     }
@@ -386,7 +386,7 @@ fn record_of_ended_thread() {
             assert!(domain.acquire_record().is_some(), "a record was lost");
         }
     };
-    check("record_of_ended_thread", None, 5, &["EndedCheckRelaxed", "EndedReused"], body);
+    check("record_of_ended_thread", None, 13, &["EndedCheckRelaxed", "EndedReused"], body);
     let three = |swap| {
         move || {
             let domain = Arc::new(Domain::<1>::new());
@@ -398,7 +398,7 @@ fn record_of_ended_thread() {
         }
     };
     let mutants = ["EndedUnowned", "EndedReturnRelaxed"];
-    check("record_of_ended_thread, three", Some(2), 50, &mutants, three);
+    check("record_of_ended_thread, three", Some(2), 450, &mutants, three);
 }
 
 /// Guarantees D and F: two threads retire and free at the same time. Each value is freed once.
@@ -419,5 +419,5 @@ fn free_once() {
             world.assert_freed(2);
         }
     };
-    check("free_once", Some(2), 100, &["LimboPushRelaxed", "LimboTakeRelaxed"], body);
+    check("free_once", Some(2), 2_400, &["LimboPushRelaxed", "LimboTakeRelaxed"], body);
 }

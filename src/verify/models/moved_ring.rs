@@ -56,11 +56,11 @@ fn move_race(
 #[test]
 fn ring_move_against_charge() {
     let one = || move_race(&[(2, 1), (4, 1)], 1, &[(5, 1), (6, 1)]);
-    assert_holds("ring_move_against_charge", Some(3), 50, one());
+    assert_holds("ring_move_against_charge", Some(3), 7_400, one());
     assert_caught("ring_move_against_charge", Some(3), "NoFreeze", one());
     assert_caught("ring_move_against_charge", Some(3), "PreparedMarked", one());
     let sealing = || move_race(&[(2, 1), (4, 1)], 1, &[(6, 1), (7, 1)]);
-    assert_holds("move_against_seal", Some(3), 50, sealing());
+    assert_holds("move_against_seal", Some(3), 6_100, sealing());
     assert_caught("move_against_seal", Some(3), "FreezeHeadOnly", sealing());
     assert_caught("move_against_seal", Some(3), "FreezeNotNext", sealing());
 }
@@ -69,7 +69,7 @@ fn ring_move_against_charge() {
 #[test]
 fn two_movers() {
     let two = || move_race(&[(2, 1), (4, 1), (5, 1)], 2, &[(5, 2)]);
-    assert_holds("two_movers", Some(1), 500, two());
+    assert_holds("two_movers", Some(1), 370, two());
     let one = || move_race(&[(2, 1), (4, 1), (5, 1)], 1, &[(5, 2)]);
     assert_caught("two_movers", Some(1), "PublishHeadFirst", one());
     assert_caught("two_movers", Some(1), "InstallRelaxed", one());

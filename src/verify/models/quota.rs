@@ -60,12 +60,12 @@ fn race(threads: &'static [&'static [(u64, u64)]]) -> impl Fn() + Send + Sync + 
 #[test]
 fn rollover() {
     let two = || race(&[&[(2, 2), (1, 1)], &[(1, 1), (2, 1)]]);
-    assert_holds("rollover", None, 50, two());
+    assert_holds("rollover", None, 47, two());
     assert_caught("rollover", None, "ChargeStores", two());
     assert_caught("rollover", None, "QuotaReopens", two());
     assert_caught("rollover", None, "LostLoopAdmitted", two());
     let three = || race(&[&[(2, 2)], &[(1, 1)], &[(2, 2)]]);
-    assert_holds("rollover, three", Some(3), 100, three());
+    assert_holds("rollover, three", Some(3), 200, three());
     assert_caught("rollover, three", Some(3), "ChargeStores", three());
 }
 

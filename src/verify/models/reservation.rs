@@ -106,7 +106,7 @@ fn reserve_against_reserve(swap: bool) -> impl Fn() + Send + Sync {
 #[test]
 fn reserved_against_reserve() {
     for swap in [false, true] {
-        assert_holds("reserved_against_reserve", Some(2), 10, reserve_against_reserve(swap));
+        assert_holds("reserved_against_reserve", Some(2), 6, reserve_against_reserve(swap));
     }
     let mutant = "LostSeveralAdmitted";
     assert_caught_in_an_order("reserved_against_reserve", Some(2), mutant, reserve_against_reserve);
@@ -117,7 +117,7 @@ fn reserved_against_reserve() {
 fn settled_against_reserve() {
     let body = |swap| settle_against_reserve(0, swap);
     for swap in [false, true] {
-        assert_holds("settled_against_reserve", Some(3), 10, body(swap));
+        assert_holds("settled_against_reserve", Some(3), 13, body(swap));
     }
     assert_caught_in_an_order("settled_against_reserve", Some(3), "RefundStores", body);
 }
@@ -127,7 +127,7 @@ fn settled_against_reserve() {
 fn settled_against_seal() {
     let body = |swap| settle_against_reserve(1, swap);
     for swap in [false, true] {
-        assert_holds("settled_against_seal", Some(3), 10, body(swap));
+        assert_holds("settled_against_seal", Some(3), 35, body(swap));
     }
     assert_caught_in_an_order("settled_against_seal", Some(3), "RefundStores", body);
 }
@@ -156,7 +156,7 @@ fn settled_against_move() {
         }
     };
     for swap in [false, true] {
-        assert_holds("settled_against_move", Some(1), 10, body(swap));
+        assert_holds("settled_against_move", Some(1), 150, body(swap));
     }
     assert_caught_in_an_order("settled_against_move", Some(1), "RefundMoved", body);
 }
@@ -192,7 +192,7 @@ fn extended_against_set_limit() {
         }
     };
     for swap in [false, true] {
-        assert_holds("extended_against_set_limit", Some(3), 5, body(swap));
+        assert_holds("extended_against_set_limit", Some(3), 3, body(swap));
     }
     assert_caught_in_an_order("extended_against_set_limit", Some(3), "OldLimit", body);
 }
