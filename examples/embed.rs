@@ -14,7 +14,7 @@ struct Gate {
     tokens: PolicyId,
 }
 
-/// The parts of a request that determine its cost.
+/// The parts of a request that determine its charges.
 struct Request<'r> {
     address: IpAddr,
     user: Option<&'r str>,

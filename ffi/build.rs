@@ -1,4 +1,4 @@
-//! Sets the SONAME of the shared library. Its number is the ABI version, which changes only when
+//! Sets the SONAME of the shared library. The number in it is the ABI version, which changes only when
 //! programs must be rebuilt.
 
 fn main() {

@@ -3,8 +3,9 @@
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * A limiter has policies: sliding windows and calendar budgets, each with a limit per key. A
- * request is charged under several policies or under none of them. Decisions take no lock, and
- * allocate nothing for keys that are already in a policy's table. Times are in nanoseconds.
+ * request names one or more policies, and is charged under all of them or under none. Decisions
+ * take no lock. They allocate nothing for keys that are already in a policy's table, unless a
+ * table's memory is renewed because of its age. Times are in nanoseconds.
  *
  * Example: 100 requests a minute for each user.
  *
@@ -26,12 +27,13 @@
  * Rules for every function:
  *
  * - Status. 0 is success. Above 0 is a refusal: the request is not allowed, or a cost could not be
- *   recorded. Below 0 is an error, after which nothing was charged. To fail open, proceed unless
- *   the status is TOLLGATE_DENIED or TOLLGATE_IMPOSSIBLE. To fail closed, proceed only if it is
- *   TOLLGATE_OK.
+ *   recorded. Below 0 is an error: the call charged nothing, with two exceptions: see
+ *   tollgate_check_many and TOLLGATE_E_PANIC. To fail open, proceed unless the status is
+ *   TOLLGATE_DENIED or TOLLGATE_IMPOSSIBLE. To fail closed, proceed only if it is TOLLGATE_OK.
  * - Threads. Any number of threads may pass the same pointer to a const handle at any time. A
  *   handle that is passed as a pointer to non-const may be used by one thread at a time. No
- *   function waits for another thread.
+ *   function waits for another thread, with one exception: the call that frees the last handle that
+ *   uses a coarse clock with its own thread waits until that thread ends.
  * - Pointers. NULL is an error (TOLLGATE_E_NULL) unless a function allows it. Any other pointer
  *   must point to memory that is readable for its type and length, and writable where the function
  *   writes, until the function returns. No pointer is kept. Memory that a function only writes may
@@ -41,22 +43,23 @@
  *   while another thread uses it. Freeing NULL does nothing. All other objects are plain memory of
  *   the caller.
  * - Misuse. A handle of the wrong kind, or one that was freed, is an error (TOLLGATE_E_HANDLE).
- *   Builds of this library with debug assertions always detect it. Other builds detect it as long
- *   as the memory was not reused.
+ *   Builds of this library with debug assertions detect every freed handle. Other builds detect one
+ *   only while its memory is readable and not reused.
  * - Fork. A child may use an inherited limiter, whatever other threads were doing at the fork: no
  *   function waits for them. Parent and child then count separately. A coarse clock with its own
- *   thread stops in the child: create a limiter with another clock there, or pass your own times.
+ *   thread stops in the child: create a limiter with another clock there, or pass times that
+ *   continue those of tollgate_read_clock.
  *   The child forgets the calls and sessions of the threads that it does not have, so that they do
  *   not keep the memory of replaced tables. It does not free what another thread was just freeing.
- *   Two exceptions, in which the child never frees the memory of replaced tables if another thread
- *   was inside a call or had an open session: a system without membarrier, and a child that is made
- *   without the handlers of pthread_atfork.
+ *   In two cases the child frees no memory of replaced tables if, at the fork, another thread was
+ *   inside a call or had an open session: on a system without membarrier, and if the child was made
+ *   without running the handlers of pthread_atfork.
  * - Unloading. dlclose is safe with glibc, also while a thread that has called a function still
- *   runs: the library then stays loaded until that thread ends. Free all handles before. Memory of
- *   replaced tables that is not yet freed is lost.
+ *   runs: the library then stays loaded until that thread ends. Free all handles before dlclose.
+ *   Memory of replaced tables that is not freed by then is leaked.
  * - Signals. Not async-signal-safe: a thread's first call registers a destructor with the C library.
- * - Time. Each function that takes `now` uses that time or, if it is NULL, the limiter's clock.
- *   Waits are in nanoseconds.
+ * - Time. Each function that takes `now` uses that time or, if `now` is NULL, reads the limiter's
+ *   clock.
  */
 
 #ifndef TOLLGATE_H
@@ -85,17 +88,19 @@
 // Calendar period: a month.
 #define TOLLGATE_MONTH 3
 
-// Overflow mode: in a policy, the mode of the options; in the options, `TOLLGATE_OVERFLOW_DENY`.
+// Overflow mode: the default. In a policy, this is the mode of the options; in the options, it is
+// `TOLLGATE_OVERFLOW_DENY`.
 #define TOLLGATE_OVERFLOW_DEFAULT 0
 
-// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`. The default.
+// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`.
 #define TOLLGATE_OVERFLOW_DENY 1
 
 // Overflow mode: allow a new key without counting it when the table is full.
 #define TOLLGATE_OVERFLOW_ALLOW 2
 
-// Overflow mode: evict the keys with the least usage. Evictions discard at most `allowance` units
-// of a key's usage in any window or period.
+// Overflow mode: evict the keys with the least usage when the table is full. Evictions discard at
+// most `allowance` units of a key's usage in any window or period. A new key for which they make no
+// room is refused with `TOLLGATE_TABLE_FULL`.
 #define TOLLGATE_OVERFLOW_EVICT_LIGHTEST 3
 
 // The size of an error's message in bytes, with its NUL.
@@ -115,11 +120,12 @@
 // Key kind: a single key, shared by all requests.
 #define TOLLGATE_KEY_SHARED 3
 
-// A wait without end: no wait helps.
+// In place of a wait: no wait is known to help.
 #define TOLLGATE_NEVER UINT64_MAX
 
-// Flag of `tollgate_decision` and `tollgate_policy_status`: a table had no room for the key. The
-// request was refused or, under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
+// Flag of `tollgate_decision`: a table had no room for a key. The request was refused or, under
+// `TOLLGATE_OVERFLOW_ALLOW`, not counted by that policy. Flag of `tollgate_policy_status`: this
+// policy did not count its charge, under `TOLLGATE_OVERFLOW_ALLOW`.
 #define TOLLGATE_TABLE_WAS_FULL 1
 
 // Flag of `tollgate_policy_status`: this policy had no room for its charge.
@@ -147,9 +153,9 @@
 /* Types                                                                                          */
 /* ============================================================================================== */
 
-// The result of a function: 0 is success. Above 0 is a refusal: the request is not allowed, or a
-// cost could not be recorded. Below 0 is an error, after which nothing was charged. A number never
-// changes its meaning. Later versions may add numbers.
+// The result of a function. 0 is success. Above 0 is a refusal: the request is not allowed, or a
+// cost could not be recorded. Below 0 is an error: see the introduction of this header. A number
+// never changes its meaning. Later versions may add numbers.
 enum tollgate_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
@@ -162,15 +168,17 @@ enum tollgate_status
     TOLLGATE_DENIED = 1,
     // A charge costs more than its limit, so no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
-    // A table has no room for a new key: it has `max_keys` keys, or memory for more could not be
-    // allocated. Known keys get this status too if their array has outlived its time range and
-    // memory for a new one could not be allocated.
+    // A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
+    // be allocated. A known key gets this status too if the memory of its table has become too old to
+    // record the time, and new memory could not be allocated.
     TOLLGATE_TABLE_FULL = 3,
     // A required pointer is NULL.
     TOLLGATE_E_NULL = -1,
-    // A handle is of the wrong kind, was freed, or is not aligned.
+    // A handle is of the wrong kind, was freed, or is not aligned; or memory that is passed as a
+    // reservation or an open session is not one.
     TOLLGATE_E_HANDLE = -2,
-    // An unknown enum value or `struct_size`, or a pointer that is not aligned.
+    // An argument is not valid, for example an unknown enum value or `struct_size`, a wrong length, or
+    // a pointer that is not aligned.
     TOLLGATE_E_ARGUMENT = -3,
     // A policy is not of this limiter.
     TOLLGATE_E_POLICY = -4,
@@ -182,7 +190,7 @@ enum tollgate_status
     TOLLGATE_E_FOREIGN = -7,
     // The number of amounts is not the number of charges of the reservation.
     TOLLGATE_E_AMOUNTS = -8,
-    // The buffer is too small. `*length` is the required length.
+    // The buffer is too small. `*length` is the length of the whole text, without its NUL.
     TOLLGATE_E_BUFFER = -9,
     // The session was begun by another thread.
     TOLLGATE_E_THREAD = -10,
@@ -192,7 +200,7 @@ enum tollgate_status
     TOLLGATE_E_SYSTEM = -12,
     // The number of policies must be from 1 to 16.
     TOLLGATE_E_POLICIES = -20,
-    // A name must be 1 to 64 printable ASCII characters.
+    // A name must be 1 to 64 printable ASCII characters, and a unit must be UTF-8.
     TOLLGATE_E_NAME = -21,
     // Two policies have the same name.
     TOLLGATE_E_DUPLICATE_NAME = -22,
@@ -212,7 +220,8 @@ enum tollgate_status
     TOLLGATE_E_ALLOWANCE = -29,
     // Another configuration error. The message names it.
     TOLLGATE_E_CONFIG = -30,
-    // A panic inside the library, which was caught: a bug of tollgate.
+    // A panic inside the library, which was caught: a bug of tollgate. The call may have charged its
+    // request.
     TOLLGATE_E_PANIC = -100,
 };
 #ifndef __cplusplus
@@ -223,7 +232,7 @@ typedef int32_t tollgate_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// A clock that the host moves: coarse or manual.
+// A clock for limiters: coarse or manual.
 typedef struct tollgate_clock tollgate_clock;
 
 // A limiter: decides which requests may proceed. Threads share it without locks.
@@ -269,22 +278,23 @@ typedef struct {
     uint64_t max_limit;
     // The greatest number of live keys; 0 means `max_keys` of the options.
     uint64_t max_keys;
-    // `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 31, 63
-    // or 127. With at least `max_limit` buckets, the policy is exact: it decides like a log of all
-    // admitted charges. With fewer, it may deny for longer, but never admits more than the limit.
-    // 0 means an exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
+    // `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 23,
+    // 31, 47, 63, 95 or 127. With at least `max_limit` buckets, the policy is exact: it decides like
+    // a log of all admitted charges. With fewer, it may deny for longer, but never admits more than
+    // the limit. 0 means an exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
     uint32_t buckets;
     // The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     uint32_t overflow;
     // `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most units of a key's usage that evictions may
     // discard in any window or period, 1 to `max_limit`.
     uint64_t allowance;
-    // The unit of cost in HTTP fields, for example "tokens"; NULL means requests. Copied.
+    // The unit of cost in HTTP fields, for example "tokens": UTF-8, NUL-terminated; copied. NULL
+    // means requests.
     const char *unit;
 } tollgate_policy;
 
-// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message that names the field
-// and the value. Plain memory of the caller; nothing to free.
+// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message, which names the field
+// and the value if a value is out of range. Plain memory of the caller; nothing to free.
 typedef struct {
     // The status that the function returns.
     tollgate_status status;
@@ -296,9 +306,10 @@ typedef struct {
 
 // A reading of the monotonic clock and the wall clock, in nanoseconds.
 typedef struct {
-    // Nanoseconds since an arbitrary origin, the same for all calls to a limiter: for example
-    // `clock_gettime(CLOCK_MONOTONIC)`. Sliding windows use it. It may step back a little between
-    // threads.
+    // Nanoseconds since an origin that is the same for all calls to a limiter. Sliding windows use
+    // this time. If it steps back between calls, a charge is recorded at the latest time of its key.
+    // `clock_gettime(CLOCK_MONOTONIC)` has another origin than the limiter's own clock: pass its times
+    // to all calls, or to none.
     uint64_t monotonic_ns;
     // Nanoseconds since 1970-01-01T00:00:00Z. Calendar policies use it.
     uint64_t unix_ns;
@@ -318,7 +329,8 @@ typedef struct {
     // Units of cost. A cost of 0 is allowed while the usage is within the limit, and writes
     // nothing.
     uint64_t cost;
-    // A limit in place of the policy's own, at most its `max_limit`; 0 means the policy's own.
+    // A limit in place of the policy's own; 0 means the policy's own. A limit above the policy's
+    // `max_limit` is lowered to it.
     uint64_t limit;
     // The key kind: one of `TOLLGATE_KEY_*`.
     uint32_t key_kind;
@@ -326,7 +338,10 @@ typedef struct {
     uint32_t reserved;
 } tollgate_charge;
 
-// The decision about one request. Times are waits in nanoseconds from the time of the request.
+// The decision about one request. Waits begin at the time of the request.
+//
+// If the status is `TOLLGATE_TABLE_FULL` or `TOLLGATE_E_POLICY`, `limit`, `remaining` and
+// `reset_after_ns` are 0. For a request without charges, `limit` and `remaining` are `UINT64_MAX`.
 typedef struct {
     // `TOLLGATE_OK`, `TOLLGATE_DENIED`, `TOLLGATE_IMPOSSIBLE`, `TOLLGATE_TABLE_FULL` or
     // `TOLLGATE_E_POLICY`.
@@ -334,7 +349,7 @@ typedef struct {
     // `TOLLGATE_TABLE_WAS_FULL`, or 0.
     uint32_t flags;
     // The deciding policy: the first without room or, if the request is allowed, the one with the
-    // least remaining.
+    // fewest units left. With `TOLLGATE_E_POLICY`, the first that is not of this limiter.
     uint64_t policy;
     // The limit that was applied under the deciding policy.
     uint64_t limit;
@@ -384,7 +399,8 @@ typedef struct {
 // `&session.now` as `now` to the functions: they are faster while the session is open.
 //
 // Plain memory of the caller; nothing to free. An open session must not be moved or copied. Keep
-// it only briefly: memory that a table replaces while the session is open is freed only after it.
+// it only briefly: memory that a table replaces while the session is open is freed only after the
+// session ends.
 typedef struct {
     // The time of this session. Read it, do not write it.
     tollgate_now now;
@@ -393,8 +409,11 @@ typedef struct {
 } tollgate_session;
 
 // The statistics of a policy. Set `struct_size` before the call, for example with
-// `TOLLGATE_STATS_INIT`: the call writes at most that many bytes, because a later version may add
+// `TOLLGATE_STATS_INIT`: the call writes exactly that many bytes, because a later version may add
 // fields.
+//
+// A table keeps its keys in the slots of an array. It replaces the array to grow or to shrink, and
+// when the array is old.
 typedef struct {
     // `sizeof(tollgate_stats)`, set by the caller.
     uint32_t struct_size;
@@ -402,10 +421,10 @@ typedef struct {
     uint32_t reserved;
     // Admitted charges.
     uint64_t admitted;
-    // Denied charges: they had no room, or cost more than the limit.
+    // Charges that had no room, or cost more than the limit.
     uint64_t denied;
-    // Charges refused with `TOLLGATE_TABLE_FULL`: a new key found no room, or any key found an array
-    // that has outlived its time range, without memory for a new one.
+    // Charges refused with `TOLLGATE_TABLE_FULL`: a new key found no room, or the array had become too
+    // old for any key and there was no memory for a new one.
     uint64_t refused;
     // Charges allowed without counting because the table was full.
     uint64_t untracked;
@@ -415,7 +434,8 @@ typedef struct {
     uint64_t used_slots;
     // Slots of the current array.
     uint64_t slots;
-    // An upper bound of the policy's resident memory, in bytes.
+    // An upper bound of the policy's resident memory, in bytes, without replaced arrays that are not
+    // yet freed.
     uint64_t bytes;
     // Arrays made after the first.
     uint64_t migrations;
@@ -440,8 +460,8 @@ extern "C" {
 // with `tollgate_free`. If the call fails, `*error` is filled; `error` may be NULL.
 //
 // Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
-// kind, period, overflow mode or `struct_size`), `TOLLGATE_E_POLICIES` to `TOLLGATE_E_CONFIG`,
-// `TOLLGATE_E_NO_MEMORY`.
+// kind, period, overflow mode or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
+// `TOLLGATE_E_CONFIG`, `TOLLGATE_E_NO_MEMORY`.
 tollgate_status tollgate_new(const tollgate_options *options,
                              const tollgate_policy *policies,
                              size_t count,
@@ -464,7 +484,7 @@ tollgate_status tollgate_free(tollgate_limiter *limiter);
 // NULL: the limiter then reads its clock. `decision` may be NULL.
 //
 // Any thread. Takes no lock, and allocates nothing for keys that are already in a policy's table,
-// unless it renews the table's memory because of its age.
+// unless it renews a table's memory because of that memory's age.
 //
 // Returns `TOLLGATE_OK`, `TOLLGATE_DENIED`, `TOLLGATE_IMPOSSIBLE` or `TOLLGATE_TABLE_FULL`.
 // Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`,
@@ -477,7 +497,8 @@ tollgate_status tollgate_check(const tollgate_limiter *limiter,
                                tollgate_decision *decision);
 
 // `tollgate_check` with the status of each policy: `statuses[i]` is for `charges[i]`. The array
-// must have room for `count` statuses. It is not written after an error.
+// must have room for `count` statuses. With `TOLLGATE_TABLE_FULL`, all fields of every status are 0.
+// After an error, the array is not written.
 tollgate_status tollgate_check_with_status(const tollgate_limiter *limiter,
                                            const tollgate_now *now,
                                            const tollgate_charge *charges,
@@ -496,14 +517,16 @@ tollgate_status tollgate_check_key(const tollgate_limiter *limiter,
 
 // Checks many requests of one charge each: `decisions[i]` is for `charges[i]`.
 //
-// The result is that of `tollgate_check` for each charge in order, at the same `now`. It is faster
-// if the keys are not in a CPU cache, because the cache misses of several keys overlap. `*allowed`
-// is the number of allowed requests. `decisions` and `allowed` may be NULL.
+// The result is that of `tollgate_check` for each charge in order, all at one time: `now`, or one
+// reading of the clock. The batch is faster if the keys are not in a CPU cache, because the cache
+// misses of several keys overlap. `*allowed` is the number of allowed requests. `decisions` and
+// `allowed` may be NULL.
 //
-// Returns `TOLLGATE_OK` for any decisions. Errors: as `tollgate_check`, with two differences. A
-// policy of another limiter is an error in its own decision only. A charge with an invalid key
-// stops the batch with `TOLLGATE_E_ARGUMENT` or `TOLLGATE_E_NULL`: the charges are processed in
-// groups of 32, and `decisions` and `allowed` then cover the groups before that of the charge.
+// Returns `TOLLGATE_OK` for any decisions. Errors: as `tollgate_check`, with three differences. Any
+// `count` is valid. A policy of another limiter is an error in its own decision only. The charges
+// are processed in groups of 32, and a charge with an invalid key stops the batch before its group,
+// with `TOLLGATE_E_ARGUMENT` or `TOLLGATE_E_NULL`: the earlier groups stay charged, and `decisions`
+// and `allowed` cover only them.
 tollgate_status tollgate_check_many(const tollgate_limiter *limiter,
                                     const tollgate_now *now,
                                     const tollgate_charge *charges,
@@ -516,8 +539,9 @@ tollgate_status tollgate_check_many(const tollgate_limiter *limiter,
 /* ============================================================================================== */
 
 // Returns the decision of a `tollgate_check` without charging. `remaining` is what is left without
-// this request. Other threads may use it before a later check. Arguments, results and errors: as
-// `tollgate_check`.
+// this request; other threads may use it before a later check. For a new key, the decision assumes
+// that the table has room, so the result is never `TOLLGATE_TABLE_FULL`. Arguments, other results
+// and errors: as `tollgate_check`.
 tollgate_status tollgate_peek(const tollgate_limiter *limiter,
                               const tollgate_now *now,
                               const tollgate_charge *charges,
@@ -537,8 +561,8 @@ tollgate_status tollgate_peek_with_status(const tollgate_limiter *limiter,
 /* ============================================================================================== */
 
 // Charges a request even over the limit, for costs that are known only afterwards. Later requests
-// are denied until the excess has expired. A bucket records up to 32 times the policy's
-// `max_limit`, and a calendar period up to 2^42 units.
+// are denied until the excess has expired. Units above 32 times the policy's `max_limit` in one
+// bucket, or above 2^42 - 1 in one calendar period, may not be counted.
 //
 // Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 tollgate_status tollgate_force_charge(const tollgate_limiter *limiter,
@@ -551,12 +575,13 @@ tollgate_status tollgate_force_charge(const tollgate_limiter *limiter,
 /* Reserve, extend, settle, cancel                                                                */
 /* ============================================================================================== */
 
-// Charges the estimated cost of a request under all its policies or under none, with at most 8
-// charges. The charge stays until the reservation is settled, or until its window or period has
-// passed, so concurrent requests cannot spend the same units.
+// Charges the estimated cost of a request under all its policies or under none. The request has at
+// most 8 charges. The estimate stays charged until the reservation is settled, or until its window
+// or period has passed, so concurrent requests cannot spend the same units.
 //
-// `decision` may be NULL. `statuses` may be NULL; else it must have room for `count` statuses. If
-// the status is not `TOLLGATE_OK`, the reservation is marked as invalid.
+// `decision` may be NULL. `statuses` may be NULL; else it is written as by
+// `tollgate_check_with_status`. If the result is not `TOLLGATE_OK`, the reservation is marked as
+// invalid.
 //
 // Any thread. Results and errors: as `tollgate_check`.
 tollgate_status tollgate_reserve(const tollgate_limiter *limiter,
@@ -568,8 +593,8 @@ tollgate_status tollgate_reserve(const tollgate_limiter *limiter,
                                  tollgate_policy_status *statuses);
 
 // Adds to all charges of a reservation or to none: `more[i]` units to the charge with index i.
-// `count` is the number of charges of the reservation. If the request is not allowed, nothing is
-// added and the reservation stays open: stop the work, then settle.
+// `count` is the number of charges of the reservation. `decision` may be NULL. If the result is not
+// `TOLLGATE_OK`, nothing is added and the reservation stays open: stop the work, then settle.
 //
 // One thread at a time for one reservation. Results: as `tollgate_check`. Errors:
 // `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (not a reservation), `TOLLGATE_E_CLOSED`,
@@ -581,14 +606,17 @@ tollgate_status tollgate_extend(const tollgate_limiter *limiter,
                                 size_t count,
                                 tollgate_decision *decision);
 
-// Closes a reservation with its actual costs, one for each charge.
+// Closes a reservation with its actual costs: `actual[i]` units for the charge with index i. `count`
+// is the number of charges of the reservation. `decision` may be NULL.
 //
-// An overestimate is refunded to the window or period that was charged, unless that has passed. An
+// An overestimate is refunded to the window or period that was charged, unless that has passed. If
+// the first charge of the reservation has expired, at most its last extension is refunded. An
 // underestimate is charged even over the limit, and the excess blocks later requests until it has
 // expired.
 //
 // One thread at a time for one reservation. Returns `TOLLGATE_OK`, or `TOLLGATE_TABLE_FULL` if a
-// table has no room for a key any more. Errors: as `tollgate_extend`.
+// table has no room for a key any more: the excess of that charge is then not recorded, but the
+// other charges are settled and the reservation is closed. Errors: as `tollgate_extend`.
 tollgate_status tollgate_settle(const tollgate_limiter *limiter,
                                 const tollgate_now *now,
                                 tollgate_reservation *reservation,
@@ -596,15 +624,16 @@ tollgate_status tollgate_settle(const tollgate_limiter *limiter,
                                 size_t count,
                                 tollgate_decision *decision);
 
-// Closes a reservation with a cost of nothing. Threads, results and errors: as `tollgate_settle`.
+// Closes a reservation with a cost of 0 for each charge. `decision` may be NULL. Threads, results and
+// errors: as `tollgate_settle`.
 tollgate_status tollgate_cancel(const tollgate_limiter *limiter,
                                 const tollgate_now *now,
                                 tollgate_reservation *reservation,
                                 tollgate_decision *decision);
 
-// Returns the units that the charge with this index has charged so far or, after settling, its
-// actual cost, unless the table had no room for it. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
-// `TOLLGATE_E_ARGUMENT` if there is no such charge.
+// Returns the units charged so far for the charge with this index. After settling, they are its
+// actual cost, unless the table had no room for the excess. Errors: `TOLLGATE_E_NULL`,
+// `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` if there is no such charge.
 tollgate_status tollgate_reserved(const tollgate_reservation *reservation,
                                   size_t index,
                                   uint64_t *units);
@@ -639,30 +668,30 @@ tollgate_status tollgate_reset_key(const tollgate_limiter *limiter,
 /* Sessions                                                                                       */
 /* ============================================================================================== */
 
-// Begins a session at `now` or, if it is NULL, at the current time of the limiter's clock. End it
+// Begins a session at `now` or, if `now` is NULL, at the current time of the limiter's clock. End it
 // with `tollgate_session_end` on the same thread, before the limiter is freed. Several sessions
 // may be open at once. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`.
 tollgate_status tollgate_session_begin(const tollgate_limiter *limiter,
                                        const tollgate_now *now,
                                        tollgate_session *session);
 
-// Ends a session. Errors: `TOLLGATE_E_NULL`; `TOLLGATE_E_HANDLE` if it is not open;
-// `TOLLGATE_E_THREAD` if another thread has begun it; the session then stays open.
+// Ends a session. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` if the session is not open,
+// `TOLLGATE_E_THREAD` if another thread has begun it. After `TOLLGATE_E_THREAD` it is still open.
 tollgate_status tollgate_session_end(tollgate_session *session);
 
 /* ============================================================================================== */
 /* Policies and limits                                                                            */
 /* ============================================================================================== */
 
-// Finds a policy by name. The number is valid for this limiter only. Any thread. Errors:
-// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` if there is none. `*policy` is then
-// 0, which is never a policy.
+// Finds a policy by name. `*policy` is valid for this limiter only. Any thread. Errors:
+// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` if no policy has this name: `*policy`
+// is then 0, which is never a policy.
 tollgate_status tollgate_policy_find(const tollgate_limiter *limiter,
                                      const char *name,
                                      uint64_t *policy);
 
-// Returns the policy with an index, from 0, in the order of `tollgate_new`. `policy` and `name`
-// may be NULL. The name is valid until the limiter is freed. Any thread. Errors:
+// Returns the policy with this index. The indices begin at 0, in the order of `tollgate_new`.
+// `policy` and `name` may be NULL. The name is valid until the limiter is freed. Any thread. Errors:
 // `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` after the last index.
 tollgate_status tollgate_policy_at(const tollgate_limiter *limiter,
                                    size_t index,
@@ -708,7 +737,7 @@ uint64_t tollgate_reset_seconds(uint64_t reset_after_ns);
 // buffer of size 0 to get the length alone. `length` may be NULL.
 //
 // Allocates nothing. Any thread. Other errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
-// `TOLLGATE_E_POLICY`, `TOLLGATE_E_TOO_MANY`.
+// `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`, `TOLLGATE_E_TOO_MANY` (more than 16 statuses).
 tollgate_status tollgate_http_policy(const tollgate_limiter *limiter,
                                      const tollgate_policy_status *statuses,
                                      size_t count,
@@ -716,8 +745,10 @@ tollgate_status tollgate_http_policy(const tollgate_limiter *limiter,
                                      size_t size,
                                      size_t *length);
 
-// Writes the value of `RateLimit` (the same draft, section 4): the remaining units and the reset
-// time of each policy. Buffer, length and errors: as for `tollgate_http_policy`.
+// Writes the value of `RateLimit` (the same draft, section 4): for each policy the remaining units,
+// and a time in seconds. If the charge was denied and has room later, this is the time until then;
+// else it is the time until the whole limit is free. Buffer, length and errors: as for
+// `tollgate_http_policy`.
 tollgate_status tollgate_http_limit(const tollgate_limiter *limiter,
                                     const tollgate_policy_status *statuses,
                                     size_t count,
@@ -791,14 +822,14 @@ tollgate_status tollgate_get_stats(const tollgate_limiter *limiter,
                                    uint64_t policy,
                                    tollgate_stats *stats);
 
-// Does maintenance in idle moments: moves up to `slots` slots of each table that is being resized,
-// starts to shrink tables that are mostly idle, and frees memory. `*done` is 1 if no table has
-// work left, else 0; `done` may be NULL.
+// Does maintenance in idle moments: moves up to about `slots` slots of each table that is being
+// resized, starts to shrink tables that are mostly idle and to renew old ones, and frees memory.
+// `*done` is 1 if no table has work left, else 0; `done` may be NULL.
 //
 // You never need to call it: requests do the same work in small chunks, and the system makes huge
 // pages by itself later. On Linux the call also puts large tables into huge pages, about `slots`
-// slots per call. That takes the system some milliseconds per page, and a thread that touches the
-// page meanwhile may wait that long.
+// slots per call. The system takes some milliseconds to make such a page, and a thread that touches
+// the page meanwhile may wait that long.
 //
 // Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
 tollgate_status tollgate_maintain(const tollgate_limiter *limiter, size_t slots, int32_t *done);
@@ -808,7 +839,7 @@ tollgate_status tollgate_maintain(const tollgate_limiter *limiter, size_t slots,
 /* ============================================================================================== */
 
 // Returns the cost of input and output tokens. A price is for a million tokens, in any unit of
-// money; the cost has the same unit. It is rounded up, and is at most `UINT64_MAX`.
+// money; the cost has the same unit. The cost is rounded up; above `UINT64_MAX`, it is `UINT64_MAX`.
 uint64_t tollgate_token_cost(uint64_t input_price,
                              uint64_t output_price,
                              uint64_t input_tokens,

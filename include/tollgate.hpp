@@ -18,15 +18,15 @@
 ///         respond(429, tollgate::http::retry_after_seconds(*wait));
 ///     }
 ///
-/// Header-only over the C library, and as fast: a request throws nothing, and allocates nothing for
-/// keys that are already in a policy's table. The rules of `tollgate.h` about threads, forks and
-/// signals apply here. Times are those of `std::chrono`, with a resolution of a nanosecond.
+/// Header-only over the C library, and as fast: a request throws nothing, and allocates only when the
+/// C library does. The rules of `tollgate.h` about threads, forks and signals apply here. Times are
+/// those of `std::chrono`, with a resolution of a nanosecond.
 ///
 /// Errors. A decision carries its error. Every other operation that can fail has two forms:
 /// `try_...` is noexcept and returns a `result`; the form without `try_` throws
 /// `tollgate::exception`, and is absent under `-fno-exceptions`. RTTI is not needed.
 ///
-/// This header includes all the others; each of them can also be included alone.
+/// This header includes all others, each of which can also be included alone.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_HPP

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs the C programs of ffi/tests/c and the C++ tests of ffi/tests/cpp under memory and thread
 # checkers: valgrind on the release library, then the address and the thread sanitizer on libraries
-# built for them. Each tool must first report a planted fault that happens inside the library.
+# built for them. Each tool must first report planted faults that happen inside the library.
 #
-# Also makes ten million random calls of the whole ABI, natively and under the address sanitizer.
-# TOLLGATE_CALLS sets their number, TOLLGATE_SEED repeats a run.
+# Also makes ten million random calls of the whole ABI, natively and under the address sanitizer, and
+# fewer under valgrind and the thread sanitizer. TOLLGATE_CALLS replaces the ten million, and
+# TOLLGATE_SEED repeats a run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install-tools.sh gcc g++ valgrind
@@ -82,7 +83,7 @@ all_programs() {
     echo "$tool: $((SECONDS - started)) s"
 }
 
-# A target folder of its own: other builds are without the function that panics.
+# A target folder of its own: only this build has the function that panics.
 tool=valgrind instrument=() runtime=() checker=()
 CARGO_TARGET_DIR=$target/ffi-plain \
     cargo build --quiet --release --package tollgate-ffi --features test-panic
@@ -93,7 +94,7 @@ fuzz=$(program ffi/tests/c/fuzz.c)
 TOLLGATE_CALLS=$calls "$fuzz"
 echo "fuzz, plain: $((SECONDS - started)) s"
 
-# Without possible leaks: the epoch refers to the record of an ended thread by a tagged pointer.
+# Without possible leaks: crossbeam-epoch refers to the record of an ended thread by a tagged pointer.
 checker=(valgrind --quiet --fair-sched=yes --leak-check=full --error-exitcode=99
     --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect)
 fault=$(program ffi/tests/c/planted/fault.c)
@@ -135,8 +136,8 @@ runtime=(-Wl,--whole-archive "$(rustc --print target-libdir)/librustc-stable_rt.
     -Wl,--no-whole-archive)
 instrumented __tsan_write8
 # Known false reports. An `Arc` is freed after a fence, which this sanitizer does not model. std is
-# not instrumented, so the sanitizer does not see that another thread initialized a `OnceLock`: the
-# epoch's collector and the queue inside it.
+# not instrumented, so the sanitizer does not see that another thread initialized a `OnceLock`. This
+# concerns crossbeam-epoch's collector and the queue inside it.
 printf 'race:%s\n' alloc::sync::Arc 'crossbeam_epoch::collector::Collector>::register' \
     'crossbeam_epoch::internal::Global>::new' >"$work/known"
 export TSAN_OPTIONS=suppressions=$work/known

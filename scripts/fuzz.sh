@@ -23,7 +23,8 @@ targets=("$@")
 # Minimum executions a second, low enough for the slowest machine.
 min_per_second=20
 planted_seconds=60
-# Maximum length of an input and size of a corpus. The tests of the corpus check the same limits.
+# Maximum length of an input in bytes, and maximum number of inputs in a corpus. Both are below the
+# limits that the tests of the corpus check (fuzz/src/corpus.rs).
 max_length=2048
 max_inputs=150
 

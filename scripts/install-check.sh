@@ -20,7 +20,7 @@ fail() {
 same() { diff <(echo "$2") <(echo "$3") || fail "$1: not the same"; }
 files() { find "$1" -type f -o -type l | sort; }
 
-# Runs a program and checks its output: 19 admissions, then 11 refusals with a wait.
+# Runs a program and checks its output: 19 admissions, then 11 denials with a wait.
 runs() {
     local what=$1
     shift
@@ -132,7 +132,8 @@ with_cmake static TOLLGATE_SHARED=OFF
 cmake -S "$here/ffi/tests/install/versions" -B versions -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
 
 # Two Rust libraries in one program: they do not link as cargo builds them, but do when the symbols
-# of one or both are local. The other library panics, to check that unwinding still works.
+# of one or both are local. The neighbour, which is the other library, panics, to check that unwinding
+# still works.
 neighbours() {
     cc "${strict[@]}" -I"$prefix/include" "$here/ffi/tests/install/neighbours.c" "$@" -o neighbours && ./neighbours
 }

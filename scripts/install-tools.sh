@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs missing tools: for each argument that is not a command, the Debian package of that name.
 # Prints the packages and the method (apt-get, as root or through sudo) first. Does nothing if every
-# command exists; fails if they cannot be installed here. `scripts/install-tools.sh valgrind clang`
+# command exists; fails if packages cannot be installed here. `scripts/install-tools.sh valgrind clang`
 set -euo pipefail
 
 missing=()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Counts the instructions of one decision with callgrind; the counts do not depend on the load of
 # the machine. Prints each kind of benches/instructions with its committed count (counts.txt there).
-# A count that is more than 3 % above the committed one is a failure.
+# Fails if a count is more than 3 % above the committed one, or if a kind is new or missing.
 #
 # --accept         writes today's counts to counts.txt
 # --time [ROUNDS]  instead measures the same call from C and from Rust, in nanoseconds
@@ -35,7 +35,7 @@ nanoseconds() {
     awk "BEGIN { printf \"%.2f\\n\", $times * 1000 / $calls }"
 }
 
-# Alternates, so that other load affects both programs alike, and prints medians.
+# Alternates the two programs, so that other load affects both alike, and prints medians.
 if [ "${1:-}" = --time ]; then
     for ((round = 0; round < ${2:-21}; round++)); do
         nanoseconds "$target/release/instructions" check_at >>"$today.rust"

@@ -4,18 +4,18 @@
 # - random schedules of the whole limiter, compared with an oracle by a linearizability checker.
 # They must hold in the clean tree. Then every mutant must be caught, in the mutated tree
 # (scripts/mutated-tree.sh), by the models, the schedules and the tests on real threads that its
-# patch names. Each mutant removes one step or one ordering of the protocol
+# patch names. Each mutant removes one step of the protocol, or weakens one ordering
 # (src/verify/mutants/README.md).
 #
 # Prints a table of all mutants at the end. Fails if no check catches a mutant, or if other checks
-# catch it than its patch names. Then compares the run with docs/checks.md: the same checks and
-# mutants, and not more than twice, nor less than half, the executions of each model.
+# catch it than its patch names. Then compares the run with docs/checks.md: the checks and mutants must
+# be the same, and each model and schedule must have between half and twice the executions listed there.
 #
 # --accept  writes docs/checks.md
 # --long    explores one more preemption in each model and ten times the schedules, and compares
 #           nothing with docs/checks.md
 set -euo pipefail
-# One order of lines everywhere.
+# Sort lines in the same order on every machine.
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
@@ -46,8 +46,8 @@ sed -nE 's/^ *(\w+): \w+, or relaxed with (\w+);$/\2\tOrdering: \1 is relaxed./p
 [ -s "$work/orderings" ]
 cat "$work/orderings" >>"$work/mutants"
 
-# Runs tests with these flags: `checker TREE NAME FLAGS FILTER LINE`. Fails without a test, and
-# without a line of output that ends with LINE.
+# Runs tests with these flags: `checker TREE NAME FLAGS FILTER LINE`. Fails if no test runs, or if no
+# line about a model or schedule ends with LINE.
 checker() {
     local log=$work/$2.log
     echo "== $2: $1"
@@ -142,7 +142,7 @@ awk -F '\t' '
 ## Loom models
 
 Every interleaving and every memory ordering, up to a bound on preemptions. No mutant needs a higher bound
-than its model runs with. Two figures are those of the two orders of a model's threads.
+than its model runs with. If a row has two numbers, they are for the two orders of the model's threads.
 
 | guarantee | model | executions |
 |---|---|--:|
@@ -196,10 +196,11 @@ TEXT
     ' "$work/mutants" - | sort
 } >"$work/checks.md"
 
-# Compares the page of this run with docs/checks.md: the same lines, but for the numbers of executions.
+# Compares the page of this run with docs/checks.md. The lines must be the same, without the numbers of
+# executions, which may differ by a factor of up to two.
 compare_checks() {
     awk '
-        # A line without the executions of a model or schedule, which are kept in `counts`.
+        # Returns a line without the executions of a model or schedule, and keeps these in `counts`.
         function stripped(line) {
             counts = ""
             if (match(line, / [0-9]+(, [0-9]+)* \|$/)) {

@@ -3,8 +3,8 @@
 # there. First checks that each patch applies alone to the clean tree.
 #
 # Changes only the files of DIR that differ, so that cargo rebuilds only what has changed. Deletes
-# the other files of DIR, except in its target folders, so DIR must be new, empty, or made by this
-# script. `scripts/mutated-tree.sh DIR`
+# files of DIR that the mutated project does not have, except in target folders. DIR must therefore be
+# new, empty, or made by this script. `scripts/mutated-tree.sh DIR`
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: scripts/mutated-tree.sh DIR" >&2 && exit 2; }
 mkdir -p "$1"

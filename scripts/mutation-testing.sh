@@ -20,7 +20,8 @@ out=${CARGO_TARGET_DIR:-target}/mutants
 # $out/NAME/mutants.out.
 mutate() {
     mkdir -p "$out/$1"
-    # 2: some were missed, 3: some timed out; any other code is an error of the tests themselves.
+    # 0: all were caught, 2: some were missed, 3: some timed out. Any other code is an error of the tests
+    # themselves.
     cargo mutants --package tollgate --config "$2" --output "$out/$1" "${@:3}" || [[ $? == [23] ]]
 }
 

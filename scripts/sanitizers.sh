@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the multi-threaded tests under the address sanitizer (with leak detection), and a plain
-# program that uses every operation under the thread sanitizer and under valgrind. Each tool must
-# first report a fault that is planted for it.
+# Runs the multi-threaded tests under the address sanitizer (with leak detection). Also runs a plain
+# program that uses every operation, under the address sanitizer, the thread sanitizer and valgrind.
+# Each tool must first report the faults that are planted for it.
 #
 # None of them detects a memory ordering that is too weak but that the hardware strengthens; loom's
 # models do. helgrind and drd do not support atomics.
@@ -17,7 +17,7 @@ target=${CARGO_TARGET_DIR:-target}
 
 # Runs cargo test in a build for this sanitizer: `sanitized SANITIZER FLAGS ARGUMENTS...`. Stable
 # Rust needs RUSTC_BOOTSTRAP for that; --target keeps the flags away from build scripts.
-# crossbeam_sanitize makes the epoch's garbage bags small.
+# crossbeam_sanitize makes the garbage bags of crossbeam-epoch small.
 sanitized() {
     local sanitizer=$1 flags=$2
     shift 2
@@ -26,8 +26,8 @@ sanitized() {
         cargo test --quiet --target "$host" --package tollgate "$@"
 }
 address() { sanitized address "" "$@"; }
-# Needs no suppressions: while threads run, the program uses nothing of std that is not instrumented
-# and synchronizes.
+# Needs no suppressions: the compiled code of std is not instrumented, but while threads run, the program
+# does not synchronize through it.
 thread() { sanitized thread "-Cunsafe-allow-abi-mismatch=sanitizer" --test all_operations; }
 
 # Fails unless the tool reports the planted fault with these words and the function it happens in:

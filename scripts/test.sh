@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Runs all tests: unit, integration and documentation tests, the embed example, the loom models and
-# the random schedules. Key ids are tested with both hashers. Fails if any test program runs no test.
+# the random schedules. Key ids are tested with both hashers, if the processor has AES. Fails if any test
+# program runs no test.
 #
 # Needs Rust and a C compiler. cargo downloads dependencies; apt-get installs g++ if it is missing.
 #
 # --long  also runs six tests at full size: `churn` (a hundred million decisions), `flood` (fifty
-#         million keys against the bound), `memory` (ten million live keys), `known_keys` (ten million
+#         million new keys, fifty times the bound), `memory` (ten million live keys), `known_keys` (ten million
 #         requests of each thread), `stopped_threads` (ten thousand stops), and `contention` (a billion
 #         decisions on real clocks). They take twelve more minutes. The models explore more as well
 #         (scripts/models.sh).

@@ -87,8 +87,8 @@ impl Builder {
         self
     }
 
-    /// Sets what happens to a new key when a policy's table is full: it has `max_keys` keys. The
-    /// default is [`Overflow::Deny`].
+    /// Sets what happens to a new key when a policy's table is full, that is, when it has `max_keys`
+    /// keys. The default is [`Overflow::Deny`].
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self

@@ -36,7 +36,7 @@ struct Shared {
 impl Shared {
     fn new() -> Self {
         let (milli, hour) = (Duration::from_millis(1), Duration::from_secs(3600));
-        // Keys of the first two come and go. The second has the shortest possible time field.
+        // Keys of the first two policies come and go. The second has the shortest possible time field.
         let mut builder = Limiter::builder()
             .overflow(Overflow::EvictLightest { allowance: 1 })
             .max_keys(1_000_000)
@@ -53,7 +53,7 @@ impl Shared {
         Shared { limiter, exact, aged, tokens, day, clock, started, fault }
     }
 
-    /// Runs one thread's turns. Returns what it has spent of its tokens and of its day.
+    /// Runs one thread's turns. Returns the units that it has spent under `tokens` and under `day`.
     fn work(&self, thread: u64, turns: u64) -> [u64; 2] {
         self.started.fetch_add(1, AcqRel);
         while self.started.load(Acquire) < THREADS as usize {
@@ -118,7 +118,8 @@ impl Shared {
         session.maintain(64);
         drop(session);
         self.limiter.set_limit(self.aged, 5 + random % 5).expect("a legal limit");
-        // At the limiter's own clock, which stays at 0; frees retired arrays.
+        // Unlike the session's method, this one frees retired arrays. It uses the limiter's own clock,
+        // which stays at 0.
         self.limiter.maintain(1);
     }
 

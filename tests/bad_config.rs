@@ -132,7 +132,7 @@ fn any_max_keys_is_accepted_and_allocates_little() {
     }
 }
 
-/// Guarantee H: an eviction allowance of 0 or above the greatest limit is an error.
+/// Guarantee H: an eviction allowance of 0 or above the policy's `max_limit` is an error.
 #[test]
 fn bad_allowances_are_errors() {
     let policy = |allowance| {
@@ -144,7 +144,7 @@ fn bad_allowances_are_errors() {
     }
     assert!(build(policy(10)).is_ok());
     assert!(build(policy(20).max_limit(20)).is_ok());
-    // The limiter's overflow applies to policies without their own.
+    // The builder's overflow mode applies to policies without their own.
     let overflow = Overflow::EvictLightest { allowance: 11 };
     let builder = Limiter::builder().overflow(overflow).policy(Policy::sliding("p", 10, MINUTE));
     let error = ConfigError::Allowance { policy: "p".into(), value: 11, limit: 10 };

@@ -1,5 +1,5 @@
-//! Guarantees A and B for bucketed policies: never over the limit, an exact `retry_after`, and
-//! expiry late by less than a bucket.
+//! Guarantees A and B for bucketed policies: never over the limit, an exact `retry_after`, and charges
+//! that expire late by less than the span of a bucket.
 
 mod oracle;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 use tollgate::{Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId};
 
-const BUCKETS: [u32; 5] = [7, 15, 31, 63, 127];
+const BUCKETS: [u32; 8] = [7, 15, 23, 31, 47, 63, 95, 127];
 const WINDOWS_MS: [u64; 6] = [1, 7, 1_000, 61_234, 86_400_000, 400 * 86_400_000];
 
 /// Builds a limiter with one policy, on a manual clock at 0.
@@ -49,7 +49,7 @@ fn traffic() -> impl Strategy<Value = Traffic> {
     )
 }
 
-/// The first time from `now` on at which a log of these charges has used at most `most`.
+/// The first time from `now` on at which the live ones of these charges cost at most `most`.
 fn fits_at(charges: &[(u64, u64)], now: u64, window: u64, most: u64) -> u64 {
     let mut live: Vec<_> = charges.iter().filter(|(time, _)| time + window > now).collect();
     live.sort();
@@ -74,8 +74,8 @@ proptest! {
     #![proptest_config(cases(1_000))]
 
     /// Guarantees A and B: no window holds more than the limit. A denied request is admitted exactly
-    /// `retry_after` later, and not earlier. That is less than the span of a bucket after a log of the
-    /// admitted charges would admit it.
+    /// `retry_after` later, and not earlier. A log of the admitted charges would admit it earlier by less
+    /// than the span of a bucket.
     #[test]
     fn never_over_the_limit_and_retry_after_is_exact(traffic in traffic(), sooner in 0.0f64..1.0) {
         let (limiter, id) = limiter(traffic.limit, traffic.window, traffic.buckets);

@@ -172,7 +172,7 @@ impl Run {
 
     /// Runs the threads; each returns its counts of admitted and denied requests. Checks the
     /// statistics, the share of each entry point, and that the table made a new array at least once
-    /// per `per_array` requests.
+    /// per `per_array` requests. Returns the number of requests.
     fn threads(&self, per_array: u64, worker: impl Fn(u64) -> Counts + Sync) -> u64 {
         let start = Instant::now();
         let counts = std::thread::scope(|scope| {
@@ -213,17 +213,18 @@ struct Phase {
     now: u64,
 }
 
-/// How many phases count at a time.
+/// The number of successive phases whose charges count at the same time.
 const PHASES: u64 = 4;
 const MOST_KEYS: u64 = 2_048;
 /// More keys than any four phases have.
 const LEDGER: u64 = 4 * MOST_KEYS;
 
 impl Phase {
-    /// Returns the phases. The range of keys advances by a quarter in each phase, and changes its
-    /// length every four phases.
+    /// Returns the phases. The range of keys advances by a quarter of its length in each phase, and
+    /// changes its length every four phases.
     fn all(rule: &Rule, number: u64) -> Vec<Self> {
-        // The first of four phases expires exactly when the next four begin.
+        // In a window, a phase has expired when the fourth phase after it begins. In a calendar period,
+        // four phases expire together.
         let gap = rule.window / PHASES + if rule.is_calendar() { 0 } else { rule.step };
         let mut end = 2 * MOST_KEYS;
         let phase = |number| {
@@ -266,7 +267,7 @@ fn run_on_still_clock(rule: Rule, phases: u64) -> u64 {
     let rule = &run.rule;
     let phases = Phase::all(rule, phases);
     let column = |len: u64| -> Vec<AtomicU64> { (0..len).map(|_| AtomicU64::new(0)).collect() };
-    // The requests admitted to each thread in this phase, by key, and those of the hot key.
+    // The requests admitted to each thread in this phase, by key, and those for the hot key.
     let admitted: Vec<_> = (0..THREADS).map(|_| column(MOST_KEYS)).collect();
     let hot_admitted = column(THREADS);
     // The requests admitted to each key in each of the last phases, with the number of that phase.
@@ -340,8 +341,8 @@ fn run_on_still_clock(rule: Rule, phases: u64) -> u64 {
     run.interrupts.during(|| run.threads(10_000, work))
 }
 
-/// The requests of each thread for the hot key of a phase: a little more than fit, for all threads
-/// together.
+/// The requests of each thread for the hot key of a phase. All threads together send a tenth more than
+/// the limit.
 fn hot_requests(rule: &Rule) -> u64 {
     rule.limit * 11 / 10 / THREADS
 }
@@ -356,7 +357,8 @@ fn check_hot_key(run: &Run, phase: &Phase, admitted: u64) {
     });
 }
 
-/// Checks a key against the ledger, given its requests admitted in this phase.
+/// Checks a key against the ledger, given its requests admitted in this phase, and adds these to the
+/// ledger.
 fn check_key(run: &Run, ledger: &[Vec<AtomicU64>], phase: &Phase, key: u64, admitted: u64) {
     let rule = &run.rule;
     let requests = (0..THREADS).map(|thread| phase.requests(thread, key)).sum::<u64>();
@@ -538,7 +540,7 @@ fn run_on_running_clock(rule: Rule, turns: u64) -> u64 {
     })
 }
 
-/// Checks the properties of one key: in no window are more charges than the limit, each denial has a
+/// Checks the properties of one key: no window has more than the limit, each denial has a
 /// cause, and the usage is right. `events` are those that may still matter at `now`.
 fn check_properties(run: &Run, key: u64, events: &mut [Event], now: u64) {
     let (rule, cost) = (&run.rule, run.rule.cost(key));

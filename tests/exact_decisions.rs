@@ -1,5 +1,6 @@
-//! Guarantees A and B: exact policies decide as the oracle does: verdict, policy, limit, remaining, `retry_after` and
-//! `reset_after`, call by call, with clocks that stand still, jump and step back.
+//! Guarantees A and B: exact policies decide as the oracle does, call by call, with clocks that stand
+//! still, jump and step back. Verdict and policy are compared; for an allowed or denied request also the
+//! limit and the remaining units, with `reset_after` if it is allowed and `retry_after` if it is denied.
 
 mod oracle;
 
@@ -12,8 +13,8 @@ const HOUR: u64 = 3_600_000_000_000;
 const WINDOWS: [u64; 4] = [1_000_000, 10_000_000, 1_000_000_007, 60_000_000_000];
 /// Far from zero, so that clocks can step back.
 const START: u64 = 24 * HOUR;
-/// An array is replaced after nine days. Times before that are not used any more, which
-/// `time_wraparound.rs` tests.
+/// The end of a run. The first array would be replaced after nine days. From then on, a reading from before
+/// the replacement counts as a later one, which `time_wraparound.rs` tests.
 const END: u64 = 8 * 24 * HOUR;
 
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ enum Step {
 enum Jump {
     Forward(u64),
     Back(u64),
-    /// To within a few nanoseconds of a window's or period's length from now.
+    /// The length of a window or period, and a few nanoseconds more or less.
     Edge(i64),
     Windows(u64),
 }
@@ -169,7 +170,7 @@ impl Comparison {
 proptest! {
     #![proptest_config(cases(1_000))]
 
-    /// Guarantee B: every field of every decision equals the oracle's.
+    /// Guarantee B: every decision equals the oracle's.
     #[test]
     fn exact_policies_decide_as_the_oracle(rules in rules(), steps in prop::collection::vec(step(), 1..120)) {
         let mut comparison = Comparison::new(rules);
@@ -278,7 +279,7 @@ proptest! {
     }
 }
 
-/// The oracle's admissions pass an independent check, and a wrong admission fails it.
+/// The oracle's admissions pass an independent check, which fails for a longer window.
 #[test]
 fn oracle_never_exceeds_the_limit() {
     let rule = Rule { limit: 3, kind: Kind::Sliding(10) };

@@ -21,7 +21,7 @@ const KNOWN: u64 = 1_000;
 const LIGHT: u64 = 100;
 /// Requests of each known key in a window: so many that its usage always exceeds the allowance.
 const REQUESTS: u64 = 40;
-/// 16/15 slots for each key. A slot has eight words and a tag.
+/// The bytes of 16/15 slots. A slot has eight words of 8 bytes, and a tag of 1 byte.
 const BYTES_PER_KEY: u64 = 65 * 16 / 15;
 const EVICT: Overflow = Overflow::EvictLightest { allowance: ALLOWANCE };
 const MODES: [Overflow; 3] = [Overflow::Deny, Overflow::Allow, EVICT];
@@ -71,9 +71,9 @@ struct Flood {
     id: PolicyId,
     counts: Counts,
     known: Vec<Log>,
-    /// Keys that use little in order to be evicted, and the most units that one of them was
-    /// admitted in a window.
+    /// Keys that use little in order to be evicted.
     light: Vec<Log>,
+    /// The most units that one of the light keys was admitted in a window.
     most: u64,
 }
 

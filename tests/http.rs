@@ -245,7 +245,7 @@ fn is_visible_ascii(field: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_024))]
 
-    /// `Retry-After` is at least one second and the wait, rounded up.
+    /// `Retry-After` is the wait, rounded up to seconds, and at least one second.
     #[test]
     fn retry_after_is_never_early_nor_a_second_late(wait in any_duration()) {
         let value = retry_after_seconds(wait);
@@ -339,7 +339,7 @@ fn registered_units_use_the_parameter_of_the_draft() {
     }
 }
 
-/// No items are written as empty lists.
+/// Without items, each field is an empty list.
 #[test]
 fn no_items_give_empty_lists() {
     let none: [Item<'_>; 0] = [];

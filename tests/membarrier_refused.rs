@@ -1,5 +1,5 @@
-//! Linux without `membarrier`: as in a sandbox that refuses the system call, tollgate then uses
-//! `crossbeam-epoch`. One test, since the process decides once.
+//! Linux in a sandbox that refuses `membarrier`: tollgate then uses `crossbeam-epoch`. One test, since
+//! the process chooses the method once.
 
 #![cfg(target_os = "linux")]
 
@@ -65,7 +65,7 @@ fn tables_work_without_membarrier() {
     (0..50).for_each(|_| _ = limiter.maintain(100_000));
     let stats = limiter.stats(id).unwrap();
     assert!(stats.migrations > 10, "{stats:?}");
-    // All arrays together took three times the last one.
+    // If no array were freed, all arrays together would take three times the memory of the last one.
     let resident = resident();
     assert!(
         resident < 2 * stats.bytes + (20 << 20),

@@ -82,8 +82,8 @@ fn a_denial_reports_the_first_policy_and_the_longest_wait() {
     assert_eq!(decision.retry_after(), Some(Duration::from_secs(30)));
 }
 
-/// Guarantee H: a cost above the limit is `Impossible`, even if another policy denies. Costs of one
-/// key add up.
+/// Guarantee H: a cost above the limit is `Impossible`, even if another policy denies. The costs of
+/// several charges to one key add up.
 #[test]
 fn an_impossible_cost_takes_precedence_over_a_denial() {
     let (limiter, ids) =
@@ -149,7 +149,7 @@ fn a_full_table_refuses_the_whole_request() {
         assert_eq!((decision.verdict, decision.policy), (Verdict::TableFull, ids[1]));
         assert_eq!(session.peek(&[ids[0].charge(key, 1)]).remaining, 10);
         assert_eq!(session.force_charge(&[ids[1].charge(key, 1)]).verdict, Verdict::TableFull);
-        // Nor does it write a status, of one charge as of two.
+        // It writes no status either, whether the request has one charge or two.
         for charges in
             [&[ids[0].charge(key, 1), ids[1].charge(key, 1)][..], &[ids[1].charge(key, 1)]]
         {

@@ -60,10 +60,10 @@ fn build() -> Result<Limiter, ConfigError> {
     Limiter::builder().policy(policy).max_keys(10_000).clock(ManualClock::new()).build()
 }
 
-/// The greatest limit leaves 16 bits for times. At this unit of the clock, an array that was made at
-/// unit 0 is due for replacement, but not outlived.
+/// A time in units of the policy's resolution. The greatest limit leaves 16 bits for times. At this time,
+/// an array that was made at time 0 is due for replacement, but still in its time range.
 const DUE: u64 = 55_000;
-/// At this unit the array is outlived.
+/// A time in the same units, at which this array has outlived its time range.
 const OUTLIVED: u64 = 70_000;
 
 /// Guarantee A: a table that cannot replace its aging array is never over the limit. At the end of
@@ -89,7 +89,7 @@ fn never_over_the_limit_without_memory() {
     assert_eq!(check(unit * (OUTLIVED + 1)).verdict, Verdict::Denied);
 }
 
-/// The assertion that [`a_failing_assertion_fails_its_test`] lets fail, during the shortage.
+/// The assertion that [`a_failing_assertion_fails_its_test`] makes fail during the shortage.
 #[test]
 fn planted_failure() {
     let is_planted = planted::is_planted();

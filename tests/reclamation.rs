@@ -199,6 +199,31 @@ fn new_keys_free_retired_arrays() {
     });
 }
 
+/// Guarantee E: calls about known keys free nothing, although arrays could be freed and a move is
+/// open.
+#[test]
+fn known_keys_free_no_retired_arrays() {
+    let _alone = watch();
+    let (limiter, id) = limiter();
+    on_new_thread(|| {
+        let held = session(&limiter);
+        replace(&limiter, id, 3);
+        let stats = || held.stats(id).unwrap();
+        let first = stats().used_slots as u64;
+        let is_admitted = |key| held.check(&[id.charge(key, 1)]).is_allowed();
+        assert!((first..).take_while(|_| stats().migrations == 3).all(is_admitted));
+        drop(held);
+        assert_eq!((allocated(), freed()), (5, 0));
+        for _ in 0..300 {
+            let _ = session(&limiter).check(&[id.charge(first, 1)]);
+            let _ = session(&limiter).peek(&[id.charge(first, 1)]);
+        }
+        assert_eq!((allocated(), freed()), (5, 0), "a call about a known key frees an array");
+        (0..8).for_each(|_| _ = limiter.maintain(10_000));
+        assert_eq!((allocated(), freed()), (5, 4), "nothing could be freed");
+    });
+}
+
 /// Guarantee F: an array that is replaced because of its age is freed without new keys and without
 /// `Limiter::maintain`, whether a charge or `Session::maintain` replaces it.
 #[test]

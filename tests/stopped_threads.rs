@@ -70,9 +70,11 @@ struct Run {
     busy: PolicyId,
     workers: [Worker; WORKERS],
     is_done: AtomicBool,
-    /// The units that were admitted under `hot` and under `busy`, by key, and under `total`.
+    /// The units that were admitted under `hot`, by key.
     admitted: [AtomicU64; KEYS as usize],
+    /// The units that were admitted under `busy`, by key.
     in_busy: [AtomicU64; KEYS as usize],
+    /// The units that were admitted under `total`.
     in_total: AtomicU64,
 }
 
@@ -182,7 +184,7 @@ fn wait_for(what: &str, is_reached: impl Fn() -> bool) {
     }
 }
 
-/// Guarantees A and D: see above.
+/// Guarantees A and D: threads go on while one is stopped, and no policy admits more than its limit.
 #[test]
 fn threads_stopped_anywhere_block_no_other() {
     handle_signal();

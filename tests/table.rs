@@ -57,7 +57,7 @@ fn denials_of_one_charge_end_a_move() {
     }
 }
 
-/// Guarantee F: exactly `max_keys` keys are admitted, and others after those have expired.
+/// Guarantee F: exactly `max_keys` keys are admitted, and as many others once these have expired.
 #[test]
 fn the_key_bound_is_exact_and_expired_keys_make_room() {
     for max_keys in [1, 2, 7, 100, 10_000] {

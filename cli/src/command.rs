@@ -124,7 +124,7 @@ pub fn sample(args: &args::Sample) -> Result<(), Failure> {
     sample::write(&mut out, args.lines, args.seed, args.format).map_err(Failure::Stdout)
 }
 
-/// Rejects options that exclude each other.
+/// Rejects options that exclude each other, and an output file that is also an input or given twice.
 fn check_options(args: &args::Replay) -> Result<(), Failure> {
     if args.time.is_some() && args.format == Some(Format::Clf) {
         return Err(Failure::TimeWithoutCsv);

@@ -31,7 +31,7 @@ pub struct Stamp {
     pub line: u32,
 }
 
-/// The columns of the recording that a policy charges.
+/// The key, the cost and the estimate of a policy: columns of the recording, or fixed numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
     /// The index of the key column; `None` for the shared key.
@@ -53,7 +53,7 @@ impl Binding {
     }
 }
 
-/// One field that policies use as key.
+/// A field that policies use as key.
 #[derive(Debug)]
 pub struct KeyColumn {
     /// The field's index in the log.
@@ -225,7 +225,8 @@ impl Columns {
 }
 
 impl KeyColumn {
-    /// The number of this key. All spellings of one address or network have the same number.
+    /// The number of this key. In the `ip` column, all spellings of one address have the same number, and so
+    /// have all addresses of one IPv6 /64 network.
     fn intern(&mut self, value: &[u8], scratch: &mut String) -> u32 {
         scratch.clear();
         scratch.push_str(&String::from_utf8_lossy(value));
@@ -252,7 +253,7 @@ impl KeyColumn {
         self.texts.len()
     }
 
-    /// The text of a key. An IPv6 address is shown as its /64 network, which is its key.
+    /// The text of a key. In the `ip` column, the key of an IPv6 address is its /64 network.
     pub fn text(&self, key: u32) -> &str {
         self.texts.get_index(key as usize).map_or("", |text| text)
     }

@@ -55,7 +55,7 @@ impl Speed {
 /// The reason why a replay ended early. `E` is the error of the observer.
 #[derive(Debug)]
 pub enum ReplayError<E> {
-    /// The limiter could not be built for this number of keys.
+    /// The limiter could not be built with room for all keys of the log.
     Config(ConfigError),
     /// The limiter did not decide, although it has room for all keys of the log.
     Undecided(Verdict),
@@ -93,7 +93,7 @@ impl<E: fmt::Display> fmt::Display for ReplayError<E> {
     }
 }
 
-/// Charges every request under all policies, and passes each outcome to `observe` in time order.
+/// Decides every request under all policies, and passes each outcome to `observe`, in time order.
 pub fn run<E>(
     recording: &Recording,
     policies: &[PolicySpec],

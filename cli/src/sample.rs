@@ -19,6 +19,7 @@ const DAY_NS: u64 = 1_773_100_800_000_000_000;
 
 /// A few minutes of heavy traffic from one client.
 struct Burst {
+    /// The minute of the day in which it starts.
     start: usize,
     minutes: usize,
     /// The traffic that it adds, in thousandths of the day's other traffic.
@@ -95,11 +96,11 @@ pub fn write(out: &mut impl Write, lines: u64, seed: u64, format: Format) -> io:
     out.flush()
 }
 
-/// The distribution of traffic over the day.
+/// The distribution of traffic over the day. The traffic of a minute is proportional to its weight.
 struct Day {
-    /// For each minute, the total weight up to its end.
+    /// For each minute, the sum of the weights up to its end.
     until: Vec<u64>,
-    /// For each minute, the weight and the index of its burst.
+    /// For each minute, the weight and the index of its burst; the weight is 0 if it has none.
     burst: Vec<(u64, usize)>,
 }
 

@@ -8,7 +8,7 @@ use crate::tally::{Reserved, Tally};
 use crate::text::{percent, printable, thousands};
 use std::io::{self, Write};
 
-/// The number of most denied keys that are shown.
+/// The maximum length of the list of the keys with the most denials.
 pub const TOP_KEYS: usize = 10;
 const MAX_KEY_CHARS: usize = 60;
 
@@ -67,7 +67,7 @@ impl Findings<'_> {
         format!("{} / {}", thousands(policy.limit), policy.rate.text)
     }
 
-    /// The number of lines, readable or not.
+    /// The number of requests and unreadable lines.
     pub fn lines(&self) -> u64 {
         self.tally.requests() + self.unparsable.count
     }

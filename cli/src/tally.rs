@@ -6,7 +6,7 @@ use crate::replay::Outcome;
 const SECOND_NS: u64 = 1_000_000_000;
 const DAY_NS: u64 = 86_400 * SECOND_NS;
 
-/// The possible widths of time buckets: common units.
+/// The possible widths of time buckets, from a millisecond to a year.
 const WIDTHS_NS: [u64; 24] = [
     1_000_000,
     10_000_000,
@@ -72,7 +72,7 @@ pub struct Reserved {
 
 impl Reserved {
     fn add(&mut self, estimate: u64, cost: u64) {
-        // The numbers of a log can exceed 64 bits. The sums then saturate.
+        // The sums of a log's numbers can exceed 64 bits. They then saturate.
         let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
         add(&mut self.estimated, estimate);
         add(&mut self.used, cost);
@@ -100,9 +100,9 @@ pub struct DeniedKey<'r> {
     pub policy: usize,
     /// The key.
     pub key: &'r str,
-    /// The number of its requests that the policy denied.
+    /// The number of requests of the key that the policy denied.
     pub denied: u64,
-    /// The number of its requests.
+    /// The number of all requests of the key.
     pub requests: u64,
 }
 

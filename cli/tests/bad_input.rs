@@ -231,7 +231,7 @@ fn bad_estimates_and_durations_are_rejected_with_line_and_entry() {
         assert_rejected(&output, &["p.toml"]);
         assert_rejected(&output, expected);
     }
-    // Eight policies with an estimate are allowed, and nine without one.
+    // Eight policies are allowed if one has an estimate, and nine if none has one.
     let eight = (1..8).map(numbered).collect::<String>() + &estimate("2");
     for text in [eight, nine(POLICY)] {
         let output = replay(&folder.file("p.toml", text), &log, &[]);

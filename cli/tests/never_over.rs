@@ -1,7 +1,7 @@
 //! Guarantee A for policies with buckets: no window admits more than the limit.
 //!
 //! The tests check the tool's decisions with an independent calculation. Buckets may deny for longer than
-//! an exact limiter, so the tests also check that the tool admits almost as much.
+//! an exact limiter, so the tests also check that the tool admits almost as much as one.
 
 mod support;
 
@@ -85,7 +85,8 @@ fn greatest_window_is_half_open() {
     assert_eq!(greatest_window(&[(0, 5), (60 * second, 7)]), 7);
 }
 
-/// The number of copies of the real log that are replayed, each shifted against the first bucket.
+/// The number of copies of the real log that are replayed. The times of each copy are shifted, so that
+/// buckets begin at other requests.
 const SHIFTS: u64 = 9;
 /// The shift from one copy to the next: no multiple of a bucket's span.
 const SHIFT_NS: u64 = 1_111_111_111;
@@ -109,7 +110,8 @@ fn shifted(text: &str, shift_ns: u64) -> (String, Vec<Request>) {
 }
 
 /// How much longer buckets deny than an exact limiter depends on where the buckets begin. So the log is
-/// replayed at several shifts: none may be over the limit, and the median share must reach the floor.
+/// replayed at several shifts. In none of them may a window be over the limit. The admitted cost, as a
+/// share of the exact limiter's, must have a median of at least the floor.
 #[test]
 fn no_window_is_over_the_limit_on_a_real_token_log() {
     let Some(path) = data("llm_requests.csv") else { return };

@@ -26,7 +26,8 @@ fn three_policies() -> Vec<Policy> {
     vec![policy("ip", "ip", 10, MINUTE), policy("site", "*", 60, MINUTE), bytes(5_000_000, DAY)]
 }
 
-/// Compares the tool's decisions with the oracle's. Returns the numbers of admitted and denied.
+/// Compares the tool's decisions with the oracle's. Returns the numbers of admitted and of denied
+/// requests.
 fn compare(policies: &[Policy], requests: &[Request], rows: &[Row]) -> (usize, usize) {
     let answers = decide(policies, requests);
     assert_eq!(rows.len(), answers.len());

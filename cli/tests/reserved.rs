@@ -16,7 +16,7 @@ const DAY: Interval = Interval::Calendar("day");
 /// The assumed duration of a request per generated token.
 const TOKEN_NS: u64 = 20_000_000;
 
-/// A policy `p` with one shared key that reserves `estimate` and costs `cost`.
+/// A policy `p` with one shared key, whose requests reserve `estimate` and cost `cost`.
 fn policy(estimate: &str, cost: &str, limit: u64, interval: Interval) -> String {
     let interval = match interval {
         Interval::Seconds(seconds) if limit > 127 => {
@@ -44,7 +44,7 @@ fn a_settlement_precedes_a_request_at_the_same_time() {
                2024-01-01 00:00:04.9,8,8,1\n\
                2024-01-01 00:00:05,8,8,0\n\
                2024-01-01 00:00:05,1,1,0\n";
-    // The fourth request waits for the two units that the first one used.
+    // The fourth request waits until the two units that the first one used expire.
     assert_eq!(waits(10, MINUTE, log), [0, 55_100, 0, 55_000]);
 }
 

@@ -126,7 +126,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     static int started;
     (void)method, (void)version, (void)upload;
     if (*request != &started || *upload_size > 0) {
-        /* The headers, or a part of a body, which is ignored. The last call ends the request. */
+        /* The first call has the headers, and later calls have parts of the body, which are ignored.
+         * The last call has neither, and is answered below. */
         *request = &started;
         *upload_size = 0;
         return MHD_YES;

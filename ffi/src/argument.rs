@@ -1,8 +1,8 @@
 //! Checks of the caller's arguments: NULL, alignment, lengths and struct sizes.
 //!
-//! The rest is the caller's contract, which is the same for every function. A pointer that is not
-//! NULL points to memory that is readable for its type and length, and writable where the function
-//! writes, until the call returns.
+//! What cannot be checked is the caller's contract, which is the same for every function: a pointer
+//! that is not NULL points to memory that is readable for its type and length, and writable where the
+//! function writes, until the call returns.
 
 use crate::status::tollgate_status::{self, *};
 use std::ffi::{CStr, c_char};
@@ -94,8 +94,8 @@ pub(crate) unsafe fn text<'a>(first: *const c_char) -> Option<&'a CStr> {
 /// that it lacks are 0, and fields that this library lacks must be 0.
 ///
 /// # Safety
-/// The contract above, for as many bytes as the struct's first field says. All-zero is a value of
-/// `T`.
+/// The contract above, for as many bytes as the struct's first field says. A `T` may have all its
+/// bytes 0.
 pub(crate) unsafe fn read_sized<T: Copy>(ptr: *const T) -> Result<T, tollgate_status> {
     aligned(ptr)?;
     // SAFETY: the size is the first field of every version.
@@ -109,7 +109,7 @@ pub(crate) unsafe fn read_sized<T: Copy>(ptr: *const T) -> Result<T, tollgate_st
     if rest.iter().any(|byte| *byte != 0) {
         return Err(TOLLGATE_E_ARGUMENT);
     }
-    // SAFETY: all-zero is a value, by the caller's contract.
+    // SAFETY: zero bytes are a valid `T`, by the caller's contract.
     let mut value: T = unsafe { std::mem::zeroed() };
     let known = size.min(size_of::<T>());
     // SAFETY: `known` bytes are readable at `ptr` and writable in `value`.

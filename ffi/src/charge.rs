@@ -31,7 +31,8 @@ pub struct tollgate_charge {
     /// Units of cost. A cost of 0 is allowed while the usage is within the limit, and writes
     /// nothing.
     pub cost: u64,
-    /// A limit in place of the policy's own, at most its `max_limit`; 0 means the policy's own.
+    /// A limit in place of the policy's own; 0 means the policy's own. A limit above the policy's
+    /// `max_limit` is lowered to it.
     pub limit: u64,
     /// The key kind: one of `TOLLGATE_KEY_*`.
     pub key_kind: u32,

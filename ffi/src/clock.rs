@@ -1,4 +1,4 @@
-//! Times, and clocks that the host moves.
+//! Times, and clocks that a limiter can use in place of the processor's clock.
 
 use crate::argument::{aligned, read, write_optional};
 use crate::guard::guard;
@@ -13,9 +13,10 @@ use std::time::Duration;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_now {
-    /// Nanoseconds since an arbitrary origin, the same for all calls to a limiter: for example
-    /// `clock_gettime(CLOCK_MONOTONIC)`. Sliding windows use it. It may step back a little between
-    /// threads.
+    /// Nanoseconds since an origin that is the same for all calls to a limiter. Sliding windows use
+    /// this time. If it steps back between calls, a charge is recorded at the latest time of its key.
+    /// `clock_gettime(CLOCK_MONOTONIC)` has another origin than the limiter's own clock: pass its times
+    /// to all calls, or to none.
     pub monotonic_ns: u64,
     /// Nanoseconds since 1970-01-01T00:00:00Z. Calendar policies use it.
     pub unix_ns: u64,
@@ -34,7 +35,7 @@ impl From<Now> for tollgate_now {
     }
 }
 
-/// A clock that the host moves: coarse or manual.
+/// A clock for limiters: coarse or manual.
 #[derive(Debug)]
 pub struct tollgate_clock {
     _private: (),
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn tollgate_clock_coarse(
     guard(|| unsafe { create(clock, coarse) })
 }
 
-/// Writes a handle of a new clock to `out`, or NULL.
+/// Writes a handle of a new clock to `out`, or NULL if there is an error.
 ///
 /// # Safety
 /// As [`write_optional`].

@@ -24,14 +24,16 @@ pub const TOLLGATE_DAY: u32 = 2;
 /// Calendar period: a month.
 pub const TOLLGATE_MONTH: u32 = 3;
 
-/// Overflow mode: in a policy, the mode of the options; in the options, `TOLLGATE_OVERFLOW_DENY`.
+/// Overflow mode: the default. In a policy, this is the mode of the options; in the options, it is
+/// `TOLLGATE_OVERFLOW_DENY`.
 pub const TOLLGATE_OVERFLOW_DEFAULT: u32 = 0;
-/// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`. The default.
+/// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`.
 pub const TOLLGATE_OVERFLOW_DENY: u32 = 1;
 /// Overflow mode: allow a new key without counting it when the table is full.
 pub const TOLLGATE_OVERFLOW_ALLOW: u32 = 2;
-/// Overflow mode: evict the keys with the least usage. Evictions discard at most `allowance` units
-/// of a key's usage in any window or period.
+/// Overflow mode: evict the keys with the least usage when the table is full. Evictions discard at
+/// most `allowance` units of a key's usage in any window or period. A new key for which they make no
+/// room is refused with `TOLLGATE_TABLE_FULL`.
 pub const TOLLGATE_OVERFLOW_EVICT_LIGHTEST: u32 = 3;
 
 /// A policy: a limit on the cost that each key may spend. Set unused fields to 0, for example with
@@ -58,17 +60,18 @@ pub struct tollgate_policy {
     pub max_limit: u64,
     /// The greatest number of live keys; 0 means `max_keys` of the options.
     pub max_keys: u64,
-    /// `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 31, 63
-    /// or 127. With at least `max_limit` buckets, the policy is exact: it decides like a log of all
-    /// admitted charges. With fewer, it may deny for longer, but never admits more than the limit.
-    /// 0 means an exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
+    /// `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 23,
+    /// 31, 47, 63, 95 or 127. With at least `max_limit` buckets, the policy is exact: it decides like
+    /// a log of all admitted charges. With fewer, it may deny for longer, but never admits more than
+    /// the limit. 0 means an exact policy if `max_limit` is at most 127, and 15 buckets otherwise.
     pub buckets: u32,
     /// The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     pub overflow: u32,
     /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most units of a key's usage that evictions may
     /// discard in any window or period, 1 to `max_limit`.
     pub allowance: u64,
-    /// The unit of cost in HTTP fields, for example "tokens"; NULL means requests. Copied.
+    /// The unit of cost in HTTP fields, for example "tokens": UTF-8, NUL-terminated; copied. NULL
+    /// means requests.
     pub unit: *const c_char,
 }
 
@@ -99,8 +102,8 @@ pub struct tollgate_options {
 /// with `tollgate_free`. If the call fails, `*error` is filled; `error` may be NULL.
 ///
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
-/// kind, period, overflow mode or `struct_size`), `TOLLGATE_E_POLICIES` to `TOLLGATE_E_CONFIG`,
-/// `TOLLGATE_E_NO_MEMORY`.
+/// kind, period, overflow mode or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
+/// `TOLLGATE_E_CONFIG`, `TOLLGATE_E_NO_MEMORY`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

@@ -3,16 +3,20 @@
 use crate::status::tollgate_status::{self, *};
 use limiter::{Decision, PolicyStatus, Verdict};
 
-/// A wait without end: no wait helps.
+/// In place of a wait: no wait is known to help.
 pub const TOLLGATE_NEVER: u64 = u64::MAX;
 
-/// Flag of `tollgate_decision` and `tollgate_policy_status`: a table had no room for the key. The
-/// request was refused or, under `TOLLGATE_OVERFLOW_ALLOW`, not counted.
+/// Flag of `tollgate_decision`: a table had no room for a key. The request was refused or, under
+/// `TOLLGATE_OVERFLOW_ALLOW`, not counted by that policy. Flag of `tollgate_policy_status`: this
+/// policy did not count its charge, under `TOLLGATE_OVERFLOW_ALLOW`.
 pub const TOLLGATE_TABLE_WAS_FULL: u32 = 1;
 /// Flag of `tollgate_policy_status`: this policy had no room for its charge.
 pub const TOLLGATE_VIOLATED: u32 = 2;
 
-/// The decision about one request. Times are waits in nanoseconds from the time of the request.
+/// The decision about one request. Waits begin at the time of the request.
+///
+/// If the status is `TOLLGATE_TABLE_FULL` or `TOLLGATE_E_POLICY`, `limit`, `remaining` and
+/// `reset_after_ns` are 0. For a request without charges, `limit` and `remaining` are `UINT64_MAX`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_decision {
@@ -22,7 +26,7 @@ pub struct tollgate_decision {
     /// `TOLLGATE_TABLE_WAS_FULL`, or 0.
     pub flags: u32,
     /// The deciding policy: the first without room or, if the request is allowed, the one with the
-    /// least remaining.
+    /// fewest units left. With `TOLLGATE_E_POLICY`, the first that is not of this limiter.
     pub policy: u64,
     /// The limit that was applied under the deciding policy.
     pub limit: u64,

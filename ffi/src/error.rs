@@ -9,8 +9,8 @@ use std::fmt::{self, Write};
 /// The size of an error's message in bytes, with its NUL.
 pub const TOLLGATE_MESSAGE_SIZE: usize = 248;
 
-/// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message that names the field
-/// and the value. Plain memory of the caller; nothing to free.
+/// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message, which names the field
+/// and the value if a value is out of range. Plain memory of the caller; nothing to free.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_error {

@@ -109,7 +109,7 @@ unsafe fn statuses_of(
 /// buffer of size 0 to get the length alone. `length` may be NULL.
 ///
 /// Allocates nothing. Any thread. Other errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
-/// `TOLLGATE_E_POLICY`, `TOLLGATE_E_TOO_MANY`.
+/// `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`, `TOLLGATE_E_TOO_MANY` (more than 16 statuses).
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -133,8 +133,10 @@ pub unsafe extern "C" fn tollgate_http_policy(
     })
 }
 
-/// Writes the value of `RateLimit` (the same draft, section 4): the remaining units and the reset
-/// time of each policy. Buffer, length and errors: as for `tollgate_http_policy`.
+/// Writes the value of `RateLimit` (the same draft, section 4): for each policy the remaining units,
+/// and a time in seconds. If the charge was denied and has room later, this is the time until then;
+/// else it is the time until the whole limit is free. Buffer, length and errors: as for
+/// `tollgate_http_policy`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

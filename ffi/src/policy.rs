@@ -9,9 +9,9 @@ use crate::status::tollgate_status::{self, *};
 use limiter::PolicyId;
 use std::ffi::c_char;
 
-/// Finds a policy by name. The number is valid for this limiter only. Any thread. Errors:
-/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` if there is none. `*policy` is then
-/// 0, which is never a policy.
+/// Finds a policy by name. `*policy` is valid for this limiter only. Any thread. Errors:
+/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` if no policy has this name: `*policy`
+/// is then 0, which is never a policy.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -36,8 +36,8 @@ pub unsafe extern "C" fn tollgate_policy_find(
     })
 }
 
-/// Returns the policy with an index, from 0, in the order of `tollgate_new`. `policy` and `name`
-/// may be NULL. The name is valid until the limiter is freed. Any thread. Errors:
+/// Returns the policy with this index. The indices begin at 0, in the order of `tollgate_new`.
+/// `policy` and `name` may be NULL. The name is valid until the limiter is freed. Any thread. Errors:
 /// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` after the last index.
 ///
 /// # Safety

@@ -3,7 +3,7 @@
 use limiter::TokenPrice;
 
 /// Returns the cost of input and output tokens. A price is for a million tokens, in any unit of
-/// money; the cost has the same unit. It is rounded up, and is at most `UINT64_MAX`.
+/// money; the cost has the same unit. The cost is rounded up; above `UINT64_MAX`, it is `UINT64_MAX`.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_token_cost(
     input_price: u64,

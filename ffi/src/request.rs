@@ -212,7 +212,7 @@ pub(crate) unsafe fn write_statuses(
 /// NULL: the limiter then reads its clock. `decision` may be NULL.
 ///
 /// Any thread. Takes no lock, and allocates nothing for keys that are already in a policy's table,
-/// unless it renews the table's memory because of its age.
+/// unless it renews a table's memory because of that memory's age.
 ///
 /// Returns `TOLLGATE_OK`, `TOLLGATE_DENIED`, `TOLLGATE_IMPOSSIBLE` or `TOLLGATE_TABLE_FULL`.
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`,
@@ -234,7 +234,8 @@ pub unsafe extern "C" fn tollgate_check(
 }
 
 /// `tollgate_check` with the status of each policy: `statuses[i]` is for `charges[i]`. The array
-/// must have room for `count` statuses. It is not written after an error.
+/// must have room for `count` statuses. With `TOLLGATE_TABLE_FULL`, all fields of every status are 0.
+/// After an error, the array is not written.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -286,14 +287,16 @@ pub unsafe extern "C" fn tollgate_check_key(
 
 /// Checks many requests of one charge each: `decisions[i]` is for `charges[i]`.
 ///
-/// The result is that of `tollgate_check` for each charge in order, at the same `now`. It is faster
-/// if the keys are not in a CPU cache, because the cache misses of several keys overlap. `*allowed`
-/// is the number of allowed requests. `decisions` and `allowed` may be NULL.
+/// The result is that of `tollgate_check` for each charge in order, all at one time: `now`, or one
+/// reading of the clock. The batch is faster if the keys are not in a CPU cache, because the cache
+/// misses of several keys overlap. `*allowed` is the number of allowed requests. `decisions` and
+/// `allowed` may be NULL.
 ///
-/// Returns `TOLLGATE_OK` for any decisions. Errors: as `tollgate_check`, with two differences. A
-/// policy of another limiter is an error in its own decision only. A charge with an invalid key
-/// stops the batch with `TOLLGATE_E_ARGUMENT` or `TOLLGATE_E_NULL`: the charges are processed in
-/// groups of 32, and `decisions` and `allowed` then cover the groups before that of the charge.
+/// Returns `TOLLGATE_OK` for any decisions. Errors: as `tollgate_check`, with three differences. Any
+/// `count` is valid. A policy of another limiter is an error in its own decision only. The charges
+/// are processed in groups of 32, and a charge with an invalid key stops the batch before its group,
+/// with `TOLLGATE_E_ARGUMENT` or `TOLLGATE_E_NULL`: the earlier groups stay charged, and `decisions`
+/// and `allowed` cover only them.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -342,8 +345,9 @@ pub unsafe extern "C" fn tollgate_check_many(
 const GROUP: usize = 32;
 
 /// Returns the decision of a `tollgate_check` without charging. `remaining` is what is left without
-/// this request. Other threads may use it before a later check. Arguments, results and errors: as
-/// `tollgate_check`.
+/// this request; other threads may use it before a later check. For a new key, the decision assumes
+/// that the table has room, so the result is never `TOLLGATE_TABLE_FULL`. Arguments, other results
+/// and errors: as `tollgate_check`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -383,8 +387,8 @@ pub unsafe extern "C" fn tollgate_peek_with_status(
 }
 
 /// Charges a request even over the limit, for costs that are known only afterwards. Later requests
-/// are denied until the excess has expired. A bucket records up to 32 times the policy's
-/// `max_limit`, and a calendar period up to 2^42 units.
+/// are denied until the excess has expired. Units above 32 times the policy's `max_limit` in one
+/// bucket, or above 2^42 - 1 in one calendar period, may not be counted.
 ///
 /// Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 ///

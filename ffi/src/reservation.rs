@@ -67,12 +67,13 @@ fn status_of_error(error: ReservationError) -> tollgate_status {
     }
 }
 
-/// Charges the estimated cost of a request under all its policies or under none, with at most 8
-/// charges. The charge stays until the reservation is settled, or until its window or period has
-/// passed, so concurrent requests cannot spend the same units.
+/// Charges the estimated cost of a request under all its policies or under none. The request has at
+/// most 8 charges. The estimate stays charged until the reservation is settled, or until its window
+/// or period has passed, so concurrent requests cannot spend the same units.
 ///
-/// `decision` may be NULL. `statuses` may be NULL; else it must have room for `count` statuses. If
-/// the status is not `TOLLGATE_OK`, the reservation is marked as invalid.
+/// `decision` may be NULL. `statuses` may be NULL; else it is written as by
+/// `tollgate_check_with_status`. If the result is not `TOLLGATE_OK`, the reservation is marked as
+/// invalid.
 ///
 /// Any thread. Results and errors: as `tollgate_check`.
 ///
@@ -161,8 +162,8 @@ unsafe fn change(
 }
 
 /// Adds to all charges of a reservation or to none: `more[i]` units to the charge with index i.
-/// `count` is the number of charges of the reservation. If the request is not allowed, nothing is
-/// added and the reservation stays open: stop the work, then settle.
+/// `count` is the number of charges of the reservation. `decision` may be NULL. If the result is not
+/// `TOLLGATE_OK`, nothing is added and the reservation stays open: stop the work, then settle.
 ///
 /// One thread at a time for one reservation. Results: as `tollgate_check`. Errors:
 /// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (not a reservation), `TOLLGATE_E_CLOSED`,
@@ -184,14 +185,17 @@ pub unsafe extern "C" fn tollgate_extend(
     unsafe { change(limiter, now, reservation, more, count, decision, operation) }
 }
 
-/// Closes a reservation with its actual costs, one for each charge.
+/// Closes a reservation with its actual costs: `actual[i]` units for the charge with index i. `count`
+/// is the number of charges of the reservation. `decision` may be NULL.
 ///
-/// An overestimate is refunded to the window or period that was charged, unless that has passed. An
+/// An overestimate is refunded to the window or period that was charged, unless that has passed. If
+/// the first charge of the reservation has expired, at most its last extension is refunded. An
 /// underestimate is charged even over the limit, and the excess blocks later requests until it has
 /// expired.
 ///
 /// One thread at a time for one reservation. Returns `TOLLGATE_OK`, or `TOLLGATE_TABLE_FULL` if a
-/// table has no room for a key any more. Errors: as `tollgate_extend`.
+/// table has no room for a key any more: the excess of that charge is then not recorded, but the
+/// other charges are settled and the reservation is closed. Errors: as `tollgate_extend`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -209,7 +213,8 @@ pub unsafe extern "C" fn tollgate_settle(
     unsafe { change(limiter, now, reservation, actual, count, decision, operation) }
 }
 
-/// Closes a reservation with a cost of nothing. Threads, results and errors: as `tollgate_settle`.
+/// Closes a reservation with a cost of 0 for each charge. `decision` may be NULL. Threads, results and
+/// errors: as `tollgate_settle`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -225,9 +230,9 @@ pub unsafe extern "C" fn tollgate_cancel(
     unsafe { change(limiter, now, reservation, std::ptr::null(), 0, decision, operation) }
 }
 
-/// Returns the units that the charge with this index has charged so far or, after settling, its
-/// actual cost, unless the table had no room for it. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
-/// `TOLLGATE_E_ARGUMENT` if there is no such charge.
+/// Returns the units charged so far for the charge with this index. After settling, they are its
+/// actual cost, unless the table had no room for the excess. Errors: `TOLLGATE_E_NULL`,
+/// `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` if there is no such charge.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

@@ -17,7 +17,8 @@ pub const TOLLGATE_SESSION_WORDS: usize = 10;
 /// `&session.now` as `now` to the functions: they are faster while the session is open.
 ///
 /// Plain memory of the caller; nothing to free. An open session must not be moved or copied. Keep
-/// it only briefly: memory that a table replaces while the session is open is freed only after it.
+/// it only briefly: memory that a table replaces while the session is open is freed only after the
+/// session ends.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_session {
@@ -49,7 +50,7 @@ fn thread() -> usize {
     MARKER.try_with(|marker| std::ptr::from_ref(marker).addr()).unwrap_or(0)
 }
 
-/// Begins a session at `now` or, if it is NULL, at the current time of the limiter's clock. End it
+/// Begins a session at `now` or, if `now` is NULL, at the current time of the limiter's clock. End it
 /// with `tollgate_session_end` on the same thread, before the limiter is freed. Several sessions
 /// may be open at once. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`.
 ///
@@ -76,8 +77,8 @@ pub unsafe extern "C" fn tollgate_session_begin(
     })
 }
 
-/// Ends a session. Errors: `TOLLGATE_E_NULL`; `TOLLGATE_E_HANDLE` if it is not open;
-/// `TOLLGATE_E_THREAD` if another thread has begun it; the session then stays open.
+/// Ends a session. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` if the session is not open,
+/// `TOLLGATE_E_THREAD` if another thread has begun it. After `TOLLGATE_E_THREAD` it is still open.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.

@@ -9,8 +9,11 @@ use limiter::PolicyId;
 use std::ptr;
 
 /// The statistics of a policy. Set `struct_size` before the call, for example with
-/// `TOLLGATE_STATS_INIT`: the call writes at most that many bytes, because a later version may add
+/// `TOLLGATE_STATS_INIT`: the call writes exactly that many bytes, because a later version may add
 /// fields.
+///
+/// A table keeps its keys in the slots of an array. It replaces the array to grow or to shrink, and
+/// when the array is old.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_stats {
@@ -20,10 +23,10 @@ pub struct tollgate_stats {
     pub reserved: u32,
     /// Admitted charges.
     pub admitted: u64,
-    /// Denied charges: they had no room, or cost more than the limit.
+    /// Charges that had no room, or cost more than the limit.
     pub denied: u64,
-    /// Charges refused with `TOLLGATE_TABLE_FULL`: a new key found no room, or any key found an array
-    /// that has outlived its time range, without memory for a new one.
+    /// Charges refused with `TOLLGATE_TABLE_FULL`: a new key found no room, or the array had become too
+    /// old for any key and there was no memory for a new one.
     pub refused: u64,
     /// Charges allowed without counting because the table was full.
     pub untracked: u64,
@@ -33,7 +36,8 @@ pub struct tollgate_stats {
     pub used_slots: u64,
     /// Slots of the current array.
     pub slots: u64,
-    /// An upper bound of the policy's resident memory, in bytes.
+    /// An upper bound of the policy's resident memory, in bytes, without replaced arrays that are not
+    /// yet freed.
     pub bytes: u64,
     /// Arrays made after the first.
     pub migrations: u64,
@@ -90,14 +94,14 @@ pub unsafe extern "C" fn tollgate_get_stats(
     })
 }
 
-/// Does maintenance in idle moments: moves up to `slots` slots of each table that is being resized,
-/// starts to shrink tables that are mostly idle, and frees memory. `*done` is 1 if no table has
-/// work left, else 0; `done` may be NULL.
+/// Does maintenance in idle moments: moves up to about `slots` slots of each table that is being
+/// resized, starts to shrink tables that are mostly idle and to renew old ones, and frees memory.
+/// `*done` is 1 if no table has work left, else 0; `done` may be NULL.
 ///
 /// You never need to call it: requests do the same work in small chunks, and the system makes huge
 /// pages by itself later. On Linux the call also puts large tables into huge pages, about `slots`
-/// slots per call. That takes the system some milliseconds per page, and a thread that touches the
-/// page meanwhile may wait that long.
+/// slots per call. The system takes some milliseconds to make such a page, and a thread that touches
+/// the page meanwhile may wait that long.
 ///
 /// Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`.
 ///

@@ -2,9 +2,9 @@
 
 use std::ffi::{CStr, c_char};
 
-/// The result of a function: 0 is success. Above 0 is a refusal: the request is not allowed, or a
-/// cost could not be recorded. Below 0 is an error, after which nothing was charged. A number never
-/// changes its meaning. Later versions may add numbers.
+/// The result of a function. 0 is success. Above 0 is a refusal: the request is not allowed, or a
+/// cost could not be recorded. Below 0 is an error: see the introduction of this header. A number
+/// never changes its meaning. Later versions may add numbers.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum tollgate_status {
@@ -15,15 +15,17 @@ pub enum tollgate_status {
     TOLLGATE_DENIED = 1,
     /// A charge costs more than its limit, so no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
-    /// A table has no room for a new key: it has `max_keys` keys, or memory for more could not be
-    /// allocated. Known keys get this status too if their array has outlived its time range and
-    /// memory for a new one could not be allocated.
+    /// A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
+    /// be allocated. A known key gets this status too if the memory of its table has become too old to
+    /// record the time, and new memory could not be allocated.
     TOLLGATE_TABLE_FULL = 3,
     /// A required pointer is NULL.
     TOLLGATE_E_NULL = -1,
-    /// A handle is of the wrong kind, was freed, or is not aligned.
+    /// A handle is of the wrong kind, was freed, or is not aligned; or memory that is passed as a
+    /// reservation or an open session is not one.
     TOLLGATE_E_HANDLE = -2,
-    /// An unknown enum value or `struct_size`, or a pointer that is not aligned.
+    /// An argument is not valid, for example an unknown enum value or `struct_size`, a wrong length, or
+    /// a pointer that is not aligned.
     TOLLGATE_E_ARGUMENT = -3,
     /// A policy is not of this limiter.
     TOLLGATE_E_POLICY = -4,
@@ -35,7 +37,7 @@ pub enum tollgate_status {
     TOLLGATE_E_FOREIGN = -7,
     /// The number of amounts is not the number of charges of the reservation.
     TOLLGATE_E_AMOUNTS = -8,
-    /// The buffer is too small. `*length` is the required length.
+    /// The buffer is too small. `*length` is the length of the whole text, without its NUL.
     TOLLGATE_E_BUFFER = -9,
     /// The session was begun by another thread.
     TOLLGATE_E_THREAD = -10,
@@ -45,7 +47,7 @@ pub enum tollgate_status {
     TOLLGATE_E_SYSTEM = -12,
     /// The number of policies must be from 1 to 16.
     TOLLGATE_E_POLICIES = -20,
-    /// A name must be 1 to 64 printable ASCII characters.
+    /// A name must be 1 to 64 printable ASCII characters, and a unit must be UTF-8.
     TOLLGATE_E_NAME = -21,
     /// Two policies have the same name.
     TOLLGATE_E_DUPLICATE_NAME = -22,
@@ -65,7 +67,8 @@ pub enum tollgate_status {
     TOLLGATE_E_ALLOWANCE = -29,
     /// Another configuration error. The message names it.
     TOLLGATE_E_CONFIG = -30,
-    /// A panic inside the library, which was caught: a bug of tollgate.
+    /// A panic inside the library, which was caught: a bug of tollgate. The call may have charged its
+    /// request.
     TOLLGATE_E_PANIC = -100,
 }
 
@@ -104,7 +107,7 @@ impl tollgate_status {
         TOLLGATE_E_PANIC,
     ];
 
-    /// Returns whether this is an error: nothing was decided or charged.
+    /// Returns whether this is an error.
     pub(crate) fn is_error(self) -> bool {
         (self as i32) < 0
     }
@@ -118,7 +121,9 @@ impl tollgate_status {
             TOLLGATE_TABLE_FULL => c"the table has no room for the key",
             TOLLGATE_E_NULL => c"a required pointer is NULL",
             TOLLGATE_E_HANDLE => c"not a live handle of this kind",
-            TOLLGATE_E_ARGUMENT => c"an argument is unknown to this version, or not aligned",
+            TOLLGATE_E_ARGUMENT => {
+                c"an argument is not valid, for example unknown to this version or not aligned"
+            }
             TOLLGATE_E_POLICY => c"not a policy of this limiter",
             TOLLGATE_E_TOO_MANY => c"too many charges",
             TOLLGATE_E_CLOSED => c"the reservation is already settled or cancelled",
@@ -129,7 +134,9 @@ impl tollgate_status {
             TOLLGATE_E_NO_MEMORY => c"out of memory",
             TOLLGATE_E_SYSTEM => c"the system could not start a thread",
             TOLLGATE_E_POLICIES => c"a limiter needs 1 to 16 policies",
-            TOLLGATE_E_NAME => c"a name must be 1 to 64 printable ASCII characters",
+            TOLLGATE_E_NAME => {
+                c"a name must be 1 to 64 printable ASCII characters, and a unit UTF-8"
+            }
             TOLLGATE_E_DUPLICATE_NAME => c"two policies have the same name",
             TOLLGATE_E_LIMIT => c"a limit must be from 1 to 2^40",
             TOLLGATE_E_MAX_LIMIT => c"max_limit must be from the limit to 2^40",

@@ -1,5 +1,5 @@
-//! The C++ headers: compiled in every standard and mode, alone and together; tested by programs
-//! that link the static library; and rejected by the compiler where they are misused.
+//! The C++ headers. They compile in every supported standard and mode, alone and together. Programs that
+//! link the static library test them. Misuse does not compile.
 
 mod toolchain;
 

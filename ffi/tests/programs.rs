@@ -188,8 +188,8 @@ impl Names {
         names
     }
 
-    /// Returns the untested names: functions that are not called, statuses that no call must
-    /// return, and constants that are not used.
+    /// Returns the untested names: functions that are not called, statuses that no check expects from a
+    /// call, and constants that are not used.
     fn untested(&self, sources: &[String]) -> Vec<&str> {
         let (mut named, mut called, mut returned) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());

@@ -30,7 +30,7 @@ static void *use(void *argument) {
     tollgate_status (*tollgate_new_)(const tollgate_options *, const tollgate_policy *, size_t,
                                      tollgate_limiter **, tollgate_error *);
     tollgate_status (*tollgate_policy_at_)(const tollgate_limiter *, size_t, uint64_t *,
-                                           tollgate_policy *);
+                                           const char **);
     tollgate_status (*tollgate_check_key_)(const tollgate_limiter *, const tollgate_now *, uint64_t,
                                            const void *, size_t, uint64_t, tollgate_decision *);
     tollgate_status (*tollgate_free_)(tollgate_limiter *);

@@ -43,8 +43,8 @@ pub fn run(data: &[u8]) -> Reached {
     }
 }
 
-/// Checks that an error is one line without control characters. It must start with the file name
-/// and the line number, if it has one.
+/// Checks that an error is one line without control characters. The line must start with the file name,
+/// and with the line number if the error has one.
 fn check_error(error: &PolicyFileError, data: &[u8]) {
     let message = error.to_string();
     assert!(!message.contains(char::is_control), "{message:?}");

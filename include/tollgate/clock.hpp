@@ -1,4 +1,4 @@
-/// Times, and clocks that the host moves.
+/// Times, and clocks that a limiter can use in place of the processor's clock.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOLLGATE_CLOCK_HPP
@@ -19,9 +19,10 @@ class now {
     /// 0 on both clocks.
     constexpr now() noexcept = default;
 
-    /// A reading from two durations. `monotonic` is the time since an arbitrary origin, the same
-    /// for all calls to a limiter; it may step back a little between threads. `since_1970` is the
-    /// time since 1970-01-01T00:00:00Z.
+    /// A reading from two durations. `monotonic` is the time since an origin that is the same for all
+    /// calls to a limiter. If it steps back between calls, a charge is recorded at the latest time of
+    /// its key. `since_1970` is the time since 1970-01-01T00:00:00Z. `std::chrono::steady_clock` has
+    /// another origin than the limiter's own clock: pass its times to all calls, or to none.
     template <class A, class B, class C, class D>
     constexpr now(std::chrono::duration<A, B> monotonic,
                   std::chrono::duration<C, D> since_1970) noexcept
@@ -32,7 +33,7 @@ class now {
         std::chrono::system_clock::time_point wall) noexcept
         : now(monotonic.time_since_epoch(), wall.time_since_epoch()) {}
 
-    /// Uses one wall-clock time for both clocks, for decisions over recorded traffic.
+    /// Returns a reading with one wall-clock time for both clocks, for recorded traffic.
     [[nodiscard]] static now from_wall(std::chrono::system_clock::time_point wall) noexcept {
         return {wall.time_since_epoch(), wall.time_since_epoch()};
     }
@@ -119,7 +120,7 @@ class manual_clock : public clock {
 };
 
 /// A coarse clock, which keeps the time of the last `tick`. A reading costs less than a nanosecond.
-/// Call `tick` for example once in each turn of an event loop.
+/// Call `tick` often, for example once in each turn of an event loop.
 class coarse_clock : public clock {
   public:
     /// Creates a clock with the current time. Errors: `errc::no_memory`.
@@ -145,7 +146,7 @@ class coarse_clock : public clock {
 class threaded_clock : public clock {
   public:
     /// Creates a clock that is updated at this interval. Errors: `errc::argument` if the interval
-    /// is not above 0, `errc::no_memory`, `errc::system` if the thread cannot be started.
+    /// is below 1 ns, `errc::no_memory`, `errc::system` if the thread cannot be started.
     template <class Rep, class Period>
     [[nodiscard]] static result<threaded_clock> try_create(
         std::chrono::duration<Rep, Period> interval) noexcept {

@@ -34,7 +34,8 @@ class overflow {
     /// Allows the new key without counting it.
     [[nodiscard]] static constexpr overflow allow() noexcept { return {TOLLGATE_OVERFLOW_ALLOW, 0}; }
     /// Evicts the keys with the least usage. Evictions discard at most `allowance` units of a key's
-    /// usage in any window or period.
+    /// usage in any window or period. A new key for which they make no room is refused with
+    /// `verdict::table_full`.
     [[nodiscard]] static constexpr overflow evict_lightest(std::uint64_t allowance) noexcept {
         return {TOLLGATE_OVERFLOW_EVICT_LIGHTEST, allowance};
     }
@@ -53,9 +54,10 @@ class overflow {
 /// A name is 1 to 64 printable ASCII characters.
 class policy {
   public:
-    /// A sliding window: at most `limit` units of cost, 1 to 2^40, in every interval of length
-    /// `window`, 1 ms to 400 days. With a `max_limit` up to 127 it is exact: it decides like a log
-    /// of all admitted charges. A greater limit is counted in `buckets`, by default 15.
+    /// A sliding window: at most `limit` units of cost in every interval of length `window`. The
+    /// limit is from 1 to 2^40, the window from 1 ms to 400 days. With a `max_limit` up to 127 the
+    /// policy is exact: it decides like a log of all admitted charges. A greater limit is counted in
+    /// `buckets`, by default 15.
     template <class Rep, class Period>
     [[nodiscard]] static policy sliding(std::string name, std::uint64_t limit,
                                         std::chrono::duration<Rep, Period> window) {
@@ -64,7 +66,8 @@ class policy {
         return built;
     }
 
-    /// A calendar budget: at most `limit` units of cost, 1 to 2^40, in each period. Exact.
+    /// A calendar budget: at most `limit` units of cost in each period. The limit is from 1 to 2^40.
+    /// The policy is exact.
     [[nodiscard]] static policy calendar(std::string name, std::uint64_t limit,
                                          tollgate::period period) {
         policy built(TOLLGATE_CALENDAR, std::move(name), limit);
@@ -72,10 +75,10 @@ class policy {
         return built;
     }
 
-    /// Sets the number of buckets of a sliding window: 2 to 127, rounded up to 7, 15, 31, 63 or 127
-    /// (64 to 1024 bytes per key). A policy whose `max_limit` is at most its number of buckets is
-    /// exact. Any other may deny for longer, but never admits more than the limit. Calendar policies
-    /// ignore the number.
+    /// Sets the number of buckets of a sliding window: 2 to 127, rounded up to 7, 15, 23, 31,
+    /// 47, 63, 95 or 127. A slot takes 64 bytes with 7 buckets, and 1024 with 127. A policy whose
+    /// `max_limit` is at most its number of buckets is exact. Any other may deny for longer, but
+    /// never admits more than the limit. Calendar policies ignore this setting.
     policy& buckets(std::uint32_t count) & noexcept { return set(raw_.buckets, count, errc::buckets); }
 
     /// Sets the greatest limit that a charge or `limiter::set_limit` may set; by default the
@@ -96,14 +99,14 @@ class policy {
         return *this;
     }
 
-    /// Sets the unit of cost in HTTP fields, for example "tokens"; by default requests.
+    /// Sets the unit of cost in HTTP fields, in UTF-8, for example "tokens"; by default requests.
     policy& unit(std::string unit) & {
         unit_ = std::move(unit);
         return *this;
     }
 
     /// Sets the offset from UTC at which calendar periods start: at most 18 hours, positive to the
-    /// east. Sliding windows ignore it.
+    /// east. Sliding windows ignore this setting.
     policy& offset(std::chrono::seconds offset) & noexcept {
         using bounds = std::numeric_limits<std::int32_t>;
         const auto out_of_range = offset.count() > bounds::max() || offset.count() < bounds::min();
@@ -218,8 +221,9 @@ class builder {
         return std::move(this->seed(seed));
     }
 
-    /// Checks all values and builds the limiter. The error names the field and the value. Errors:
-    /// `errc::policies` to `errc::config`, `errc::argument`, `errc::handle`, `errc::no_memory`.
+    /// Checks all values and builds the limiter. The error of a value that is out of range names the
+    /// field. Errors: those from `errc::policies` to `errc::config`, `errc::argument`,
+    /// `errc::handle`, `errc::no_memory`.
     [[nodiscard]] inline result<limiter> try_build() const noexcept;
 #if TOLLGATE_EXCEPTIONS
     /// As `try_build`; throws `tollgate::exception`.

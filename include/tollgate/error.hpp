@@ -31,7 +31,7 @@
 #define TOLLGATE_EXCEPTIONS 0
 #endif
 
-// The argument, or the object, must outlive the returned value.
+// Marks an argument, or the object of a member function, that must outlive the returned value.
 #if defined(__clang__)
 #define TOLLGATE_BORROWED [[clang::lifetimebound]]
 #else
@@ -40,8 +40,8 @@
 
 namespace tollgate {
 
-/// Error codes: the numbers of `tollgate_status`. Above 0: the request is not allowed. Below 0: an
-/// error, after which nothing was charged.
+/// Error codes: the numbers of `tollgate_status`. Above 0: the request is not allowed, or a cost could
+/// not be recorded. Below 0: an error, for example of an argument.
 enum class errc : std::int32_t {
     denied = TOLLGATE_DENIED,
     impossible = TOLLGATE_IMPOSSIBLE,
@@ -100,8 +100,8 @@ class category_type final : public std::error_category {
     return {static_cast<int>(code), category()};
 }
 
-/// An error with a message that names the field and the value. Plain data of 256 bytes; no
-/// allocation.
+/// An error with a message. The message about a value that is out of range names the field. Plain data
+/// of 256 bytes; no allocation.
 class error {
   public:
     /// An error with the text of its code.
@@ -122,8 +122,7 @@ class error {
 };
 
 #if TOLLGATE_EXCEPTIONS
-/// The exception of the forms without `try_`. `code()` is the error code; `what()` names the field
-/// and the value.
+/// The exception of the forms without `try_`. `code()` is the error code, and `what()` the message.
 class exception : public std::system_error {
   public:
     explicit exception(const error& error) : std::system_error(error.code()), error_(error) {}

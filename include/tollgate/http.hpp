@@ -53,7 +53,7 @@ struct [[nodiscard]] written {
 /// Writes the value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11, section 3) for
 /// the policies of a request, and a NUL. If there are no statuses, send no such field. Allocates
 /// nothing. Any thread. Errors: `errc::buffer` (see `written`), `errc::policy` (a policy of another
-/// limiter), `errc::too_many` (more than 16 statuses), `errc::null`.
+/// limiter), `errc::too_many` (more than 16 statuses), `errc::null` (a moved-from limiter).
 [[nodiscard]] inline written write_policy(const limiter& limiter, view<const policy_status> statuses,
                                           view<char> buffer) noexcept {
     std::size_t size = 0;
@@ -62,8 +62,9 @@ struct [[nodiscard]] written {
     return {{status, category()}, size};
 }
 
-/// Writes the value of `RateLimit` (the same draft, section 4): the remaining units and the reset
-/// time of each policy. Buffer, result and errors as for `write_policy`.
+/// Writes the value of `RateLimit` (the same draft, section 4): for each policy the remaining units,
+/// and a time in seconds. If the charge was denied and has room later, this is the time until then;
+/// else it is the time until the whole limit is free. Buffer, result and errors as for `write_policy`.
 [[nodiscard]] inline written write_limit(const limiter& limiter, view<const policy_status> statuses,
                                          view<char> buffer) noexcept {
     std::size_t size = 0;
@@ -74,7 +75,7 @@ struct [[nodiscard]] written {
 
 /// Writes a problem body (RFC 9457) for status 429, which names every policy without room.
 /// `explanation` is a message for people, in UTF-8, or NULL. Bytes that are not UTF-8 are replaced;
-/// only then does the call allocate. Otherwise as for `write_policy`.
+/// only then does the call allocate. Buffer, result and errors as for `write_policy`.
 [[nodiscard]] inline written write_problem(const limiter& limiter, view<const policy_status> statuses,
                                            const char* explanation, view<char> buffer) noexcept {
     std::size_t size = 0;

@@ -70,8 +70,8 @@ class limiter : public operations<limiter> {
     [[nodiscard]] policy_id policy(std::string_view name) const { return try_policy(name).value(); }
 #endif
 
-    /// Returns the policy with this index, from 0, in the order of the builder. None after the
-    /// last.
+    /// Returns the policy with this index. The indices begin at 0, in the order of the builder. None
+    /// after the last index.
     [[nodiscard]] std::optional<policy_id> policy_at(std::size_t index) const noexcept {
         std::uint64_t bits = 0;
         if (tollgate_policy_at(c(), index, &bits, nullptr) != TOLLGATE_OK) return {};
@@ -128,9 +128,10 @@ class limiter : public operations<limiter> {
         return stats;
     }
 
-    /// Does maintenance in idle moments: moves up to `slots` slots of each table that is being
-    /// resized, and frees memory. Returns whether no table has work left. You never need to call
-    /// it: requests with new keys do the same work in small chunks. See `tollgate_maintain`.
+    /// Does maintenance in idle moments: moves up to about `slots` slots of each table that is being
+    /// resized, starts to shrink tables that are mostly idle and to renew old ones, and frees memory.
+    /// Returns whether no table has work left. You never need to call it: requests do the same work
+    /// in small chunks. See `tollgate_maintain`.
     bool maintain(std::size_t slots) const noexcept {
         std::int32_t done = 1;
         (void)tollgate_maintain(c(), slots, &done);
@@ -152,8 +153,9 @@ class limiter : public operations<limiter> {
 
 static_assert(sizeof(limiter) == sizeof(void*));
 
-/// A guard that cancels a reservation at the end of its scope unless it was settled, for work that
-/// costs nothing unless it finishes. The limiter and the reservation must outlive it.
+/// A guard that cancels a reservation at the end of the guard's scope, unless the reservation was
+/// settled: for work that costs nothing if it does not finish. The limiter and the reservation must
+/// outlive the guard.
 class [[nodiscard]] cancel_guard {
   public:
     cancel_guard(const tollgate::limiter& limiter TOLLGATE_BORROWED,

@@ -19,8 +19,9 @@ namespace tollgate {
 /// `session`, at their time.
 ///
 /// Except for the throwing forms, all are noexcept. They take no lock, and allocate nothing for keys
-/// that are already in a policy's table. Any thread may use them, except those of a session, which only its thread may use.
-/// After a move the operations of a limiter fail with `errc::null`.
+/// that are already in a policy's table, unless a table's memory is renewed because of its age. Any
+/// thread may use the operations of a limiter or an instant; only the thread that made a session may
+/// use the session's. After a move the operations of a limiter fail with `errc::null`.
 template <class Self>
 class operations {
   public:
@@ -38,8 +39,9 @@ class operations {
         });
     }
 
-    /// `check` with the status of each policy: `statuses[i]` is for `charges[i]`. With fewer
-    /// statuses than charges the request is invalid: `errc::buffer`.
+    /// `check` with the status of each policy: `statuses[i]` is for `charges[i]`. If the verdict is
+    /// `table_full`, all fields of every status are 0; if it is `invalid`, no status is written. With
+    /// fewer statuses than charges the request is invalid: `errc::buffer`.
     [[nodiscard]] tollgate::decision check_with_status(view<const tollgate::charge> charges,
                                                        view<policy_status> statuses) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
@@ -61,12 +63,12 @@ class operations {
     /// Checks many requests of one charge each, and returns how many were allowed. `decisions[i]`
     /// is for `charges[i]`, up to the length of the shorter view.
     ///
-    /// The result is that of `check` for each charge in order, at one time. It is faster if the
+    /// The result is that of `check` for each charge in order, at one time. The batch is faster if the
     /// keys are not in a CPU cache, because the cache misses of several keys overlap.
     ///
-    /// A charge with an invalid key stops the batch: charges are processed in groups of 32, and
-    /// from its group on nothing is charged and the decisions are invalid. A policy of another
-    /// limiter makes only its own decision invalid.
+    /// Charges are processed in groups of 32. A charge with an invalid key stops the batch before its
+    /// group: this group and the later ones are not charged, and their decisions are invalid. A policy
+    /// of another limiter makes only its own decision invalid.
     std::size_t check_many(view<const tollgate::charge> charges,
                            view<tollgate::decision> decisions) const noexcept {
         const auto count = charges.size() < decisions.size() ? charges.size() : decisions.size();
@@ -78,7 +80,8 @@ class operations {
     }
 
     /// Returns the decision of a `check` without charging. `remaining` is what is left without this
-    /// request. Other threads may use it before a later check.
+    /// request; other threads may use it before a later check. For a new key, the decision assumes
+    /// that the table has room, so the verdict is never `table_full`.
     [[nodiscard]] tollgate::decision peek(view<const tollgate::charge> charges) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             return tollgate_peek(limiter, now, detail::raw(charges), charges.size(), decision);
@@ -96,8 +99,9 @@ class operations {
     }
 
     /// Charges a request even over the limit, for costs that are known only afterwards. Later
-    /// requests are denied until the excess has expired. The verdict is `allowed`, `table_full` or
-    /// `invalid`.
+    /// requests are denied until the excess has expired. Units above 32 times the policy's `max_limit`
+    /// in one bucket, or above 2^42 - 1 in one calendar period, may not be counted. The verdict is
+    /// `allowed`, `table_full` or `invalid`.
     tollgate::decision force_charge(view<const tollgate::charge> charges) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             return tollgate_force_charge(limiter, now, detail::raw(charges), charges.size(),
@@ -133,15 +137,15 @@ class operations {
     void reset_key(policy_id policy, const key& key) const { try_reset_key(policy, key).value(); }
 #endif
 
-    /// Charges the estimated cost of a request under all its policies or under none, with at most 8
-    /// charges. The charge stays until the reservation is settled, or until its window or period has
-    /// passed. Returns the decision if the request is not allowed.
+    /// Charges the estimated cost of a request under all its policies or under none. The request has
+    /// at most 8 charges. The estimate stays charged until the reservation is settled, or until its
+    /// window or period has passed. Returns the decision as an error if the request is not allowed.
     result<reservation, tollgate::decision> reserve(
         view<const tollgate::charge> charges) const noexcept {
         return reserve_raw(charges, nullptr);
     }
 
-    /// `reserve` with the status of each policy, whether allowed or denied.
+    /// `reserve` with the status of each policy, as in `check_with_status`.
     result<reservation, tollgate::decision> reserve_with_status(
         view<const tollgate::charge> charges, view<policy_status> statuses) const noexcept {
         if (statuses.size() < charges.size()) return decision_of(TOLLGATE_E_BUFFER);
@@ -162,9 +166,11 @@ class operations {
     /// Closes a reservation with its actual costs, one for each charge.
     ///
     /// An overestimate is refunded to the window or period that was charged, unless that has
-    /// passed. An underestimate is charged even over the limit, and the excess blocks later
+    /// passed. If the first charge of the reservation has expired, at most its last extension is
+    /// refunded. An underestimate is charged even over the limit, and the excess blocks later
     /// requests until it has expired. The verdict is `table_full` if a table has no room for a key
-    /// any more; the reservation is closed also then. Invalid decisions: as `extend`.
+    /// any more: the excess of that charge is then not recorded, but the other charges are settled and
+    /// the reservation is closed. Invalid decisions: as `extend`.
     tollgate::decision settle(reservation& reservation,
                               view<const std::uint64_t> actual) const noexcept {
         return close(reservation, [&](auto limiter, auto now, auto raw, auto decision) {
@@ -172,7 +178,7 @@ class operations {
         });
     }
 
-    /// Closes a reservation with a cost of nothing. Decisions: as `settle`.
+    /// Closes a reservation with a cost of 0 for each charge. Decisions: as `settle`.
     tollgate::decision cancel(reservation& reservation) const noexcept {
         return close(reservation, [&](auto limiter, auto now, auto raw, auto decision) {
             return tollgate_cancel(limiter, now, raw, decision);
@@ -231,8 +237,8 @@ class operations {
     }
 };
 
-/// A limiter at a time that the caller has already read. A pointer and two numbers; the limiter
-/// must outlive it.
+/// A limiter at a time that the caller has already read. It consists of a pointer and two numbers, and
+/// the limiter must outlive it.
 class instant : public operations<instant> {
   public:
     /// The time of the operations.
@@ -253,8 +259,8 @@ class instant : public operations<instant> {
 
 /// A session: many requests at one time, for example in one turn of an event loop. Its operations
 /// are faster than those of a limiter. Keep it only briefly: memory that a table replaces while the
-/// session exists is freed only after it. Use and destroy it on the thread that made it, before the
-/// limiter. It can be neither moved nor copied.
+/// session exists is freed only after the session is destroyed. Use and destroy a session on the
+/// thread that made it, and destroy it before the limiter. It can be neither moved nor copied.
 class session : public operations<session> {
   public:
     session(const session&) = delete;

@@ -25,8 +25,8 @@ inline constexpr std::size_t max_charges = 16;
 /// The most charges of one reservation.
 inline constexpr std::size_t max_reserved = 8;
 
-/// A pointer and a length: `std::span` for C++17. Converts from arrays, vectors and spans and, for
-/// const items, from a braced list, which lives until the end of the call.
+/// A pointer and a length: `std::span` for C++17. Converts from arrays, vectors and spans. A view of
+/// const items also converts from a braced list, which lives until the end of the call.
 template <class Item>
 class view {
     template <class Range>
@@ -58,8 +58,8 @@ class view {
     std::size_t size_ = 0;
 };
 
-/// The key of a charge. Keys of different kinds are never equal. Two keys share a counter only if
-/// their 64-bit hashes under a random seed are equal.
+/// The key of a charge. Keys of different kinds are never equal. Two keys of one policy share a
+/// counter only if their 64-bit hashes under a random seed are equal.
 ///
 /// A key *borrows*: text and addresses must live until the call that takes the key has returned.
 class key {
@@ -157,7 +157,8 @@ class charge {
     constexpr charge() noexcept = default;
 
     /// Returns the charge with this limit in place of the policy's own, for example for a paid
-    /// tier. The limit is at most the policy's `max_limit`. A limit of 0 makes the request invalid.
+    /// tier. A limit above the policy's `max_limit` is lowered to it. A limit of 0 makes the request
+    /// invalid.
     [[nodiscard]] constexpr charge limit(std::uint64_t limit) const noexcept {
         charge limited = *this;
         limited.raw_.limit = limit;
@@ -190,16 +191,20 @@ enum class verdict {
     denied,
     /// At least one charge costs more than its limit, so no wait helps.
     impossible,
-    /// A table has no room for a new key: it has `max_keys` keys, or memory for more could not be
-    /// allocated. Known keys get this verdict too if their array has outlived its time range and
-    /// memory for a new one could not be allocated.
+    /// A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
+    /// be allocated. A known key gets this verdict too if the memory of its table has become too old
+    /// to record the time, and new memory could not be allocated.
     table_full,
     /// The request has an error: `decision::code`.
     invalid,
 };
 
 /// The decision about one request over all its policies. Unless the request was allowed, nothing
-/// was charged. Times are waits from the time of the request.
+/// was charged; only a `settle` with the verdict `table_full` may have charged a part. Waits begin at
+/// the time of the request.
+///
+/// For the verdicts `table_full` and `invalid`, `limit`, `remaining` and `reset_after` are 0. For a
+/// request without charges, `limit` and `remaining` are 2^64 - 1.
 class [[nodiscard]] decision {
   public:
     /// No decision: `verdict::invalid`.
@@ -221,7 +226,7 @@ class [[nodiscard]] decision {
     [[nodiscard]] std::error_code code() const noexcept { return {raw_.status, category()}; }
 
     /// The deciding policy: the first of the request that had no room or, if the request is
-    /// allowed, the one with the least remaining.
+    /// allowed, the one with the fewest units left.
     [[nodiscard]] constexpr policy_id policy() const noexcept {
         return policy_id::from_bits(raw_.policy);
     }
@@ -229,8 +234,8 @@ class [[nodiscard]] decision {
     [[nodiscard]] constexpr std::uint64_t limit() const noexcept { return raw_.limit; }
     /// The units left under the deciding policy after this decision.
     [[nodiscard]] constexpr std::uint64_t remaining() const noexcept { return raw_.remaining; }
-    /// The shortest wait after which the whole request has room: the longest over all its policies.
-    /// Assumes no other charges meanwhile. Present if and only if the verdict is `denied`.
+    /// The shortest wait after which the whole request has room. This is the longest of the waits of
+    /// its policies. Assumes no other charges meanwhile. Present if and only if the verdict is `denied`.
     [[nodiscard]] constexpr std::optional<std::chrono::nanoseconds> retry_after() const noexcept {
         if (raw_.status != TOLLGATE_DENIED || raw_.retry_after_ns == TOLLGATE_NEVER) return {};
         return detail::wait(raw_.retry_after_ns);
@@ -240,8 +245,8 @@ class [[nodiscard]] decision {
     [[nodiscard]] constexpr std::chrono::nanoseconds reset_after() const noexcept {
         return detail::wait(raw_.reset_after_ns);
     }
-    /// Returns whether the table of any policy had no room for the key. The request was refused
-    /// or, under `overflow::allow`, not counted by that policy.
+    /// Returns whether the table of any policy had no room for a key. The request was refused or,
+    /// under `overflow::allow`, not counted by that policy.
     [[nodiscard]] constexpr bool table_full() const noexcept {
         return (raw_.flags & TOLLGATE_TABLE_WAS_FULL) != 0;
     }
@@ -273,7 +278,7 @@ class [[nodiscard]] decision {
 };
 
 /// The status of one policy of a request after the decision, for reports and HTTP fields.
-/// `check_with_status` and similar operations write one for each charge.
+/// `check_with_status` and similar operations write one status for each charge.
 class policy_status {
   public:
     constexpr policy_status() noexcept = default;
@@ -300,7 +305,8 @@ class policy_status {
     [[nodiscard]] constexpr std::chrono::nanoseconds reset_after() const noexcept {
         return detail::wait(raw_.reset_after_ns);
     }
-    /// Returns whether the table had no room for the key, so that nothing was counted.
+    /// Returns whether the policy did not count its charge because its table had no room for the key,
+    /// under `overflow::allow`.
     [[nodiscard]] constexpr bool table_full() const noexcept {
         return (raw_.flags & TOLLGATE_TABLE_WAS_FULL) != 0;
     }

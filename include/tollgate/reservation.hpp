@@ -22,7 +22,7 @@ namespace tollgate {
 /// reservation is empty.
 ///
 /// *A reservation that is destroyed without `settle` or `cancel` stays charged* until its window or
-/// period has passed, so a response that breaks off is not free. To make it free, use
+/// period has passed, so a response that breaks off is not free. To refund it in that case, use
 /// `cancel_guard`.
 class [[nodiscard]] reservation {
   public:
@@ -41,9 +41,9 @@ class [[nodiscard]] reservation {
     /// The decision that allowed the reservation.
     [[nodiscard]] tollgate::decision decision() const noexcept { return decision_; }
 
-    /// Returns the units that the charge with this index has charged so far or, after settling, its
-    /// actual cost, unless the table had no room for it. `std::nullopt` if the reservation is empty or
-    /// has no such charge.
+    /// Returns the units charged so far for the charge with this index. After settling, they are its
+    /// actual cost, unless the table had no room for the excess. `std::nullopt` if the reservation is
+    /// empty or has no such charge.
     [[nodiscard]] std::optional<std::uint64_t> charged(std::size_t index) const noexcept {
         std::uint64_t units = 0;
         if (state_ == state::empty) return {};

@@ -40,8 +40,11 @@ macro_rules! counter_tables {
 counter_tables!(
     Ring7(Ring<7>),
     Ring15(Ring<15>),
+    Ring23(Ring<23>),
     Ring31(Ring<31>),
+    Ring47(Ring<47>),
     Ring63(Ring<63>),
+    Ring95(Ring<95>),
     Ring127(Ring<127>),
     Quota(Quota)
 );
@@ -52,8 +55,11 @@ macro_rules! with_table {
         match $counter_table {
             CounterTable::Ring7($table) => $operation,
             CounterTable::Ring15($table) => $operation,
+            CounterTable::Ring23($table) => $operation,
             CounterTable::Ring31($table) => $operation,
+            CounterTable::Ring47($table) => $operation,
             CounterTable::Ring63($table) => $operation,
+            CounterTable::Ring95($table) => $operation,
             CounterTable::Ring127($table) => $operation,
             CounterTable::Quota($table) => $operation,
         }
@@ -76,8 +82,11 @@ impl CounterTable {
                 Ok(match words {
                     7 => CounterTable::Ring7(Table::new(scale, bounds, first)?),
                     15 => CounterTable::Ring15(Table::new(scale, bounds, first)?),
+                    23 => CounterTable::Ring23(Table::new(scale, bounds, first)?),
                     31 => CounterTable::Ring31(Table::new(scale, bounds, first)?),
+                    47 => CounterTable::Ring47(Table::new(scale, bounds, first)?),
                     63 => CounterTable::Ring63(Table::new(scale, bounds, first)?),
+                    95 => CounterTable::Ring95(Table::new(scale, bounds, first)?),
                     _ => CounterTable::Ring127(Table::new(scale, bounds, first)?),
                 })
             }

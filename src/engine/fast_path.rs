@@ -1,5 +1,6 @@
 //! The fast path: known keys, no contention. A check of one charge does it in registers.
 
+use crate::charge::Charge;
 use crate::counter::sliding::sum::{ScalarSum, Sum};
 #[cfg(all(
     feature = "vector",
@@ -22,6 +23,9 @@ use crate::verify::path::{self, Path};
 /// Checks one charge, of which the cost is not 0.
 type CheckFn = unsafe fn(&Context<'_>, &PolicyState, KeyId, u64, u64) -> Decision;
 
+/// Checks the first charges of a list, up to one of another policy. Returns their number.
+type CheckRunFn = unsafe fn(&Context<'_>, &PolicyState, &[Charge<'_>], &mut [Decision]) -> usize;
+
 /// Evaluates an item, of which the cost is not 0, and prepares its charge if it has room. Returns false,
 /// and evaluates nothing, if the charge must take the slow path.
 type PrepareFn = for<'g> unsafe fn(&'g Context<'_>, &mut Item<'g>) -> bool;
@@ -33,6 +37,7 @@ type PrepareFn = for<'g> unsafe fn(&'g Context<'_>, &mut Item<'g>) -> bool;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FastPath {
     check: CheckFn,
+    check_run: CheckRunFn,
     prepare: PrepareFn,
 }
 
@@ -46,9 +51,17 @@ impl FastPath {
             not(all(test, tollgate_model))
         ))]
         if VectorSum::is_available() {
-            return FastPath { check: vector::check::<C>, prepare: vector::prepare::<C> };
+            return FastPath {
+                check: vector::check::<C>,
+                check_run: vector::check_run::<C>,
+                prepare: vector::prepare::<C>,
+            };
         }
-        FastPath { check: scalar::check::<C>, prepare: scalar::prepare::<C> }
+        FastPath {
+            check: scalar::check::<C>,
+            check_run: scalar::check_run::<C>,
+            prepare: scalar::prepare::<C>,
+        }
     }
 
     #[inline(always)]
@@ -62,6 +75,18 @@ impl FastPath {
     ) -> Decision {
         // SAFETY: chosen in `new` for this processor.
         unsafe { (self.check)(context, policy, key, cost, limit) }
+    }
+
+    #[inline(always)]
+    pub(super) fn check_run(
+        self,
+        context: &Context<'_>,
+        policy: &PolicyState,
+        charges: &[Charge<'_>],
+        decisions: &mut [Decision],
+    ) -> usize {
+        // SAFETY: chosen in `new` for this processor.
+        unsafe { (self.check_run)(context, policy, charges, decisions) }
     }
 
     #[inline(always)]
@@ -88,6 +113,16 @@ macro_rules! fast_path_with {
         }
 
         $(#[$features])?
+        pub(super) fn check_run<C: PolicyCounter>(
+            context: &Context<'_>,
+            policy: &PolicyState,
+            charges: &[Charge<'_>],
+            decisions: &mut [Decision],
+        ) -> usize {
+            super::check_run::<C, _>(context, policy, charges, decisions, $sum)
+        }
+
+        $(#[$features])?
         pub(super) fn prepare<'g, C: PolicyCounter>(
             context: &'g Context<'_>,
             item: &mut Item<'g>,
@@ -106,7 +141,6 @@ mod vector {
     fast_path_with!(VectorSum::new(), target_feature(enable = "avx2,bmi1,bmi2"));
 }
 
-/// Fast path: known key, no contention. Everything else is in [`check_slow`].
 #[inline(always)]
 fn check<C: PolicyCounter, S: Sum>(
     context: &Context<'_>,
@@ -116,6 +150,21 @@ fn check<C: PolicyCounter, S: Sum>(
     limit: u64,
     sum: S,
 ) -> Decision {
+    check_and_report::<C, S, _>(context, policy, key, cost, limit, sum, |decision| decision)
+}
+
+/// Fast path: known key, no contention. Everything else is in [`check_slow`].
+// Each branch reports by itself, so that the decision is written once, to its final place.
+#[inline(always)]
+fn check_and_report<C: PolicyCounter, S: Sum, R>(
+    context: &Context<'_>,
+    policy: &PolicyState,
+    key: KeyId,
+    cost: u64,
+    limit: u64,
+    sum: S,
+    report: impl FnOnce(Decision) -> R,
+) -> R {
     let table = C::table(policy.table());
     let args = ChargeArgs { now: C::wrapping_tick(table.spec(), context.now), cost, limit };
     let ns_until = |tick| C::ns_until(table.spec(), tick, context.now);
@@ -123,7 +172,7 @@ fn check<C: PolicyCounter, S: Sum>(
         Some((Charged { outcome, .. }, Some(prepared))) if prepared.commit() => {
             path::count(Path::One);
             policy.count(Event::Admitted, context.shard);
-            Decision {
+            report(Decision {
                 verdict: Verdict::Allowed,
                 policy: policy.id(),
                 limit,
@@ -131,12 +180,12 @@ fn check<C: PolicyCounter, S: Sum>(
                 retry_after_ns: None,
                 reset_after_ns: ns_until(outcome.clear_at),
                 table_full: false,
-            }
+            })
         }
         Some((Charged { outcome, .. }, None)) => {
             path::count(Path::One);
             policy.count(Event::Denied, context.shard);
-            Decision {
+            report(Decision {
                 verdict: Verdict::Denied,
                 policy: policy.id(),
                 limit,
@@ -144,10 +193,37 @@ fn check<C: PolicyCounter, S: Sum>(
                 retry_after_ns: Some(ns_until(outcome.fits_at)),
                 reset_after_ns: if outcome.used == 0 { 0 } else { ns_until(outcome.clear_at) },
                 table_full: false,
-            }
+            })
         }
-        _ => check_slow(context, policy, key, cost, limit),
+        _ => report(check_slow(context, policy, key, cost, limit)),
     }
+}
+
+/// Checks the first charges of the list, up to one of another policy. Returns their number.
+#[inline(always)]
+fn check_run<C: PolicyCounter, S: Sum>(
+    context: &Context<'_>,
+    policy: &PolicyState,
+    charges: &[Charge<'_>],
+    decisions: &mut [Decision],
+    sum: S,
+) -> usize {
+    let mut count = 0;
+    for (charge, decision) in charges.iter().zip(decisions) {
+        if charge.policy != policy.id() {
+            break;
+        }
+        let (key, cost) = (context.policies.key_id(charge.key), charge.cost);
+        let limit = policy.limit(charge.limit);
+        if cost == 0 {
+            *decision = check_slow(context, policy, key, cost, limit);
+        } else {
+            let report = |made| *decision = made;
+            check_and_report::<C, S, _>(context, policy, key, cost, limit, sum, report);
+        }
+        count += 1;
+    }
+    count
 }
 
 /// Evaluates an item and, if it has room, prepares its charge.

@@ -1,6 +1,6 @@
 //! One policy at run time: its current limit, its time scale, its table of counters, and its statistics.
 
-use crate::charge::PolicyId;
+use crate::charge::{Charge, PolicyId};
 use crate::clock::Now;
 use crate::counter::{ChargeArgs, Outcome};
 use crate::decision::Decision;
@@ -222,6 +222,18 @@ impl PolicyState {
             return check_slow(context, self, key, cost, limit);
         }
         self.fast_path.check(context, self, key, cost, limit)
+    }
+
+    /// Checks the first charges of the list, up to one of another policy, as requests of their own.
+    /// Returns their number.
+    #[inline(always)]
+    pub(crate) fn check_run(
+        &self,
+        context: &Context<'_>,
+        charges: &[Charge<'_>],
+        decisions: &mut [Decision],
+    ) -> usize {
+        self.fast_path.check_run(context, self, charges, decisions)
     }
 
     /// Evaluates an item of this policy and, if it has room, prepares its charge. Returns false, and

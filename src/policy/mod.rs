@@ -15,7 +15,7 @@ pub const MIN_WINDOW: Duration = Duration::from_millis(1);
 pub const MAX_WINDOW: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The possible numbers of words in a ring.
-pub(crate) const RING_SIZES: [u32; 5] = [7, 15, 31, 63, 127];
+pub(crate) const RING_SIZES: [u32; 8] = [7, 15, 23, 31, 47, 63, 95, 127];
 const DEFAULT_BUCKETS: u32 = 15;
 const MAX_OFFSET_S: i32 = 18 * 60 * 60;
 
@@ -68,8 +68,8 @@ impl Policy {
     /// [`buckets`](Self::buckets).
     ///
     /// The limit is from 1 to [`MAX_LIMIT`], the window from [`MIN_WINDOW`] to [`MAX_WINDOW`].
-    /// Times are recorded in nanoseconds, or more coarsely for long windows: see
-    /// [`Limiter::resolution`](crate::Limiter::resolution).
+    /// An exact policy records times in nanoseconds, or more coarsely for long windows. A bucketed one
+    /// records them more coarsely. See [`Limiter::resolution`](crate::Limiter::resolution).
     pub fn sliding(name: impl Into<String>, limit: u64, window: Duration) -> Self {
         Self::new(name.into(), limit, Kind::Sliding { window, buckets: None })
     }
@@ -88,8 +88,8 @@ impl Policy {
 
     /// Counts a sliding window in at least this many buckets, from 2 to 127.
     ///
-    /// The number is rounded up to 7, 15, 31, 63 or 127. A key takes 64 bytes with 7 buckets, and
-    /// 1,024 with 127.
+    /// The number is rounded up to 7, 15, 23, 31, 47, 63, 95 or 127. The slot of a key takes 64 bytes
+    /// with 7 buckets, and 1,024 with 127.
     ///
     /// A bucketed policy may deny a request that an exact one would admit, and never admits too
     /// much. More buckets make it more accurate. A policy is exact if its
@@ -117,7 +117,7 @@ impl Policy {
         self
     }
 
-    /// Sets what happens to a new key when this policy's table is full: it has
+    /// Sets what happens to a new key when this policy's table is full, that is, when it has
     /// [`max_keys`](Self::max_keys) keys. It takes precedence over
     /// [`Builder::overflow`](crate::Builder::overflow).
     pub fn overflow(mut self, overflow: Overflow) -> Self {

@@ -1,6 +1,6 @@
 //! The choice of what happens to a new key when a policy's table is full.
 
-/// The handling of a new key when a policy's table is full: it has `max_keys` keys.
+/// The handling of a new key when a policy's table is full, that is, when it has `max_keys` keys.
 ///
 /// Under [`Deny`](Self::Deny) and [`Allow`](Self::Allow), new keys never change the decisions for
 /// known keys. Under [`EvictLightest`](Self::EvictLightest), they never change the decisions for

@@ -8,6 +8,7 @@ use crate::engine::context::Context;
 use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::ResolvedCharge;
 use crate::request::invalid;
+use arrayvec::ArrayVec;
 
 /// The number of requests whose slots are prefetched together.
 const BATCH: usize = 32;
@@ -31,44 +32,32 @@ fn decide_batch(
     charges: &[Charge<'_>],
     decisions: &mut [Decision],
 ) -> usize {
-    let mut allowed = 0;
-    if !context.policies.all().any(PolicyState::prefetches) {
-        for (decision, charge) in decisions.iter_mut().zip(charges) {
-            *decision = check(context, ResolvedCharge::new(context.policies, charge), charge);
-            allowed += usize::from(decision.is_allowed());
-        }
-        return allowed;
+    if context.policies.all().any(PolicyState::prefetches) {
+        prefetch_all(context, charges);
     }
-    let mut resolved = [None; BATCH];
-    for (entry, charge) in resolved.iter_mut().zip(charges) {
-        *entry = ResolvedCharge::new(context.policies, charge);
-        if let Some(ResolvedCharge { policy, key, .. }) = entry {
-            policy.prefetch_unpinned(*key);
+    let mut index = 0;
+    while let Some(Charge { policy, .. }) = charges.get(index) {
+        if let Some(state) = context.policies.get(*policy) {
+            index += state.check_run(context, &charges[index..], &mut decisions[index..]);
+        } else {
+            decisions[index] = invalid(*policy);
+            index += 1;
         }
+    }
+    decisions.iter().filter(|decision| decision.is_allowed()).count()
+}
+
+/// Prefetches the slots of up to `BATCH` charges.
+#[inline(never)]
+fn prefetch_all(context: &Context<'_>, charges: &[Charge<'_>]) {
+    let mut resolved = ArrayVec::<_, BATCH>::new();
+    for charge in charges.iter().flat_map(|charge| ResolvedCharge::new(context.policies, charge)) {
+        charge.policy.prefetch_unpinned(charge.key);
+        resolved.push(charge);
     }
     // By now the tags of the first keys are cached. They show the slots of the keys that are not in
     // their preferred slots, which the loop above has prefetched.
-    for ResolvedCharge { policy, key, .. } in resolved.iter().flatten() {
+    for ResolvedCharge { policy, key, .. } in &resolved {
         policy.prefetch(*key, &context.guard);
-    }
-    for ((decision, resolved), charge) in decisions.iter_mut().zip(resolved).zip(charges) {
-        *decision = check(context, resolved, charge);
-        allowed += usize::from(decision.is_allowed());
-    }
-    allowed
-}
-
-/// Checks a charge. `resolved` is `None` if its policy belongs to another limiter.
-#[inline(always)]
-fn check(
-    context: &Context<'_>,
-    resolved: Option<ResolvedCharge<'_>>,
-    charge: &Charge<'_>,
-) -> Decision {
-    match resolved {
-        Some(ResolvedCharge { policy, key, cost, limit }) => {
-            policy.check(context, key, cost, limit)
-        }
-        None => invalid(charge.policy),
     }
 }

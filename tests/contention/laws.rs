@@ -18,14 +18,14 @@
 //! - Never over: charges of one key that are less than a window apart cost at most the limit
 //!   together. A policy with a unit above 1 ns truncates clock readings, so its window is one unit
 //!   longer in recorded times.
-//! - Denied with a cause: a denial states when its cost fits. Just before that time, charges for
-//!   more than the limit less its cost count. Each of them was recorded before the denial was
-//!   decided, and within the window before that time (the charges of a bucket expire together, less
-//!   than its span late). So an exact policy was full. A charge without a recorded time may be
-//!   anywhere in its interval.
+//! - Denied with a cause: a denial states the time at which its cost fits. Just before that time, the
+//!   charges that count leave no room for this cost. A charge counts there if it was recorded earlier by
+//!   at most a window; in a bucketed policy, by at most a window and the span of a bucket. A charge
+//!   without a recorded time may be anywhere in its interval.
 
-/// The greatest difference of the clock readings of two cores, including instructions reordered
-/// around a reading. Far more than on a machine with synchronized counters.
+/// The greatest difference of the clock readings of two cores, in nanoseconds. It includes the effect
+/// of instructions that are reordered around a reading. The counters of two cores that are synchronized
+/// differ by far less.
 pub const SKEW: u64 = 10_000;
 
 /// The caller's clock readings before and after a call.

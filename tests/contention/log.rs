@@ -23,7 +23,8 @@ impl Entry {
     ];
     const SEVERAL_CHARGES: [Entry; 3] = [Entry::Check, Entry::CheckAt, Entry::CheckWithStatus];
 
-    /// The entry points for requests of `charges` charges. The first returns no `now`.
+    /// The entry points for requests of `charges` charges. The first one does not return the limiter's
+    /// `now`.
     pub fn all(charges: usize) -> &'static [Entry] {
         if charges == 1 { &Self::ALL } else { &Self::SEVERAL_CHARGES }
     }
@@ -45,7 +46,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Creates an empty log for so many counters.
+    /// Creates an empty log for this number of counters.
     pub fn new(counters: u64) -> Self {
         let events = (0..counters).map(|_| Events::default()).collect();
         let per_entry = [(0, 0); Entry::ALL.len()];

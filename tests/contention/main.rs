@@ -460,7 +460,7 @@ fn laws_detect_answers_shifted_in_time() {
     }
 }
 
-/// The laws detect an answer that a charge was recorded a little before its call.
+/// The laws detect an answer that a charge was recorded two skews before its call.
 #[test]
 fn laws_detect_a_charge_recorded_before_its_call() {
     for rules in [exact(), bucketed(ALWAYS_REACHED), two_policies()] {

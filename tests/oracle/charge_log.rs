@@ -90,7 +90,7 @@ impl ChargeLog {
         self.charges.iter_mut().for_each(|(_, cost)| *cost = 0);
     }
 
-    /// The number of distinct times of charges unexpired at `at`, refunded ones included.
+    /// The number of distinct times of the charges that are not expired at `at`, refunded ones included.
     pub fn distinct_times(&self, kind: Kind, at: u64) -> usize {
         let mut times: Vec<_> = self.charges.iter().map(|(charged, _)| *charged).collect();
         times.retain(|charged| kind.expiry(*charged) > at);

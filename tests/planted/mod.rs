@@ -1,5 +1,5 @@
-//! A planted failure: shows that an assertion that fails under a failing allocator fails its test
-//! soon, with its message, and that printing the panic does not hang.
+//! A planted failure, for tests whose allocator fails. It shows that a failing assertion still ends its
+//! test soon, with its message, and that printing the panic does not hang.
 
 use std::env;
 use std::io::Read;
@@ -17,7 +17,8 @@ pub fn is_planted() -> bool {
     env::var_os(VARIABLE).is_some()
 }
 
-/// Fails if `is_planted`. A function of its own, since [`is_planted`] allocates.
+/// Fails if `is_planted`. Separate from [`is_planted`], which allocates and so must be called before the
+/// allocator fails.
 #[inline(never)]
 pub fn fail_if(is_planted: bool) {
     assert!(!is_planted, "{MESSAGE}");

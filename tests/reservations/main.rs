@@ -420,9 +420,9 @@ impl ExpectedCharges {
 proptest! {
     #![proptest_config(cases(400))]
 
-    /// Guarantees A and G, under random calls: a window never counts less than what is used or
-    /// still reserved. An admission fits under the present limit. A budget counts exactly that
-    /// amount, since nothing expires within its period.
+    /// Guarantees A and G, under random calls: a window never counts less than what is used or still
+    /// reserved. A budget counts exactly what is used or still reserved, since nothing expires within
+    /// its period. An admission fits under the present limit.
     #[test]
     fn random_calls_lose_no_charge_and_stay_within_limits(
         buckets in prop_oneof![Just(7_u32), Just(15), Just(127)],
@@ -528,7 +528,7 @@ fn sixty_four_threads_charge_exactly_the_actual_cost() {
                         let decision = session().extend(&mut reservation, &[more, more]).unwrap();
                         charged += if decision.is_allowed() { more } else { 0 };
                     }
-                    // Mostly a small part, so that the limit is not reached early.
+                    // Mostly nothing or a small part, so that the limit is not reached early.
                     let actual = match below(40) {
                         0 => charged + below(100),
                         1..10 => below(charged / 50 + 1),

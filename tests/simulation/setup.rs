@@ -202,7 +202,7 @@ impl Rule {
         }
     }
 
-    /// The time until which a key may hold its charges in another order than they were made.
+    /// The time until which the limiter may have refunded other charges of a key than the ledger assumes.
     pub fn reordered_until(&self, newest: u64) -> u64 {
         match self.span {
             Span::Window(window) => newest + 2 * window,

@@ -1,4 +1,4 @@
-//! A simulated day of traffic: changing clients, bursts and streams, busier by day than by night.
+//! A simulated day of traffic: changing clients, bursts and streams. The middle of the day is the busiest.
 
 use super::checked_limiter::{CheckedLimiter, Denial, Stream, later};
 use super::ledger::Item;
@@ -11,10 +11,11 @@ use super::thread_clocks::ThreadClocks;
 use std::collections::BTreeMap;
 
 const THREADS: usize = 4;
-/// The number of clients at any time, and how often some are replaced.
+/// The number of clients at any time.
 const CLIENTS: u64 = 12;
+/// The time after which some clients are replaced by new ones.
 const SHIFT: u64 = 20 * MINUTE;
-/// The mean gap between requests in a quiet hour. In a busy hour it is a quarter of that.
+/// The mean gap between requests in the first hour. In the busiest hour it is a quarter of that.
 const GAP: u64 = 40 * SECOND;
 
 #[derive(Debug)]
@@ -224,7 +225,7 @@ impl<'l> Traffic<'l> {
             }
             _ => self.send_request(time, client),
         }
-        // Four times as busy at noon as at midnight.
+        // Four times as busy after twelve hours as at the start.
         let hour = (time / HOUR) % 24;
         let load = 4 + hour.min(24 - hour);
         let gap = self.random.below(2 * GAP * 4 / load);
@@ -304,7 +305,7 @@ impl<'l> Traffic<'l> {
         self.with_thread(time, |limiter, session| limiter.settle(session, stream, &actual));
     }
 
-    /// Resets a client's key, unless it has an open stream.
+    /// Resets a client's key, unless the client has an open stream.
     fn reset(&mut self, time: u64) {
         let client = self.client(time);
         if self.streams.values().all(|(streaming, _)| *streaming != client) {
@@ -332,7 +333,7 @@ impl Summary {
         assert!(self.admitted > 1_000 * days && self.denied > 300 * days, "{self:?}");
         assert!(self.streams > 100 * days && self.stopped > days, "{self:?}");
         assert!(self.refused > days && self.retried > 50 * days, "{self:?}");
-        // Not at midnight if another clock was ahead.
+        // A midnight is not counted if another clock was ahead.
         assert!(self.migrations > days && 4 * self.midnights > days, "{self:?}");
     }
 }

@@ -64,7 +64,7 @@ impl PolicyConfig {
         let Kind::Sliding(_) = self.kind else { return None };
         let exact = (self.greatest <= 127).then_some(self.greatest);
         let wanted = self.buckets.map(u64::from).or(exact).unwrap_or(15);
-        [7, 15, 31, 63, 127].into_iter().find(|words| *words >= wanted)
+        [7, 15, 23, 31, 47, 63, 95, 127].into_iter().find(|words| *words >= wanted)
     }
 
     pub fn is_bucketed(&self) -> bool {

@@ -42,7 +42,7 @@ fn policies() -> impl Strategy<Value = Vec<PolicyConfig>> {
     let fixed = (1u64..=50, 1u64..5, select(vec![HOUR, DAY]))
         .prop_map(|(limit, factor, length)| policy(limit, factor, Kind::Fixed(length), None));
     let large = select(vec![8u64, 100, 1_000, 100_000, 1 << 32, MAX_LIMIT / 2, MAX_LIMIT]);
-    let bucketed = (large, 1u64..3, sliding(), select(vec![7u32, 7, 15, 31, 63, 127]))
+    let bucketed = (large, 1u64..3, sliding(), select(vec![7u32, 7, 15, 23, 31, 47, 63, 95, 127]))
         .prop_map(|(limit, factor, kind, buckets)| policy(limit, factor, kind, Some(buckets)));
     prop::collection::vec(prop_oneof![4 => small, 2 => exact, 2 => fixed, 3 => bucketed], 1..4)
 }

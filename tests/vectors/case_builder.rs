@@ -14,7 +14,7 @@ pub struct CaseBuilder {
     /// The greatest limit of each policy.
     greatest: Vec<u64>,
     reserved: Vec<OracleReservation>,
-    /// How far the wall clock is behind the oracle's time: the policies' offset.
+    /// The nanoseconds by which the wall clock is behind the oracle's time: the policies' offset.
     pub wall_clock_lag: i64,
     pub now: u64,
 }
@@ -37,7 +37,7 @@ impl CaseBuilder {
         CaseBuilder { case, oracle, greatest, reserved: Vec::new(), wall_clock_lag: 0, now: 0 }
     }
 
-    /// The key of an oracle key number; some numbers have two spellings of one key.
+    /// The key for a key number of the oracle. Some keys have a second spelling.
     fn key(number: u64, second: bool) -> Key {
         let network = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1];
         let runner = [0, 0, 0, 0, 0, 0, 0, 1 + u8::from(second)];

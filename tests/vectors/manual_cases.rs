@@ -151,7 +151,7 @@ fn unbuildable((status, policies): (i32, Vec<Policy>)) -> Case {
     let why = Runner::new(&limiter).err().unwrap_or_else(|| panic!("{limiter:?} is good"));
     assert_eq!(status_of(&why), status, "{limiter:?}");
     let error = BuildError { status, message: why.to_string().replace('µ', "u") };
-    Case { error: Some(error), ..case("a configuration that is none", limiter) }
+    Case { error: Some(error), ..case("an invalid configuration", limiter) }
 }
 
 pub fn month_cases() -> Vec<Case> {

@@ -71,9 +71,9 @@ impl Random {
     }
 }
 
-/// A window or period by which the time may jump. Once in 16 times it is that of any policy. Otherwise it
-/// is a sixteenth of one, but at least the shortest: a jump over a long one expires everything in the
-/// shorter ones.
+/// The length of a jump in time. One time in 16, it is the window or period of a random policy. Otherwise
+/// it is a sixteenth of one, but at least the shortest one: a longer jump expires everything in the
+/// shorter windows.
 fn some_length(builder: &CaseBuilder, random: &mut Random) -> u64 {
     let lengths: Vec<_> = builder.oracle.rules.iter().map(|rule| rule.kind.length()).collect();
     let shortest = *lengths.iter().min().expect("a policy");
@@ -137,8 +137,8 @@ fn every_operation(name: &str, policies: Vec<Policy>, calls: usize, seed: u64) -
     builder.case
 }
 
-/// Extends, settles or cancels one of the four newest reservations. `choice` is from 14 to 19. Once in
-/// 12 times there is an amount too many, which is an error.
+/// Extends, settles or cancels one of the four newest reservations. `choice` is from 14 to 19. One time in
+/// 12 there is one amount too many, which is an error.
 fn change_reservation(builder: &mut CaseBuilder, random: &mut Random, choice: u64) {
     let Some(newest) = builder.reservations().checked_sub(1) else { return };
     let number = newest - random.below(4).min(newest as u64) as usize;

@@ -40,7 +40,7 @@ fn measure(c: &mut Criterion, name: &str, expected: Expected, threads: Vec<Work>
     });
 }
 
-/// A limiter of which each hot key has been checked 20 times, or as often as a lower limit allows.
+/// A limiter in which each hot key has been checked 20 times, or up to the limit if that is lower.
 fn filled(setting: &Setting, words: Option<u32>, clock: Clock, keys: usize) -> Arc<OwnLimiter> {
     let own = Arc::new(OwnLimiter::with_clock(setting, words, clock));
     for _ in 0..setting.limit.min(DENY_ALL.limit) {

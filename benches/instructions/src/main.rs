@@ -3,7 +3,7 @@
 //!
 //! The count covers the function `counted` and its callees. Keys are hashed with fixed seeds and
 //! the caller supplies the time, so that every run takes the same path. The exceptions are `check`,
-//! `check_all_live` and `denied_all_live`, which read the clock.
+//! `check_number`, `check_all_live` and `denied_all_live`, which read the clock.
 
 mod work;
 

@@ -16,11 +16,13 @@ const BATCH: u64 = 32;
 /// were allowed.
 pub type Kind = (&'static str, fn(u64) -> u64);
 
-/// All kinds. The default is an admitted request of a known key in a window of 7 words.
+/// All kinds. Unless the name says otherwise, a request is for a known key in a window of 7 words, and
+/// is admitted.
 ///
-/// In `check`, `session` and `denied` one word of the window is live, because all charges are in the
-/// same bucket. In kinds with `all_live` all seven are, as they are for a key in constant use. The
-/// other kinds on sliding windows advance the time, so that all words are live as well.
+/// In `check`, `check_number`, `session`, `denied` and `new_key` one word of the window is live, because
+/// all charges of a key are in the same bucket. In kinds with `all_live` all seven words are live, as
+/// they are for a key in constant use. The other kinds on sliding windows advance the time, so that all
+/// words are live as well.
 pub const KINDS: &[Kind] = &[
     ("check", check),
     ("check_number", check_number),
@@ -103,14 +105,14 @@ fn denied_all_live(times: u64) -> u64 {
     check_now(&limiter, user, times)
 }
 
-/// Decides by the limiter's clock. Not inlined: these kinds run the same code.
+/// Decides at the time of the limiter's clock. Not inlined, so that all its callers run the same code.
 #[inline(never)]
 fn check_now(limiter: &Limiter, user: PolicyId, times: u64) -> u64 {
     after_warming(times, |_| limiter.check(&[user.charge(black_box(KEY), 1)]))
 }
 
-/// `check` with a number as the key. A second call of the same function: it is compiled alike wherever
-/// a program calls it.
+/// `check` with a number as the key. This is a second call site of `Limiter::check`, which is compiled
+/// alike at every call site.
 fn check_number(times: u64) -> u64 {
     let (limiter, user) = with_one(roomy());
     after_warming(times, |_| limiter.check(&[user.charge(black_box(42_u64), 1)]))
@@ -184,7 +186,7 @@ mod tests {
         let used = |decision: Decision| decision.limit - decision.remaining;
         let bucket = (WINDOW.as_nanos() as u64 / STEP) / 6;
         assert!(used(limiter.session_at(last).peek(&charge)) > 6 * bucket);
-        // The precise clock is before the last charge.
+        // The reading of the precise clock is before the last charge.
         assert!(used(limiter.peek(&charge)) > 6 * bucket);
     }
 

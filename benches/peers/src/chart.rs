@@ -1,4 +1,4 @@
-//! An SVG chart: a panel of bars for each scenario, for light and dark backgrounds.
+//! An SVG chart for light and dark backgrounds: a panel of bars for each scenario that has rivals.
 
 use crate::contender::Side;
 use crate::figures::median;
@@ -7,13 +7,14 @@ use crate::result::{ContenderResult, Outcome};
 
 const COLUMNS: usize = 2;
 const PANEL: f64 = 450.0;
-/// The start and the maximum length of bars in a panel.
+/// The left end of all bars in a panel.
 const LEFT: f64 = 160.0;
+/// The maximum length of a bar.
 const LENGTH: f64 = 180.0;
 const BAR: f64 = 15.0;
 const TITLE: f64 = 34.0;
-/// Bars longer than this many medians are cut, so that one slow contender does not shrink the
-/// others.
+/// A bar is cut if its figure is more than this many times the median of its panel, so that one slow
+/// contender does not shrink the bars of the others.
 const CUT: f64 = 3.0;
 
 const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#333}.t{font-weight:600;font-size:13px}\

@@ -1,4 +1,4 @@
-//! One limiter under one workload, measured in slices that alternate with those of the other
+//! One limiter under one workload, measured in slices that alternate with the slices of other
 //! contenders.
 
 use crate::cpu;
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 pub enum Side {
     /// A limiter of this project.
     Own,
-    /// A rival that keeps state for each key. Own contenders are compared with the fastest of them.
+    /// A rival that keeps state for each key. Own contenders are compared with the fastest rival.
     Rival,
     /// A rival that keeps state for each key, on a clock that a background thread refreshes.
     CoarseRival,
-    /// A rival whose keys share counters: shown, but not a reference.
+    /// A rival whose keys share counters. It is shown, but is not a reference.
     Sketch,
     /// No limiter: a control.
     Baseline,
@@ -36,9 +36,9 @@ pub type Work = Box<dyn FnMut(usize) -> usize + Send>;
 /// A named workload for one or more threads, run in slices. It has its own limiter, or shares one
 /// with contenders that use another entry point.
 pub struct Contender {
-    /// The name in tables; own contenders begin with `tollgate`.
+    /// The name in tables. Names of own contenders begin with `tollgate`.
     pub name: String,
-    /// The group it is compared in.
+    /// Its group.
     pub side: Side,
     expected: Expected,
     /// One closure for each thread.
@@ -65,7 +65,7 @@ struct Share {
 /// One verdict in this many may be unexpected. A thread that is descheduled between its clock reading
 /// and its CAS decides at an old time, at which a token bucket was not refilled yet.
 const UNEXPECTED: usize = 1000;
-/// The other threads check after this many decisions whether the slice has ended.
+/// All threads but the first check after this many decisions whether the slice has ended.
 const CHUNK: usize = 256;
 
 impl Contender {
@@ -75,11 +75,12 @@ impl Contender {
     }
 
     /// Makes `decisions` on the calling thread, while the other threads make as many as they can.
-    /// Returns the nanoseconds per decision of all threads together, and a share of the time: that in
-    /// which a thread was descheduled, of the thread with the largest one.
+    ///
+    /// Returns two numbers. The first is the nanoseconds per decision of all threads together. The second
+    /// is the largest share of its time in which any of the threads was descheduled.
     ///
     /// # Panics
-    /// If more than one verdict in a thousand is not the expected one.
+    /// If more than one verdict in a thousand of any thread is not the expected one.
     pub fn measure_slice(&mut self, decisions: usize) -> (f64, f64) {
         let shares = match self.threads.as_mut_slice() {
             [work] => vec![Share::of(work, decisions)],

@@ -10,7 +10,7 @@ use tollgate::{Clock, Decision, Key, Limiter, Policy, PolicyId};
 /// Requests of one session or of one call of `check_many`.
 pub const BATCH: usize = 32;
 
-/// Nanoseconds between two calls of `check_at`: about the duration of a decision.
+/// Nanoseconds between the times passed to two calls of `check_at`: about the duration of a decision.
 const STEP_NS: u64 = 10;
 
 /// A limiter of this project with one policy.
@@ -20,7 +20,7 @@ pub struct OwnLimiter {
     policy: PolicyId,
 }
 
-/// The functions that decide a request.
+/// A way to decide requests.
 #[derive(Clone, Copy, Debug)]
 pub enum EntryPoint {
     /// `check`: reads the clock and pins the epoch for each request.
@@ -48,7 +48,7 @@ impl OwnLimiter {
         Self::with_clock(setting, words, Clock::precise())
     }
 
-    /// Creates a limiter with a clock other than the precise one.
+    /// Creates a limiter with this clock.
     pub fn with_clock(setting: &Setting, words: Option<u32>, clock: Clock) -> Self {
         let mut policy = Policy::sliding("user", setting.limit.into(), setting.window);
         if let Some(words) = words {
@@ -80,7 +80,7 @@ impl OwnLimiter {
         maintain(&self.limiter);
     }
 
-    /// One thread's workload: the sequence, decided through an entry point.
+    /// One thread's workload: decides the keys of the sequence through an entry point.
     pub fn work<K: KeyKind>(self: &Arc<Self>, entry: EntryPoint, sequence: KeySequence<K>) -> Work {
         match entry {
             EntryPoint::Check => each(self.clone(), sequence, OwnLimiter::check::<K>),
@@ -141,10 +141,10 @@ impl OwnLimiter {
     }
 }
 
-/// Calls of `Limiter::maintain` that return at least a gigabyte of retired arrays to the system.
+/// The number of calls of `Limiter::maintain` that frees retired arrays of at least a gigabyte.
 const RELEASE_CALLS: usize = 256;
 
-/// Calls `Limiter::maintain` until it is done, and further until retired arrays are freed.
+/// Calls `Limiter::maintain` until it is done, and then [`RELEASE_CALLS`] more times.
 pub(crate) fn maintain(limiter: &Limiter) {
     while !limiter.maintain(1 << 16) {}
     for _ in 0..RELEASE_CALLS {
@@ -152,12 +152,12 @@ pub(crate) fn maintain(limiter: &Limiter) {
     }
 }
 
-/// One thread's workload: the sequence, one call for each key.
+/// One thread's workload: calls [`Peer::check`] for each key of the sequence.
 pub fn one_by_one<K: KeyKind, P: Peer<K>>(peer: Arc<P>, sequence: KeySequence<K>) -> Work {
     each(peer, sequence, P::check)
 }
 
-/// One thread's workload: the sequence, with `check` called for each key.
+/// One thread's workload: calls `check` for each key of the sequence.
 pub fn each<L: Send + Sync + 'static, K: KeyKind>(
     limiter: Arc<L>,
     mut sequence: KeySequence<K>,

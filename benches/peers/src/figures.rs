@@ -18,7 +18,7 @@ impl Figures {
         words.join(" ")
     }
 
-    /// Parses such a line; `None` if it is malformed.
+    /// Parses a line of [`to_line`](Self::to_line); `None` if it is malformed.
     pub fn parse(line: &str) -> Option<Figures> {
         let figure = |word: &str| match word {
             MISSING => Some(None),

@@ -3,8 +3,8 @@
 use crate::keys::{KeyKind, key};
 use std::sync::Arc;
 
-/// A cyclic sequence of keys. The keys are stored in the order of use (texts as the allocator packs
-/// them), so that reading them costs next to nothing compared with the limiter.
+/// A cyclic sequence of keys. Keys and their texts are allocated in the order of use, so that reading
+/// them costs little compared with the limiter.
 #[derive(Debug)]
 pub struct KeySequence<K> {
     keys: Arc<[K]>,
@@ -23,7 +23,7 @@ impl<K> KeySequence<K> {
         KeySequence { keys: keys.into(), at: 0 }
     }
 
-    /// The same sequence for another thread, starting at this share of its length.
+    /// The same sequence for another thread. It starts at this share of its length.
     #[must_use]
     pub fn from_share(&self, share: f64) -> Self {
         KeySequence { keys: self.keys.clone(), at: (self.keys.len() as f64 * share) as usize }

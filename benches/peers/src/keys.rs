@@ -45,7 +45,7 @@ impl KeyKind for u64 {
     }
 }
 
-/// Sixteen letters, such as a name or a token. Rivals that require a `String` get an existing one.
+/// Sixteen letters, such as a name or a token. governor takes a reference to the existing `String`.
 impl KeyKind for String {
     const NAME: &'static str = "text keys of 16 letters";
 

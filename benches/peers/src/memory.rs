@@ -35,7 +35,7 @@ fn field(status: &str, name: &str) -> Option<u64> {
 }
 
 /// The system's setting of transparent huge pages: `always`, `madvise` or `never`. It affects how
-/// many calls take a page fault, and how long each takes.
+/// many calls take a page fault, and how long a page fault takes.
 pub fn huge_pages() -> Option<String> {
     let text = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
     let (_, rest) = text.split_once('[')?;

@@ -26,7 +26,7 @@ impl Setting {
 /// The guarantees of a limiter, in words: the limiters differ in more than speed.
 #[derive(Clone, Copy, Debug)]
 pub struct Guarantees {
-    /// Whether it keeps state for each key, so that no key is charged for another.
+    /// Whether it keeps state for each key, instead of counters that keys share.
     pub per_key: bool,
     /// The counting algorithm, and its accuracy compared with a log of admitted requests.
     pub counting: &'static str,
@@ -42,7 +42,7 @@ pub struct Guarantees {
 pub trait Peer<K: KeyKind = u64>: Sized + Send + Sync + 'static {
     /// The name in tables and on the command line.
     const NAME: &'static str;
-    /// Its guarantees, according to its documentation.
+    /// Its guarantees, according to its documentation or its code.
     const GUARANTEES: Guarantees;
 
     /// Creates an empty limiter.

@@ -25,8 +25,8 @@ pub fn machine() -> String {
     format!("{model}, {cores} cores, huge pages: {pages}; {}", versions.join(", "))
 }
 
-/// The contenders of a scenario. `low` and `high` are the tenth and the ninetieth percentile, and
-/// `/ rival` is the ratio to the fastest rival.
+/// A table of the contenders of a scenario. `low` and `high` are the tenth and the ninetieth percentile,
+/// and `/ rival` is the ratio to the fastest rival.
 pub fn scenario(outcome: &Outcome) -> String {
     let rival = outcome.fastest(Side::Rival).map(|result| result.ns);
     let mut table = Table::new(["", outcome.unit, "low", "high", "/ rival"]);
@@ -61,7 +61,7 @@ pub fn unreliable(outcomes: &[Outcome]) -> Option<String> {
     Some(format!("Not reliable, because more than 10 % of the turns were disturbed: {names}."))
 }
 
-/// All ratios, with or without a target.
+/// A table of all ratios, with or without a target.
 pub fn targets(outcomes: &[Outcome]) -> String {
     let mut table = Table::new(TARGETS_HEAD);
     for result in outcomes.iter().flat_map(|outcome| &outcome.targets) {
@@ -113,10 +113,11 @@ pub fn markdown(outcomes: &[Outcome], keys: &str) -> String {
     let mut text = format!("{}; {keys}.\n\n", machine());
     text += &rows(&TARGETS_HEAD, targets);
     text += "\n\
-         Figures are medians: nanoseconds of wall time per decision of all threads together;\n\
-         under `worst` and `after-...`, nanoseconds of CPU time; under `bytes...`, bytes per key.\n\
-         Nothing calls `maintain` unless a row says `maintained`. `disturbed` is the share of turns\n\
-         in which a thread was descheduled.\n\
+         Figures are medians of nanoseconds per decision: wall time, divided by the decisions of all\n\
+         threads. Under `worst` and `after-...` they are nanoseconds of CPU time, and under\n\
+         `bytes...` bytes per key. `maintain` is called only for rows that say `maintained`.\n\
+         `disturbed` is the share of turns (under `after-...`, of blocks of calls) in which a\n\
+         thread was descheduled for more than 2 % of the time.\n\
          \n";
     if let Some(note) = unreliable(outcomes) {
         text += &format!("{note}\n\n");

@@ -12,8 +12,8 @@ pub struct ContenderResult {
     pub name: String,
     /// The contender's group.
     pub side: Side,
-    /// The figure, in the outcome's unit (nanoseconds per decision in most scenarios): the median over
-    /// the rounds unless the scenario says otherwise.
+    /// The median over the rounds, unless the scenario says otherwise. It has the outcome's unit:
+    /// nanoseconds per decision in most scenarios.
     pub ns: f64,
     /// The tenth percentile.
     pub low: f64,
@@ -51,7 +51,8 @@ pub struct Outcome {
     pub results: Vec<ContenderResult>,
     /// The targets' results.
     pub targets: Vec<TargetResult>,
-    /// The share of turns in which a thread was descheduled, if known.
+    /// The share of turns or blocks in which a thread was descheduled for more than 2 % of the time, if
+    /// known.
     pub disturbed: Option<f64>,
 }
 

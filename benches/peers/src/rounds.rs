@@ -17,9 +17,9 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Runs the peers of these names. A new process for each run starts with a fresh allocator and
-    /// makes the memory figures those of the peer alone. The peers alternate, so that other load on
-    /// the machine affects all of them.
+    /// Runs the peers of these names. Each run is a new process: its allocator is fresh, and its memory
+    /// figures are those of one peer alone. The peers alternate, so that other load on the machine
+    /// affects all of them.
     ///
     /// # Errors
     /// If a child process cannot be started, fails, or prints no figures.

@@ -37,11 +37,11 @@ pub enum Reference {
 /// A bound on a ratio.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
-    /// The ratio of times is at most this.
+    /// The ratio of figures (times, or bytes per key) is at most this.
     Time(f64),
     /// The ratio of decisions per second is at least this.
     Throughput(f64),
-    /// The ratio of times is reported without a bound.
+    /// The ratio of figures is reported without a bound.
     Unbounded,
 }
 
@@ -51,12 +51,12 @@ impl Target {
         Target { name: name.into(), own, reference: Reference::Fastest(Side::Rival), goal }
     }
 
-    /// A target of at most `ratio` times the time of the fastest rival.
+    /// A target: at most `ratio` of the fastest rival's time.
     pub(crate) fn time(name: impl Into<String>, own: &'static str, ratio: f64) -> Target {
         Target::new(name, own, Goal::Time(ratio))
     }
 
-    /// A target of at least `ratio` times the decisions per second of the fastest rival.
+    /// A target: at least `ratio` times the fastest rival's decisions per second.
     pub(crate) fn throughput(name: impl Into<String>, own: &'static str, ratio: f64) -> Target {
         Target::new(name, own, Goal::Throughput(ratio))
     }
@@ -85,8 +85,9 @@ pub struct Scenario {
 #[derive(Debug)]
 pub(crate) struct Setup<K> {
     pub(crate) setting: Setting,
-    /// Keys that are checked before the measurement, in this order, `times` times.
+    /// Keys that are checked before the measurement, in this order.
     pub(crate) fill: Vec<K>,
+    /// The number of passes over `fill`.
     pub(crate) times: usize,
     /// One key sequence for each thread.
     pub(crate) sequences: Vec<KeySequence<K>>,
@@ -137,7 +138,7 @@ impl<K: KeyKind> Setup<K> {
         self.peer_as::<P>(side);
     }
 
-    /// Adds the rivals that support a clock refreshed by a background thread.
+    /// Adds the rivals on clocks that a background thread refreshes.
     pub(crate) fn coarse_rivals(&mut self) {
         self.peer_as::<GovernorUpkeep<K>>(Side::CoarseRival);
         self.peer_as::<RateNetCoarse>(Side::CoarseRival);
@@ -158,7 +159,7 @@ impl<K: KeyKind> Setup<K> {
         self.peer::<MutexLog<K>>();
     }
 
-    /// Adds the fastest rivals, which also use the least memory.
+    /// Adds the rivals that are the fastest in most scenarios.
     pub(crate) fn fastest_rivals(&mut self) {
         self.peer::<Governor<K>>();
         self.peer::<RateNetBucket>();

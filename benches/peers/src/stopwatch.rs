@@ -1,4 +1,4 @@
-//! Timing of single calls, with descheduled time separated from slow calls.
+//! Timing of single calls, by wall time and by CPU time.
 
 use crate::cpu::thread_time;
 use hdrhistogram::Histogram;
@@ -9,25 +9,27 @@ use std::time::{Duration, Instant};
 pub const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("p99.999", 0.99999)];
 
-/// CPU time is read after each call of at least this length.
+/// CPU time is read after each call of at least this length, in nanoseconds.
 const SLOW: u64 = 20_000;
 /// CPU time is also read once in this many calls. Each reading takes a system call.
 const STRETCH: u32 = 256;
-/// Longer calls are recorded with this length.
+/// Longer calls are recorded with this length, in nanoseconds.
 const LONGEST: u64 = 600_000_000_000;
 
 /// Measures calls one by one, in nanoseconds.
 ///
-/// The clock is [`Instant`] instead of the time stamp counter. On Linux it waits for all earlier
-/// loads; the bare counter could be read while the call's last cache miss is pending.
+/// The clock is [`Instant`] instead of the time stamp counter. On Linux a reading of [`Instant`] waits
+/// for all earlier loads; the bare counter could be read while the call's last cache miss is pending.
 ///
 /// A call may be slow because the limiter worked, or because the thread was descheduled. The idle
 /// time of a thread is its wall time minus its CPU time. Reading the CPU time for each call would cost
 /// more than most calls, so it is read after each slow call, and otherwise once in 256 calls. From a
 /// slow call, the idle time since the previous reading is subtracted. This includes idle time in and
 /// between the fast calls since then, of which there are at most 255. So
-/// [`worst_on_cpu`](Self::worst_on_cpu) may be too low, never too high. A descheduled virtual machine
-/// may not see its own idle time; the controls show it.
+/// [`worst_on_cpu`](Self::worst_on_cpu) may be too low. It is too high in two cases:
+///
+/// - It is below 20 us. It may then be a fast call, from which no idle time is subtracted.
+/// - The virtual machine was descheduled, and did not see that idle time. The controls show it.
 #[derive(Debug)]
 pub struct Stopwatch {
     calls: Histogram<u64>,
@@ -132,7 +134,7 @@ impl Stopwatch {
         self.sum as f64 / self.count() as f64
     }
 
-    /// The time that this share of the calls did not exceed, to three digits.
+    /// The time that this share of the calls did not exceed, with three significant digits.
     pub fn quantile(&self, quantile: f64) -> u64 {
         self.calls.value_at_quantile(quantile).min(self.worst)
     }
@@ -142,8 +144,8 @@ impl Stopwatch {
         self.worst
     }
 
-    /// The longest call without descheduled time; `None` if the system has no CPU time of threads.
-    /// See [`Stopwatch`].
+    /// The longest call by CPU time: without the time in which the thread was descheduled. `None` if the
+    /// system has no CPU time of threads. See [`Stopwatch`].
     pub fn worst_on_cpu(&self) -> Option<u64> {
         self.mark.map(|_| self.worst_slow_on_cpu.max(self.worst_fast))
     }

@@ -3,7 +3,7 @@
 use crate::figures::MISSING;
 use std::fmt;
 
-/// Rows of text: the first column to the left, the others to the right.
+/// Rows of text. The first column is aligned left, and the others right.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,

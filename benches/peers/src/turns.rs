@@ -16,20 +16,21 @@ pub struct Turns {
 /// The length of one turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Time before the measurement, which refills the caches.
+    /// Time of work before the measurement, which refills the caches.
     pub warm_up: Duration,
     /// Measured time.
     pub slice: Duration,
 }
 
 /// Flushes of `crossbeam-epoch` before a turn. They free the garbage of limitador's cache and, where
-/// the system has no `membarrier`, of tollgate. Otherwise the next contender that pins that epoch would
-/// free it in its own slice.
+/// the system has no `membarrier`, of tollgate. Without these flushes, the next contender that pins that
+/// epoch would free the garbage in its own slice.
 const FLUSHES: usize = 256;
 /// A slice, or a block of `after_inserts`, is disturbed if a thread was descheduled for more than this
-/// share of it. A disturbed slice is repeated.
+/// share of its time. A disturbed slice is repeated, up to [`ATTEMPTS`] attempts in all.
 pub(crate) const IDLE: f64 = 0.02;
-/// The most attempts for one slice. The one with the lowest idle time counts.
+/// The maximum number of attempts for one slice. The result is that of the attempt with the lowest share
+/// of idle time.
 const ATTEMPTS: usize = 4;
 
 impl Turns {
@@ -70,7 +71,8 @@ impl Turns {
         }
     }
 
-    /// Nanoseconds per decision, and the share of the time in which a thread was descheduled.
+    /// Takes one turn. Returns the nanoseconds per decision, and the share of the time in which a thread
+    /// was descheduled.
     fn turn(&self, contender: &mut Contender, decisions: usize) -> (f64, f64) {
         (0..FLUSHES).for_each(|_| crossbeam_epoch::pin().flush());
         let Pace { warm_up, slice } = self.pace;

@@ -9,7 +9,7 @@ fn all_peers_are_reported() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for name in tollgate_peers::peers::GROWING {
-        // In the main table and in both tables of worst calls.
+        // The rows of the main table and of both tables of worst calls.
         let rows = text.lines().filter(|line| line.split_whitespace().next() == Some(name));
         let cells: Vec<usize> = rows.map(|row| row.split_whitespace().count()).collect();
         assert!(cells.starts_with(&[12, 5, 5]), "{name}: {cells:?}\n{text}");
@@ -23,7 +23,7 @@ fn all_peers_are_reported_under_load() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for name in tollgate_peers::peers::GROWING {
-        // With known keys, with maintained tables, and while tables grow.
+        // The rows of the three tables: known keys, known keys with maintained limiters, and new keys.
         let rows = text.lines().filter(|line| line.split_whitespace().next() == Some(name));
         let cells: Vec<usize> = rows.map(|row| row.split_whitespace().count()).collect();
         assert!(cells.starts_with(&[9, 9, 9]), "{name}: {cells:?}\n{text}");

@@ -1,5 +1,5 @@
-//! Runs every scenario with few keys. It is one test because a process can have only one of
-//! governor's clock threads.
+//! Runs every scenario that runs in this process, with few keys. It is one test because a process can
+//! have only one of governor's clock threads at a time.
 
 use tollgate_peers::scenarios::{self, Size};
 use tollgate_peers::{KeyKind, Outcome, Pace, Turns};
@@ -13,7 +13,7 @@ const TINY: Size = Size {
     rounds: 1,
 };
 
-/// Runs all scenarios and returns the number of contenders. A slice panics if its verdicts are not
+/// Runs all these scenarios and returns the number of contenders. A slice panics if its verdicts are not
 /// the expected ones; a target panics if it names a missing contender.
 fn run_all<K: KeyKind>() -> usize {
     let mut contenders = 0;

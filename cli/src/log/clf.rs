@@ -72,7 +72,7 @@ fn word<'l>(line: &'l [u8], part: &'static str) -> Result<(&'l [u8], &'l [u8]), 
     }
 }
 
-/// The index of the first quote without a backslash, which ends a quoted field.
+/// The index of the quote that ends a quoted field: the first quote that no backslash escapes.
 fn closing_quote(text: &[u8]) -> Option<usize> {
     let mut escaped = false;
     text.iter().position(|byte| {
@@ -100,7 +100,7 @@ fn path(request: &[u8]) -> &[u8] {
     {
         return request;
     }
-    // A careless client may send spaces in the target, so search for the protocol first.
+    // A careless client may send spaces in the target, so it ends where the protocol begins.
     let target = match memchr::memmem::rfind(rest, b" HTTP/") {
         Some(end) => &rest[..end],
         None => rest,

@@ -1,7 +1,7 @@
 //! CSV with a header line.
 //!
 //! The parser is fed line by line. A record that spans lines therefore gets the number of its first
-//! line, and an unclosed quote takes at most [`MAX_LINE`] bytes of memory.
+//! line, and a record with an unclosed quote is given up when its text exceeds [`MAX_LINE`] bytes.
 
 use super::lines::{Line, MAX_LINE};
 use super::{Parsed, Parser, Reason, Request, Values, time};
@@ -11,7 +11,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 /// The parser of a CSV log.
 pub struct Csv {
     reader: Reader,
-    /// The name of the time column; without a name, the first column.
+    /// The name of the time column; `None` is the first column.
     time_column: Option<String>,
     time_index: usize,
     /// The column names, once the header has been read.
@@ -22,7 +22,7 @@ pub struct Csv {
 /// The current record.
 #[derive(Default)]
 struct Record {
-    /// The number of its first line while it is open.
+    /// The number of the record's first line; `None` if no record is open.
     first_line: Option<u64>,
     text: Vec<u8>,
     text_len: usize,

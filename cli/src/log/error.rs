@@ -23,16 +23,16 @@ pub enum LogError {
     NothingParsed { name: String, tried: Vec<(Format, Unparsable)> },
 }
 
-/// The lines of a log that could not be read.
+/// The unreadable lines of a log.
 #[derive(Debug, Default)]
 pub struct Unparsable {
     /// Their number.
     pub count: u64,
-    /// The first few.
+    /// The first few of them.
     pub first: Vec<Problem>,
 }
 
-/// A line that could not be read.
+/// An unreadable line.
 #[derive(Debug)]
 pub struct Problem {
     /// Its 1-based number.
@@ -46,7 +46,7 @@ pub struct Problem {
 /// The reason why a line could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It is longer than [`MAX_LINE`].
+    /// The line, or the text of the CSV record that it is part of, is longer than [`MAX_LINE`].
     TooLong,
     /// A missing part of Common Log Format.
     NoPart(&'static str),
@@ -54,7 +54,7 @@ pub enum Reason {
     BadPart { part: &'static str, value: String },
     /// A time that cannot be used.
     Time { value: String, error: TimeError },
-    /// A number of fields that differs from the header.
+    /// A number of fields that differs from the header's.
     FieldCount { found: usize, header: usize },
     /// A quote that is not closed before the end of the log.
     OpenQuote,

@@ -31,7 +31,7 @@ pub enum Format {
 /// One request of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'l> {
-    /// The 1-based number of its line, or of its first line.
+    /// The 1-based number of its line; of its first line if it spans several.
     pub line: u64,
     /// Its time, in nanoseconds since 1970.
     pub unix_ns: u64,
@@ -87,7 +87,7 @@ enum Parsed<'l> {
     Request(Request<'l>),
     /// No request: a header, an empty line, or a part of a longer record.
     Nothing,
-    /// A line, or a record that starts at this line, that cannot be read.
+    /// An unreadable line, or an unreadable record that starts at this line.
     Bad { line: u64, text: &'l [u8], reason: Reason },
     /// A header without the time column.
     NoTimeColumn { column: String, columns: Vec<String> },
@@ -96,7 +96,7 @@ enum Parsed<'l> {
 trait Parser {
     fn line<'l>(&'l mut self, line: Line<'l>) -> Parsed<'l>;
 
-    /// Parses the rest at the end of the log.
+    /// Parses what is left at the end of the log.
     fn end(&mut self) -> Parsed<'_>;
 }
 
@@ -169,7 +169,7 @@ where
     }
 }
 
-/// Passes a parsed request to the sink. Returns whether the sink took one.
+/// Passes a request to the sink, or counts an unreadable line. Returns whether the sink took a request.
 fn take<S, E>(
     parsed: Parsed<'_>,
     unparsable: &mut Unparsable,

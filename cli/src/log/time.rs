@@ -98,7 +98,7 @@ pub fn span(length_ns: u64) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
-/// Converts a decimal number of `unit` to nanoseconds. `None` if it is not a decimal number.
+/// The decimal number `number` times `unit`, in nanoseconds. `None` if it is not a decimal number.
 ///
 /// A result that does not fit is `u64::MAX`. Digits after the ninth fractional digit are ignored.
 pub fn length_ns(number: &[u8], unit: Duration) -> Option<u64> {

@@ -34,7 +34,7 @@ pub struct Chart<'c> {
     pub id: String,
     /// A short title, escaped.
     pub title: String,
-    /// The height, in the units of the drawing; its width is 960.
+    /// The height of the drawing, in units of which its width has 960.
     pub height: f64,
     /// The series, from the bottom of the stack up.
     pub series: &'c [Series],
@@ -205,7 +205,7 @@ fn count_step(tallest: u64) -> u64 {
     }
 }
 
-/// The distance between ticks on the time axis: a common unit, such as 5 minutes or 1 day.
+/// The distance between ticks on the time axis: a round length of time, such as 5 minutes or 1 day.
 fn time_step(span_ns: u64, bucket_ns: u64) -> u64 {
     const STEPS_S: [u64; 17] = [
         1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800,

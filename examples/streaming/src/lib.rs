@@ -35,7 +35,7 @@ use tokio::net::TcpListener;
 #[derive(Debug, Deserialize)]
 struct Completion {
     prompt: String,
-    /// The length of the response: the mock model never stops before it.
+    /// The length of the response. The mock model never stops earlier.
     #[serde(default = "default_max_tokens")]
     max_tokens: u64,
 }
@@ -44,7 +44,7 @@ fn default_max_tokens() -> u64 {
     256
 }
 
-/// The data of the last event: the charged tokens.
+/// The data of the last event: the charged tokens, and the reason for an early stop.
 #[derive(Debug, Serialize)]
 struct Bill {
     prompt_tokens: u64,

@@ -1,7 +1,8 @@
 //! Tests of the ABI: every change of a constant, struct or function changes a committed file.
 //!
 //! `ffi/abi.txt` lists the ABI for reviewers. `ffi/tests/layout.c` is a C program that compiles without
-//! warnings only with a header of the same ABI. `TOLLGATE_BLESS=1` writes both. `ffi/ABI.md` says which changes are allowed.
+//! warnings only with a header of the same ABI. `TOLLGATE_BLESS=1` writes both. `ffi/ABI.md` says which
+//! changes are allowed.
 
 mod asserts;
 mod header;

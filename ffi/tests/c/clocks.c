@@ -1,4 +1,4 @@
-/* Clocks of the host: readings, errors, lifetimes. */
+/* Clocks: readings, errors, lifetimes. */
 #include <sched.h>
 #include <time.h>
 

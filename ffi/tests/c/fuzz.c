@@ -31,15 +31,17 @@ static int as_expected(fuzzer *f, tollgate_status status) {
     f->calls++;
     if (wrong == 0 ? status < TOLLGATE_OK || status > TOLLGATE_TABLE_FULL
                    : status >= 0 || status < -63 || (wrong >> -status & 1) == 0) {
-        fprintf(stderr, "after %lu calls status %d, expected one of the bits %#" PRIx64 ", or a decision if there are none\n", f->calls,
-                (int)status, wrong);
+        fprintf(stderr,
+                "after %lu calls: status %d. Expected one of the errors in the bits %#" PRIx64
+                ", or a decision if no bit is set\n",
+                f->calls, (int)status, wrong);
         exit(1);
     }
     return wrong == 0;
 }
 
-/* Never over the limit: the unit admitted VERIFIED_LIMIT units ago is out of the window. With threads, all
- * units of a key were admitted at the same time. */
+/* Never over the limit: the unit admitted VERIFIED_LIMIT units ago is out of the window. While threads run,
+ * the time stands still, so a key has at most VERIFIED_LIMIT units in all. */
 static void record_admitted(fuzzer *f) {
     target *t = f->target;
     for (; f->verified_cost > 0; f->verified_cost--) {
@@ -410,7 +412,7 @@ static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {
     policies[DAY].offset_seconds = (int32_t)below(f, 3600);
 }
 
-/* A configuration with some random bytes: built, or an error with a message. */
+/* A configuration with a random value in one field: it is built, or is an error with a message. */
 static void build_with_a_fault(fuzzer *f, const tollgate_options *options, tollgate_policy *policies) {
     static const char *const names[] = {NULL, "", "exact", "\x7f", "fine"};
     tollgate_policy *one = &policies[below(f, POLICIES)];
@@ -484,7 +486,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* Calls of several threads at one time, after all earlier charges have expired. */
+/* Calls of several threads on a new limiter, whose clock stands still. */
 static unsigned long round_of_threads(fuzzer *f, unsigned long calls) {
     worker workers[THREADS];
     pthread_t threads[THREADS];

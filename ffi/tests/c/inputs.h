@@ -19,8 +19,9 @@ typedef struct {
     /* The time of both clocks; constant while threads run. */
     uint64_t now;
     int threads;
-    /* The times of the last admitted units of each key, as a ring; with threads, their number. */
+    /* The times of the last admitted units of each key, as a ring; not used with threads. */
     uint64_t admitted_at[VERIFIED_KEYS][VERIFIED_LIMIT];
+    /* The number of admitted units of each key. */
     uint64_t admitted[VERIFIED_KEYS];
 } target;
 
@@ -33,7 +34,7 @@ typedef struct {
     /* Keys end at the end of this block, for memory checkers. */
     unsigned char *keys;
     tollgate_charge *charges;
-    /* The units of the request under VERIFIED and its key; at most one charge is under VERIFIED. */
+    /* The key and the cost of the request's charge under VERIFIED. There is at most one such charge. */
     uint64_t verified_key, verified_cost;
     tollgate_now now;
     /* The reservations of this thread. */

@@ -72,7 +72,7 @@ static void on_clock(const tollgate_clock *wrong) {
 }
 
 static void handles(void) {
-    /* Not a handle, but as large as what is read of one. */
+    /* Not a handle, but readable for as many bytes as a check of a handle reads. */
     static uint64_t memory[64];
     tollgate_limiter *not_limiter = (tollgate_limiter *)(void *)clock_handle;
     tollgate_clock *not_clock = (tollgate_clock *)(void *)limiter;
@@ -94,7 +94,7 @@ static void handles(void) {
     STATUS(TOLLGATE_OK, tollgate_clock_free(NULL));
 }
 
-/* Only builds with debug assertions always detect it: others may read freed memory. */
+/* Only builds with debug assertions detect every freed handle: others may read freed memory. */
 static void freed_handles(void) {
 #ifdef TOLLGATE_CHECKED
     tollgate_policy one = sliding("p", 10, SECOND);

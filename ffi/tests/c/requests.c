@@ -128,7 +128,7 @@ static void number_of_charges(void) {
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
 }
 
-/* An error in any charge charges nothing, and writes nothing. */
+/* An error in any charge charges nothing, and writes no status. */
 static void an_error_charges_nothing(void) {
     uint64_t ids[POLICIES];
     tollgate_limiter *limiter = three(ids);

@@ -63,7 +63,7 @@ static void all_were_refused(void) { CHECK(blocks > 0 && maps > 0 && threads > 0
 
 static void starve(void) { too_many = 1024; }
 
-/* Built for the thread sanitizer the epoch keeps a short list, without which it ends the process. */
+/* In a build for the thread sanitizer, the epoch allocates a short list, and ends the process if it cannot. */
 #ifdef __SANITIZE_THREAD__
 static void take_all(void) {}
 #else
@@ -105,7 +105,7 @@ static void take_all(void) {
     }
 }
 
-/* The system has no such count. */
+/* The system does not count what it refuses. */
 static void all_were_refused(void) {}
 
 static void feed(void) {
@@ -120,7 +120,7 @@ static void feed(void) {
 
 #endif
 
-/* Each key takes a kilobyte, so the first table has its own map. */
+/* A slot of the large policy takes a kilobyte, so its first table has a mapping of its own. */
 static void a_limiter_needs_memory(void) {
     tollgate_policy policies[2];
     tollgate_limiter *limiter = NULL;
@@ -136,7 +136,7 @@ static void a_limiter_needs_memory(void) {
     }
     feed();
     EQUAL(TOLLGATE_E_NO_MEMORY, error.status);
-    /* Which of them fails depends on the free memory of the allocator. */
+    /* Which policy fails depends on the free memory of the allocator. */
     CHECK(strstr(error.message, "\"small\"") || strstr(error.message, "\"large\""));
     STATUS(TOLLGATE_OK, tollgate_new(NULL, policies, 2, &limiter, &error));
     STATUS(TOLLGATE_OK, tollgate_free(limiter));

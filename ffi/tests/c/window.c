@@ -51,7 +51,7 @@ static void same_decision(const tollgate_decision *expected, const tollgate_deci
     CHECK(actual->reserved[0] == 0 && actual->reserved[1] == 0);
 }
 
-/* Steps to the edges of windows: a whole window, one less, the last wait. */
+/* Steps to the edges of windows: the last wait or a whole window, and each of these less one nanosecond. */
 static uint64_t step(uint64_t random, uint64_t last_wait) {
     switch (random % 6) {
     case 0: return 0;

@@ -102,10 +102,10 @@ TEST(throwing_forms) {
     CHECK(thrown([&] { return threaded_clock::create(0s); }) == errc::argument);
     CHECK(!thrown([&] { return gate.set_limit(user, 1), 0; }));
     CHECK(!thrown([&] { return gate.reset_key(user, "alice"), gate.refund(user.charge("alice", 1)); }));
-    // A result whose error is a decision.
     CHECK(thrown([] { return result<int>(error(errc::name)).value(); }) == errc::name);
     const auto constant = result<int>(4);
     CHECK(constant.value() == 4 && result<int>(5).value() == 5);
+    // A result whose error is a decision.
     CHECK(thrown([&] { return gate.reserve({user.charge("bob", 2)}).value(); }) == errc::impossible);
 }
 

@@ -48,7 +48,7 @@ static long counted(Work work) {
 TEST(the_counter_counts) {
     CHECK(counted([] { CHECK(std::string(100, 'x').size() == 100); }) > 0);
 #ifdef WRAPPED
-    // An allocation of the library: the limiter.
+    // An allocation of the library: the clock's handle.
     CHECK(counted([] { (void)check::must(manual_clock::try_create()); }) > 0);
 #endif
 }

@@ -166,7 +166,7 @@ TEST(a_batch_is_decided_in_order) {
     decision one[1];
     CHECK(setup.gate.check_many({setup.ip.charge(1, 1), setup.ip.charge(1, 1)}, one) == 1);
     CHECK(setup.gate.peek({setup.ip.charge(1, 0)}).remaining() == 99);
-    // An invalid key stops the batch, and the charges after it are not charged.
+    // An invalid key stops the batch before its group of 32.
     std::vector<charge> stopped(40, setup.ip.charge(2, 1));
     stopped[35] = setup.ip.charge(key::ip(std::string_view("?")), 1);
     std::vector<decision> decided(stopped.size());

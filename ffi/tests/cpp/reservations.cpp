@@ -89,7 +89,7 @@ TEST(a_moved_from_reservation_is_empty) {
     CHECK(setup.gate.settle(first, {1, 0}).code() == errc::handle);
     first = std::move(second);
     CHECK(first.is_open() && !second.is_open());
-    // Another thread may settle setup.
+    // Another thread may settle the reservation.
     std::thread([&] { CHECK(setup.gate.settle(first, {1, 0}).is_allowed()); }).join();
     CHECK(setup.left() == 100);
 }

@@ -140,8 +140,8 @@ fn each_key_gets_its_limit() {
 const SHORT: Limits =
     Limits { per_address: 1_000_000, per_user: 5, tokens: 1_000_000, window_ms: 1_500 };
 
-/// Sends requests until there is no room, waits for `patience(wait)`, and repeats that three times.
-/// Checks that no window has more than the limit.
+/// Sends requests until there is no room, then waits for `patience(wait)`: three times in all. Checks that
+/// no window has more than the limit.
 fn retry_after_denials(
     client: &mut Client,
     limits: Limits,
@@ -163,8 +163,8 @@ fn retry_after_denials(
                 }
                 status => return Err(format!("status {status}")),
             }
-            // This request was decided before its response was received, and the first one after it
-            // was sent.
+            // This request was decided before its response was received. The request that was admitted
+            // `per_user` requests earlier was decided after it was sent.
             sent.push_back(response.sent);
             if sent.len() as u64 > limits.per_user {
                 let first = sent.pop_front().unwrap_or(response.sent);

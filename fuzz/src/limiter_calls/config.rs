@@ -175,7 +175,10 @@ impl Setting {
             Interval::Calendar { .. } => true,
             Interval::Window(_) => {
                 let max_exact = self.buckets.map_or(127, |buckets| {
-                    [7, 15, 31, 63].into_iter().find(|words| buckets <= *words).unwrap_or(127)
+                    [7, 15, 23, 31, 47, 63, 95]
+                        .into_iter()
+                        .find(|words| buckets <= *words)
+                        .unwrap_or(127)
                 });
                 self.max_limit <= u64::from(max_exact)
             }

@@ -362,7 +362,7 @@ fn track(
     entries: Vec<Entry>,
     (tested, now): (&TestedLimiter<'_>, Now),
 ) -> TrackedReservation {
-    // If a charge went uncounted, only the reservation holds its amount.
+    // If a charge may have passed uncounted, only the reservation knows the charged amount.
     let full = reservation.decision().table_full;
     let charged = entries.iter().enumerate().map(|(index, entry)| {
         let uncounted = full && tested.allows_overflow(entry);

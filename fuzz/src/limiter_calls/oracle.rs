@@ -1,8 +1,9 @@
 //! The oracle: bounds on the usage of every key, computed without access to the limiter's state.
 //!
 //! The limiter records a charge at the clock's reading, or at the key's newest charge if that is
-//! later. If the table has replaced its array, it may record any time up to the latest reading of a call. The
-//! oracle therefore keeps an earliest and a latest time for each charge. Two bounds follow:
+//! later. If the table has replaced its array, the recorded time may be any time from there up to the
+//! latest reading of a call. The oracle therefore keeps an earliest and a latest time for each charge. Two
+//! bounds follow:
 //!
 //! - The minimum usage sums the charges that count at all possible times of charge and decision.
 //! - The maximum usage sums the charges that count at some possible times of charge and decision.
@@ -53,7 +54,8 @@ pub struct Span {
 /// The time of a policy: nanoseconds rounded down to its resolution, or calendar periods.
 #[derive(Clone, Copy, Debug)]
 pub enum PolicyTime {
-    /// The window is that of recorded times: rounded up to whole units, plus one unit above 1 ns.
+    /// `window_ns` is the window of recorded times: the policy's window rounded up to whole units, plus one
+    /// unit if a unit is longer than 1 ns.
     Window {
         window_ns: u64,
         unit_ns: u64,
@@ -116,8 +118,8 @@ impl PolicyOracle {
         self.time
     }
 
-    /// The possible times of a decision on this key: `now`, or its newest charge if that is later,
-    /// and up to `latest`.
+    /// The possible times of a decision on this key: from `now`, or from the key's newest charge if that is
+    /// later, up to `latest`.
     pub fn span(&self, key: u32, now: u64, latest: Option<u64>) -> Span {
         let newest = self.keys.get(&key).map_or(0, |log| log.newest);
         let earliest = now.max(newest);

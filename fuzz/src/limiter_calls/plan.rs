@@ -201,7 +201,7 @@ const EDGES: [u64; 20] = [
     u64::MAX,
 ];
 
-// Implemented by hand: a derived implementation takes four bytes for a choice, and all choices are
+// Implemented by hand: a derived implementation takes four bytes for a choice, and makes all choices
 // equally likely.
 
 impl<'a> Arbitrary<'a> for Number {
@@ -227,7 +227,7 @@ impl<'a> Arbitrary<'a> for KeyNumber {
 
 impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Rarely<T> {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        // Absent for a byte of 0, which is also what the engine gives after the end of the input.
+        // Absent for a byte of 0, which is also what `Unstructured` gives after the end of the input.
         let present = u8::arbitrary(u)? % 8 == 7;
         Ok(Rarely(if present { Some(T::arbitrary(u)?) } else { None }))
     }

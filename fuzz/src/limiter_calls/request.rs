@@ -148,7 +148,7 @@ impl TestedLimiter<'_> {
         http_checks::check(&items, None);
     }
 
-    /// Checks that a denied request has charged nothing.
+    /// Checks that a request that is not allowed has charged nothing.
     fn check_uncharged(&self, request: &Request<'_>, entries: &[Entry], peeked: &Peeked) {
         let now = Peeked::new(&self.limiter.session_at(request.now), request.charges);
         for (entry, (before, after)) in

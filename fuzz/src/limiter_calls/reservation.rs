@@ -27,7 +27,8 @@ pub enum Close<'a> {
 }
 
 impl TrackedReservation {
-    /// The expected error for a number of amounts at the first or the second limiter.
+    /// The expected error of a call with this number of amounts, at the second limiter or at the first;
+    /// `None` if the call is valid.
     fn misuse(&self, second: bool, amounts: usize) -> Option<ReservationError> {
         let expected = self.entries.len();
         match () {
@@ -91,7 +92,8 @@ impl TrackedReservation {
         self.check();
     }
 
-    /// Records an extension. If a charge went uncounted, only the reservation holds its amount.
+    /// Records an extension. If a charge may have passed uncounted, only the reservation knows the charged
+    /// amount.
     fn record_extension(
         &mut self,
         (tested, now): (&TestedLimiter<'_>, Now),

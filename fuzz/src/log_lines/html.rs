@@ -1,4 +1,5 @@
-//! A strict HTML checker: allows only the elements, attributes and references of a report.
+//! A strict HTML checker. It allows only the elements and the character references of a report, and no
+//! attribute that runs or loads anything.
 
 /// The allowed elements. None of them runs a script, loads a file or links to another page.
 const ELEMENTS: [&str; 36] = [
@@ -49,7 +50,7 @@ fn split_tag(text: &str) -> (&str, &str) {
     (&text[..end], &text[end + 1..])
 }
 
-/// Checks the attributes of a tag, and returns its name.
+/// Checks the name and the attributes of a tag, and returns the name.
 fn check_tag(tag: &str) -> &str {
     let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
     assert!(ELEMENTS.contains(&name), "<{tag}>");
@@ -66,7 +67,8 @@ fn check_tag(tag: &str) -> &str {
     name
 }
 
-/// Panics if text contains brackets, control characters or other character references.
+/// Panics if text contains angle brackets, control characters, or a character reference that is not
+/// allowed.
 fn check_text(text: &str) {
     assert!(!text.contains(['<', '>']), "{text:?}");
     assert!(!text.contains(|c: char| c != '\n' && c.is_control()), "{text:?}");

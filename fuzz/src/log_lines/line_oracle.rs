@@ -6,10 +6,11 @@ use tollgate_cli::log::Format;
 
 const MINUTE_NS: u64 = 60 * civil::SECOND;
 
-/// Panics unless `requests` contains every simple line of the log, with the same values.
+/// Panics unless `requests` contains every simple line of the log, with the same values. Skips some logs.
 pub fn check(log: &[u8], format: Option<Format>, requests: &[ReadRequest]) {
     let Ok(text) = std::str::from_utf8(log) else { return };
-    // Skip logs with quotes in CSV, which may contain line ends, or with a byte order mark.
+    // Skip logs whose format is detected, logs with a byte order mark, and CSV logs with quotes or
+    // carriage returns, in which a record may not be one line.
     match format {
         Some(Format::Clf) if !text.starts_with('\u{feff}') => check_clf(text, requests),
         Some(Format::Csv) if !text.contains(['"', '\r', '\u{feff}']) => check_csv(text, requests),

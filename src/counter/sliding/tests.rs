@@ -327,6 +327,15 @@ proptest! {
         LongHarness::new(window, limit, cutoff).assert_matches_log(steps);
     }
 
+    /// Rings whose length is not one less than a power of two: the search for the newest word meets indices past the end.
+    #[test]
+    fn exact_ring_of_another_length_matches_log(
+        (limit, steps) in (16u64..=23).prop_flat_map(|l| (Just(l), steps(l))),
+        window in 30u64..300, cutoff in 0u64..10_000,
+    ) {
+        HarnessOf::<23>::new(window, limit, cutoff).assert_matches_log(steps);
+    }
+
     /// A moved ring has the outcomes of the original one, and the frozen ring never changes.
     #[test]
     fn move_preserves_outcomes(

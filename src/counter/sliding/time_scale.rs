@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn tick_is_the_shortest_that_fits() {
-        for words in [7, 15, 31, 63, 127] {
+        for words in [7, 15, 23, 31, 47, 63, 95, 127] {
             for limit in (0..=40).map(|bits| MAX_LIMIT >> bits) {
                 let max_window =
                     WordFormat::for_limit(limit).max_time() / MIN_WINDOWS_PER_TIME_FIELD;
@@ -297,7 +297,7 @@ mod tests {
                 MIN_WINDOW.as_nanos() as u64..2 * MIN_WINDOW.as_nanos() as u64,
             ],
             limit in 1..=MAX_LIMIT, shift in 0u32..40,
-            words in prop::sample::select(vec![7u64, 15, 31, 63, 127]),
+            words in prop::sample::select(vec![7u64, 15, 23, 31, 47, 63, 95, 127]),
             now in prop_oneof![0u64..3, any::<u64>()],
         ) {
             let limit = (limit >> shift).max(1);

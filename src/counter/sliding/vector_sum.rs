@@ -144,6 +144,7 @@ mod tests {
             let head = format.pack(time(head.0, head.2), head.1);
             assert_equal_sums::<7>(&words, live, head);
             assert_equal_sums::<15>(&words, live, head);
+            assert_equal_sums::<23>(&words, live, head);
             assert_equal_sums::<31>(&words, live, head);
         }
     }

@@ -28,14 +28,16 @@ pub(super) struct Call {
     /// The requests of a call with several requests, and their number.
     pub(super) batch: [Item; MAX_BATCH],
     pub(super) batch_len: usize,
-    /// Selects the step of the clock, the new limit or the reservation.
+    /// Selects the step of the clock, the new limit or the reservation, how a reservation is closed a
+    /// second time, and the slots of `maintain`.
     pub(super) choice: u64,
     /// Whether a reservation or a forced charge covers all policies, whether a reservation is
     /// closed a second time, and whether `maintain` is called on the session.
     pub(super) coin: bool,
-    /// The units of an extension, and the actual cost at the settlement before its reduction modulo
-    /// a little more than what is charged.
+    /// The units of an extension for each policy. The first also gives those of a second close.
     pub(super) extend_by: [u64; MAX_POLICIES],
+    /// A number for each policy that gives the actual cost of a settlement: modulo the charged units
+    /// plus 3, so that it exceeds these by at most 2.
     pub(super) actual: [u64; MAX_POLICIES],
 }
 

@@ -8,18 +8,18 @@
 //! cargo run --release -p tollgate-peers --bin decisions -- --markdown out.md --svg out.svg
 //! ```
 //!
-//! The contenders of a scenario take turns in slices of some milliseconds, for many rounds. The
+//! The contenders of a scenario take turns in slices of some milliseconds, for many rounds. In
+//! `after-inserts`, `new` and `bytes` each limiter instead runs in child processes, in few rounds. The
 //! results are the medians over the rounds, and their ratios. Keys are texts of 16 letters by
-//! default. They are inserted in one random order and used in another, and stored in the order of
-//! use, so that reading them costs little. A scenario panics if more than one verdict in a thousand is
-//! not the expected one, such as a denial among requests that should be admitted.
+//! default. Many keys are inserted in one random order and used in another. Keys are stored in the
+//! order of use, so that reading them costs little. A scenario panics if more than one verdict in a
+//! thousand is not the expected one, such as a denial among requests that should be admitted.
 //!
-//! Limiters are used as the inserts leave them. Only in rows that say `maintained` has
-//! `Limiter::maintain` been called until it was done. Each row names the kind and the number of its
-//! keys.
+//! Limiters are used as the inserts leave them. Only for rows that say `maintained`,
+//! `Limiter::maintain` is called until it is done. Each row names the kind and the number of its keys.
 //!
-//! In a tight loop consecutive decisions overlap, so its figures are throughput. For the latency of
-//! single decisions see `growth load`.
+//! Decisions in a tight loop overlap, so the figures are throughput. For the latency of single decisions
+//! see `growth load`.
 
 use std::env;
 use std::fs;
@@ -107,7 +107,7 @@ fn run(options: &Options) -> io::Result<()> {
     let keys = if options.numbers { u64::NAME } else { String::NAME };
     println!("{}; {keys}.\n", report::machine());
     let mut outcomes: Vec<Outcome> = Vec::new();
-    // The figures of the other scenarios are kept if one fails.
+    // If one scenario fails, the figures of the others are kept.
     let mut result = Ok(());
     for entry in options.entries() {
         match entry.run(size) {

@@ -1,5 +1,6 @@
-//! Measures the latency of single decisions: while a limiter grows from empty to many live keys, or
-//! (`load`) about known keys while another thread uses known keys or inserts new ones.
+//! Measures the latency of single decisions. Without `load`, a limiter grows from empty to many live
+//! keys. With `load`, the decisions are about known keys, while another thread uses known keys or inserts
+//! new ones.
 //!
 //! ```sh
 //! cargo run --release -p tollgate-peers --bin growth              # 10 million keys, 3 rounds
@@ -7,26 +8,30 @@
 //! cargo run --release -p tollgate-peers --bin growth load         # a million known keys, 3 rounds
 //! ```
 //!
-//! Without `load`, keys come in random order, each once, and every request must be admitted. A table
-//! that migrates all keys at once shows in the worst call; one that migrates in steps does not. Every
-//! call is timed on its own, including the clock readings. The peers take turns, each run in a child
-//! process. The report has the medians over the rounds and the worst call of each round.
+//! Every call is timed alone. A timed call includes about one of its two clock readings, and its cache
+//! misses do not overlap with those of other calls: it is the latency of a single decision, not the
+//! inverse of the throughput. The peers take turns, each run in a child process. The report has the
+//! medians over the rounds and, without `load`, the worst call of each round.
 //!
-//! `max on cpu` is the worst call without descheduled time; see
+//! Without `load`, keys are inserted in random order, each once, and every request must be admitted. A
+//! table that moves all its keys at once makes the worst call long; a table that moves them in steps
+//! does not.
+//!
+//! `max on cpu` is the worst call by CPU time: without the time in which the thread was descheduled. See
 //! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show costs that are not the limiter's:
 //! `control-empty` the clock and the interruptions of this machine, `control-touch` the page faults
-//! when each key touches one cache line of a table with the capacity of the limiters.
+//! when each key touches one cache line of a table with the capacity of the limiters. With `load`,
+//! `control-touch` also shows the contention of its mutex.
 //!
 //! With `load`, two threads run all the time. One makes twice as many requests as there are known keys,
 //! for random known keys, and each of its calls is timed. The other uses known keys as well (the first
 //! two tables of the report), or inserts new ones (the third). Limiters are used as the inserts leave
 //! them, except in the table that says `maintained`: there each limiter has done its maintenance
-//! between the inserts and the measurement. A timed call includes about one of its two clock readings,
-//! and its cache misses do not overlap with those of other calls: it is the latency of a single
-//! decision, not the inverse of the throughput.
+//! between the inserts and the measurement.
 //!
-//! `governor`'s map has four shards a core, so its worst call gets shorter with more cores;
-//! `rate-net` keeps its shards below a fixed size, and tollgate has none.
+//! A map of `governor` has four shards per core, each of which moves all its keys at once. The more
+//! cores, the smaller the shards, and the shorter the worst call. `rate-net` keeps its shards below a
+//! fixed number of keys. The tables of tollgate have no shards.
 
 use std::env;
 use std::io;
@@ -142,7 +147,8 @@ fn medians(rounds: &Rounds, head: &[&str]) -> Table {
     table
 }
 
-/// Prints the worst call of each round, and the ratios of the medians to those of this project.
+/// Prints the worst call of each round, and the ratio of the median worst call to that of each limiter of
+/// this project.
 fn worst_calls(rounds: &Rounds) {
     let medians: Vec<_> = rounds.medians().collect();
     let own: Vec<_> = medians.iter().filter(|(name, _)| name.starts_with("tollgate")).collect();

@@ -13,7 +13,7 @@ pub(super) const NONE: Guarantees = Guarantees {
     locks: "nothing",
 };
 
-/// Does nothing: the cost of the clock and of interruptions.
+/// Does nothing. It shows the cost of the clock readings and of interruptions.
 #[derive(Debug)]
 pub struct EmptyCall;
 
@@ -34,19 +34,19 @@ impl<K: KeyKind> Peer<K> for EmptyCall {
 
 const WORDS_PER_LINE: usize = 8;
 
-/// Writes to a random cache line of zeroed memory: the cost of page faults, which every limiter
-/// with state for each key has in some way.
+/// Writes to a random cache line of zeroed memory. It shows the cost of page faults, which every
+/// limiter with state for each key has in some way.
 #[derive(Debug)]
 pub struct FirstTouch {
-    /// Zeroed memory, which the system clears page by page at the first access. The mutex is never
-    /// contended; it is the cheapest way to share the memory without unsafe code.
+    /// Zeroed memory, which the system clears page by page at the first access. The mutex shares it
+    /// without unsafe code. It is contended only in `growth load`, which uses two threads.
     words: Mutex<Vec<u64>>,
     hasher: ahash::RandomState,
 }
 
 impl<K: KeyKind> Peer<K> for FirstTouch {
     const NAME: &'static str = "control-touch";
-    const GUARANTEES: Guarantees = NONE;
+    const GUARANTEES: Guarantees = Guarantees { locks: "one mutex for all keys", ..NONE };
 
     fn new(setting: &Setting) -> Self {
         let words = Mutex::new(vec![0; setting.max_keys * WORDS_PER_LINE]);

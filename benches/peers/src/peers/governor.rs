@@ -1,4 +1,4 @@
-//! The `governor` crate with its defaults, except for the hasher.
+//! The `governor` crate with ahash in place of its default hasher, on two clocks.
 
 use crate::keys::KeyKind;
 use crate::peer::{Guarantees, Peer, Setting};
@@ -26,7 +26,7 @@ const GUARANTEES: Guarantees = Guarantees {
 pub struct Governor<K: KeyKind = u64>(Limiter<K, QuantaClock>);
 
 /// The same with a clock that a background thread refreshes every millisecond. A process can have
-/// only one such thread.
+/// only one such thread at a time.
 #[derive(Debug)]
 pub struct GovernorUpkeep<K: KeyKind = u64>(Limiter<K, QuantaUpkeepClock>);
 

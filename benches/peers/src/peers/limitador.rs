@@ -7,8 +7,8 @@ use ::limitador::limit::{Context, Limit, Namespace};
 use std::collections::HashMap;
 use std::fmt;
 
-/// One rule in its rule language: a limit of requests in a window of seconds for each user. Every
-/// request is a new map of names to texts, as its hosts create it.
+/// One rule in its rule language: a limit of requests in a window of seconds for each user. Each call
+/// builds a new map from names to texts, as hosts of `limitador` do for each request.
 pub struct Limitador {
     limiter: RateLimiter,
     namespace: Namespace,
@@ -42,6 +42,6 @@ impl<K: KeyKind> Peer<K> for Limitador {
         let request = HashMap::from([("user".to_owned(), key.to_string())]);
         let result =
             self.limiter.check_rate_limited_and_update(&self.namespace, &Context::from(request), 1);
-        !result.expect("memory does not fail").limited
+        !result.expect("the storage in memory does not fail").limited
     }
 }

@@ -19,7 +19,7 @@ pub use pingora::Pingora;
 use crate::keys::KeyKind;
 use crate::peer::{Guarantees, Peer, Task};
 
-/// The peers that the program `growth` measures: limiters that grow with their keys, and the controls.
+/// The peers that the program `growth` measures, including the controls.
 pub const GROWING: [&str; 7] = [
     <TollgateExact as Peer>::NAME,
     <TollgateBuckets as Peer>::NAME,
@@ -73,7 +73,7 @@ mod tests {
     use crate::peer::Setting;
     use std::time::Duration;
 
-    /// Counts the admitted requests among 25 at once, for two keys in turn.
+    /// Makes 25 requests at once for each of two keys, in turn. Counts the admitted ones of each key.
     struct Burst;
 
     impl<K: KeyKind> Task<K> for Burst {

@@ -1,14 +1,16 @@
-//! Three algorithms of the `rate-net` crate, with its default settings except for the number of keys.
+//! Three algorithms of the `rate-net` crate. Besides the algorithm and the quota, only the number of
+//! keys is set, and in [`RateNetCoarse`] the clock. All other settings are the defaults.
 
 use crate::keys::KeyKind;
 use crate::peer::{Guarantees, Peer, Setting};
 use ::rate_net::{Algorithm, Builder, CoarseClock, Eviction, RateLimiter};
 use std::time::Duration;
 
-const MEMORY: &str =
-    "bounded by its cap; excess keys are evicted, and their debts are kept while there is room";
+const MEMORY: &str = "bounded by its cap; excess keys are evicted, and their usage is kept in a second \
+    table; when that is full, other new keys may be charged for it or refused";
 const LOCKS: &str = "the read-write lock of a shard, also while that shard's index grows";
-const LOCKS_AND_KEY_MUTEX: &str = "the read-write lock of a shard, and a mutex per key";
+const LOCKS_AND_KEY_MUTEX: &str =
+    "the read-write lock of a shard, also while that shard's index grows, and a mutex per key";
 
 const BUCKET: Guarantees = Guarantees {
     per_key: true,
@@ -41,7 +43,7 @@ pub struct RateNetCoarse(RateLimiter<CoarseClock>);
 #[derive(Debug)]
 pub struct RateNetCounter(RateLimiter);
 
-/// The sliding-window log: the time of each admitted request.
+/// The sliding-window log: it stores the time of each admitted request.
 #[derive(Debug)]
 pub struct RateNetLog(RateLimiter);
 

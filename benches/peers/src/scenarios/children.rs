@@ -24,8 +24,8 @@ const MUTEX_LOG: &str = <MutexLog as Peer>::NAME;
 const LIMITADOR: &str = <Limitador as Peer>::NAME;
 const TOUCH: &str = <FirstTouch as Peer>::NAME;
 
-/// Inserts new keys into an empty limiter: the mean over a million, and the mean and the worst call
-/// over ten million.
+/// Inserts new keys into an empty limiter. Measures the mean call over a million keys, and the mean and
+/// the worst call over ten million.
 pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, MUTEX_LOG, TOUCH];
     let run = |keys: u64| Rounds::run(&names, size.rounds, &Job::Growth.arguments::<K>(keys));
@@ -46,7 +46,7 @@ pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     ])
 }
 
-/// Measures the memory of live keys, as the inserts leave it, and after maintenance.
+/// Measures the memory of live keys, after the inserts and after maintenance.
 pub(super) fn bytes<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, LOG, MUTEX_LOG, LIMITADOR];
     let outcome = |name, job: Job, title: String, goal| -> io::Result<Outcome> {

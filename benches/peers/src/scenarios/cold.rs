@@ -1,8 +1,9 @@
 //! Many keys, most of which are not in a cache when they are used.
 //!
-//! In rows without `maintained`, nothing calls `maintain`. The calls of the warm-up end a move that the
-//! inserts have begun: `after_inserts` measures such calls. The tables stay in small pages, unless the
-//! system's setting of huge pages is `always`.
+//! In rows without `maintained`, nothing calls `maintain`. If the inserts have begun a move, it ends in
+//! the warm-up and is not measured: `after_inserts` measures calls during such a move. The tables stay in
+//! small pages, unless the system's setting of huge pages is `always`. In rows with `maintained`, large
+//! tables are in huge pages.
 
 use super::{Size, sequence_len};
 use crate::contender::{Expected, Side};
@@ -27,8 +28,8 @@ const MAINTAINED_BATCHES: &str = "tollgate, maintained, check_many";
 const MAINTAINED_COARSE: &str = "tollgate, maintained, coarse clock";
 
 /// A setting that admits all requests, with a window in which all keys stay live. The limit must be
-/// high: with the Zipf distribution one request in fifteen has the same key, and four entry points use
-/// the same limiter.
+/// high: with the Zipf distribution one request in fifteen is for the most frequent key, and four entry
+/// points use the same limiter.
 pub(crate) fn setting(keys: usize) -> Setting {
     Setting {
         limit: 100_000_000,

@@ -10,7 +10,7 @@ use crate::scenario::{Goal, Reference, Scenario, Setup, Target};
 use std::time::Duration;
 use tollgate::Clock;
 
-/// Few enough for the L1 and L2 caches.
+/// Keys of each thread: few enough for the L1 and L2 caches.
 const KEYS_A_THREAD: usize = 1000;
 const ONE: &str = "tollgate, one thread";
 const TWO: &str = "tollgate, two threads";

@@ -24,7 +24,7 @@ const CHECK_AT: &str = "tollgate, check_at";
 const COARSE: &str = "tollgate, coarse clock";
 const BATCHES: &str = "tollgate, check_many";
 const EXACT: &str = "tollgate, exact 20";
-/// The limiter of [`ONE_CALL`], used by one thread only.
+/// A contender that shares the limiter of [`ONE_CALL`] and has only one thread.
 const ALONE: &str = "tollgate, 1 thread";
 
 fn admit_all<K: KeyKind>(keys: usize) -> Setup<K> {
@@ -37,7 +37,7 @@ fn deny_all<K: KeyKind>(keys: usize) -> Setup<K> {
 
 fn setup<K: KeyKind>(setting: Setting, keys: usize, times: usize, expected: Expected) -> Setup<K> {
     let fill = shuffled::<K>(keys, 1);
-    // At least as long as a chunk of work.
+    // At least 1,024 keys, so that a chunk of work rarely wraps around.
     let sequence: Vec<K> = fill.iter().cycle().take(keys.max(1024)).cloned().collect();
     let mut setup = Setup::new(setting, fill, KeySequence::new(sequence), expected);
     setup.times = times;
@@ -55,7 +55,8 @@ fn all_entry_points<K: KeyKind>(setup: &mut Setup<K>) {
     setup.entry_point(COARSE, &own, EntryPoint::Check);
 }
 
-/// Adds all rivals for one key, the fastest for several, and those on a coarse clock.
+/// Adds the rivals: for one key all of them, for several keys only the fastest. Also adds the rivals on
+/// coarse clocks.
 fn rivals<K: KeyKind>(setup: &mut Setup<K>) {
     match setup.fill.as_slice() {
         [_] => setup.rivals(),

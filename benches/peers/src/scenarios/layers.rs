@@ -50,7 +50,7 @@ impl<K: KeyKind> Layers<'_, K> {
         }
     }
 
-    /// Adds three limiters of a rival, each of which is called once for a request.
+    /// Adds three limiters of a rival. A request is one call of each.
     fn rival<P: Peer<K>>(&mut self) {
         let setting = Setting { max_keys: self.max_keys(), ..cold::setting(0) };
         let limiters: [P; 3] = std::array::from_fn(|_| P::new(&setting));

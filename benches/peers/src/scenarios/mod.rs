@@ -25,7 +25,7 @@ pub struct Size {
     pub ten_million: usize,
     /// Keys that are inserted into an empty limiter for `new-large` and `worst`.
     pub new: u64,
-    /// Numbers of keys whose first calls after the inserts are measured.
+    /// Numbers of keys. For each of them, the first calls after the inserts are measured.
     pub populations: &'static [u64],
     /// Turns of each contender.
     pub turns: usize,
@@ -98,8 +98,8 @@ impl Entry {
 
 /// The pace of scenarios whose tables fit into the caches.
 const SHORT: Pace = Pace { warm_up: Duration::from_millis(1), slice: Duration::from_millis(4) };
-/// The pace of scenarios whose tables do not fit into the caches. The warm-up touches most pages again: the
-/// host of a virtual machine may be slow at the first access to a page since the last turn.
+/// The pace of scenarios whose tables do not fit into the caches. The warm-up touches most pages again,
+/// because the host of a virtual machine may be slow at the first access to a page since the last turn.
 const LONG: Pace = Pace { warm_up: Duration::from_millis(60), slice: Duration::from_millis(20) };
 
 /// All scenarios with keys of this kind, in the order of the report.

@@ -9,16 +9,17 @@ use crate::scenarios::cold;
 use crate::turns::IDLE;
 use std::time::Instant;
 
-/// Calls that are timed together.
+/// The number of calls that are timed together.
 pub const BLOCK: usize = 2000;
-/// Measured calls.
+/// The number of measured calls.
 pub const CALLS: usize = 100_000;
 
 /// The column of the slowest block: nanoseconds of CPU time per call.
 pub const SLOWEST_BLOCK: usize = 0;
-/// The column of the mean of all blocks.
+/// The column of the mean of all blocks, in the same unit.
 pub const MEAN_BLOCK: usize = 1;
-/// The column of the share of disturbed blocks: the thread was descheduled for more than 2 % of them.
+/// The column of the share of disturbed blocks. In a disturbed block, the thread was descheduled for more
+/// than 2 % of the block's time.
 pub const DISTURBED_BLOCKS: usize = 2;
 
 /// Inserts keys, each once, and directly afterwards times blocks of calls about random ones of them.
@@ -42,7 +43,8 @@ impl<K: KeyKind> Task<K> for AfterInserts {
             admitted += block.iter().filter(|key| peer.check(key)).count();
             let wall = start.elapsed().as_secs_f64();
             let ran = cpu::thread_time().zip(ran).map(|(after, before)| after - before);
-            // The clocks differ a little: CPU time includes one more reading.
+            // The readings of CPU time enclose those of wall time. The CPU time therefore includes more of
+            // the time of these four readings, and may exceed the wall time.
             let on_cpu = ran.map_or(wall, |ran| ran.as_secs_f64().min(wall));
             slowest = slowest.max(on_cpu * 1e9 / block.len() as f64);
             sum += on_cpu * 1e9;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 pub const LIMIT: u32 = 20;
 /// The window of that limit.
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// The least `max_keys` of the limiters. For more keys it is 8/5 of their number: limiters that divide
-/// their capacity among shards need a reserve.
+/// The minimum `max_keys` of the limiters. If 8/5 of the number of keys is more, `max_keys` is that:
+/// limiters that divide their capacity among shards need a reserve.
 const MAX_KEYS: u64 = 16_000_000;
 
 /// The column of the mean.

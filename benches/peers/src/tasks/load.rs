@@ -8,8 +8,8 @@ use crate::peer::{Peer, Setting, Task};
 use crate::stopwatch::Stopwatch;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Decisions of one thread about known keys, each timed with its clock readings, while another thread
-/// uses the same limiter.
+/// Decisions of one thread about known keys, each timed alone, while another thread uses the same
+/// limiter.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// The number of known keys.
@@ -20,7 +20,7 @@ pub struct Load {
     pub maintained: bool,
 }
 
-/// A limit above the requests of any key.
+/// A limit above the number of requests of any key.
 const LIMIT: u32 = 1_000_000;
 
 impl<K: KeyKind> Task<K> for Load {
@@ -28,7 +28,7 @@ impl<K: KeyKind> Task<K> for Load {
 
     fn run<P: Peer<K>>(&self) -> Figures {
         let keys = usize::try_from(self.keys).expect("keys that fit in memory");
-        // Capacity for the new keys of the other thread.
+        // `max_keys` leaves room for the new keys of the other thread.
         let peer = P::new(&Setting { limit: LIMIT, window: WINDOW, max_keys: keys * 32 });
         for key in shuffled::<K>(keys, 1) {
             peer.check(&key);

@@ -21,13 +21,13 @@ pub enum Job {
     Growth,
     /// [`Load`] with known keys in both threads.
     LoadKnown,
-    /// The same, maintained.
+    /// [`Load`] with known keys in both threads, maintained.
     LoadKnownMaintained,
     /// [`Load`] with new keys in the other thread.
     LoadGrowing,
     /// [`Resident`].
     Resident,
-    /// The same, maintained.
+    /// [`Resident`], maintained.
     ResidentMaintained,
     /// [`AfterInserts`].
     AfterInserts,

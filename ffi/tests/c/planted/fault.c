@@ -1,5 +1,5 @@
-/* A planted fault of a caller that reaches memory inside the library, where a checker must report it:
- * `fault over-read`, `fault leak` or `fault race`. */
+/* A planted fault of the caller, which a checker must report inside the library: `fault over-read`,
+ * `fault leak` or `fault race`. */
 #include <pthread.h>
 
 #include "../fixture.h"
@@ -11,7 +11,7 @@ static pthread_barrier_t both;
 
 static void *decide(void *key) {
     int turn;
-    /* A thread that has begun when the other has ended would be in order with it. */
+    /* Both threads wait here: if one ended before the other began, there would be no race. */
     (void)tollgate_check_key(limiter, NULL, 0, key, 1, 1, NULL);
     (void)pthread_barrier_wait(&both);
     for (turn = 0; turn < 1000; turn++) {
@@ -31,7 +31,7 @@ static void race(void) {
     CHECK(pthread_barrier_destroy(&both) == 0);
 }
 
-/* A key of 32 bytes is said to have one more. */
+/* A key of 32 bytes is passed with a size of 33. */
 static void over_read(void) {
     char *key = calloc(32, 1);
     CHECK(key != NULL);
