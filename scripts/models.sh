@@ -141,23 +141,27 @@ awk -F '\t' '
 
 ## Loom models
 
-Every interleaving and every memory ordering, up to a bound on preemptions. A model has the guarantee of
-the file that contains it. If a row has two numbers, they are for the two orders of the model's threads.
+Every interleaving and every memory ordering, up to a bound on preemptions. No mutant needs a higher bound
+than its model runs with. If a row has two numbers, they are for the two orders of the model's threads.
 
 | guarantee | model | executions |
 |---|---|--:|
 TEXT
-    for file in src/verify/models/*.rs; do
-        case $(basename "$file" .rs) in
-            ring | race | table) letter='A, D' ;;
-            quota | moved_budget) letter='A, D, G' ;;
-            layers | reservation) letter=C ;;
-            epoch) letter='D, F' ;;
-            shard) letter=statistics ;;
-            *) continue ;;
-        esac
-        grep -oE '"[a-z_]+(, [a-z ]+)?"' "$file" | tr -d '"' | sort -u | sed "s/\$/\t$letter/"
-    done >"$work/letters"
+    # The documentation of a test names the guarantees of the models in it.
+    awk '
+        match($0, /^\/\/\/ Guarantees? [A-H][A-H, and]*:/) {
+            letter = substr($0, RSTART, RLENGTH - 1)
+            sub(/^\/\/\/ Guarantees? /, "", letter)
+            sub(/ and /, ", ", letter)
+        }
+        {
+            rest = $0
+            while (match(rest, /"[a-z_]+(, [a-z ]+)?"/)) {
+                print substr(rest, RSTART + 1, RLENGTH - 2) "\t" letter
+                rest = substr(rest, RSTART + RLENGTH)
+            }
+        }
+    ' src/verify/models/*.rs >"$work/letters"
     sed -nE 's/^(test .* \.\.\. )?model (.*): holds in ([0-9]+) executions.*/\2\t\3/p' "$work/held" |
         sort -t "$(printf '\t')" -k1,1 -k2,2n |
         awk -F '\t' '

@@ -5,10 +5,11 @@
 #
 # Needs Rust and a C compiler. cargo downloads dependencies; apt-get installs g++ if it is missing.
 #
-# --long  also runs four tests at full size: `churn` (a hundred million decisions), `flood` (fifty
-#         million new keys, fifty times the bound), `memory` (ten million live keys), and `contention`
-#         (a billion decisions on real clocks). They take eight more minutes. The models explore more
-#         as well (scripts/models.sh).
+# --long  also runs six tests at full size: `churn` (a hundred million decisions), `flood` (fifty
+#         million new keys, fifty times the bound), `memory` (ten million live keys), `known_keys` (ten million
+#         requests of each thread), `stopped_threads` (ten thousand stops), and `contention` (a billion
+#         decisions on real clocks). They take twelve more minutes. The models explore more as well
+#         (scripts/models.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,8 +45,8 @@ else
 fi
 
 if [ "${1:-}" = --long ]; then
-    TOLLGATE_FULL=1 suite --release --package tollgate --test churn --test flood --test memory -- \
-        --nocapture
+    TOLLGATE_FULL=1 suite --release --package tollgate --test churn --test flood --test memory \
+        --test known_keys --test stopped_threads -- --nocapture
     # Optimised, but with the debug assertions that count failed compare-exchanges.
     CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/asserted" \
         TOLLGATE_FULL=1 suite --release --package tollgate --test contention -- --nocapture

@@ -2,6 +2,9 @@
 //! whoever else keeps a session or makes tables grow, and also when the allocator has none left. Memory maps
 //! are not counted.
 
+mod load;
+
+use load::by_size;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
@@ -51,6 +54,8 @@ static ALLOCATOR: Counting = Counting;
 const KNOWN: u64 = 1_000;
 /// Requests of each thread with known keys before memory runs out, and afterwards.
 const REQUESTS: u64 = 500_000;
+/// Those at full size: ten million of each thread in all.
+const FULL_REQUESTS: u64 = 5_000_000;
 
 fn limiter() -> Limiter {
     let policy = Policy::sliding("p", 1 << 30, Duration::from_secs(600));
@@ -69,6 +74,7 @@ impl Drop for SetWhenDropped<'_> {
 /// this table and others grow, at last without memory.
 #[test]
 fn requests_about_known_keys_need_no_memory() {
+    let wanted = by_size(REQUESTS, FULL_REQUESTS);
     let limiter = limiter();
     let id = limiter.policy("p").unwrap();
     for key in 0..KNOWN {
@@ -111,7 +117,7 @@ fn requests_about_known_keys_need_no_memory() {
                 let check = |key: &u64| limiter.check(&[id.charge(*key, 1)]).verdict;
                 (next - keys..next).filter(|key| check(key) == Verdict::TableFull).count()
             };
-            while !at_least(REQUESTS) {
+            while !at_least(wanted) {
                 let other = self::limiter();
                 let policy = other.policy("p").unwrap();
                 (0..3_000_u64).for_each(|key| _ = other.check(&[policy.charge(key, 1)]));
@@ -120,7 +126,7 @@ fn requests_about_known_keys_need_no_memory() {
             EMPTY.store(true, SeqCst);
             let most = requests.iter().map(|requests| requests.load(SeqCst)).max().unwrap();
             let mut refused = 0;
-            while refused == 0 || !at_least(most + REQUESTS) {
+            while refused == 0 || !at_least(most + wanted) {
                 refused += grow(500);
                 assert!(start.elapsed() < Duration::from_secs(60), "{refused} refused");
             }

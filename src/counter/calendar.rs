@@ -85,7 +85,8 @@ impl Quota {
     fn load(&self, acquire: Ordering) -> Result<u64, Moved> {
         // Acquire: after a MOVED word the caller must see the array that it was moved to. Pairs
         // with the Release in `freeze`. Models: budget_move_against_charge with QuotaLoadRelaxed,
-        // budget_peek_against_move with QuotaPeekRelaxed.
+        // budget_refund_lasts with QuotaUpdateRelaxed, budget_peek_against_move with
+        // QuotaPeekRelaxed.
         let word = self.word.load(acquire);
         if word & MOVED == 0 { Ok(word) } else { Err(Moved) }
     }
@@ -110,7 +111,7 @@ impl Quota {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let word = self.load(order::budget_load())?;
+            let word = self.load(order::budget_update())?;
             let Some(new) = new_word(word) else {
                 return Ok(());
             };

@@ -86,12 +86,12 @@ impl<const N: usize> Domain<N> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            // Acquire: as in `OwnRecord::pin`, whose model is pin_after_retire with PinEpochRelaxed. No model
-            // shows it here.
-            let epoch = self.epoch.0.load(order::pin_epoch());
+            // Acquire: as in `OwnRecord::pin`. Model: shared_pin_after_retire with SharedPinEpochRelaxed.
+            let epoch = self.epoch.0.load(order::shared_pin_epoch());
             // Relaxed: the light fence orders it. A scan that reads 0 after this pin has ended reads the
             // Release of the unpin.
             self.shared.0[parity(epoch)].fetch_add(1, Relaxed);
+            // Model: shared_pin with NoSharedLightFence.
             barrier::light();
             // Relaxed: if the epoch has not advanced, this pin came in time to stop it at the next
             // one. Otherwise the count may stand for a later epoch of the same parity: retry. Model:
@@ -105,8 +105,9 @@ impl<const N: usize> Domain<N> {
 
     /// Drops a pin in the shared record.
     pub(crate) fn unpin_shared(&self, parity: Parity) {
-        // Release: as in `OwnRecord::unpin`. Model: shared_pin with UnpinRelaxed.
-        self.shared.0[parity].fetch_sub(1, order::unpin());
+        // Release: as in `OwnRecord::unpin`. Pairs with `advance`. Model: shared_pin with
+        // SharedUnpinRelaxed.
+        self.shared.0[parity].fetch_sub(1, order::shared_unpin());
     }
 
     /// Retires a value: it is freed once all pins that exist now have ended.
@@ -133,8 +134,9 @@ impl<const N: usize> Domain<N> {
         }
         // Only pins of `epoch - 1` can block: a pin of an earlier epoch would have kept the epoch from
         // reaching `epoch`.
-        // Acquire: as in `Record::allows`. Model: shared_pin with ScanRelaxed.
-        let is_behind = self.shared.0[parity(epoch + 1)].load(order::pin_scan()) > 0;
+        // Acquire: as in `Record::allows`. Pairs with `unpin_shared`. Model: shared_pin with
+        // SharedScanRelaxed.
+        let is_behind = self.shared.0[parity(epoch + 1)].load(order::shared_scan()) > 0;
         if !is_behind && self.records.allow(epoch) {
             // Release: whoever frees in a later epoch does so after the pins that this scan found
             // ended. Pairs with the load below. Model: free_by_another_thread with AdvanceRelaxed.

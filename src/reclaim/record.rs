@@ -68,10 +68,11 @@ impl Record {
         }
         // Loaded by the owner: before, another thread could own the record, and end, meanwhile.
         // Acquire: the last guard of the ended thread was dropped. Pairs with `OwnRecord::unpin`.
-        // Model: record_of_ended_thread with ScanRelaxed.
-        if state == ENDED && self.held.load(order::pin_scan()) != UNPINNED {
-            // Release: as in `OwnRecord::end`.
-            self.state.store(ENDED, order::record_end());
+        // Model: record_of_ended_thread with EndedCheckRelaxed.
+        if state == ENDED && self.held.load(order::ended_check()) != UNPINNED {
+            // Release: the next owner sees that the record is pinned, as this one has. Pairs with the CAS
+            // above. Model: `record_of_ended_thread, three` with EndedReturnRelaxed.
+            self.state.store(ENDED, order::ended_return());
             return false;
         }
         true

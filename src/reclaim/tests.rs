@@ -193,11 +193,12 @@ fn crossbeam_hands_over_what_no_guard_holds() {
     assert!(freed.is_dropped.load(SeqCst));
 }
 
-/// Of a thread with a light fence and one with a heavy fence, at least one sees what the other one
-/// stored before its fence. This is the assumption about `membarrier`, on this machine.
+/// Guarantee F: of a thread with a light fence and one with a heavy fence, at least one sees what the
+/// other one stored before its fence. This is the assumption about `membarrier`, on this machine.
+/// Mutant: NoMembarrier.
 #[test]
 fn light_and_heavy_fences_order_a_store_before_a_load() {
-    const ROUNDS: usize = 5_000;
+    const ROUNDS: usize = 20_000;
     if !has_domain() {
         println!("skipped: membarrier");
         return;
@@ -216,12 +217,14 @@ fn light_and_heavy_fences_order_a_store_before_a_load() {
             if spins % 1_000 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
     };
+    let pause = |turns: usize| (0..turns).for_each(|turn| _ = std::hint::black_box(turn));
     // Of the light fence, of the heavy one, and of both.
     let mut misses = [0; 3];
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 1..=ROUNDS {
                 wait(turn, round);
+                pause(round % 7);
                 light.0.store(round, Relaxed);
                 barrier::light();
                 let loaded = heavy.0.load(Relaxed);
@@ -230,6 +233,8 @@ fn light_and_heavy_fences_order_a_store_before_a_load() {
         });
         for round in 1..=ROUNDS {
             turn.0.store(round, Release);
+            // Different ones, so that in some rounds both threads store at the same time.
+            pause(round % 64);
             heavy.0.store(round, Relaxed);
             assert!(barrier::heavy());
             let is_light_seen = light.0.load(Relaxed) == round;

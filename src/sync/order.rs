@@ -6,10 +6,10 @@
 //! - **A charge and a sum.** A thread that loads a head as [`ring_head`] sees every charge that
 //!   came before it, because heads are written as [`ring_open`] and [`ring_charge`]. The load of a
 //!   sum may therefore be relaxed. A relaxed CAS on the same word continues the release sequence.
-//! - **A moved word and its new array.** A thread that loads a MOVED word ([`ring_head`],
-//!   [`ring_update`], [`budget_load`], [`budget_peek`]) finds the array that it was moved to,
-//!   because movers freeze words as [`ring_freeze`] and [`budget_freeze`]. A copied counter is
-//!   published by [`ring_install`] and [`budget_install`].
+//! - **A moved word and its new array.** A thread that loads a MOVED word ([`ring_search`],
+//!   [`ring_head`], [`ring_update`], [`budget_load`], [`budget_update`], [`budget_peek`]) finds the
+//!   array that it was moved to, because movers freeze words as [`ring_freeze`] and
+//!   [`budget_freeze`]. A copied counter is published by [`ring_install`] and [`budget_install`].
 //! - **A slot.** A probe loads ids as [`slot_probe`] and tags as [`tags_load`]. A probe that
 //!   ends at a frozen slot ([`slot_freeze`]) sees the new array, and one that sees a tag
 //!   ([`tag_publish`]) sees the slot's id.
@@ -24,8 +24,11 @@
 //!   ([`epoch_stamp`], continued by [`epoch_advance`]). A thread that scans the pins ([`pin_scan`])
 //!   comes after the reads of every pin that has ended ([`unpin`], [`pin_held`]). A thread that
 //!   advances the epoch ([`epoch_load`]) must see the unlinkings. A thread that frees
-//!   ([`epoch_due`]) must come after the reads.
-//! - **A record of pins.** Its next owner ([`record_own`]) continues from the last ([`record_end`]).
+//!   ([`epoch_due`]) must come after the reads. In the shared record a pin is
+//!   [`shared_pin_epoch`], its end [`shared_unpin`], and the scan [`shared_scan`].
+//! - **A record of pins.** Its next owner ([`record_own`]) continues from the last ([`record_end`],
+//!   or [`ended_return`] if the record was still pinned), and comes after the last guard of a thread
+//!   that has ended ([`ended_check`]).
 //! - **A retired value.** A thread that takes a list of them ([`limbo_take`]) sees what was put there
 //!   ([`limbo_push`]).
 //!
@@ -33,8 +36,8 @@
 //! and in `Ages::has_survived`. A pin and an advance of the epoch are ordered by a pair of fences
 //! ([`crate::reclaim`]). Every other access is relaxed, and a comment says why it may be.
 //!
-//! Each ordering has a mutant that makes it relaxed. The comment where it is used names the model
-//! that fails with that mutant.
+//! Each ordering is used at one place, and has a mutant that makes it relaxed. The comment at that
+//! place names the model that fails with the mutant.
 
 use super::Ordering::{self, Acquire, Relaxed, Release};
 use crate::verify::mutants::is_on;
@@ -50,6 +53,7 @@ macro_rules! orders {
 }
 
 orders! {
+    ring_search: Acquire, or relaxed with SearchRelaxed;
     ring_head: Acquire, or relaxed with HeadRelaxed;
     ring_update: Acquire, or relaxed with RefundLoadRelaxed;
     ring_open: Release, or relaxed with OpenRelaxed;
@@ -58,6 +62,7 @@ orders! {
     ring_install: Release, or relaxed with InstallRelaxed;
 
     budget_load: Acquire, or relaxed with QuotaLoadRelaxed;
+    budget_update: Acquire, or relaxed with QuotaUpdateRelaxed;
     budget_peek: Acquire, or relaxed with QuotaPeekRelaxed;
     budget_freeze: Release, or relaxed with QuotaFreezeRelaxed;
     budget_install: Release, or relaxed with QuotaInstallRelaxed;
@@ -82,6 +87,9 @@ orders! {
     pin_held: Release, or relaxed with PinHeldRelaxed;
     pin_scan: Acquire, or relaxed with ScanRelaxed;
     unpin: Release, or relaxed with UnpinRelaxed;
+    shared_pin_epoch: Acquire, or relaxed with SharedPinEpochRelaxed;
+    shared_scan: Acquire, or relaxed with SharedScanRelaxed;
+    shared_unpin: Release, or relaxed with SharedUnpinRelaxed;
     epoch_stamp: Release, or relaxed with StampRelaxed;
     epoch_advance: Release, or relaxed with AdvanceRelaxed;
     epoch_load: Acquire, or relaxed with EpochLoadRelaxed;
@@ -89,6 +97,8 @@ orders! {
 
     record_own: Acquire, or relaxed with RecordOwnRelaxed;
     record_end: Release, or relaxed with RecordEndRelaxed;
+    ended_check: Acquire, or relaxed with EndedCheckRelaxed;
+    ended_return: Release, or relaxed with EndedReturnRelaxed;
     limbo_push: Release, or relaxed with LimboPushRelaxed;
     limbo_take: Acquire, or relaxed with LimboTakeRelaxed;
 }

@@ -3,6 +3,7 @@
 //! One thread at a time owns an index, and frees it when it ends. A killed thread never frees its
 //! index. Threads that find no free index use the shared shard.
 
+use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering::*, order};
 use std::cell::Cell;
 
@@ -34,7 +35,11 @@ impl ShardPool {
     pub(crate) fn allocate(&self) -> Option<u8> {
         // Acquire: this owner continues from the counts of the previous owner. Pairs with `free`.
         // Model: index_reuse with ShardAllocateRelaxed.
-        let set_lowest_clear = |used: u64| (used != u64::MAX).then(|| used | (used + 1));
+        let mut retries = Retries::new();
+        let set_lowest_clear = |used: u64| {
+            retries.count();
+            (used != u64::MAX).then(|| used | (used + 1))
+        };
         let before =
             self.0.fetch_update(order::shard_allocate(), Relaxed, set_lowest_clear).ok()?;
         Some(before.trailing_ones() as u8)

@@ -96,9 +96,9 @@ fn load_id(id: &AtomicU64) -> u64 {
 /// maps a page of its own.
 #[inline(always)]
 fn load_id_by_cas(id: &AtomicU64) -> u64 {
-    // Acquire: as in `load_id`. Model: absent_against_move with FindRelaxed.
-    let acquire = order::slot_probe();
-    id.compare_exchange(EMPTY, EMPTY, acquire, acquire).unwrap_or_else(|id| id)
+    // Relaxed: no caller relies on a frozen slot that this finds. `Arrays::claim` looks the key up again
+    // with `find`, and a mover then has nothing to do.
+    id.compare_exchange(EMPTY, EMPTY, Relaxed, Relaxed).unwrap_or_else(|id| id)
 }
 
 impl<C: Counter> Array<C> {

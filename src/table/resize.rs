@@ -22,6 +22,7 @@ use super::stats::TableStats;
 use crate::counter::Counter;
 use crate::reclaim::{self, Guard};
 use crate::sync::alloc::boxed;
+use crate::sync::progress::Retries;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic, order};
 use std::ptr;
 
@@ -160,8 +161,10 @@ impl<C: Counter> Arrays<C> {
     /// If there is no room it moves more chunks, since these may hold expired keys. At the key
     /// bound it moves only a few, so that one request does not pay for the whole move.
     fn has_room(&self, current: &Generation<C>, guard: &Guard) -> bool {
-        let mut chunks = 0;
+        let (mut chunks, mut retries) = (0, Retries::new());
         loop {
+            // Model: insert_against_helper with HelperAwaited.
+            retries.count();
             // Loaded before the counts. If another thread unlinks it afterwards, the counts may be
             // too high, and the loop takes them again. Schedules: `claimed against move` with
             // UnlinkedSince.
@@ -303,7 +306,10 @@ impl<C: Counter> Arrays<C> {
     /// for most of the array's life.
     #[cold]
     fn complete_migration(&self, current: &Generation<C>, guard: &Guard) {
+        let mut retries = Retries::new();
         while let Some(previous) = current.previous(guard) {
+            // Model: renewal_against_helper with HelperAwaited.
+            retries.count();
             if self.help(current, &self.mover(previous, current), guard) {
                 break;
             }
@@ -313,8 +319,10 @@ impl<C: Counter> Arrays<C> {
     /// Does pending work of about `budget` slots: moves slots, resizes ahead of need, or makes the
     /// huge pages of an array that stays. Returns whether nothing is left to do.
     pub(super) fn maintain(&self, budget: usize, now: u64, guard: &Guard) -> bool {
-        let mut left = budget;
+        let (mut left, mut retries) = (budget, Retries::new());
         loop {
+            // Model: maintenance_against_helper with HelperAwaited.
+            retries.count();
             let current = self.current(guard);
             self.hint.update(&current.array);
             if let Some(previous) = current.previous(guard) {

@@ -25,7 +25,7 @@ impl<const R: usize> Ring<R> {
         let format = scale.format();
         let head = self.head();
         // One test for both marks; `charge` distinguishes them. Models: cell_change and
-        // move_against_charge with PreparedMarked.
+        // ring_move_against_charge with PreparedMarked.
         if head.word & (MOVED | SEALED) != 0 {
             cold_path();
             return None;

@@ -64,7 +64,7 @@ impl<const R: usize> Ring<R> {
     fn head(&self) -> ObservedWord {
         // Acquire: a thread that sees this head sees every change made before the head was written,
         // so that a sum of later loads misses no charge. Pairs with the Release in
-        // `PreparedCharge::commit`. Model: scan with HeadRelaxed.
+        // `PreparedCharge::commit`. Model: `wrap, two words` with HeadRelaxed.
         self.observe(self.newest_index(), order::ring_head())
     }
 
@@ -101,7 +101,10 @@ impl<const R: usize> Ring<R> {
     /// them. With concurrent writes the result may be any index, so `head` loads the word again.
     #[inline(always)]
     fn newest_index(&self) -> usize {
-        let load = |index: usize| self.words[index].load(order::ring_head());
+        // Acquire: a retry after `next` has found a MOVED word must see the array that the word is
+        // moved to, or it retries without progress. Pairs with the Release in `freeze`. Model:
+        // move_against_charge with SearchRelaxed.
+        let load = |index: usize| self.words[index].load(order::ring_search());
         let first = load(0);
         let (mut newest, mut stride) = (0, R.next_power_of_two() / 2);
         while stride > 0 {

@@ -130,7 +130,7 @@ fn check<B: Fn() + Send + Sync + 'static>(
     }
 }
 
-/// A value is not freed while a thread that has pinned before can read it.
+/// Guarantees D and F: a value is not freed while a thread that has pinned before can read it.
 #[test]
 fn pin_against_free() {
     let body = |swap| {
@@ -154,11 +154,11 @@ fn pin_against_free() {
         "HeldIgnored",
         "LastRecordSkipped",
     ];
-    check("pin_against_free", Some(2), 100, &mutants, body);
+    check("pin_against_free", Some(2), 300, &mutants, body);
 }
 
-/// The reads of a pin come before the value is freed, also if its record is pinned again when it is
-/// scanned.
+/// Guarantees D and F: the reads of a pin come before the value is freed, also if its record is
+/// pinned again when it is scanned.
 #[test]
 fn pin_again() {
     let body = |swap| {
@@ -178,10 +178,10 @@ fn pin_again() {
             world.assert_freed(1);
         }
     };
-    check("pin_again", Some(2), 100, &["PinHeldRelaxed"], body);
+    check("pin_again", Some(2), 770, &["PinHeldRelaxed"], body);
 }
 
-/// A pin lasts until the last guard of its thread is dropped, in any order.
+/// Guarantees D and F: a pin lasts until the last guard of its thread is dropped, in any order.
 #[test]
 fn nested_pins() {
     let body = |swap| {
@@ -203,11 +203,11 @@ fn nested_pins() {
             world.assert_freed(1);
         }
     };
-    check("nested_pins", Some(2), 100, &["NestedUnpins"], body);
+    check("nested_pins", Some(2), 300, &["NestedUnpins"], body);
 }
 
-/// A thread that pins a later epoch than that of a retired value does not reach it. One thread
-/// retires while another one advances.
+/// Guarantees D and F: a thread that pins a later epoch than that of a retired value does not reach
+/// it. One thread retires while another one advances.
 #[test]
 fn pin_after_retire() {
     let body = |swap| {
@@ -225,11 +225,30 @@ fn pin_after_retire() {
         }
     };
     let mutants = ["PinEpochRelaxed", "StampRelaxed"];
-    check("pin_after_retire", Some(2), 100, &mutants, body);
+    check("pin_after_retire", Some(2), 9_500, &mutants, body);
 }
 
-/// A thread that advances past a retired value has seen that it was unlinked, even if another thread
-/// has retired it during the advance before.
+/// Guarantees D and F: a thread that pins a later epoch in the shared record does not reach the
+/// value either.
+#[test]
+fn shared_pin_after_retire() {
+    let body = |swap| {
+        move || {
+            let world = World::new();
+            let retiring = {
+                let world = world.clone();
+                thread::spawn(move || world.replace(0))
+            };
+            run(swap, &world, pin_shared_and_read, |world| world.advance(3));
+            retiring.join().unwrap();
+            world.assert_freed(1);
+        }
+    };
+    check("shared_pin_after_retire", Some(2), 6_600, &["SharedPinEpochRelaxed"], body);
+}
+
+/// Guarantees D and F: a thread that advances past a retired value has seen that it was unlinked,
+/// even if another thread has retired it during the advance before.
 #[test]
 fn advance_after_retire() {
     let body = || {
@@ -247,11 +266,11 @@ fn advance_after_retire() {
         others.into_iter().for_each(|other| other.join().unwrap());
         world.assert_freed(1);
     };
-    assert_holds("advance_after_retire", Some(1), 100, body);
+    assert_holds("advance_after_retire", Some(2), 54_000, body);
     assert_caught("advance_after_retire", Some(2), "EpochLoadRelaxed", body);
 }
 
-/// A thread frees after the pins that another thread has found ended.
+/// Guarantees D and F: a thread frees after the pins that another thread has found ended.
 #[test]
 fn free_by_another_thread() {
     let body = |swap| {
@@ -272,17 +291,19 @@ fn free_by_another_thread() {
         }
     };
     let mutants = ["AdvanceRelaxed", "EpochDueRelaxed"];
-    check("free_by_another_thread", Some(2), 100, &mutants, body);
+    check("free_by_another_thread", Some(2), 9_200, &mutants, body);
 }
 
-/// A pin in the shared record keeps a value as well.
+/// Reads the current value under a pin in the shared record.
+fn pin_shared_and_read(world: &World) {
+    let parity = world.domain.pin_shared();
+    world.read();
+    world.domain.unpin_shared(parity);
+}
+
+/// Guarantees D and F: a pin in the shared record keeps a value as well.
 #[test]
 fn shared_pin() {
-    let read = |world: &World| {
-        let parity = world.domain.pin_shared();
-        world.read();
-        world.domain.unpin_shared(parity);
-    };
     let body = |swap| {
         move || {
             let world = World::new();
@@ -290,12 +311,13 @@ fn shared_pin() {
                 world.replace(0);
                 world.advance(3);
             };
-            run(swap, &world, read, free);
+            run(swap, &world, pin_shared_and_read, free);
             world.assert_freed(1);
         }
     };
-    let mutants = ["UnpinRelaxed", "ScanRelaxed", "SharedIgnored"];
-    check("shared_pin", Some(2), 100, &mutants, body);
+    let mutants =
+        ["NoSharedLightFence", "SharedUnpinRelaxed", "SharedScanRelaxed", "SharedIgnored"];
+    check("shared_pin", Some(2), 150, &mutants, body);
     let late = |swap| {
         move || {
             let world = World::new();
@@ -303,15 +325,15 @@ fn shared_pin() {
                 let world = world.clone();
                 thread::spawn(move || world.replace(0))
             };
-            run(swap, &world, read, |world| world.advance(4));
+            run(swap, &world, pin_shared_and_read, |world| world.advance(4));
             retiring.join().unwrap();
             world.assert_freed(1);
         }
     };
-    check("shared_pin, late", Some(2), 100, &["SharedPinUnchecked"], late);
+    check("shared_pin, late", Some(2), 15_000, &["SharedPinUnchecked"], late);
 }
 
-/// A record has one owner at a time, who sees all accesses of the one before.
+/// Guarantees D and F: a record has one owner at a time, who sees all accesses of the one before.
 #[test]
 fn record_reuse() {
     let body = || {
@@ -331,13 +353,14 @@ fn record_reuse() {
         thread.join().unwrap();
         assert!(domain.acquire_record().is_some(), "a record was lost");
     };
-    assert_holds("record_reuse", None, 5, body);
+    assert_holds("record_reuse", None, 13, body);
     for mutant in ["RecordOwnRelaxed", "RecordEndRelaxed", "OwnedTwice"] {
         assert_caught("record_reuse", None, mutant, body);
     }
 }
 
-/// The record of a thread that has ended with a guard is reused when that guard was dropped.
+/// Guarantees D and F: the record of a thread that has ended with a guard is reused when that guard
+/// was dropped.
 #[test]
 fn record_of_ended_thread() {
     let end_first = |domain: &Domain<1>| {
@@ -363,7 +386,7 @@ fn record_of_ended_thread() {
             assert!(domain.acquire_record().is_some(), "a record was lost");
         }
     };
-    check("record_of_ended_thread", None, 5, &["ScanRelaxed", "EndedReused"], body);
+    check("record_of_ended_thread", None, 13, &["EndedCheckRelaxed", "EndedReused"], body);
     let three = |swap| {
         move || {
             let domain = Arc::new(Domain::<1>::new());
@@ -374,10 +397,11 @@ fn record_of_ended_thread() {
             assert!(domain.acquire_record().is_some(), "a record was lost");
         }
     };
-    check("record_of_ended_thread, three", Some(2), 50, &["EndedUnowned"], three);
+    let mutants = ["EndedUnowned", "EndedReturnRelaxed"];
+    check("record_of_ended_thread, three", Some(2), 450, &mutants, three);
 }
 
-/// Two threads retire and free at the same time. Each value is freed once.
+/// Guarantees D and F: two threads retire and free at the same time. Each value is freed once.
 #[test]
 fn free_once() {
     let body = |swap| {
@@ -395,5 +419,5 @@ fn free_once() {
             world.assert_freed(2);
         }
     };
-    check("free_once", Some(2), 100, &["LimboPushRelaxed", "LimboTakeRelaxed"], body);
+    check("free_once", Some(2), 2_400, &["LimboPushRelaxed", "LimboTakeRelaxed"], body);
 }

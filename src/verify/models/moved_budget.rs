@@ -23,6 +23,7 @@ fn assert_holds_and_catches(
     }
 }
 
+/// Guarantees A, D and G: a budget is charged while it moves to another array.
 #[test]
 fn budget_move_against_charge() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 5, 2)], threads, admitted: None };
@@ -33,14 +34,15 @@ fn budget_move_against_charge() {
     assert_holds_and_catches(
         "budget_move_against_charge",
         Some(2),
-        50,
+        3_700,
         race,
         orders,
         &["NoFreeze", "QuotaLoadRelaxed", "QuotaFreezeRelaxed"],
     );
 }
 
-/// A move does not restore units that were given back before it or during it.
+/// Guarantees A, C, D and G: a move does not restore units that were given back before it or during
+/// it.
 #[test]
 fn budget_refund_lasts() {
     let before = &[(A, 5, 2)];
@@ -49,10 +51,11 @@ fn budget_refund_lasts() {
         &[&[Refund(0), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
     ];
-    assert_holds_and_catches("budget_refund_lasts", Some(2), 50, race, orders, &["ChargeStores"]);
+    let mutants = ["ChargeStores", "QuotaUpdateRelaxed"];
+    assert_holds_and_catches("budget_refund_lasts", Some(2), 2_400, race, orders, &mutants);
 }
 
-/// A peek finds the budget in either array.
+/// Guarantees B, D and G: a peek finds the budget in either array.
 #[test]
 fn budget_peek_against_move() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 5, 2)], threads, admitted: None };
@@ -63,14 +66,15 @@ fn budget_peek_against_move() {
     assert_holds_and_catches(
         "budget_peek_against_move",
         Some(2),
-        50,
+        1_800,
         race,
         orders,
         &["QuotaPeekRelaxed"],
     );
 }
 
-/// A move drops the budget of an ended period while a late thread still charges in that period.
+/// Guarantees A, D and G: a move drops the budget of an ended period while a late thread still
+/// charges in that period.
 #[test]
 fn budget_dropped() {
     let race = |threads| Race { limit: 4, slots: 2, before: &[(A, 2, 3)], threads, admitted: None };
@@ -78,10 +82,10 @@ fn budget_dropped() {
         &[&[Charge(A, 2, 2)], &[Renew(3), Finish(3)]],
         &[&[Renew(3), Finish(3)], &[Charge(A, 2, 2)]],
     ];
-    assert_holds_and_catches("budget_dropped", Some(3), 50, race, orders, &["NoCutoff"]);
+    assert_holds_and_catches("budget_dropped", Some(3), 330, race, orders, &["NoCutoff"]);
 }
 
-/// If a budget was charged in a period after the cutoff, a move keeps it.
+/// Guarantees A, D and G: if a budget was charged in a period after the cutoff, a move keeps it.
 #[test]
 fn budget_seen_later() {
     let before = &[(A, 5, 3), (A, 6, 1)];

@@ -56,20 +56,21 @@ fn race(threads: &'static [&'static [(u64, u64)]]) -> impl Fn() + Send + Sync + 
     }
 }
 
-/// One thread is still in period 1, the other one is already in period 2.
+/// Guarantees A, D and G: one thread is still in period 1, the other one is already in period 2.
 #[test]
 fn rollover() {
     let two = || race(&[&[(2, 2), (1, 1)], &[(1, 1), (2, 1)]]);
-    assert_holds("rollover", None, 50, two());
+    assert_holds("rollover", None, 47, two());
     assert_caught("rollover", None, "ChargeStores", two());
     assert_caught("rollover", None, "QuotaReopens", two());
     assert_caught("rollover", None, "LostLoopAdmitted", two());
     let three = || race(&[&[(2, 2)], &[(1, 1)], &[(2, 2)]]);
-    assert_holds("rollover, three", Some(3), 100, three());
+    assert_holds("rollover, three", Some(3), 200, three());
     assert_caught("rollover, three", Some(3), "ChargeStores", three());
 }
 
-/// A charge of period 1 is given back while another thread enters period 2.
+/// Guarantees A, C, D and G: a charge of period 1 is given back while another thread enters period
+/// 2.
 #[test]
 fn refund_against_rollover() {
     let body = || {
