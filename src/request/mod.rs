@@ -1,5 +1,5 @@
-//! Requests. A check is decided in three steps: [evaluate](evaluate) all its charges without writing,
-//! [commit](commit) each, [finish](finish) by counting and reporting. A peek stops after the evaluation.
+//! Requests. A check is decided in three steps: [evaluate] all its charges without writing,
+//! [commit] each, [finish] by counting and reporting. A peek stops after the evaluation.
 //!
 //! A check of [one charge](crate::engine) does the three steps in registers. The [fallback] charges
 //! what could not be committed: a new key, a lost commit, a cost of 0. A forced charge starts there.
