@@ -177,6 +177,10 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// Returns whether the counter was ever charged in this array, or copied into it.
     fn is_open(&self) -> bool;
 
+    /// Returns whether a [`freeze`](Self::freeze) has begun. A hint: the result may be outdated, but not
+    /// after an operation has returned [`Moved`].
+    fn is_frozen(&self) -> bool;
+
     /// The usage that dropping the counter at `cutoff` would forgive: the units live at that time.
     ///
     /// `u64::MAX` if the counter has seen a later time: it may have overwritten charges that had

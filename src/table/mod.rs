@@ -98,7 +98,7 @@ impl<C: Counter> Table<C> {
             return None;
         }
         if let Some(previous) = current.previous(guard) {
-            return self.arrays.find_and_help(current, previous, key, now, false, guard);
+            return self.arrays.find_and_help(current, previous, key, now, guard);
         }
         match current.array.find(key) {
             Found::Slot(slot) => Some((current, slot)),
@@ -115,15 +115,13 @@ impl<C: Counter> Table<C> {
         guard: &Guard,
     ) -> Result<Charged, ClaimError> {
         let mut retries = Retries::new();
-        let mut was_moved = false;
         loop {
             retries.count();
             let current = self.arrays.current(guard);
-            let claimed = self.arrays.claim(current, key, args.now, was_moved, guard)?;
+            let claimed = self.arrays.claim(current, key, args.now, guard)?;
             let Some((generation, slot)) = claimed else { continue };
-            match slot.counter.charge(self.spec(), generation.array.base(), args) {
-                Ok(outcome) => return Ok(Charged { outcome, generation: generation.number }),
-                Err(Moved) => was_moved = true,
+            if let Ok(outcome) = slot.counter.charge(self.spec(), generation.array.base(), args) {
+                return Ok(Charged { outcome, generation: generation.number });
             }
         }
     }

@@ -110,8 +110,6 @@ impl<C: Counter> Arrays<C> {
     /// Slow path of a charge: helps a migration, resizes an outdated or full array, and finds or
     /// claims the key's slot. Returns the slot with its generation, or `None` if the caller must
     /// retry with the new current generation.
-    ///
-    /// `was_moved` is true if the key's counter was found frozen: then the slot is in `current`.
     #[cold]
     #[inline(never)]
     pub(super) fn claim<'g>(
@@ -119,21 +117,16 @@ impl<C: Counter> Arrays<C> {
         current: &'g Generation<C>,
         key: KeyId,
         now: u64,
-        was_moved: bool,
         guard: &'g Guard,
     ) -> Result<Option<Located<'g, C>>, ClaimError> {
         self.update_hint(current, guard);
         let previous = current.previous(guard);
         if let Some(previous) = previous {
-            let known = self.find_and_help(current, previous, key, now, was_moved, guard);
+            let known = self.find_and_help(current, previous, key, now, guard);
             if known.is_some() {
                 return Ok(known);
             }
-            let mover = self.mover(previous, current);
-            mover.resolve(key);
-            // Before anything new is inserted, so that the move ends before the array is full.
-            let chunks = current.chunks_per_new_key(&self.spec, now);
-            self.help(current, &mover, chunks, guard);
+            self.help_and_resolve(current, previous, key, now, guard);
         }
         if current.array.base().needs_renewal(now) {
             self.complete_migration(current, guard);
@@ -179,8 +172,23 @@ impl<C: Counter> Arrays<C> {
         }
     }
 
-    /// Finds the slot of a known key during a migration, and moves a chunk in some calls. `None` if the caller must
-    /// move the key, on the slow path.
+    /// Makes a key chargeable in the current array, and helps the migration as a new key does: before
+    /// anything new is inserted, so that the move ends before the array is full.
+    fn help_and_resolve(
+        &self,
+        current: &Generation<C>,
+        previous: &Generation<C>,
+        key: KeyId,
+        now: u64,
+        guard: &Guard,
+    ) {
+        let mover = self.mover(previous, current);
+        mover.resolve(key);
+        self.help(current, &mover, current.chunks_per_new_key(&self.spec, now), guard);
+    }
+
+    /// Finds the slot of a known key during a migration, and moves a chunk in some calls. `None` if the
+    /// caller must move the key, on the slow path.
     #[inline(never)]
     pub(super) fn find_and_help<'g>(
         &self,
@@ -188,10 +196,9 @@ impl<C: Counter> Arrays<C> {
         previous: &'g Generation<C>,
         key: KeyId,
         now: u64,
-        was_moved: bool,
         guard: &'g Guard,
     ) -> Option<Located<'g, C>> {
-        let known = self.find_known(current, previous, key, now, was_moved)?;
+        let known = self.find_known(current, previous, key, now)?;
         if let chunks @ 1.. = current.chunks_per_known_key(now) {
             // If this moves the key itself, its charge fails, and is retried in the new array.
             self.help(current, &self.mover(previous, current), chunks, guard);
@@ -214,7 +221,6 @@ impl<C: Counter> Arrays<C> {
         previous: &'g Generation<C>,
         key: KeyId,
         now: u64,
-        was_moved: bool,
     ) -> Option<Located<'g, C>> {
         // Before the cutoff, a charge in the previous array would be dropped by the move. Test:
         // charge_of_a_late_clock_is_kept_by_a_move with LateStays.
@@ -231,9 +237,7 @@ impl<C: Counter> Arrays<C> {
             return Some(known);
         }
         match previous.array.find(key) {
-            Found::Slot(slot) if !was_moved && self.stays(current, previous, slot, now) => {
-                Some((previous, slot))
-            }
+            Found::Slot(slot) if self.stays(current, previous, slot, now) => Some((previous, slot)),
             // In neither array: a key enters the new one only after its probe in the previous one
             // ended at a frozen slot. A load from the new array could cause a page fault.
             Found::Empty(_) => None,
@@ -243,7 +247,7 @@ impl<C: Counter> Arrays<C> {
         }
     }
 
-    /// Returns whether a key may be charged in the previous array, if it was not moved.
+    /// Returns whether a key of the previous array may be charged there.
     fn stays(
         &self,
         current: &Generation<C>,
@@ -251,6 +255,9 @@ impl<C: Counter> Arrays<C> {
         slot: &Slot<C>,
         now: u64,
     ) -> bool {
+        if slot.counter.is_frozen() {
+            return false;
+        }
         // An array that is due for renewal is used up to the end of its time range, while the keys
         // are moved out of it. Test: known_keys_stay_in_an_outdated_array with OutlivedStays.
         !C::is_out_of_range(&self.spec, previous.array.base(), now)
@@ -398,8 +405,8 @@ impl<C: Counter> Arrays<C> {
         true
     }
 
-    /// Moves this many chunks. After the last one, unlinks the previous generation and retires it. Returns
-    /// whether nothing is left to move.
+    /// Moves this many chunks. After the last one, unlinks the previous generation and retires it.
+    /// Returns whether nothing is left to move.
     pub(super) fn help(
         &self,
         current: &Generation<C>,

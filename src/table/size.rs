@@ -10,7 +10,13 @@ pub(super) const FINE_CHUNK: usize = if MODEL { 1 } else { 2 };
 /// Slots of a chunk where few of them have a live key: the others cost less.
 const COARSE_CHUNK: usize = if MODEL { 2 } else { 4 };
 /// Fine chunks that a new key moves.
-const FINE_CHUNKS_PER_NEW_KEY: usize = if MODEL { 1 } else { 8 };
+const FINE_CHUNKS_PER_NEW_KEY: usize = if LOOM {
+    1
+} else if MODEL {
+    2
+} else {
+    8
+};
 /// Coarse chunks that a new key moves.
 const COARSE_CHUNKS_PER_NEW_KEY: usize = if MODEL { 1 } else { 96 };
 /// Bytes of the slots of an array that stays in the fastest caches.
@@ -22,6 +28,7 @@ const MAX_INSERTING_THREADS: usize = if MODEL { 8 } else { 256 };
 const MAX_SHRINK: usize = 16;
 
 const MODEL: bool = cfg!(all(test, tollgate_model));
+const LOOM: bool = cfg!(all(test, tollgate_model, not(tollgate_shuttle)));
 
 /// The dimensions of one array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

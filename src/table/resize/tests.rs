@@ -21,12 +21,12 @@ fn prefetch_hint_follows_the_keys() {
         let guard = reclaim::pin();
         let key = KeyId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let current = arrays.current(&guard);
-        let mut claimed = arrays.claim(current, key, 1, false, &guard).expect("room");
+        let mut claimed = arrays.claim(current, key, 1, &guard).expect("room");
         if claimed.is_none() {
             // A resize: retry.
             resizes += 1;
             let current = arrays.current(&guard);
-            claimed = arrays.claim(current, key, 1, false, &guard).expect("room");
+            claimed = arrays.claim(current, key, 1, &guard).expect("room");
         }
         let (generation, slot) = claimed.expect("one resize");
         let args = ChargeArgs { now: 1, cost: 1, limit: 1_000 };
@@ -66,7 +66,7 @@ fn charge(arrays: &Arrays<Ring<7>>, key: KeyId, now: u64, guard: &Guard) -> u64 
     let mut was_moved = false;
     loop {
         let current = arrays.current(guard);
-        let claimed = arrays.claim(current, key, now, was_moved, guard).expect("room");
+        let claimed = arrays.claim(current, key, now, guard).expect("room");
         let Some((generation, slot)) = claimed else { continue };
         let args = ChargeArgs { now, cost: 1, limit: MAX_LIMIT };
         match slot.counter.charge(&arrays.spec, generation.array.base(), &args) {
