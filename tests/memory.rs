@@ -63,7 +63,7 @@ fn an_empty_table_is_small() {
 }
 
 /// Guarantee F: for any number of live keys, an array has 16/15 slots for each key that it has room
-/// for, and room for at most 3/2 of the live keys.
+/// for, and room for at most 5/3 of the live keys.
 #[test]
 fn memory_of_live_keys_is_within_the_formula() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -79,7 +79,7 @@ fn memory_of_live_keys_is_within_the_formula() {
         complete_moves(&limiter, SECOND);
         let (live, stats) = (key as usize + 1, stats(&limiter, id, SECOND));
         assert_eq!((stats.used_slots, stats.live_keys), (live, live));
-        let bound = live * 3 / 2 * 16 / 15 * SLOT + fixed;
+        let bound = live * 5 / 3 * 16 / 15 * SLOT + fixed;
         assert!(stats.bytes <= bound, "{} bytes for {live} keys: {stats:?}", stats.bytes);
         assert!(stats.bytes >= stats.slots * SLOT && stats.slots * 15 / 16 >= live, "{stats:?}");
         let each = stats.bytes as f64 / live as f64;
@@ -88,7 +88,7 @@ fn memory_of_live_keys_is_within_the_formula() {
         if key + 1 == keys {
             println!(
                 "live: {live} keys in {} slots of {SLOT} bytes, {:.1} MiB: {each:.1} bytes a key, \
-                 {least:.1} to {most:.1} on the way, 104 by the formula",
+                 {least:.1} to {most:.1} on the way, 116 by the formula",
                 stats.slots,
                 mib(stats.bytes as u64),
             );
@@ -109,8 +109,9 @@ fn memory_of_idle_keys_is_returned() {
 }
 
 /// Guarantee F: the same, for keys that go idle when the table has just begun to grow. The move
-/// comes first: each request moves 16 slots, so it takes requests for a fifteenth of the keys. Then
-/// the table shrinks.
+/// comes first. A window after its begin, each request with a new key moves 64 slots, and each other
+/// one at most 2. A quarter of these requests have new keys, so it takes requests for a fifteenth of
+/// the keys. Then the table shrinks.
 #[test]
 fn memory_of_idle_keys_is_returned_after_a_move() {
     idle(true, 8);

@@ -245,6 +245,12 @@ impl Counter for Quota {
         self.word.load(Relaxed) != 0
     }
 
+    #[inline(always)]
+    fn is_frozen(&self) -> bool {
+        // Relaxed: a hint.
+        self.word.load(Relaxed) & MOVED != 0
+    }
+
     fn weight(&self, spec: &Calendar, base: TimeBase, cutoff: u64) -> u64 {
         // Relaxed: the result is a hint.
         Self::frozen_weight(&(self.word.load(Relaxed) & !MOVED), spec, base, cutoff)

@@ -178,6 +178,10 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
     /// Returns whether the counter was ever charged in this array, or copied into it.
     fn is_open(&self) -> bool;
 
+    /// Returns whether a [`freeze`](Self::freeze) has begun. A hint: the result may be outdated, but not
+    /// after an operation has returned [`Moved`].
+    fn is_frozen(&self) -> bool;
+
     /// The usage that dropping the counter at `cutoff` would forgive: the units that are live at the
     /// cutoff.
     ///

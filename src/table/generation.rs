@@ -7,7 +7,7 @@ use super::migration::Migration;
 use super::prefetch::prefetch;
 use super::receipt::Receipt;
 use super::sample::UsageSample;
-use super::size::Size;
+use super::size::{Size, charges_per_chunk};
 use super::slot::Slot;
 use crate::counter::Counter;
 use crate::reclaim::Guard;
@@ -23,6 +23,8 @@ const LARGE_FACTOR: usize = 4;
 /// New keys that are refused between two retries of a resize after an allocation failure. A retry
 /// takes a sample, which is expensive.
 const RESIZE_RETRY_INTERVAL: u64 = 256;
+/// The factor by which a new key moves more once a move of live keys has taken a window.
+const OVERDUE_FACTOR: usize = 4;
 /// Slots that a sample prefetches ahead: enough to keep the memory busy.
 const PREFETCH_DISTANCE: usize = 16;
 
@@ -168,6 +170,26 @@ impl<C: Counter> Generation<C> {
         self.previous(guard).map_or(0, keys).saturating_sub(self.migration.moved())
     }
 
+    /// The number of chunks that the charge of a known key moves: one in some charges, or from the middle
+    /// of the array's time range on as many as a new key moves. So a table in which only known keys are
+    /// charged also completes its move before the range ends.
+    pub(crate) fn chunks_per_known_key(&self, now: u64) -> usize {
+        let base = self.array.base();
+        if now > base.cutoff / 2 + base.renew_after / 2 {
+            return self.size.chunks_per_new_key();
+        }
+        let charges = charges_per_chunk(size_of::<Slot<C>>(), self.size.home_slots);
+        self.migration.is_turn(charges).into()
+    }
+
+    /// The number of chunks that a new key moves. It is greater if the move has taken a window: then
+    /// many keys have expired, and keep the memory of two arrays.
+    pub(crate) fn chunks_per_new_key(&self, spec: &C::Spec, now: u64) -> usize {
+        let chunks = self.size.chunks_per_new_key();
+        let is_overdue = self.size.is_fine() && self.is_window_old(spec, now);
+        if is_overdue { chunks * OVERDUE_FACTOR } else { chunks }
+    }
+
     pub(crate) fn is_large(&self, first: Size) -> bool {
         self.size.home_slots > LARGE_FACTOR * first.home_slots
     }
@@ -235,8 +257,11 @@ impl<C: Counter> Generation<C> {
         now.saturating_sub(self.array.base().cutoff) / 2 >= C::window(spec)
     }
 
-    /// Samples slots that are spread over the array, different ones each time.
-    pub(crate) fn sample(&self, spec: &C::Spec, now: u64) -> UsageSample {
+    /// Samples slots that are spread over the array, different ones each time. The sample counts the
+    /// keys that have used more than `threshold`.
+    // Not inlined: its frame is large.
+    #[inline(never)]
+    pub(crate) fn sample(&self, spec: &C::Spec, now: u64, threshold: u64) -> UsageSample {
         let slots = self.array.home_slots();
         let stride = slots.len() / UsageSample::sample_slots(slots.len()).max(1);
         // Scattered: the readings of a coarse clock have a common divisor.
@@ -250,6 +275,7 @@ impl<C: Counter> Generation<C> {
         let base = self.array.base();
         UsageSample::new(
             self.array.claimed(),
+            threshold,
             keys.map(|slot| slot.counter.weight(spec, base, now)),
         )
     }

@@ -13,16 +13,22 @@
 //!   Each of its keys was moved, or dropped for good.
 //!
 //! # Progress
-//! Wait-free: a chunk is a fixed number of slots, and the last chunk also takes the spilled ones.
+//! Wait-free: a call moves a fixed number of chunks, a chunk is a fixed number of slots, and the last
+//! chunk also takes the spilled ones.
 
 use super::array::Array;
 use super::error::OutOfMemory;
+use super::prefetch::prefetch;
 use super::size::FINE_CHUNK;
 use super::slot::{KeyId, Slot};
 use super::tags::GROUP;
 use crate::counter::Counter;
 use crate::sync::alloc::vector;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, order};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, Statistic, order};
+use std::ops::Range;
+
+/// Chunks that are prefetched ahead.
+const CHUNKS_AHEAD: usize = 8;
 
 /// The progress of a move: which chunks of the old array are done.
 #[derive(Debug)]
@@ -36,6 +42,12 @@ pub(crate) struct Migration {
     cursor: AtomicUsize,
     /// Keys in the chunks that are done.
     moved: AtomicUsize,
+    /// The keys of taken chunks have smaller ids than this. A hint.
+    taken_below: Statistic,
+    /// The ids of a chunk.
+    ids_per_chunk: u64,
+    /// Charges of known keys since one of them has last moved a chunk.
+    charges: Statistic,
     /// Keys that have used at most this many units are dropped.
     eviction_threshold: u64,
 }
@@ -67,38 +79,119 @@ impl Migration {
         done.resize_with(words, || AtomicU64::new(0));
         let (cursor, moved) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let done = done.into_boxed_slice();
-        Ok(Migration { done, chunk_count, chunk_len, cursor, moved, eviction_threshold })
+        Ok(Migration {
+            done,
+            chunk_count,
+            chunk_len,
+            cursor,
+            moved,
+            taken_below: Statistic::new(0),
+            ids_per_chunk: u64::MAX / chunk_count.max(1) as u64,
+            charges: Statistic::new(0),
+            eviction_threshold,
+        })
     }
 
-    /// Moves one chunk. Returns whether all chunks are done, and what was evicted from this one.
-    pub(crate) fn help<C: Counter>(&self, mover: &KeyMover<'_, C>) -> (bool, Evicted) {
+    /// Counts the charge of a known key. Returns whether it moves a chunk: one charge of this many does.
+    pub(crate) fn is_turn(&self, charges_per_chunk: u64) -> bool {
+        if charges_per_chunk == 1 {
+            return true;
+        }
+        // Relaxed, and no RMW: two charges may count as one.
+        let charges = self.charges.load(Relaxed) + 1;
+        let is_turn = charges >= charges_per_chunk;
+        self.charges.store(if is_turn { 0 } else { charges }, Relaxed);
+        is_turn
+    }
+
+    /// Moves this many chunks. Returns whether all chunks are done, and what was evicted from these.
+    pub(crate) fn help<C: Counter>(
+        &self,
+        mover: &KeyMover<'_, C>,
+        chunks: usize,
+    ) -> (bool, Evicted) {
         // Relaxed: only distributes the work; the flags say what is done.
-        let taken = self.cursor.fetch_add(1, Relaxed);
-        let chunk = match taken < self.chunk_count {
-            true => taken,
-            false => match self.first_undone() {
-                // Its helper has stalled or has not finished yet.
-                Some(chunk) => chunk,
-                None => return (true, Evicted::default()),
-            },
-        };
-        let stats = self.move_chunk(chunk, mover);
-        let (flags, flag) = self.flag(chunk);
-        // Release: a thread that sees the flag sees the chunk moved. Pairs with `first_undone`.
-        // Model: chunks_done with DoneRelaxed.
-        let first = flags.fetch_or(flag, order::chunk_done()) & flag == 0;
-        let stats = if first { stats } else { ChunkStats::default() };
-        // Relaxed: a bound with slack, not a proof.
-        self.moved.fetch_add(stats.keys, Relaxed);
-        let last = taken + 1 >= self.chunk_count;
-        let done = last && self.first_undone().is_none();
-        (done, stats.evicted)
+        let first = self.cursor.fetch_add(chunks, Relaxed);
+        let end = first.saturating_add(chunks);
+        self.taken_below.store((end as u64).saturating_mul(self.ids_per_chunk), Relaxed);
+        let taken = first.min(self.chunk_count)..end.min(self.chunk_count);
+        if self.chunk_len <= FINE_CHUNK && !mover.new.stays_cached() {
+            self.prefetch_ahead(taken.clone(), mover);
+        }
+        let is_none = taken.is_empty();
+        let mut evicted = self.complete(taken, mover);
+        if end < self.chunk_count {
+            return (false, evicted);
+        }
+        // All chunks are taken. The helpers of those that are not done have stalled or are not done
+        // yet: a call that got no chunk of its own repeats theirs.
+        let mut left = if is_none { chunks } else { 0 };
+        let mut from = 0;
+        while let Some(chunk) = self.first_undone(from) {
+            if left == 0 {
+                return (false, evicted);
+            }
+            evicted.add(self.complete(chunk..chunk + 1, mover));
+            (from, left) = (chunk, left - 1);
+        }
+        (true, evicted)
     }
 
-    fn move_chunk<C: Counter>(&self, chunk: usize, mover: &KeyMover<'_, C>) -> ChunkStats {
-        let start = chunk * self.chunk_len;
-        let home_slots = mover.old.home_slots();
-        let end = home_slots.len().min(start + self.chunk_len);
+    /// Prefetches what the chunks after these will need, so that the cache misses overlap with the
+    /// work on these.
+    fn prefetch_ahead<C: Counter>(&self, taken: Range<usize>, mover: &KeyMover<'_, C>) {
+        let ahead = |chunks| {
+            let end = self.slots_before(taken.end + chunks, mover);
+            &mover.old.home_slots()[self.slots_before(taken.start + chunks, mover)..end]
+        };
+        ahead(CHUNKS_AHEAD * 2).iter().for_each(prefetch);
+        ahead(CHUNKS_AHEAD).iter().for_each(|slot| mover.prefetch(slot));
+    }
+
+    /// Moves chunks and marks them as done. Returns what was evicted from them, except from those that
+    /// another thread has counted already.
+    fn complete<C: Counter>(&self, chunks: Range<usize>, mover: &KeyMover<'_, C>) -> Evicted {
+        let bits = u64::BITS as usize;
+        let (mut start, mut total) = (chunks.start, ChunkStats::default());
+        while start < chunks.end {
+            let end = chunks.end.min((start / bits + 1) * bits);
+            let stats = self.move_chunks(start..end, mover);
+            let mask = u64::MAX >> (bits - (end - start)) << (start % bits);
+            // Release: a thread that sees a flag sees the chunk moved. Pairs with `first_undone`.
+            // Model: chunks_done with DoneRelaxed.
+            let before = self.done[start / bits].fetch_or(mask, order::chunk_done());
+            if before & mask == 0 {
+                total.add(stats);
+            } else {
+                // The keys of a moved chunk never change, so they are counted again.
+                let counted = |chunk: &usize| before & (1 << (chunk % bits)) == 0;
+                (start..end)
+                    .filter(counted)
+                    .for_each(|chunk| total.add(self.move_chunks(chunk..chunk + 1, mover)));
+            }
+            start = end;
+        }
+        // Relaxed: a bound with slack, not a proof.
+        self.moved.fetch_add(total.keys, Relaxed);
+        total.evicted
+    }
+
+    /// The number of home slots in the chunks before this one.
+    fn slots_before<C: Counter>(&self, chunk: usize, mover: &KeyMover<'_, C>) -> usize {
+        (chunk * self.chunk_len).min(mover.old.home_slots().len())
+    }
+
+    /// The keys of the chunks that helpers have taken have smaller ids than this, and most other keys
+    /// have greater ones. A hint.
+    #[inline(always)]
+    pub(crate) fn taken_below(&self) -> u64 {
+        // Relaxed: a hint.
+        self.taken_below.load(Relaxed)
+    }
+
+    fn move_chunks<C: Counter>(&self, chunks: Range<usize>, mover: &KeyMover<'_, C>) -> ChunkStats {
+        let start = self.slots_before(chunks.start, mover);
+        let end = self.slots_before(chunks.end, mover);
         let mut stats = ChunkStats::default();
         let mut move_one = |slot: &Slot<C>| {
             let key = slot.freeze_or_id()?;
@@ -108,12 +201,8 @@ impl Migration {
             stats.evicted.units += units;
             Some(())
         };
-        let slots = &home_slots[start..end];
-        if self.chunk_len <= FINE_CHUNK {
-            slots.iter().for_each(|slot| mover.prefetch(slot));
-        }
-        slots.iter().for_each(|slot| _ = move_one(slot));
-        if chunk + 1 == self.chunk_count {
+        mover.old.home_slots()[start..end].iter().for_each(|slot| _ = move_one(slot));
+        if chunks.end == self.chunk_count {
             // The last chunk includes the spilled keys, up to the first group with a slot that is
             // frozen empty: it ends every probe.
             for group in mover.old.spill_slots().chunks(GROUP) {
@@ -123,11 +212,6 @@ impl Migration {
             }
         }
         stats
-    }
-
-    fn flag(&self, chunk: usize) -> (&AtomicU64, u64) {
-        let bits = u64::BITS as usize;
-        (&self.done[chunk / bits], 1 << (chunk % bits))
     }
 
     /// Keys that have used at most this many units are dropped.
@@ -145,14 +229,29 @@ impl Migration {
         size_of_val(&*self.done)
     }
 
-    fn first_undone(&self) -> Option<usize> {
+    /// The first chunk from `from` on that is not done.
+    fn first_undone(&self, from: usize) -> Option<usize> {
         let bits = u64::BITS as usize;
-        self.done.iter().enumerate().find_map(|(index, flags)| {
-            // Acquire: pairs with `help`. The end follows from the flags themselves, not from a
-            // separate counter. Model: chunks_done with AllDoneRelaxed.
+        self.done.iter().enumerate().skip(from / bits).find_map(|(index, flags)| {
+            // Acquire: pairs with `complete`. The end follows from the flags themselves, not
+            // from a separate counter. Model: chunks_done with AllDoneRelaxed.
             let chunk = index * bits + flags.load(order::chunk_check()).trailing_ones() as usize;
             (chunk < self.chunk_count.min(index * bits + bits)).then_some(chunk)
         })
+    }
+}
+
+impl ChunkStats {
+    fn add(&mut self, other: Self) {
+        self.keys += other.keys;
+        self.evicted.add(other.evicted);
+    }
+}
+
+impl Evicted {
+    fn add(&mut self, other: Self) {
+        self.keys += other.keys;
+        self.units += other.units;
     }
 }
 
@@ -175,8 +274,7 @@ impl<C: Counter> KeyMover<'_, C> {
         }
     }
 
-    /// Prefetches the slot that this slot's key will most likely be moved to. Reading the key loads
-    /// this slot as well, so that all cache misses of a chunk overlap.
+    /// Prefetches the slot that this slot's key will most likely be moved to.
     fn prefetch(&self, slot: &Slot<C>) {
         if let Some(key) = slot.peek_id() {
             self.new.prefetch_preferred(key);
@@ -222,6 +320,7 @@ mod tests {
         fn every_key_is_moved(
             crowd in prop::collection::hash_set((0u64..4, 0u64..8, 2u64..5, 0u64..6), 1..60),
             chunk_len in 1usize..20,
+            chunks in 1usize..5,
         ) {
             let key = |&(home, preferred, tag, other): &(u64, u64, u64, u64)| {
                 KeyId::new(home << 62 | other << 16 | preferred << 8 | tag)
@@ -244,7 +343,7 @@ mod tests {
 
             let migration = Migration::new(size.home_slots, chunk_len, 0).unwrap();
             let mover = KeyMover { old: &old, new: &new, spec: &Calendar::DAYS, eviction_threshold: 0 };
-            while !migration.help(&mover).0 {}
+            while !migration.help(&mover, chunks).0 {}
             prop_assert_eq!(migration.moved(), keys.len());
             for (cost, key) in (1..).zip(&keys) {
                 let Found::Slot(slot) = new.find(*key) else {
@@ -254,5 +353,27 @@ mod tests {
             }
             prop_assert!(matches!(old.find(absent), Found::Frozen));
         }
+    }
+    /// A key is counted once, also by a thread that moves several chunks of which another thread has
+    /// moved some.
+    #[test]
+    fn each_key_is_counted_once() {
+        let size = Size { home_slots: 64, slots: 128, capacity: 60, chunk_len: 4 };
+        let base = Quota::base(&Calendar::DAYS, 1);
+        let array = || Array::<Quota>::new(size, base, false).unwrap();
+        let (old, new) = (array(), array());
+        for number in 0..40_u64 {
+            let key = KeyId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let slot = old.find_or_claim(key).expect("the array is not being replaced");
+            let args = ChargeArgs { cost: 1, ..READ };
+            assert!(slot.counter.charge(&Calendar::DAYS, base, &args).is_ok());
+        }
+        let migration = Migration::new(size.home_slots, size.chunk_len, 0).unwrap();
+        let mover = KeyMover { old: &old, new: &new, spec: &Calendar::DAYS, eviction_threshold: 0 };
+        migration.complete(3..5, &mover);
+        migration.complete(0..16, &mover);
+        assert_eq!(migration.moved(), 40);
+        assert_eq!(migration.help(&mover, 16), (true, Evicted::default()));
+        assert_eq!(migration.moved(), 40);
     }
 }

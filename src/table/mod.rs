@@ -38,7 +38,7 @@ use crate::reclaim::Guard;
 use crate::sync::progress::Retries;
 use array::Found;
 use generation::Generation;
-use resize::Arrays;
+use resize::{Arrays, Located};
 use size::Size;
 
 pub(crate) use error::{ClaimError, OutOfMemory};
@@ -84,21 +84,24 @@ impl<C: Counter> Table<C> {
         C::resolution_ns(self.spec())
     }
 
-    /// Fast path: finds a known key's slot in an array that is neither being filled nor outdated.
-    /// `None` sends the caller to the slow path.
+    /// Fast path: finds a known key's slot in an array that is not outdated. `None` sends the caller to
+    /// the slow path.
     #[inline(always)]
     fn find_fast<'g>(
         &self,
         current: &'g Generation<C>,
         key: KeyId,
         now: u64,
-        guard: &Guard,
-    ) -> Option<&'g Slot<C>> {
-        if current.previous(guard).is_some() || !current.array.base().covers(now) {
+        guard: &'g Guard,
+    ) -> Option<Located<'g, C>> {
+        if !current.array.base().covers(now) {
             return None;
         }
+        if let Some(previous) = current.previous(guard) {
+            return self.arrays.find_and_help(current, previous, key, now, guard);
+        }
         match current.array.find(key) {
-            Found::Slot(slot) => Some(slot),
+            Found::Slot(slot) => Some((current, slot)),
             _ => None,
         }
     }
@@ -116,10 +119,9 @@ impl<C: Counter> Table<C> {
             retries.count();
             let current = self.arrays.current(guard);
             let claimed = self.arrays.claim(current, key, args.now, guard)?;
-            let Some(slot) = claimed else { continue };
-            match slot.counter.charge(self.spec(), current.array.base(), args) {
-                Ok(outcome) => return Ok(Charged { outcome, generation: current.number }),
-                Err(Moved) => continue,
+            let Some((generation, slot)) = claimed else { continue };
+            if let Ok(outcome) = slot.counter.charge(self.spec(), generation.array.base(), args) {
+                return Ok(Charged { outcome, generation: generation.number });
             }
         }
     }
@@ -135,10 +137,10 @@ impl<C: Counter> Table<C> {
         sum: S,
     ) -> Option<Evaluation<'g>> {
         let current = self.arrays.current(guard);
-        let slot = self.find_fast(current, key, args.now, guard)?;
+        let (generation, slot) = self.find_fast(current, key, args.now, guard)?;
         let (outcome, prepared) =
-            slot.counter.prepare(self.spec(), current.array.base(), args, sum)?;
-        Some((Charged { outcome, generation: current.number }, prepared))
+            slot.counter.prepare(self.spec(), generation.array.base(), args, sum)?;
+        Some((Charged { outcome, generation: generation.number }, prepared))
     }
 
     /// Likely addresses of keys, usable without a pin.
@@ -276,7 +278,7 @@ impl<C: Counter> Table<C> {
         let previous = current.previous(&guard);
         previous.is_none_or(|previous| {
             let mover = self.arrays.mover(previous, current);
-            self.arrays.help(current, &mover, &guard)
+            self.arrays.help(current, &mover, 1, &guard)
         })
     }
 

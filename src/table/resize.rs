@@ -8,8 +8,12 @@
 //!
 //! # Resize
 //! A resize replaces the array when it is full, mostly idle, or so old that its words can no longer
-//! represent the time. The new size follows the number of live keys. Each slow-path charge during a
-//! migration moves one small chunk, so that no request pays for the whole move.
+//! represent the time. The new size follows the number of live keys.
+//!
+//! Each charge during a migration moves a few slots, so that no request pays for the whole move. A
+//! known key moves one chunk, and is charged in the array that holds it. A new key moves more chunks,
+//! so that new keys alone complete the move before the array is full ([`Size::next`]). If only known
+//! keys are charged, they complete it as well; if none are, [`Arrays::maintain`] does.
 
 use super::array::Found;
 use super::error::{ClaimError, OutOfMemory};
@@ -26,8 +30,8 @@ use crate::sync::progress::Retries;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic, order};
 use std::ptr;
 
-/// Chunks that a new key moves at most when the table is at its key bound.
-const MAX_CHUNKS_AT_BOUND: usize = 16;
+/// Times that a new key helps a migration at most when the table is at its key bound.
+const MAX_HELPS_AT_BOUND: usize = 16;
 
 /// The limits of a table.
 #[derive(Clone, Copy, Debug)]
@@ -39,11 +43,13 @@ pub(crate) struct Bounds {
 
 /// Rounds of freeing retired memory when a table is dropped. Other tables free the rest.
 const COLLECT_ROUNDS_ON_DROP: usize = 64;
-
 /// The least number of rounds of freeing retired memory when an array is renewed.
 const COLLECT_ROUNDS_ON_RENEWAL: usize = 4;
 /// Slots for each such round. 128 of the largest slots, of 1 KiB, are as much memory as a round frees.
 const SLOTS_PER_ROUND: usize = 128;
+
+/// A key's slot, and the generation that holds it.
+pub(super) type Located<'g, C> = (&'g Generation<C>, &'g Slot<C>);
 
 /// The current generation and, during a migration, the previous one.
 // `repr(C)` with the hint first: its offset is the same for every counter type, so that reading it
@@ -86,13 +92,25 @@ impl<C: Counter> Arrays<C> {
         unsafe { &*current }
     }
 
+    /// Points the prefetch hint to the arrays that hold the keys.
+    fn update_hint(&self, current: &Generation<C>, guard: &Guard) {
+        match current.previous(guard) {
+            Some(previous) => {
+                let moved_below = current.migration.taken_below();
+                self.hint.update_moving(&previous.array, &current.array, moved_below);
+            }
+            None => self.hint.update(&current.array),
+        }
+    }
+
     pub(super) fn is_current(&self, generation: &Generation<C>) -> bool {
         // Relaxed: the caller loads `current` again, and finds no older one.
         ptr::eq(self.current.load(Relaxed), generation)
     }
 
     /// Slow path of a charge: helps a migration, resizes an outdated or full array, and finds or
-    /// claims the key's slot. `None` if the caller must retry with the new current generation.
+    /// claims the key's slot. Returns the slot with its generation, or `None` if the caller must
+    /// retry with the new current generation.
     #[cold]
     #[inline(never)]
     pub(super) fn claim<'g>(
@@ -101,20 +119,15 @@ impl<C: Counter> Arrays<C> {
         key: KeyId,
         now: u64,
         guard: &'g Guard,
-    ) -> Result<Option<&'g Slot<C>>, ClaimError> {
-        self.hint.update(&current.array);
-        if let Some(previous) = current.previous(guard) {
-            let mover = self.mover(previous, current);
-            // Overlaps with the misses of the new array, which were prefetched earlier.
-            mover.old.prefetch_preferred(key);
-            // By CAS, since most slots of a new array were never touched. The lookup further below
-            // uses no CAS: there a charge that is refused would write as well.
-            let found = current.array.find_to_claim(key);
-            if !matches!(found, Found::Slot(slot) if slot.counter.is_open()) {
-                mover.resolve(key);
+    ) -> Result<Option<Located<'g, C>>, ClaimError> {
+        self.update_hint(current, guard);
+        let previous = current.previous(guard);
+        if let Some(previous) = previous {
+            let known = self.find_and_help(current, previous, key, now, guard);
+            if known.is_some() {
+                return Ok(known);
             }
-            // Before anything new is inserted, so that the move ends before the array is full.
-            self.help(current, &mover, guard);
+            self.help_and_resolve(current, previous, key, now, guard);
         }
         if current.array.base().needs_renewal(now) {
             self.complete_migration(current, guard);
@@ -127,9 +140,14 @@ impl<C: Counter> Arrays<C> {
                 return Err(ClaimError::Outlived);
             }
         }
-        let found = current.array.find(key);
+        // During a move by CAS, since most slots of a new array were never touched. Not later, where a
+        // charge that is refused would write as well.
+        let found = match previous {
+            Some(_) => current.array.find_to_claim(key),
+            None => current.array.find(key),
+        };
         match found {
-            Found::Slot(slot) => return Ok(Some(slot)),
+            Found::Slot(slot) => return Ok(Some((current, slot))),
             Found::Frozen => return Ok(None),
             Found::Empty(_) => {}
         }
@@ -146,13 +164,121 @@ impl<C: Counter> Arrays<C> {
             current.postpone_sample(Purpose::Shrink, &self.spec, now);
         }
         if self.has_room(current, guard) {
-            return Ok(current.array.claim(key, found));
+            return Ok(current.array.claim(key, found).map(|slot| (current, slot)));
         }
         match current.array.find(key) {
             // Another thread has inserted it in the meantime.
-            Found::Slot(slot) => Ok(Some(slot)),
+            Found::Slot(slot) => Ok(Some((current, slot))),
             _ => self.make_room(current, now, guard).map(|()| None),
         }
+    }
+
+    /// Makes a key chargeable in the current array, and helps the migration as a new key does: before
+    /// anything new is inserted, so that the move ends before the array is full.
+    fn help_and_resolve(
+        &self,
+        current: &Generation<C>,
+        previous: &Generation<C>,
+        key: KeyId,
+        now: u64,
+        guard: &Guard,
+    ) {
+        let mover = self.mover(previous, current);
+        mover.resolve(key);
+        self.help(current, &mover, current.chunks_per_new_key(&self.spec, now), guard);
+    }
+
+    /// Finds the slot of a known key during a migration, and moves a chunk in some calls. `None` if the
+    /// caller must move the key, on the slow path.
+    #[inline(never)]
+    pub(super) fn find_and_help<'g>(
+        &self,
+        current: &'g Generation<C>,
+        previous: &'g Generation<C>,
+        key: KeyId,
+        now: u64,
+        guard: &'g Guard,
+    ) -> Option<Located<'g, C>> {
+        let known = self.find_known(current, previous, key, now)?;
+        if let chunks @ 1.. = current.chunks_per_known_key(now) {
+            // If this moves the key itself, its charge fails, and is retried in the new array.
+            self.help(current, &self.mover(previous, current), chunks, guard);
+            self.update_hint(current, guard);
+        }
+        Some(known)
+    }
+
+    /// Finds the slot of a known key during a migration, without moving the key.
+    ///
+    /// A key that was not moved yet may still be charged in the previous array: by M1, such a charge
+    /// succeeds only before its counter is frozen, and the move takes it along. Otherwise each known
+    /// key would cause a page fault in a part of the new array that no chunk has reached.
+    ///
+    /// `None` if the key is new, is being moved, or needs room in the new array, or if the time is not
+    /// in the range of both arrays.
+    fn find_known<'g>(
+        &self,
+        current: &'g Generation<C>,
+        previous: &'g Generation<C>,
+        key: KeyId,
+        now: u64,
+    ) -> Option<Located<'g, C>> {
+        // Before the cutoff, a charge in the previous array would be dropped by the move. Test:
+        // charge_of_a_late_clock_is_kept_by_a_move with LateStays.
+        if !current.array.base().covers(now) {
+            return None;
+        }
+        let open_slot = |found: Found<'g, C>| match found {
+            Found::Slot(slot) if slot.counter.is_open() => Some((current, slot)),
+            _ => None,
+        };
+        // The key has most likely been moved.
+        let was_taken = key.number() < current.migration.taken_below();
+        if was_taken && let Some(known) = open_slot(current.array.find(key)) {
+            return Some(known);
+        }
+        match previous.array.find(key) {
+            Found::Slot(slot) if self.stays(current, previous, slot, now) => Some((previous, slot)),
+            // In neither array: a key enters the new one only after its probe in the previous one
+            // ended at a frozen slot. A load from the new array could cause a page fault.
+            Found::Empty(_) => None,
+            Found::Frozen if was_taken => None,
+            // By CAS, as a new key's lookup: if the key is absent, the empty slot is claimed next.
+            _ => open_slot(current.array.find_to_claim(key)),
+        }
+    }
+
+    /// Returns whether a key of the previous array may be charged there.
+    fn stays(
+        &self,
+        current: &Generation<C>,
+        previous: &Generation<C>,
+        slot: &Slot<C>,
+        now: u64,
+    ) -> bool {
+        if slot.counter.is_frozen() {
+            return false;
+        }
+        // An array that is due for renewal is used up to the end of its time range, while the keys
+        // are moved out of it. Test: known_keys_stay_in_an_outdated_array with OutlivedStays.
+        !C::is_out_of_range(&self.spec, previous.array.base(), now)
+            && self.was_counted_as_live(current, previous, slot)
+    }
+
+    /// Returns whether the size of the current array accounts for this key of the previous one. If
+    /// not, a charge that keeps the key takes the room of a new key, so it must help as much.
+    fn was_counted_as_live(
+        &self,
+        current: &Generation<C>,
+        previous: &Generation<C>,
+        slot: &Slot<C>,
+    ) -> bool {
+        if has_room_for_all(current, previous) {
+            return true;
+        }
+        let cutoff = current.array.base().cutoff;
+        let weight = slot.counter.weight(&self.spec, previous.array.base(), cutoff);
+        weight > current.migration.eviction_threshold()
     }
 
     /// Returns whether a new key may enter: the array is below its capacity, and its keys and those
@@ -161,7 +287,7 @@ impl<C: Counter> Arrays<C> {
     /// If there is no room it moves more chunks, since these may hold expired keys. At the key
     /// bound it moves only a few, so that one request does not pay for the whole move.
     fn has_room(&self, current: &Generation<C>, guard: &Guard) -> bool {
-        let (mut chunks, mut retries) = (0, Retries::new());
+        let (mut helps, mut retries) = (0, Retries::new());
         loop {
             // Model: insert_against_helper with HelperAwaited.
             retries.count();
@@ -174,11 +300,12 @@ impl<C: Counter> Arrays<C> {
             if within && claimed < current.size.capacity {
                 return true;
             }
-            let Some(previous) = previous.filter(|_| within || chunks < MAX_CHUNKS_AT_BOUND) else {
+            let Some(previous) = previous.filter(|_| within || helps < MAX_HELPS_AT_BOUND) else {
                 return false;
             };
-            self.help(current, &self.mover(previous, current), guard);
-            chunks += 1;
+            let chunks = current.size.chunks_per_new_key();
+            self.help(current, &self.mover(previous, current), chunks, guard);
+            helps += 1;
         }
     }
 
@@ -219,7 +346,7 @@ impl<C: Counter> Arrays<C> {
         if !current.is_sample_due(Purpose::MakeRoom, now) {
             return None;
         }
-        let sample = current.sample(&self.spec, now);
+        let sample = current.sample(&self.spec, now, 0);
         if sample.has_expired_key() && current.is_two_windows_old(&self.spec, now) {
             return Some(0);
         }
@@ -259,8 +386,8 @@ impl<C: Counter> Arrays<C> {
         now: u64,
         eviction_threshold: u64,
     ) -> ResizePlan {
-        let sample = current.sample(&self.spec, now);
-        let live = sample.max_above(eviction_threshold);
+        let sample = current.sample(&self.spec, now, eviction_threshold);
+        let live = sample.max_above();
         let size = current.size.next(sample.claimed(), live, self.bounds.max_keys);
         ResizePlan { size, eviction_threshold, now }
     }
@@ -281,20 +408,23 @@ impl<C: Counter> Arrays<C> {
         true
     }
 
-    /// Moves one chunk. After the last one, unlinks the previous generation and retires it. Returns
-    /// whether nothing is left to move.
+    /// Moves this many chunks. After the last one, unlinks the previous generation and retires it.
+    /// Returns whether nothing is left to move.
     pub(super) fn help(
         &self,
         current: &Generation<C>,
         mover: &KeyMover<'_, C>,
+        chunks: usize,
         guard: &Guard,
     ) -> bool {
-        let (done, evicted) = current.migration.help(mover);
+        let (done, evicted) = current.migration.help(mover, chunks);
         if evicted.keys > 0 {
             self.evicted_keys.fetch_add(evicted.keys, Relaxed);
             self.forgiven_units.fetch_add(evicted.units, Relaxed);
         }
         if done && let Some(previous) = current.unlink() {
+            // Calls about known keys do not update it any more.
+            self.hint.update(&current.array);
             // SAFETY: T1, M2: nobody can reach it through the table any more, and only the thread
             // that unlinked it retires it.
             unsafe { guard.retire(previous) };
@@ -306,11 +436,11 @@ impl<C: Counter> Arrays<C> {
     /// for most of the array's life.
     #[cold]
     fn complete_migration(&self, current: &Generation<C>, guard: &Guard) {
-        let mut retries = Retries::new();
+        let (chunks, mut retries) = (current.size.chunks_per_new_key(), Retries::new());
         while let Some(previous) = current.previous(guard) {
             // Model: renewal_against_helper with HelperAwaited.
             retries.count();
-            if self.help(current, &self.mover(previous, current), guard) {
+            if self.help(current, &self.mover(previous, current), chunks, guard) {
                 break;
             }
         }
@@ -324,13 +454,15 @@ impl<C: Counter> Arrays<C> {
             // Model: maintenance_against_helper with HelperAwaited.
             retries.count();
             let current = self.current(guard);
-            self.hint.update(&current.array);
+            self.update_hint(current, guard);
             if let Some(previous) = current.previous(guard) {
                 if left == 0 {
                     return false;
                 }
-                left = left.saturating_sub(current.size.chunk_len);
-                self.help(current, &self.mover(previous, current), guard);
+                let size = current.size;
+                let chunks = (left / size.chunk_len).clamp(1, size.chunks_per_new_key());
+                left = left.saturating_sub(size.chunk_len * chunks);
+                self.help(current, &self.mover(previous, current), chunks, guard);
                 continue;
             }
             let due =
@@ -358,13 +490,13 @@ impl<C: Counter> Arrays<C> {
         let current = self.current(guard);
         let pending = current.pending(guard);
         let moving = current.previous(guard).map(|previous| {
-            let live = previous.sample(&self.spec, now).live();
+            let live = previous.sample(&self.spec, now, 0).live();
             let share = pending as f64 / previous.array.claimed().max(1) as f64;
             ((live as f64 * share) as usize, previous.bytes())
         });
         let (pending_live, bytes) = moving.unwrap_or_default();
         TableStats {
-            live_keys: current.sample(&self.spec, now).live() + pending_live,
+            live_keys: current.sample(&self.spec, now, 0).live() + pending_live,
             used_slots: current.array.claimed() + pending,
             slots: current.size.home_slots,
             bytes: current.bytes() + bytes,
@@ -379,6 +511,22 @@ impl<C: Counter> Arrays<C> {
 /// the arrays of earlier renewals would be kept for as long as no key is new.
 fn collect_earlier<C: Counter>(current: &Generation<C>) {
     reclaim::collect((current.size.home_slots / SLOTS_PER_ROUND).max(COLLECT_ROUNDS_ON_RENEWAL));
+}
+
+/// Returns whether the current array has room for all keys of the previous one, in addition to its own
+/// and to the new keys that complete the move.
+#[cfg(not(all(test, tollgate_model, not(tollgate_shuttle))))]
+fn has_room_for_all<C: Counter>(current: &Generation<C>, previous: &Generation<C>) -> bool {
+    let pending = previous.array.claimed().saturating_sub(current.migration.moved());
+    let new_keys = previous.size.new_keys_per_move(current.size);
+    current.array.claimed() + pending + new_keys <= current.size.capacity
+}
+
+/// In loom models, whose tables never fill: loom would explore an execution for each count that it
+/// could load.
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+fn has_room_for_all<C: Counter>(_: &Generation<C>, _: &Generation<C>) -> bool {
+    true
 }
 
 impl<C: Counter> Drop for Arrays<C> {

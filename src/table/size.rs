@@ -1,13 +1,26 @@
 //! The size of the next array: pure arithmetic.
 
+use super::prefetch::CACHE_LINE;
 use super::tags::GROUP;
 
 /// Keys of the smallest array.
 const MIN_CAPACITY: usize = if MODEL { 1 } else { 192 };
-/// Slots moved at a time where most of them are in use.
-pub(super) const FINE_CHUNK: usize = if MODEL { 1 } else { 16 };
-/// Slots moved at a time where few of them are in use: an unused one costs little.
-const COARSE_CHUNK: usize = if MODEL { 2 } else { 256 };
+/// Slots of a chunk where most of them have a live key.
+pub(super) const FINE_CHUNK: usize = if MODEL { 1 } else { 2 };
+/// Slots of a chunk where few of them have a live key: the others cost less.
+const COARSE_CHUNK: usize = if MODEL { 2 } else { 4 };
+/// Fine chunks that a new key moves.
+const FINE_CHUNKS_PER_NEW_KEY: usize = if LOOM {
+    1
+} else if MODEL {
+    2
+} else {
+    8
+};
+/// Coarse chunks that a new key moves.
+const COARSE_CHUNKS_PER_NEW_KEY: usize = if MODEL { 1 } else { 96 };
+/// Bytes of the slots of an array that stays in the fastest caches.
+const SMALL_BYTES: usize = 1 << 18;
 /// Threads that may insert at the same moment.
 const MAX_INSERTING_THREADS: usize = if MODEL { 8 } else { 256 };
 /// No array shrinks by more than this factor. Keys that are charged again between the sample and
@@ -15,6 +28,7 @@ const MAX_INSERTING_THREADS: usize = if MODEL { 8 } else { 256 };
 const MAX_SHRINK: usize = 16;
 
 const MODEL: bool = cfg!(all(test, tollgate_model));
+const LOOM: bool = cfg!(all(test, tollgate_model, not(tollgate_shuttle)));
 
 /// The dimensions of one array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +43,7 @@ pub(crate) struct Size {
     /// New keys may enter while there are fewer keys than this: at most 15/16 of the home slots, so
     /// that probes stay short.
     pub(crate) capacity: usize,
-    /// Slots of the previous array that one charge moves.
+    /// Slots of the previous array in one chunk: the share of a known key in the move.
     pub(crate) chunk_len: usize,
 }
 
@@ -43,15 +57,33 @@ impl Size {
     /// The size of the array after this one, which has `claimed` keys, of which at most `live` are
     /// moved.
     ///
-    /// Up to `max_keys`, its capacity is at least 1.5 times the live keys. It is also at least the
-    /// live keys plus two for each chunk: each key that is inserted during the move first moves a
-    /// chunk, so the move ends before the array is full.
+    /// Up to `max_keys`, its capacity is at least 5/3 of the live keys. It is also at least the
+    /// live keys plus twice the number of new keys that complete the move: each key that is inserted
+    /// during the move first moves [`chunks_per_new_key`](Self::chunks_per_new_key), so the move ends
+    /// before the array is full. Known keys need no room of their own, since they are among the live
+    /// keys.
     pub(crate) fn next(self, claimed: usize, live: usize, max_keys: usize) -> Self {
         let chunk_len = if live >= self.home_slots / 8 { FINE_CHUNK } else { COARSE_CHUNK };
-        let chunks = self.home_slots.div_ceil(chunk_len);
+        let new_keys = self.home_slots.div_ceil(slots_per_new_key(chunk_len));
         let min = capacity_of(self.home_slots / MAX_SHRINK).max(MIN_CAPACITY);
-        let capacity = (live + live / 2).max(live + 2 * chunks).max(min).min(max_keys);
+        let capacity = (live + live * 2 / 3).max(live + 2 * new_keys).max(min).min(max_keys);
         Self::for_capacity(capacity, claimed.max(self.capacity), chunk_len)
+    }
+
+    /// The number of new keys that complete the move into the next array.
+    #[cfg(not(all(test, tollgate_model, not(tollgate_shuttle))))]
+    pub(crate) fn new_keys_per_move(self, next: Self) -> usize {
+        self.home_slots.div_ceil(slots_per_new_key(next.chunk_len))
+    }
+
+    /// The number of chunks that a new key moves.
+    pub(crate) fn chunks_per_new_key(self) -> usize {
+        chunks_per_new_key(self.chunk_len)
+    }
+
+    /// Returns whether most slots of the previous array have a live key.
+    pub(crate) fn is_fine(self) -> bool {
+        self.chunk_len <= FINE_CHUNK
     }
 
     /// The size of a next array with the same capacity.
@@ -69,6 +101,26 @@ impl Size {
         let slots = home_slots.saturating_add(most.div_ceil(GROUP).saturating_mul(GROUP));
         Size { home_slots, slots, capacity, chunk_len }
     }
+}
+
+/// The number of charges of known keys of which one moves a chunk into an array with `home_slots` slots of
+/// this size. It is larger where a chunk takes more time: in arrays that leave the fastest caches, and for
+/// counters of many words.
+pub(super) fn charges_per_chunk(slot_bytes: usize, home_slots: usize) -> u64 {
+    let charges = match slot_bytes.div_ceil(CACHE_LINE) {
+        _ if MODEL => return 2,
+        0 | 1 => 1,
+        lines => 2 * lines as u64,
+    };
+    if home_slots * slot_bytes <= SMALL_BYTES { charges } else { 2 * charges }
+}
+
+fn chunks_per_new_key(chunk_len: usize) -> usize {
+    if chunk_len <= FINE_CHUNK { FINE_CHUNKS_PER_NEW_KEY } else { COARSE_CHUNKS_PER_NEW_KEY }
+}
+
+fn slots_per_new_key(chunk_len: usize) -> usize {
+    chunk_len * chunks_per_new_key(chunk_len)
 }
 
 /// The capacity of an array with this many home slots.
@@ -102,7 +154,7 @@ mod tests {
             prop_assert!(
                 next.slots >= next.home_slots + next.capacity + claimed + MAX_INSERTING_THREADS
             );
-            prop_assert!(next.capacity >= live + size.home_slots.div_ceil(next.chunk_len));
+            prop_assert!(next.capacity >= live + size.new_keys_per_move(next));
             prop_assert!(next.capacity >= live + live / 2);
         }
     }

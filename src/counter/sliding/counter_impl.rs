@@ -164,6 +164,13 @@ impl<const R: usize> Counter for Ring<R> {
         self.words[0].load(Relaxed) != 0
     }
 
+    #[inline(always)]
+    fn is_frozen(&self) -> bool {
+        // Relaxed: a hint. The word at index 0 is frozen first, so after an operation that has seen any
+        // MOVED word with Acquire, this load sees it as well.
+        self.words[0].load(Relaxed) & MOVED != 0
+    }
+
     fn weight(&self, spec: &TimeScale, base: TimeBase, cutoff: u64) -> u64 {
         // Relaxed: the result is a hint.
         let words = std::array::from_fn(|index| self.words[index].load(Relaxed));

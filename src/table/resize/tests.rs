@@ -1,20 +1,22 @@
 //! Resizes of one table, step by step: the test itself does what other threads would do in between.
 
+use super::super::Table;
 use super::*;
-use crate::counter::ChargeArgs;
 use crate::counter::calendar::Quota;
 use crate::counter::sliding::Ring;
+use crate::counter::sliding::sum::ScalarSum;
 use crate::counter::sliding::time_scale::TimeScale;
+use crate::counter::{ChargeArgs, Moved};
 use crate::error::MAX_LIMIT;
 
-/// The next new key after a resize updates the hint.
+/// The hint points to the arrays that hold the keys.
 #[test]
-fn prefetch_hint_follows_the_current_array() {
+fn prefetch_hint_follows_the_keys() {
     let spec = TimeScale::new(1 << 36, 1_000, 127);
     let bounds = Bounds { max_keys: 100_000, allowance: 0 };
     let size = Size::first(bounds.max_keys);
     let arrays = Arrays::<Ring<127>>::new(spec, bounds, size, 1).unwrap();
-    let (mut resizes, mut enabled) = (0, 0);
+    let (mut resizes, mut moving, mut enabled) = (0, 0, 0);
     for number in 1..6_000_u64 {
         let guard = reclaim::pin();
         let key = KeyId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -26,14 +28,20 @@ fn prefetch_hint_follows_the_current_array() {
             let current = arrays.current(&guard);
             claimed = arrays.claim(current, key, 1, &guard).expect("room");
         }
-        let (slot, base) = (claimed.expect("one resize"), arrays.current(&guard).array.base());
+        let (generation, slot) = claimed.expect("one resize");
         let args = ChargeArgs { now: 1, cost: 1, limit: 1_000 };
-        slot.counter.charge(&arrays.spec, base, &args).expect("alone");
-        let expected = PrefetchHint::of(&arrays.current(&guard).array);
-        assert_eq!(arrays.hint.values(), expected.values());
-        enabled += u64::from(expected.is_enabled());
+        slot.counter.charge(&arrays.spec, generation.array.base(), &args).expect("alone");
+        let current = arrays.current(&guard);
+        let previous = current.previous(&guard).map(|previous| &previous.array);
+        let moved_below = arrays.hint.assert_points_to(&current.array, previous);
+        if previous.is_some() {
+            assert!(moved_below <= current.migration.taken_below());
+            moving += 1;
+        }
+        enabled += u64::from(arrays.hint.is_enabled());
     }
-    assert!(resizes > 3 && enabled > 1_000, "{resizes} resizes, {enabled} keys with a hint");
+    assert!(resizes > 3 && moving > 100, "{resizes} resizes, {moving} keys during a move");
+    assert!(enabled > 1_000, "{enabled} keys with a hint");
 }
 
 #[test]
@@ -55,12 +63,16 @@ fn key(number: u64) -> KeyId {
 
 /// Charges one unit, with as many retries as that takes. Returns the usage.
 fn charge(arrays: &Arrays<Ring<7>>, key: KeyId, now: u64, guard: &Guard) -> u64 {
+    let mut was_moved = false;
     loop {
         let current = arrays.current(guard);
-        if let Some(slot) = arrays.claim(current, key, now, guard).expect("room") {
-            let args = ChargeArgs { now, cost: 1, limit: MAX_LIMIT };
-            let base = current.array.base();
-            return slot.counter.charge(&arrays.spec, base, &args).expect("alone").used;
+        let claimed = arrays.claim(current, key, now, guard).expect("room");
+        let Some((generation, slot)) = claimed else { continue };
+        let args = ChargeArgs { now, cost: 1, limit: MAX_LIMIT };
+        match slot.counter.charge(&arrays.spec, generation.array.base(), &args) {
+            Ok(outcome) => return outcome.used,
+            Err(Moved) if !was_moved => was_moved = true,
+            Err(Moved) => panic!("moved twice"),
         }
     }
 }
@@ -115,4 +127,163 @@ fn eviction_counts_for_a_window_from_the_cutoff() {
     let remaining = |later| next.ledger.remaining(4, spec.window(), cutoff + later);
     assert_eq!([0, 500, 999, 1_000].map(remaining), [1, 1, 1, 4]);
     assert_eq!(first.ledger.remaining(4, spec.window(), cutoff), 4);
+}
+
+/// An array never fills while keys are moved into it, and its move ends, under any mix of known keys,
+/// new keys, and keys that had expired when the move began.
+#[test]
+fn array_never_fills_during_a_move() {
+    for (keys, live) in [(1_000, 1_000), (1_000, 300), (1_000, 130), (20_000, 200), (20_000, 0)] {
+        // The keys that are moved last stay in the old array for longest.
+        let mut last_first: Vec<_> = (0..keys).map(key).collect();
+        last_first.sort_by_key(|key| std::cmp::Reverse(key.number()));
+        for mix in [[1, 0, 0], [0, 1, 0], [0, 0, 1], [8, 1, 0], [1, 1, 8], [0, 1, 20], [1, 20, 1]] {
+            let (arrays, guard) = (short_lived(1 << 20), reclaim::pin());
+            (0..keys).for_each(|number| _ = charge(&arrays, key(number), 1, &guard));
+            while arrays.current(&guard).previous(&guard).is_some() {
+                arrays.maintain(16, 1, &guard);
+            }
+            // All keys expire, and some are charged again.
+            let now = 1 + 2 * arrays.spec.window();
+            (0..live).for_each(|number| _ = charge(&arrays, key(number), now, &guard));
+            let current = arrays.current(&guard);
+            assert!(arrays.resize(current, arrays.plan_next(current, now, 0)));
+            let filled = arrays.current(&guard);
+            let (mut turns, mut new) = (0, 0);
+            while filled.previous(&guard).is_some() {
+                turns += 1;
+                assert!(turns < 200_000, "the move does not end");
+                let [known, inserted, expired] = mix;
+                for turn in 0..known {
+                    charge(&arrays, key((turns + turn * 7) % live.max(1)), now, &guard);
+                }
+                for _ in 0..inserted {
+                    new += 1;
+                    charge(&arrays, key(1 << 40 | new), now, &guard);
+                }
+                for turn in 0..expired {
+                    let number = (turns * expired + turn) % keys;
+                    charge(&arrays, last_first[number as usize], now, &guard);
+                }
+                let (claimed, capacity) = (filled.array.claimed(), filled.size.capacity);
+                let is_open = filled.previous(&guard).is_some();
+                assert!(!is_open || claimed < capacity, "{claimed} of {capacity} keys: {mix:?}");
+                assert_eq!(arrays.current(&guard).number, filled.number, "resized: {mix:?}");
+            }
+        }
+    }
+}
+
+/// During a move, a known key is charged in the array that holds it, and its usage is exact.
+#[test]
+fn known_keys_stay_where_they_are_during_a_move() {
+    let (arrays, guard) = (short_lived(1 << 20), reclaim::pin());
+    (0..1_000).for_each(|number| _ = charge(&arrays, key(number), 1, &guard));
+    let current = arrays.current(&guard);
+    arrays.complete_migration(current, &guard);
+    assert!(arrays.resize(current, arrays.plan_next(current, 1, 0)));
+    let filled = arrays.current(&guard);
+    // The last keys to be moved.
+    let mut keys: Vec<_> = (0..1_000).map(key).collect();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.number()));
+    for (charges, key) in (1..).zip(&keys[..7]) {
+        assert_eq!(charge(&arrays, *key, 2, &guard), 2);
+        // Each charge has moved a chunk of two other keys at most.
+        let moved = filled.migration.moved();
+        assert!(filled.array.claimed() == moved && moved <= 2 * charges);
+    }
+    let mut usage = 3;
+    while filled.previous(&guard).is_some() {
+        assert!(usage < 100, "the move does not end");
+        keys.iter().enumerate().for_each(|(index, key)| {
+            let expected = if index < 7 { usage } else { usage - 1 };
+            assert_eq!(charge(&arrays, *key, 2, &guard), expected);
+        });
+        usage += 1;
+    }
+    assert_eq!(filled.migration.moved(), 1_000);
+}
+
+/// A key that a stalled helper has frozen, but not moved, is moved by its next charge.
+#[test]
+fn key_of_a_stalled_helper_is_moved() {
+    let (arrays, guard) = (short_lived(1_000), reclaim::pin());
+    charge(&arrays, key(1), 1, &guard);
+    let current = arrays.current(&guard);
+    assert!(arrays.resize(current, arrays.plan_next(current, 1, 0)));
+    let Found::Slot(slot) = current.array.find(key(1)) else { panic!("the key was charged") };
+    slot.counter.freeze();
+    assert_eq!(charge(&arrays, key(1), 1, &guard), 2);
+}
+
+#[test]
+fn charge_of_a_late_clock_is_kept_by_a_move() {
+    let (arrays, guard) = (short_lived(1_000), reclaim::pin());
+    charge(&arrays, key(1), 1, &guard);
+    let (current, later) = (arrays.current(&guard), 1 + 2 * arrays.spec.window());
+    assert!(arrays.resize(current, arrays.plan_next(current, later, 0)));
+    assert_eq!(charge(&arrays, key(1), 2, &guard), 1);
+    arrays.complete_migration(arrays.current(&guard), &guard);
+    assert_eq!(charge(&arrays, key(1), later, &guard), 2);
+}
+
+/// Known keys alone complete a move before the time range of the new array ends: from its middle on, each
+/// charge moves as much as that of a new key.
+#[test]
+fn known_keys_complete_a_move_within_the_time_range() {
+    let (arrays, guard) = (short_lived(100_000), reclaim::pin());
+    (0..5_000).for_each(|number| _ = charge(&arrays, key(number), 1, &guard));
+    let current = arrays.current(&guard);
+    arrays.complete_migration(current, &guard);
+    assert!(arrays.resize(current, arrays.plan_next(current, 1, 0)));
+    let filled = arrays.current(&guard);
+    let most = current.size.home_slots / 16 + 2;
+    for _ in 0..most {
+        charge(&arrays, key(1), filled.array.base().renew_after, &guard);
+    }
+    assert!(filled.previous(&guard).is_none(), "the move has not ended");
+}
+
+/// While keys are moved out of an array that is due for renewal, they are charged in it up to the end of
+/// its time range.
+#[test]
+fn known_keys_stay_in_an_outdated_array() {
+    let (arrays, guard) = (short_lived(1_000), reclaim::pin());
+    (0..100).for_each(|number| _ = charge(&arrays, key(number), 1, &guard));
+    let base = arrays.current(&guard).array.base();
+    let last = base.origin + arrays.spec.format().max_time();
+    // Charges, and returns the number of the array that holds the key.
+    let charged_in = |number, now| {
+        assert_eq!(charge(&arrays, key(number), now, &guard), 1, "all has expired");
+        let current = arrays.current(&guard);
+        assert_eq!(current.number, 1);
+        let found = current.array.find(key(number));
+        u64::from(matches!(found, Found::Slot(slot) if slot.counter.is_open()))
+    };
+    // From the last key to be moved on.
+    let mut keys: Vec<_> = (0..100).collect();
+    keys.sort_by_key(|number| std::cmp::Reverse(key(*number).number()));
+    assert_eq!(charged_in(keys[0], base.renew_after + 1), 0);
+    assert_eq!(charged_in(keys[1], last), 0);
+    assert_eq!(charged_in(keys[2], last + 1), 1);
+    arrays.complete_migration(arrays.current(&guard), &guard);
+    assert_eq!(charge(&arrays, key(keys[1]), last + 1, &guard), 2);
+}
+
+/// The receipt of a charge names the array that the key was charged in.
+#[test]
+fn receipt_names_the_array_of_the_charge() {
+    let (table, guard) = (Table { arrays: short_lived(1_000) }, reclaim::pin());
+    let charge = |number| {
+        let args = ChargeArgs { now: 1, cost: 1, limit: MAX_LIMIT };
+        let evaluated = table.evaluate(key(number), &args, &guard, ScalarSum);
+        let slow = table.charge(key(number), &args, &guard).expect("room");
+        (evaluated.map(|(charged, _)| charged.generation), slow.generation)
+    };
+    assert_eq!(charge(1), (None, 0));
+    let current = table.arrays.current(&guard);
+    assert!(table.arrays.resize(current, table.arrays.plan_next(current, 1, 0)));
+    assert_eq!([charge(1), charge(2)], [(Some(0), 0), (None, 1)]);
+    table.arrays.complete_migration(table.arrays.current(&guard), &guard);
+    assert_eq!([charge(1), charge(2)], [(Some(1), 1), (Some(1), 1)]);
 }
