@@ -17,7 +17,7 @@ use crate::engine::item::Item;
 use crate::engine::metrics::Event;
 use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::{ResolvedCharge, SlowCharge};
-use crate::table::{Charged, KeyId};
+use crate::table::{Charged, Evaluation, KeyId};
 use crate::verify::path::{self, Path};
 use std::mem::MaybeUninit;
 
@@ -296,9 +296,33 @@ fn prepare<'s, 'g, C: PolicyCounter, S: Sum>(
     let ResolvedCharge { policy, key, cost, limit } = charge;
     let table = C::table(policy.table());
     let args = ChargeArgs { now: C::wrapping_tick(table.spec(), context.now), cost, limit };
-    let (Charged { outcome, generation }, prepared) =
-        table.evaluate(key, &args, &context.guard, sum)?;
-    Some(slot.write(Item { charge, outcome, generation, prepared, table_full: false }))
+    match table.evaluate(key, &args, &context.guard, sum) {
+        Some(evaluation) => Some(write_item(slot, charge, evaluation)),
+        None => prepare_during_move::<C>(context, charge, slot),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn prepare_during_move<'s, 'g, C: PolicyCounter>(
+    context: &'g Context<'_>,
+    charge: ResolvedCharge<'g>,
+    slot: &'s mut MaybeUninit<Item<'g>>,
+) -> Option<&'s mut Item<'g>> {
+    let ResolvedCharge { policy, key, cost, limit } = charge;
+    let table = C::table(policy.table());
+    let args = ChargeArgs { now: C::tick(table.spec(), context.now), cost, limit };
+    let evaluation = table.evaluate_during_move(key, &args, &context.guard)?;
+    Some(write_item(slot, charge, evaluation))
+}
+
+#[inline(always)]
+fn write_item<'s, 'g>(
+    slot: &'s mut MaybeUninit<Item<'g>>,
+    charge: ResolvedCharge<'g>,
+    (Charged { outcome, generation }, prepared): Evaluation<'g>,
+) -> &'s mut Item<'g> {
+    slot.write(Item { charge, outcome, generation, prepared, table_full: false })
 }
 
 /// Slow path: new keys, lost commits, migrations, costs of 0 or above the limit.

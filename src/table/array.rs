@@ -96,8 +96,8 @@ fn load_id(id: &AtomicU64) -> u64 {
 /// maps a page of its own.
 #[inline(always)]
 fn load_id_by_cas(id: &AtomicU64) -> u64 {
-    // Relaxed: no caller relies on a frozen slot that this finds. `Arrays::claim` looks the key up again
-    // with `find`, and a mover then has nothing to do.
+    // Relaxed: of a frozen slot that this finds, a caller concludes only that it must look the key up
+    // again in the current array, or that the move into this array has ended.
     id.compare_exchange(EMPTY, EMPTY, Relaxed, Relaxed).unwrap_or_else(|id| id)
 }
 

@@ -32,13 +32,13 @@ pub(crate) mod tags;
 mod zeroed;
 
 use crate::clock::Now;
-use crate::counter::sliding::sum::Sum;
+use crate::counter::sliding::sum::{ScalarSum, Sum};
 use crate::counter::{ChargeArgs, Counter, Moved, Outcome};
 use crate::reclaim::Guard;
 use crate::sync::progress::Retries;
 use array::Found;
 use generation::Generation;
-use resize::{Arrays, Located};
+use resize::Arrays;
 use size::Size;
 
 pub(crate) use error::{ClaimError, OutOfMemory};
@@ -84,28 +84,6 @@ impl<C: Counter> Table<C> {
         C::resolution_ns(self.spec())
     }
 
-    /// Fast path: finds a known key's slot in an array that is not outdated. `None` sends the caller to
-    /// the slow path.
-    #[inline(always)]
-    fn find_fast<'g>(
-        &self,
-        current: &'g Generation<C>,
-        key: KeyId,
-        now: u64,
-        guard: &'g Guard,
-    ) -> Option<Located<'g, C>> {
-        if !current.array.base().covers(now) {
-            return None;
-        }
-        if let Some(previous) = current.previous(guard) {
-            return self.arrays.find_and_help(current, previous, key, now, guard);
-        }
-        match current.array.find(key) {
-            Found::Slot(slot) => Some((current, slot)),
-            _ => None,
-        }
-    }
-
     /// Slow path: charges the key after any insert, move or resize that it needs. A denial writes
     /// nothing to the key.
     pub(crate) fn charge(
@@ -126,8 +104,8 @@ impl<C: Counter> Table<C> {
         }
     }
 
-    /// Fast path: evaluates a charge without writing. `None` sends the caller to
-    /// [`charge`](Self::charge).
+    /// Fast path: evaluates a charge of a known key without writing, while no keys are moved. `None`
+    /// sends the caller to [`charge`](Self::charge).
     #[inline(always)]
     pub(crate) fn evaluate<'g, S: Sum>(
         &self,
@@ -137,9 +115,40 @@ impl<C: Counter> Table<C> {
         sum: S,
     ) -> Option<Evaluation<'g>> {
         let current = self.arrays.current(guard);
-        let (generation, slot) = self.find_fast(current, key, args.now, guard)?;
-        let (outcome, prepared) =
-            slot.counter.prepare(self.spec(), generation.array.base(), args, sum)?;
+        if !current.array.base().covers(args.now) || current.previous(guard).is_some() {
+            return None;
+        }
+        match current.array.find(key) {
+            Found::Slot(slot) => self.evaluate_in(current, slot, args, sum),
+            _ => None,
+        }
+    }
+
+    /// The same as [`evaluate`](Self::evaluate) while keys are moved. Moves a chunk in some calls.
+    pub(crate) fn evaluate_during_move<'g>(
+        &self,
+        key: KeyId,
+        args: &ChargeArgs,
+        guard: &'g Guard,
+    ) -> Option<Evaluation<'g>> {
+        let current = self.arrays.current(guard);
+        let previous = current.previous(guard)?;
+        let located = self.arrays.find_and_help(current, previous, key, args.now, guard);
+        let (generation, slot) = located?;
+        self.evaluate_in(generation, slot, args, ScalarSum)
+    }
+
+    /// Evaluates a charge in a slot of this generation.
+    #[inline(always)]
+    fn evaluate_in<'g, S: Sum>(
+        &self,
+        generation: &'g Generation<C>,
+        slot: &'g Slot<C>,
+        args: &ChargeArgs,
+        sum: S,
+    ) -> Option<Evaluation<'g>> {
+        let base = generation.array.base();
+        let (outcome, prepared) = slot.counter.prepare(self.spec(), base, args, sum)?;
         Some((Charged { outcome, generation: generation.number }, prepared))
     }
 

@@ -76,7 +76,8 @@ pub(super) struct Race {
     pub(super) admitted: Option<usize>,
 }
 
-/// Charges like a request: on the fast path first, then on the fallback.
+/// Charges as a request of several charges does: prepares the charge, and takes the slow path if there
+/// is nothing to commit or the commit is lost.
 pub(super) fn charge<C: ModelCounter>(
     table: &Table<C>,
     limit: u64,
@@ -85,8 +86,12 @@ pub(super) fn charge<C: ModelCounter>(
     cost: u64,
 ) -> Charged {
     let (guard, args) = (pin(), ChargeArgs { now, cost, limit });
+    let evaluate = || {
+        let evaluated = table.evaluate(key, &args, &guard, ScalarSum);
+        evaluated.or_else(|| table.evaluate_during_move(key, &args, &guard))
+    };
     if cost > 0
-        && let Some((charged, prepared)) = table.evaluate(key, &args, &guard, ScalarSum)
+        && let Some((charged, prepared)) = evaluate()
         && prepared.is_none_or(PreparedCharge::commit)
     {
         return charged;
