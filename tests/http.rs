@@ -78,7 +78,8 @@ mod structured_field {
     }
 }
 
-/// A parser of flat JSON objects without white space, strict in its strings.
+/// A parser of flat JSON objects without white space, strict in its strings except for the digits of an
+/// escape.
 mod json {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Value {

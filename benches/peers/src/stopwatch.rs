@@ -13,7 +13,7 @@ pub const QUANTILES: [(&str, f64); 5] =
 const SLOW: u64 = 20_000;
 /// CPU time is also read once in this many calls. Each reading takes a system call.
 const STRETCH: u32 = 256;
-/// Longer calls are recorded with this length, in nanoseconds.
+/// The greatest length that the histogram must tell apart, in nanoseconds.
 const LONGEST: u64 = 600_000_000_000;
 
 /// Measures calls one by one, in nanoseconds.
@@ -26,10 +26,11 @@ const LONGEST: u64 = 600_000_000_000;
 /// more than most calls, so it is read after each slow call, and otherwise once in 256 calls. From a
 /// slow call, the idle time since the previous reading is subtracted. This includes idle time in and
 /// between the fast calls since then, of which there are at most 255. So
-/// [`worst_on_cpu`](Self::worst_on_cpu) may be too low. It is too high in two cases:
+/// [`worst_on_cpu`](Self::worst_on_cpu) may be too low. It may be too high in two cases:
 ///
-/// - It is below 20 us. It may then be a fast call, from which no idle time is subtracted.
-/// - The virtual machine was descheduled, and did not see that idle time. The controls show it.
+/// - If the figure is below 20 us, it may be that of a fast call, from which no idle time is subtracted.
+/// - If the host deschedules the virtual machine, the guest counts that time as CPU time. The peers
+///   of `peers/control.rs`, which have no limiter, show how much this adds.
 #[derive(Debug)]
 pub struct Stopwatch {
     calls: Histogram<u64>,

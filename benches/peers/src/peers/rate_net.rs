@@ -7,7 +7,7 @@ use ::rate_net::{Algorithm, Builder, CoarseClock, Eviction, RateLimiter};
 use std::time::Duration;
 
 const MEMORY: &str = "bounded by its cap; excess keys are evicted, and their usage is kept in a second \
-    table; when that is full, other new keys may be charged for it or refused";
+    table; when that table is full, a new key may be charged for the usage of an evicted one, or refused";
 const LOCKS: &str = "the read-write lock of a shard, also while that shard's index grows";
 const LOCKS_AND_KEY_MUTEX: &str =
     "the read-write lock of a shard, also while that shard's index grows, and a mutex per key";

@@ -29,7 +29,7 @@ pub struct Size {
     pub populations: &'static [u64],
     /// Turns of each contender.
     pub turns: usize,
-    /// Rounds of scenarios in child processes.
+    /// Rounds of the scenarios in child processes, except `bytes`, which has one.
     pub rounds: usize,
 }
 

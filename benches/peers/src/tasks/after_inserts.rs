@@ -14,7 +14,8 @@ pub const BLOCK: usize = 2000;
 /// The number of measured calls.
 pub const CALLS: usize = 100_000;
 
-/// The column of the slowest block: nanoseconds of CPU time per call.
+/// The column of the slowest block: nanoseconds of CPU time per call, or of wall time where the system
+/// has no CPU time of a thread.
 pub const SLOWEST_BLOCK: usize = 0;
 /// The column of the mean of all blocks, in the same unit.
 pub const MEAN_BLOCK: usize = 1;
@@ -43,8 +44,8 @@ impl<K: KeyKind> Task<K> for AfterInserts {
             admitted += block.iter().filter(|key| peer.check(key)).count();
             let wall = start.elapsed().as_secs_f64();
             let ran = cpu::thread_time().zip(ran).map(|(after, before)| after - before);
-            // The readings of CPU time enclose those of wall time. The CPU time therefore includes more of
-            // the time of these four readings, and may exceed the wall time.
+            // CPU time is read outside the two readings of wall time. It therefore includes more of the cost
+            // of reading the clocks, and may exceed the wall time.
             let on_cpu = ran.map_or(wall, |ran| ran.as_secs_f64().min(wall));
             slowest = slowest.max(on_cpu * 1e9 / block.len() as f64);
             sum += on_cpu * 1e9;
