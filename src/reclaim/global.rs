@@ -129,7 +129,7 @@ pub(crate) fn collect_some() {
 const MAX_ADVANCES: usize = 4;
 
 /// Frees up to `rounds` pieces of retired memory that no guard holds any more. Returns the number
-/// of rounds: fewer if nothing was left that could be freed.
+/// of rounds that it made. It stops when nothing is left that can be freed.
 pub(crate) fn collect(rounds: usize) -> usize {
     let (limbo, mut advances) = (DOMAIN.limbo(), 0);
     for round in 0..rounds {

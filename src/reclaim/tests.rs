@@ -218,8 +218,8 @@ fn light_and_heavy_fences_order_a_store_before_a_load() {
         }
     };
     let pause = |turns: usize| (0..turns).for_each(|turn| _ = std::hint::black_box(turn));
-    // Rounds in which the store before the light fence was not seen, that before the heavy one, and
-    // both.
+    // The number of rounds in which a store was not seen: the store before the light fence, the
+    // store before the heavy fence, and both.
     let mut misses = [0; 3];
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -120,7 +120,7 @@ impl<C: Counter> Generation<C> {
             refusals_left: Statistic::new(0),
             // No new sample at once, since this resize has just taken one. There are two exceptions
             // for samples to make room: an array that has grown, and an eviction, after which the
-            // ledger bounds further ones.
+            // ledger bounds further evictions.
             sample_due_at: [later, if has_grown || eviction_threshold > 0 { 0 } else { later }]
                 .map(AtomicU64::new),
         })

@@ -23,9 +23,9 @@ const COARSE_CHUNKS_PER_NEW_KEY: usize = if MODEL { 1 } else { 96 };
 const SMALL_BYTES: usize = 1 << 18;
 /// The greatest number of threads that insert at the same moment.
 const MAX_INSERTING_THREADS: usize = if MODEL { 8 } else { 256 };
-/// No array shrinks by more than this factor. The sample does not count keys as live that are
-/// charged again between the sample and the move. This bound keeps probes short if there are many
-/// such keys.
+/// No array shrinks by more than this factor. A key that has expired when the sample is taken, but
+/// is charged again before it is moved, is not counted as live. This bound keeps probes short even
+/// if there are many such keys.
 const MAX_SHRINK: usize = 16;
 
 const MODEL: bool = cfg!(all(test, tollgate_model));

@@ -84,8 +84,8 @@ fn assert_bound(name: &str, bound: Option<usize>) {
     assert!(is_within, "{name} holds up to {held:?}, its mutant is searched up to {bound:?}");
 }
 
-/// Asserts that the model holds in every execution, and that there are at least `floor` executions,
-/// which is about half of their usual number.
+/// Asserts that the model holds in every execution, and that there are at least `floor` executions.
+/// The floor is about half of their usual number.
 fn assert_holds(
     name: &str,
     bound: Option<usize>,
