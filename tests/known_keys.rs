@@ -1,6 +1,6 @@
-//! Guarantee E, with other threads: requests about known keys neither allocate nor free heap memory,
-//! whoever else keeps a session or makes tables grow, and also when the allocator has none left. Memory maps
-//! are not counted.
+//! Guarantee E, with other threads: requests about known keys neither allocate nor free heap
+//! memory, even while other threads keep sessions and make tables grow, and even when the allocator
+//! has no memory left. Memory maps are not counted.
 
 mod load;
 
@@ -52,9 +52,10 @@ static ALLOCATOR: Counting = Counting;
 
 /// Keys that are in the table from the start.
 const KNOWN: u64 = 1_000;
-/// Requests of each thread with known keys before memory runs out, and afterwards.
+/// The number of requests that each thread with known keys makes before memory runs out, and again
+/// afterwards.
 const REQUESTS: u64 = 500_000;
-/// Those at full size: ten million of each thread in all.
+/// The same at full size: ten million requests of each thread in all.
 const FULL_REQUESTS: u64 = 5_000_000;
 
 fn limiter() -> Limiter {

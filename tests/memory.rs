@@ -102,16 +102,16 @@ fn memory_of_live_keys_is_within_the_formula() {
 }
 
 /// Guarantee F: when all keys are idle, requests of a few new keys shrink the table and the
-/// process. Requests for a fiftieth of the idle keys are enough.
+/// process. One request for every fifty idle keys is enough.
 #[test]
 fn memory_of_idle_keys_is_returned() {
     idle(false, 50);
 }
 
 /// Guarantee F: the same, for keys that go idle when the table has just begun to grow. The move
-/// comes first. A window after its begin, each request with a new key moves 64 slots, and each other
-/// one at most 2. A quarter of these requests have new keys, so it takes requests for a fifteenth of
-/// the keys. Then the table shrinks.
+/// must end first. A window after it began, each request with a new key moves 64 slots, and each
+/// other request at most 2. A quarter of the requests have new keys, so the move takes about one
+/// request for every fifteen keys. Then the table shrinks.
 #[test]
 fn memory_of_idle_keys_is_returned_after_a_move() {
     idle(true, 8);
@@ -141,8 +141,8 @@ fn maintenance_returns_memory() {
     assert!(calls.is_some_and(|calls| calls < enough), "not small after {enough} calls");
 }
 
-/// Lets all keys go idle, during a move or not, and expects requests for `1 / part` of them to
-/// shrink the table to a tenth.
+/// Lets all keys go idle, during a move or not. Asserts that one request for every `part` keys is
+/// enough to shrink the table to a tenth.
 fn idle(is_moving: bool, part: u64) {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut keys = by_size(300_000, 10_000_000);

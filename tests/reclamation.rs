@@ -338,7 +338,7 @@ fn dropping_a_table_without_retired_arrays_allocates_nothing() {
     });
 }
 
-/// More threads than own a record of their own.
+/// More threads than there are records.
 const MANY_THREADS: usize = 300;
 
 /// Guarantee F: an array is not freed while any of many threads can read it.
@@ -364,7 +364,7 @@ fn arrays_are_not_freed_while_one_of_many_threads_can_read_them() {
         }
         all_hold.wait();
         replace(&limiter, id, 3);
-        // The threads with a record started first, and end first.
+        // The threads that have a record of their own started first, and end first.
         for (end, thread) in ends {
             (0..2).for_each(|_| _ = limiter.maintain(0));
             assert_eq!((allocated(), freed()), (4, 0), "freed while a session may read it");
@@ -381,8 +381,9 @@ struct AtEnd {
     session: Option<Session<'static>>,
     limiter: &'static Limiter,
     id: PolicyId,
-    /// Sends when the destructor has begun, and ends it when the other side is dropped.
+    /// Sends when the destructor has begun.
     begun: mpsc::Sender<()>,
+    /// The destructor waits until the other side is dropped.
     end: mpsc::Receiver<()>,
 }
 
@@ -431,7 +432,8 @@ fn arrays_are_not_freed_while_an_ending_thread_can_read_them() {
     }
 }
 
-/// Guarantee F: the child of a fork frees arrays whatever sessions the threads have that it lacks.
+/// Guarantee F: the child of a fork frees arrays even if threads that it does not have kept
+/// sessions at the fork.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_forked_child_forgets_the_sessions_of_other_threads() {

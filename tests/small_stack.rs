@@ -23,7 +23,7 @@ const STACK: usize = 1 << 18;
 const PAINT: u8 = 0xA5;
 const SECOND: u64 = 1_000_000_000;
 
-/// A call, and the address of the stack at its begin.
+/// A call, and the address at which its stack begins.
 struct Job<F> {
     call: Option<F>,
     top: usize,
@@ -47,7 +47,8 @@ fn run_below(call: impl FnOnce()) {
     std::hint::black_box(());
 }
 
-/// Runs `call` on a painted stack. Returns the bytes below its caller that it has written.
+/// Runs `call` on a painted stack. Returns the number of bytes that it has used below the frame of
+/// its caller.
 fn stack_bytes<F: FnOnce() + Send>(call: F) -> usize {
     let layout = Layout::from_size_align(STACK, 4096).expect("a valid layout");
     // SAFETY: the layout is not empty.
@@ -143,7 +144,8 @@ fn resizes_take_a_small_stack() {
     assert_small("drop", move || drop(limiter));
 }
 
-/// Each operation, about all policies at once, with known and with new keys, during moves and between them.
+/// Each operation, under one policy or all of them, with known and with new keys, during moves and
+/// between them.
 #[test]
 fn operations_take_a_small_stack() {
     let (limiter, ids) = limiter();

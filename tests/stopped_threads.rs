@@ -1,8 +1,8 @@
 //! Guarantees A and D: threads that are stopped at any instruction block no other thread, and nothing
 //! is admitted over a limit.
 //!
-//! A signal handler keeps a thread stopped, wherever it was, until the other threads have made some more
-//! requests. One test, since the signal handler is that of the whole process.
+//! A signal handler keeps a thread stopped, wherever it was, until the other threads have made some
+//! more requests. There is only one test here, since a signal has one handler in the whole process.
 
 #![cfg(target_os = "linux")]
 
@@ -54,7 +54,7 @@ fn handle_signal() {
     assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) }, 0);
 }
 
-/// One thread of requests, as the others see it.
+/// A thread that makes requests, as the other threads see it.
 #[derive(Default)]
 struct Worker {
     thread: AtomicU64,
@@ -219,7 +219,8 @@ fn threads_stopped_anywhere_block_no_other() {
     let in_busy = run.in_busy.each_ref().map(|units| units.load(Relaxed));
     println!("{in_busy:?} admitted in {windows} windows of {BUSY_LIMIT}");
     assert!(in_busy.iter().all(|units| *units <= BUSY_LIMIT * (windows + 1)), "over the limit");
-    // Nearly all that was possible, so that four admissions too many in each window would show.
+    // On average, at least 97 % of the limit was admitted in each window. So four admissions too
+    // many in each window would show.
     assert!(in_busy.iter().all(|units| *units >= BUSY_LIMIT * windows / 100 * 97), "hardly used");
     assert!(migrations > 100, "{migrations}");
 }

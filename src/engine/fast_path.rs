@@ -1,4 +1,4 @@
-//! The fast path: known keys, no contention. A check of one charge does it in registers.
+//! The fast path: known keys, no contention. A check of one charge is decided in registers.
 
 use crate::charge::Charge;
 use crate::counter::sliding::sum::{ScalarSum, Sum};
@@ -21,13 +21,13 @@ use crate::table::{Charged, Evaluation, KeyId};
 use crate::verify::path::{self, Path};
 use std::mem::MaybeUninit;
 
-/// Checks one charge, of which the cost is not 0.
+/// Checks one charge whose cost is not 0.
 type CheckFn = unsafe fn(&Context<'_>, &PolicyState, KeyId, u64, u64) -> Decision;
 
 /// Checks the first charges of a list, up to one of another policy. Returns their number.
 type CheckRunFn = unsafe fn(&Context<'_>, &PolicyState, &[Charge<'_>], &mut [Decision]) -> usize;
 
-/// Evaluates one charge, of which the cost is not 0, and prepares it if it has room. Returns the item, or
+/// Evaluates one charge whose cost is not 0, and prepares it if it has room. Returns the item, or
 /// `None` if the charge must take the slow path.
 // The item is written in place. Returned by value, it would be copied.
 type PrepareFn = for<'s, 'g> unsafe fn(
@@ -39,7 +39,7 @@ type PrepareFn = for<'s, 'g> unsafe fn(
     &'s mut MaybeUninit<Item<'g>>,
 ) -> Option<&'s mut Item<'g>>;
 
-/// The same for a charge whose key is not hashed yet.
+/// The same for a charge whose key is not hashed yet. A cost of 0 must take the slow path.
 type PrepareChargeFn = for<'s, 'g> unsafe fn(
     &'g Context<'_>,
     &'g PolicyState,
@@ -325,7 +325,7 @@ fn write_item<'s, 'g>(
     slot.write(Item { charge, outcome, generation, prepared, table_full: false })
 }
 
-/// Slow path: new keys, lost commits, migrations, costs of 0 or above the limit.
+/// Slow path: everything that the fast path cannot decide (`ARCHITECTURE.md` lists it).
 #[cold]
 #[inline(never)]
 pub(super) fn check_slow(

@@ -1,4 +1,5 @@
-//! Statistics of decisions. Each thread counts in cache lines of its own.
+//! Statistics of decisions. Up to 64 threads at a time count in cache lines of their own. All
+//! others share one shard.
 
 use crate::sync::alloc::{OutOfMemory, vector};
 use crate::sync::shard::{SHARDS, SHARED, Shard};
@@ -19,7 +20,8 @@ pub(crate) enum Event {
 
 const EVENTS: usize = 4;
 
-/// One thread's counts. They are aligned to two cache lines, since the CPU prefetches lines in pairs.
+/// The counts of one shard. They are aligned to two cache lines, since the CPU prefetches lines in
+/// pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Counts([Statistic; EVENTS]);
@@ -74,7 +76,8 @@ mod tests {
         let _lock = crate::sync::shard::tests::lock_indices();
         let metrics = Metrics::new().unwrap();
         let expected = std::sync::atomic::AtomicU64::new(0);
-        // Threads share a shard only if all run at the same time. The sharing threads count more often.
+        // Threads share a shard only if all run at the same time. The threads that share it count
+        // more often.
         let all_have_a_shard = std::sync::Barrier::new(THREADS);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {

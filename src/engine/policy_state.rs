@@ -143,8 +143,8 @@ impl PolicyState {
         })
     }
 
-    /// Gives back up to `amount` units. With a receipt, they are taken from the caller's charges from that
-    /// one on. Without one, they are taken from all charges.
+    /// Gives back up to `amount` units. With a receipt, they are taken from live charges made at
+    /// the time of its charge or later. Without one, they are taken from all live charges.
     pub(crate) fn give_back(
         &self,
         key: KeyId,

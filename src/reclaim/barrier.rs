@@ -1,13 +1,14 @@
 //! A pair of fences with unequal costs. A [`light`] fence only stops the compiler. A [`heavy`] fence
 //! makes every running thread of the process execute a full fence, by the system call `membarrier`.
 //!
-//! Together they order as two `SeqCst` fences would: of two threads that each store, fence and load
-//! what the other one stores, at least one sees the other's store. Two light fences order nothing.
+//! A light fence and a heavy one order as two `SeqCst` fences would: of two threads that each
+//! store, fence and load what the other one stores, at least one sees the other's store. Two light
+//! fences order nothing.
 //!
 //! Rust's memory model does not know `membarrier`. That it acts on a light fence as described is an
-//! assumption about Linux, which its manual page states. In models, both are additions to one word:
-//! these order the same, and nothing else. (A `SeqCst` fence would also be an acquire fence, and so
-//! hide an ordering that is too weak elsewhere.)
+//! assumption about Linux; the manual page of the call states it. In models, both fences are
+//! additions to one word, which order the same accesses and no others. (A `SeqCst` fence would also
+//! be an acquire fence, and so hide an ordering that is too weak elsewhere.)
 
 /// Whether this build can use heavy fences at all. Miri does not know `membarrier`.
 #[cfg(not(all(test, tollgate_model)))]

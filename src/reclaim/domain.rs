@@ -5,10 +5,10 @@
 //! reach the value.
 //! - It pinned epoch `e` or an earlier one (P3). Retiring writes the epoch with Release, and each later
 //!   epoch continues that release sequence. So a thread that pins a later epoch sees the value unlinked.
-//! - The epoch does not advance from `e + 1` while this pin lasts (P2). The thread that advances has
-//!   read `e + 1`, and so has acquired the unlinking, before its heavy fence. If the light fence of
-//!   the reader comes after that, the reader finds the value unlinked. If it comes before, the scan
-//!   sees the pin.
+//! - The epoch does not advance from `e + 1` while this pin lasts (P2). The thread that advances
+//!   has read `e + 1`, and so has acquired the unlinking, before its heavy fence. If the light
+//!   fence of the reader comes after the heavy fence, the reader finds the value unlinked. If it
+//!   comes before, the scan sees the pin.
 //!
 //! Hence the value is not freed in epoch `e + 1` or earlier (P1).
 
@@ -28,8 +28,9 @@ struct Padded<T>(T);
 pub(crate) struct Domain<const N: usize> {
     epoch: Padded<AtomicU64>,
     records: Records<N>,
-    /// The shared record: counts the pins of threads without a record, by the parity of the epoch.
-    /// Threads need it that find no free record, and ending threads that have given theirs back.
+    /// The shared record: it counts the pins of threads without a record, by the parity of the
+    /// epoch. These are threads that found no free record, and ending threads that have given
+    /// theirs back.
     shared: Padded<[AtomicU64; 2]>,
     limbo: Padded<Limbo>,
 }
@@ -113,17 +114,18 @@ impl<const N: usize> Domain<N> {
     /// Retires a value: it is freed once all pins that exist now have ended.
     ///
     /// # Safety
-    /// The node is part of a value in a box, which was unlinked before: a thread that sees this does
-    /// not reach the value any more. It is retired once, and nobody else frees it.
+    /// The node is part of a value in a box, which was unlinked before: a thread that sees the
+    /// unlinking does not reach the value any more. It is retired once, and nobody else frees it.
     pub(crate) unsafe fn retire(&self, node: *mut Node) {
-        // An addition, so that every later epoch continues it. Release: publishes the unlinking.
-        // Pairs with `pin` and `advance`. Model: pin_after_retire with StampRelaxed.
+        // An addition of 0, which is an RMW: every later epoch continues its release sequence.
+        // Release: publishes the unlinking. Pairs with `pin` and `advance`. Model: pin_after_retire
+        // with StampRelaxed.
         let epoch = self.epoch.0.fetch_add(0, order::epoch_stamp());
         // SAFETY: the caller's promise.
         unsafe { self.limbo.0.add(node, epoch) };
     }
 
-    /// Advances the epoch if every pin is of the current one, and moves what is due by then.
+    /// Advances the epoch if every pin is of the current one. Then moves the values that are due.
     pub(crate) fn advance(&self) {
         // Acquire: sees what was unlinked before this epoch. Pairs with `retire`. Model:
         // advance_after_retire with EpochLoadRelaxed.

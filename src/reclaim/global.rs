@@ -7,7 +7,7 @@ use super::{barrier, crossbeam, thread};
 use crate::sync::{AtomicUsize, Ordering::Relaxed};
 
 /// The number of threads that can own a record at a time. The others use the shared record.
-// In place of records that are allocated: these could fail, or abort.
+// A fixed number: an allocation of more records could fail, or abort the process.
 const RECORDS: usize = 256;
 
 pub(super) static DOMAIN: Domain<RECORDS> = Domain::new();
@@ -107,8 +107,8 @@ impl Guard {
     }
 }
 
-/// Calls of [`collect_some`] by a thread for one attempt to advance the epoch: a heavy fence takes
-/// some microseconds, and interrupts every running thread of the process.
+/// A thread tries to advance the epoch in one of this many calls of [`collect_some`]: a heavy fence
+/// takes some microseconds, and interrupts every running thread of the process.
 const ADVANCE_INTERVAL: u8 = 16;
 
 /// Frees a piece of retired memory that no guard holds any more. For calls about new keys.
@@ -124,12 +124,12 @@ pub(crate) fn collect_some() {
     DOMAIN.limbo().free_piece();
 }
 
-/// Attempts of one [`collect`] to advance the epoch. After two advances all that was retired before is
-/// due, and a guard that lasts lets the epoch advance only once.
+/// The most attempts of one [`collect`] to advance the epoch. After two advances, all that was
+/// retired before them is due. While a guard lasts, the epoch advances at most once.
 const MAX_ADVANCES: usize = 4;
 
-/// Frees up to `rounds` pieces of retired memory that no guard holds any more. Returns the number of
-/// rounds before nothing could be freed.
+/// Frees up to `rounds` pieces of retired memory that no guard holds any more. Returns the number
+/// of rounds that it made. It stops when nothing is left that can be freed.
 pub(crate) fn collect(rounds: usize) -> usize {
     let (limbo, mut advances) = (DOMAIN.limbo(), 0);
     for round in 0..rounds {

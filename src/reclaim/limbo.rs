@@ -1,5 +1,4 @@
-//! Lists of retired values. A value has the node of the list inside, so that retiring it needs no
-//! memory.
+//! Lists of retired values. A value contains its list node, so that retiring it needs no memory.
 
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::Relaxed, order};
@@ -16,7 +15,8 @@ pub(crate) struct Node {
     free_piece: unsafe fn(*mut Node) -> bool,
 }
 
-/// A value whose memory is freed in pieces: for a whole large array the system takes milliseconds.
+/// A value whose memory is freed in pieces, because the system takes milliseconds to free a whole
+/// large array.
 ///
 /// # Safety
 /// [`NODE`](Self::NODE) is the offset of a field of type [`Node`], created by `Node::new::<Self>`.

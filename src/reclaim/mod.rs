@@ -4,22 +4,24 @@
 //! later. There are two implementations; the process chooses one when it builds its first limiter:
 //!
 //! - [`domain`], on Linux. A pin is a plain store, and whoever advances the epoch pays for the
-//!   ordering with the system call `membarrier` ([`barrier`]). Nothing here allocates or aborts, except the C
-//!   library's entry for the destructor of a thread.
+//!   ordering with the system call `membarrier` ([`barrier`]). Nothing here allocates or aborts,
+//!   except that the C library allocates an entry for the destructor of a thread.
 //! - [`crossbeam`], which wraps `crossbeam-epoch`: on other systems, under Miri, and where the system
 //!   refuses `membarrier`. It allocates when a thread pins for the first time, when a value is
 //!   retired, and occasionally within a pin.
 //!
 //! Both hand over values that nobody can read to one list ([`limbo`]), which calls about new keys
-//! and `Limiter::maintain` free piece by piece. Calls about known keys free nothing, except the one that renews an array.
+//! and `Limiter::maintain` free piece by piece. A call about known keys frees nothing, unless it
+//! renews an array.
 //!
 //! # Invariants
 //! - P1: a value that was retired in epoch `e` is freed in epoch `e + 2` or later.
 //! - P2: the epoch advances from `e` to `e + 1` only while every pin is of epoch `e`.
-//! - P3: a thread that can still reach a value pinned an epoch that is not later than the epoch in
-//!   which the value was retired.
+//! - P3: if a thread can still reach a value, it has pinned the epoch in which the value was
+//!   retired, or an earlier one.
 //!
-//! So a pin of a thread that can reach the value stops the epoch at `e + 1` at the latest.
+//! So the pin of a thread that can reach a value of epoch `e` stops the epoch at `e + 1` at the
+//! latest.
 //!
 //! # Progress
 //! A pin and an unpin are wait-free, except in the shared record: there a pin is lock-free. Retiring
@@ -27,8 +29,8 @@
 //! kept, and no call waits for it.
 //!
 //! # Tests
-//! Models of tables use a stand-in, which keeps retired values until the execution ends. In the `retire`
-//! models it also reports each access to a freed one. The models in
+//! Models of tables use a stand-in, which keeps retired values until the execution ends. In the
+//! `retire` models it also reports each access to a freed value. The models in
 //! `verify/models/epoch.rs` check [`domain`] itself.
 
 #[cfg(not(tollgate_shuttle))]

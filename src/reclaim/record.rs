@@ -47,14 +47,14 @@ impl Record {
         Record { held, guards, state: AtomicUsize::new(FREE) }
     }
 
-    /// Returns whether the epoch may advance from `epoch`, as far as this record goes (P2).
+    /// Returns whether the epoch may advance from `epoch`, as far as this record is concerned (P2).
     fn allows(&self, epoch: u64) -> bool {
         // Acquire: pairs with `OwnRecord::pin` and `unpin`. Model: pin_against_free with ScanRelaxed.
         let held = self.held.load(order::pin_scan());
         held == UNPINNED || held == epoch
     }
 
-    /// Makes the calling thread the owner, unless another thread is.
+    /// Makes the calling thread the owner, unless the record is in use. Returns whether it did.
     fn try_own(&self) -> bool {
         // Relaxed: only compared.
         let state = self.state.load(Relaxed);
@@ -66,12 +66,13 @@ impl Record {
         if self.state.compare_exchange(state, OWNED, own, Relaxed).is_err() {
             return false;
         }
-        // Loaded by the owner: before, another thread could own the record, and end, meanwhile.
-        // Acquire: the last guard of the ended thread was dropped. Pairs with `OwnRecord::unpin`.
-        // Model: record_of_ended_thread with EndedCheckRelaxed.
+        // Loaded after this thread owns the record: before, another thread could own it and end
+        // meanwhile. Acquire: the last guard of the ended thread was dropped. Pairs with
+        // `OwnRecord::unpin`. Model: record_of_ended_thread with EndedCheckRelaxed.
         if state == ENDED && self.held.load(order::ended_check()) != UNPINNED {
-            // Release: the next owner sees that the record is pinned, as this one has. Pairs with the CAS
-            // above. Model: `record_of_ended_thread, three` with EndedReturnRelaxed.
+            // Release: the next owner sees that the record is pinned, as this thread has seen.
+            // Pairs with the CAS above. Model: `record_of_ended_thread, three` with
+            // EndedReturnRelaxed.
             self.state.store(ENDED, order::ended_return());
             return false;
         }
@@ -149,7 +150,7 @@ impl OwnRecord<'_> {
 #[derive(Debug)]
 pub(super) struct Records<const N: usize> {
     all: [Record; N],
-    /// The number of records from the first on that were ever owned. A scan skips the others.
+    /// No record from this index on was ever owned, so a scan skips them.
     used: AtomicUsize,
 }
 
@@ -167,13 +168,15 @@ impl<const N: usize> Records<N> {
     /// See [`Domain::acquire_record`](super::domain::Domain::acquire_record).
     pub(super) fn own(&self) -> Option<OwnRecord<'_>> {
         let index = self.all.iter().position(Record::try_own)?;
-        // Relaxed: the light fence of the record's first pin follows it. So if a scan misses the record,
-        // its heavy fence precedes that light fence, and the reader sees the value unlinked.
+        // Relaxed: the light fence of the record's first pin comes later. So if a scan misses the
+        // record, the heavy fence of the scan precedes that light fence, and the reader sees the
+        // value unlinked.
         self.used.fetch_max(index + 1, Relaxed);
         Some(OwnRecord { record: &self.all[index], _thread: PhantomData })
     }
 
-    /// Returns whether the epoch may advance from `epoch`, as far as the records go (P2).
+    /// Returns whether the epoch may advance from `epoch`, as far as the records are concerned
+    /// (P2).
     pub(super) fn allow(&self, epoch: u64) -> bool {
         // Relaxed: loaded after the heavy fence.
         let used = self.used.load(Relaxed);

@@ -218,7 +218,8 @@ fn light_and_heavy_fences_order_a_store_before_a_load() {
         }
     };
     let pause = |turns: usize| (0..turns).for_each(|turn| _ = std::hint::black_box(turn));
-    // Of the light fence, of the heavy one, and of both.
+    // The number of rounds in which a store was not seen: the store before the light fence, the
+    // store before the heavy fence, and both.
     let mut misses = [0; 3];
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -233,7 +234,8 @@ fn light_and_heavy_fences_order_a_store_before_a_load() {
         });
         for round in 1..=ROUNDS {
             turn.0.store(round, Release);
-            // Different ones, so that in some rounds both threads store at the same time.
+            // Pauses of different lengths, so that in some rounds both threads store at the same
+            // time.
             pause(round % 64);
             heavy.0.store(round, Relaxed);
             assert!(barrier::heavy());

@@ -19,14 +19,14 @@ thread_local! {
     /// The record that this thread pins. `None` before the first pin, if the thread uses the shared
     /// record, and always with `crossbeam-epoch`.
     static RECORD: Cell<Option<OwnRecord<'static>>> = const { Cell::new(None) };
-    /// The record that holds guards of this thread: [`RECORD`], and also the one that it has given
-    /// back with guards.
+    /// The record that may hold guards of this thread: [`RECORD`], or the record that the thread
+    /// gave back while it had guards.
     static HELD: Cell<Option<OwnRecord<'static>>> = const { Cell::new(None) };
     /// Whether this thread found no free record.
     static HAS_NONE: Cell<bool> = const { Cell::new(false) };
     /// The pins of this thread in the shared record.
     static SHARED: [Cell<u64>; 2] = const { [Cell::new(0), Cell::new(0)] };
-    /// Calls of `collect_some`.
+    /// Calls of `collect_some` by this thread while something was retired. Wraps around.
     static TURN: Cell<u8> = const { Cell::new(0) };
     /// Gives the record back when the thread ends.
     static END_ON_EXIT: EndOnExit = const { EndOnExit };

@@ -55,8 +55,8 @@ fn prefetch_all(context: &Context<'_>, charges: &[Charge<'_>]) {
         charge.policy.prefetch_unpinned(charge.key);
         resolved.push(charge);
     }
-    // By now the tags of the first keys are cached. They show the slots of the keys that are not in
-    // their preferred slots, which the loop above has prefetched.
+    // The loop above has prefetched the tags and the preferred slots. By now the tags of the first
+    // keys are cached, and show the slots of keys that are elsewhere in their group.
     for ResolvedCharge { policy, key, .. } in &resolved {
         policy.prefetch(*key, &context.guard);
     }

@@ -12,7 +12,7 @@ use std::hint::cold_path;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// What the evaluation of all charges of a request has found.
+/// The result of evaluating all charges of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evaluated {
     /// Whether every charge has room, or the request is forced.
@@ -71,7 +71,8 @@ impl Context<'_> {
         Some(has_room)
     }
 
-    /// Prefetches the slots of all items and evaluates them, unless the request is forced.
+    /// Prefetches the slots of all items. Then evaluates them, except for a forced request, which
+    /// needs no room.
     #[inline(always)]
     pub(super) fn evaluate_items<'g>(&'g self, items: &mut [Item<'g>], mode: Mode) -> Evaluated {
         for Item { charge, .. } in items.iter() {

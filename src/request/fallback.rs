@@ -12,9 +12,10 @@ use crate::table::ClaimError;
 /// The result of the fallback.
 pub(super) enum FallbackResult {
     AllCharged,
-    /// An item has no room. The others were rolled back.
+    /// An item has no room. The items that were charged before it were rolled back.
     Denied,
-    /// The table of this policy has no slot for the key. The other items were rolled back.
+    /// The table of this policy has no slot for the key. The items that were charged before it were
+    /// rolled back.
     TableFull(PolicyId),
 }
 
@@ -83,8 +84,8 @@ impl Context<'_> {
             return;
         }
         let ResolvedCharge { policy, key, cost, .. } = item.charge;
-        // The receipt prevents that other charges are given back if this one has expired.
-        // Schedules: late rollback with RollbackOldest.
+        // The receipt prevents units of other charges from being given back if this charge has
+        // expired. Schedules: late rollback with RollbackOldest.
         let from = Some(item.receipt());
         let returned = policy.give_back(key, self.now, from, cost, &self.guard);
         item.outcome.used = item.outcome.used.saturating_sub(returned.units);

@@ -57,7 +57,7 @@ impl<'c, 'l> OpenContext<'l> for &'c Context<'l> {
     }
 }
 
-/// Decides a request. The slots of several charges are prefetched here.
+/// Decides a request.
 #[inline(always)]
 pub(crate) fn decide<'l, C: OpenContext<'l>>(
     policies: &'l Policies,
@@ -135,7 +135,7 @@ fn resolve_all<'l, const MAX: usize>(
 }
 
 impl Context<'_> {
-    /// Decides a peek, a forced charge, or a check with a status, of one charge.
+    /// Decides a request of one charge that is a peek, is forced, or is a check with a status.
     #[inline(never)]
     fn decide_one(
         &self,

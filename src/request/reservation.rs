@@ -185,15 +185,16 @@ impl Held {
     /// Gives back `amount` of the charged units.
     fn give_back(&self, context: &Context<'_>, item: &Item<'_>, amount: u64) {
         let give_back_from = |from: Receipt, amount: u64| {
-            // The receipt prevents that other charges are given back if this one has expired.
-            // Schedules: reserved with SettlePresent.
+            // The receipt prevents units of other charges from being given back if this charge has
+            // expired. Schedules: reserved with SettlePresent.
             let from = Some(from);
             item.charge.policy.give_back(self.key, context.now, from, amount, &context.guard)
         };
         // While the first charge counts, so do all later ones, and this call takes from all of them.
         let Returned { units, is_gone } = give_back_from(self.first, amount);
-        // If it no longer does, only the last extension may still count. Schedules: cancelled after
-        // reset with LastExtensionTwice; streams with LastExtensionStays and LastExtensionUncut.
+        // If it no longer does, at most the last extension is given back: the units of each charge
+        // in between are not known. Schedules: cancelled after reset with LastExtensionTwice;
+        // streams with LastExtensionStays and LastExtensionUncut.
         if units < amount && is_gone && self.last.may_outlast(&self.first) {
             let most = self.last.units;
             give_back_from(self.last, (amount - units).min(most));

@@ -1,5 +1,5 @@
-//! Atomics: those of the standard library or, in model tests, those of loom or shuttle. No other
-//! production code names them, except the fence for the compiler in `reclaim/barrier.rs`.
+//! Atomics: those of the standard library or, in model tests, those of loom or shuttle. Production
+//! code imports them only from here, except the compiler fence in `reclaim/barrier.rs`.
 
 pub(crate) mod alloc;
 pub(crate) mod order;
@@ -45,7 +45,8 @@ mod counted {
 
     static FAILED: Statistic = Statistic::new(0);
 
-    /// Returns how many CAS operations of this process failed because another thread's succeeded.
+    /// Returns how many CAS operations of this process found another value than they expected. They
+    /// lost a race, or only loaded the id of a claimed slot (`Array::find_to_claim`).
     pub fn failed_exchanges() -> u64 {
         FAILED.load(Relaxed)
     }

@@ -4,7 +4,7 @@
 //! with the load that relies on it:
 //!
 //! - **A charge and a sum.** A thread that loads a head as [`ring_head`] sees every charge that
-//!   came before it, because heads are written as [`ring_open`] and [`ring_charge`]. The load of a
+//!   came before it, because heads are written as [`ring_open`] and [`ring_charge`]. The loads of a
 //!   sum may therefore be relaxed. A relaxed CAS on the same word continues the release sequence.
 //! - **A moved word and its new array.** A thread that loads a MOVED word ([`ring_search`],
 //!   [`ring_head`], [`ring_update`], [`budget_load`], [`budget_update`], [`budget_peek`]) finds the
@@ -29,8 +29,8 @@
 //! - **A record of pins.** Its next owner ([`record_own`]) continues from the last ([`record_end`],
 //!   or [`ended_return`] if the record was still pinned), and comes after the last guard of a thread
 //!   that has ended ([`ended_check`]).
-//! - **A retired value.** A thread that takes a list of them ([`limbo_take`]) sees what was put there
-//!   ([`limbo_push`]).
+//! - **A retired value.** A thread that takes a list of retired values ([`limbo_take`]) sees the
+//!   nodes that were pushed to it ([`limbo_push`]).
 //!
 //! Two acquire fences complete the argument, each between relaxed loads: in `Ring::is_unchanged`
 //! and in `Ages::has_survived`. A pin and an advance of the epoch are ordered by a pair of fences

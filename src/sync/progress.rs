@@ -2,9 +2,9 @@
 //! made progress. In a model the other threads do little, so every such loop must end soon.
 //!
 //! Every loop whose end depends on other threads counts its turns:
-//! - a CAS or a validation that is tried again: charges, peeks, give-backs and updates of a counter,
-//!   the claim of a slot and the freeze of an empty one, an index of a shard, a pin in the shared
-//!   record, a push to a list of retired values;
+//! - a CAS or a validation that is tried again: charges, peeks, give-backs and updates of a
+//!   counter, the claim of a slot and the freeze of an empty one, the allocation of a shard index,
+//!   a pin in the shared record, a push to a list of retired values;
 //! - a lookup that is repeated because the key was moved: `Table::charge` and `Table::visit`;
 //! - chunks that are moved until a move has ended: `has_room`, `complete_migration` and `maintain`
 //!   in `table/resize.rs`.

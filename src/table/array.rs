@@ -11,8 +11,9 @@
 //! after the last home group for every probe to end.
 //!
 //! In an array that is nearly empty, or too large to stay in cache, a lookup checks the preferred
-//! slot first. Otherwise, and from then on, a probe skips the slots whose [tags](super::tags) show
-//! other keys. So it does not load the cache lines in which other threads charge those keys.
+//! slot first. If the key is elsewhere, and in all other arrays, the lookup probes by the
+//! [tags](super::tags): it skips the slots whose tags show other keys. So it does not load the
+//! cache lines in which other threads charge those keys.
 //!
 //! # Invariants
 //! - A1: every probe for a key meets the key's slot before any `EMPTY` or `FROZEN`.
@@ -96,7 +97,7 @@ fn load_id(id: &AtomicU64) -> u64 {
 /// maps a page of its own.
 #[inline(always)]
 fn load_id_by_cas(id: &AtomicU64) -> u64 {
-    // Relaxed: of a frozen slot that this finds, a caller concludes only that it must look the key up
+    // Relaxed: if this finds a frozen slot, the caller concludes only that it must look the key up
     // again in the current array, or that the move into this array has ended.
     id.compare_exchange(EMPTY, EMPTY, Relaxed, Relaxed).unwrap_or_else(|id| id)
 }
@@ -271,7 +272,7 @@ impl<C: Counter> Array<C> {
             }
             group_index += 1;
         }
-        // Not reached: after every home group there are more slots than keys can enter (`Size`,
+        // Not reached: after every home group there are more slots than there can be keys (`Size`,
         // A3).
         debug_assert!(false, "a probe ran past the last slot");
         Found::Frozen

@@ -7,6 +7,6 @@ pub(crate) use crate::sync::alloc::OutOfMemory;
 pub(crate) enum ClaimError {
     /// There are `max_keys` keys already, or there is no memory for more.
     Full,
-    /// The array is past the end of its time, and there is no memory for another.
+    /// The array is past the end of its time range, and there is no memory for another.
     Outlived,
 }

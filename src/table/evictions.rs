@@ -5,7 +5,7 @@
 //! move's eviction threshold. No key gains more than the allowance in any window, because the
 //! thresholds of all evicting moves within one window add up to no more than the allowance.
 
-/// Evicting moves that the ledger has room for in one window.
+/// The greatest number of evicting moves within one window.
 const MAX_EVICTIONS: usize = 8;
 
 /// The evicting moves of the last window.
@@ -18,7 +18,7 @@ pub(crate) struct EvictionLedger {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Eviction {
     pub(crate) cutoff: u64,
-    /// Units that it forgave a key at most; 0 marks an empty entry.
+    /// The most units that it forgave one key. 0 marks an empty entry.
     pub(crate) units: u64,
 }
 

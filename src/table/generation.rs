@@ -20,10 +20,10 @@ use std::ptr;
 
 /// A table is large when its array has more than this many times the home slots of the first one.
 const LARGE_FACTOR: usize = 4;
-/// New keys that are refused between two retries of a resize after an allocation failure. A retry
+/// New keys that get no slot between two retries of a resize after an allocation failure. A retry
 /// takes a sample, which is expensive.
 const RESIZE_RETRY_INTERVAL: u64 = 256;
-/// The factor by which a new key moves more once a move of live keys has taken a window.
+/// Once a move in fine chunks has taken a window, a new key moves this many times as many chunks.
 const OVERDUE_FACTOR: usize = 4;
 /// Slots that a sample prefetches ahead: enough to keep the memory busy.
 const PREFETCH_DISTANCE: usize = 16;
@@ -46,7 +46,7 @@ pub(crate) struct Generation<C: Counter> {
     huge_pages_advised: Statistic,
     /// The number of huge pages that were made.
     collapsed: Statistic,
-    /// New keys still to refuse before one retries the resize. Greater than 0 only after an
+    /// New keys that still get no slot before one retries the resize. Greater than 0 only after an
     /// allocation failure.
     refusals_left: Statistic,
     /// For each purpose, the tick from which on a new sample may pay off.
@@ -118,9 +118,9 @@ impl<C: Counter> Generation<C> {
             huge_pages_advised: Statistic::new(0),
             collapsed: Statistic::new(0),
             refusals_left: Statistic::new(0),
-            // No new sample at once, since this resize has just taken one. Exception: a sample to
-            // make room in an array that has grown, or after an eviction, where the ledger is the
-            // limit.
+            // No new sample at once, since this resize has just taken one. There are two exceptions
+            // for samples to make room: an array that has grown, and an eviction, after which the
+            // ledger bounds further evictions.
             sample_due_at: [later, if has_grown || eviction_threshold > 0 { 0 } else { later }]
                 .map(AtomicU64::new),
         })
@@ -170,9 +170,10 @@ impl<C: Counter> Generation<C> {
         self.previous(guard).map_or(0, keys).saturating_sub(self.migration.moved())
     }
 
-    /// The number of chunks that the charge of a known key moves: one in some charges, or from the middle
-    /// of the array's time range on as many as a new key moves. So a table in which only known keys are
-    /// charged also completes its move before the range ends.
+    /// The number of chunks that the charge of a known key moves: one in some charges, and none in
+    /// the others. In the second half of the time from the cutoff to the renewal, it is as many as
+    /// a new key moves. So a table in which only known keys are charged also completes its move
+    /// before the array's time range ends.
     pub(crate) fn chunks_per_known_key(&self, now: u64) -> usize {
         let base = self.array.base();
         if now > base.cutoff / 2 + base.renew_after / 2 {
@@ -182,8 +183,9 @@ impl<C: Counter> Generation<C> {
         self.migration.is_turn(charges).into()
     }
 
-    /// The number of chunks that a new key moves. It is greater if the move has taken a window: then
-    /// many keys have expired, and keep the memory of two arrays.
+    /// The number of chunks that a new key moves. If chunks are fine, it is greater once the move
+    /// has taken a window: then many keys may have expired, and the table keeps the memory of two
+    /// arrays for them.
     pub(crate) fn chunks_per_new_key(&self, spec: &C::Spec, now: u64) -> usize {
         let chunks = self.size.chunks_per_new_key();
         let is_overdue = self.size.is_fine() && self.is_window_old(spec, now);
@@ -207,9 +209,10 @@ impl<C: Counter> Generation<C> {
         self.sample_due_at[purpose as usize].store(later, Relaxed);
     }
 
-    /// Returns whether a new key may resize a full array; if not, counts its refusal.
+    /// Returns whether a new key may resize a full array. If not, counts the key, which gets no
+    /// slot.
     pub(crate) fn is_resize_due(&self) -> bool {
-        // Relaxed: only spreads the retries; two threads may count as one.
+        // Relaxed: only spreads the retries. Two concurrent calls may count as one.
         let refusals = self.refusals_left.load(Relaxed);
         if refusals > 0 {
             self.refusals_left.store(refusals - 1, Relaxed);
@@ -217,7 +220,7 @@ impl<C: Counter> Generation<C> {
         refusals == 0
     }
 
-    /// Postpones the next resize after an allocation failure. The delay is counted in requests, not
+    /// Postpones the next resize after an allocation failure. The delay is counted in new keys, not
     /// in time: memory may be available again long before a calendar period ends.
     pub(crate) fn postpone_resize(&self) {
         // Relaxed: as in `is_resize_due`.

@@ -30,7 +30,7 @@ const PIECE: usize = 128 << 10;
 pub(crate) enum Memory {
     /// From the allocator.
     Heap { block: NonNull<u8>, layout: Layout },
-    /// From the system.
+    /// From the system. The first `kept` bytes are not freed yet.
     #[cfg(unix)]
     Map { map: memmap2::MmapMut, kept: usize },
 }
@@ -128,10 +128,11 @@ impl Memory {
         }
     }
 
-    /// Frees the last piece, which goes back to the system. Returns whether any is left.
+    /// Returns the last piece of a map to the system. Returns whether any piece is left. A block
+    /// from the allocator has no pieces.
     ///
-    /// The bytes after the first `in_use` ones were hardly touched, so they go all at once. The contents
-    /// are lost: the block must not be read any more.
+    /// The bytes after the first `in_use` ones were hardly touched, so the first call returns all
+    /// of them. The contents are lost: the block must not be read any more.
     pub(crate) fn free_piece(&mut self, in_use: usize) -> bool {
         match self {
             Memory::Heap { .. } => false,

@@ -10,11 +10,11 @@
 //! - M1: a key is charged in at most one slot: in the old array until its counter is frozen, then
 //!   in the new one.
 //! - M2: when all chunks are done, every slot of the old array that a probe can reach is frozen.
-//!   Each of its keys was moved, or dropped for good.
+//!   Each key of the old array was moved, or dropped for good.
 //!
 //! # Progress
-//! Wait-free: a call moves a fixed number of chunks, a chunk is a fixed number of slots, and the last
-//! chunk also takes the spilled ones.
+//! Wait-free: a call moves a fixed number of chunks, a chunk is a fixed number of slots, and the
+//! last chunk also takes the spill slots.
 
 use super::array::Array;
 use super::error::OutOfMemory;
@@ -44,7 +44,7 @@ pub(crate) struct Migration {
     moved: AtomicUsize,
     /// The keys of taken chunks have smaller ids than this. A hint.
     taken_below: Statistic,
-    /// The ids of a chunk.
+    /// The number of ids whose home slots are in one chunk.
     ids_per_chunk: u64,
     /// Charges of known keys since one of them has last moved a chunk.
     charges: Statistic,
@@ -52,7 +52,7 @@ pub(crate) struct Migration {
     eviction_threshold: u64,
 }
 
-/// The keys of one moved chunk.
+/// Counts of the keys in moved chunks.
 #[derive(Clone, Copy, Debug, Default)]
 struct ChunkStats {
     keys: usize,
@@ -92,7 +92,8 @@ impl Migration {
         })
     }
 
-    /// Counts the charge of a known key. Returns whether it moves a chunk: one charge of this many does.
+    /// Counts the charge of a known key. Returns whether this charge moves a chunk: one of
+    /// `charges_per_chunk` charges does.
     pub(crate) fn is_turn(&self, charges_per_chunk: u64) -> bool {
         if charges_per_chunk == 1 {
             return true;
@@ -104,7 +105,7 @@ impl Migration {
         is_turn
     }
 
-    /// Moves this many chunks. Returns whether all chunks are done, and what was evicted from these.
+    /// Moves this many chunks. Returns whether all chunks are done, and what this call has evicted.
     pub(crate) fn help<C: Counter>(
         &self,
         mover: &KeyMover<'_, C>,
@@ -123,8 +124,8 @@ impl Migration {
         if end < self.chunk_count {
             return (false, evicted);
         }
-        // All chunks are taken. The helpers of those that are not done have stalled or are not done
-        // yet: a call that got no chunk of its own repeats theirs.
+        // All chunks are taken, but some may not be done: their helpers are still moving them, or
+        // have stalled. A call that got no chunk of its own repeats theirs.
         let mut left = if is_none { chunks } else { 0 };
         let mut from = 0;
         while let Some(chunk) = self.first_undone(from) {
@@ -137,8 +138,8 @@ impl Migration {
         (true, evicted)
     }
 
-    /// Prefetches what the chunks after these will need, so that the cache misses overlap with the
-    /// work on these.
+    /// Prefetches what later chunks will need, so that their cache misses overlap with the move of
+    /// the `taken` chunks.
     fn prefetch_ahead<C: Counter>(&self, taken: Range<usize>, mover: &KeyMover<'_, C>) {
         let ahead = |chunks| {
             let end = self.slots_before(taken.end + chunks, mover);
@@ -163,7 +164,8 @@ impl Migration {
             if before & mask == 0 {
                 total.add(stats);
             } else {
-                // The keys of a moved chunk never change, so they are counted again.
+                // Another thread has counted some of these chunks. The keys of a moved chunk never
+                // change, so the other chunks can be moved and counted again, one by one.
                 let counted = |chunk: &usize| before & (1 << (chunk % bits)) == 0;
                 (start..end)
                     .filter(counted)
@@ -221,7 +223,7 @@ impl Migration {
 
     /// The number of the old array's keys in finished chunks: moved or dropped.
     pub(crate) fn moved(&self) -> usize {
-        // Relaxed: as in `help`.
+        // Relaxed: as in `complete`.
         self.moved.load(Relaxed)
     }
 
@@ -354,6 +356,7 @@ mod tests {
             prop_assert!(matches!(old.find(absent), Found::Frozen));
         }
     }
+
     /// A key is counted once, also by a thread that moves several chunks of which another thread has
     /// moved some.
     #[test]

@@ -85,7 +85,7 @@ impl<C: Counter> Table<C> {
     }
 
     /// Slow path: charges the key after any insert, move or resize that it needs. A denial writes
-    /// nothing to the key.
+    /// nothing to the key's counter.
     pub(crate) fn charge(
         &self,
         key: KeyId,
@@ -104,8 +104,9 @@ impl<C: Counter> Table<C> {
         }
     }
 
-    /// Fast path: evaluates a charge of a known key without writing, while no keys are moved. `None`
-    /// sends the caller to [`charge`](Self::charge).
+    /// Fast path: evaluates a charge of a known key without writing, while no keys are moved.
+    /// `None` sends the caller to [`evaluate_during_move`](Self::evaluate_during_move) or to
+    /// [`charge`](Self::charge).
     #[inline(always)]
     pub(crate) fn evaluate<'g, S: Sum>(
         &self,
@@ -124,7 +125,8 @@ impl<C: Counter> Table<C> {
         }
     }
 
-    /// The same as [`evaluate`](Self::evaluate) while keys are moved. Moves a chunk in some calls.
+    /// The same as [`evaluate`](Self::evaluate) while keys are moved. Moves chunks in some calls.
+    /// `None` sends the caller to [`charge`](Self::charge).
     pub(crate) fn evaluate_during_move<'g>(
         &self,
         key: KeyId,
@@ -159,13 +161,14 @@ impl<C: Counter> Table<C> {
     }
 
     /// Prefetches the key's slot.
-    // Not inlined: most arrays are small enough to stay cached, and skip this call.
+    // Not inlined: callers skip it if the array stays in cache, as most arrays do.
     #[inline(never)]
     pub(crate) fn prefetch(&self, key: KeyId, guard: &Guard) {
         self.arrays.current(guard).array.prefetch(key);
     }
 
-    /// Returns what [`charge`](Self::charge) would return. An absent key is not inserted.
+    /// Returns the outcome that [`charge`](Self::charge) would have, with a usage that excludes the
+    /// cost. An absent key is not inserted.
     pub(crate) fn peek(&self, key: KeyId, args: &ChargeArgs, guard: &Guard) -> Outcome {
         self.visit(key, guard, |generation, slot| {
             slot.counter.peek(self.spec(), generation.array.base(), args)
@@ -173,11 +176,13 @@ impl<C: Counter> Table<C> {
         .unwrap_or_else(|| absent(args))
     }
 
-    /// Gives back up to `amount` units: with a receipt, of the caller's charges from that one on;
-    /// without one, of all charges.
+    /// Gives back up to `amount` units. With a receipt, they are taken from live charges made at
+    /// the time of its charge or later. Without one, they are taken from all live charges. The
+    /// oldest come first.
     ///
-    /// With a receipt it gives nothing back if the key was evicted after that charge. The eviction
-    /// has forgiven those units, and the key's present units belong to later charges.
+    /// With a receipt it gives nothing back if the key was evicted after the receipt's charge. The
+    /// eviction has forgiven the units of that charge, and the key's present units belong to later
+    /// charges.
     pub(crate) fn give_back(
         &self,
         key: KeyId,

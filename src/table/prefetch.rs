@@ -2,7 +2,8 @@
 
 /// Bytes of a cache line. Some machines have shorter lines, of which this is a multiple.
 pub(super) const CACHE_LINE: usize = 64;
-/// Lines prefetched of a value. The rest of a larger counter is loaded on demand.
+/// The greatest number of lines to prefetch of one value. The rest of a larger counter is loaded on
+/// demand.
 const MAX_LINES: usize = 4;
 
 /// Prefetches the first cache lines of `value`. Does nothing on architectures for which Rust has no

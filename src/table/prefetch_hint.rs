@@ -10,11 +10,12 @@ use super::tags::GROUP;
 use crate::counter::Counter;
 use crate::sync::{Ordering::Relaxed, Statistic};
 
-/// The hint counts 64ths of a move: every request reads it, so it should seldom change.
+/// The bits of `moved_below` that the hint stores: 64 steps for a whole move. Every request reads
+/// the hint, so it should seldom change.
 const MOVED_STEPS: u64 = 63 << 58;
 
-/// The addresses of an array's tags and slots, and the number of its home groups: 0 if the array
-/// stays in cache, where a prefetch gains nothing.
+/// The addresses of an array's tags and slots, and the number of its home groups. That number is 0
+/// if the array stays in cache, where a prefetch gains nothing.
 #[derive(Debug)]
 struct Location {
     tags: Statistic,
@@ -25,7 +26,7 @@ struct Location {
 /// The locations of the current array and of the one that is being moved into it.
 ///
 /// The words may belong to different arrays: nothing but a prefetch depends on them.
-// `repr(C)`: a request reads the fields in this order, which are in one or two cache lines.
+// `repr(C)`: a request reads the fields in this order. They take one or two cache lines.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct PrefetchHint {
@@ -110,7 +111,7 @@ impl PrefetchHint {
         current: &Array<C>,
         moved_below: u64,
     ) {
-        // Most calls change nothing: every request reads the line.
+        // Most calls change nothing, and must not write: every request reads the line.
         let moved_below = moved_below & MOVED_STEPS;
         if self.moved_below.load(Relaxed) == moved_below {
             return;
@@ -148,7 +149,8 @@ impl PrefetchHint {
 
 #[cfg(all(test, not(tollgate_model)))]
 impl PrefetchHint {
-    /// Asserts that the hint points to these arrays. Returns the keys that it takes for moved.
+    /// Asserts that the hint points to these arrays. Returns the id below which it takes keys for
+    /// moved.
     pub(super) fn assert_points_to<C: Counter>(
         &self,
         current: &Array<C>,
@@ -198,7 +200,7 @@ mod tests {
             let array = array_of::<Ring<7>>(&TimeScale::new(1 << 36, 20, 7), groups);
             PrefetchHint::of(&array).current.groups.load(Relaxed)
         };
-        // From 4 MiB on: a group has eight lines.
+        // From 4 MiB on: a group of eight slots takes 512 bytes.
         assert_eq!([8, 8191, 8192].map(hinted), [0, 0, 8192]);
     }
 

@@ -7,13 +7,14 @@
 //! is null.
 //!
 //! # Resize
-//! A resize replaces the array when it is full, mostly idle, or so old that its words can no longer
-//! represent the time. The new size follows the number of live keys.
+//! A resize replaces the array when it is full, mostly idle, or so old that its words will soon be
+//! unable to represent the time. The new size follows the number of live keys.
 //!
-//! Each charge during a migration moves a few slots, so that no request pays for the whole move. A
-//! known key moves one chunk, and is charged in the array that holds it. A new key moves more chunks,
-//! so that new keys alone complete the move before the array is full ([`Size::next`]). If only known
-//! keys are charged, they complete it as well; if none are, [`Arrays::maintain`] does.
+//! During a migration, charges move a few slots each, so that no request pays for the whole move.
+//! The charge of a new key moves several chunks, so that new keys alone complete the move before
+//! the array is full ([`Size::next`]). A known key is charged in the array that holds it, and only
+//! some charges of known keys move a chunk. If only known keys are charged, they complete the move
+//! as well. If no keys are charged, [`Arrays::maintain`] completes it.
 
 use super::array::Found;
 use super::error::{ClaimError, OutOfMemory};
@@ -30,7 +31,7 @@ use crate::sync::progress::Retries;
 use crate::sync::{AtomicPtr, Ordering::*, Statistic, order};
 use std::ptr;
 
-/// Times that a new key helps a migration at most when the table is at its key bound.
+/// The most times that a new key helps a migration to find room when the table is at its key bound.
 const MAX_HELPS_AT_BOUND: usize = 16;
 
 /// The limits of a table.
@@ -45,7 +46,8 @@ pub(crate) struct Bounds {
 const COLLECT_ROUNDS_ON_DROP: usize = 64;
 /// The least number of rounds of freeing retired memory when an array is renewed.
 const COLLECT_ROUNDS_ON_RENEWAL: usize = 4;
-/// Slots for each such round. 128 of the largest slots, of 1 KiB, are as much memory as a round frees.
+/// The renewed array's slots for each such round. 128 of the largest slots, of 1 KiB, are as much
+/// memory as a round frees.
 const SLOTS_PER_ROUND: usize = 128;
 
 /// A key's slot, and the generation that holds it.
@@ -108,9 +110,9 @@ impl<C: Counter> Arrays<C> {
         ptr::eq(self.current.load(Relaxed), generation)
     }
 
-    /// Slow path of a charge: helps a migration, resizes an outdated or full array, and finds or
-    /// claims the key's slot. Returns the slot with its generation, or `None` if the caller must
-    /// retry with the new current generation.
+    /// Slow path of a charge: helps a migration, resizes an outdated, full or mostly idle array,
+    /// and finds or claims the key's slot. Returns the slot with its generation, or `None` if the
+    /// caller must retry with the new current generation.
     #[cold]
     #[inline(never)]
     pub(super) fn claim<'g>(
@@ -135,13 +137,13 @@ impl<C: Counter> Arrays<C> {
             if self.resize(current, self.plan_next(current, now, 0)) {
                 return Ok(None);
             }
-            // No memory for a new array: the old one is used up to the end of its time.
+            // No memory for a new array: the old one is used up to the end of its time range.
             if C::is_out_of_range(&self.spec, current.array.base(), now) {
                 return Err(ClaimError::Outlived);
             }
         }
-        // During a move by CAS, since most slots of a new array were never touched. Not later, where a
-        // charge that is refused would write as well.
+        // During a move by CAS, since most slots of a new array were never touched. After a move by
+        // plain loads, so that a charge that is refused writes nothing.
         let found = match previous {
             Some(_) => current.array.find_to_claim(key),
             None => current.array.find(key),
@@ -173,8 +175,8 @@ impl<C: Counter> Arrays<C> {
         }
     }
 
-    /// Makes a key chargeable in the current array, and helps the migration as a new key does: before
-    /// anything new is inserted, so that the move ends before the array is full.
+    /// Makes a key chargeable in the current array, and helps the migration as a new key does. It
+    /// does both before the key is inserted, so that the move ends before the array is full.
     fn help_and_resolve(
         &self,
         current: &Generation<C>,
@@ -188,8 +190,8 @@ impl<C: Counter> Arrays<C> {
         self.help(current, &mover, current.chunks_per_new_key(&self.spec, now), guard);
     }
 
-    /// Finds the slot of a known key during a migration, and moves a chunk in some calls. `None` if the
-    /// caller must move the key, on the slow path.
+    /// Finds the slot of a known key during a migration, and moves chunks in some calls. `None` if
+    /// the caller must take the slow path, which moves or inserts the key.
     #[inline(never)]
     pub(super) fn find_and_help<'g>(
         &self,
@@ -210,9 +212,10 @@ impl<C: Counter> Arrays<C> {
 
     /// Finds the slot of a known key during a migration, without moving the key.
     ///
-    /// A key that was not moved yet may still be charged in the previous array: by M1, such a charge
-    /// succeeds only before its counter is frozen, and the move takes it along. Otherwise each known
-    /// key would cause a page fault in a part of the new array that no chunk has reached.
+    /// A key that was not moved yet may still be charged in the previous array: by M1, such a
+    /// charge succeeds only before its counter is frozen, and the move takes it along. If instead
+    /// its charge moved the key, it would often cause a page fault, in a part of the new array that
+    /// no chunk has reached.
     ///
     /// `None` if the key is new, is being moved, or needs room in the new array, or if the time is not
     /// in the range of both arrays.
@@ -309,8 +312,9 @@ impl<C: Counter> Arrays<C> {
         }
     }
 
-    /// Resizes a full array for a new key. Refuses the key (`Full`) if a resize would drop too few
-    /// keys.
+    /// Resizes a full array for a new key: the new array is larger, or the move drops keys. Refuses
+    /// the key (`Full`) if too few keys can be dropped, if it is too early to try, or if there is
+    /// no memory for a new array.
     fn make_room(
         &self,
         current: &Generation<C>,
@@ -334,8 +338,8 @@ impl<C: Counter> Arrays<C> {
     /// is none within the allowance, or if it is too early to try.
     ///
     /// It is 0 (drop expired keys only) if the array may still grow, or if it is two windows old
-    /// and any key has expired. Otherwise it is the least one that drops an eighth of the keys,
-    /// which may be 0 as well.
+    /// and any sampled key has expired. Otherwise it is the least one that drops an eighth of the
+    /// keys, which may be 0 as well.
     fn eviction_threshold(&self, current: &Generation<C>, now: u64) -> Option<u64> {
         if !current.is_resize_due() {
             return None;
@@ -361,7 +365,8 @@ impl<C: Counter> Arrays<C> {
     }
 
     /// Returns whether a large array holds so few live keys that a resize would shrink it to a
-    /// quarter or less. If not, postpones the next sample.
+    /// quarter or less. If not, postpones the next sample, and advises the system to use huge pages
+    /// if the array is a window old.
     fn is_mostly_idle(&self, current: &Generation<C>, now: u64, guard: &Guard) -> bool {
         if !current.is_large(Size::first(self.bounds.max_keys))
             || !current.is_sample_due(Purpose::Shrink, now)
@@ -423,7 +428,7 @@ impl<C: Counter> Arrays<C> {
             self.forgiven_units.fetch_add(evicted.units, Relaxed);
         }
         if done && let Some(previous) = current.unlink() {
-            // Calls about known keys do not update it any more.
+            // From now on, calls about known keys do not update the hint.
             self.hint.update(&current.array);
             // SAFETY: T1, M2: nobody can reach it through the table any more, and only the thread
             // that unlinked it retires it.
@@ -507,8 +512,8 @@ impl<C: Counter> Arrays<C> {
     }
 }
 
-/// Tries to free at least as much retired memory as a new array takes, before it is made. Without this,
-/// the arrays of earlier renewals would be kept for as long as no key is new.
+/// Tries to free at least as much retired memory as a new array takes, before that array is made.
+/// Without this, the arrays of earlier renewals would be kept for as long as no key is new.
 fn collect_earlier<C: Counter>(current: &Generation<C>) {
     reclaim::collect((current.size.home_slots / SLOTS_PER_ROUND).max(COLLECT_ROUNDS_ON_RENEWAL));
 }
@@ -522,8 +527,8 @@ fn has_room_for_all<C: Counter>(current: &Generation<C>, previous: &Generation<C
     current.array.claimed() + pending + new_keys <= current.size.capacity
 }
 
-/// In loom models, whose tables never fill: loom would explore an execution for each count that it
-/// could load.
+/// The same in loom models, whose tables never fill: loom would explore an execution for each count
+/// that it could load.
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 fn has_room_for_all<C: Counter>(_: &Generation<C>, _: &Generation<C>) -> bool {
     true

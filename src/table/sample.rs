@@ -60,8 +60,8 @@ impl UsageSample {
     }
 
     /// An upper bound on the number of keys that have used more than the threshold. It is six
-    /// standard deviations above the estimate, which is too low once in 10⁸ samples, but at most
-    /// `claimed`.
+    /// standard deviations above the estimate, but at most `claimed`. It is too low in about one of
+    /// 10⁸ samples.
     pub(crate) fn max_above(&self) -> usize {
         self.scaled(self.above + 6 * self.above.isqrt() + 18)
     }

@@ -5,9 +5,9 @@ use super::tags::GROUP;
 
 /// Keys of the smallest array.
 const MIN_CAPACITY: usize = if MODEL { 1 } else { 192 };
-/// Slots of a chunk where most of them have a live key.
+/// Slots of a chunk if at least an eighth of the old array's slots have a live key.
 pub(super) const FINE_CHUNK: usize = if MODEL { 1 } else { 2 };
-/// Slots of a chunk where few of them have a live key: the others cost less.
+/// Slots of a chunk if fewer have a live key. A slot without one takes less time to move.
 const COARSE_CHUNK: usize = if MODEL { 2 } else { 4 };
 /// Fine chunks that a new key moves.
 const FINE_CHUNKS_PER_NEW_KEY: usize = if LOOM {
@@ -19,12 +19,13 @@ const FINE_CHUNKS_PER_NEW_KEY: usize = if LOOM {
 };
 /// Coarse chunks that a new key moves.
 const COARSE_CHUNKS_PER_NEW_KEY: usize = if MODEL { 1 } else { 96 };
-/// Bytes of the slots of an array that stays in the fastest caches.
+/// An array whose slots take at most this many bytes stays in the fastest caches.
 const SMALL_BYTES: usize = 1 << 18;
-/// Threads that may insert at the same moment.
+/// The greatest number of threads that insert at the same moment.
 const MAX_INSERTING_THREADS: usize = if MODEL { 8 } else { 256 };
-/// No array shrinks by more than this factor. Keys that are charged again between the sample and
-/// the move were not counted as live; the floor keeps their probes short.
+/// No array shrinks by more than this factor. A key that has expired when the sample is taken, but
+/// is charged again before it is moved, is not counted as live. This bound keeps probes short even
+/// if there are many such keys.
 const MAX_SHRINK: usize = 16;
 
 const MODEL: bool = cfg!(all(test, tollgate_model));
@@ -33,9 +34,9 @@ const LOOM: bool = cfg!(all(test, tollgate_model, not(tollgate_shuttle)));
 /// The dimensions of one array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Slots that keys hash to: whole groups.
+    /// The slots that keys hash to, in whole groups.
     pub(crate) home_slots: usize,
-    /// All slots: whole groups.
+    /// All slots, in whole groups.
     ///
     /// Those after the home slots take the keys that spill over the end. They would hold every key
     /// even if all hashed to the last home group. Their pages are hardly ever touched.
@@ -43,7 +44,7 @@ pub(crate) struct Size {
     /// New keys may enter while there are fewer keys than this: at most 15/16 of the home slots, so
     /// that probes stay short.
     pub(crate) capacity: usize,
-    /// Slots of the previous array in one chunk: the share of a known key in the move.
+    /// The number of slots of the previous array in one chunk.
     pub(crate) chunk_len: usize,
 }
 
@@ -54,14 +55,14 @@ impl Size {
         Self::for_capacity(max_keys.min(MIN_CAPACITY), 0, FINE_CHUNK)
     }
 
-    /// The size of the array after this one, which has `claimed` keys, of which at most `live` are
+    /// The size of the next array. This one has `claimed` keys, and at most `live` of them are
     /// moved.
     ///
-    /// Up to `max_keys`, its capacity is at least 5/3 of the live keys. It is also at least the
-    /// live keys plus twice the number of new keys that complete the move: each key that is inserted
-    /// during the move first moves [`chunks_per_new_key`](Self::chunks_per_new_key), so the move ends
-    /// before the array is full. Known keys need no room of their own, since they are among the live
-    /// keys.
+    /// Its capacity is at least 5/3 of the live keys, and at least the live keys plus twice the
+    /// number of new keys that complete the move, but at most `max_keys`. Each key that is inserted
+    /// during the move first moves [`chunks_per_new_key`](Self::chunks_per_new_key) chunks. So the
+    /// move ends before the array is full, unless `max_keys` bounds the capacity. Known keys need
+    /// no room of their own, since they are among the live keys.
     pub(crate) fn next(self, claimed: usize, live: usize, max_keys: usize) -> Self {
         let chunk_len = if live >= self.home_slots / 8 { FINE_CHUNK } else { COARSE_CHUNK };
         let new_keys = self.home_slots.div_ceil(slots_per_new_key(chunk_len));
@@ -81,7 +82,7 @@ impl Size {
         chunks_per_new_key(self.chunk_len)
     }
 
-    /// Returns whether most slots of the previous array have a live key.
+    /// Returns whether at least an eighth of the previous array's slots had a live key.
     pub(crate) fn is_fine(self) -> bool {
         self.chunk_len <= FINE_CHUNK
     }
@@ -103,9 +104,9 @@ impl Size {
     }
 }
 
-/// The number of charges of known keys of which one moves a chunk into an array with `home_slots` slots of
-/// this size. It is larger where a chunk takes more time: in arrays that leave the fastest caches, and for
-/// counters of many words.
+/// One of this many charges of known keys moves a chunk into an array with `home_slots` slots of
+/// `slot_bytes` bytes. The number is larger where the move of a chunk takes more time: in arrays
+/// that leave the fastest caches, and for counters of many words.
 pub(super) fn charges_per_chunk(slot_bytes: usize, home_slots: usize) -> u64 {
     let charges = match slot_bytes.div_ceil(CACHE_LINE) {
         _ if MODEL => return 2,

@@ -44,8 +44,8 @@ unsafe impl<C: Counter> Zeroable for Slot<C> {
 }
 
 impl<C> Slot<C> {
-    /// Returns the slot's final id. Freezes an empty slot and returns `None`: no key can claim it
-    /// afterwards.
+    /// Returns the id of the key that holds the slot, which never changes. If there is none,
+    /// returns `None`, and the slot is frozen: no key can claim it afterwards.
     pub(crate) fn freeze_or_id(&self) -> Option<KeyId> {
         // Relaxed: only the id itself is used.
         let mut id = self.id.load(Relaxed);

@@ -1,6 +1,7 @@
 //! Statistics of a table.
 
-/// A table's figures. Each was true at some instant of the call; they are no consistent snapshot.
+/// A table's figures. They are no consistent snapshot: each was true at some instant of the call,
+/// except `live_keys`, which is estimated from a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TableStats {
     pub(crate) live_keys: usize,

@@ -30,8 +30,8 @@ const HIGH: u64 = (LOW << 7) >> (u64::BITS as usize - 8 * GROUP);
 
 /// The lowest byte of an id, which is greater than 1.
 ///
-/// A false match differs from the tag in the lowest bit only. So a tag of 0, whose slot may be
-/// empty, never matches.
+/// A slot that [`Group::matches`] returns by mistake has a tag that differs in the lowest bit only.
+/// So a tag of 0, whose slot may be empty, never matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(u8);
 

@@ -9,13 +9,13 @@ pub(crate) enum Path {
     One,
     /// A check of one charge: the slow path.
     OneFallback,
-    /// A request in `Context::decide_items` (several charges, for example): all charges were
-    /// evaluated and then committed.
+    /// A request in `Context::decide_evaluated` (several charges, for example): all charges were
+    /// prepared and committed.
     Several,
-    /// A request in `Context::decide_items`: denied after one evaluation of each charge.
+    /// A request in `Context::decide_evaluated`: denied after one evaluation of each charge.
     SeveralDenied,
-    /// A request in `Context::decide_items`: a commit failed, or a charge could not be
-    /// prepared.
+    /// A request in `Context::decide_evaluated`: a commit failed, a charge was not prepared, or the
+    /// request was forced.
     SeveralFallback,
 }
 

@@ -54,7 +54,8 @@ prop_state_machine! {
     fn limiter_matches_the_oracle(sequential 1..160 => Machine);
 }
 
-/// Runs the same cases each time with a planted fault. Returns whether one fails.
+/// Runs the same cases each time, with a planted fault if one is given. Returns whether a case
+/// fails.
 fn fails(planted: Option<Planted>, cases: u32) -> bool {
     let config =
         Config { cases, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };

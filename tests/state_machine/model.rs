@@ -173,8 +173,8 @@ pub enum Call {
     Reset(usize, u64),
     SetLimit(usize, u64),
     Maintain(usize),
-    /// Charges a key this many times, a unit of time apart, and refunds most charges: more times
-    /// than a ring has words.
+    /// Charges a key this many times, a unit of time apart, and refunds most charges. These can be
+    /// more times than a ring has words.
     ChargeAndRefund(usize, u64, u64),
     /// Reserves for a key, fills the table so that it may be evicted, charges it again, and cancels
     /// the reservation. Repeats this many times, with new keys each time.

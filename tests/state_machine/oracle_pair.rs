@@ -20,7 +20,8 @@ pub struct OraclePair {
     pub early: Oracle,
     late: Oracle,
     policies: Vec<PolicyConfig>,
-    /// Until this time a key of an exact policy may hold charges longer.
+    /// For each key of an exact policy whose ring may have merged times: the time until which it
+    /// may hold charges longer.
     merged_until: HashMap<Counter, u64>,
 }
 
@@ -108,7 +109,7 @@ impl OraclePair {
         )
     }
 
-    /// The number of keys that certainly have usage, and of those that may.
+    /// The number of keys that certainly have usage, and the number of keys that may have some.
     pub fn live(&self, rule: usize, now: u64) -> (usize, usize) {
         let live = |oracle: &Oracle| {
             oracle.keys(rule).into_iter().filter(|key| oracle.used(rule, *key, now) > 0).count()
@@ -117,8 +118,8 @@ impl OraclePair {
         (live(&self.early), live(late))
     }
 
-    /// Records a charge at a new time. If every word of the ring may be in use, two times are
-    /// merged.
+    /// Records a charge at a new time. If every word of the ring may be in use, the limiter may
+    /// merge two times.
     fn record_time(&mut self, now: u64, (rule, key): Counter) {
         let policy = &self.policies[rule];
         let Some(words) = policy.words().filter(|_| !policy.is_bucketed()) else {
@@ -137,7 +138,8 @@ impl OraclePair {
         *merged_until = until.max(*merged_until);
     }
 
-    /// Records a give-back. While charges are held longer, it may leave any of them.
+    /// Records a give-back. While the key may hold charges longer, the give-back may leave any of
+    /// them charged.
     fn record_give_back(&mut self, now: u64, (rule, key): Counter) {
         if self.is_merged(now, (rule, key)) {
             let newest = self.early.newest(rule, key);

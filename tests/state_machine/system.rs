@@ -160,8 +160,8 @@ impl System {
         items.iter().map(charge).collect()
     }
 
-    /// The usage that the limiter reports for a key. A debt never exceeds the greatest limit here,
-    /// so the report is complete.
+    /// The usage that the limiter reports for a key. The usage never exceeds the greatest limit
+    /// here, so the report is complete.
     pub(super) fn used(&self, now: u64, rule: usize, key: u64) -> u64 {
         let item = (rule, key, 0, Some(self.config.policies[rule].greatest));
         let decision = self.at(now).inner().peek(&self.charges(&[item]));
@@ -179,7 +179,8 @@ impl System {
         self.usage(now, &oracle.request(&[0; MAX_ITEMS]))
     }
 
-    /// Reduces costs so that no debt exceeds the greatest limit. A larger debt cannot be observed.
+    /// Reduces costs so that no usage exceeds the greatest limit. A decision does not show how much
+    /// a greater usage is.
     fn within_visible_debt(&self, now: u64, items: &[Item]) -> Vec<Item> {
         let mut usage = self.usage(now, items);
         let within = |&(rule, key, cost, limit): &Item| {

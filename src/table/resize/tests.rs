@@ -183,7 +183,7 @@ fn known_keys_stay_where_they_are_during_a_move() {
     arrays.complete_migration(current, &guard);
     assert!(arrays.resize(current, arrays.plan_next(current, 1, 0)));
     let filled = arrays.current(&guard);
-    // The last keys to be moved.
+    // The keys that are moved last come first.
     let mut keys: Vec<_> = (0..1_000).map(key).collect();
     keys.sort_by_key(|key| std::cmp::Reverse(key.number()));
     for (charges, key) in (1..).zip(&keys[..7]) {
@@ -260,7 +260,7 @@ fn known_keys_stay_in_an_outdated_array() {
         let found = current.array.find(key(number));
         u64::from(matches!(found, Found::Slot(slot) if slot.counter.is_open()))
     };
-    // From the last key to be moved on.
+    // The keys that are moved last come first.
     let mut keys: Vec<_> = (0..100).collect();
     keys.sort_by_key(|number| std::cmp::Reverse(key(*number).number()));
     assert_eq!(charged_in(keys[0], base.renew_after + 1), 0);

@@ -87,7 +87,8 @@ impl World {
         }
     }
 
-    /// Asserts that the first `retired` values are freed once when no thread is left, and no other.
+    /// Frees what is retired, when no other thread is left. Asserts that each of the first
+    /// `retired` values was freed once, and no other value was.
     fn assert_freed(&self, retired: usize) {
         self.advance(2 + retired);
         let frees = self.contents.each_ref().map(|content| content.frees.load(Relaxed));
@@ -157,8 +158,8 @@ fn pin_against_free() {
     check("pin_against_free", Some(2), 300, &mutants, body);
 }
 
-/// Guarantees D and F: the reads of a pin come before the value is freed, also if its record is
-/// pinned again when it is scanned.
+/// Guarantees D and F: the reads of a pin come before the value is freed, also if the record is
+/// pinned again when a scan sees it.
 #[test]
 fn pin_again() {
     let body = |swap| {
@@ -270,7 +271,8 @@ fn advance_after_retire() {
     assert_caught("advance_after_retire", Some(2), "EpochLoadRelaxed", body);
 }
 
-/// Guarantees D and F: a thread frees after the pins that another thread has found ended.
+/// Guarantees D and F: a thread frees only after the reads of pins that another thread has found
+/// ended.
 #[test]
 fn free_by_another_thread() {
     let body = |swap| {
@@ -359,8 +361,8 @@ fn record_reuse() {
     }
 }
 
-/// Guarantees D and F: the record of a thread that has ended with a guard is reused when that guard
-/// was dropped.
+/// Guarantees D and F: the record of a thread that has ended with a guard is reused only after that
+/// guard was dropped.
 #[test]
 fn record_of_ended_thread() {
     let end_first = |domain: &Domain<1>| {

@@ -1,5 +1,5 @@
 //! Calls that move chunks until a move has ended, while another helper has taken a chunk and may be
-//! stopped. None of them waits for that helper.
+//! stopped. None of these calls waits for that helper.
 
 use super::race::{A, B, ModelCounter, WORDS, charge};
 use super::{assert_caught_in_an_order, assert_holds};
@@ -18,7 +18,8 @@ const NOW: u64 = 5;
 /// A time at which every array of [`NOW`] is due for renewal.
 const LATE: u64 = 1 << 60;
 
-/// Races a call with a helper that moves one chunk. The call's keys and their usage at `end` are known.
+/// Races a call with a helper that moves one chunk. `usage` is the expected usage of each key at
+/// `end`.
 fn race(
     call: impl Fn(&ModelTable) + Copy + Send + Sync + 'static,
     end: u64,
@@ -26,7 +27,7 @@ fn race(
     swap: bool,
 ) -> impl Fn() + Send + Sync + 'static {
     move || {
-        // Room for one key in the first array, whose two chunks move to one of the same size.
+        // The first array has room for one key. Its two chunks move to an array of the same size.
         let bounds = Bounds { max_keys: 4, allowance: 0 };
         let table = Arc::new(ModelTable::new(Ring::<WORDS>::spec(LIMIT), bounds, 1).unwrap());
         assert!(charge(&table, LIMIT, KeyId::new(A), 3, 2).outcome.admitted);

@@ -40,7 +40,7 @@ fn race(before: u64) -> impl Fn() + Send + Sync + 'static {
 }
 
 /// Races two requests of one charge each on a key with room for one. One request uses `check`, the
-/// other one `check_many`. The key is known or new.
+/// other one `check_many`. The key is new unless it is `known`.
 fn one_charge(known: bool, swap: bool) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = if known { 2 } else { 1 };

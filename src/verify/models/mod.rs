@@ -77,15 +77,15 @@ fn note_bound(name: &str, bound: Option<usize>) {
 }
 
 /// Panics if a mutant is searched beyond the bound up to which its model holds. The executions that
-/// show the mutant would then be missing in the clean tree.
+/// show the mutant might then be missing in the clean tree.
 fn assert_bound(name: &str, bound: Option<usize>) {
     let held = HELD.with_borrow(|held| held.get(name).copied());
     let is_within = held.is_some_and(|most| bound.unwrap_or(usize::MAX) <= most);
     assert!(is_within, "{name} holds up to {held:?}, its mutant is searched up to {bound:?}");
 }
 
-/// Asserts that the model holds in every execution, of which there are at least `floor`:
-/// about half of those that it has.
+/// Asserts that the model holds in every execution, and that there are at least `floor` executions.
+/// The floor is about half of their usual number.
 fn assert_holds(
     name: &str,
     bound: Option<usize>,

@@ -1,4 +1,5 @@
-//! The calendar quota. It is a single word, so its only race is the change of period.
+//! The counter of a calendar budget. It is a single word, so its races are about the change of
+//! period.
 
 use super::{assert_caught, assert_holds};
 use crate::counter::calendar::Quota;

@@ -55,7 +55,7 @@ fn run_concurrently(
 }
 
 /// Settles one reservation while another thread reserves. The second reservation is `later` ticks
-/// after the first: zero charges the same bucket, a later one seals it.
+/// after the first. With 0 it charges the same bucket, otherwise it seals that bucket.
 fn settle_against_reserve(later: u64, swap: bool) -> impl Fn() + Send + Sync {
     move || {
         let (limiter, policy) = new_limiter(4);

@@ -1,4 +1,4 @@
-//! The ring: admissions at a change of cell, denials, refunds, and moves.
+//! The ring: admissions at a change of cell, denials, peeks, refunds and merges.
 
 use super::{assert_caught, assert_caught_in_an_order, assert_holds, assert_holds_in_both_orders};
 use crate::counter::prepared::PreparedCharge;
@@ -172,7 +172,7 @@ fn first_charge() {
     assert_holds("first_charge, three", Some(2), 250, three);
 }
 
-/// Guarantees A and D: a thread found the head before the ring wrapped around once.
+/// Guarantees A and D: a thread has found the head, and then the ring wraps around once.
 #[test]
 fn wrap() {
     let late = || race(4, &[(2, 1), (4, 1), (6, 1)], &[&[(10, 3)], &[(8, 2), (10, 1)]]);
@@ -362,8 +362,8 @@ fn refund_against_opening() {
 }
 
 /// Races a charge with a give-back of 5 units that are then charged in a new cell. A denial must
-/// not mix loads from before and after: at no instant are more than 6 used, so no answer reports
-/// more, and 5 more units always have room.
+/// not mix loads from before and after. The limit is 11, and at no instant are more than 6 units
+/// used. So no answer reports more, and 5 more units always have room.
 fn denial_of(cost: u64) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = 11;
@@ -444,8 +444,8 @@ fn denial_by_peek() {
     });
 }
 
-/// A late thread opens the word after a sealed head. That word has expired at the time of its
-/// decision.
+/// A late thread opens the word after a sealed head. That word has expired at the time of the
+/// thread's decision.
 fn late_opener(swap: bool) -> impl Fn() + Send + Sync + 'static {
     move || {
         let limit = 3;

@@ -384,8 +384,8 @@ fn refund_after_move() {
     }
 }
 
-/// A give-back of units in two buckets takes no more than its amount, if one bucket is before the move
-/// and one after it: the rest of the newer bucket belongs to others.
+/// A give-back of units in two buckets takes no more than its amount, even if the key is moved
+/// after the first bucket was changed: the rest of the newer bucket belongs to others.
 fn refund_race_in_parts(swap: bool) -> impl Fn() + Send + Sync {
     move || {
         let (limit, key) = (3, KeyId::new(A));

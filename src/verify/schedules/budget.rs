@@ -1,7 +1,8 @@
 //! The sequential specification of a calendar budget.
 //!
 //! A budget enters a period with its first charge there, and never returns to an earlier one. A
-//! give-back belongs to the period of its charge. It has an effect only while the budget is in that
+//! give-back of a reservation belongs to the periods of its first and its last charge. It has an
+//! effect only while the budget is in one of them. A refund takes units of the budget's current
 //! period.
 
 use super::linearizability::Specification;
@@ -55,8 +56,8 @@ impl Budget {
             && reported.clear_at == clear_at
     }
 
-    /// Returns whether a charge of this observation may have its answer. A tentative charge may
-    /// report the usage before the charge or after it.
+    /// Returns whether a charge that makes this observation may have the answer that was recorded.
+    /// A tentative charge may report the usage before the charge or after it.
     fn admits(&self, seen: Observation, charge: &Charge, tentative: bool) -> bool {
         let used = seen.used + charge.cost;
         if charge.limit.is_some_and(|limit| used > limit) {

@@ -28,16 +28,17 @@ pub(super) struct Call {
     /// The requests of a call with several requests, and their number.
     pub(super) batch: [Item; MAX_BATCH],
     pub(super) batch_len: usize,
-    /// Selects the step of the clock, the new limit or the reservation, how a reservation is closed a
-    /// second time, and the slots of `maintain`.
+    /// Depends on the operation: selects the step of the clock, the new limit, or the reservation
+    /// and the call that is made after it was closed. For `maintain`, it is the number of slots.
     pub(super) choice: u64,
-    /// Whether a reservation or a forced charge covers all policies, whether a reservation is
-    /// closed a second time, and whether `maintain` is called on the session.
+    /// Depends on the operation: whether a reservation or a forced charge covers all policies,
+    /// whether a closed reservation is used again, or whether `maintain` is called on the session.
     pub(super) coin: bool,
-    /// The units of an extension for each policy. The first also gives those of a second close.
+    /// The units of an extension for each policy. The first number is also the amount for each
+    /// charge when a closed reservation is used again.
     pub(super) extend_by: [u64; MAX_POLICIES],
-    /// A number for each policy that gives the actual cost of a settlement: modulo the charged units
-    /// plus 3, so that it exceeds these by at most 2.
+    /// A random number for each policy. The actual cost of a settlement is this number modulo
+    /// (charged units + 3), so it exceeds the charged units by at most 2.
     pub(super) actual: [u64; MAX_POLICIES],
 }
 

@@ -51,7 +51,7 @@ fn uncounted_rolled_back() {
     let (counted, _) = faster.join().expect("a thread has failed");
     let used = LIMIT - at(&limiter, later).peek(&[wide.charge("k", 0)]).remaining;
     let least = if counted.table_full { 0 } else { 2 };
-    // The earlier charge counts if it was made after the later one.
+    // The charge with the earlier time counts if it was made after the one with the later time.
     let most = least + u64::from(decision.is_allowed() && !statuses[0].table_full);
     if !counted.is_allowed() || !(least..=most).contains(&used) {
         fail("an uncounted charge was given back", (used, counted, decision, statuses));

@@ -88,8 +88,9 @@ impl Window {
         vec![takes]
     }
 
-    /// Returns whether a give-back may end in this state. One of a reservation gave back all its units, or
-    /// found no more. A refund gave back exactly its amount and, if it was short, found no more.
+    /// Returns whether a give-back may end in this state. A reservation's give-back must have given
+    /// back all its units, or find no more. A refund must have given back exactly its amount and,
+    /// if it is short, find no more.
     fn may_end(&self, state: &State, give_back: &GiveBack) -> bool {
         let Some(reservation) = state.reservations.get(give_back.reservation) else { return true };
         let done = reservation.rest.unwrap_or(give_back.amount) == 0;

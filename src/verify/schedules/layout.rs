@@ -29,7 +29,7 @@ pub(super) enum Operation {
     Reset,
     /// Calls `maintain`, which moves keys and renews arrays ahead of need.
     Maintain,
-    /// Advances the clock by up to about a window or a period.
+    /// Advances the clock by at most a window or a period.
     Tick,
     /// Advances the clock by about the time span of an array.
     Leap,
@@ -76,7 +76,7 @@ pub(super) const MAX_SET_LIMIT: u64 = 4;
 
 /// The length of a sliding window in nanoseconds.
 pub(super) const WINDOW: u64 = 1_000_000;
-/// The unit of time of a bucketed window of this length, in nanoseconds.
+/// The unit of time of a bucketed window of length [`WINDOW`], in nanoseconds.
 pub(super) const BUCKET_UNIT: u64 = 1 << 7;
 /// The length of a calendar period in nanoseconds.
 pub(super) const HOUR: u64 = 3_600_000_000_000;

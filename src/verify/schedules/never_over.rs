@@ -1,8 +1,9 @@
 //! Guarantee A, checked independently of the linearizability checker: no interval of the window's
 //! length, and no period, contains more admitted cost than the limit.
 //!
-//! A settlement that exceeds its reservation is charged whatever the usage is. It may exceed the
-//! limit by its excess and by no more, and it counts against everything that is admitted after it.
+//! A forced charge, and the excess of a settlement over its reservation, are charged whatever the
+//! usage is. They alone may exceed the limit, and they count against everything that is admitted
+//! after them.
 
 use super::step::{self, Event, Source, Step};
 
@@ -40,8 +41,9 @@ struct GivenBack {
 
 /// Describes an interval in which the admitted cost of a key exceeds its limit, if there is one.
 ///
-/// Only certain violations are reported. A charge counts if it is in the interval at every time at
-/// which it may have been recorded. Units that may have been given back by then do not count.
+/// Reports a violation only if it is certain. A charge counts if it is in the interval at every
+/// time at which it may have been recorded. Units that may have been given back by then do not
+/// count.
 pub(super) fn excess(interval: Interval, events: &[Event]) -> Option<String> {
     let given_back: Vec<_> = events.iter().filter_map(given_back_by).collect();
     let mut charges = Vec::new();

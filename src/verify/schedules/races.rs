@@ -105,7 +105,7 @@ fn claimed_against_move() {
 }
 
 /// The key of a reservation was reset. The reservation is cancelled while another request is
-/// charged, at the time of its extension.
+/// charged. The time of both is that of the reservation's extension.
 fn cancelled_after_reset() {
     let (limiter, policy) = limiter(4, 1);
     let mut reservation = at(&limiter, 0).reserve(&[policy.charge("k", 1)]).expect("an empty key");

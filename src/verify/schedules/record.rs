@@ -155,7 +155,7 @@ impl Fixture {
             let reported =
                 (index == reported_index).then(|| self.reported(done, items[index], decision));
             let violated = (index <= reported_index).then_some(index == reported_index);
-            // With several items it does not show which one.
+            // With several items, the decision does not show which of them was not counted.
             let uncounted = decision.table_full && items.len() == 1;
             Answer {
                 violated,
@@ -337,7 +337,7 @@ impl Fixture {
         );
     }
 
-    /// A new key that was refused because the table was full.
+    /// The step of a new key that was refused because the table was full.
     pub(super) fn refused_step(&self, done: Completed, item: Item) -> Step {
         coverage::count(CoveragePoint::Refused);
         if self.layout.allows_uncounted() {
@@ -346,7 +346,7 @@ impl Fixture {
         self.table_full_step(done, item)
     }
 
-    /// A new key that was allowed without being counted because the table was full.
+    /// The step of a new key that was allowed without being counted because the table was full.
     pub(super) fn uncounted_step(&self, done: Completed, item: Item) -> Step {
         coverage::count(CoveragePoint::Uncounted);
         if !self.layout.allows_uncounted() {
@@ -355,7 +355,8 @@ impl Fixture {
         self.table_full_step(done, item)
     }
 
-    /// Fails unless enough other keys may have been charged to fill the table.
+    /// The step of a call that found the table full. Fails unless enough other keys may have been
+    /// charged to fill it.
     fn table_full_step(&self, done: Completed, item: Item) -> Step {
         let keys = self.layout.keys;
         let other_keys = self.history.other_keys(self.counter(item.policy, item.key), keys, done);

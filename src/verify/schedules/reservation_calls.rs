@@ -158,7 +158,7 @@ impl Fixture {
         self.record(done, excess, steps);
     }
 
-    /// Calls a closed reservation again, which must return an error and give nothing back.
+    /// Uses a closed reservation again, which must return an error and change nothing.
     fn close_again(&self, session: &Session<'_>, call: &Call, mut held: HeldReservation) {
         let amounts = vec![call.extend_by[0]; held.items.len()];
         let again = match call.choice {

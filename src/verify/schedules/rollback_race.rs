@@ -1,5 +1,6 @@
-//! A race between two requests. The loser rolls back two charges of one key, because the other
-//! request took the room of its last charge. Its statuses must report the usage after the rollback.
+//! A race between two requests for the last room of one policy. If the request of three charges
+//! loses, it rolls back its two charges under the other policy. Its statuses must report the usage
+//! after the rollback.
 
 use crate::{Clock, Limiter, ManualClock, Policy, PolicyStatus, Verdict};
 use shuttle::thread;

@@ -4,8 +4,9 @@
 //! to the latest one that any thread had taken when the call returned, but not before the key's
 //! newest charge. The search tries all of them.
 //!
-//! A call loads the words of a key one by one. Meanwhile other calls add no units, but they may give
-//! some back. The answer may still count units that were given back after the call's invocation.
+//! A call loads the words of a key one by one. If another call adds units meanwhile, the call loads
+//! them again. It may miss give-backs of other calls: the answer may still count units that were
+//! given back after the call's invocation.
 
 use super::linearizability::Specification;
 use super::log::{Log, LogEntry, WindowShape};
@@ -50,7 +51,7 @@ impl Window {
         Window { shape, readings, reporting_calls }
     }
 
-    /// The times in `span` at which the answer may differ.
+    /// The times in `span` at which a call may be decided.
     ///
     /// A charge after a sealed bucket is decided at the next cell or later. If the word that it must
     /// open is still live, it is decided at that word's expiry or later.
