@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 pub enum Side {
     /// A limiter of this project.
     Own,
-    /// A rival that keeps state for each key. Own contenders are compared with the fastest rival.
+    /// A rival that keeps state for each key. An own contender is compared with the fastest of these,
+    /// unless its target names another reference.
     Rival,
     /// A rival that keeps state for each key, on a clock that a background thread refreshes.
     CoarseRival,
-    /// A rival whose keys share counters. It is shown, but is not a reference.
+    /// A rival whose keys share counters. It is shown, but nothing is compared with it.
     Sketch,
-    /// No limiter: a control.
+    /// A peer without a limiter, which shows the costs of the measurement itself.
     Baseline,
 }
 
@@ -76,8 +77,9 @@ impl Contender {
 
     /// Makes `decisions` on the calling thread, while the other threads make as many as they can.
     ///
-    /// Returns two numbers. The first is the nanoseconds per decision of all threads together. The second
-    /// is the largest share of its time in which any of the threads was descheduled.
+    /// Returns two numbers. The first is the nanoseconds per decision of all threads together. For the
+    /// second, the share of its time in which a thread was descheduled is computed for each thread; the
+    /// number is the largest of these shares, or 0 if the system has no CPU time of threads.
     ///
     /// # Panics
     /// If more than one verdict in a thousand of any thread is not the expected one.
@@ -119,7 +121,8 @@ impl Share {
     }
 }
 
-/// Runs the first closure on this thread, and the others on threads of their own until it returns.
+/// Runs the first closure on this thread. Runs each of the others on its own thread until the first
+/// returns.
 fn together(works: &mut [Work], decisions: usize) -> Vec<Share> {
     let over = AtomicBool::new(false);
     let begun = AtomicBool::new(false);
