@@ -11,7 +11,7 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
-/// The minimum height of a bar, so that a few requests among many are visible.
+/// The minimum height of one series in a bar, so that a few requests among many are visible.
 const MIN_HEIGHT: f64 = 1.5;
 const MAX_TIME_TICKS: u64 = 8;
 const MAX_COUNT_TICKS: u64 = 5;
@@ -34,7 +34,7 @@ pub struct Chart<'c> {
     pub id: String,
     /// A short title, escaped.
     pub title: String,
-    /// The height of the drawing, in units of which its width has 960.
+    /// The height of the drawing, in SVG units. The width is 960.
     pub height: f64,
     /// The series, from the bottom of the stack up.
     pub series: &'c [Series],

@@ -93,8 +93,8 @@ async fn complete(
 
 /// The events of one response. Dropping the stream early drops the payment, which then settles.
 fn events(payment: Payment, model: Model) -> impl Stream<Item = Result<Event, axum::Error>> {
-    stream::unfold(Some((payment, model)), |turn| async {
-        let (mut payment, model) = turn?;
+    stream::unfold(Some((payment, model)), |state| async {
+        let (mut payment, model) = state?;
         if payment.is_complete() {
             return Some((last("done", payment, None), None));
         }

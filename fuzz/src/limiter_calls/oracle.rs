@@ -158,7 +158,7 @@ impl PolicyOracle {
         log.charges.push(LoggedCharge { earliest: span.earliest, latest: span.latest, cost });
     }
 
-    /// Returns whether any of a charge at `then` may still be held, so that it can be given back.
+    /// Returns whether a part of a charge at `then` may still be held, so that it can be given back.
     pub fn may_be_held(&self, then: Span, now: Span) -> bool {
         self.time.counts(then.latest, now.earliest)
     }
