@@ -1,9 +1,9 @@
 //! Decides every request of a recording, in time order.
 //!
 //! If any policy has an estimate, each request reserves the estimate (its cost under a policy without
-//! one), and settles with its cost when it ends. Before a request is decided, all requests that have ended by its time are settled, each at
-//! its own end. Each decision therefore depends on the same usage as in a server, and all calls are
-//! in time order.
+//! one), and settles with its cost when it ends. Before a request is decided, all requests that have
+//! ended by its time are settled, each at its own end. Each decision therefore depends on the same usage
+//! as in a server, and all calls are in time order.
 
 use crate::policy_file::PolicySpec;
 use crate::recording::{Binding, Recording, Stamp};

@@ -1,4 +1,4 @@
-//! One limiter under one workload, measured in slices that alternate with the slices of other
+//! A contender: limiters under one workload, measured in slices that alternate with the slices of other
 //! contenders.
 
 use crate::cpu;
@@ -34,8 +34,8 @@ pub enum Expected {
 /// Makes the given number of decisions and returns how many were admitted.
 pub type Work = Box<dyn FnMut(usize) -> usize + Send>;
 
-/// A named workload for one or more threads, run in slices. It has its own limiter, or shares one
-/// with contenders that use another entry point.
+/// A named workload for one or more threads, run in slices. A contender has its own limiters, or shares
+/// one with other contenders.
 pub struct Contender {
     /// The name in tables. Names of own contenders begin with `tollgate`.
     pub name: String,
@@ -77,9 +77,9 @@ impl Contender {
 
     /// Makes `decisions` on the calling thread, while the other threads make as many as they can.
     ///
-    /// Returns two numbers. The first is the nanoseconds per decision of all threads together. For the
-    /// second, the share of its time in which a thread was descheduled is computed for each thread; the
-    /// number is the largest of these shares, or 0 if the system has no CPU time of threads.
+    /// Returns two numbers. The first is the nanoseconds per decision of all threads together. The second
+    /// is the idle share of the thread with the largest one: the share of its time in which this thread
+    /// was descheduled. It is 0 if the system has no CPU time of threads.
     ///
     /// # Panics
     /// If more than one verdict in a thousand of any thread is not the expected one.

@@ -13,7 +13,8 @@ pub const QUANTILES: [(&str, f64); 5] =
 const SLOW: u64 = 20_000;
 /// CPU time is also read after this many calls without a reading. Each reading takes a system call.
 const CALLS_PER_MARK: u32 = 256;
-/// The greatest time that the histogram distinguishes, in nanoseconds. A longer call counts as this long.
+/// The greatest time that the histogram distinguishes, in nanoseconds. In the quantiles, a longer call
+/// counts as this long.
 const LONGEST: u64 = 600_000_000_000;
 
 /// Measures calls one by one, in nanoseconds.
@@ -23,10 +24,10 @@ const LONGEST: u64 = 600_000_000_000;
 ///
 /// A call may be slow because the limiter worked, or because the thread was descheduled. The idle
 /// time of a thread is its wall time minus its CPU time. Reading the CPU time for each call would cost
-/// more than most calls. It is read after each slow call (20 us or longer), and after 256 calls without a
-/// reading. From the time of a slow call, the idle time since the previous reading is subtracted. This
-/// includes idle time in and between the fast calls since then, of which there are at most 255. So
-/// [`worst_on_cpu`](Self::worst_on_cpu) may be too low. It may be too high in two cases:
+/// more than most calls. It is therefore read only after each slow call (20 us or longer), and after 256
+/// calls without a reading. From the time of a slow call, the idle time since the previous reading is
+/// subtracted. This includes idle time in and between the fast calls since that reading (at most 255
+/// calls). So [`worst_on_cpu`](Self::worst_on_cpu) may be too low. It may be too high in two cases:
 ///
 /// - The longest call may be a fast one, from which no idle time is subtracted. The figure is then below
 ///   20 us.

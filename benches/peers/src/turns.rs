@@ -26,8 +26,8 @@ pub struct Pace {
 /// the system has no `membarrier`, of tollgate. Without these flushes, a contender that pins the epoch of
 /// `crossbeam-epoch` would free the garbage of earlier contenders in its own slice.
 const FLUSHES: usize = 256;
-/// A slice, or a block of calls in `after_inserts`, is disturbed if a thread was descheduled for more than this
-/// share of its time. A disturbed slice is repeated, up to [`ATTEMPTS`] attempts in all.
+/// A slice, or a block of calls in `after_inserts`, is disturbed if a thread was descheduled for more than
+/// this share of its time. A disturbed slice is repeated, up to [`ATTEMPTS`] attempts in all.
 pub(crate) const IDLE: f64 = 0.02;
 /// The maximum number of attempts for one slice. The result is that of the attempt with the lowest share
 /// of idle time.

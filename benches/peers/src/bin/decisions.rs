@@ -17,8 +17,9 @@
 //! scenarios with many keys, all keys are inserted in random order, and then keys are drawn at random.
 //! Keys are stored in the order of use, so that reading them costs little.
 //!
-//! Limiters are used as the inserts leave them. Only for rows that say `maintained`, the maintenance of
-//! each limiter is done first; for tollgate, `Limiter::maintain` is called until it is done.
+//! Limiters are used as the inserts leave them. Only for rows that say `maintained`, tollgate's
+//! `Limiter::maintain` is called until it is done. In `bytes-maintained`, the rivals are maintained as
+//! well, if they have such a function.
 //!
 //! A scenario fails if more than one verdict in a thousand is not the expected one, such as a denial
 //! among requests that should be admitted. In a child process, a single one suffices.

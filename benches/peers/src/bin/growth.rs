@@ -8,9 +8,9 @@
 //! cargo run --release -p tollgate-peers --bin growth load         # a million known keys, 3 rounds
 //! ```
 //!
-//! Every call is timed alone. Its time includes about one of the two clock readings around it. Its cache
-//! misses do not overlap with those of other calls, so the time is the latency of a single decision, not
-//! the inverse of the throughput.
+//! Every call is timed alone. The time of a call includes about one of the two clock readings around it.
+//! The cache misses of a call do not overlap with those of other calls, so the time is the latency of a
+//! single decision, not the inverse of the throughput.
 //!
 //! The measured limiters and controls (see below) are the peers. In each round, each peer runs once, in
 //! a child process. The report has the medians over the rounds and, without `load`, the worst call of

@@ -37,8 +37,8 @@ fn deny_all<K: KeyKind>(keys: usize) -> Setup<K> {
 
 fn setup<K: KeyKind>(setting: Setting, keys: usize, times: usize, expected: Expected) -> Setup<K> {
     let fill = shuffled::<K>(keys, 1);
-    // A few keys are repeated up to a length of 1,024, so that few batches end early because the sequence
-    // does.
+    // The keys are repeated up to a length of 1,024. Otherwise the end of the sequence would cut many
+    // batches short.
     let sequence: Vec<K> = fill.iter().cycle().take(keys.max(1024)).cloned().collect();
     let mut setup = Setup::new(setting, fill, KeySequence::new(sequence), expected);
     setup.times = times;
