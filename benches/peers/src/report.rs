@@ -43,7 +43,7 @@ pub fn scenario(outcome: &Outcome) -> String {
     }
     let disturbed = outcome.disturbed.map_or_else(String::new, |share| {
         let note = if share > UNRELIABLE { ": not reliable" } else { "" };
-        format!(" ({:.0} % disturbed{note})", share * 100.0)
+        format!(" ({:.0} % of the turns or blocks were disturbed{note})", share * 100.0)
     });
     format!("{}: {}{disturbed}\n{table}", outcome.name, outcome.title)
 }

@@ -205,7 +205,8 @@ fn count_step(tallest: u64) -> u64 {
     }
 }
 
-/// The distance between ticks on the time axis: a round length of time, such as 5 minutes or 1 day.
+/// The distance between ticks on the time axis: if possible a round length of time, such as 5 minutes or
+/// 1 day.
 fn time_step(span_ns: u64, bucket_ns: u64) -> u64 {
     const STEPS_S: [u64; 17] = [
         1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800,
