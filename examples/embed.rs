@@ -77,9 +77,9 @@ impl Gate {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gate = Gate::new()?;
     let request = Request { address: "192.0.2.1".parse()?, user: Some("alice"), tokens: 512 };
-    for turn in 1..=20 {
+    for number in 1..=20 {
         let response = gate.handle(&request);
-        println!("request {turn}: {}", response.status);
+        println!("request {number}: {}", response.status);
         if response.status != 200 {
             for (name, value) in response.headers {
                 println!("{name}: {value}");

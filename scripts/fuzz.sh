@@ -66,7 +66,7 @@ statistic() {
 }
 
 # Merges the new inputs into the corpus and minimizes it: the fewest and shortest inputs that cover
-# every edge. libFuzzer writes the inputs with the most coverage first.
+# every edge. libFuzzer writes the inputs with the most coverage first; only the first $max_inputs are kept.
 keep_best() {
     local target=$1 found=$2 kept=fuzz/corpus/$1 best
     mkdir "$work/$target.best"

@@ -55,7 +55,8 @@ count() {
         awk -v times=$times '/ Collected : / { sum = $NF } END { if (sum < times) exit 1; printf "%.0f\n", sum / times }'
 }
 
-# Prints the counts of $2 next to those of $1; fails if one is more than 3 % above or missing.
+# Prints the counts of $2 next to those of $1. Fails if a count is more than 3 % above that of $1, or if a
+# kind is new or missing.
 compare() {
     awk '
         /^#/ { next }

@@ -3,12 +3,12 @@
 # - loom models: every interleaving and every ordering, up to a bound on preemptions;
 # - random schedules of the whole limiter, compared with an oracle by a linearizability checker.
 # They must hold in the clean tree. Then every mutant must be caught, in the mutated tree
-# (scripts/mutated-tree.sh), by the models, the schedules and the tests on real threads that its
-# patch names. Each mutant removes one step of the protocol, or weakens one ordering
-# (src/verify/mutants/README.md).
+# (scripts/mutated-tree.sh). Each mutant removes one step of the protocol, or weakens one ordering
+# (src/verify/mutants/README.md). Exactly the models, the schedules and the tests on real threads that
+# its patch names must catch it. A mutant of an ordering has no patch: any check may catch it.
 #
-# Prints a table of all mutants at the end. Fails if no check catches a mutant, or if other checks
-# catch it than its patch names. Then compares the run with docs/checks.md: the checks and mutants must
+# Prints a table of all mutants at the end. Fails if a mutant is caught by no check, or by other checks
+# than its patch names. Then compares the run with docs/checks.md: the checks and mutants must
 # be the same, and each model and schedule must have between half and twice the executions listed there.
 #
 # --accept  writes docs/checks.md

@@ -61,7 +61,7 @@ KIND(check_at)
 KIND(check)
 KIND(three_layers)
 
-/* The window and its key, and for `three_layers` a second window and a calendar budget. */
+/* Creates a limiter with `count` policies: one sliding window, or two and a calendar budget. */
 static tollgate_limiter *new_limiter(layered *layers, size_t count) {
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
     for (uint64_t i = 0; i < 4; i++) options.seed[i] = i + 1;

@@ -56,7 +56,7 @@ impl Binding {
 /// A field that policies use as key.
 #[derive(Debug)]
 pub struct KeyColumn {
-    /// The field's index in the log.
+    /// The field's index among the fields of the log.
     field: usize,
     is_ip: bool,
     texts: IndexSet<Box<str>>,
@@ -112,7 +112,7 @@ pub struct Recorder<'p> {
 /// The reason why a log cannot be recorded.
 #[derive(Debug)]
 pub enum RecordError {
-    /// A policy does not match the fields of the log.
+    /// A policy, or the duration, does not match the fields of the log.
     Policy(PolicyFileError),
     /// More lines than 32 bits can number.
     TooManyLines,
@@ -124,7 +124,8 @@ impl<'p> Recorder<'p> {
         Recorder { path, file, recording: None, scratch: String::new() }
     }
 
-    /// Returns the recording in time order. Lines with equal times stay in the order of the log.
+    /// Returns the recording in time order; `None` if there was no request. Requests with equal times stay
+    /// in the order of the log.
     pub fn finish(self) -> Option<Recording> {
         let mut recording = self.recording?;
         recording.stamps.sort_unstable_by_key(|stamp| (stamp.unix_ns, stamp.row));

@@ -1,9 +1,9 @@
 //! Decides every request of a recording, in time order.
 //!
-//! If a policy has an estimate, each request reserves the estimate, and settles with its cost when it
-//! ends. Before a request is decided, all requests that have ended by its time are settled, each at
-//! its own end. Each decision therefore depends on the same usage as in a server, and all calls are
-//! in time order.
+//! If any policy has an estimate, each request reserves the estimate (its cost under a policy without
+//! one), and settles with its cost when it ends. Before a request is decided, all requests that have
+//! ended by its time are settled, each at its own end. Each decision therefore depends on the same usage
+//! as in a server, and all calls are in time order.
 
 use crate::policy_file::PolicySpec;
 use crate::recording::{Binding, Recording, Stamp};
@@ -179,7 +179,7 @@ impl<'r> Decider<'r> {
         }
     }
 
-    /// Charges a request, or reserves its estimate if its cost is known only at its end.
+    /// Checks the charges of a request, or reserves them if any policy has an estimate.
     fn charge(&mut self, stamp: Stamp, charges: &[Charge<'r>]) -> Decision {
         let session = self.limiter.session_at(Now::from_unix_nanos(stamp.unix_ns));
         if !self.recording.is_reserved() {

@@ -137,7 +137,7 @@ impl Day {
         let before = minute.checked_sub(1).map_or(0, |before| self.until[before]);
         let weight = self.until[minute] - before;
         let into = u128::from(position - before) * u128::from(MINUTE_NS) / u128::from(weight);
-        // A server writes a line when a request ends, but with the time when it started.
+        // A server writes a line when a request ends, but with the time when the request started.
         let took = if random.below(20) == 0 { random.below(4_000_000_000) } else { 0 };
         let in_day = minute as u64 * MINUTE_NS + into as u64;
         let (burst, index) = self.burst[minute];

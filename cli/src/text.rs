@@ -1,6 +1,6 @@
 //! Formats text from logs for a terminal, and numbers for reading.
 
-/// The maximum number of characters of a line in an error message.
+/// The maximum number of characters of an excerpt.
 const EXCERPT_CHARS: usize = 100;
 
 /// The start of a line, with control characters escaped.

@@ -109,9 +109,9 @@ fn shifted(text: &str, shift_ns: u64) -> (String, Vec<Request>) {
     (log, requests)
 }
 
-/// How much longer buckets deny than an exact limiter depends on where the buckets begin. So the log is
-/// replayed at several shifts. In none of them may a window be over the limit. The admitted cost, as a
-/// share of the exact limiter's, must have a median of at least the floor.
+/// Buckets may deny for longer than an exact limiter. How much longer depends on where the buckets begin,
+/// so the log is replayed at several shifts. At no shift may a window be over the limit. The admitted
+/// cost, as a share of the exact limiter's, must have a median over the shifts of at least `floor`.
 #[test]
 fn no_window_is_over_the_limit_on_a_real_token_log() {
     let Some(path) = data("llm_requests.csv") else { return };

@@ -54,7 +54,8 @@ class gate {
           ip_(limiter_.policy("ip")), user_(limiter_.policy("user")),
           tokens_(limiter_.policy("tokens")) {}
 
-    // Returns whether the request is allowed. If not, fills the response.
+    // Checks the request and returns whether it is allowed. Adds the rate limit fields to the response,
+    // and fills in its status and body if the request is not allowed.
     bool allows(const httplib::Request& request, httplib::Response& response) const {
         const address from(request.remote_addr);
         const std::string user = request.get_header_value("x-user");
@@ -75,7 +76,7 @@ class gate {
             case verdict::denied:
             case verdict::impossible: refuse(response, decision, statuses); break;
             default:
-                // The table is full or this server has a bug: no quota was exceeded.
+                // The table is full or this server has a bug. No quota was exceeded, so there are no fields.
                 response.status = 503;
                 response.set_content("not now\n", "text/plain");
                 return false;

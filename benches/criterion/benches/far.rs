@@ -1,4 +1,4 @@
-//! Many keys: the cost of memory. Keys are inserted in one random order and used in another.
+//! Many keys: the cost of memory. Keys are inserted in random order. Known keys are then drawn at random.
 
 use criterion::{BatchSize, Criterion, SamplingMode, criterion_group, criterion_main};
 use std::cell::LazyCell;

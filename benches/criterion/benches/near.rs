@@ -12,7 +12,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A limit that admits all requests.
 const ADMIT_ALL: Setting =
     Setting { limit: 20_000_000, window: Duration::from_millis(20), max_keys: 4096 };
-/// A limit that denies all requests but the first 20: its window is longer than the benchmark.
+/// A limit that denies all requests of a key but the first 20: its window is longer than the benchmark.
 const DENY_ALL: Setting =
     Setting { limit: 20, window: Duration::from_secs(86_400), max_keys: 4096 };
 

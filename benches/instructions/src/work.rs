@@ -7,7 +7,7 @@ use tollgate::{Charge, Decision, Limiter, Now, Period, Policy, PolicyId};
 const WINDOW: Duration = Duration::from_secs(60);
 /// The first time, well after the creation of the limiter.
 const START: u64 = 1 << 40;
-/// Nanoseconds between decisions; many decisions share a bucket.
+/// Nanoseconds between decisions in most kinds. Many decisions share a bucket.
 const STEP: u64 = 10_000_000;
 const KEY: &str = "203.0.113.66";
 const BATCH: u64 = 32;
@@ -68,8 +68,9 @@ fn now(ns: u64) -> Now {
 
 /// Charges at times that advance to `WINDOW` and further, so that all words are live.
 ///
-/// A limiter cannot be charged at times before its creation, so these times are after the readings
-/// of its clock. A later `check` is therefore decided at the time of the last charge, in its bucket.
+/// A limiter cannot be charged at times before its creation, so these times are after the readings of its
+/// clock. A later `check` is therefore decided at the time of the last charge, and in the bucket of that
+/// charge.
 fn make_all_live(limiter: &Limiter, charges: &[Charge<'_>]) -> Now {
     const CHARGES: u64 = 10_000;
     for time in 0..CHARGES {

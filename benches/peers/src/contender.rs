@@ -1,4 +1,4 @@
-//! One limiter under one workload, measured in slices that alternate with the slices of other
+//! A contender: limiters under one workload, measured in slices that alternate with the slices of other
 //! contenders.
 
 use crate::cpu;
@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 pub enum Side {
     /// A limiter of this project.
     Own,
-    /// A rival that keeps state for each key. Own contenders are compared with the fastest rival.
+    /// A rival that keeps state for each key. An own contender is compared with the fastest of these,
+    /// unless its target names another reference.
     Rival,
     /// A rival that keeps state for each key, on a clock that a background thread refreshes.
     CoarseRival,
-    /// A rival whose keys share counters. It is shown, but is not a reference.
+    /// A rival whose keys share counters. It is shown, but nothing is compared with it.
     Sketch,
-    /// No limiter: a control.
+    /// A peer without a limiter, which shows the costs of the measurement itself.
     Baseline,
 }
 
@@ -33,8 +34,8 @@ pub enum Expected {
 /// Makes the given number of decisions and returns how many were admitted.
 pub type Work = Box<dyn FnMut(usize) -> usize + Send>;
 
-/// A named workload for one or more threads, run in slices. It has its own limiter, or shares one
-/// with contenders that use another entry point.
+/// A named workload for one or more threads, run in slices. A contender has its own limiters, or shares
+/// one with other contenders.
 pub struct Contender {
     /// The name in tables. Names of own contenders begin with `tollgate`.
     pub name: String,
@@ -77,7 +78,8 @@ impl Contender {
     /// Makes `decisions` on the calling thread, while the other threads make as many as they can.
     ///
     /// Returns two numbers. The first is the nanoseconds per decision of all threads together. The second
-    /// is the largest share of its time in which any of the threads was descheduled.
+    /// is the idle share of the thread with the largest one: the share of its time in which this thread
+    /// was descheduled. It is 0 if the system has no CPU time of threads.
     ///
     /// # Panics
     /// If more than one verdict in a thousand of any thread is not the expected one.
@@ -119,7 +121,8 @@ impl Share {
     }
 }
 
-/// Runs the first closure on this thread, and the others on threads of their own until it returns.
+/// Runs the first closure on this thread. Runs each of the others on its own thread until the first
+/// returns.
 fn together(works: &mut [Work], decisions: usize) -> Vec<Share> {
     let over = AtomicBool::new(false);
     let begun = AtomicBool::new(false);

@@ -7,10 +7,10 @@ use crate::peer::{Peer, Setting};
 use std::sync::Arc;
 use tollgate::{Clock, Decision, Key, Limiter, Policy, PolicyId};
 
-/// Requests of one session or of one call of `check_many`.
+/// The maximum number of requests in one session, or in one call of `check_many`.
 pub const BATCH: usize = 32;
 
-/// Nanoseconds between the times passed to two calls of `check_at`: about the duration of a decision.
+/// The step of [`EntryPoint::CHECK_AT`]: about the duration of a decision.
 const STEP_NS: u64 = 10;
 
 /// A limiter of this project with one policy.
@@ -25,14 +25,14 @@ pub struct OwnLimiter {
 pub enum EntryPoint {
     /// `check`: reads the clock and pins the epoch for each request.
     Check,
-    /// `session`: one session for 32 requests.
+    /// `session`: one session for [`BATCH`] requests.
     Session,
     /// `check_at`: the caller supplies the time, which advances by a step for each request.
     CheckAt {
         /// The step, in nanoseconds.
         step_ns: u64,
     },
-    /// `check_many`: one call for 32 requests.
+    /// `check_many`: one call for [`BATCH`] requests.
     CheckMany,
 }
 
@@ -43,12 +43,13 @@ impl EntryPoint {
 }
 
 impl OwnLimiter {
-    /// Creates a limiter with this many words for each key, or the default for the limit.
+    /// Creates a limiter on the precise clock. Each key has `words` words; `None` is the default for the
+    /// limit.
     pub fn new(setting: &Setting, words: Option<u32>) -> Self {
         Self::with_clock(setting, words, Clock::precise())
     }
 
-    /// Creates a limiter with this clock.
+    /// Creates a limiter like [`new`](Self::new), on this clock.
     pub fn with_clock(setting: &Setting, words: Option<u32>, clock: Clock) -> Self {
         let mut policy = Policy::sliding("user", setting.limit.into(), setting.window);
         if let Some(words) = words {
@@ -75,12 +76,13 @@ impl OwnLimiter {
         self.limiter.check(&[self.policy.charge(key.borrowed(), 1)]).is_allowed()
     }
 
-    /// Completes migrations and returns unused memory to the system, as a host does when idle.
+    /// Calls `Limiter::maintain` until it is done, and until unused memory is returned to the system, as a
+    /// host may do when it is idle.
     pub fn maintain(&self) {
         maintain(&self.limiter);
     }
 
-    /// One thread's workload: decides the keys of the sequence through an entry point.
+    /// One thread's workload: decides a request for each key of the sequence, through an entry point.
     pub fn work<K: KeyKind>(self: &Arc<Self>, entry: EntryPoint, sequence: KeySequence<K>) -> Work {
         match entry {
             EntryPoint::Check => each(self.clone(), sequence, OwnLimiter::check::<K>),
@@ -141,7 +143,7 @@ impl OwnLimiter {
     }
 }
 
-/// The number of calls of `Limiter::maintain` that frees retired arrays of at least a gigabyte.
+/// A number of calls of `Limiter::maintain` that suffices to free a gigabyte of retired arrays.
 const RELEASE_CALLS: usize = 256;
 
 /// Calls `Limiter::maintain` until it is done, and then [`RELEASE_CALLS`] more times.

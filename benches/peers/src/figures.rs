@@ -1,6 +1,7 @@
 //! The figures of one run of one peer, and their text form between processes.
 
-/// Figures in an order defined by the program. `None` is a figure that the system does not provide.
+/// The figures of a measurement, which defines their order. `None` is a figure that the system does not
+/// provide.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures(pub Vec<Option<f64>>);
 

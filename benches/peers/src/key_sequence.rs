@@ -23,13 +23,13 @@ impl<K> KeySequence<K> {
         KeySequence { keys: keys.into(), at: 0 }
     }
 
-    /// The same sequence for another thread. It starts at this share of its length.
+    /// The same sequence for another thread, which starts at this share of the length (0 to below 1).
     #[must_use]
     pub fn from_share(&self, share: f64) -> Self {
         KeySequence { keys: self.keys.clone(), at: (self.keys.len() as f64 * share) as usize }
     }
 
-    /// Passes the next `count` keys to `chunk`, in as few slices as possible.
+    /// Passes the next `count` keys to `chunk`, in as few calls as possible.
     #[inline]
     pub fn for_each_chunk(&mut self, mut count: usize, mut chunk: impl FnMut(&[K])) {
         while count > 0 {
@@ -42,7 +42,7 @@ impl<K> KeySequence<K> {
     }
 }
 
-/// The first `count` keys, each once, in a random order. Another seed gives another order.
+/// The keys with the indices below `count`, each once, in a random order that depends on the seed.
 pub fn shuffled<K: KeyKind>(count: usize, seed: u64) -> Vec<K> {
     let mut indices: Vec<u64> = (0..count as u64).collect();
     for last in (1..count).rev() {
@@ -51,12 +51,12 @@ pub fn shuffled<K: KeyKind>(count: usize, seed: u64) -> Vec<K> {
     indices.into_iter().map(K::of).collect()
 }
 
-/// A sequence of `len` keys, uniformly distributed over `count` keys.
+/// A sequence of `len` random keys out of `count`, all equally likely.
 pub fn uniform<K: KeyKind>(count: usize, len: usize, seed: u64) -> Vec<K> {
     (0..len as u64).map(|index| K::of(random(seed, index, count as u64))).collect()
 }
 
-/// A sequence of `len` keys out of `count`, in which the k-th key has a frequency proportional to
+/// A sequence of `len` random keys out of `count`. The probability of the k-th key is proportional to
 /// 1 / k^0.99.
 pub fn zipf<K: KeyKind>(count: usize, len: usize, seed: u64) -> Vec<K> {
     let mut sum = 0.0;

@@ -7,7 +7,7 @@ use tollgate::Key;
 
 /// A kind of keys: numbers or texts.
 pub trait KeyKind: Clone + Display + Eq + Hash + Send + Sync + 'static {
-    /// The name in titles and in the arguments of child processes.
+    /// The name in reports and in the arguments of child processes.
     const NAME: &'static str;
 
     /// A number of keys in words, such as `1,000 number keys`.
@@ -45,7 +45,8 @@ impl KeyKind for u64 {
     }
 }
 
-/// Sixteen letters, such as a name or a token. governor takes a reference to the existing `String`.
+/// Texts of sixteen hexadecimal digits, like tokens. governor takes a reference to the existing `String`,
+/// so that no call copies it.
 impl KeyKind for String {
     const NAME: &'static str = "text keys of 16 letters";
 
@@ -64,7 +65,8 @@ impl KeyKind for String {
     }
 }
 
-/// The number key with this index: the finaliser of splitmix64, a bijection.
+/// The number key with this index: a number of the SplitMix64 sequence. Different indices have different
+/// keys.
 #[inline]
 pub fn key(index: u64) -> u64 {
     let mut bits = index.wrapping_mul(0x9E37_79B9_7F4A_7C15);

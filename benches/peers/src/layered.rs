@@ -38,9 +38,8 @@ impl Layered {
         self.policies.iter().all(|policy| call(policy).is_allowed())
     }
 
-    /// Decides three requests, one under each policy, with one clock reading and one pin. What
-    /// [`one_call`](Self::one_call) takes more is the cost of evaluating all layers before the first
-    /// charge.
+    /// Decides three requests, one under each policy, with one clock reading and one pin. The additional
+    /// time of [`one_call`](Self::one_call) is the cost of evaluating all layers before the first charge.
     #[inline]
     pub fn in_a_session<K: KeyKind>(&self, key: &K) -> bool {
         let session = self.limiter.session();

@@ -1,7 +1,7 @@
 //! Benchmarks of tollgate and its rivals on the same work, in one run.
 //!
-//! [`peers`] contains the limiters, all of which implement [`Peer`]. Each program in `src/bin`
-//! measures one kind of work on all of them:
+//! [`peers`] contains the limiters, all of which implement [`Peer`]. Each program in `src/bin` compares
+//! several of them:
 //!
 //! ```sh
 //! cargo run --release -p tollgate-peers --bin growth

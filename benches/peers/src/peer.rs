@@ -3,7 +3,7 @@
 use crate::keys::KeyKind;
 use std::time::Duration;
 
-/// The limit that every limiter is built with.
+/// The configuration that every limiter of a measurement is built with.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// Requests per key and window.
@@ -15,7 +15,8 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// The same rate in a window of whole seconds, for limiters that support no others.
+    /// The limit and the window at the same rate, with the window rounded up to whole seconds. For
+    /// limiters that support only such windows.
     pub(crate) fn in_seconds(&self) -> (u64, Duration) {
         let seconds = self.window.as_secs_f64().ceil();
         let limit = f64::from(self.limit) * (seconds / self.window.as_secs_f64());
@@ -26,21 +27,21 @@ impl Setting {
 /// The guarantees of a limiter, in words: the limiters differ in more than speed.
 #[derive(Clone, Copy, Debug)]
 pub struct Guarantees {
-    /// Whether it keeps state for each key, instead of counters that keys share.
+    /// Whether the limiter keeps state for each key, instead of counters that keys share.
     pub per_key: bool,
     /// The counting algorithm, and its accuracy compared with a log of admitted requests.
     pub counting: &'static str,
     /// The bound on a key's admitted requests in any interval of the window's length.
     pub max_per_window: &'static str,
-    /// The bound on its memory.
+    /// The bound on the limiter's memory.
     pub memory: &'static str,
     /// The locks that a call may wait for.
     pub locks: &'static str,
 }
 
-/// A measured limiter.
+/// A measured limiter, or a control: a peer without a limiter.
 pub trait Peer<K: KeyKind = u64>: Sized + Send + Sync + 'static {
-    /// The name in tables and on the command line.
+    /// The name in tables and in the arguments of child processes.
     const NAME: &'static str;
     /// Its guarantees, according to its documentation or its code.
     const GUARANTEES: Guarantees;

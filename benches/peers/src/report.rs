@@ -26,7 +26,8 @@ pub fn machine() -> String {
 }
 
 /// A table of the contenders of a scenario. `low` and `high` are the tenth and the ninetieth percentile,
-/// and `/ rival` is the ratio to the fastest rival.
+/// and `/ rival` is the ratio to the fastest rival. The title has the share of disturbed turns, or of
+/// disturbed blocks: see [`Outcome::disturbed`].
 pub fn scenario(outcome: &Outcome) -> String {
     let rival = outcome.fastest(Side::Rival).map(|result| result.ns);
     let mut table = Table::new(["", outcome.unit, "low", "high", "/ rival"]);
@@ -42,15 +43,15 @@ pub fn scenario(outcome: &Outcome) -> String {
     }
     let disturbed = outcome.disturbed.map_or_else(String::new, |share| {
         let note = if share > UNRELIABLE { ": not reliable" } else { "" };
-        format!(" ({:.0} % of the turns were disturbed{note})", share * 100.0)
+        format!(" ({:.0} % of the turns or blocks were disturbed{note})", share * 100.0)
     });
     format!("{}: {}{disturbed}\n{table}", outcome.name, outcome.title)
 }
 
-/// Figures of a scenario with a larger share of disturbed turns are not reliable.
+/// Figures of a scenario with a larger share of disturbed turns or blocks are not reliable.
 const UNRELIABLE: f64 = 0.1;
 
-/// Names the scenarios whose share of disturbed turns is above 10 %; `None` if there are none.
+/// Names the scenarios whose share of disturbed turns or blocks is above 10 %; `None` if there are none.
 pub fn unreliable(outcomes: &[Outcome]) -> Option<String> {
     let share = |outcome: &Outcome| {
         let share = outcome.disturbed.filter(|share| *share > UNRELIABLE)?;
@@ -58,7 +59,9 @@ pub fn unreliable(outcomes: &[Outcome]) -> Option<String> {
     };
     let names: Vec<String> = outcomes.iter().filter_map(share).collect();
     let names = (!names.is_empty()).then(|| names.join(", "))?;
-    Some(format!("Not reliable, because more than 10 % of the turns were disturbed: {names}."))
+    Some(format!(
+        "Not reliable, because more than 10 % of the turns or blocks were disturbed: {names}."
+    ))
 }
 
 /// A table of all ratios, with or without a target.
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scenarios_with_many_disturbed_turns_are_named() {
+    fn scenarios_with_many_disturbances_are_named() {
         let results = || vec![ContenderResult::new("tollgate", Side::Own, vec![1.0])];
         let outcome = |name, disturbed| Outcome {
             disturbed,

@@ -12,8 +12,8 @@ pub struct ContenderResult {
     pub name: String,
     /// The contender's group.
     pub side: Side,
-    /// The median over the rounds, unless the scenario says otherwise. It has the outcome's unit:
-    /// nanoseconds per decision in most scenarios.
+    /// The figure, in the outcome's unit: nanoseconds per decision in most scenarios. It is the median
+    /// over the rounds; in `after-inserts`, the highest or the median of the results of all populations.
     pub ns: f64,
     /// The tenth percentile.
     pub low: f64,
@@ -32,18 +32,18 @@ pub struct TargetResult {
     pub reference: String,
     /// The figure of the reference.
     pub other: f64,
-    /// The measured ratio.
+    /// The measured ratio: of the figures, or of the decisions per second, as the target's bound says.
     pub ratio: f64,
     /// Whether the ratio meets the target; `None` for a ratio without a bound.
     pub met: Option<bool>,
 }
 
-/// The results of a scenario.
+/// The results of a scenario, or of a part of it: `new` and `after-inserts`, for example, have several.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The scenario's name.
+    /// The name of the scenario or of its part.
     pub name: &'static str,
-    /// The scenario's description.
+    /// The description.
     pub title: String,
     /// The unit of the figures.
     pub unit: &'static str,
@@ -51,8 +51,8 @@ pub struct Outcome {
     pub results: Vec<ContenderResult>,
     /// The targets' results.
     pub targets: Vec<TargetResult>,
-    /// The share of turns or blocks in which a thread was descheduled for more than 2 % of the time, if
-    /// known.
+    /// The share of disturbed turns, or in `after-inserts` of disturbed blocks of calls, if known. In a
+    /// disturbed turn or block, a thread was descheduled for more than 2 % of the time.
     pub disturbed: Option<f64>,
 }
 
@@ -75,7 +75,7 @@ impl Outcome {
     /// Creates an outcome, and compares the results with the targets.
     ///
     /// # Panics
-    /// If a target names a contender without a result.
+    /// If a target names a contender or a group without a result.
     pub fn new(
         name: &'static str,
         title: String,
@@ -98,6 +98,8 @@ fn fastest(results: &[ContenderResult], side: Side) -> Option<&ContenderResult> 
 }
 
 impl ContenderResult {
+    /// Creates a result with the median and the percentiles of `figures`.
+    ///
     /// # Panics
     /// If there are no figures.
     pub fn new(name: &str, side: Side, mut figures: Vec<f64>) -> ContenderResult {
@@ -113,7 +115,7 @@ impl TargetResult {
     /// Compares tollgate's contender with the reference.
     ///
     /// # Panics
-    /// If the target names a contender without a result.
+    /// If the target names a contender or a group without a result.
     pub(crate) fn new(target: &Target, results: &[ContenderResult]) -> TargetResult {
         let named = |name: &str| {
             let result = results.iter().find(|result| result.name == name);

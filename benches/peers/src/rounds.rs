@@ -5,14 +5,14 @@ use std::env;
 use std::io;
 use std::process::{Command, Stdio};
 
-/// The first argument of a child process, before the peer's name and the arguments of the program.
+/// The first argument of a child process, before the peer's name and the arguments of the measurement.
 /// The child prints one line: [`Figures::to_line`].
 pub const CHILD: &str = "--one-peer";
 
-/// The figures of all rounds.
+/// The figures of all rounds. In each round, each peer runs once.
 #[derive(Debug)]
 pub struct Rounds {
-    /// The name of each peer and its figures, one entry for each round.
+    /// For each peer, its name and its figures in each round.
     pub peers: Vec<(&'static str, Vec<Figures>)>,
 }
 

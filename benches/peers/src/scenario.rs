@@ -19,9 +19,9 @@ pub struct Target {
     pub name: String,
     /// The contender of this project.
     pub own: &'static str,
-    /// The reference it is compared with.
+    /// The contender that `own` is compared with.
     pub reference: Reference,
-    /// The bound on the ratio.
+    /// The kind of the ratio, and the bound on it.
     pub goal: Goal,
 }
 
@@ -34,7 +34,7 @@ pub enum Reference {
     Named(&'static str),
 }
 
-/// A bound on a ratio.
+/// The kind of a ratio of an own contender to its reference, and the bound on it.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
     /// The ratio of figures (times, or bytes per key) is at most this.
@@ -46,7 +46,7 @@ pub enum Goal {
 }
 
 impl Target {
-    /// A ratio to the fastest rival, with this goal.
+    /// A ratio to the fastest rival, with this bound.
     pub(crate) fn new(name: impl Into<String>, own: &'static str, goal: Goal) -> Target {
         Target { name: name.into(), own, reference: Reference::Fastest(Side::Rival), goal }
     }
@@ -61,7 +61,7 @@ impl Target {
         Target::new(name, own, Goal::Throughput(ratio))
     }
 
-    /// Replaces the reference.
+    /// The same target with another reference.
     pub(crate) fn against(self, reference: Reference) -> Target {
         Target { reference, ..self }
     }
@@ -80,7 +80,7 @@ pub struct Scenario {
     pub targets: Vec<Target>,
 }
 
-/// Creates contenders with the same workload: every limiter has the same setting and is filled with
+/// Creates contenders with the same workload: every limiter has the same [`Setting`] and is filled with
 /// the same keys.
 #[derive(Debug)]
 pub(crate) struct Setup<K> {
@@ -126,7 +126,8 @@ impl<K: KeyKind> Setup<K> {
         self.contenders.push(Contender::new(name, side, self.expected, threads));
     }
 
-    /// Adds a second thread with the same sequence, starting in its middle.
+    /// Gives all contenders that are added later a second thread, which starts in the middle of the
+    /// sequence.
     pub(crate) fn two_threads(&mut self) {
         let other = self.sequences[0].from_share(0.5);
         self.sequences.push(other);
@@ -166,8 +167,8 @@ impl<K: KeyKind> Setup<K> {
         self.peer::<Pingora>();
     }
 
-    /// Creates a filled limiter of this project, to be used through several
-    /// [`entry_point`](Self::entry_point)s. Like the rivals, it is used as the fill leaves it.
+    /// Creates a filled limiter of this project, to be used through one or more
+    /// [`entry_point`](Self::entry_point)s. Nothing calls `maintain`.
     pub(crate) fn own_limiter(&self, words: Option<u32>, clock: Clock) -> Arc<OwnLimiter> {
         let own = OwnLimiter::with_clock(&self.setting, words, clock);
         self.fill(|key| own.check(key));

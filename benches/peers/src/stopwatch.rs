@@ -11,9 +11,10 @@ pub const QUANTILES: [(&str, f64); 5] =
 
 /// CPU time is read after each call of at least this length, in nanoseconds.
 const SLOW: u64 = 20_000;
-/// CPU time is also read once in this many calls. Each reading takes a system call.
-const STRETCH: u32 = 256;
-/// The greatest length that the histogram must tell apart, in nanoseconds.
+/// CPU time is also read after this many calls without a reading. Each reading takes a system call.
+const CALLS_PER_MARK: u32 = 256;
+/// The greatest time that the histogram distinguishes, in nanoseconds. In the quantiles, a longer call
+/// counts as this long.
 const LONGEST: u64 = 600_000_000_000;
 
 /// Measures calls one by one, in nanoseconds.
@@ -23,14 +24,15 @@ const LONGEST: u64 = 600_000_000_000;
 ///
 /// A call may be slow because the limiter worked, or because the thread was descheduled. The idle
 /// time of a thread is its wall time minus its CPU time. Reading the CPU time for each call would cost
-/// more than most calls, so it is read after each slow call, and otherwise once in 256 calls. From a
-/// slow call, the idle time since the previous reading is subtracted. This includes idle time in and
-/// between the fast calls since then, of which there are at most 255. So
-/// [`worst_on_cpu`](Self::worst_on_cpu) may be too low. It may be too high in two cases:
+/// more than most calls. It is therefore read only after each slow call (20 us or longer), and after 256
+/// calls without a reading. From the time of a slow call, the idle time since the previous reading is
+/// subtracted. This includes idle time in and between the fast calls since that reading (at most 255
+/// calls). So [`worst_on_cpu`](Self::worst_on_cpu) may be too low. It may be too high in two cases:
 ///
-/// - If the figure is below 20 us, it may be that of a fast call, from which no idle time is subtracted.
-/// - If the host deschedules the virtual machine, the guest counts that time as CPU time. The peers
-///   of `peers/control.rs`, which have no limiter, show how much this adds.
+/// - The longest call may be a fast one, from which no idle time is subtracted. The figure is then below
+///   20 us.
+/// - In a virtual machine, the host may deschedule the whole machine. The guest counts that time as CPU
+///   time. The peers of `peers/control.rs`, which have no limiter, show how much this adds.
 #[derive(Debug)]
 pub struct Stopwatch {
     calls: Histogram<u64>,
@@ -95,7 +97,7 @@ impl Stopwatch {
             self.slow(took);
         } else {
             self.worst_fast = self.worst_fast.max(took);
-            if self.since_mark >= STRETCH {
+            if self.since_mark >= CALLS_PER_MARK {
                 self.renew_mark();
             }
         }

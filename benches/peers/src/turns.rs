@@ -4,30 +4,30 @@
 use crate::contender::Contender;
 use std::time::{Duration, Instant};
 
-/// The number and the length of turns.
+/// The number and the length of the turns of each contender.
 #[derive(Clone, Copy, Debug)]
 pub struct Turns {
-    /// Turns of each contender.
+    /// The number of rounds. In each round, each contender takes one turn.
     pub rounds: usize,
-    /// The length of each turn.
+    /// The length of a turn.
     pub pace: Pace,
 }
 
-/// The length of one turn.
+/// The length of the two parts of a turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Time of work before the measurement, which refills the caches.
+    /// The time of work that is not measured. This work refills the caches.
     pub warm_up: Duration,
-    /// Measured time.
+    /// The time of work that is measured, in one attempt.
     pub slice: Duration,
 }
 
 /// Flushes of `crossbeam-epoch` before a turn. They free the garbage of limitador's cache and, where
-/// the system has no `membarrier`, of tollgate. Without these flushes, the next contender that pins that
-/// epoch would free the garbage in its own slice.
+/// the system has no `membarrier`, of tollgate. Without these flushes, a contender that pins the epoch of
+/// `crossbeam-epoch` would free the garbage of earlier contenders in its own slice.
 const FLUSHES: usize = 256;
-/// A slice, or a block of `after_inserts`, is disturbed if a thread was descheduled for more than this
-/// share of its time. A disturbed slice is repeated, up to [`ATTEMPTS`] attempts in all.
+/// A slice, or a block of calls in `after_inserts`, is disturbed if a thread was descheduled for more than
+/// this share of its time. A disturbed slice is repeated, up to [`ATTEMPTS`] attempts in all.
 pub(crate) const IDLE: f64 = 0.02;
 /// The maximum number of attempts for one slice. The result is that of the attempt with the lowest share
 /// of idle time.

@@ -1,5 +1,5 @@
-//! Runs every scenario that runs in this process, with few keys. It is one test because a process can
-//! have only one of governor's clock threads at a time.
+//! Runs every scenario that needs no child processes, with few keys. All run in one test, because a
+//! process can have only one of governor's clock threads at a time.
 
 use tollgate_peers::scenarios::{self, Size};
 use tollgate_peers::{KeyKind, Outcome, Pace, Turns};
@@ -13,8 +13,8 @@ const TINY: Size = Size {
     rounds: 1,
 };
 
-/// Runs all these scenarios and returns the number of contenders. A slice panics if its verdicts are not
-/// the expected ones; a target panics if it names a missing contender.
+/// Runs these scenarios with one kind of keys, and returns the number of their contenders. A contender
+/// panics if its verdicts are not the expected ones; a target panics if it names a missing contender.
 fn run_all<K: KeyKind>() -> usize {
     let mut contenders = 0;
     for entry in scenarios::all::<K>() {

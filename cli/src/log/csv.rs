@@ -24,8 +24,10 @@ pub struct Csv {
 struct Record {
     /// The number of the record's first line; `None` if no record is open.
     first_line: Option<u64>,
+    /// The values of all fields, one after the other, in the first `text_len` bytes.
     text: Vec<u8>,
     text_len: usize,
+    /// The ends of the values in `text`, in the first `ends_len` elements.
     ends: Vec<usize>,
     ends_len: usize,
 }

@@ -11,8 +11,9 @@
 //! buckets = 31         # optional, for limits above 127
 //! ```
 //!
-//! If any policy has an estimate, each request reserves the estimate, and settles with its cost when it
-//! ends. A request ends at once, or after the `duration` that is set above the policies.
+//! If any policy has an estimate, each request reserves the estimate (its cost under a policy without
+//! one), and settles with its cost when it ends. A request ends at once, or after the `duration` that is
+//! set above the policies.
 //!
 //! ```toml
 //! duration = "seconds"                               # a field, in seconds

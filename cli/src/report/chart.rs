@@ -11,7 +11,7 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
-/// The minimum height of a bar, so that a few requests among many are visible.
+/// The minimum height of one series in a bar, so that a few requests among many are visible.
 const MIN_HEIGHT: f64 = 1.5;
 const MAX_TIME_TICKS: u64 = 8;
 const MAX_COUNT_TICKS: u64 = 5;
@@ -34,7 +34,7 @@ pub struct Chart<'c> {
     pub id: String,
     /// A short title, escaped.
     pub title: String,
-    /// The height of the drawing, in units of which its width has 960.
+    /// The height of the drawing, in SVG units. The width is 960.
     pub height: f64,
     /// The series, from the bottom of the stack up.
     pub series: &'c [Series],
@@ -205,7 +205,8 @@ fn count_step(tallest: u64) -> u64 {
     }
 }
 
-/// The distance between ticks on the time axis: a round length of time, such as 5 minutes or 1 day.
+/// The distance between ticks on the time axis: if possible a round length of time, such as 5 minutes or
+/// 1 day.
 fn time_step(span_ns: u64, bucket_ns: u64) -> u64 {
     const STEPS_S: [u64; 17] = [
         1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800,

@@ -1,4 +1,4 @@
-//! Helpers shared by the tests: runs the tool, creates its files, and holds the oracles.
+//! Helpers shared by the tests: they run the tool, create its input files, and contain the oracles.
 //!
 //! None of this uses the tool's own code.
 

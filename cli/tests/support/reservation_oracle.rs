@@ -20,7 +20,7 @@ impl Reserve {
         self.cost.saturating_sub(self.estimate)
     }
 
-    /// The part of its cost that counts at its start once it has ended.
+    /// The part of the cost that counts at the time of the start, once the request has ended.
     fn cost_at_start(&self) -> u64 {
         self.cost.min(self.estimate)
     }

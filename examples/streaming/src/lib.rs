@@ -64,8 +64,8 @@ pub fn router(gate: Arc<Gate>, model: Model) -> Router {
 /// # Errors
 /// None at present: the server continues when a connection fails.
 pub async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()> {
-    // Disable Nagle's algorithm: the system would delay each small segment until the previous one
-    // is acknowledged.
+    // Disable Nagle's algorithm: with it, the system would delay each small segment until the previous
+    // one is acknowledged.
     let listener = listener.tap_io(|connection| {
         // If this fails, tokens arrive in groups.
         let _ = connection.set_nodelay(true);
@@ -93,8 +93,8 @@ async fn complete(
 
 /// The events of one response. Dropping the stream early drops the payment, which then settles.
 fn events(payment: Payment, model: Model) -> impl Stream<Item = Result<Event, axum::Error>> {
-    stream::unfold(Some((payment, model)), |turn| async {
-        let (mut payment, model) = turn?;
+    stream::unfold(Some((payment, model)), |state| async {
+        let (mut payment, model) = state?;
         if payment.is_complete() {
             return Some((last("done", payment, None), None));
         }

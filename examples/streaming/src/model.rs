@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 const WORDS: [&str; 8] = ["to", "be", "or", "not", "to", "be", "that", "is"];
 
-/// The pace of a model.
+/// The time when a model has its next token.
 #[derive(Clone, Debug)]
 pub enum Pace {
     /// Immediately, after yielding to other streams.

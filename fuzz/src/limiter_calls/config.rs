@@ -228,7 +228,7 @@ impl Setting {
     }
 }
 
-/// The clock readings of a plan.
+/// The clock readings that a plan describes.
 pub fn reading(reading: plan::Reading) -> Now {
     match reading {
         plan::Reading::Usual => Now::new(86_400_000_000_000, 1_700_000_000_000_000_000),

@@ -1,7 +1,7 @@
 //! The oracle: bounds on the usage of every key, computed without access to the limiter's state.
 //!
 //! The limiter records a charge at the clock's reading, or at the key's newest charge if that is
-//! later. If the table has replaced its array, the recorded time may be any time from there up to the
+//! later. If the table has replaced its array, the recorded time may be any time from that time up to the
 //! latest reading of a call. The oracle therefore keeps an earliest and a latest time for each charge. Two
 //! bounds follow:
 //!
@@ -158,7 +158,7 @@ impl PolicyOracle {
         log.charges.push(LoggedCharge { earliest: span.earliest, latest: span.latest, cost });
     }
 
-    /// Returns whether any of a charge at `then` may still be held, so that it can be given back.
+    /// Returns whether a part of a charge at `then` may still be held, so that it can be given back.
     pub fn may_be_held(&self, then: Span, now: Span) -> bool {
         self.time.counts(then.latest, now.earliest)
     }

@@ -16,7 +16,7 @@ pub struct Plan<'a> {
 #[derive(Arbitrary, Debug)]
 pub struct Config<'a> {
     pub policies: Vec<PolicyPlan<'a>>,
-    /// The number of copies of the first policy. Each copy has its own name.
+    /// The number of copies of the first policy, modulo 20. Each copy has its own name.
     pub copies: Rarely<u8>,
     pub max_keys: Number,
     pub overflow: Option<Overflow>,
@@ -68,7 +68,8 @@ pub struct Step {
 pub struct CallPath {
     /// Calls the second of the two limiters, which have the same configuration.
     pub second: bool,
-    /// Calls the limiter, which reads its own clock. Otherwise calls a session.
+    /// Makes a request at the limiter, which reads its own clock, and not in a session. Other actions
+    /// ignore this.
     pub own_clock: bool,
 }
 

@@ -20,8 +20,8 @@ pub struct TestedPolicy<'l> {
     pub limit: u64,
     /// The number of allowed charges, including those that passed uncounted at a full table.
     pub allowed: u64,
-    /// Earlier readings are decided at this time: the cutoff of the first array, which is 0 for a
-    /// calendar policy.
+    /// A request at an earlier clock reading is decided at this time: the cutoff of the first array,
+    /// which is 0 for a calendar policy.
     first_cutoff: u64,
     /// The latest time of any call.
     latest: u64,

@@ -8,15 +8,21 @@
 //! cargo run --release -p tollgate-peers --bin decisions -- --markdown out.md --svg out.svg
 //! ```
 //!
-//! The contenders of a scenario take turns in slices of some milliseconds, for many rounds. In
-//! `after-inserts`, `new` and `bytes` each limiter instead runs in child processes, in few rounds. The
-//! results are the medians over the rounds, and their ratios. Keys are texts of 16 letters by
-//! default. Many keys are inserted in one random order and used in another. Keys are stored in the
-//! order of use, so that reading them costs little. A scenario panics if more than one verdict in a
-//! thousand is not the expected one, such as a denial among requests that should be admitted.
+//! A scenario compares contenders: limiters that do the same work, each called in one way. In each of
+//! many rounds, each contender takes one turn: it decides requests for some milliseconds. In
+//! `after-inserts`, `new` and `bytes` each limiter instead runs in a child process, in few rounds. The
+//! results are the medians over the rounds, and their ratios.
 //!
-//! Limiters are used as the inserts leave them. Only for rows that say `maintained`,
-//! `Limiter::maintain` is called until it is done. Each row names the kind and the number of its keys.
+//! Keys are texts of 16 letters by default. Each row names the kind and the number of its keys. In
+//! scenarios with many keys, all keys are inserted in random order, and then keys are drawn at random.
+//! Keys are stored in the order of use, so that reading them costs little.
+//!
+//! Limiters are used as the inserts leave them. Only for rows that say `maintained`, tollgate's
+//! `Limiter::maintain` is called until it is done. In `bytes-maintained`, the rivals are maintained as
+//! well, if they have such a function.
+//!
+//! A scenario fails if more than one verdict in a thousand is not the expected one, such as a denial
+//! among requests that should be admitted. In a child process, a single one suffices.
 //!
 //! Decisions in a tight loop overlap, so the figures are throughput. For the latency of single decisions
 //! see `growth load`.
@@ -107,7 +113,7 @@ fn run(options: &Options) -> io::Result<()> {
     let keys = if options.numbers { u64::NAME } else { String::NAME };
     println!("{}; {keys}.\n", report::machine());
     let mut outcomes: Vec<Outcome> = Vec::new();
-    // If one scenario fails, the figures of the others are kept.
+    // If a child process fails, the figures of the other scenarios are kept.
     let mut result = Ok(());
     for entry in options.entries() {
         match entry.run(size) {

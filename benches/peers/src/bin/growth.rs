@@ -8,30 +8,37 @@
 //! cargo run --release -p tollgate-peers --bin growth load         # a million known keys, 3 rounds
 //! ```
 //!
-//! Every call is timed alone. A timed call includes about one of its two clock readings, and its cache
-//! misses do not overlap with those of other calls: it is the latency of a single decision, not the
-//! inverse of the throughput. The peers take turns, each run in a child process. The report has the
-//! medians over the rounds and, without `load`, the worst call of each round.
+//! Every call is timed alone. The time of a call includes about one of the two clock readings around it.
+//! The cache misses of a call do not overlap with those of other calls, so the time is the latency of a
+//! single decision, not the inverse of the throughput.
 //!
-//! Without `load`, keys are inserted in random order, each once, and every request must be admitted. A
+//! The measured limiters and controls (see below) are the peers. In each round, each peer runs once, in
+//! a child process. The report has the medians over the rounds and, without `load`, the worst call of
+//! each round.
+//!
+//! Without `load`, pseudorandom keys are inserted, each once, and every request must be admitted. A
 //! table that moves all its keys at once makes the worst call long; a table that moves them in steps
 //! does not.
 //!
 //! `max on cpu` is the worst call by CPU time: without the time in which the thread was descheduled. See
-//! [`Stopwatch`](tollgate_peers::Stopwatch). The controls show costs that are not the limiter's:
-//! `control-empty` the clock and the interruptions of this machine, `control-touch` the page faults
+//! [`Stopwatch`](tollgate_peers::Stopwatch).
+//!
+//! A control is a peer without a limiter. It shows costs that are not the limiter's: `control-empty`
+//! those of the clock and of the interruptions of this machine, `control-touch` those of the page faults
 //! when each key touches one cache line of a table with the capacity of the limiters. With `load`,
 //! `control-touch` also shows the contention of its mutex.
 //!
-//! With `load`, two threads run all the time. One makes twice as many requests as there are known keys,
-//! for random known keys, and each of its calls is timed. The other uses known keys as well (the first
-//! two tables of the report), or inserts new ones (the third). Limiters are used as the inserts leave
-//! them, except in the table that says `maintained`: there each limiter has done its maintenance
-//! between the inserts and the measurement.
+//! With `load`, all known keys are inserted first. Then two threads call the limiter at the same time.
+//! One makes twice as many requests as there are known keys, for random known keys, and each of its
+//! calls is timed. The other uses known keys as well (the first two tables of the report), or inserts
+//! new keys (the third table). In the second table, which says `maintained`, the maintenance of each
+//! limiter that has any is done between the inserts and the measurement. In the other two tables,
+//! limiters are used as the inserts leave them.
 //!
-//! A map of `governor` has four shards per core, each of which moves all its keys at once. The more
-//! cores, the smaller the shards, and the shorter the worst call. `rate-net` keeps its shards below a
-//! fixed number of keys. The tables of tollgate have no shards.
+//! A map of `governor` has four shards per core, rounded up to a power of two. A shard that grows moves
+//! all its keys at once. The more cores, the smaller the shards, and the shorter the worst call.
+//! `rate-net` has more shards for more keys, so that a shard never holds more than a fixed number of
+//! keys. The tables of tollgate have no shards.
 
 use std::env;
 use std::io;
@@ -110,13 +117,13 @@ fn compare(options: Options) -> io::Result<()> {
         Rounds::run(&peers::GROWING, options.rounds as usize, &job.arguments::<u64>(options.keys))
     };
     if options.load {
-        for (job, state, title) in [
+        for (job, state, other) in [
             (Job::LoadKnown, "known keys", "known keys"),
             (Job::LoadKnownMaintained, "known keys, maintained", "known keys"),
             (Job::LoadGrowing, "known keys", "new keys"),
         ] {
             let rounds = run(job)?;
-            println!("{keys} {state}, while another thread uses {title}");
+            println!("{keys} {state}, while another thread uses {other}");
             println!("{}", medians(&rounds, &Growth::head()[..=MAX_ON_CPU]));
         }
     } else {
@@ -147,8 +154,8 @@ fn medians(rounds: &Rounds, head: &[&str]) -> Table {
     table
 }
 
-/// Prints the worst call of each round, and the ratio of the median worst call to that of each limiter of
-/// this project.
+/// Prints two tables of the worst call of each round: by wall time and by CPU time. The last columns have
+/// the median worst call, divided by that of each limiter of this project.
 fn worst_calls(rounds: &Rounds) {
     let medians: Vec<_> = rounds.medians().collect();
     let own: Vec<_> = medians.iter().filter(|(name, _)| name.starts_with("tollgate")).collect();

@@ -1,4 +1,4 @@
-//! Controls without a limiter: they show what the machine and the measurement add to every figure.
+//! Controls: peers without a limiter. They show what the machine and the measurement add to every figure.
 
 use crate::keys::KeyKind;
 use crate::peer::{Guarantees, Peer, Setting};
@@ -13,7 +13,7 @@ pub(super) const NONE: Guarantees = Guarantees {
     locks: "nothing",
 };
 
-/// Does nothing. It shows the cost of the clock readings and of interruptions.
+/// A control that does nothing. It shows the cost of the clock readings and of interruptions.
 #[derive(Debug)]
 pub struct EmptyCall;
 
@@ -34,12 +34,12 @@ impl<K: KeyKind> Peer<K> for EmptyCall {
 
 const WORDS_PER_LINE: usize = 8;
 
-/// Writes to a random cache line of zeroed memory. It shows the cost of page faults, which every
-/// limiter with state for each key has in some way.
+/// A control that writes to a random cache line of zeroed memory. It shows the cost of page faults, which
+/// every limiter with state for each key has in some way.
 #[derive(Debug)]
 pub struct FirstTouch {
-    /// Zeroed memory, which the system clears page by page at the first access. The mutex shares it
-    /// without unsafe code. It is contended only in `growth load`, which uses two threads.
+    /// Zeroed memory. The system clears each page at the first access to it. The mutex is there because
+    /// sharing the memory without it would need unsafe code. Threads contend for it only in `growth load`.
     words: Mutex<Vec<u64>>,
     hasher: ahash::RandomState,
 }

@@ -20,12 +20,12 @@ const GUARANTEES: Guarantees = Guarantees {
     locks: "the read-write lock of a shard, also while that shard's map grows",
 };
 
-/// GCRA (a token bucket stored as one time) in a `DashMap` with ahash and the default clock. The
-/// map has four shards per core, each of which moves all its keys when it grows.
+/// GCRA (a token bucket stored as one time) in a `DashMap` with ahash and the default clock. The map has
+/// four shards per core, rounded up to a power of two. A shard that grows moves all its keys at once.
 #[derive(Debug)]
 pub struct Governor<K: KeyKind = u64>(Limiter<K, QuantaClock>);
 
-/// The same with a clock that a background thread refreshes every millisecond. A process can have
+/// [`Governor`] with a clock that a background thread refreshes every millisecond. A process can have
 /// only one such thread at a time.
 #[derive(Debug)]
 pub struct GovernorUpkeep<K: KeyKind = u64>(Limiter<K, QuantaUpkeepClock>);

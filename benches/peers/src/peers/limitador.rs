@@ -7,8 +7,9 @@ use ::limitador::limit::{Context, Limit, Namespace};
 use std::collections::HashMap;
 use std::fmt;
 
-/// One rule in its rule language: a limit of requests in a window of seconds for each user. Each call
-/// builds a new map from names to texts, as hosts of `limitador` do for each request.
+/// A limiter with one rule in limitador's rule language: a limit of requests for each user, in a window
+/// of whole seconds. Each call builds a new map from names to texts, as hosts of `limitador` do for each
+/// request.
 pub struct Limitador {
     limiter: RateLimiter,
     namespace: Namespace,

@@ -1,4 +1,4 @@
-//! The limiters, and the controls without a limiter.
+//! The peers: the measured limiters, and the controls, which contain no limiter.
 
 mod control;
 mod governor;
@@ -73,7 +73,8 @@ mod tests {
     use crate::peer::Setting;
     use std::time::Duration;
 
-    /// Makes 25 requests at once for each of two keys, in turn. Counts the admitted ones of each key.
+    /// Makes 25 requests for each of two keys, alternating between the keys. Counts the admitted requests
+    /// of each key.
     struct Burst;
 
     impl<K: KeyKind> Task<K> for Burst {

@@ -5,8 +5,8 @@ use crate::peer::{Guarantees, Peer, Setting};
 use pingora_limits::rate::Rate;
 use std::fmt;
 
-/// Its default count-min sketch: four rows of 1,024 counters, and a key has one counter in each row. The
-/// lowest of the four is the key's count. It is too high if other keys share all four counters.
+/// A `Rate` with its default count-min sketch: four rows of 1,024 counters. A key has one counter in each
+/// row. The lowest of these four is the key's count, which is too high if other keys share all four.
 pub struct Pingora {
     rate: Rate,
     limit: isize,
@@ -28,7 +28,7 @@ impl<K: KeyKind> Peer<K> for Pingora {
         locks: "nothing",
     };
 
-    /// Creates the limiter with a window of whole seconds. With a window below one second it panics
+    /// Creates the limiter with a window of whole seconds. With a window below one second, `Rate` panics
     /// when two threads start the first window.
     fn new(setting: &Setting) -> Self {
         let (limit, window) = setting.in_seconds();

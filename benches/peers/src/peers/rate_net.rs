@@ -1,5 +1,5 @@
-//! Three algorithms of the `rate-net` crate. Besides the algorithm and the quota, only the number of
-//! keys is set, and in [`RateNetCoarse`] the clock. All other settings are the defaults.
+//! Three algorithms of the `rate-net` crate. Only the algorithm, the quota and the maximum number of keys
+//! are set, and in [`RateNetCoarse`] also the clock. All other options have their defaults.
 
 use crate::keys::KeyKind;
 use crate::peer::{Guarantees, Peer, Setting};
@@ -31,11 +31,11 @@ fn limiter(algorithm: Algorithm, setting: &Setting) -> RateLimiter {
     builder(algorithm, setting).try_build().expect("the setting is a valid quota")
 }
 
-/// The token bucket, the default algorithm.
+/// The token bucket, on the default clock.
 #[derive(Debug)]
 pub struct RateNetBucket(RateLimiter);
 
-/// The token bucket, with a clock that a background thread refreshes every millisecond.
+/// The token bucket, on a clock that a background thread refreshes every millisecond.
 #[derive(Debug)]
 pub struct RateNetCoarse(RateLimiter<CoarseClock>);
 

@@ -7,11 +7,11 @@ use crate::peer::{Guarantees, Peer, Setting};
 const MEMORY: &str = "bounded by max_keys; expired keys are replaced, live keys are kept";
 const LOCKS: &str = "nothing: lock-free";
 
-/// An exact sliding window: 31 words for each key at a limit of 20.
+/// An exact sliding window. At a limit of 20, each key has 23 words.
 #[derive(Debug)]
 pub struct TollgateExact(OwnLimiter);
 
-/// The same window in 7 buckets: 7 words for each key.
+/// A sliding window in 7 buckets. Each key has 7 words.
 #[derive(Debug)]
 pub struct TollgateBuckets(OwnLimiter);
 

@@ -1,5 +1,5 @@
-//! The first calls about known keys straight after the inserts. A table that is still moving its
-//! keys moves some of them in each of these calls.
+//! The first calls about known keys straight after the inserts. A table that is still moving its keys to
+//! a larger array moves some of them in some of these calls.
 
 use super::{Size, children};
 use crate::figures::{Figures, median};
@@ -16,14 +16,14 @@ use std::io;
 const OWN: &str = <TollgateBuckets as Peer>::NAME;
 const PEERS: [&str; 3] = [OWN, <Governor as Peer>::NAME, <RateNetBucket as Peer>::NAME];
 
-/// The results for one number of keys.
+/// The results for one population: for one number of keys.
 struct Population {
     keys: usize,
     rounds: Rounds,
 }
 
 impl Population {
-    /// The median over the rounds of one column, for each peer. A missing figure is an error.
+    /// For each peer, the median of one column over the rounds. A missing figure is an error.
     fn results(&self, column: usize) -> io::Result<Vec<ContenderResult>> {
         let result = |(name, medians): (&'static str, Figures)| {
             let median = medians.0.get(column).copied().flatten()?;
@@ -58,8 +58,8 @@ pub(super) fn first_calls<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     ])
 }
 
-/// The outcome of one column: a row for each population, and a row in which `combine` has combined the
-/// results of all populations.
+/// The outcome of one column of figures. It has a row for each population. For the last row, `combine`
+/// combines each peer's results of all populations into one.
 fn outcome<K: KeyKind>(
     name: &'static str,
     what: &str,

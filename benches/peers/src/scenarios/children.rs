@@ -24,8 +24,8 @@ const MUTEX_LOG: &str = <MutexLog as Peer>::NAME;
 const LIMITADOR: &str = <Limitador as Peer>::NAME;
 const TOUCH: &str = <FirstTouch as Peer>::NAME;
 
-/// Inserts new keys into an empty limiter. Measures the mean call over a million keys, and the mean and
-/// the worst call over ten million.
+/// Inserts new keys into an empty limiter. Measures the mean time of a call for a million keys, and the
+/// mean time and the worst call for ten million.
 pub(super) fn new_keys<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     let names = [OWN, EXACT, GOVERNOR, BUCKET, COUNTER, MUTEX_LOG, TOUCH];
     let run = |keys: u64| Rounds::run(&names, size.rounds, &Job::Growth.arguments::<K>(keys));
@@ -70,7 +70,7 @@ pub(super) fn bytes<K: KeyKind>(size: Size) -> io::Result<Vec<Outcome>> {
     ])
 }
 
-/// The results in one column. Peers for which the system does not provide this figure are left out.
+/// The results in one column of figures. A peer is left out if the figure is missing in any round.
 fn results(rounds: &Rounds, column: usize) -> Vec<ContenderResult> {
     let result = |(name, figures): &(&'static str, Vec<crate::figures::Figures>)| {
         let values: Option<Vec<f64>> = figures.iter().map(|figures| figures.0[column]).collect();

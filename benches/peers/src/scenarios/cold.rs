@@ -1,9 +1,9 @@
 //! Many keys, most of which are not in a cache when they are used.
 //!
-//! In rows without `maintained`, nothing calls `maintain`. If the inserts have begun a move, it ends in
-//! the warm-up and is not measured: `after_inserts` measures calls during such a move. The tables stay in
-//! small pages, unless the system's setting of huge pages is `always`. In rows with `maintained`, large
-//! tables are in huge pages.
+//! In rows without `maintained`, nothing calls `maintain`. If the inserts have begun a move of keys to a
+//! larger array, the warm-up ends the move before the measurement; `after_inserts` measures calls during
+//! such a move. The tables stay in small pages, unless the system's mode of huge pages is `always`. In
+//! rows with `maintained`, large tables are in huge pages.
 
 use super::{Size, sequence_len};
 use crate::contender::{Expected, Side};
@@ -27,9 +27,9 @@ const MAINTAINED_CHECK_AT: &str = "tollgate, maintained, check_at";
 const MAINTAINED_BATCHES: &str = "tollgate, maintained, check_many";
 const MAINTAINED_COARSE: &str = "tollgate, maintained, coarse clock";
 
-/// A setting that admits all requests, with a window in which all keys stay live. The limit must be
-/// high: with the Zipf distribution one request in fifteen is for the most frequent key, and four entry
-/// points use the same limiter.
+/// A limit that admits all requests, with a window in which all keys stay live. The limit must be high:
+/// with the Zipf distribution one request in fifteen is for the most frequent key, and four contenders
+/// use the same limiter.
 pub(crate) fn setting(keys: usize) -> Setting {
     Setting {
         limit: 100_000_000,
@@ -43,7 +43,8 @@ fn setup<K: KeyKind>(keys: usize, sequence: Vec<K>) -> Setup<K> {
     Setup::new(setting(keys), shuffled(keys, 1), KeySequence::new(sequence), Expected::Admitted)
 }
 
-/// Adds four contenders with one limiter: one call, session, `check_at`, batches.
+/// Adds four contenders that use one limiter. Their entry points, in the order of `names`: `check`, a
+/// session, `check_at`, and `check_many`.
 fn entry_points<K: KeyKind>(setup: &mut Setup<K>, own: &Arc<OwnLimiter>, names: [&str; 4]) {
     let entries =
         [EntryPoint::Check, EntryPoint::Session, EntryPoint::CHECK_AT, EntryPoint::CheckMany];

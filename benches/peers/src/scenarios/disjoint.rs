@@ -10,7 +10,7 @@ use crate::scenario::{Goal, Reference, Scenario, Setup, Target};
 use std::time::Duration;
 use tollgate::Clock;
 
-/// Keys of each thread: few enough for the L1 and L2 caches.
+/// The number of keys of each thread: few enough for the L1 and L2 caches.
 const KEYS_A_THREAD: usize = 1000;
 const ONE: &str = "tollgate, one thread";
 const TWO: &str = "tollgate, two threads";
@@ -27,7 +27,7 @@ pub(super) fn thousand<K: KeyKind>(_: Size) -> Scenario {
     setup.entry_point(ONE, &own, EntryPoint::Check);
     setup.sequences = sequences;
     setup.entry_point(TWO, &own, EntryPoint::Check);
-    // One limiter for each thread: no interference.
+    // With one limiter for each thread, the threads share nothing.
     let other = setup.own_limiter(Some(7), Clock::precise());
     let works = [&own, &other].into_iter().zip(setup.sequences.iter().cloned());
     let works = works.map(|(own, sequence)| own.work(EntryPoint::Check, sequence)).collect();

@@ -12,8 +12,8 @@ use tollgate::Clock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A setup at three quarters of `limit` requests a minute. On average, one request expires for
-/// each new one.
+/// A setup with three quarters of `limit` requests a minute. On average, one request expires for each
+/// new one.
 fn setup<K: KeyKind>(limit: u32) -> (Setup<K>, EntryPoint) {
     let setting = Setting { limit, window: MINUTE, max_keys: 4096 };
     let step = MINUTE / limit * 4 / 3;

@@ -24,7 +24,7 @@ const CHECK_AT: &str = "tollgate, check_at";
 const COARSE: &str = "tollgate, coarse clock";
 const BATCHES: &str = "tollgate, check_many";
 const EXACT: &str = "tollgate, exact 20";
-/// A contender that shares the limiter of [`ONE_CALL`] and has only one thread.
+/// In `denied-2`, a contender with the limiter of [`ONE_CALL`], but with only one thread.
 const ALONE: &str = "tollgate, 1 thread";
 
 fn admit_all<K: KeyKind>(keys: usize) -> Setup<K> {
@@ -37,7 +37,8 @@ fn deny_all<K: KeyKind>(keys: usize) -> Setup<K> {
 
 fn setup<K: KeyKind>(setting: Setting, keys: usize, times: usize, expected: Expected) -> Setup<K> {
     let fill = shuffled::<K>(keys, 1);
-    // At least 1,024 keys, so that a chunk of work rarely wraps around.
+    // The keys are repeated up to a length of 1,024. Otherwise the end of the sequence would cut many
+    // batches short.
     let sequence: Vec<K> = fill.iter().cycle().take(keys.max(1024)).cloned().collect();
     let mut setup = Setup::new(setting, fill, KeySequence::new(sequence), expected);
     setup.times = times;
@@ -78,7 +79,7 @@ const NO_GOALS: Goals = Goals {
     coarse: Goal::Unbounded,
 };
 
-/// The ratios of all entry points. `what` describes the keys and the verdict.
+/// The rows of all entry points. `what` describes the keys and the verdict.
 fn rows(what: &str, goals: &Goals) -> Vec<Target> {
     let row = |how: &str, own, goal| Target::new(format!("{what}, {how}"), own, goal);
     let vs_coarse = |how: &str, own| {

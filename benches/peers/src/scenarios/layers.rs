@@ -30,7 +30,8 @@ impl<K: KeyKind> Layers<'_, K> {
         self.contenders.push(Contender::new(name, side, Expected::Admitted, vec![work]));
     }
 
-    /// Adds a limiter of this project: one call, three calls, and three calls in a session.
+    /// Adds three contenders that use one limiter of this project: with one call for each request, with
+    /// three calls, and with three calls in a session.
     fn own(&mut self, maintained: bool, names: [&str; 3]) {
         let limiter = Arc::new(Layered::new(self.max_keys()));
         for key in self.fill {
@@ -82,8 +83,8 @@ fn contenders<K: KeyKind>(
     layers.contenders
 }
 
-/// Targets for one call: compared with three calls of the fastest rival, and with three calls of this
-/// project.
+/// The rows for one call of this project. It is compared with three calls of the fastest rival, and with
+/// three calls of this project.
 fn rows(what: &str, [own, three]: [&'static str; 2], goal: Goal) -> [Target; 2] {
     [
         Target::new(format!("{what}, one call, vs three calls of a rival"), own, Goal::Unbounded),

@@ -19,15 +19,17 @@ use tollgate::Clock;
 /// The size and the duration of scenarios.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Keys of scenarios with many keys.
+    /// The number of keys of the scenarios `uniform`, `zipf`, `layers-cold`, `new` and `bytes`.
     pub million: usize,
-    /// Keys of the largest scenario.
+    /// The number of keys of the scenario `large`.
     pub ten_million: usize,
-    /// Keys that are inserted into an empty limiter for `new-large` and `worst`.
+    /// The number of keys that are inserted into an empty limiter for the results `new-large` and `worst`
+    /// of the scenario `new`.
     pub new: u64,
-    /// Numbers of keys. For each of them, the first calls after the inserts are measured.
+    /// The numbers of keys of the scenario `after-inserts`. For each, the first calls after the inserts
+    /// are measured.
     pub populations: &'static [u64],
-    /// Turns of each contender.
+    /// Turns of each contender, in the scenarios that run in this process.
     pub turns: usize,
     /// Rounds of the scenarios in child processes, except `bytes`, which has one.
     pub rounds: usize,
@@ -45,7 +47,7 @@ impl Size {
         turns: 30,
         rounds: 3,
     };
-    /// About a minute. Most tables fit into the same caches as at full size.
+    /// Quick size: about a minute. Most tables fit into the same level of cache as at full size.
     pub const QUICK: Size = Size {
         million: 500_000,
         ten_million: 2_000_000,
@@ -56,7 +58,7 @@ impl Size {
     };
 }
 
-/// The method by which a scenario is measured.
+/// The way to measure a scenario.
 #[derive(Clone, Copy, Debug)]
 enum Method {
     /// In this process, in turns of this pace.
@@ -77,7 +79,7 @@ impl Entry {
     /// Sets the scenario up and measures it.
     ///
     /// # Errors
-    /// If a child process cannot be started or fails.
+    /// If a child process cannot be started, fails, or prints no figures.
     pub fn run(&self, size: Size) -> io::Result<Vec<Outcome>> {
         match self.method {
             Method::Turns(build, pace) => {
@@ -132,7 +134,7 @@ fn coarse() -> Clock {
     Clock::coarse(Duration::from_millis(1)).expect("a thread can be started")
 }
 
-/// The length of a key sequence.
+/// The length of a sequence of random keys out of `keys`.
 fn sequence_len(keys: usize) -> usize {
     (keys * 4).min(1 << 23)
 }

@@ -23,7 +23,7 @@ pub const MEAN_BLOCK: usize = 1;
 /// than 2 % of the block's time.
 pub const DISTURBED_BLOCKS: usize = 2;
 
-/// Inserts keys, each once, and directly afterwards times blocks of calls about random ones of them.
+/// Inserts keys, each once. Directly afterwards, times blocks of calls about random keys among them.
 #[derive(Clone, Copy, Debug)]
 pub struct AfterInserts {
     /// The number of keys.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 /// The limit of each key.
 pub const LIMIT: u32 = 20;
-/// The window of that limit.
+/// The window of [`LIMIT`].
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// The minimum `max_keys` of the limiters. If 8/5 of the number of keys is more, `max_keys` is that:
+/// The minimum `max_keys` of the limiters. It is 8/5 of the number of keys if that is more, because
 /// limiters that divide their capacity among shards need a reserve.
 const MAX_KEYS: u64 = 16_000_000;
 
@@ -32,7 +32,7 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// The names of its figures.
+    /// The names of the figures, in order.
     pub fn head() -> Vec<&'static str> {
         let mut head = vec!["mean"];
         head.extend(QUANTILES.map(|(name, _)| name));

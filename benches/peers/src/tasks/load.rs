@@ -16,7 +16,7 @@ pub struct Load {
     pub keys: u64,
     /// Whether the other thread inserts new keys, so that tables grow. Otherwise it uses known keys.
     pub growing: bool,
-    /// Whether maintenance is done between the inserts and the measurement.
+    /// Whether the limiter's maintenance, if it has any, is done between the inserts and the measurement.
     pub maintained: bool,
 }
 

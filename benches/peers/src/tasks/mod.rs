@@ -69,7 +69,8 @@ impl Job {
     }
 }
 
-/// Runs the job of a child process: `words` are the peer's name and then [`Job::arguments`].
+/// Runs the job of a child process: `words` are the peer's name and then [`Job::arguments`]. Returns `None`
+/// if they are malformed.
 pub fn child(words: &[&str]) -> Option<Figures> {
     let [peer, job, kind, keys] = words else { return None };
     let (_, job) = JOBS.iter().find(|(name, _)| name == job)?;

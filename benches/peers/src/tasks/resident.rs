@@ -6,12 +6,13 @@ use crate::keys::KeyKind;
 use crate::memory::Memory;
 use crate::peer::{Peer, Setting, Task};
 
-/// Inserts keys, each once. The only figure is bytes per key.
+/// Inserts keys, each once. The only figure is the resident memory in bytes per key.
 #[derive(Clone, Copy, Debug)]
 pub struct Resident {
     /// The number of keys.
     pub keys: u64,
-    /// Whether maintenance is done between the inserts and the reading.
+    /// Whether the limiter's maintenance, if it has any, is done between the inserts and the reading of
+    /// the memory.
     pub maintained: bool,
 }
 
