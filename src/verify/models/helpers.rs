@@ -78,11 +78,31 @@ fn renewal_against_helper() {
     check("renewal_against_helper", 540, |swap| race(call, LATE, &[(A, 1)], swap));
 }
 
+/// Guarantees A and D: a charge of a request with several is prepared in the old array, while a helper
+/// moves its key. It is made once, in the old array or in the new one.
+#[test]
+fn prepared_against_helper() {
+    let call = |table: &ModelTable| {
+        let (guard, args) = (pin(), ChargeArgs { now: NOW, cost: 1, limit: LIMIT });
+        let evaluated = table.evaluate_during_move(KeyId::new(A), &args, &guard);
+        let is_committed = evaluated
+            .is_some_and(|(_, prepared)| prepared.expect("the limit leaves room").commit());
+        if !is_committed {
+            table.charge(KeyId::new(A), &args, &guard).expect("room");
+        }
+    };
+    let body = |swap| race(call, NOW, &[(A, 3)], swap);
+    for swap in [false, true] {
+        assert_holds("prepared_against_helper", Some(2), 1_700, body(swap));
+    }
+    assert_caught_in_an_order("prepared_against_helper", Some(2), "NoFreeze", body);
+}
+
 /// Guarantee D: maintenance moves each chunk that is not done, also one that a helper has taken.
 #[test]
 fn maintenance_against_helper() {
     let call = |table: &ModelTable| {
         assert!(table.maintain(100, NOW, &pin()), "work was left");
     };
-    check("maintenance_against_helper", 170, |swap| race(call, NOW, &[(A, 2)], swap));
+    check("maintenance_against_helper", 180, |swap| race(call, NOW, &[(A, 2)], swap));
 }

@@ -82,7 +82,7 @@ fn one_against_one() {
     }
     let new = |swap| one_charge(false, swap);
     for swap in [false, true] {
-        assert_holds("one_against_one, new", Some(2), 950, new(swap));
+        assert_holds("one_against_one, new", Some(2), 140, new(swap));
     }
     assert_caught_in_an_order("one_against_one, new", Some(2), "LostLoopAdmitted", new);
 }

@@ -34,7 +34,7 @@ fn budget_move_against_charge() {
     assert_holds_and_catches(
         "budget_move_against_charge",
         Some(2),
-        3_700,
+        8_400,
         race,
         orders,
         &["NoFreeze", "QuotaLoadRelaxed", "QuotaFreezeRelaxed"],
@@ -52,7 +52,7 @@ fn budget_refund_lasts() {
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
     ];
     let mutants = ["ChargeStores", "QuotaUpdateRelaxed"];
-    assert_holds_and_catches("budget_refund_lasts", Some(2), 2_400, race, orders, &mutants);
+    assert_holds_and_catches("budget_refund_lasts", Some(2), 480, race, orders, &mutants);
 }
 
 /// Guarantees B, D and G: a peek finds the budget in either array.
@@ -66,7 +66,7 @@ fn budget_peek_against_move() {
     assert_holds_and_catches(
         "budget_peek_against_move",
         Some(2),
-        1_800,
+        2_500,
         race,
         orders,
         &["QuotaPeekRelaxed"],
@@ -82,7 +82,7 @@ fn budget_dropped() {
         &[&[Charge(A, 2, 2)], &[Renew(3), Finish(3)]],
         &[&[Renew(3), Finish(3)], &[Charge(A, 2, 2)]],
     ];
-    assert_holds_and_catches("budget_dropped", Some(3), 330, race, orders, &["NoCutoff"]);
+    assert_holds_and_catches("budget_dropped", Some(3), 1_100, race, orders, &["NoCutoff"]);
 }
 
 /// Guarantees A, D and G: if a budget was charged in a period after the cutoff, a move keeps it.

@@ -76,8 +76,7 @@ pub(super) struct Race {
     pub(super) admitted: Option<usize>,
 }
 
-/// Charges as a request of several charges does: prepares the charge, and takes the slow path if there
-/// is nothing to commit or the commit is lost.
+/// Charges as a request of one charge does: on the fast path first, then on the slow path.
 pub(super) fn charge<C: ModelCounter>(
     table: &Table<C>,
     limit: u64,
@@ -86,12 +85,8 @@ pub(super) fn charge<C: ModelCounter>(
     cost: u64,
 ) -> Charged {
     let (guard, args) = (pin(), ChargeArgs { now, cost, limit });
-    let evaluate = || {
-        let evaluated = table.evaluate(key, &args, &guard, ScalarSum);
-        evaluated.or_else(|| table.evaluate_during_move(key, &args, &guard))
-    };
     if cost > 0
-        && let Some((charged, prepared)) = evaluate()
+        && let Some((charged, prepared)) = table.evaluate(key, &args, &guard, ScalarSum)
         && prepared.is_none_or(PreparedCharge::commit)
     {
         return charged;

@@ -185,7 +185,7 @@ fn wrap() {
         race_in::<2>(4, &[(11, 1)], orders[usize::from(swap)])
     };
     for swap in [false, true] {
-        assert_holds("wrap, two words", Some(2), 20, shortest(swap));
+        assert_holds("wrap, two words", Some(2), 75, shortest(swap));
     }
     assert_caught_in_an_order("wrap, two words", Some(2), "HeadRelaxed", shortest);
 }

@@ -75,7 +75,7 @@ fn move_against_charge() {
         &[&[Charge(A, 5, 2), Charge(A, 6, 1)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2), Charge(A, 6, 1)]],
     ];
-    assert_race_holds("move_against_charge", Some(2), 46_000, race, orders);
+    assert_race_holds("move_against_charge", Some(2), 115_000, race, orders);
     assert_race_caught("move_against_charge", Some(2), "NoFreeze", race, orders);
     assert_race_caught("move_against_charge", Some(2), "PreparedWhileMoving", race, orders);
     for mutant in
@@ -95,7 +95,7 @@ fn publish() {
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
-    assert_race_holds("publish", Some(2), 24_000, race, orders);
+    assert_race_holds("publish", Some(2), 53_000, race, orders);
     assert_race_caught("publish", Some(2), "PublishHeadFirst", race, orders);
     assert_race_caught("publish", Some(2), "OriginAtCutoff", race, orders);
 }
@@ -109,7 +109,7 @@ fn absent_against_move() {
         &[&[Charge(Z, 5, 2)], &[Renew(5), Charge(Z, 5, 2)]],
         &[&[Renew(5), Charge(Z, 5, 2)], &[Charge(Z, 5, 2)]],
     ];
-    assert_race_holds("absent_against_move", Some(1), 480, race, orders);
+    assert_race_holds("absent_against_move", Some(1), 1_000, race, orders);
     for mutant in ["NoFreezeEmpty", "FindRelaxed", "FreezeEmptyRelaxed"] {
         assert_race_caught("absent_against_move", Some(1), mutant, race, orders);
     }
@@ -154,7 +154,7 @@ fn same_cutoff() {
         &[&[Help(7), Charge(A, 5, 2)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Help(7), Charge(A, 5, 2)]],
     ];
-    assert_race_holds("same_cutoff", Some(1), 1_200, race, orders);
+    assert_race_holds("same_cutoff", Some(1), 1_600, race, orders);
     // Only the difference of the clocks matters, so one thread runs all steps in sequence.
     let sequence: &[&[Op]] = &[&[Renew(5), Help(7), Finish(5), Charge(A, 5, 2)]];
     assert_holds("same_cutoff, sequential", None, 1, race(sequence).body());
@@ -169,7 +169,7 @@ fn refund_against_move() {
         &[&[Refund(0), Charge(A, 5, 3)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 3)]],
     ];
-    assert_race_holds("refund_against_move", Some(1), 1_800, race, orders);
+    assert_race_holds("refund_against_move", Some(1), 690, race, orders);
     assert_race_caught("refund_against_move", Some(1), "RefundStores", race, orders);
 }
 
@@ -183,7 +183,7 @@ fn refund_lasts() {
         &[&[Refund(0), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
     ];
-    assert_race_holds("refund_lasts", Some(1), 1_800, race, orders);
+    assert_race_holds("refund_lasts", Some(1), 690, race, orders);
     assert_race_caught("refund_lasts", Some(1), "RefundMoved", race, orders);
 }
 
@@ -196,7 +196,7 @@ fn reset_lasts() {
         &[&[Reset(A), Charge(A, 5, 4)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Reset(A), Charge(A, 5, 4)]],
     ];
-    assert_race_holds("reset_lasts", Some(1), 580, race, orders);
+    assert_race_holds("reset_lasts", Some(1), 100, race, orders);
     assert_race_caught("reset_lasts", Some(1), "RefundMoved", race, orders);
     assert_race_caught("reset_lasts", Some(1), "RefundLoadRelaxed", race, orders);
 }
@@ -209,7 +209,7 @@ fn peek_against_move() {
         &[&[Charge(A, 5, 1), Peek(A, 5)], &[Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1), Peek(A, 5)]],
     ];
-    assert_race_holds("peek_against_move", Some(1), 2_600, race, orders);
+    assert_race_holds("peek_against_move", Some(1), 6_500, race, orders);
     assert_race_caught("peek_against_move", Some(1), "PreviousRelaxed", race, orders);
     assert_race_caught("peek_against_move", Some(1), "UnlinkRelaxed", race, orders);
 }
@@ -222,7 +222,7 @@ fn chunks_done() {
         &[&[Charge(A, 5, 1), Peek(A, 5)], &[Renew(5), Help(5)], &[Help(5)]],
         &[&[Help(5)], &[Renew(5), Help(5)], &[Charge(A, 5, 1), Peek(A, 5)]],
     ];
-    assert_race_holds("chunks_done", Some(2), 4_500, race, orders);
+    assert_race_holds("chunks_done", Some(2), 16_000, race, orders);
     assert_race_caught("chunks_done", Some(2), "DoneRelaxed", race, orders);
     assert_race_caught("chunks_done", Some(2), "AllDoneRelaxed", race, orders);
 }
@@ -236,7 +236,7 @@ fn end_of_migration() {
         &[&[Help(5)], &[Renew(5), Help(5), Help(5), Charge(A, 5, 3)]],
     ];
     // Loom explores too little in the other order.
-    assert_holds("end_of_migration", Some(2), 460, race(orders[0]).body());
+    assert_holds("end_of_migration", Some(2), 490, race(orders[0]).body());
     assert_race_caught("end_of_migration", Some(2), "TakenIsDone", race, orders);
 }
 
@@ -248,18 +248,22 @@ fn two_generations() {
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5), Finish(5)]],
         &[&[Renew(5), Finish(5), Renew(5), Finish(5)], &[Charge(A, 5, 2)]],
     ];
-    assert_race_holds("two_generations", Some(1), 74_000, race, orders);
+    // The other order has two million executions: only in a search with a greater bound.
+    assert_holds("two_generations", Some(1), 180_000, race(orders[0]).body());
+    if extra_preemptions() > 0 {
+        assert_holds("two_generations, swapped", Some(1), 980_000, race(orders[1]).body());
+    }
     assert_race_caught("two_generations", Some(1), "NoFreeze", race, orders);
     let orders: [&[&[Op]]; 2] = [
         &[&[Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5)]],
         &[&[Renew(5), Finish(5), Renew(5)], &[Charge(A, 5, 2)]],
     ];
-    assert_race_holds("two_generations, unfinished", Some(1), 670, race, orders);
+    assert_race_holds("two_generations, unfinished", Some(1), 1_000, race, orders);
     let orders: [&[&[Op]]; 2] = [
         &[&[Help(5), Charge(A, 5, 2)], &[Renew(5), Finish(5), Renew(5)]],
         &[&[Renew(5), Finish(5), Renew(5)], &[Help(5), Charge(A, 5, 2)]],
     ];
-    assert_race_holds("two_generations, helpers", Some(1), 670, race, orders);
+    assert_race_holds("two_generations, helpers", Some(1), 1_000, race, orders);
 }
 
 /// Guarantees A and D: an eviction forgives at most its allowance, even if the key is charged
@@ -271,7 +275,7 @@ fn evict_against_charge() {
         &[&[Charge(A, 5, 1), Charge(A, 5, 3)], &[Evict(5, 1), Finish(5)]],
         &[&[Evict(5, 1), Finish(5)], &[Charge(A, 5, 1), Charge(A, 5, 3)]],
     ];
-    assert_race_holds("evict_against_charge", Some(1), 710, race, orders);
+    assert_race_holds("evict_against_charge", Some(1), 1_280, race, orders);
     assert_race_caught("evict_against_charge", Some(1), "NoFreeze", race, orders);
 }
 
@@ -464,13 +468,13 @@ fn retire_against_pinned_reader() {
         with_checked_reads(orders[usize::from(swap)], Some(2))
     };
     for swap in [false, true] {
-        assert_holds("retire_against_pinned_reader", Some(2), 2_100, reader(swap));
+        assert_holds("retire_against_pinned_reader", Some(2), 5_900, reader(swap));
     }
     for mutant in ["NoPin", "FreedAtOnce"] {
         super::assert_caught_in_an_order("retire_against_pinned_reader", Some(2), mutant, reader);
     }
     let helpers: &[&[Op]] = &[&[Renew(5), Finish(5)], &[Finish(5)]];
-    assert_holds("retire, two helpers", Some(3), 2_200, with_checked_reads(helpers, None));
+    assert_holds("retire, two helpers", Some(3), 2_500, with_checked_reads(helpers, None));
     assert_caught(
         "retire, two helpers",
         Some(3),
