@@ -107,8 +107,9 @@
 //!   part counts until it expires.
 //! - **Out of memory.** If a new array cannot be allocated, the table keeps its old one. When that
 //!   is full, new keys are refused with [`Verdict::TableFull`], or pass uncounted under
-//!   [`Overflow::Allow`]; every 256th new key retries the allocation. At the end of the array's time
-//!   range, all keys are refused.
+//!   [`Overflow::Allow`]; after 256 of them, the next one retries the allocation. So does every charge of
+//!   a sliding window in the last quarter of the array's time range, at the end of which all keys are
+//!   refused.
 //! - **Allocations that abort.** The process aborts if allocating the policy names fails in
 //!   [`Builder::build`]. The first request of a thread registers a destructor with the C library,
 //!   which glibc allocates (less than 100 bytes); it ends the process if that fails.
