@@ -115,6 +115,34 @@ fn impossible_costs_take_no_slot() {
     assert!((5_000..5_100_u64).all(|key| session.check(&[id.charge(key, 5)]).is_allowed()));
 }
 
+/// Guarantee A: peeks at known keys during a move do not make a table seem full. Otherwise new keys
+/// would pass uncounted.
+#[test]
+fn peeks_during_a_move_do_not_fill_the_table() {
+    const MAX_KEYS: u64 = 100_000;
+    let policy = Policy::sliding("p", 1, Duration::from_secs(3_600)).overflow(Overflow::Allow);
+    let limiter = Limiter::builder().policy(policy).max_keys(MAX_KEYS as usize);
+    let limiter = limiter.clock(ManualClock::new()).seed([1, 2, 3, 4]).build().unwrap();
+    let id = limiter.policy("p").unwrap();
+    let (mut keys, mut moves) = (0, 0);
+    loop {
+        keys += 1;
+        assert!(limiter.check(&[id.charge(keys, 1)]).is_allowed());
+        let stats = limiter.stats(id).unwrap();
+        // The last growth has begun: the new array has room for all keys.
+        if stats.migrations > moves && stats.slots as u64 > MAX_KEYS {
+            break;
+        }
+        moves = stats.migrations;
+    }
+    assert!(keys < MAX_KEYS * 9 / 10, "{keys} keys");
+    for key in 1..=keys {
+        assert!(!limiter.peek(&[id.charge(key, 1)]).is_allowed());
+    }
+    let passed = (0..10_000).filter(|_| limiter.check(&[id.charge("new", 1)]).is_allowed()).count();
+    assert_eq!(passed, 1, "a limit of 1, {} keys of {MAX_KEYS}", keys + 1);
+}
+
 /// Guarantee F: two concurrent new keys in a table full of expired keys are both admitted.
 #[test]
 fn expired_keys_make_room_for_concurrent_new_keys() {

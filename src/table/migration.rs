@@ -138,6 +138,16 @@ impl Migration {
         (true, evicted)
     }
 
+    /// Makes the key chargeable in the new array: moves its chunk, or ensures that the key never enters
+    /// the old array. Returns what was evicted.
+    pub(crate) fn resolve<C: Counter>(&self, mover: &KeyMover<'_, C>, key: KeyId) -> Evicted {
+        let Some(slot) = mover.old.find_or_freeze(key) else { return Evicted::default() };
+        // With the whole chunk, since the keys of an unfinished chunk count as still to be moved. A key
+        // that was moved alone would count twice. Test: moved_keys_do_not_count_twice with KeyMovedAlone.
+        let chunk = (mover.old.index_of(slot) / self.chunk_len).min(self.chunk_count - 1);
+        self.complete(chunk..chunk + 1, mover)
+    }
+
     /// Prefetches what later chunks will need, so that their cache misses overlap with the move of
     /// the `taken` chunks.
     fn prefetch_ahead<C: Counter>(&self, taken: Range<usize>, mover: &KeyMover<'_, C>) {
@@ -268,14 +278,6 @@ pub(crate) struct KeyMover<'a, C: Counter> {
 }
 
 impl<C: Counter> KeyMover<'_, C> {
-    /// Makes the key chargeable in the new array: moves it, drops it, or ensures that it never
-    /// enters the old array.
-    pub(crate) fn resolve(&self, key: KeyId) {
-        if let Some(slot) = self.old.find_or_freeze(key) {
-            self.move_slot(slot, key);
-        }
-    }
-
     /// Prefetches the slot that this slot's key will most likely be moved to.
     fn prefetch(&self, slot: &Slot<C>) {
         if let Some(key) = slot.peek_id() {

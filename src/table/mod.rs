@@ -230,7 +230,8 @@ impl<C: Counter> Table<C> {
                 Found::Slot(slot) if slot.counter.is_open() => slot,
                 _ => {
                     if let Some(previous) = current.previous(guard) {
-                        self.arrays.mover(previous, current).resolve(key);
+                        let mover = self.arrays.mover(previous, current);
+                        self.arrays.resolve(current, &mover, key);
                     }
                     match current.array.find(key) {
                         Found::Slot(slot) => slot,

@@ -19,7 +19,7 @@
 use super::array::Found;
 use super::error::{ClaimError, OutOfMemory};
 use super::generation::{Generation, Purpose, ResizePlan};
-use super::migration::KeyMover;
+use super::migration::{Evicted, KeyMover};
 use super::prefetch_hint::PrefetchHint;
 use super::size::Size;
 use super::slot::{KeyId, Slot};
@@ -186,7 +186,7 @@ impl<C: Counter> Arrays<C> {
         guard: &Guard,
     ) {
         let mover = self.mover(previous, current);
-        mover.resolve(key);
+        self.resolve(current, &mover, key);
         self.help(current, &mover, current.chunks_per_new_key(&self.spec, now), guard);
     }
 
@@ -298,8 +298,11 @@ impl<C: Counter> Arrays<C> {
             // too high, and the loop takes them again. Schedules: `claimed against move` with
             // UnlinkedSince.
             let previous = current.previous(guard);
+            // Before the claimed slots: a key that is moved between the two loads counts twice, not
+            // never. Schedules: `tried in each move` with PendingLast.
+            let pending = current.pending(guard);
             let claimed = current.array.claimed();
-            let within = claimed + current.pending(guard) < self.bounds.max_keys;
+            let within = claimed + pending < self.bounds.max_keys;
             if within && claimed < current.size.capacity {
                 return true;
             }
@@ -423,10 +426,7 @@ impl<C: Counter> Arrays<C> {
         guard: &Guard,
     ) -> bool {
         let (done, evicted) = current.migration.help(mover, chunks);
-        if evicted.keys > 0 {
-            self.evicted_keys.fetch_add(evicted.keys, Relaxed);
-            self.forgiven_units.fetch_add(evicted.units, Relaxed);
-        }
+        self.count_evicted(evicted);
         if done && let Some(previous) = current.unlink() {
             // From now on, calls about known keys do not update the hint.
             self.hint.update(&current.array);
@@ -479,6 +479,18 @@ impl<C: Counter> Arrays<C> {
                 current.advise_huge_pages();
                 return current.collapse(left);
             }
+        }
+    }
+
+    /// Makes a key of the previous array chargeable in the current one.
+    pub(super) fn resolve(&self, current: &Generation<C>, mover: &KeyMover<'_, C>, key: KeyId) {
+        self.count_evicted(current.migration.resolve(mover, key));
+    }
+
+    fn count_evicted(&self, evicted: Evicted) {
+        if evicted.keys > 0 {
+            self.evicted_keys.fetch_add(evicted.keys, Relaxed);
+            self.forgiven_units.fetch_add(evicted.units, Relaxed);
         }
     }
 

@@ -289,3 +289,42 @@ fn receipt_names_the_array_of_the_charge() {
     table.arrays.complete_migration(table.arrays.current(&guard), &guard);
     assert_eq!([charge(1), charge(2)], [(Some(1), 1), (Some(1), 1)]);
 }
+
+/// A bound that is not reached refuses no key during a move, also after peeks have moved known keys.
+#[test]
+fn moved_keys_do_not_count_twice() {
+    let (table, guard) = (Table { arrays: short_lived(1_000) }, reclaim::pin());
+    let arrays = &table.arrays;
+    (0..900).for_each(|number| _ = charge(arrays, key(number), 1, &guard));
+    let current = arrays.current(&guard);
+    arrays.complete_migration(current, &guard);
+    assert!(arrays.resize(current, arrays.plan_next(current, 1, 0)));
+    // The last keys to be moved.
+    let mut keys: Vec<_> = (0..900).map(key).collect();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.number()));
+    let args = ChargeArgs { now: 1, cost: 1, limit: MAX_LIMIT };
+    for key in &keys[..200] {
+        assert_eq!(table.peek(*key, &args, &guard).used, 1);
+    }
+    // 901 keys of at most 1000.
+    assert!(table.charge(key(5_000), &args, &guard).is_ok());
+}
+
+/// A known key whose usage has expired is not refused during a move: without the move it is not.
+#[test]
+fn expired_key_is_not_refused_during_a_move() {
+    let (table, guard) = (Table { arrays: short_lived(1_000) }, reclaim::pin());
+    let arrays = &table.arrays;
+    let mut keys: Vec<_> = (0..1_000).map(key).collect();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.number()));
+    keys.iter().for_each(|key| _ = charge(arrays, *key, 1, &guard));
+    let current = arrays.current(&guard);
+    arrays.complete_migration(current, &guard);
+    let now = 1 + 2 * arrays.spec.window();
+    keys[1..].iter().for_each(|key| _ = charge(arrays, *key, now, &guard));
+    let current = arrays.current(&guard);
+    // A renewal, for example.
+    assert!(arrays.resize(current, arrays.plan_next(current, now, 0)));
+    let args = ChargeArgs { now, cost: 1, limit: MAX_LIMIT };
+    assert!(table.charge(keys[0], &args, &guard).is_ok());
+}

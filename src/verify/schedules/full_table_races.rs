@@ -172,3 +172,32 @@ fn tried_while_moved() {
 fn tries_against_moves() {
     assert_race_holds("tried while moved", 2_000, tried_while_moved);
 }
+
+/// The array of a full table is renewed, and its keys are moved, each time that one thread tries a new
+/// key. At most one key more than the bound is admitted: one thread inserts.
+fn tried_in_each_move() {
+    let window = Duration::from_nanos(WINDOW);
+    let limiter = limiter([Policy::sliding("p", LIMIT, window).max_keys(2)]);
+    let policy = limiter.policy("p").expect("just added");
+    let check = |key: u64| at(&limiter, 0).check(&[policy.charge(key, 1)]).is_allowed();
+    assert!(check(0) && check(1), "two slots");
+    let now = Now::from_unix_nanos(START);
+    let mut admitted = 0;
+    for key in 2..4 {
+        limiter.start_renewal(policy, now);
+        let moving = thread::spawn({
+            let limiter = limiter.clone();
+            move || while !limiter.help_once(policy, now) {}
+        });
+        admitted += usize::from(check(key));
+        moving.join().expect("a thread has failed");
+    }
+    if admitted > 1 {
+        fail("too many keys", admitted);
+    }
+}
+
+#[test]
+fn tries_in_each_move() {
+    assert_race_holds("tried in each move", 2_000, tried_in_each_move);
+}
