@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tollgate::{
-    Charge, Decision, Limiter, MAX_LIMIT, ManualClock, Now, Policy, PolicyId, PolicyStatus, Verdict,
+    Charge, Decision, Limiter, MAX_LIMIT, ManualClock, Now, Overflow, Policy, PolicyId,
+    PolicyStatus, Verdict,
 };
 
 const SECOND: u64 = 1_000_000_000;

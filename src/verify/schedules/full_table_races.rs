@@ -200,4 +200,6 @@ fn tried_in_each_move() {
 #[test]
 fn tries_in_each_move() {
     assert_race_holds("tried in each move", 2_000, tried_in_each_move);
+    let mutant = "PendingLast";
+    assert_race_caught("tried in each move", mutant, Random, 400_000, tried_in_each_move);
 }
