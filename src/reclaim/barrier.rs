@@ -7,7 +7,8 @@
 //! Rust's memory model does not know `membarrier`. That it acts on a light fence as described is an
 //! assumption about Linux, which its manual page states. In models, both are additions to one word:
 //! these order the same, and nothing else. (A `SeqCst` fence would also be an acquire fence, and so
-//! hide an ordering that is too weak elsewhere.)
+//! hide an ordering that is too weak elsewhere.) The memory of schedules is sequentially consistent, so
+//! there both do nothing.
 
 /// Whether this build can use heavy fences at all. Miri does not know `membarrier`.
 #[cfg(not(all(test, tollgate_model)))]
@@ -81,3 +82,17 @@ mod model {
 
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 pub(super) use model::{heavy, light};
+
+#[cfg(all(test, tollgate_shuttle))]
+mod schedule {
+    pub(crate) const IS_SUPPORTED: bool = true;
+
+    pub(crate) fn light() {}
+
+    pub(crate) fn heavy() -> bool {
+        true
+    }
+}
+
+#[cfg(all(test, tollgate_shuttle))]
+pub(super) use schedule::{IS_SUPPORTED, heavy, light};

@@ -1,15 +1,10 @@
-//! The stand-in of models of tables: it frees nothing before the execution ends. After [`watch`] it also
-//! reports each access to a value that would be freed.
+//! The stand-in of loom models of tables: it frees nothing before the execution ends. After [`watch`] it
+//! also reports each access to a value that would be freed.
 
+use super::Retire;
 use crate::sync::{Ordering::SeqCst, fence};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-
-/// A value that a model marks as freed, so that every later access is an error. The memory
-/// itself stays until the execution ends.
-pub(crate) trait Poison {
-    fn poison(&self);
-}
 
 type Free = Box<dyn FnOnce()>;
 
@@ -66,13 +61,13 @@ impl Drop for Guard {
 
 impl Guard {
     /// Keeps `value` until [`free_all`]. Poisons it once all guards that exist now are dropped.
-    pub(crate) unsafe fn retire<T: Poison + 'static>(&self, value: *mut T) {
+    pub(crate) unsafe fn retire<T: Retire>(&self, value: *mut T) {
         if EPOCH.with_borrow(|epoch| epoch.strict) {
             fence(SeqCst);
         }
         let address = value as usize;
-        // SAFETY: only `free_all` frees it.
-        let poison = Box::new(move || unsafe { (*value).poison() });
+        // SAFETY: only `free_all` releases it. Until then its memory is only marked as freed.
+        let poison = Box::new(move || _ = unsafe { (*value).free_piece() });
         let free = Box::new(move || {
             // SAFETY: `free_all` runs when no thread of the model is left.
             drop(unsafe { Box::from_raw(value) });

@@ -116,9 +116,10 @@ impl<T: Zeroable> Modelled<T> {
         false
     }
 
-    /// Marks the memory as freed: reports every later access.
-    pub(crate) fn poison(&self) {
+    /// Marks the memory as freed, and reports every later access. Returns false: nothing is left.
+    pub(crate) fn free_piece(&mut self, _: usize) -> bool {
         self.freed.store(1, Relaxed);
+        false
     }
 }
 
