@@ -32,9 +32,8 @@
 //! it is an error (`retired`).
 //!
 //! The loom models in `verify/models/epoch.rs` check [`domain`] without a table, with weak memory
-//! orderings. Loom models of tables use a stand-in, which keeps retired values until the execution ends:
-//! the atomics of the pins would multiply their executions. In the `retire` models it also reports each
-//! access to a freed value.
+//! orderings. The `retire` models check it under a table. All other loom models of tables free nothing, and
+//! their pins do nothing (`stand_in`): the atomics of the pins would multiply their executions.
 
 mod barrier;
 #[cfg(not(all(test, tollgate_model, not(tollgate_shuttle))))]
@@ -65,5 +64,6 @@ pub(crate) use retired::{
 };
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 pub(crate) use stand_in::{
-    Guard, assert_sound, collect, collect_some, free_all, pin, read_after_free, start, watch,
+    Guard, advance, assert_sound, collect, collect_some, free_all, pin, read_after_free, start,
+    watch,
 };
