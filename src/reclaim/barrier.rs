@@ -6,9 +6,10 @@
 //! fences order nothing.
 //!
 //! Rust's memory model does not know `membarrier`. That it acts on a light fence as described is an
-//! assumption about Linux; the manual page of the call states it. In models, both fences are
+//! assumption about Linux; the manual page of the call states it. In loom models, both fences are
 //! additions to one word, which order the same accesses and no others. (A `SeqCst` fence would also
-//! be an acquire fence, and so hide an ordering that is too weak elsewhere.)
+//! be an acquire fence, and so hide an ordering that is too weak elsewhere.) The memory of random
+//! schedules is sequentially consistent, so there both fences do nothing.
 
 /// Whether this build can use heavy fences at all. Miri does not know `membarrier`.
 #[cfg(not(all(test, tollgate_model)))]
@@ -82,3 +83,17 @@ mod model {
 
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
 pub(super) use model::{heavy, light};
+
+#[cfg(all(test, tollgate_shuttle))]
+mod schedule {
+    pub(crate) const IS_SUPPORTED: bool = true;
+
+    pub(crate) fn light() {}
+
+    pub(crate) fn heavy() -> bool {
+        true
+    }
+}
+
+#[cfg(all(test, tollgate_shuttle))]
+pub(super) use schedule::{IS_SUPPORTED, heavy, light};

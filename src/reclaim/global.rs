@@ -3,14 +3,20 @@
 use super::domain::{Domain, Parity};
 use super::limbo::Retire;
 use super::record::OwnRecord;
-use super::{barrier, crossbeam, thread};
-use crate::sync::{AtomicUsize, Ordering::Relaxed};
+use super::{crossbeam, thread};
 
 /// The number of threads that can own a record at a time. The others use the shared record.
 // A fixed number: an allocation of more records could fail, or abort the process.
-const RECORDS: usize = 256;
+const RECORDS: usize = if cfg!(all(test, tollgate_shuttle)) { 2 } else { 256 };
 
+#[cfg(not(all(test, tollgate_shuttle)))]
 pub(super) static DOMAIN: Domain<RECORDS> = Domain::new();
+
+// Each execution of a schedule has its own.
+#[cfg(all(test, tollgate_shuttle))]
+shuttle::lazy_static! {
+    pub(super) static ref DOMAIN: Domain<RECORDS> = Domain::new();
+}
 
 /// The implementation that this process uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,43 +25,59 @@ pub(super) enum Method {
     Crossbeam,
 }
 
-/// The chosen method: 0 before the choice, else one more than its number.
-static METHOD: AtomicUsize = AtomicUsize::new(0);
-
 /// Chooses the method, unless that was done. Called before the first pin, when a table is built.
 #[inline]
 pub(crate) fn start() {
     method();
 }
 
-/// The method of this process.
-#[inline]
-pub(super) fn method() -> Method {
-    // Relaxed: nothing is published with it. The registration is a state of the process.
-    match METHOD.load(Relaxed) {
-        0 => choose(),
-        chosen => from_number(chosen),
-    }
-}
+#[cfg(not(all(test, tollgate_shuttle)))]
+mod choice {
+    use super::super::barrier;
+    use super::{Method, thread};
+    use crate::sync::{AtomicUsize, Ordering::Relaxed};
 
-fn from_number(chosen: usize) -> Method {
-    if chosen == Method::Domain as usize + 1 { Method::Domain } else { Method::Crossbeam }
-}
+    /// The chosen method: 0 before the choice, else one more than its number.
+    static METHOD: AtomicUsize = AtomicUsize::new(0);
 
-#[cold]
-fn choose() -> Method {
-    let has_barrier = barrier::IS_SUPPORTED && barrier::register();
-    let method = if has_barrier { Method::Domain } else { Method::Crossbeam };
-    // Relaxed: as in `method`. CAS: all threads use the first choice.
-    match METHOD.compare_exchange(0, method as usize + 1, Relaxed, Relaxed) {
-        Ok(_) => {
-            if method == Method::Domain {
-                thread::watch_forks();
-            }
-            method
+    /// The method of this process.
+    #[inline]
+    pub(crate) fn method() -> Method {
+        // Relaxed: nothing is published with it. The registration is a state of the process.
+        match METHOD.load(Relaxed) {
+            0 => choose(),
+            chosen => from_number(chosen),
         }
-        Err(chosen) => from_number(chosen),
     }
+
+    fn from_number(chosen: usize) -> Method {
+        if chosen == Method::Domain as usize + 1 { Method::Domain } else { Method::Crossbeam }
+    }
+
+    #[cold]
+    fn choose() -> Method {
+        let has_barrier = barrier::IS_SUPPORTED && barrier::register();
+        let method = if has_barrier { Method::Domain } else { Method::Crossbeam };
+        // Relaxed: as in `method`. CAS: all threads use the first choice.
+        match METHOD.compare_exchange(0, method as usize + 1, Relaxed, Relaxed) {
+            Ok(_) => {
+                if method == Method::Domain {
+                    thread::watch_forks();
+                }
+                method
+            }
+            Err(chosen) => from_number(chosen),
+        }
+    }
+}
+
+#[cfg(not(all(test, tollgate_shuttle)))]
+pub(super) use choice::method;
+
+/// The method of schedules.
+#[cfg(all(test, tollgate_shuttle))]
+pub(super) fn method() -> Method {
+    Method::Domain
 }
 
 /// A pin. While it is held, no value that was reachable when it was created is freed.
@@ -76,6 +98,10 @@ pub(super) enum Pin {
 impl Drop for Guard {
     #[inline(always)]
     fn drop(&mut self) {
+        if cfg!(all(test, tollgate_shuttle)) && std::thread::panicking() {
+            // A schedule has failed. An access to its atomics would abort the process.
+            return;
+        }
         match self.0 {
             Pin::Record(record) => record.unpin(),
             Pin::Shared(parity) => unpin_shared(parity),
@@ -97,6 +123,10 @@ impl Guard {
     /// `value` came from `Box::into_raw`, is no longer reachable for a thread that pins from now
     /// on, and is retired once.
     pub(crate) unsafe fn retire<T: Retire>(&self, value: *mut T) {
+        #[cfg(all(test, tollgate_shuttle))]
+        if !super::retired::note_retired(value) {
+            return;
+        }
         let node = T::node(value);
         match &self.0 {
             // SAFETY: the caller's promise.
@@ -109,7 +139,7 @@ impl Guard {
 
 /// A thread tries to advance the epoch in one of this many calls of [`collect_some`]: a heavy fence
 /// takes some microseconds, and interrupts every running thread of the process.
-const ADVANCE_INTERVAL: u8 = 16;
+const ADVANCE_INTERVAL: u8 = if cfg!(all(test, tollgate_shuttle)) { 1 } else { 16 };
 
 /// Frees a piece of retired memory that no guard holds any more. For calls about new keys.
 #[inline]

@@ -42,8 +42,15 @@ impl Node {
             // SAFETY: `Retire`: the node is at this offset. The caller owns the value.
             let is_left = unsafe { (*value).free_piece() };
             if !is_left {
+                #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+                if super::stand_in::is_kept(value) {
+                    return false;
+                }
+                #[cfg(not(all(test, tollgate_shuttle)))]
                 // SAFETY: from a box: `Guard::retire`. The caller owns it.
                 drop(unsafe { Box::from_raw(value) });
+                #[cfg(all(test, tollgate_shuttle))]
+                super::retired::note_freed(value);
             }
             is_left
         }

@@ -1,123 +1,127 @@
-//! The stand-in of models of tables: it frees nothing before the execution ends. After [`watch`] it also
-//! reports each access to a value that would be freed.
+//! The stand-in for the epoch in loom models of tables. It frees nothing before the execution ends, and a
+//! pin does nothing. After [`watch`] an execution uses a [`Domain`] instead. Then the memory of a freed
+//! value is kept until the execution ends, and each access to it is reported.
 
-use crate::sync::{Ordering::SeqCst, fence};
+use super::domain::Domain;
+use super::limbo::Retire;
+use super::record::OwnRecord;
+use loom::thread::ThreadId;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
-/// A value that a model marks as freed, so that every later access is an error. The memory
-/// itself stays until the execution ends.
-pub(crate) trait Poison {
-    fn poison(&self);
-}
-
-type Free = Box<dyn FnOnce()>;
-
-/// A retired value, and the guards that may still read it.
-struct Retired {
-    address: usize,
-    holders: BTreeSet<u64>,
-    poison: Box<dyn Fn()>,
-    free: Free,
-}
+/// The number of threads that may pin in a watched model.
+const RECORDS: usize = 2;
 
 #[derive(Default)]
-struct Epoch {
-    /// Whether accesses to freed memory are reported.
-    strict: bool,
-    guards: u64,
-    pinned: BTreeSet<u64>,
-    retired: Vec<Retired>,
+struct State {
+    domain: Option<&'static Domain<RECORDS>>,
+    records: HashMap<ThreadId, OwnRecord<'static>>,
+    /// The address of each retired value, and a function that returns its memory.
+    retired: HashMap<usize, Box<dyn FnOnce()>>,
     fault: Option<&'static str>,
 }
 
 // A model's threads all run on one OS thread.
-thread_local!(static EPOCH: RefCell<Epoch> = RefCell::default());
+thread_local!(static STATE: RefCell<State> = RefCell::default());
 
+fn domain() -> Option<&'static Domain<RECORDS>> {
+    STATE.with_borrow(|state| state.domain)
+}
+
+/// A pin, if the execution is watched.
 #[derive(Debug)]
-pub(crate) struct Guard(u64);
+pub(crate) struct Guard(Option<OwnRecord<'static>>);
 
 pub(crate) fn pin() -> Guard {
-    let (strict, id) = EPOCH.with_borrow_mut(|epoch| {
-        epoch.guards += 1;
-        epoch.pinned.insert(epoch.guards);
-        (epoch.strict, epoch.guards)
+    let record = domain().map(|domain| {
+        let thread = loom::thread::current().id();
+        let known = STATE.with_borrow(|state| state.records.get(&thread).copied());
+        let record = known.unwrap_or_else(|| {
+            let record = domain.acquire_record().expect("a record for each thread");
+            STATE.with_borrow_mut(|state| state.records.insert(thread, record));
+            record
+        });
+        domain.pin(record);
+        record
     });
-    if strict {
-        // As in the real pin: ordered after every retirement that did not see this guard.
-        fence(SeqCst);
-    }
-    Guard(id)
+    Guard(record)
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        EPOCH.with_borrow_mut(|epoch| {
-            epoch.pinned.remove(&self.0);
-            for retired in &mut epoch.retired {
-                retired.holders.remove(&self.0);
-                if epoch.strict && retired.holders.is_empty() {
-                    (retired.poison)();
-                }
-            }
-        });
+        if !std::thread::panicking()
+            && let Some(record) = self.0
+        {
+            record.unpin();
+        }
     }
 }
 
 impl Guard {
-    /// Keeps `value` until [`free_all`]. Poisons it once all guards that exist now are dropped.
-    pub(crate) unsafe fn retire<T: Poison + 'static>(&self, value: *mut T) {
-        if EPOCH.with_borrow(|epoch| epoch.strict) {
-            fence(SeqCst);
+    /// Keeps the memory of `value` until [`free_all`].
+    pub(crate) unsafe fn retire<T: Retire>(&self, value: *mut T) {
+        // SAFETY: `free_all` runs when no thread of the model is left.
+        let release = Box::new(move || drop(unsafe { Box::from_raw(value) }));
+        let is_first = STATE.with_borrow_mut(|state| {
+            let is_first = state.retired.insert(value.addr(), release).is_none();
+            if !is_first {
+                state.fault = Some("retired twice");
+            }
+            is_first
+        });
+        if is_first && let Some(domain) = domain() {
+            // SAFETY: the caller's promise.
+            unsafe { domain.retire(T::node(value)) };
         }
-        let address = value as usize;
-        // SAFETY: only `free_all` frees it.
-        let poison = Box::new(move || unsafe { (*value).poison() });
-        let free = Box::new(move || {
-            // SAFETY: `free_all` runs when no thread of the model is left.
-            drop(unsafe { Box::from_raw(value) });
-        });
-        EPOCH.with_borrow_mut(|epoch| {
-            if epoch.retired.iter().any(|retired| retired.address == address) {
-                epoch.fault = Some("retired twice");
-                return;
-            }
-            let holders = epoch.pinned.clone();
-            if epoch.strict && holders.is_empty() {
-                poison();
-            }
-            epoch.retired.push(Retired { address, holders, poison, free });
-        });
     }
 }
 
-/// Reports, from now on until [`free_all`], every access to a retired value that no guard
-/// holds.
+/// Notes that a value is freed. Returns whether its memory is kept until [`free_all`].
+pub(super) fn is_kept<T>(value: *mut T) -> bool {
+    STATE.with_borrow(|state| state.retired.contains_key(&value.addr()))
+}
+
+/// Gives this execution a domain, and reports from now on every access to a freed value.
 pub(crate) fn watch() {
-    EPOCH.with_borrow_mut(|epoch| epoch.strict = true);
+    let domain = Box::leak(Box::new(Domain::new()));
+    STATE.with_borrow_mut(|state| state.domain = Some(domain));
 }
 
 /// Records an access to freed memory for [`assert_sound`]: a panic here would unwind through
 /// the checker's threads.
 pub(crate) fn read_after_free() {
-    EPOCH.with_borrow_mut(|epoch| epoch.fault = Some("read after it was freed"));
+    STATE.with_borrow_mut(|state| state.fault = Some("read after it was freed"));
 }
 
 /// Panics if this execution retired a value twice or accessed freed memory.
 pub(crate) fn assert_sound() {
-    let fault = EPOCH.with_borrow(|epoch| epoch.fault);
+    let fault = STATE.with_borrow(|state| state.fault);
     assert!(fault.is_none(), "{fault:?}");
 }
 
 /// Chooses nothing: models have no other implementation.
 pub(crate) fn start() {}
 
+/// Tables call this more often than a model needs it.
 pub(crate) fn collect(_: usize) {}
 
 pub(crate) fn collect_some() {}
 
-/// Frees the values that this execution has retired.
+/// Advances the epoch this many times, and frees what is due.
+pub(crate) fn advance(times: usize) {
+    let domain = domain().expect("watched");
+    for _ in 0..times {
+        domain.advance();
+        domain.limbo().free_piece();
+    }
+}
+
+/// Releases the memory of the values that this execution has retired.
 pub(crate) fn free_all() {
-    let epoch = EPOCH.with_borrow_mut(std::mem::take);
-    epoch.retired.into_iter().for_each(|retired| (retired.free)());
+    let state = STATE.with_borrow_mut(std::mem::take);
+    state.retired.into_values().for_each(|release| release());
+    if let Some(domain) = state.domain {
+        // SAFETY: leaked in `watch`. No thread and no guard is left.
+        drop(unsafe { Box::from_raw(std::ptr::from_ref(domain).cast_mut()) });
+    }
 }

@@ -2,6 +2,8 @@
 //! code imports them only from here, except the compiler fence in `reclaim/barrier.rs`.
 
 pub(crate) mod alloc;
+#[cfg(all(test, tollgate_shuttle))]
+pub(crate) mod local;
 pub(crate) mod order;
 pub(crate) mod progress;
 pub(crate) mod shard;
@@ -13,7 +15,7 @@ pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering, 
 
 /// A cell that one thread at a time accesses. In loom models, every access by another thread that is
 /// not ordered is an error.
-#[cfg(not(all(test, tollgate_model)))]
+#[cfg(not(all(test, tollgate_model, not(tollgate_shuttle))))]
 pub(crate) use std::cell::Cell;
 
 #[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]

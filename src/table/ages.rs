@@ -74,13 +74,7 @@ impl Ages {
     }
 
     /// See [`Zeroed::free_piece`].
-    #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn free_piece(&mut self, in_use: usize) -> bool {
         self.0.as_mut().is_some_and(|ages| ages.free_piece(in_use))
-    }
-
-    #[cfg(all(test, tollgate_model))]
-    pub(crate) fn poison(&self) {
-        self.0.iter().for_each(Zeroed::poison);
     }
 }

@@ -167,18 +167,10 @@ impl<C: Counter> Array<C> {
     }
 
     /// Frees a piece of the ages, then of the tags, then of the slots. Returns whether more is left.
-    #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn free_piece(&mut self) -> bool {
         self.ages.free_piece(self.home_groups)
             || self.tags.free_piece(self.home_groups)
             || self.groups.free_piece(self.home_groups)
-    }
-
-    #[cfg(all(test, tollgate_model))]
-    pub(crate) fn poison(&self) {
-        self.groups.poison();
-        self.tags.poison();
-        self.ages.poison();
     }
 
     /// The addresses of the first tag and of the first slot.

@@ -10,11 +10,7 @@ use super::sample::UsageSample;
 use super::size::{Size, charges_per_chunk};
 use super::slot::Slot;
 use crate::counter::Counter;
-use crate::reclaim::Guard;
-#[cfg(all(test, tollgate_model))]
-use crate::reclaim::Poison;
-#[cfg(not(all(test, tollgate_model)))]
-use crate::reclaim::{Node, Retire};
+use crate::reclaim::{Guard, Node, Retire};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic, order};
 use std::ptr;
 
@@ -32,7 +28,6 @@ const PREFETCH_DISTANCE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Generation<C: Counter> {
     pub(crate) array: Array<C>,
-    #[cfg(not(all(test, tollgate_model)))]
     retired: Node,
     pub(crate) size: Size,
     pub(crate) migration: Migration,
@@ -82,7 +77,6 @@ impl<C: Counter> Generation<C> {
     ) -> Result<Self, OutOfMemory> {
         Ok(Generation {
             array: Array::new(size, C::base(spec, now), evicts)?,
-            #[cfg(not(all(test, tollgate_model)))]
             retired: Node::new::<Self>(),
             size,
             migration: Migration::new(0, 1, 0)?,
@@ -108,7 +102,6 @@ impl<C: Counter> Generation<C> {
         let eviction = Eviction { cutoff, units: eviction_threshold };
         Ok(Generation {
             array: Array::new(size, C::base(spec, cutoff), self.array.evicts())?,
-            #[cfg(not(all(test, tollgate_model)))]
             retired: Node::new::<Self>(),
             size,
             migration: Migration::new(self.size.home_slots, size.chunk_len, eviction_threshold)?,
@@ -293,19 +286,11 @@ fn sample_interval(window: u64) -> u64 {
     (window / 64).max(1)
 }
 
-#[cfg(not(all(test, tollgate_model)))]
 // SAFETY: `retired` is a node of this type, and has this offset.
 unsafe impl<C: Counter> Retire for Generation<C> {
     const NODE: usize = std::mem::offset_of!(Self, retired);
 
     fn free_piece(&mut self) -> bool {
         self.array.free_piece()
-    }
-}
-
-#[cfg(all(test, tollgate_model))]
-impl<C: Counter> Poison for Generation<C> {
-    fn poison(&self) {
-        self.array.poison();
     }
 }

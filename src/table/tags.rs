@@ -118,14 +118,8 @@ impl Tags {
     }
 
     /// See [`Zeroed::free_piece`].
-    #[cfg(not(all(test, tollgate_model)))]
     pub(crate) fn free_piece(&mut self, in_use: usize) -> bool {
         self.0.free_piece(in_use)
-    }
-
-    #[cfg(all(test, tollgate_model))]
-    pub(crate) fn poison(&self) {
-        self.0.poison();
     }
 }
 

@@ -97,13 +97,28 @@ pub(crate) type Zeroed<T> = Modelled<T>;
 pub(crate) struct Modelled<T> {
     values: Box<[T]>,
     freed: Statistic,
+    /// Written when the memory is freed, and read at each access: loom reports those that are not ordered.
+    #[cfg(not(tollgate_shuttle))]
+    memory: loom::cell::UnsafeCell<()>,
 }
+
+// SAFETY: loom reports every access to `memory` that races.
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+unsafe impl<T: Zeroable> Send for Modelled<T> {}
+// SAFETY: as above.
+#[cfg(all(test, tollgate_model, not(tollgate_shuttle)))]
+unsafe impl<T: Zeroable> Sync for Modelled<T> {}
 
 #[cfg(all(test, tollgate_model))]
 impl<T: Zeroable> Modelled<T> {
     pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
         let values = (0..len).map(|_| T::zeroed()).collect();
-        Ok(Modelled { values, freed: Statistic::new(0) })
+        Ok(Modelled {
+            values,
+            freed: Statistic::new(0),
+            #[cfg(not(tollgate_shuttle))]
+            memory: loom::cell::UnsafeCell::new(()),
+        })
     }
 
     pub(crate) fn advise_huge_pages(&self, _: usize) {}
@@ -116,9 +131,12 @@ impl<T: Zeroable> Modelled<T> {
         false
     }
 
-    /// Marks the memory as freed: reports every later access.
-    pub(crate) fn poison(&self) {
+    /// Marks the memory as freed, and reports every later access. Returns false: nothing is left.
+    pub(crate) fn free_piece(&mut self, _: usize) -> bool {
         self.freed.store(1, Relaxed);
+        #[cfg(not(tollgate_shuttle))]
+        self.memory.with_mut(|_| ());
+        false
     }
 }
 
@@ -130,6 +148,8 @@ impl<T> std::ops::Deref for Modelled<T> {
         if self.freed.load(Relaxed) > 0 {
             crate::reclaim::read_after_free();
         }
+        #[cfg(not(tollgate_shuttle))]
+        self.memory.with(|_| ());
         &self.values
     }
 }

@@ -62,6 +62,8 @@ pub(super) enum Op {
     Help(u64),
     /// Moves all chunks; time.
     Finish(u64),
+    /// Advances the epoch this many times, and frees what is due.
+    Free(usize),
 }
 use Op::*;
 
@@ -132,6 +134,7 @@ impl Race {
                     table.help_once(now);
                 }
                 Finish(now) => while !table.help_once(now) {},
+                Free(times) => crate::reclaim::advance(times),
             }
         }
     }

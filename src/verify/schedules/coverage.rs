@@ -4,6 +4,7 @@
 //! A run proves nothing about a point that it never reaches, so each count has a floor.
 
 use super::layout::{Layout, Operation};
+use crate::reclaim::{Event, take_counts as take_events};
 use crate::verify::path::{Path, take_counts};
 use std::cell::Cell;
 
@@ -37,9 +38,15 @@ pub(super) enum CoveragePoint {
     Refused,
     /// A new key that was allowed without being counted because the table was full.
     Uncounted,
+    /// A pin in a thread's own record.
+    OwnPin,
+    /// A pin in the shared record.
+    SharedPin,
+    /// An array that was freed while threads ran.
+    Freed,
 }
 
-const ALL: [CoveragePoint; 13] = [
+const ALL: [CoveragePoint; 16] = [
     CoveragePoint::Check,
     CoveragePoint::CheckAt,
     CoveragePoint::CheckManyOfOne,
@@ -53,6 +60,9 @@ const ALL: [CoveragePoint; 13] = [
     CoveragePoint::Evicted,
     CoveragePoint::Refused,
     CoveragePoint::Uncounted,
+    CoveragePoint::OwnPin,
+    CoveragePoint::SharedPin,
+    CoveragePoint::Freed,
 ];
 
 // All threads of an execution run on one OS thread.
@@ -60,9 +70,21 @@ thread_local!(static COUNTS: Cell<[u64; ALL.len()]> = const { Cell::new([0; ALL.
 
 /// Counts one visit of a point.
 pub(super) fn count(point: CoveragePoint) {
+    add(point, 1);
+}
+
+fn add(point: CoveragePoint, visits: u64) {
     let mut counts = COUNTS.get();
-    counts[point as usize] += 1;
+    counts[point as usize] += visits;
     COUNTS.set(counts);
+}
+
+/// Counts the pins and frees since the threads began.
+pub(super) fn count_reclamation() {
+    let events = take_events();
+    add(CoveragePoint::OwnPin, events[Event::Pin as usize]);
+    add(CoveragePoint::SharedPin, events[Event::SharedPin as usize]);
+    add(CoveragePoint::Freed, events[Event::Free as usize]);
 }
 
 /// Sets all counts to zero.
@@ -115,6 +137,8 @@ impl CoveragePoint {
             }
             CoveragePoint::Refused => layout.is_crowded() && !layout.allows_uncounted(),
             CoveragePoint::Uncounted => layout.is_crowded() && layout.allows_uncounted(),
+            CoveragePoint::OwnPin | CoveragePoint::SharedPin => true,
+            CoveragePoint::Freed => layout.movers > 0,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::layout::{
     BUCKET_UNIT, HOUR, Layout, MAX_POLICIES, MAX_SET_LIMIT, Operation, PolicyKind, WINDOW,
 };
 use super::step::{GiveBack, Source, Step};
+use crate::reclaim::{self, take_counts as take_events};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::{Charge, Limiter, ManualClock, Now, Period, Policy, PolicyId, Session};
 use shuttle::thread;
@@ -49,6 +50,7 @@ pub(super) fn run(layout: &'static Layout) {
     for _ in 0..below(1 + layout.max_setup_calls) {
         fixture.call(Call::random(layout, &first), &mut setup);
     }
+    take_events();
     let plan = |calls: u64| (0..calls).map(|_| Call::random(layout, layout.operations)).collect();
     let plans: Vec<Vec<Call>> = (0..layout.threads).map(|_| plan(2 + below(3))).collect();
     let mut threads = Vec::new();
@@ -69,6 +71,7 @@ pub(super) fn run(layout: &'static Layout) {
         }));
     }
     threads.into_iter().for_each(|thread| thread.join().expect("a thread has failed"));
+    coverage::count_reclamation();
     fixture.verify(&mut setup);
 }
 
@@ -158,7 +161,7 @@ impl Fixture {
         now
     }
 
-    /// Starts a renewal of a policy's table and moves some chunks.
+    /// Starts a renewal of a policy's table and moves some chunks. Frees memory after each.
     fn renew(&self, policy: usize, chunks: u64, late: bool, state: &mut ThreadState) {
         let policy = self.ids[policy % self.ids.len()];
         let now = self.read_clock(late, state);
@@ -167,6 +170,7 @@ impl Fixture {
             let now = self.read_clock(late, state);
             self.limiter.help_once(policy, Now::from_unix_nanos(now));
             self.check_array_count(policy);
+            reclaim::collect(1);
         }
     }
 

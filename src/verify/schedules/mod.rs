@@ -5,6 +5,10 @@
 //! one policy and with several. Shuttle runs one thread at a time with sequentially consistent
 //! memory. It finds wrong interleavings of steps, but not a wrong memory ordering of one access.
 //!
+//! Each execution has its own epoch, which reclaims arrays as in production. Threads free arrays while
+//! others read. An access to a freed array fails the execution, and so does an array that cannot be freed
+//! in the end.
+//!
 //! Two contracts are verified separately:
 //! - [`never_over`] checks the recorded charges alone: no window and no period exceeds the limit,
 //!   except by the excess of settlements over their reservations.
@@ -33,6 +37,7 @@ mod never_over;
 mod open_reservations;
 mod operations;
 mod races;
+mod reclamation;
 mod record;
 mod reservation_calls;
 mod reservations;
@@ -96,6 +101,8 @@ fn explore(
 ) -> usize {
     let mut config = Config::new();
     config.stack_size = 1 << 17;
+    // The module's documentation says what shuttle does not find.
+    config.silence_warnings = true;
     if quiet::is_quiet() {
         config.failure_persistence = FailurePersistence::None;
     }
@@ -103,6 +110,10 @@ fn explore(
     let body = move || {
         EXECUTIONS.set(EXECUTIONS.get() + 1);
         body();
+        if let Some(fault) = reclaim::fault() {
+            fixture::fail("memory was reclaimed wrongly", fault);
+        }
+        reclaim::assert_all_freed();
         progress::assert_progress();
         reclaim::free_all();
     };
