@@ -52,7 +52,7 @@ fn budget_refund_lasts() {
         &[&[Renew(5), Finish(5)], &[Refund(0), Charge(A, 5, 4)]],
     ];
     let mutants = ["ChargeStores", "QuotaUpdateRelaxed"];
-    assert_holds_and_catches("budget_refund_lasts", Some(2), 480, race, orders, &mutants);
+    assert_holds_and_catches("budget_refund_lasts", Some(2), 560, race, orders, &mutants);
 }
 
 /// Guarantees B, D and G: a peek finds the budget in either array.
@@ -82,7 +82,7 @@ fn budget_dropped() {
         &[&[Charge(A, 2, 2)], &[Renew(3), Finish(3)]],
         &[&[Renew(3), Finish(3)], &[Charge(A, 2, 2)]],
     ];
-    assert_holds_and_catches("budget_dropped", Some(3), 1_100, race, orders, &["NoCutoff"]);
+    assert_holds_and_catches("budget_dropped", Some(3), 1_120, race, orders, &["NoCutoff"]);
 }
 
 /// Guarantees A, D and G: if a budget was charged in a period after the cutoff, a move keeps it.

@@ -156,7 +156,7 @@ fn settled_against_move() {
         }
     };
     for swap in [false, true] {
-        assert_holds("settled_against_move", Some(1), 150, body(swap));
+        assert_holds("settled_against_move", Some(1), 270, body(swap));
     }
     assert_caught_in_an_order("settled_against_move", Some(1), "RefundMoved", body);
 }
