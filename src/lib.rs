@@ -28,8 +28,8 @@
 //! ```
 //!
 //! A request may proceed only if [`Decision::is_allowed`] returns true. [`Decision::retry_after`]
-//! returns the wait after a denial. It returns `None` for an allowed request, and for a refusal that
-//! no wait is known to end: see [`Verdict`].
+//! returns the wait after a denial. It returns `None` for an allowed request, and for a refusal if
+//! no wait is known after which a retry succeeds: see [`Verdict`].
 //!
 //! A policy limits each key separately. A key is *live* while it has charges that still count. It is
 //! *known* while the policy's table contains it, and *new* otherwise. The slots of a table are in an
@@ -40,10 +40,11 @@
 //! # Guarantees
 //!
 //! - **A. Never over the limit.** In any interval of the window's length, the cost admitted to a
-//!   key and not refunded is at most the limit. This holds for recorded times, at every interleaving
-//!   of any number of threads. Only [`force_charge`](Session::force_charge),
-//!   [`settle`](Session::settle), and the [`Overflow`] of a full table may exceed the limit. A charge recorded at `t` counts at `now` if
-//!   and only if `now - t < window`, so waiting exactly [`retry_after`](Decision::retry_after)
+//!   key and not refunded is at most the limit. This holds for recorded times, at every
+//!   interleaving of any number of threads. Only [`force_charge`](Session::force_charge),
+//!   [`settle`](Session::settle), and the [`Overflow`] of a full table may exceed the limit. A
+//!   [`reset_key`](Session::reset_key) counts as a refund. A charge recorded at `t` counts at `now`
+//!   if and only if `now - t < window`, so waiting exactly [`retry_after`](Decision::retry_after)
 //!   succeeds if nothing else is charged. (In a bucket, all charges have the time of the newest.) A
 //!   recorded time is a clock reading, truncated to the policy's
 //!   [`resolution`](Limiter::resolution). If that is above 1 ns, the window is rounded up to whole
@@ -94,30 +95,31 @@
 //!   is then rolled back. Another request may be denied because of it: see [`Session::check`].
 //! - **Age of a denial.** A denial is based on a state that was true at some instant of the call.
 //!   Other threads may have changed it before the call returns.
-//! - **Wrong clocks.** Clock readings are trusted. A reading that is wrongly ahead can make a table
-//!   replace its array, because the array is full, seems to be mostly idle, or seems to be past
-//!   three quarters of its time range. From then on, the table raises each earlier reading to the
-//!   wrong one. The time range is usually days to years, and always at least eight windows; for the
-//!   greatest limits in the shortest windows, that is milliseconds. If a wall clock was ahead,
-//!   budgets that were used meanwhile stay in the later period until that period begins. So do all
-//!   budgets of a table whose array was replaced meanwhile.
+//! - **Wrong clocks.** Clock readings are trusted. A reading that is wrongly ahead can make an
+//!   array seem mostly idle, or past three quarters of its time range, so that the table replaces
+//!   it. A call with such a reading may also replace a full array. In each case, the table from
+//!   then on raises each earlier reading to the wrong one. The time range is usually days to years,
+//!   and always at least eight windows; for the greatest limits in the shortest windows, that is
+//!   milliseconds. If a wall clock was ahead, budgets that were used meanwhile stay in the later
+//!   period until that period begins. So do all budgets of a table whose array was replaced
+//!   meanwhile.
 //! - **Rollback after a refund.** If another thread takes the last room under one of a request's
 //!   policies, the request is rolled back charge by charge. If refunds left gaps in the key's
 //!   history and other threads have charged the key since, part of a charge may not be found. That
 //!   part counts until it expires.
 //! - **Out of memory.** If a new array cannot be allocated, the table keeps its old one. When that
 //!   is full, new keys are refused with [`Verdict::TableFull`], or pass uncounted under
-//!   [`Overflow::Allow`]; after 256 of them, the next one retries the allocation. So does every charge of
-//!   a sliding window in the last quarter of the array's time range, at the end of which all keys are
-//!   refused.
+//!   [`Overflow::Allow`]; after 256 of them, the next one retries the allocation. So does every
+//!   charge of a sliding window in the last quarter of the array's time range, at the end of which
+//!   all keys are refused.
 //! - **Allocations that abort.** The process aborts if allocating the policy names fails in
 //!   [`Builder::build`]. The first request of a thread registers a destructor with the C library,
 //!   which glibc allocates (less than 100 bytes); it ends the process if that fails.
-//! - **Systems without `membarrier`.** On Linux, the memory of replaced arrays is reclaimed with the
-//!   system call `membarrier`. On other systems, and where the call is refused, `crossbeam-epoch`
-//!   reclaims it. It allocates 2 KiB at a thread's first request (4 KiB for the first thread), and
-//!   2 KiB when an array is replaced. The process aborts if such an allocation fails. Any request
-//!   may free such a block, and in rare cases allocate one.
+//! - **Systems without `membarrier`.** On Linux, the memory of replaced arrays is reclaimed with
+//!   the system call `membarrier`. On other systems, and where the call is refused,
+//!   `crossbeam-epoch` reclaims it. It allocates 2 KiB at a thread's first request (4 KiB for the
+//!   first thread), and 2 KiB when the move out of an array ends. The process aborts if such an
+//!   allocation fails. Any request may free such a block, and in rare cases allocate one.
 //!
 //! # Request path
 //!

@@ -20,7 +20,8 @@ use std::time::Duration;
 /// A rate limiter, shared between threads by reference.
 ///
 /// Every method takes `&self`. No method blocks. A request allocates only if it is a thread's first
-/// or if it replaces a table's array. Such replacements are rare.
+/// or if it replaces a table's array, which is rare. Without `membarrier`, others may as well: see the
+/// [crate documentation](crate).
 ///
 /// Learn the methods in this order:
 ///
@@ -52,8 +53,9 @@ struct Call<'l> {
 impl<'l> OpenContext<'l> for Call<'l> {
     type Context = Context<'l>;
 
-    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. After
-    /// these, the prefetch would be too late for its cache miss to overlap the previous decision.
+    /// Prefetches the slot of a single charge before reading the clock and pinning the epoch. The
+    /// processor can then start this cache miss while it still executes the thread's previous
+    /// decision.
     #[inline(always)]
     fn open(self, single: Option<&ResolvedCharge<'l>>) -> Context<'l> {
         if let Some(charge) = single {

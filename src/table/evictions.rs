@@ -14,11 +14,11 @@ pub(crate) struct EvictionLedger {
     evictions: [Eviction; MAX_EVICTIONS],
 }
 
-/// A move into a new generation that dropped live keys.
+/// A move into a new generation that drops live keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Eviction {
     pub(crate) cutoff: u64,
-    /// The most units that it forgave one key. 0 marks an empty entry.
+    /// The most units that it may forgive one key. 0 marks an empty entry.
     pub(crate) units: u64,
 }
 

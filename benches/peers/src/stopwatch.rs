@@ -25,8 +25,8 @@ const LONGEST: u64 = 600_000_000_000;
 /// A call may be slow because the limiter worked, or because the thread was descheduled. The idle
 /// time of a thread is its wall time minus its CPU time. Reading the CPU time for each call would cost
 /// more than most calls. It is therefore read only after each slow call (20 us or longer), and after 256
-/// calls without a reading. From the time of a slow call, the idle time since the previous reading is
-/// subtracted. This includes idle time in and between the fast calls since that reading (at most 255
+/// calls without a reading. The idle time since the previous reading is subtracted from the duration of a
+/// slow call. This includes idle time in and between the fast calls since that reading (at most 255
 /// calls). So [`worst_on_cpu`](Self::worst_on_cpu) may be too low. It may be too high in two cases:
 ///
 /// - The longest call may be a fast one, from which no idle time is subtracted. The figure is then below
