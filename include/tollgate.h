@@ -34,10 +34,11 @@
  *   handle that is passed as a pointer to non-const may be used by one thread at a time. No
  *   function waits for another thread, with one exception: the call that frees the last handle that
  *   uses a coarse clock with its own thread waits until that thread ends.
- * - Pointers. NULL is an error (TOLLGATE_E_NULL) unless a function allows it. Any other pointer
- *   must point to memory that is readable for its type and length, and writable where the function
- *   writes, until the function returns. No pointer is kept. Memory that a function only writes may
- *   be uninitialised. An array or key of length 0 may be NULL.
+ * - Pointers. NULL is an error (TOLLGATE_E_NULL) unless a function allows it. A pointer that is not
+ *   aligned for its type is one as well (TOLLGATE_E_ARGUMENT, or TOLLGATE_E_HANDLE for a handle).
+ *   Any other pointer must point to memory that is readable for its type and length, and writable
+ *   where the function writes, until the function returns. No pointer is kept. Memory that a
+ *   function only writes may be uninitialised. An array or key of length 0 may be NULL.
  * - Ownership. Free a handle once: a limiter from tollgate_new with tollgate_free, a clock from
  *   tollgate_clock_manual or tollgate_clock_coarse with tollgate_clock_free. Do not free a handle
  *   while another thread uses it. Freeing NULL does nothing. All other objects are plain memory of

@@ -56,7 +56,7 @@ fn prefetch_all(context: &Context<'_>, charges: &[Charge<'_>]) {
         resolved.push(charge);
     }
     // The loop above has prefetched the tags and the preferred slots. By now the tags of the first
-    // keys are cached, and show the slots of keys that are elsewhere in their group.
+    // keys are cached. They show the slot of a key that is not in its preferred slot.
     for ResolvedCharge { policy, key, .. } in &resolved {
         policy.prefetch(*key, &context.guard);
     }

@@ -12,7 +12,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Reads the current figures; `None` if the system has no `/proc`.
+    /// Reads the current figures; `None` if the system does not report them in `/proc`.
     pub fn now() -> Option<Memory> {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         Some(Memory { resident: field(&status, "VmRSS:")?, peak: field(&status, "VmHWM:")? })

@@ -134,7 +134,7 @@ fn coarse() -> Clock {
     Clock::coarse(Duration::from_millis(1)).expect("a thread can be started")
 }
 
-/// The length of a sequence of random keys out of `keys`.
+/// The length of a sequence of random keys, drawn from this many keys.
 fn sequence_len(keys: usize) -> usize {
     (keys * 4).min(1 << 23)
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub const LIMIT: u32 = 20;
 /// The window of [`LIMIT`].
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// The minimum `max_keys` of the limiters. It is 8/5 of the number of keys if that is more, because
+/// The minimum `max_keys` of the limiters. For many keys, `max_keys` is 8/5 of their number, because
 /// limiters that divide their capacity among shards need a reserve.
 const MAX_KEYS: u64 = 16_000_000;
 
