@@ -201,5 +201,5 @@ fn tried_in_each_move() {
 fn tries_in_each_move() {
     assert_race_holds("tried in each move", 2_000, tried_in_each_move);
     let mutant = "PendingLast";
-    assert_race_caught("tried in each move", mutant, Random, 400_000, tried_in_each_move);
+    assert_race_caught("tried in each move", mutant, Priorities, 200_000, tried_in_each_move);
 }
