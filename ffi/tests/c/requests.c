@@ -38,7 +38,8 @@ static void all_policies_or_none(void) {
         tollgate_status status;
         uint64_t before[POLICIES], wait = 0;
         size_t i, first = POLICIES;
-        now_ns += next_random(&seed) % (SECOND / 4);
+        /* Half a day now and then: a used up budget denies most requests of its day. */
+        now_ns += turn % 50 == 0 ? 12 * HOUR_NS : next_random(&seed) % (SECOND / 4);
         now = at(now_ns);
         request_of(ids, turn % 2, charges);
         for (i = 0; i < POLICIES; i++) {
