@@ -174,7 +174,7 @@ TEXT
 
 ## Random schedules of the whole limiter
 
-Guarantees A, C, D and G: each execution is compared with an oracle by a linearizability checker. Each
+Guarantees A, C, D, F and G: each execution is compared with an oracle by a linearizability checker. Each
 schedule runs under two schedulers: one is random, the other gives the threads random priorities.
 
 | schedule | executions |

@@ -180,12 +180,10 @@ macro_rules! fast_path_with {
             charge: &Charge<'_>,
             slot: &'s mut MaybeUninit<Item<'g>>,
         ) -> Option<&'s mut Item<'g>> {
-            let (key, cost) = (context.policies.key_id(charge.key), charge.cost);
-            let limit = policy.limit(charge.limit);
-            if cost == 0 {
+            let charge = ResolvedCharge::with_policy(context.policies, policy, charge);
+            if charge.cost == 0 {
                 return None;
             }
-            let charge = ResolvedCharge { policy, key, cost, limit };
             super::prepare::<C, _>(context, charge, slot, $sum)
         }
     };
@@ -272,8 +270,8 @@ fn check_run<C: PolicyCounter, S: Sum>(
         if charge.policy != policy.id() {
             break;
         }
-        let (key, cost) = (context.policies.key_id(charge.key), charge.cost);
-        let limit = policy.limit(charge.limit);
+        let ResolvedCharge { key, cost, limit, .. } =
+            ResolvedCharge::with_policy(context.policies, policy, charge);
         if cost == 0 {
             *decision = check_slow(context, policy, key, cost, limit);
         } else {

@@ -76,8 +76,7 @@ mod tests {
         let _lock = crate::sync::shard::tests::lock_indices();
         let metrics = Metrics::new().unwrap();
         let expected = std::sync::atomic::AtomicU64::new(0);
-        // Threads share a shard only if all run at the same time. The threads that share it count
-        // more often.
+        // More threads than shards must run at the same time, or none of them shares a shard.
         let all_have_a_shard = std::sync::Barrier::new(THREADS);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {

@@ -30,8 +30,18 @@ impl<'l> ResolvedCharge<'l> {
     #[inline(always)]
     pub(crate) fn new(policies: &'l Policies, charge: &Charge<'_>) -> Option<Self> {
         let policy = policies.get(charge.policy)?;
+        Some(Self::with_policy(policies, policy, charge))
+    }
+
+    /// Hashes the key of a charge whose policy was looked up.
+    #[inline(always)]
+    pub(crate) fn with_policy(
+        policies: &Policies,
+        policy: &'l PolicyState,
+        charge: &Charge<'_>,
+    ) -> Self {
         let key = policies.key_id(charge.key);
-        Some(ResolvedCharge { policy, key, cost: charge.cost, limit: policy.limit(charge.limit) })
+        ResolvedCharge { policy, key, cost: charge.cost, limit: policy.limit(charge.limit) }
     }
 
     /// Charges on the slow path; with `force`, even over the limit. `Err` if the table has no slot for

@@ -163,9 +163,8 @@ impl<C: Counter> Generation<C> {
         self.previous(guard).map_or(0, keys).saturating_sub(self.migration.moved())
     }
 
-    /// The number of chunks that the charge of a known key moves: one in some charges, and none in
-    /// the others. In the second half of the time from the cutoff to the renewal, it is as many as
-    /// a new key moves. So a table in which only known keys are charged also completes its move
+    /// The number of chunks that this charge of a known key moves: 0 or 1 in the first half of the
+    /// time from the cutoff to the renewal, and as many as for a new key in the second half. So a table in which only known keys are charged also completes its move
     /// before the array's time range ends.
     pub(crate) fn chunks_per_known_key(&self, now: u64) -> usize {
         let base = self.array.base();

@@ -46,7 +46,7 @@ pub(crate) struct Migration {
     taken_below: Statistic,
     /// The number of ids whose home slots are in one chunk.
     ids_per_chunk: u64,
-    /// Charges of known keys since one of them has last moved a chunk.
+    /// Charges of known keys since the last one that moved a chunk.
     charges: Statistic,
     /// Keys that have used at most this many units are dropped.
     eviction_threshold: u64,
@@ -176,9 +176,9 @@ impl Migration {
             } else {
                 // Another thread has counted some of these chunks. The keys of a moved chunk never
                 // change, so the other chunks can be moved and counted again, one by one.
-                let counted = |chunk: &usize| before & (1 << (chunk % bits)) == 0;
+                let is_new = |chunk: &usize| before & (1 << (chunk % bits)) == 0;
                 (start..end)
-                    .filter(counted)
+                    .filter(is_new)
                     .for_each(|chunk| total.add(self.move_chunks(chunk..chunk + 1, mover)));
             }
             start = end;

@@ -269,7 +269,8 @@ impl<C: Counter> Arrays<C> {
     }
 
     /// Returns whether the size of the current array accounts for this key of the previous one. If
-    /// not, a charge that keeps the key takes the room of a new key, so it must help as much.
+    /// not, a charge that makes the key live again uses a slot reserved for a new key, so it must move
+    /// as many chunks.
     fn was_counted_as_live(
         &self,
         current: &Generation<C>,

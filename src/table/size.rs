@@ -104,7 +104,7 @@ impl Size {
     }
 }
 
-/// One of this many charges of known keys moves a chunk into an array with `home_slots` slots of
+/// The charges of known keys for each chunk that they move into an array with `home_slots` slots of
 /// `slot_bytes` bytes. The number is larger where the move of a chunk takes more time: in arrays
 /// that leave the fastest caches, and for counters of many words.
 pub(super) fn charges_per_chunk(slot_bytes: usize, home_slots: usize) -> u64 {

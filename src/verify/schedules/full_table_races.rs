@@ -4,7 +4,9 @@ use super::Scheduler::{Priorities, Random};
 use super::fixture::fail;
 use super::layout::WINDOW;
 use super::{assert_race_caught, assert_race_holds};
-use crate::{Limiter, ManualClock, Now, Overflow, Policy, PolicyStatus, Session, Verdict};
+use crate::{
+    Limiter, ManualClock, Now, Overflow, Policy, PolicyId, PolicyStatus, Session, Verdict,
+};
 use shuttle::thread;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,15 +145,24 @@ fn tries_after_late_eviction() {
     );
 }
 
-/// The array of a full table is renewed repeatedly while one thread tries new keys. At most one key
-/// more than the bound is admitted.
-fn tried_while_moved() {
+/// A table that is full with the keys 0 and 1, and the time of both.
+fn table_of_two() -> (Arc<Limiter>, PolicyId, Now) {
     let window = Duration::from_nanos(WINDOW);
     let limiter = limiter([Policy::sliding("p", LIMIT, window).max_keys(2)]);
     let policy = limiter.policy("p").expect("just added");
-    let check = |key: u64| at(&limiter, 0).check(&[policy.charge(key, 1)]).is_allowed();
-    assert!(check(0) && check(1), "two slots");
-    let now = Now::from_unix_nanos(START);
+    assert!((0..2).all(|key| is_allowed(&limiter, policy, key)), "two slots");
+    (limiter, policy, Now::from_unix_nanos(START))
+}
+
+fn is_allowed(limiter: &Limiter, policy: PolicyId, key: u64) -> bool {
+    at(limiter, 0).check(&[policy.charge(key, 1)]).is_allowed()
+}
+
+/// The array of a full table is renewed repeatedly while one thread tries new keys. At most one key
+/// more than the bound is admitted.
+fn tried_while_moved() {
+    let (limiter, policy, now) = table_of_two();
+    let check = |key: u64| is_allowed(&limiter, policy, key);
     let moving = thread::spawn({
         let limiter = limiter.clone();
         move || {
@@ -176,12 +187,8 @@ fn tries_against_moves() {
 /// The array of a full table is renewed, and its keys are moved, each time that one thread tries a new
 /// key. At most one key more than the bound is admitted: one thread inserts.
 fn tried_in_each_move() {
-    let window = Duration::from_nanos(WINDOW);
-    let limiter = limiter([Policy::sliding("p", LIMIT, window).max_keys(2)]);
-    let policy = limiter.policy("p").expect("just added");
-    let check = |key: u64| at(&limiter, 0).check(&[policy.charge(key, 1)]).is_allowed();
-    assert!(check(0) && check(1), "two slots");
-    let now = Now::from_unix_nanos(START);
+    let (limiter, policy, now) = table_of_two();
+    let check = |key: u64| is_allowed(&limiter, policy, key);
     let mut admitted = 0;
     for key in 2..4 {
         limiter.start_renewal(policy, now);
