@@ -50,7 +50,7 @@ pub(crate) struct TimeBase {
     /// The array should be renewed before it is used after this tick.
     pub(crate) renew_after: u64,
     /// The number of ticks, from the cutoff on, in which the fast path can use the array.
-    fast_ticks: u64,
+    pub(crate) fast_ticks: u64,
 }
 
 impl TimeBase {

@@ -14,7 +14,8 @@
 //!   ends at a frozen slot ([`slot_freeze`]) sees the new array, and one that sees a tag
 //!   ([`tag_publish`]) sees the slot's id.
 //! - **An array.** [`current_load`] sees the contents of an array that [`current_publish`] made
-//!   the current one. [`previous_load`] sees everything moved before [`previous_unlink`].
+//!   the current one. [`previous_load`] sees everything moved before [`previous_unlink`], and so does
+//!   [`fast_ticks_load`], because a thread that comes after the unlinking writes as [`fast_path_open`].
 //! - **A chunk of a move.** A thread that finds every flag set ([`chunk_check`]) sees every chunk
 //!   moved ([`chunk_done`]).
 //! - **A shard of the statistics.** A thread that allocates an index ([`shard_allocate`]) continues
@@ -76,6 +77,8 @@ orders! {
     current_publish: Release, or relaxed with PublishRelaxed;
     previous_load: Acquire, or relaxed with PreviousRelaxed;
     previous_unlink: Release, or relaxed with UnlinkRelaxed;
+    fast_ticks_load: Acquire, or relaxed with FastTicksRelaxed;
+    fast_path_open: Release, or relaxed with FastOpenRelaxed;
 
     chunk_check: Acquire, or relaxed with AllDoneRelaxed;
     chunk_done: Release, or relaxed with DoneRelaxed;

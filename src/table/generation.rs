@@ -37,6 +37,9 @@ pub(crate) struct Generation<C: Counter> {
     /// The generation that is being moved into this one. Written once, from non-null to null, when
     /// everything has been moved.
     previous: AtomicPtr<Generation<C>>,
+    /// The number of ticks, from the cutoff on, in which the fast path can use this generation: 0
+    /// while keys are moved into it. Not 0 only after `previous` has become null.
+    fast_ticks: AtomicU64,
     /// Not 0 once the system was advised to use huge pages.
     huge_pages_advised: Statistic,
     /// The number of huge pages that were made.
@@ -75,14 +78,16 @@ impl<C: Counter> Generation<C> {
         now: u64,
         evicts: bool,
     ) -> Result<Self, OutOfMemory> {
+        let base = C::base(spec, now);
         Ok(Generation {
-            array: Array::new(size, C::base(spec, now), evicts)?,
+            array: Array::new(size, base, evicts)?,
             retired: Node::new::<Self>(),
             size,
             migration: Migration::new(0, 1, 0)?,
             number: 0,
             ledger: EvictionLedger::default(),
             previous: AtomicPtr::new(ptr::null_mut()),
+            fast_ticks: AtomicU64::new(base.fast_ticks),
             huge_pages_advised: Statistic::new(0),
             collapsed: Statistic::new(0),
             refusals_left: Statistic::new(0),
@@ -108,6 +113,7 @@ impl<C: Counter> Generation<C> {
             number,
             ledger: self.ledger.with(eviction, window),
             previous: AtomicPtr::new(ptr::from_ref(self).cast_mut()),
+            fast_ticks: AtomicU64::new(0),
             huge_pages_advised: Statistic::new(0),
             collapsed: Statistic::new(0),
             refusals_left: Statistic::new(0),
@@ -126,9 +132,36 @@ impl<C: Counter> Generation<C> {
         !self.array.has_survived(slot, self.number.saturating_sub(charge.generation))
     }
 
+    /// Returns whether the fast path can use this generation at `now`: no keys are moved into it, and
+    /// the time is in the range of its array.
+    #[inline(always)]
+    pub(crate) fn is_fast(&self, now: u64) -> bool {
+        now.wrapping_sub(self.array.base().cutoff) < self.fast_ticks()
+    }
+
+    /// Lets the fast path use this generation. `previous` must be null.
+    pub(crate) fn open_fast_path(&self) {
+        // Relaxed: only spares a write to a line that every request loads.
+        if self.fast_ticks.load(Relaxed) == 0 {
+            // Release: a thread that sees it also sees everything that was moved. Pairs with
+            // `fast_ticks`. Model: peek_against_move with FastOpenRelaxed.
+            self.fast_ticks.store(self.array.base().fast_ticks, order::fast_path_open());
+        }
+    }
+
+    #[inline(always)]
+    fn fast_ticks(&self) -> u64 {
+        // Acquire: a thread that sees no move sees everything that was moved. Pairs with
+        // `open_fast_path`. Model: peek_against_move with FastTicksRelaxed.
+        self.fast_ticks.load(order::fast_ticks_load())
+    }
+
     /// The generation that is still being moved into this one.
     #[inline(always)]
     pub(crate) fn previous<'g>(&self, _guard: &'g Guard) -> Option<&'g Generation<C>> {
+        if self.fast_ticks() > 0 {
+            return None;
+        }
         // Acquire: a thread that finds it unlinked sees everything that was moved. Pairs with
         // `unlink`. Model: peek_against_move with PreviousRelaxed.
         let previous = self.previous.load(order::previous_load());

@@ -116,7 +116,7 @@ impl<C: Counter> Table<C> {
         sum: S,
     ) -> Option<Evaluation<'g>> {
         let current = self.arrays.current(guard);
-        if !current.array.base().covers(args.now) || current.previous(guard).is_some() {
+        if !current.is_fast(args.now) {
             return None;
         }
         match current.array.find(key) {

@@ -130,6 +130,10 @@ impl<C: Counter> Arrays<C> {
                 return Ok(known);
             }
             self.help_and_resolve(current, previous, key, now, guard);
+        } else {
+            // The thread that unlinked the previous generation may have been stopped before it did
+            // this. Test: stopped_mover_leaves_the_fast_path_open with FastPathStaysClosed.
+            current.open_fast_path();
         }
         if current.array.base().needs_renewal(now) {
             self.complete_migration(current, guard);
@@ -429,6 +433,7 @@ impl<C: Counter> Arrays<C> {
         let (done, evicted) = current.migration.help(mover, chunks);
         self.count_evicted(evicted);
         if done && let Some(previous) = current.unlink() {
+            current.open_fast_path();
             // From now on, calls about known keys do not update the hint.
             self.hint.update(&current.array);
             // SAFETY: T1, M2: nobody can reach it through the table any more, and only the thread

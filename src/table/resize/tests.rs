@@ -97,6 +97,26 @@ fn outdated_array_is_completed_before_it_is_replaced() {
     assert_eq!(filled.migration.moved(), 99);
 }
 
+/// The thread that ends a move is stopped before it lets the fast path use the new array: the next
+/// request on the slow path does this.
+#[test]
+fn stopped_mover_leaves_the_fast_path_open() {
+    let table = Table { arrays: short_lived(1_000) };
+    let (arrays, guard) = (&table.arrays, reclaim::pin());
+    charge(arrays, key(1), 1, &guard);
+    assert!(arrays.resize(arrays.current(&guard), arrays.plan_next(arrays.current(&guard), 1, 0)));
+    let current = arrays.current(&guard);
+    let mover = arrays.mover(current.previous(&guard).expect("keys to move"), current);
+    while !current.migration.help(&mover, 16).0 {}
+    let previous = current.unlink().expect("all keys are moved");
+    // SAFETY: it was unlinked above, and no other thread uses this table.
+    unsafe { guard.retire(previous) };
+    let args = ChargeArgs { now: 1, cost: 1, limit: MAX_LIMIT };
+    assert!(table.evaluate(key(1), &args, &guard, ScalarSum).is_none(), "already open");
+    assert_eq!(charge(arrays, key(1), 1, &guard), 2);
+    assert!(table.evaluate(key(1), &args, &guard, ScalarSum).is_some(), "still closed");
+}
+
 /// A new key that met a full array retries if another thread has replaced that array in the
 /// meantime, even if the old array has no key to drop.
 #[test]

@@ -210,8 +210,9 @@ fn peek_against_move() {
         &[&[Renew(5), Finish(5)], &[Charge(A, 5, 1), Peek(A, 5)]],
     ];
     assert_race_holds("peek_against_move", Some(1), 2_300, race, orders);
-    assert_race_caught("peek_against_move", Some(1), "PreviousRelaxed", race, orders);
-    assert_race_caught("peek_against_move", Some(1), "UnlinkRelaxed", race, orders);
+    for mutant in ["PreviousRelaxed", "UnlinkRelaxed", "FastTicksRelaxed", "FastOpenRelaxed"] {
+        assert_race_caught("peek_against_move", Some(1), mutant, race, orders);
+    }
 }
 
 /// Guarantees A and D: a thread that unlinks the old array sees what every helper has moved.
