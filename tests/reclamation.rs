@@ -376,7 +376,8 @@ fn arrays_are_not_freed_while_one_of_many_threads_can_read_them() {
     });
 }
 
-/// A session that a thread keeps up to its end, and what its destructor does.
+/// Checks in its destructor, at the end of a thread, with the session that the thread has kept or, without
+/// one, with a new session.
 struct AtEnd {
     session: Option<Session<'static>>,
     limiter: &'static Limiter,
@@ -389,7 +390,6 @@ struct AtEnd {
 
 impl Drop for AtEnd {
     fn drop(&mut self) {
-        // Without an earlier session, this is the first one after the record was given back.
         let session = self.session.take().unwrap_or_else(|| session(self.limiter));
         self.begun.send(()).unwrap();
         let _ = self.end.recv();
@@ -406,18 +406,20 @@ thread_local! {
 /// session began before or after the thread gave its record back.
 #[test]
 fn arrays_are_not_freed_while_an_ending_thread_can_read_them() {
-    for (is_first, is_earlier) in [(false, false), (true, true), (true, false), (false, true)] {
+    // A value that is used first is dropped after the thread has given its record back.
+    for (is_used_first, has_session) in [(false, false), (true, true), (true, false), (false, true)]
+    {
         let _alone = watch();
         let (limiter, id) = limiter();
         let limiter: &'static Limiter = Box::leak(Box::new(limiter));
         let ((begun, is_begun), (end, is_ended)) = (mpsc::channel(), mpsc::channel());
         let thread = std::thread::spawn(move || {
             // Destructors run in the reverse order of the first uses.
-            if is_first {
+            if is_used_first {
                 AT_END.with(|_| ());
             }
             let held = session(limiter);
-            let session = is_earlier.then_some(held);
+            let session = has_session.then_some(held);
             let at_end = AtEnd { session, limiter, id, begun, end: is_ended };
             AT_END.set(Some(at_end));
         });
@@ -432,8 +434,8 @@ fn arrays_are_not_freed_while_an_ending_thread_can_read_them() {
     }
 }
 
-/// Guarantee F: the child of a fork frees arrays even if threads that it does not have kept
-/// sessions at the fork.
+/// Guarantee F: the child of a fork frees arrays even if other threads had sessions at the fork. Those
+/// threads do not exist in the child.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_forked_child_forgets_the_sessions_of_other_threads() {

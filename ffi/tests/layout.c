@@ -1,6 +1,6 @@
-/* The ABI on 64-bit systems, as static assertions and pointer conversions. With -Werror, this file does
- * not compile with a header that declares another ABI. Without it, some C compilers only warn if the type
- * of a field or a function differs.
+/* The ABI on 64-bit systems, as static assertions and pointer conversions. Compile this file with
+ * -Werror: it then fails if the header declares another ABI. Without -Werror, some C compilers only warn
+ * if the type of a field or a function differs.
  * Generated: TOLLGATE_BLESS=1 cargo test -p tollgate-ffi abi */
 #include <assert.h>
 #include <stddef.h>

@@ -11,11 +11,11 @@ use crate::table::{Bounds, OutOfMemory, Table};
 
 /// A counter type that a policy can have.
 pub(super) trait PolicyCounter: Counter {
-    /// The table, whose counters are of this type.
+    /// The table. Its counters must be of this type.
     fn table(table: &CounterTable) -> &Table<Self>;
 }
 
-/// Declares a variant for each type of counter, so that the type is a constant where it is used.
+/// Declares a variant for each type of counter, so that code is compiled for each type.
 macro_rules! counter_tables {
     ($($variant:ident($counter:ty)),*) => {
         /// The table of a policy's counters.

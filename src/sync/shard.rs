@@ -1,7 +1,7 @@
 //! A shard index for each thread, so that threads count without sharing a cache line.
 //!
-//! One thread at a time owns an index, and frees it when it ends. A killed thread never frees its
-//! index. Threads that find no free index use the shared shard.
+//! Each index has at most one owner thread, which frees it when the thread ends. A killed thread never
+//! frees its index. Threads that find no free index use the shared shard.
 
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering::*, order};
@@ -33,13 +33,13 @@ impl ShardPool {
 
     /// Allocates the lowest free index. `None` if all are in use.
     pub(crate) fn allocate(&self) -> Option<u8> {
-        // Acquire: this owner continues from the counts of the previous owner. Pairs with `free`.
-        // Model: index_reuse with ShardAllocateRelaxed.
         let mut retries = Retries::new();
         let set_lowest_clear = |used: u64| {
             retries.count();
             (used != u64::MAX).then(|| used | (used + 1))
         };
+        // Acquire: this owner continues from the counts of the previous owner. Pairs with `free`.
+        // Model: index_reuse with ShardAllocateRelaxed.
         let before =
             self.0.fetch_update(order::shard_allocate(), Relaxed, set_lowest_clear).ok()?;
         Some(before.trailing_ones() as u8)
@@ -123,7 +123,7 @@ pub(crate) mod tests {
     use super::*;
     use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 
-    /// Keeps other tests from allocating most indices until the guard is dropped.
+    /// A lock for tests that allocate most indices, so that they run one at a time.
     pub(crate) fn lock_indices() -> MutexGuard<'static, ()> {
         static LOCK: Mutex<()> = Mutex::new(());
         LOCK.lock().unwrap_or_else(PoisonError::into_inner)
@@ -184,8 +184,8 @@ pub(crate) mod tests {
         [running, receive.recv().unwrap()]
     }
 
-    /// An ending thread owns its index until it frees it, and none from then on. The next thread
-    /// may own that index, and owners count without atomic additions.
+    /// After an ending thread has freed its index, it does not count under it: another thread may own the
+    /// index by then, and owners count without atomic additions.
     #[test]
     fn an_ending_thread_does_not_use_its_freed_index() {
         let _lock = lock_indices();

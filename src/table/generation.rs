@@ -14,14 +14,15 @@ use crate::reclaim::{Guard, Node, Retire};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering::*, Statistic, order};
 use std::ptr;
 
-/// A table is large when its array has more than this many times the home slots of the first one.
+/// A table is large when its array has more than this many times the home slots of the
+/// table's first array.
 const LARGE_FACTOR: usize = 4;
 /// New keys that get no slot between two retries of a resize after an allocation failure. A retry
 /// takes a sample, which is expensive.
 const RESIZE_RETRY_INTERVAL: u64 = 256;
 /// Once a move in fine chunks has taken a window, a new key moves this many times as many chunks.
 const OVERDUE_FACTOR: usize = 4;
-/// Slots that a sample prefetches ahead: enough to keep the memory busy.
+/// Slots that a sample prefetches ahead: enough that their cache misses overlap.
 const PREFETCH_DISTANCE: usize = 16;
 
 /// An array with its migration.
@@ -38,11 +39,11 @@ pub(crate) struct Generation<C: Counter> {
     /// everything has been moved.
     previous: AtomicPtr<Generation<C>>,
     /// The number of ticks, from the cutoff on, in which the fast path can use this generation: 0
-    /// while keys are moved into it. Not 0 only after `previous` has become null.
+    /// while keys are moved into it, and changes after `previous` has become null.
     fast_ticks: AtomicU64,
     /// Not 0 once the system was advised to use huge pages.
     huge_pages_advised: Statistic,
-    /// The number of huge pages that were made.
+    /// The huge pages that were made. After the first failure, all of them.
     collapsed: Statistic,
     /// New keys that still get no slot before one retries the resize. Greater than 0 only after an
     /// allocation failure.
@@ -125,8 +126,8 @@ impl<C: Counter> Generation<C> {
         })
     }
 
-    /// Returns whether the key of this slot was dropped and inserted anew after this charge: it was
-    /// evicted, or had expired.
+    /// Returns whether the key of this slot was dropped and inserted anew after this charge, because it
+    /// was evicted or had expired. Always false in a table that does not evict.
     pub(crate) fn was_evicted_since(&self, slot: &Slot<C>, charge: &Receipt) -> bool {
         // Model: refund_after_move with ReceiptWithoutGeneration.
         !self.array.has_survived(slot, self.number.saturating_sub(charge.generation))
@@ -136,32 +137,25 @@ impl<C: Counter> Generation<C> {
     /// the time is in the range of its array.
     #[inline(always)]
     pub(crate) fn is_fast(&self, now: u64) -> bool {
-        now.wrapping_sub(self.array.base().cutoff) < self.fast_ticks()
+        // Acquire: a thread that takes the fast path sees everything that was moved. Pairs with
+        // `open_fast_path`. Model: fast_path_sees_moved_keys with FastTicksRelaxed.
+        let fast_ticks = self.fast_ticks.load(order::fast_ticks_load());
+        now.wrapping_sub(self.array.base().cutoff) < fast_ticks
     }
 
     /// Lets the fast path use this generation. `previous` must be null.
     pub(crate) fn open_fast_path(&self) {
-        // Relaxed: only spares a write to a line that every request loads.
+        // Relaxed: only avoids a write to a cache line that every request loads.
         if self.fast_ticks.load(Relaxed) == 0 {
-            // Release: a thread that sees it also sees everything that was moved. Pairs with
-            // `fast_ticks`. Model: peek_against_move with FastOpenRelaxed.
+            // Release: a thread that takes the fast path sees everything that was moved. Pairs with
+            // `is_fast`. Model: fast_path_sees_moved_keys with FastOpenRelaxed.
             self.fast_ticks.store(self.array.base().fast_ticks, order::fast_path_open());
         }
-    }
-
-    #[inline(always)]
-    fn fast_ticks(&self) -> u64 {
-        // Acquire: a thread that sees no move sees everything that was moved. Pairs with
-        // `open_fast_path`. Model: peek_against_move with FastTicksRelaxed.
-        self.fast_ticks.load(order::fast_ticks_load())
     }
 
     /// The generation that is still being moved into this one.
     #[inline(always)]
     pub(crate) fn previous<'g>(&self, _guard: &'g Guard) -> Option<&'g Generation<C>> {
-        if self.fast_ticks() > 0 {
-            return None;
-        }
         // Acquire: a thread that finds it unlinked sees everything that was moved. Pairs with
         // `unlink`. Model: peek_against_move with PreviousRelaxed.
         let previous = self.previous.load(order::previous_load());
@@ -196,9 +190,10 @@ impl<C: Counter> Generation<C> {
         self.previous(guard).map_or(0, keys).saturating_sub(self.migration.moved())
     }
 
-    /// The number of chunks that this charge of a known key moves: 0 or 1 in the first half of the
-    /// time from the cutoff to the renewal, and as many as for a new key in the second half. So a table in which only known keys are charged also completes its move
-    /// before the array's time range ends.
+    /// The number of chunks that this charge of a known key moves: 0 or 1 in the first half of the time
+    /// from the cutoff to the renewal. In the second half, as many as for a new key whose move is not
+    /// overdue. So a table in which only known keys are charged also completes its move before the
+    /// array's time range ends.
     pub(crate) fn chunks_per_known_key(&self, now: u64) -> usize {
         let base = self.array.base();
         if now > base.cutoff / 2 + base.renew_after / 2 {
@@ -208,7 +203,7 @@ impl<C: Counter> Generation<C> {
         self.migration.is_turn(charges).into()
     }
 
-    /// The number of chunks that a new key moves. If chunks are fine, it is greater once the move
+    /// The number of chunks that a new key moves. If chunks are small, it is greater once the move
     /// has taken a window: then many keys may have expired, and the table keeps the memory of two
     /// arrays for them.
     pub(crate) fn chunks_per_new_key(&self, spec: &C::Spec, now: u64) -> usize {
@@ -221,7 +216,7 @@ impl<C: Counter> Generation<C> {
         self.size.home_slots > LARGE_FACTOR * first.home_slots
     }
 
-    /// Returns whether a sample may be taken: a flood of new keys must not take one each.
+    /// Returns whether a sample may be taken, so that a flood of new keys does not cause one for each.
     pub(crate) fn is_sample_due(&self, purpose: Purpose, now: u64) -> bool {
         // Relaxed: only spreads the samples.
         now >= self.sample_due_at[purpose as usize].load(Relaxed)
@@ -265,7 +260,8 @@ impl<C: Counter> Generation<C> {
         }
     }
 
-    /// Makes the huge pages of about `budget` slots. Returns whether none are left to make.
+    /// Makes the huge pages of about `budget` slots. Returns whether all are made, or one
+    /// could not be made.
     pub(crate) fn collapse(&self, budget: usize) -> bool {
         let pages = self.array.huge_pages();
         // Relaxed: to make a page twice is harmless.
@@ -285,7 +281,7 @@ impl<C: Counter> Generation<C> {
         now.saturating_sub(self.array.base().cutoff) / 2 >= C::window(spec)
     }
 
-    /// Samples slots that are spread over the array, different ones each time. The sample counts the
+    /// Samples slots that are spread over the array; which ones depends on `now`. The sample counts the
     /// keys that have used more than `threshold`.
     // Not inlined: its frame is large.
     #[inline(never)]

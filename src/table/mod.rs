@@ -326,6 +326,15 @@ impl<C: Counter> Table<C> {
         slots.filter(|slot| slot.id() == Some(key)).count()
     }
 
+    /// Returns whether a request may take the fast path at `now`, but would not find the key's counter.
+    pub(crate) fn fast_path_misses(&self, key: KeyId, now: u64) -> bool {
+        let guard = crate::reclaim::pin();
+        let current = self.arrays.current(&guard);
+        let is_found =
+            || matches!(current.array.find(key), Found::Slot(slot) if slot.counter.is_open());
+        current.is_fast(now) && !is_found()
+    }
+
     pub(crate) fn has_tag_without_id(&self, key: KeyId) -> bool {
         self.arrays.current(&crate::reclaim::pin()).array.has_tag_without_id(key)
     }

@@ -81,9 +81,9 @@ impl Oracle {
         }
     }
 
-    /// Gives back up to `amount` of an item's charges. While its first charge surely counts, units of all
-    /// its charges can be given back. Later, units are taken from the first charge as far as it still
-    /// counts, and then from the last charge.
+    /// Gives back up to `amount` of an item's charges from the first one on, if the first may still count.
+    /// Unless it surely counts, also gives back up to `amount` of the last charge. In the grace period both
+    /// happen, so that the usage is a lower bound.
     pub fn give_back(&mut self, now: u64, item: &ReservedItem, amount: u64) {
         let (Some(first), Some(last)) = (item.charges.first(), item.charges.last()) else { return };
         let expires = self.kind(item.rule).expiry(first.at);
@@ -107,10 +107,12 @@ impl Oracle {
         }
     }
 
+    /// The time that decides which charges still count.
     fn settle_time(&self, now: u64, item: &ReservedItem) -> u64 {
         match self.kind(item.rule) {
             Kind::Sliding(_) => self.effective_time(item.rule, item.key, now),
-            // A late clock may still give back to the newest period that the key was charged in.
+            // Units can be given back in the newest period that the key was charged in, even with a late
+            // clock.
             Kind::Fixed(_) => self.newest(item.rule, item.key),
         }
     }

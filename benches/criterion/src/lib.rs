@@ -1,3 +1,4 @@
 //! An empty library: the package contains only benchmarks.
 //!
-//! `cargo bench`, `cargo bench --bench near`, `cargo bench -- 'hot/1 text key/session'`
+//! All benchmarks: `cargo bench`. One file: `cargo bench --bench near`. One benchmark:
+//! `cargo bench -- 'hot/1 text key/session'`.

@@ -10,13 +10,13 @@ pub struct Setting {
     pub limit: u32,
     /// The window.
     pub window: Duration,
-    /// The number of keys to support. Limiters without such a bound ignore it.
+    /// The number of keys that must fit. Limiters without a bound on keys ignore it.
     pub max_keys: usize,
 }
 
 impl Setting {
-    /// The limit and the window at the same rate, with the window rounded up to whole seconds. For
-    /// limiters that support only such windows.
+    /// The window rounded up to whole seconds, and the limit scaled with it and rounded down. For limiters
+    /// that support only windows of whole seconds.
     pub(crate) fn in_seconds(&self) -> (u64, Duration) {
         let seconds = self.window.as_secs_f64().ceil();
         let limit = f64::from(self.limit) * (seconds / self.window.as_secs_f64());
@@ -24,7 +24,7 @@ impl Setting {
     }
 }
 
-/// The guarantees of a limiter, in words: the limiters differ in more than speed.
+/// The guarantees of a limiter: the limiters differ in more than speed.
 #[derive(Clone, Copy, Debug)]
 pub struct Guarantees {
     /// Whether the limiter keeps state for each key, instead of counters that keys share.
@@ -39,7 +39,7 @@ pub struct Guarantees {
     pub locks: &'static str,
 }
 
-/// A measured limiter, or a control: a peer without a limiter.
+/// A limiter to compare, or a control: it has the same interface, but does not limit.
 pub trait Peer<K: KeyKind = u64>: Sized + Send + Sync + 'static {
     /// The name in tables and in the arguments of child processes.
     const NAME: &'static str;

@@ -91,7 +91,8 @@ impl Fixture {
             Verdict::Denied | Verdict::Impossible => {
                 Step::Denied { span, cost: item.cost, reported, shared: false }
             }
-            Verdict::TableFull | Verdict::Invalid => fail("a peek needs no slot", decision),
+            Verdict::TableFull => fail("a peek that needs a slot", decision),
+            Verdict::Invalid => fail("an invalid request", decision),
         };
         self.record(done, item, [step]);
     }
@@ -259,8 +260,8 @@ impl Fixture {
     /// Records a denied request, which has charged nothing in the end.
     ///
     /// The first item without room may have lost a race for it. Then the items before it were
-    /// charged and rolled back, and the items after it were peeked at again, perhaps without
-    /// finding room.
+    /// charged and rolled back. If statuses were requested, the items after it were peeked at again,
+    /// and may have had no room.
     fn record_denial(&self, done: Completed, items: &[Item], answers: &[Answer]) {
         let violated = |answer: &Answer| answer.violated == Some(true);
         let first = answers.iter().position(violated);
