@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::log::Format;
+use crate::log::{CsvOptions, Format, Options, TimeUnit};
 use crate::sample;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ pub enum Command {
 /// Replay a log against rate-limit policies
 ///
 /// LOG is in Common or Combined Log Format (its fields are ip, user, path, status and bytes) or in
-/// CSV with a header line (its fields are the columns). It may be compressed with gzip. Requests
-/// are replayed in order of time. Each request is charged under all policies, in the order of the
-/// policy file, or under none.
+/// CSV (its fields are the columns). It may be compressed with gzip. Requests are replayed in order
+/// of time. Each request is charged under all policies, in the order of the policy file, or under
+/// none.
 ///
 /// Give a policy an estimate if the cost of a request is known only when the request ends. The
 /// request then reserves the estimate, and settles with its cost when it ends.
@@ -41,7 +41,10 @@ pub struct Replay {
     #[arg(value_name = "LOG", required_unless_present = "sample")]
     pub log: Option<PathBuf>,
     /// Replay a generated log of one day instead of LOG
-    #[arg(long, conflicts_with_all = ["log", "time"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["log", "time", "date", "time_unit", "midnight", "no_header"],
+    )]
     pub sample: bool,
     /// The format of the log; detected from its first readable line by default
     #[arg(long)]
@@ -49,12 +52,39 @@ pub struct Replay {
     /// The CSV column that holds the time; the first column by default
     #[arg(long, value_name = "COLUMN")]
     pub time: Option<String>,
+    /// The CSV column that holds the date, if the time column holds only the time of day; if there
+    /// are columns called date and time, they are joined by default
+    #[arg(long, value_name = "COLUMN", conflicts_with = "time_unit")]
+    pub date: Option<String>,
+    /// Read times that are numbers, in this unit: since 1970, or since the start of the log
+    #[arg(long, value_name = "UNIT")]
+    pub time_unit: Option<TimeUnit>,
+    /// Read a date without a time as midnight (UTC)
+    #[arg(long, conflicts_with = "time_unit")]
+    pub midnight: bool,
+    /// The CSV has no header line: its columns are named 1, 2, 3 and so on
+    #[arg(long)]
+    pub no_header: bool,
     /// Write the decision on each request, as CSV
     #[arg(long, value_name = "OUT.csv")]
     pub decisions: Option<PathBuf>,
     /// Write a report with charts, as an HTML page
     #[arg(long, value_name = "OUT.html")]
     pub report: Option<PathBuf>,
+}
+
+impl Replay {
+    /// How to read the log.
+    pub fn options(&self) -> Options {
+        let csv = CsvOptions {
+            time: self.time.clone(),
+            date: self.date.clone(),
+            time_unit: self.time_unit,
+            midnight: self.midnight,
+            no_header: self.no_header,
+        };
+        Options { format: self.format, csv }
+    }
 }
 
 /// Write a generated log to standard output

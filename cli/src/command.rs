@@ -27,8 +27,8 @@ pub enum Failure {
     Overwrite(PathBuf),
     /// One file for both outputs.
     OneOutput(PathBuf),
-    /// `--time` with a format other than CSV.
-    TimeWithoutCsv,
+    /// An option for CSV with another format.
+    OptionWithoutCsv(&'static str),
     Stdout(io::Error),
 }
 
@@ -54,8 +54,8 @@ impl fmt::Display for Failure {
                 let path = path.display();
                 write!(f, "{path}: is given for --decisions and for --report; choose two files")
             }
-            Failure::TimeWithoutCsv => {
-                write!(f, "--time applies only to CSV; remove it, or use --format csv")
+            Failure::OptionWithoutCsv(option) => {
+                write!(f, "{option} applies only to CSV; remove it, or use --format csv")
             }
             Failure::Stdout(error) => write!(f, "standard output: cannot be written: {error}"),
         }
@@ -89,8 +89,7 @@ pub fn replay(args: args::Replay) -> Result<(), Failure> {
     let input = Input::open(source(&args)?, &bar)?;
     let name = input.name.clone();
     let mut recorder = Recorder::new(&args.policy, &file);
-    let unparsable =
-        log::read::<_, Failure>(input, args.format, args.time.as_deref(), &mut recorder);
+    let unparsable = log::read::<_, Failure>(input, &args.options(), &mut recorder);
     bar.finish_and_clear();
     let unparsable = unparsable?;
     let Some(recording) = recorder.finish() else {
@@ -126,8 +125,9 @@ pub fn sample(args: &args::Sample) -> Result<(), Failure> {
 
 /// Rejects options that exclude each other, and an output file that is also an input or given twice.
 fn check_options(args: &args::Replay) -> Result<(), Failure> {
-    if args.time.is_some() && args.format == Some(Format::Clf) {
-        return Err(Failure::TimeWithoutCsv);
+    let option = args.options().csv.first_set();
+    if let Some(option) = option.filter(|_| args.format == Some(Format::Clf)) {
+        return Err(Failure::OptionWithoutCsv(option));
     }
     let inputs = [Some(&args.policy), args.log.as_ref()];
     for output in [&args.decisions, &args.report].into_iter().flatten() {

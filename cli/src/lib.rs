@@ -9,6 +9,7 @@
     reason = "public only for the tool and its tests"
 )]
 
+mod address;
 pub mod args;
 pub mod command;
 pub mod decisions;
@@ -21,3 +22,4 @@ pub mod sample;
 pub mod summary;
 pub mod tally;
 mod text;
+mod value;

@@ -3,7 +3,7 @@
 //! The rest of a line is ignored.
 
 use super::lines::Line;
-use super::{Parsed, Parser, Reason, Request, Values, time};
+use super::{Parsed, Parser, Reason, Request, Unread, Values, time};
 use crate::text;
 
 /// The names of the fields of a line.
@@ -27,7 +27,7 @@ impl Parser for Clf {
         }
         let parsed = if line.whole { fields(line.text) } else { Err(Reason::TooLong) };
         match parsed {
-            Err(reason) => Parsed::Bad { line: line.number, text: line.text, reason },
+            Err(reason) => Parsed::Bad { line: line.number, text: Unread::Line(line.text), reason },
             Ok((unix_ns, values)) => Parsed::Request(Request {
                 line: line.number,
                 unix_ns,

@@ -1,22 +1,31 @@
-//! CSV with a header line.
+//! CSV. Without a header line, the columns are named by position: 1, 2, 3 and so on.
 //!
 //! The parser is fed line by line. A record that spans lines therefore gets the number of its first
 //! line, and a record with an unclosed quote is given up when its text exceeds [`MAX_LINE`] bytes.
 
+use super::csv_time::TimeColumns;
 use super::lines::{Line, MAX_LINE};
-use super::{Parsed, Parser, Reason, Request, Values, time};
-use crate::text;
+use super::time::{self, TimeError};
+use super::{CsvOptions, Parsed, Parser, Reason, Request, Unread, Values};
+use crate::{address, value};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 
 /// The parser of a CSV log.
 pub struct Csv {
     reader: Reader,
-    /// The name of the time column; `None` is the first column.
-    time_column: Option<String>,
-    time_index: usize,
-    /// The column names, once the header has been read.
-    names: Option<Vec<String>>,
+    options: CsvOptions,
+    header: Header,
     record: Record,
+}
+
+/// The header of the log.
+enum Header {
+    /// No record was read yet.
+    Unread,
+    /// The columns are known.
+    Known { names: Vec<String>, times: TimeColumns },
+    /// The first record is not a header, so that no record can be read.
+    Missing,
 }
 
 /// The current record.
@@ -41,16 +50,10 @@ enum Progress {
 }
 
 impl Csv {
-    pub fn new(time_column: Option<&str>) -> Self {
+    pub fn new(options: CsvOptions) -> Self {
         // Lines arrive without their line ends, so only the `\n` that `feed` adds ends a record.
         let reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
-        Csv {
-            reader,
-            time_column: time_column.map(str::to_owned),
-            time_index: 0,
-            names: None,
-            record: Record::default(),
-        }
+        Csv { reader, options, header: Header::Unread, record: Record::default() }
     }
 
     fn restart(&mut self) {
@@ -58,34 +61,77 @@ impl Csv {
         self.record.first_line = None;
     }
 
-    fn header(&mut self) -> Parsed<'_> {
+    /// Takes the first record as the header, or names the columns by position.
+    fn first(&mut self, line: u64) -> Parsed<'_> {
         let values = self.record.values();
-        let names: Vec<String> = (0..self.record.ends_len)
-            .map(|index| String::from_utf8_lossy(values.get(index).trim_ascii()).into_owned())
-            .collect();
-        if let Some(column) = &self.time_column {
-            match names.iter().position(|name| name == column) {
-                Some(index) => self.time_index = index,
-                None => return Parsed::NoTimeColumn { column: column.clone(), columns: names },
+        let columns = 0..self.record.ends_len;
+        let names: Vec<String> = match self.options.no_header {
+            true => columns.map(|index| (index + 1).to_string()).collect(),
+            false => columns.map(|index| name(values.get(index))).collect(),
+        };
+        let times = TimeColumns::find(&self.options, &names);
+        // A column that is named on the command line shows that this is the header.
+        let is_named = self.options.time.is_some() || self.options.date.is_some();
+        let is_sure = self.options.no_header || (is_named && times.is_ok());
+        if !is_sure && looks_like_request(&names) {
+            self.header = Header::Missing;
+            let text = Unread::Values(self.record.values());
+            return Parsed::Bad { line, text, reason: Reason::NoHeader };
+        }
+        match times {
+            Err(missing) => Parsed::NoColumn { missing, columns: names },
+            Ok(times) => {
+                self.header = Header::Known { names, times };
+                if self.options.no_header { self.request(line) } else { Parsed::Nothing }
             }
         }
-        self.names = Some(names);
-        Parsed::Nothing
     }
 
     fn request(&self, line: u64) -> Parsed<'_> {
-        let names = self.names.as_deref().unwrap_or_default();
+        let Header::Known { names, times } = &self.header else { return Parsed::Nothing };
         let values = self.record.values();
-        let bad = |reason| Parsed::Bad { line, text: self.record.text(), reason };
-        if self.record.ends_len != names.len() {
-            return bad(Reason::FieldCount { found: self.record.ends_len, header: names.len() });
+        let bad = |reason| Parsed::Bad { line, text: Unread::Values(values), reason };
+        let (found, first) = (self.record.ends_len, names.len());
+        if found != first {
+            let is_header = !self.options.no_header;
+            return bad(Reason::FieldCount { found, first, is_header });
         }
-        let when = values.get(self.time_index);
-        match time::iso(when) {
+        match times.read(&values) {
             Ok(unix_ns) => Parsed::Request(Request { line, unix_ns, names, values }),
-            Err(error) => bad(Reason::Time { value: text::excerpt(when), error }),
+            Err(reason) => bad(reason),
         }
     }
+}
+
+/// Writes the values of a record, and the start of a value whose quote is open.
+pub fn written(values: &[&[u8]], open: &[u8]) -> Vec<u8> {
+    let mut written = Vec::new();
+    if !values.is_empty() {
+        let mut writer = ::csv::Writer::from_writer(&mut written);
+        // Writing to memory does not fail.
+        let _ = writer.write_record(values).and_then(|()| Ok(writer.flush()?));
+        drop(writer);
+        written.pop_if(|byte| *byte == b'\n');
+    }
+    if !open.is_empty() {
+        let comma: &[u8] = if values.is_empty() { b"" } else { b"," };
+        written.extend([comma, b"\"", open].concat());
+    }
+    written
+}
+
+fn name(value: &[u8]) -> String {
+    String::from_utf8_lossy(value::trim(value)).into_owned()
+}
+
+/// Returns whether a first record has values of a request: a date or an address, or first a number.
+fn looks_like_request(values: &[String]) -> bool {
+    let is_value = |(index, value): (usize, &String)| match time::iso(value.as_bytes()) {
+        Err(TimeError::Unreadable) => address::parse(value).is_some(),
+        Err(TimeError::Number) => index == 0,
+        _ => true,
+    };
+    values.iter().enumerate().any(is_value)
 }
 
 impl Parser for Csv {
@@ -106,18 +152,25 @@ impl Parser for Csv {
             Progress::Open => Parsed::Nothing,
             Progress::TooLong => {
                 self.restart();
-                Parsed::Bad { line: first_line, text: line.text, reason: Reason::TooLong }
+                let text = Unread::Line(line.text);
+                Parsed::Bad { line: first_line, text, reason: Reason::TooLong }
             }
             Progress::Complete => {
                 self.restart();
-                if self.names.is_none() { self.header() } else { self.request(first_line) }
+                match self.header {
+                    Header::Unread => self.first(first_line),
+                    _ => self.request(first_line),
+                }
             }
         }
     }
 
     fn end(&mut self) -> Parsed<'_> {
         match self.record.first_line.take() {
-            Some(line) => Parsed::Bad { line, text: self.record.text(), reason: Reason::OpenQuote },
+            Some(line) => {
+                let text = Unread::Values(self.record.values());
+                Parsed::Bad { line, text, reason: Reason::OpenQuote }
+            }
             None => Parsed::Nothing,
         }
     }
@@ -178,7 +231,8 @@ mod tests {
 
     /// The requests (line and values) and the reasons for unreadable lines, in order.
     fn read(text: &str, time_column: Option<&str>) -> Vec<Result<(u64, Vec<String>), Reason>> {
-        let mut csv = Csv::new(time_column);
+        let time = time_column.map(str::to_owned);
+        let mut csv = Csv::new(CsvOptions { time, ..CsvOptions::default() });
         let mut found = Vec::new();
         let mut keep = |parsed: Parsed<'_>| match parsed {
             Parsed::Nothing => {}
@@ -188,7 +242,7 @@ mod tests {
                 found.push(Ok((request.line, values.collect())));
             }
             Parsed::Bad { reason, .. } => found.push(Err(reason)),
-            Parsed::NoTimeColumn { column, .. } => panic!("no column {column}"),
+            Parsed::NoColumn { missing, .. } => panic!("{missing:?}"),
         };
         for (line, number) in text.lines().zip(1..) {
             keep(csv.line(Line { number, text: line.as_bytes(), whole: true }));
@@ -219,7 +273,7 @@ mod tests {
         let found =
             read("a, t \n1,2020-01-01T00:00:00Z\n2\n3,x\n4,1960-01-01T00:00:00Z\n", Some("t"));
         assert_eq!(found[0], request(2, ["1", "2020-01-01T00:00:00Z"]));
-        assert_eq!(found[1], Err(Reason::FieldCount { found: 1, header: 2 }));
+        assert_eq!(found[1], Err(Reason::FieldCount { found: 1, first: 2, is_header: true }));
         assert_eq!(found[2].as_ref().unwrap_err().to_string(), "the time \"x\" cannot be read");
         assert!(found[3].as_ref().unwrap_err().to_string().ends_with("is before 1970"));
     }

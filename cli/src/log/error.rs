@@ -17,8 +17,8 @@ pub enum LogError {
     Read { name: String, gzip: bool, error: io::Error },
     /// It has no lines.
     Empty { name: String },
-    /// Its header lacks the column chosen with `--time`.
-    NoTimeColumn { name: String, column: String, columns: Vec<String> },
+    /// Its header lacks the column of an option.
+    NoColumn { name: String, option: &'static str, column: String, columns: Vec<String> },
     /// None of its lines could be read in any of the formats tried.
     NothingParsed { name: String, tried: Vec<(Format, Unparsable)> },
 }
@@ -50,12 +50,16 @@ pub enum Reason {
     TooLong,
     /// A missing part of Common Log Format.
     NoPart(&'static str),
+    /// Two addresses in front of the time, of which either may be the client.
+    TwoAddresses { host: String, ident: String },
     /// A part of Common Log Format that is not a number.
     BadPart { part: &'static str, value: String },
+    /// A first line of a CSV log that looks like a request.
+    NoHeader,
     /// A time that cannot be used.
     Time { value: String, error: TimeError },
-    /// A number of fields that differs from the header's.
-    FieldCount { found: usize, header: usize },
+    /// A number of fields that differs from that of the header, or of the first line if there is no header.
+    FieldCount { found: usize, first: usize, is_header: bool },
     /// A quote that is not closed before the end of the log.
     OpenQuote,
     /// A cost or an estimate that is not a whole number.
@@ -96,9 +100,9 @@ impl fmt::Display for LogError {
                 write!(f, "{name}: cannot be read: {error}")
             }
             LogError::Empty { name } => write!(f, "{name}: the log is empty"),
-            LogError::NoTimeColumn { name, column, columns } => write!(
+            LogError::NoColumn { name, option, column, columns } => write!(
                 f,
-                "{name}: has no column {column:?}; set --time to one of its columns: {}",
+                "{name}: has no column {column:?}; set {option} to one of its columns: {}",
                 text::list(columns)
             ),
             LogError::NothingParsed { name, tried } => {
@@ -106,7 +110,7 @@ impl fmt::Display for LogError {
                 tried.iter().try_for_each(|(format, unparsable)| {
                     write!(f, "\n  as {}:", format.title())?;
                     match unparsable.count {
-                        0 => write!(f, " no lines after the header"),
+                        0 => write!(f, " no requests"),
                         _ => write!(f, "\n{unparsable}"),
                     }
                 })
@@ -119,7 +123,7 @@ impl Format {
     fn title(self) -> &'static str {
         match self {
             Format::Clf => "Common Log Format",
-            Format::Csv => "CSV with a header line",
+            Format::Csv => "CSV",
         }
     }
 }
@@ -142,10 +146,20 @@ impl fmt::Display for Reason {
         match self {
             Reason::TooLong => write!(f, "the line is longer than {} MiB", MAX_LINE >> 20),
             Reason::NoPart(part) => write!(f, "the {part} is missing"),
+            Reason::TwoAddresses { host, ident } => write!(
+                f,
+                "the host and the ident are addresses, {host:?} and {ident:?}, and either may be the client"
+            ),
+            Reason::NoHeader => write!(
+                f,
+                "the first line looks like a request, not like a header; if so, add --no-header, which names \
+                 the columns 1, 2, 3 and so on"
+            ),
             Reason::BadPart { part, value } => write!(f, "the {part} is not a number: {value:?}"),
             Reason::Time { value, error } => write!(f, "the time {value:?} {error}"),
-            Reason::FieldCount { found, header } => {
-                write!(f, "{found} fields, but the header has {header}")
+            Reason::FieldCount { found, first, is_header } => {
+                let name = if *is_header { "header" } else { "first line" };
+                write!(f, "{found} fields, but the {name} has {first}")
             }
             Reason::OpenQuote => write!(f, "a quote is not closed before the end of the log"),
             Reason::Cost { entry, field, value } => {

@@ -1,10 +1,11 @@
-//! Reads a log request by request: Common or Combined Log Format, or CSV with a header line.
+//! Reads a log request by request: Common or Combined Log Format, or CSV.
 //!
 //! The first line that can be read in one of these formats decides the format. Lines that cannot be
 //! read are counted, and the first few are kept for messages. No other line is kept in memory.
 
 mod clf;
 mod csv;
+mod csv_time;
 mod error;
 mod input;
 mod lines;
@@ -17,15 +18,80 @@ pub use lines::MAX_LINE;
 use crate::text;
 use clf::Clf;
 use csv::Csv;
+use csv_time::MissingColumn;
 use lines::{Line, Lines};
+use std::time::Duration;
 
 /// A format of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Common or Combined Log Format.
     Clf,
-    /// CSV with a header line.
+    /// CSV, with or without a header line.
     Csv,
+}
+
+/// How to read a log.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Its format; `None` detects it.
+    pub format: Option<Format>,
+    /// How to read it if it is CSV.
+    pub csv: CsvOptions,
+}
+
+/// How to read a CSV log.
+#[derive(Clone, Debug, Default)]
+pub struct CsvOptions {
+    /// The column of the time; `None` is the first one.
+    pub time: Option<String>,
+    /// The column of the date, if the time column has only a time of day.
+    pub date: Option<String>,
+    /// The unit of times that are numbers.
+    pub time_unit: Option<TimeUnit>,
+    /// Whether a date without a time is midnight.
+    pub midnight: bool,
+    /// Whether the first line is a request instead of a header.
+    pub no_header: bool,
+}
+
+impl CsvOptions {
+    /// The first option that is set, as it is written on the command line.
+    pub fn first_set(&self) -> Option<&'static str> {
+        let options = [
+            ("--time", self.time.is_some()),
+            ("--date", self.date.is_some()),
+            ("--time-unit", self.time_unit.is_some()),
+            ("--midnight", self.midnight),
+            ("--no-header", self.no_header),
+        ];
+        options.into_iter().find(|(_, is_set)| *is_set).map(|(option, _)| option)
+    }
+}
+
+/// A unit of times that are numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TimeUnit {
+    /// Seconds.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+}
+
+impl TimeUnit {
+    /// Its length.
+    fn length(self) -> Duration {
+        match self {
+            TimeUnit::S => Duration::from_secs(1),
+            TimeUnit::Ms => Duration::from_millis(1),
+            TimeUnit::Us => Duration::from_micros(1),
+            TimeUnit::Ns => Duration::from_nanos(1),
+        }
+    }
 }
 
 /// One request of a log.
@@ -39,14 +105,6 @@ pub struct Request<'l> {
     pub names: &'l [String],
     /// The values of its fields, in the order of the names.
     pub values: Values<'l>,
-}
-
-impl Request<'_> {
-    /// The start of its values, for messages.
-    fn excerpt(&self) -> String {
-        let values = (0..self.names.len()).map(|index| self.values.get(index));
-        text::excerpt(&values.collect::<Vec<_>>().join(&b' '))
-    }
 }
 
 /// The values of a request's fields.
@@ -70,6 +128,34 @@ impl<'l> Values<'l> {
             }
         }
     }
+
+    /// The start of the values, for messages. Those of CSV are written as CSV.
+    fn excerpt(&self) -> String {
+        match self {
+            Values::Slices(values) => text::excerpt(&values.join(&b' ')),
+            Values::Joined { text, ends } => {
+                let values: Vec<&[u8]> = (0..ends.len()).map(|index| self.get(index)).collect();
+                let open = text.get(ends.last().copied().unwrap_or(0)..).unwrap_or_default();
+                text::excerpt(&csv::written(&values, open))
+            }
+        }
+    }
+}
+
+/// The text of an unreadable line, for a message.
+#[derive(Clone, Copy)]
+enum Unread<'l> {
+    Line(&'l [u8]),
+    Values(Values<'l>),
+}
+
+impl Unread<'_> {
+    fn excerpt(&self) -> String {
+        match self {
+            Unread::Line(text) => text::excerpt(text),
+            Unread::Values(values) => values.excerpt(),
+        }
+    }
 }
 
 /// A receiver of requests.
@@ -88,9 +174,9 @@ enum Parsed<'l> {
     /// No request: a header, an empty line, or a part of a longer record.
     Nothing,
     /// An unreadable line, or an unreadable record that starts at this line.
-    Bad { line: u64, text: &'l [u8], reason: Reason },
-    /// A header without the time column.
-    NoTimeColumn { column: String, columns: Vec<String> },
+    Bad { line: u64, text: Unread<'l>, reason: Reason },
+    /// A header without a column of an option.
+    NoColumn { missing: MissingColumn, columns: Vec<String> },
 }
 
 trait Parser {
@@ -108,10 +194,10 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(format: Format, time_column: Option<&str>) -> Self {
+    fn new(format: Format, options: &Options) -> Self {
         let parser: Box<dyn Parser> = match format {
             Format::Clf => Box::new(Clf::default()),
-            Format::Csv => Box::new(Csv::new(time_column)),
+            Format::Csv => Box::new(Csv::new(options.csv.clone())),
         };
         Candidate { format, parser, unparsable: Unparsable::default() }
     }
@@ -119,24 +205,19 @@ impl Candidate {
 
 /// Reads a whole log into `sink`.
 ///
-/// A time column implies CSV. Without a format, the first readable line decides the format.
-pub fn read<S, E>(
-    input: Input,
-    format: Option<Format>,
-    time_column: Option<&str>,
-    sink: &mut S,
-) -> Result<Unparsable, E>
+/// An option for CSV implies CSV. Otherwise, without a format, the first readable line decides the format.
+pub fn read<S, E>(input: Input, options: &Options, sink: &mut S) -> Result<Unparsable, E>
 where
     S: Sink,
     E: From<LogError> + From<S::Error>,
 {
-    let formats: &[Format] = match (format, time_column) {
+    let formats: &[Format] = match (options.format, options.csv.first_set()) {
         (Some(Format::Clf), _) => &[Format::Clf],
         (Some(Format::Csv), _) | (None, Some(_)) => &[Format::Csv],
         (None, None) => &[Format::Clf, Format::Csv],
     };
     let mut candidates: Vec<Candidate> =
-        formats.iter().map(|format| Candidate::new(*format, time_column)).collect();
+        formats.iter().map(|format| Candidate::new(*format, options)).collect();
     let Input { name, reader, gzip } = input;
     let failed = |error| LogError::Read { name: name.clone(), gzip, error };
     let mut lines = Lines::new(reader);
@@ -183,15 +264,15 @@ where
     match parsed {
         Parsed::Nothing => Ok(false),
         Parsed::Bad { line, text, reason } => {
-            unparsable.add(line, || text::excerpt(text), reason);
+            unparsable.add(line, || text.excerpt(), reason);
             Ok(false)
         }
-        Parsed::NoTimeColumn { column, columns } => {
-            Err(LogError::NoTimeColumn { name: name.to_owned(), column, columns }.into())
+        Parsed::NoColumn { missing: MissingColumn { option, column }, columns } => {
+            Err(LogError::NoColumn { name: name.to_owned(), option, column, columns }.into())
         }
         Parsed::Request(request) => {
             if let Err(reason) = sink.request(&request)? {
-                unparsable.add(request.line, || request.excerpt(), reason);
+                unparsable.add(request.line, || request.values.excerpt(), reason);
                 return Ok(false);
             }
             Ok(true)

@@ -1,8 +1,9 @@
 //! The times of a log, as nanoseconds since 1970.
 
-use jiff::civil::DateTime;
+use crate::value;
+use jiff::civil::Time;
 use jiff::fmt::strtime::BrokenDownTime;
-use jiff::fmt::temporal::DateTimeParser;
+use jiff::fmt::temporal::{DateTimeParser, Pieces};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 use std::fmt;
@@ -13,11 +14,21 @@ const CLF_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 /// The first instant of the year 2501.
 const END_S: i64 = 16_756_761_600;
 
+static PARSER: DateTimeParser = DateTimeParser::new();
+
 /// The reason why a time cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeError {
     /// It is not a time.
     Unreadable,
+    /// It is a number, and no unit was given.
+    Number,
+    /// It is not a number, although a unit was given.
+    NotNumber,
+    /// It is a date without a time of day.
+    DateOnly,
+    /// It is a time of day without a date.
+    NoDate,
     /// It is before 1970.
     Early,
     /// It is after 2500.
@@ -28,6 +39,15 @@ impl fmt::Display for TimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TimeError::Unreadable => "cannot be read",
+            TimeError::Number => {
+                "is a number; give its unit with --time-unit, or choose another column with --time"
+            }
+            TimeError::NotNumber => "is not a plain number such as 12.5, which --time-unit requires",
+            TimeError::DateOnly => {
+                "is a date without a time of day; name the columns of the date and the time with --date and \
+                 --time, or read dates as midnight (UTC) with --midnight"
+            }
+            TimeError::NoDate => "has no date; name the date's column with --date",
             TimeError::Early => "is before 1970",
             TimeError::Late => "is after 2500",
         })
@@ -42,17 +62,57 @@ pub fn clf(text: &[u8]) -> Result<u64, TimeError> {
 
 /// Parses an RFC 3339 time, or a date and time without a zone, which is taken as UTC.
 pub fn iso(text: &[u8]) -> Result<u64, TimeError> {
-    static PARSER: DateTimeParser = DateTimeParser::new();
     let text = text.trim_ascii();
     if let Ok(instant) = PARSER.parse_timestamp(text) {
         return unix_ns(instant);
     }
-    // `parse_datetime` ignores a named zone, and the time would wrongly be taken as UTC.
-    if text.contains(&b'[') {
-        return Err(TimeError::Unreadable);
+    // The parser accepts a number of eight digits as a date.
+    if value::is_number(text) {
+        return Err(TimeError::Number);
     }
-    let local: DateTime = PARSER.parse_datetime(text).map_err(|_| TimeError::Unreadable)?;
+    let Some(pieces) = pieces(text) else {
+        // The parser takes the time of day from a whole time, too.
+        let has_only_time = text.iter().all(|byte| byte.is_ascii_digit() || b":.,".contains(byte));
+        let is_clock = has_only_time && text.contains(&b':') && PARSER.parse_time(text).is_ok();
+        return Err(if is_clock { TimeError::NoDate } else { TimeError::Unreadable });
+    };
+    let local = pieces.date().to_datetime(pieces.time().ok_or(TimeError::DateOnly)?);
     unix_ns(TimeZone::UTC.to_timestamp(local).map_err(|_| TimeError::Unreadable)?)
+}
+
+/// Parses a date without a time of day, as midnight UTC.
+pub fn midnight(text: &[u8]) -> Result<u64, TimeError> {
+    if value::is_number(text) {
+        return Err(TimeError::Number);
+    }
+    let date = pieces(text).ok_or(TimeError::Unreadable)?.date();
+    let local = date.to_datetime(Time::midnight());
+    unix_ns(TimeZone::UTC.to_timestamp(local).map_err(|_| TimeError::Unreadable)?)
+}
+
+/// Parses a date with the time 00:00:00, into the date and the offset, which is empty if there is none.
+pub fn date_of_midnight(text: &[u8]) -> Option<(String, String)> {
+    let pieces = PARSER.parse_pieces(text).ok()?;
+    let is_midnight = pieces.time() == Some(Time::midnight()) && !text.contains(&b'[');
+    let offset = pieces.to_numeric_offset().map(|offset| offset.to_string());
+    is_midnight.then(|| (pieces.date().to_string(), offset.unwrap_or_default()))
+}
+
+/// Parses a number as the time since 1970 in this unit. A log with relative times starts in 1970.
+pub fn number(text: &[u8], unit: Duration) -> Result<u64, TimeError> {
+    let length_ns = length_ns(text, unit).ok_or(TimeError::NotNumber)?;
+    if length_ns / 1_000_000_000 < END_S.unsigned_abs() {
+        Ok(length_ns)
+    } else {
+        Err(TimeError::Late)
+    }
+}
+
+/// The parts of a date, with or without a time, and without an offset.
+fn pieces(text: &[u8]) -> Option<Pieces<'_>> {
+    let pieces = PARSER.parse_pieces(text).ok()?;
+    // Without an offset, a named zone would be ignored, and the time would wrongly be taken as UTC.
+    (pieces.offset().is_none() && !text.contains(&b'[')).then_some(pieces)
 }
 
 fn unix_ns(instant: Timestamp) -> Result<u64, TimeError> {
@@ -149,12 +209,58 @@ mod tests {
         for wrong in [
             "",
             "x",
-            "12",
             "2023-11-16 25:00:00",
             "2023-11-16T18:17:03+99:99",
             "2023-11-16T18:17:03[Asia/Tokyo]",
         ] {
             assert_eq!(iso(wrong.as_bytes()), Err(TimeError::Unreadable), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_time_or_a_number_is_not_a_time() {
+        for (text, error) in [
+            ("2026-10-10", TimeError::DateOnly),
+            ("13:55:36.5", TimeError::NoDate),
+            ("13:55", TimeError::NoDate),
+            ("20261010", TimeError::Number),
+            ("20261010135536", TimeError::Number),
+            ("135536", TimeError::Number),
+            ("-12.5", TimeError::Number),
+            ("2026-10-10+02:00", TimeError::Unreadable),
+            ("2026-10-10[UTC]", TimeError::Unreadable),
+        ] {
+            assert_eq!(iso(text.as_bytes()), Err(error), "{text}");
+        }
+        assert_eq!(midnight(b"2026-10-10"), iso(b"2026-10-10T00:00:00Z"));
+        for wrong in ["20261010", "", "13:55:36", "2026-10-10[UTC]", "2026-10-10+02:00"] {
+            assert!(midnight(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn dates_with_a_time_of_zero_are_found() {
+        let found = |text: &str| date_of_midnight(text.as_bytes());
+        let date = || "2026-10-10".to_owned();
+        assert_eq!(found("2026-10-10 00:00:00.000"), Some((date(), String::new())));
+        assert_eq!(found("20261010T000000-05:30"), Some((date(), "-05:30".to_owned())));
+        let others =
+            ["2026-10-10", "2026-10-10T00:00:00.001", "00:00:00", "2026-10-10 00:00[UTC]", ""];
+        for other in others {
+            assert_eq!(found(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn numbers_count_from_1970_in_their_unit() {
+        let ms = Duration::from_millis(1);
+        assert_eq!(number(b"0", ms), Ok(0));
+        assert_eq!(number(b"2874.25", ms), Ok(2_874_250_000));
+        assert_eq!(number(b"16756761599999.999999", ms), Ok(16_756_761_599_999_999_999));
+        assert_eq!(number(b"16756761600000", ms), Err(TimeError::Late));
+        assert_eq!(number(&[b'9'; 40], ms), Err(TimeError::Late));
+        for wrong in ["", "-1", "1e3", "2026-10-10", "x"] {
+            assert_eq!(number(wrong.as_bytes(), ms), Err(TimeError::NotNumber), "{wrong}");
         }
     }
 

@@ -2,18 +2,22 @@
 
 use super::checking_sink::ReadRequest;
 use super::civil;
-use tollgate_cli::log::Format;
+use tollgate_cli::log::{Format, Options};
 
 const MINUTE_NS: u64 = 60 * civil::SECOND;
 
 /// Panics unless `requests` contains every simple line of the log, with the same values. Skips some logs.
-pub fn check(log: &[u8], format: Option<Format>, requests: &[ReadRequest]) {
+pub fn check(log: &[u8], options: &Options, requests: &[ReadRequest]) {
     let Ok(text) = std::str::from_utf8(log) else { return };
     // Skip logs whose format is detected, logs with a byte order mark, and CSV logs with quotes or
     // carriage returns, in which a record may not be one line.
-    match format {
+    match options.format {
         Some(Format::Clf) if !text.starts_with('\u{feff}') => check_clf(text, requests),
-        Some(Format::Csv) if !text.contains(['"', '\r', '\u{feff}']) => check_csv(text, requests),
+        Some(Format::Csv)
+            if options.csv.time_unit.is_none() && !text.contains(['"', '\r', '\u{feff}']) =>
+        {
+            check_csv(text, options.csv.no_header, requests);
+        }
         _ => {}
     }
 }
@@ -26,9 +30,16 @@ fn check_clf(text: &str, requests: &[ReadRequest]) {
     }
 }
 
-fn check_csv(text: &str, requests: &[ReadRequest]) {
-    let mut lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.is_empty());
-    let Some((_, header)) = lines.next() else { return };
+fn check_csv(text: &str, no_header: bool, requests: &[ReadRequest]) {
+    let mut lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.is_empty()).peekable();
+    let Some((_, header)) = lines.peek().copied() else { return };
+    if !no_header {
+        lines.next();
+        // Only a header with digits or colons can look like a request.
+        if header.contains(|c: char| c.is_ascii_digit() || c == ':') {
+            return;
+        }
+    }
     for (number, line) in lines {
         let values: Vec<&str> = line.split(',').collect();
         if values.len() == header.split(',').count()
@@ -60,6 +71,8 @@ fn clf(line: &str) -> Option<(u64, Vec<&str>)> {
         let usual = !word.is_empty() && word.chars().all(is_usual);
         usual && !word.starts_with("HTTP/")
     });
+    // An ident that is an address follows a virtual host.
+    let usual = usual && !ident.contains(['.', ':']);
     let method = method.strip_prefix('"')?;
     let named = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
     let numbers = digits(status) && (digits(bytes) || bytes == "-");

@@ -18,7 +18,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::LazyLock;
 use tollgate_cli::command::Failure;
-use tollgate_cli::log::{self, Format, Input, LogError, Source, Unparsable};
+use tollgate_cli::log::{
+    self, CsvOptions, Format, Input, LogError, Options, Source, TimeUnit, Unparsable,
+};
 use tollgate_cli::policy_file::{self, PolicyFile};
 use tollgate_cli::recording::{Recorder, Recording};
 use tollgate_cli::replay::{self, ReplayError};
@@ -54,8 +56,7 @@ static POLICIES: LazyLock<[PolicyFile; 4]> = LazyLock::new(|| {
 
 /// The options that the first byte chooses.
 struct Choice {
-    format: Option<Format>,
-    time_column: Option<&'static str>,
+    options: Options,
     policies: &'static PolicyFile,
     /// Also read the log compressed with gzip.
     compress: bool,
@@ -65,15 +66,21 @@ struct Choice {
 
 impl Choice {
     fn new(byte: u8) -> Self {
-        let (format, time_column) = match byte % 4 {
+        let (format, time) = match byte % 4 {
             0 => (None, None),
             1 => (Some(Format::Clf), None),
             2 => (Some(Format::Csv), None),
-            _ => (None, Some("time")),
+            _ => (None, Some("time".to_owned())),
         };
         let policies = &POLICIES[usize::from(byte / 4 % 4)];
-        let [compress, report] = [16, 32].map(|bit| byte & bit != 0);
-        Choice { format, time_column, policies, compress, report }
+        let [compress, report, numbers, positions] = [16, 32, 64, 128].map(|bit| byte & bit != 0);
+        let mut csv = CsvOptions { time, ..CsvOptions::default() };
+        if format == Some(Format::Csv) {
+            csv.time_unit = numbers.then_some(TimeUnit::Ms);
+            csv.midnight = !numbers;
+            csv.no_header = positions;
+        }
+        Choice { options: Options { format, csv }, policies, compress, report }
     }
 }
 
@@ -91,7 +98,7 @@ pub fn run(data: &[u8]) -> Reached {
     let read = read(log, &choice);
     // If a policy needs a field that the log lacks, reading stops at the first request.
     if !matches!(read.0, Err(Failure::Record(_))) {
-        line_oracle::check(log, choice.format, &read.1.requests);
+        line_oracle::check(log, &choice.options, &read.1.requests);
     }
     if choice.compress && !log.starts_with(GZIP_MAGIC) {
         check_compressed(log, &choice, &read);
@@ -125,7 +132,7 @@ fn read<'p>(log: &[u8], choice: &Choice) -> Read<'p> {
     let mut sink = CheckingSink::new(Recorder::new(Path::new("p.toml"), choice.policies));
     let source = Source::Memory { name: "log", bytes: log.to_vec() };
     let outcome = match Input::open(source, &ProgressBar::hidden()) {
-        Ok(input) => log::read::<_, Failure>(input, choice.format, choice.time_column, &mut sink),
+        Ok(input) => log::read::<_, Failure>(input, &choice.options, &mut sink),
         Err(error) => Err(error.into()),
     };
     (outcome, sink)
