@@ -1,10 +1,11 @@
 //! Common and Combined Log Format: `host ident user [time] "request" status bytes`.
 //!
-//! The rest of a line is ignored.
+//! The rest of a line is ignored. A virtual host in front of the host is left out, and of a list of
+//! addresses in place of the host (`X-Forwarded-For`), the first is the host.
 
 use super::lines::Line;
 use super::{Parsed, Parser, Reason, Request, Unread, Values, time};
-use crate::text;
+use crate::{address, text};
 
 /// The names of the fields of a line.
 pub const FIELDS: [&str; 5] = ["ip", "user", "path", "status", "bytes"];
@@ -44,11 +45,7 @@ impl Parser for Clf {
 
 /// Parses the time and the field values of a line.
 fn fields(line: &[u8]) -> Result<(u64, [&[u8]; FIELDS.len()]), Reason> {
-    let (host, rest) = word(line, "host")?;
-    let (_ident, rest) = word(rest, "ident")?;
-    // A user may contain spaces, so it ends where the time begins.
-    let user_end = memchr::memmem::find(rest, b" [").ok_or(Reason::NoPart("[time]"))?;
-    let (user, rest) = (&rest[..user_end], &rest[user_end + 2..]);
+    let Client { host, user, rest } = client(line)?;
     let time_end = memchr::memchr(b']', rest).ok_or(Reason::NoPart("[time]"))?;
     let (when, rest) = (&rest[..time_end], &rest[time_end + 1..]);
     let rest = rest.strip_prefix(b" \"").ok_or(Reason::NoPart("\"request\""))?;
@@ -62,6 +59,58 @@ fn fields(line: &[u8]) -> Result<(u64, [&[u8]; FIELDS.len()]), Reason> {
     number(status, "status")?;
     number(bytes, "bytes")?;
     Ok((unix_ns, [host, user, path(request), status, bytes]))
+}
+
+/// The start of a line, up to the time.
+struct Client<'l> {
+    host: &'l [u8],
+    user: &'l [u8],
+    /// The time and what follows it.
+    rest: &'l [u8],
+}
+
+/// Splits off the start of a line.
+fn client(line: &[u8]) -> Result<Client<'_>, Reason> {
+    let (first, rest) = host(line)?;
+    let (second, user_and_time) = word(rest, "ident")?;
+    // A user may contain spaces, so it ends where the time begins.
+    let user_end = memchr::memmem::find(user_and_time, b" [").ok_or(Reason::NoPart("[time]"))?;
+    let (user, time) = (&user_and_time[..user_end], &user_and_time[user_end + 2..]);
+    let client = |host, user| Client { host, user: without_quotes(user), rest: time };
+    let second_is_address = is_address(second);
+    if second_is_address && is_address(first) {
+        let [host, ident] = [first, second].map(text::excerpt);
+        return Err(Reason::TwoAddresses { host, ident });
+    }
+    // Without a virtual host in front, the second word is the ident, which is `-` almost everywhere.
+    if !second_is_address && (second == b"-" || !user.starts_with(b"- ")) {
+        return Ok(client(first, user));
+    }
+    let (host, rest) = host(&rest[..rest.len() - time.len() - 2])?;
+    let user = match memchr::memchr(b' ', rest) {
+        Some(ident_end) => &rest[ident_end + 1..],
+        None => rest,
+    };
+    Ok(client(host, user))
+}
+
+/// Splits off the host. Of a list of addresses, which has a space after each comma, it is the first one.
+fn host(line: &[u8]) -> Result<(&[u8], &[u8]), Reason> {
+    let (first, mut rest) = word(line, "host")?;
+    let mut last = first;
+    while last.ends_with(b",") {
+        (last, rest) = word(rest, "host")?;
+    }
+    Ok((first.strip_suffix(b",").unwrap_or(first), rest))
+}
+
+fn is_address(word: &[u8]) -> bool {
+    str::from_utf8(word).is_ok_and(|word| address::parse(word).is_some())
+}
+
+/// Some servers write an absent user as two quotes.
+fn without_quotes(user: &[u8]) -> &[u8] {
+    if user == b"\"\"" { b"" } else { user }
 }
 
 /// Splits a line at the first space.
@@ -150,6 +199,35 @@ mod tests {
     fn a_user_may_contain_spaces() {
         let line = r#"a - john doe [10/Oct/2000:13:55:36 -0700] "-" 408 0"#;
         assert_eq!(parsed(line).unwrap().1[1], "john doe");
+    }
+
+    #[test]
+    fn the_words_before_the_time_are_told_apart() {
+        let parsed = |head: &str| {
+            let line = format!(r#"{head} [10/Oct/2000:13:55:36 -0700] "-" 408 0"#);
+            parsed(&line).map(|(_, values)| values[..2].join("|"))
+        };
+        for (head, host_and_user) in [
+            ("a.example - - ", "a.example|- "),
+            ("a.example ident jo", "a.example|jo"),
+            ("a.example ident jo doe", "a.example|jo doe"),
+            ("a.example - \"\"", "a.example|"),
+            ("v.example:443 192.0.2.1 - -", "192.0.2.1|-"),
+            ("v.example 192.0.2.1 -", "192.0.2.1|-"),
+            ("v.example [2001:db8::1]:80 ident jo doe", "[2001:db8::1]:80|jo doe"),
+            ("v.example a.example - jo", "a.example|jo"),
+            ("v.example a.example ident jo", "v.example|ident jo"),
+            ("192.0.2.1, 192.0.2.2 - -", "192.0.2.1|-"),
+            ("v.example 192.0.2.1, a.example, 192.0.2.3 - jo", "192.0.2.1|jo"),
+        ] {
+            assert_eq!(parsed(head), Ok(host_and_user.to_owned()), "{head}");
+        }
+        let (host, ident) = ("192.0.2.1:80".to_owned(), "192.0.2.2".to_owned());
+        let expected = Err(Reason::TwoAddresses { host, ident });
+        assert_eq!(parsed("192.0.2.1:80 192.0.2.2 - -"), expected);
+        for head in ["192.0.2.1, ", "v.example 192.0.2.1,", "v.example 192.0.2.1, 192.0.2.2"] {
+            assert!(parsed(head).is_err(), "{head}");
+        }
     }
 
     #[test]
