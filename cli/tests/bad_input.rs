@@ -73,7 +73,10 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
             format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncalendar = 'day'\n"),
             &[":6: ", "exclude each other"],
         ),
-        (format!("[[policy]]\n{base}limit = 0\nwindow = '1m'\n"), &[":4: ", "\"limit\" is 0"]),
+        (
+            format!("[[policy]]\n{base}limit = 0\nwindow = '1m'\n"),
+            &[":4: policy \"p\": \"limit\" is 0, but must be from 1 to 1099511627776\n"],
+        ),
         (format!("[[policy]]\n{base}limit = -3\nwindow = '1m'\n"), &[":4: ", "\"limit\" is -3"]),
         (
             format!("[[policy]]\n{base}limit = 99999999999999999999\nwindow = '1m'\n"),
@@ -81,7 +84,9 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
         ),
         (
             format!("[[policy]]\n{base}limit = 2000000000000\nwindow = '1m'\n"),
-            &[":1: policy \"p\": ", "limit 2000000000000"],
+            &[
+                ":4: policy \"p\": \"limit\" is 2000000000000, but must be from 1 to 1099511627776\n",
+            ],
         ),
         (
             format!("[[policy]]\n{base}limit = 1.5\nwindow = '1m'\n"),
@@ -104,8 +109,8 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
             &[":5: ", "\"window\" is \"-1s\""],
         ),
         (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '401d'\n"),
-            &[":1: policy \"p\": ", "window"],
+            format!("[[policy]]\n{base}limit = 5\nwindow = '500d'\n"),
+            &[":5: policy \"p\": \"window\" is \"500d\", but must be from 1ms to 400d\n"],
         ),
         (
             format!("[[policy]]\n{base}limit = 5\nwindow = '99999999999999999999d'\n"),
@@ -117,7 +122,7 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
         ),
         (
             format!("[[policy]]\n{base}limit = 500\nwindow = '1m'\nbuckets = 128\n"),
-            &[":1: policy \"p\": ", "buckets 128"],
+            &[":6: policy \"p\": \"buckets\" is 128, but must be from 2 to 127\n"],
         ),
         (
             format!("[[policy]]\n{base}limit = 500\nwindow = '1m'\nbuckets = 0\n"),
@@ -125,7 +130,7 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
         ),
         (
             format!("[[policy]]\n{base}limit = 500\nwindow = '1m'\nbuckets = 5000000000\n"),
-            &[":6: ", "\"buckets\" is 5000000000"],
+            &[":6: ", "\"buckets\" is 5000000000, but must be from 2 to 127\n"],
         ),
         (
             format!("[[policy]]\n{base}limit = 500\ncalendar = 'day'\nbuckets = 15\n"),
@@ -159,7 +164,10 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
             "[[policy]]\nname = ''\nkey = '*'\nlimit = 5\nwindow = '1m'\n".into(),
             &[":2: ", "\"name\" is empty"],
         ),
-        ("[[policy]]\nname = 'ü'\nkey = '*'\nlimit = 5\nwindow = '1m'\n".into(), &[":1: ", "name"]),
+        (
+            "[[policy]]\nname = 'ü'\nkey = '*'\nlimit = 5\nwindow = '1m'\n".into(),
+            &[":2: policy \"ü\": \"name\" is \"ü\", but must have 1 to 64 characters"],
+        ),
         (
             format!("{POLICY}{POLICY}"),
             &[":7: policy \"ip\": \"name\" is already used by the policy in line 1"],
@@ -174,6 +182,8 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
         println!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
         assert_rejected(&output, &["p.toml"]);
         assert_rejected(&output, expected);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(message.matches("policy \"p\":").count() < 2, "{message}");
     }
 }
 

@@ -1,9 +1,12 @@
 //! Reads typed values from a table of the policy file.
 
-use super::{CostSpec, DurationSpec, Interval, PolicyFileError, Problem, Rate, line_of};
+use super::{
+    CostSpec, DurationSpec, Interval, PolicyFileError, PolicySpec, Problem, Rate, line_of,
+};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
-use tollgate::Period;
+use tollgate::{ConfigError, MAX_LIMIT, Period};
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
@@ -96,20 +99,45 @@ impl<'t> Entries<'t> {
         self.error(entry, Problem::WrongType { entry, expected, found: value.type_str() })
     }
 
-    /// Reads an optional number, at least 1.
-    pub fn number(&self, entry: &'static str) -> Read<Option<u64>> {
+    /// Reads the limit.
+    pub fn limit(&self, entry: &'static str) -> Read<u64> {
+        self.number(entry, 1..=MAX_LIMIT)?.ok_or_else(|| self.missing(entry))
+    }
+
+    /// Reads an optional number in a range.
+    fn number(&self, entry: &'static str, range: RangeInclusive<u64>) -> Read<Option<u64>> {
         match self.table.get(entry).map(Spanned::get_ref) {
             None => Ok(None),
-            Some(DeValue::Integer(number)) => self.in_range(entry, number, u64::MAX).map(Some),
+            Some(DeValue::Integer(number)) => self.in_range(entry, number, range).map(Some),
             Some(other) => Err(self.wrong_type(entry, "a whole number", other)),
         }
     }
 
-    fn in_range(&self, entry: &'static str, number: &DeInteger<'_>, max: u64) -> Read<u64> {
+    fn in_range(
+        &self,
+        entry: &'static str,
+        number: &DeInteger<'_>,
+        range: RangeInclusive<u64>,
+    ) -> Read<u64> {
         match u64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(value) if (1..=max).contains(&value) => Ok(value),
-            _ => Err(self.error(entry, Problem::Number { entry, value: number.to_string(), max })),
+            Ok(value) if range.contains(&value) => Ok(value),
+            _ => {
+                let (value, [min, max]) = (number.to_string(), [*range.start(), *range.end()]);
+                Err(self.error(entry, Problem::Number { entry, value, min, max }))
+            }
         }
+    }
+
+    /// Places an error of the limiter at the entry that causes it.
+    pub fn config(&self, error: ConfigError, spec: &PolicySpec) -> PolicyFileError {
+        let (entry, problem) = match error {
+            ConfigError::Window { .. } => {
+                ("window", Problem::WindowRange { value: spec.rate.text.clone() })
+            }
+            ConfigError::Name { value } => ("name", Problem::Name { value }),
+            other => ("", Problem::Config(other)),
+        };
+        self.error(entry, problem)
     }
 
     /// Reads an optional cost: a number, a field, or a list of them to add up.
@@ -133,7 +161,7 @@ impl<'t> Entries<'t> {
     fn add_term(&self, entry: &'static str, term: &DeValue<'_>, cost: &mut CostSpec) -> Read<()> {
         const EXPECTED: &str = "a whole number, a field, or a list of these";
         if let DeValue::Integer(number) = term {
-            let number = self.in_range(entry, number, u64::MAX)?;
+            let number = self.in_range(entry, number, 1..=u64::MAX)?;
             let sum = cost.fixed.checked_add(number);
             cost.fixed = sum.ok_or_else(|| self.error(entry, Problem::Sum { entry }))?;
         } else {
@@ -186,15 +214,12 @@ impl<'t> Entries<'t> {
     }
 
     pub fn buckets(&self, entry: &'static str) -> Read<Option<u32>> {
-        let Some(buckets) = self.number(entry)? else { return Ok(None) };
-        if self.table.contains_key("calendar") {
+        let buckets = self.number(entry, 2..=127)?;
+        if buckets.is_some() && self.table.contains_key("calendar") {
             return Err(self.error(entry, Problem::CalendarBuckets));
         }
-        let too_many = |_| {
-            let max = u64::from(u32::MAX);
-            self.error(entry, Problem::Number { entry, value: buckets.to_string(), max })
-        };
-        u32::try_from(buckets).map(Some).map_err(too_many)
+        // Lossless: the number is at most 127.
+        Ok(buckets.map(|buckets| buckets as u32))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use tollgate::{ConfigError, MAX_CHARGES, MAX_RESERVED};
+use tollgate::{ConfigError, MAX_CHARGES, MAX_RESERVED, MAX_WINDOW, MIN_WINDOW};
 
 /// A policy file that cannot be used.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub enum Problem {
     /// An empty string or list.
     Empty { entry: &'static str },
     /// A number out of range.
-    Number { entry: &'static str, value: String, max: u64 },
+    Number { entry: &'static str, value: String, min: u64, max: u64 },
     /// Numbers whose sum exceeds 64 bits.
     Sum { entry: &'static str },
     /// A unit of the duration that is not a length of time.
@@ -55,6 +55,10 @@ pub enum Problem {
     TooManyReserved { policies: usize },
     /// A window that is not a length of time.
     Window { value: String },
+    /// A window that is too short or too long.
+    WindowRange { value: String },
+    /// A name that the limiter rejects.
+    Name { value: String },
     /// An unknown calendar period.
     Calendar { value: String },
     /// Neither window nor calendar.
@@ -79,7 +83,7 @@ impl fmt::Display for PolicyFileError {
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        // An error of the limiter already names the policy.
+        // Some errors of the limiter name the policy.
         let names_policy = matches!(*self.problem, Problem::Config(_));
         if let Some(policy) = self.policy.as_ref().filter(|_| !names_policy) {
             write!(f, " policy {policy:?}:")?;
@@ -112,10 +116,10 @@ impl fmt::Display for Problem {
                 write!(f, "{entry:?} must be {expected}, but its type is {found}")
             }
             Empty { entry } => write!(f, "{entry:?} is empty"),
-            Number { entry, value, max } => {
+            Number { entry, value, min, max } => {
                 // Escaped: the raw value may contain control characters.
                 let value = value.escape_debug();
-                write!(f, "{entry:?} is {value}, but must be from 1 to {max}")
+                write!(f, "{entry:?} is {value}, but must be from {min} to {max}")
             }
             Sum { entry } => write!(f, "the sum of the numbers in {entry:?} exceeds 64 bits"),
             Unit { value } => write!(
@@ -132,6 +136,16 @@ impl fmt::Display for Problem {
             Window { value } => write!(
                 f,
                 "\"window\" is {value:?}, but must be a whole number with a unit (ms, s, m, h or d), such as \"90s\""
+            ),
+            WindowRange { value } => {
+                let [min, max] = [MIN_WINDOW, MAX_WINDOW].map(|window| {
+                    crate::log::time::span(u64::try_from(window.as_nanos()).unwrap_or(u64::MAX))
+                });
+                write!(f, "\"window\" is {value:?}, but must be from {min} to {max}")
+            }
+            Name { value } => write!(
+                f,
+                "\"name\" is {value:?}, but must have 1 to 64 characters, all of them printable ASCII"
             ),
             Calendar { value } => {
                 write!(f, "\"calendar\" is {value:?}, but must be \"hour\", \"day\" or \"month\"")

@@ -225,14 +225,14 @@ fn read_policy(
         cost_line: entries.line("cost"),
         estimate: entries.cost("estimate")?,
         estimate_line: entries.line("estimate"),
-        limit: entries.number("limit")?.ok_or_else(|| entries.missing("limit"))?,
+        limit: entries.limit("limit")?,
         rate: entries.rate("window", "calendar")?,
         buckets: entries.buckets("buckets")?,
         name,
     };
     // Build a limiter with this policy alone, so that an error is about this policy.
     let alone = Limiter::builder().policy(spec.policy()).max_keys(1).clock(ManualClock::new());
-    alone.build().map_err(|error| entries.error("", Problem::Config(error)))?;
+    alone.build().map_err(|error| entries.config(error, &spec))?;
     Ok(spec)
 }
 
