@@ -23,8 +23,8 @@ pub enum Command {
 ///
 /// LOG is in Common or Combined Log Format (its fields are ip, user, path, status and bytes) or in
 /// CSV (its fields are the columns). It may be compressed with gzip. Requests are replayed in order
-/// of time. Each request is charged under all policies, in the order of the policy file, or under
-/// none.
+/// of time. Each request is charged under all policies for which it has a key, in the order of the
+/// policy file, or under none.
 ///
 /// Give a policy an estimate if the cost of a request is known only when the request ends. The
 /// request then reserves the estimate, and settles with its cost when it ends.

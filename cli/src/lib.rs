@@ -14,6 +14,7 @@ pub mod args;
 pub mod command;
 pub mod decisions;
 pub mod log;
+mod notes;
 pub mod policy_file;
 pub mod recording;
 pub mod replay;

@@ -6,7 +6,7 @@
 //! as in a server, and all calls are in time order.
 
 use crate::policy_file::PolicySpec;
-use crate::recording::{Binding, Recording, Stamp};
+use crate::recording::{Binding, Recording, RowKey, Stamp};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -124,8 +124,6 @@ struct Decider<'r> {
     limiter: Limiter,
     recording: &'r Recording,
     policies: Vec<(PolicyId, Binding)>,
-    /// The keys of each key column.
-    keys: Vec<Vec<Key<'r>>>,
     /// The open reservations, by end time and then by row.
     open: BTreeMap<(u64, u32), Reservation>,
 }
@@ -140,32 +138,31 @@ impl<'r> Decider<'r> {
         let mut builder = Limiter::builder().clock(clock);
         for (spec, binding) in policies.iter().zip(bindings) {
             // Size the table for every key, so that it is never full.
-            let keys = binding.key.map_or(1, |column| recording.key_columns()[column].len());
-            builder = builder.policy(spec.policy().max_keys(keys.max(1)));
+            builder = builder.policy(spec.policy().max_keys(recording.key_count(*binding).max(1)));
         }
         let limiter = builder.build()?;
         let ids = policies.iter().filter_map(|spec| limiter.policy(&spec.name));
         let policies = ids.zip(bindings.iter().copied()).collect();
-        let keys = recording.key_columns().iter().map(|column| column.keys()).collect();
-        Ok(Decider { limiter, recording, policies, keys, open: BTreeMap::new() })
+        Ok(Decider { limiter, recording, policies, open: BTreeMap::new() })
     }
 
     fn decide(
         &mut self,
         stamp: Stamp,
-        charges: &mut Vec<Charge<'r>>,
+        charges: &mut Vec<Charge<'static>>,
     ) -> Result<Outcome, LimiterError> {
         self.settle_until(stamp.unix_ns)?;
         charges.clear();
-        charges.extend(self.policies.iter().map(|(policy, binding)| {
-            let key = match binding.key {
-                None => Key::SHARED,
-                Some(column) => self.keys[column][self.recording.key(stamp.row, column) as usize],
-            };
+        charges.extend(self.policies.iter().filter_map(|(policy, binding)| {
+            let key = limiter_key(self.recording.key(stamp.row, *binding)?);
             let estimate = self.recording.estimate(stamp.row, *binding);
             let cost = || self.recording.cost(stamp.row, *binding);
-            policy.charge(key, estimate.unwrap_or_else(cost))
+            Some(policy.charge(key, estimate.unwrap_or_else(cost)))
         }));
+        // Without a key for any policy, there is nothing to decide.
+        if charges.is_empty() {
+            return Ok(Outcome { stamp, denial: None });
+        }
         let decision = self.charge(stamp, charges);
         let denied = |retry_after| {
             let policy = decision.policy.index();
@@ -180,7 +177,7 @@ impl<'r> Decider<'r> {
     }
 
     /// Checks the charges of a request, or reserves them if any policy has an estimate.
-    fn charge(&mut self, stamp: Stamp, charges: &[Charge<'r>]) -> Decision {
+    fn charge(&mut self, stamp: Stamp, charges: &[Charge<'static>]) -> Decision {
         let session = self.limiter.session_at(Now::from_unix_nanos(stamp.unix_ns));
         if !self.recording.is_reserved() {
             return session.check(charges);
@@ -199,18 +196,30 @@ impl<'r> Decider<'r> {
     fn settle_until(&mut self, unix_ns: u64) -> Result<(), LimiterError> {
         while let Some(first) = self.open.first_entry().filter(|first| first.key().0 <= unix_ns) {
             let ((end_ns, row), mut reservation) = first.remove_entry();
-            let mut costs = [0; MAX_RESERVED];
-            for (cost, (_, binding)) in costs.iter_mut().zip(&self.policies) {
-                *cost = self.recording.cost(row, *binding);
+            let recording = self.recording;
+            let bindings = self.policies.iter().map(|(_, binding)| *binding);
+            let charged = bindings.filter(|binding| recording.key(row, *binding).is_some());
+            let (mut costs, mut len) = ([0; MAX_RESERVED], 0);
+            for (cost, binding) in costs.iter_mut().zip(charged) {
+                *cost = recording.cost(row, binding);
+                len += 1;
             }
-            let costs = &costs[..self.policies.len().min(MAX_RESERVED)];
             let session = self.limiter.session_at(Now::from_unix_nanos(end_ns));
             let settled =
-                session.settle(&mut reservation, costs).map_err(LimiterError::Unsettled)?;
+                session.settle(&mut reservation, &costs[..len]).map_err(LimiterError::Unsettled)?;
             if settled.verdict != Verdict::Allowed {
                 return Err(LimiterError::Undecided(settled.verdict));
             }
         }
         Ok(())
+    }
+}
+
+/// The key of the limiter for a key of the recording.
+fn limiter_key(key: RowKey) -> Key<'static> {
+    match key {
+        RowKey::Shared => Key::SHARED,
+        // An index fits in 32 bits, so that no two keys of a recording are equal.
+        RowKey::InColumn { column, index } => Key::from((column as u64) << 32 | index as u64),
     }
 }

@@ -1,6 +1,7 @@
 //! The summary of a replay, printed to standard output.
 
 use crate::log::{Unparsable, time};
+use crate::notes::notes;
 use crate::policy_file::PolicySpec;
 use crate::recording::Recording;
 use crate::replay::Speed;
@@ -70,6 +71,11 @@ impl Findings<'_> {
     /// The number of requests and unreadable lines.
     pub fn lines(&self) -> u64 {
         self.tally.requests() + self.unparsable.count
+    }
+
+    /// The notes on the values of the log.
+    pub fn notes(&self) -> Vec<String> {
+        notes(self.recording, self.policies)
     }
 
     /// Prints the summary.
@@ -145,6 +151,9 @@ impl Findings<'_> {
         writeln!(out, "decided   {per_second} requests per second on one core")?;
         let bytes = self.recording.bytes_per_line();
         writeln!(out, "memory    {bytes} bytes per line, plus each distinct key once")?;
+        for note in self.notes() {
+            writeln!(out, "note      {note}")?;
+        }
         if self.unparsable.count > 0 {
             let (skipped, lines) = (self.unparsable.count, self.lines());
             let [skipped, lines] = [skipped, lines].map(thousands);

@@ -45,7 +45,9 @@ pub struct Tally<'r> {
     pub admitted: u64,
     /// For each policy, the number of requests for which it was the first without room.
     pub denied: Vec<u64>,
-    /// For each key column, the number of requests of each key.
+    /// For each policy, the number of requests that it is charged for and that no earlier policy denied.
+    reached: Vec<u64>,
+    /// For each policy, the number of requests of each key.
     key_requests: Vec<Vec<u64>>,
     /// For each policy, the number of denied requests of each key.
     key_denied: Vec<Vec<u64>>,
@@ -109,16 +111,16 @@ pub struct DeniedKey<'r> {
 impl<'r> Tally<'r> {
     /// Creates a tally without outcomes.
     pub fn new(recording: &'r Recording) -> Self {
-        let columns = recording.key_columns();
         let bindings = recording.bindings();
-        let keys = |column: Option<usize>| column.map_or(1, |column| columns[column].len());
+        let per_key = || bindings.iter().map(|binding| vec![0; recording.key_count(*binding)]);
         let reserved = |binding: &Binding| binding.is_estimated().then(Reserved::default);
         Tally {
             recording,
             admitted: 0,
             denied: vec![0; bindings.len()],
-            key_requests: columns.iter().map(|column| vec![0; column.len()]).collect(),
-            key_denied: bindings.iter().map(|binding| vec![0; keys(binding.key)]).collect(),
+            reached: vec![0; bindings.len()],
+            key_requests: per_key().collect(),
+            key_denied: per_key().collect(),
             reserved: bindings.iter().map(reserved).collect(),
             timeline: Timeline::new(recording),
         }
@@ -127,30 +129,30 @@ impl<'r> Tally<'r> {
     /// Counts one outcome.
     pub fn count(&mut self, outcome: &Outcome) {
         let row = outcome.stamp.row;
-        for (column, requests) in self.key_requests.iter_mut().enumerate() {
-            requests[self.recording.key(row, column) as usize] += 1;
+        let denying = outcome.denial.map(|denial| denial.policy);
+        for (policy, binding) in self.recording.bindings().iter().enumerate() {
+            let Some(key) = self.recording.key(row, *binding) else { continue };
+            let key = self.recording.key_index(key, *binding);
+            self.key_requests[policy][key] += 1;
+            self.reached[policy] += u64::from(denying.is_none_or(|denying| policy <= denying));
+            if denying == Some(policy) {
+                self.denied[policy] += 1;
+                self.key_denied[policy][key] += 1;
+            }
         }
-        let kind = match outcome.denial {
-            None => {
-                self.admitted += 1;
-                self.count_reserved(row);
-                0
-            }
-            Some(denial) => {
-                let column = self.recording.bindings()[denial.policy].key;
-                let key = column.map_or(0, |column| self.recording.key(row, column));
-                self.denied[denial.policy] += 1;
-                self.key_denied[denial.policy][key as usize] += 1;
-                denial.policy + 1
-            }
-        };
+        if denying.is_none() {
+            self.admitted += 1;
+            self.count_reserved(row);
+        }
+        let kind = denying.map_or(0, |policy| policy + 1);
         self.timeline.count(outcome.stamp.unix_ns, kind);
     }
 
     /// Adds the estimates and costs of an admitted request.
     fn count_reserved(&mut self, row: u32) {
         for (reserved, binding) in self.reserved.iter_mut().zip(self.recording.bindings()) {
-            let estimate = self.recording.estimate(row, *binding);
+            let key = self.recording.key(row, *binding);
+            let estimate = key.and_then(|_| self.recording.estimate(row, *binding));
             if let (Some(reserved), Some(estimate)) = (reserved, estimate) {
                 reserved.add(estimate, self.recording.cost(row, *binding));
             }
@@ -162,9 +164,9 @@ impl<'r> Tally<'r> {
         self.recording.stamps().len() as u64
     }
 
-    /// The number of requests that no earlier policy denied.
+    /// The number of requests that the policy is charged for and that no earlier policy denied.
     pub fn reached(&self, policy: usize) -> u64 {
-        self.requests() - self.denied[..policy].iter().sum::<u64>()
+        self.reached[policy]
     }
 
     /// The keys with the most denials, at most `count` of them.
@@ -172,20 +174,19 @@ impl<'r> Tally<'r> {
         let recording = self.recording;
         let mut found = Vec::new();
         for (policy, denied) in self.key_denied.iter().enumerate() {
-            let column = recording.bindings()[policy].key;
             for (key, denied) in denied.iter().enumerate().filter(|(_, denied)| **denied > 0) {
-                found.push((*denied, policy, key, column));
+                found.push((*denied, policy, key));
             }
         }
-        found.sort_unstable_by_key(|(denied, policy, key, _)| {
+        found.sort_unstable_by_key(|(denied, policy, key)| {
             (std::cmp::Reverse(*denied), *policy, *key)
         });
         found.truncate(count);
-        let shown = found.into_iter().map(|(denied, policy, key, column)| DeniedKey {
+        let shown = found.into_iter().map(|(denied, policy, key)| DeniedKey {
             policy,
-            key: column.map_or("*", |column| recording.key_columns()[column].text(key as u32)),
+            key: recording.key_text(key, recording.bindings()[policy]),
             denied,
-            requests: column.map_or(self.requests(), |column| self.key_requests[column][key]),
+            requests: self.key_requests[policy][key],
         });
         shown.collect()
     }

@@ -169,6 +169,30 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
             &[":2: policy \"ü\": \"name\" is \"ü\", but must have 1 to 64 characters"],
         ),
         (
+            format!("[[policy]]\n{base}address = 'yes'\nlimit = 5\nwindow = '1m'\n"),
+            &[":4: policy \"p\": \"address\" must be true or false, but its type is string"],
+        ),
+        (
+            format!("[[policy]]\n{base}absent = true\nlimit = 5\nwindow = '1m'\n"),
+            &[":4: policy \"p\": \"absent\" must be a string, but its type is boolean"],
+        ),
+        (
+            format!("[[policy]]\n{base}absent = ''\nlimit = 5\nwindow = '1m'\n"),
+            &[":4: policy \"p\": \"absent\" is empty"],
+        ),
+        (
+            format!("[[policy]]\n{base}absent = 'tenant'\nlimit = 5\nwindow = '1m'\n"),
+            &[":4: policy \"p\": \"absent\" is \"tenant\", which is not a field of the log"],
+        ),
+        (
+            "[[policy]]\nname = 'p'\nkey = '*'\naddress = true\nlimit = 5\nwindow = '1m'\n".into(),
+            &[":4: policy \"p\": \"address\" applies only if \"key\" is a field; remove it"],
+        ),
+        (
+            "[[policy]]\nname = 'p'\nkey = '*'\nabsent = 'ip'\nlimit = 5\nwindow = '1m'\n".into(),
+            &[":4: policy \"p\": \"absent\" applies only if \"key\" is a field; remove it"],
+        ),
+        (
             format!("{POLICY}{POLICY}"),
             &[":7: policy \"ip\": \"name\" is already used by the policy in line 1"],
         ),
@@ -405,24 +429,27 @@ fn bad_csv_records_are_counted_and_reported() {
     let policy = folder.file("p.toml", text);
     let head = "time,a,b\n2020-01-01 00:00:00,1,-\n";
     let cases = [
-        ("2020-01-01 00:00:00,1\n", "line 3: 2 fields, but the header has 3"),
+        (
+            "2020-01-01 00:00:00,\"1\"\n",
+            "line 3: 2 fields, but the header has 3: 2020-01-01 00:00:00,1\n",
+        ),
         ("2020-01-01 00:00:00,1,2,3\n", "line 3: 4 fields, but the header has 3"),
         (
             "2020-01-01 00:00:00,x,2\n",
             "line 3: the cost \"a\" is not a whole number: \"x\": 2020-01-01 00:00:00,x,2\n",
         ),
         ("2020-01-01 00:00:00,1,-2\n", "line 3: the cost \"b\" is not a whole number: \"-2\""),
-        ("2020-01-01 00:00:00,1,\n", "line 3: the cost \"b\" is not a whole number: \"\""),
+        ("2020-01-01 00:00:00,1,0.5\n", "line 3: the cost \"b\" is not a whole number: \"0.5\""),
         ("2020-01-01 00:00:00,1,99999999999999999999\n", "line 3: the cost \"b\" is not"),
         (
             "2020-01-01 00:00:00,1,18446744073709551615\n",
             "line 3: the sum of the costs exceeds 64 bits",
         ),
         ("2501-01-01 00:00:00,1,1\n", "line 3: the time \"2501-01-01 00:00:00\" is after 2500"),
-        ("soon,1,1\n", "line 3: the time \"soon\" cannot be read"),
+        ("soon,1,1\n", "line 3: the time \"soon\" cannot be read: soon,1,1\n"),
         (
             "2020-01-01 00:00:00,1,\"open\n2020-01-01 00:00:00,1,1\n",
-            "line 3: a quote is not closed",
+            "line 3: a quote is not closed before the end of the log: 2020-01-01 00:00:00,1,\"open\\n2020-01-01 00:00:00,1,1\\n\n",
         ),
     ];
     for (line, expected) in cases {
@@ -441,7 +468,7 @@ fn bad_csv_records_are_counted_and_reported() {
         ("1,18446744073709551614,1", "line 3: the sum of the estimates exceeds 64 bits"),
         ("1,1,soon", "line 3: the duration \"took\" is not a decimal number: \"soon\""),
         ("1,1,-1", "line 3: the duration \"took\" is not a decimal number: \"-1\""),
-        ("1,1,", "line 3: the duration \"took\" is not a decimal number: \"\""),
+        ("1,1,1 s", "line 3: the duration \"took\" is not a decimal number: \"1 s\""),
     ];
     for (fields, expected) in cases {
         let log = folder.file("log.csv", format!("{head}2020-01-01 00:00:00,{fields}\n"));

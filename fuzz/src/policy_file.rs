@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use tollgate::{Limiter, ManualClock, Period};
 use tollgate_cli::policy_file::{
-    self, CostSpec, Interval, KeySpec, PolicyFile, PolicyFileError, PolicySpec,
+    self, Absent, CostSpec, FieldKey, Interval, KeySpec, PolicyFile, PolicyFileError, PolicySpec,
 };
 
 /// The cases that the corpus must reach.
@@ -82,7 +82,8 @@ fn check_meaning(file: &PolicyFile) {
 fn bare(mut file: PolicyFile) -> PolicyFile {
     file.duration.iter_mut().for_each(|duration| duration.line = 0);
     for spec in &mut file.policies {
-        (spec.line, spec.key_line, spec.cost_line, spec.estimate_line) = (0, 0, 0, 0);
+        (spec.line, spec.key_line, spec.absent_line) = (0, 0, 0);
+        (spec.cost_line, spec.estimate_line) = (0, 0);
         spec.rate.text.clear();
     }
     file
@@ -95,11 +96,7 @@ fn written(file: &PolicyFile) -> String {
         text += &format!("duration = {{ field = {field}, unit = '{unit_us}us' }}\n");
     }
     for spec in &file.policies {
-        let key = match &spec.key {
-            KeySpec::Shared => "'*'".to_owned(),
-            KeySpec::Field(field) => quoted(field),
-        };
-        text += &format!("[[policy]]\nname = {}\nkey = {key}\n", quoted(&spec.name));
+        text += &format!("[[policy]]\nname = {}\n{}", quoted(&spec.name), key(&spec.key));
         text += &format!("cost = {}\nlimit = {}\n", sum(&spec.cost), spec.limit);
         text += &match spec.rate.interval {
             Interval::Sliding(window) => format!("window = '{}ms'\n", window.as_millis()),
@@ -116,6 +113,20 @@ fn written(file: &PolicyFile) -> String {
         }
     }
     text
+}
+
+/// Writes the entries of a key.
+fn key(key: &KeySpec) -> String {
+    let KeySpec::Field(FieldKey { name, address, absent }) = key else {
+        return "key = '*'\n".to_owned();
+    };
+    let absent = match absent {
+        Absent::Skip => quoted("skip"),
+        Absent::Share => quoted("share"),
+        Absent::Field(field) => quoted(field),
+    };
+    let address = address.map(|is_address| format!("address = {is_address}\n"));
+    format!("key = {}\nabsent = {absent}\n{}", quoted(name), address.unwrap_or_default())
 }
 
 /// Formats a cost as a list. A fixed number of 0 is left out, because a file cannot contain it.

@@ -1,7 +1,8 @@
 //! Reads typed values from a table of the policy file.
 
 use super::{
-    CostSpec, DurationSpec, Interval, PolicyFileError, PolicySpec, Problem, Rate, line_of,
+    Absent, CostSpec, DurationSpec, FieldKey, Interval, KeySpec, PolicyFileError, PolicySpec,
+    Problem, Rate, line_of,
 };
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -126,6 +127,35 @@ impl<'t> Entries<'t> {
                 Err(self.error(entry, Problem::Number { entry, value, min, max }))
             }
         }
+    }
+
+    /// Reads the key, whether it is an address, and what replaces it if it is absent.
+    pub fn key(
+        &self,
+        entry: &'static str,
+        address: &'static str,
+        absent: &'static str,
+    ) -> Read<KeySpec> {
+        let name = self.text(entry)?;
+        if name == "*" {
+            let extra = [address, absent].into_iter().find(|extra| self.table.contains_key(*extra));
+            return match extra {
+                Some(extra) => Err(self.error(extra, Problem::SharedKey { entry: extra })),
+                None => Ok(KeySpec::Shared),
+            };
+        }
+        let is_address = match self.table.get(address).map(Spanned::get_ref) {
+            None => None,
+            Some(DeValue::Boolean(is_address)) => Some(*is_address),
+            Some(other) => return Err(self.wrong_type(address, "true or false", other)),
+        };
+        let absent = match self.table.contains_key(absent).then(|| self.text(absent)).transpose()? {
+            None => Absent::Skip,
+            Some(text) if text == "skip" => Absent::Skip,
+            Some(text) if text == "share" => Absent::Share,
+            Some(field) => Absent::Field(field),
+        };
+        Ok(KeySpec::Field(FieldKey { name, address: is_address, absent }))
     }
 
     /// Places an error of the limiter at the entry that causes it.

@@ -59,6 +59,8 @@ pub enum Problem {
     WindowRange { value: String },
     /// A name that the limiter rejects.
     Name { value: String },
+    /// An entry that applies only to the key of a field.
+    SharedKey { entry: &'static str },
     /// An unknown calendar period.
     Calendar { value: String },
     /// Neither window nor calendar.
@@ -75,6 +77,8 @@ pub enum Problem {
     NoField { entry: &'static str, field: String, fields: Vec<String> },
     /// A field that the log has more than once.
     TwoFields { entry: &'static str, field: String },
+    /// A key that is an address with a port, brackets or a zone, or a list of addresses.
+    Address { entry: &'static str, field: String, value: String, log_line: u64 },
 }
 
 impl fmt::Display for PolicyFileError {
@@ -147,6 +151,9 @@ impl fmt::Display for Problem {
                 f,
                 "\"name\" is {value:?}, but must have 1 to 64 characters, all of them printable ASCII"
             ),
+            SharedKey { entry } => {
+                write!(f, "{entry:?} applies only if \"key\" is a field; remove it")
+            }
             Calendar { value } => {
                 write!(f, "\"calendar\" is {value:?}, but must be \"hour\", \"day\" or \"month\"")
             }
@@ -170,6 +177,11 @@ impl fmt::Display for Problem {
                     "{entry:?} is {field:?}, but the log has more than one column of this name"
                 )
             }
+            Address { entry, field, value, log_line } => write!(
+                f,
+                "{entry:?} is {field:?}, which is \"{value}\" in line {log_line} of the log; add address = \
+                 true to count by address, or address = false to count by text"
+            ),
         }
     }
 }

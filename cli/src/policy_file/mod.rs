@@ -4,6 +4,8 @@
 //! [[policy]]
 //! name = "ip"          # shown in the tables and in the decisions
 //! key = "ip"           # a field of the log, or "*" for one key that all requests share
+//! address = true       # optional: whether the key is an address; true for a field named ip
+//! absent = "skip"      # optional: what happens without a key: "skip", "share", or another field
 //! cost = 1             # a number, a field, or a list of them to add up; 1 by default
 //! estimate = 1         # optional, same format as cost: reserved until the cost is known
 //! limit = 100
@@ -64,6 +66,8 @@ pub struct PolicySpec {
     pub key: KeySpec,
     /// The line of the key.
     pub key_line: usize,
+    /// The line of what replaces an absent key, or of the heading if there is no such entry.
+    pub absent_line: usize,
     /// The cost of a request.
     pub cost: CostSpec,
     /// The line of the cost, or of the heading if there is no cost.
@@ -85,7 +89,29 @@ pub struct PolicySpec {
 pub enum KeySpec {
     /// One key for all requests: `"*"`.
     Shared,
-    /// The value of this field.
+    /// The value of a field.
+    Field(FieldKey),
+}
+
+/// A field whose value is the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldKey {
+    /// Its name.
+    pub name: String,
+    /// Whether its values are addresses; `None` if the file leaves it open.
+    pub address: Option<bool>,
+    /// What happens if a request has no value.
+    pub absent: Absent,
+}
+
+/// What happens to a request without a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// It is not charged under the policy.
+    Skip,
+    /// All such requests share one key.
+    Share,
+    /// The value of this field is the key.
     Field(String),
 }
 
@@ -204,7 +230,8 @@ fn read_policy(
 ) -> Result<PolicySpec, PolicyFileError> {
     let entries = Entries::new(file_text, start, table);
     entries.reject_unknown(&[
-        "name", "key", "cost", "estimate", "limit", "window", "calendar", "buckets",
+        "name", "key", "address", "absent", "cost", "estimate", "limit", "window", "calendar",
+        "buckets",
     ])?;
     let name = entries.text("name")?;
     if let Some(other) = earlier.iter().find(|spec| spec.name == name) {
@@ -216,11 +243,9 @@ fn read_policy(
     }
     let spec = PolicySpec {
         line: entries.line(""),
-        key: match entries.text("key")? {
-            key if key == "*" => KeySpec::Shared,
-            field => KeySpec::Field(field),
-        },
+        key: entries.key("key", "address", "absent")?,
         key_line: entries.line("key"),
+        absent_line: entries.line("absent"),
         cost: entries.cost("cost")?.unwrap_or(CostSpec { fixed: 1, fields: Vec::new() }),
         cost_line: entries.line("cost"),
         estimate: entries.cost("estimate")?,
@@ -270,6 +295,8 @@ mod tests {
         assert_eq!(specs[0].rate.text, "90s");
         assert_eq!(specs[0].rate.interval, Interval::Sliding(Duration::from_secs(90)));
         assert_eq!((specs[0].key.clone(), specs[0].cost_line), (KeySpec::Shared, 5));
+        let ip = FieldKey { name: "ip".into(), address: None, absent: Absent::Skip };
+        assert_eq!(specs[1].key, KeySpec::Field(ip));
         assert_eq!(specs[0].estimate_line, 6);
         assert_eq!(specs[1].cost, CostSpec { fixed: 16, fields: Vec::new() });
         assert_eq!((specs[1].line, specs[1].key_line), (10, 12));
@@ -288,6 +315,22 @@ mod tests {
             let spec = parsed(&format!("{text}{policy}")).unwrap().duration;
             assert_eq!(spec, Some(DurationSpec { field: "took".into(), unit, line: 1 }));
         }
+    }
+
+    #[test]
+    fn a_key_may_be_an_address_and_may_be_absent() {
+        let key = |text: &str| {
+            let file = parsed(&format!(
+                "[[policy]]\nname = 'a'\nkey = 'x'\n{text}\nlimit = 5\nwindow = '1m'\n"
+            ));
+            let spec = file.unwrap().policies.remove(0);
+            assert_eq!(spec.absent_line, if text.contains("absent") { 4 } else { 1 });
+            let KeySpec::Field(key) = spec.key else { panic!("{:?}", spec.key) };
+            (key.address, key.absent)
+        };
+        assert_eq!(key("address = true"), (Some(true), Absent::Skip));
+        assert_eq!(key("absent = 'share'"), (None, Absent::Share));
+        assert_eq!(key("absent = 'y'"), (None, Absent::Field("y".into())));
     }
 
     #[test]

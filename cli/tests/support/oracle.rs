@@ -159,11 +159,17 @@ pub fn decide(policies: &[Policy], requests: &[Request]) -> Vec<Answer> {
     let mut states: Vec<State> = policies.iter().map(|_| State::default()).collect();
     let decide = |request: &Request| {
         let now = request.unix_ns;
-        let charges: Vec<(String, u64)> =
-            policies.iter().map(|policy| (key(policy, request), cost(policy, request))).collect();
-        let verdicts: Vec<Result<(), Wait>> = (0..policies.len())
-            .map(|index| {
-                states[index].room(&policies[index], &charges[index].0, charges[index].1, now)
+        // A request without a key has no charge.
+        let charges: Vec<Option<(String, u64)>> = policies
+            .iter()
+            .map(|policy| Some((key(policy, request)?, cost(policy, request))))
+            .collect();
+        let verdicts: Vec<Result<(), Wait>> = charges
+            .iter()
+            .enumerate()
+            .map(|(index, charge)| match charge {
+                Some((key, cost)) => states[index].room(&policies[index], key, *cost, now),
+                None => Ok(()),
             })
             .collect();
         if let Some(first) = verdicts.iter().position(Result::is_err) {
@@ -171,25 +177,29 @@ pub fn decide(policies: &[Policy], requests: &[Request]) -> Vec<Answer> {
                 verdicts.iter().filter_map(|verdict| verdict.err()).collect();
             return Answer::Deny(first, waits.and_then(|waits| waits.into_iter().max()));
         }
-        for (index, (key, cost)) in charges.iter().enumerate() {
-            states[index].charge(&policies[index], key, *cost, now);
+        for (index, charge) in charges.iter().enumerate() {
+            if let Some((key, cost)) = charge {
+                states[index].charge(&policies[index], key, *cost, now);
+            }
         }
         Answer::Admit
     };
     requests.iter().map(decide).collect()
 }
 
-fn key(policy: &Policy, request: &Request) -> String {
+/// The key of a request; `None` if it is absent.
+fn key(policy: &Policy, request: &Request) -> Option<String> {
     if policy.key == "*" {
-        return String::new();
+        return Some(String::new());
     }
     let value = &request.fields[policy.key];
     match value.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) if policy.key == "ip" => {
+        Ok(IpAddr::V6(address)) => {
             let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+            Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string())
         }
-        _ => value.clone(),
+        _ if value == "-" => None,
+        _ => Some(value.clone()),
     }
 }
 
