@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_told_from_dates_and_words() {
+    fn numbers_are_neither_dates_nor_words() {
         for number in ["0", "20261010", "-5", "+5", "1.5", ".5", "1e9", "1.79e+9"] {
             assert!(is_number(number.as_bytes()), "{number}");
         }

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_before_the_time_are_told_apart() {
+    fn the_client_and_the_user_are_found_before_the_time() {
         let parsed = |head: &str| {
             let line = format!(r#"{head} [10/Oct/2000:13:55:36 -0700] "-" 408 0"#);
             parsed(&line).map(|(_, values)| values[..2].join("|"))

@@ -107,7 +107,7 @@ impl Sink for Recorder<'_> {
         else {
             return Err(RecordError::TooManyLines);
         };
-        // The last number stands for an absent key.
+        // The greatest number means an absent key.
         if row == u32::MAX {
             return Err(RecordError::TooManyLines);
         }
