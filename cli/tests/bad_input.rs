@@ -423,6 +423,38 @@ fn bad_lines_are_counted_and_reported() {
 }
 
 #[test]
+fn unusual_access_log_lines_are_read_or_reported() {
+    let folder = Folder::new();
+    let policy = folder.file("p.toml", POLICY);
+    let read = [
+        "192.0.2.1 - - [10/Oct/2026:13:55:36 +0000] \"\\x16\\x03\\x01\" 400 157 \"-\" \"-\"",
+        "192.0.2.1 - - [10/Oct/2026:13:55:36 +0000] \"\" 400 0",
+        "192.0.2.1 - - [10/Oct/2026:13:55:36 +0000] \"GET /a HTTP/1.1\" - -",
+        "- - - [10/Oct/2026:13:55:36 +0000] \"GET /a HTTP/1.1\" 200 12",
+        "192.0.2.1 - a@b.example [10/Oct/2026:13:55:36 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"[x]\"",
+        "2001:db8::1 - - [31/Dec/2016:23:59:60 +0000] \"GET /a HTTP/1.1\" 200 12",
+    ];
+    let reported = [
+        "192.0.2.1 - - [10/Oct/2026:13:55:36 +0000] \"GET /?a=\"b\" HTTP/1.1\" 200 12",
+        "192.0.2.1 - - [10/Oct/2026:13:55:36 +0000]  \"GET /a HTTP/1.1\" 200 12",
+        " 192.0.2.1 - - [10/Oct/2026:13:55:36 +0000] \"GET /a HTTP/1.1\" 200 12",
+        "192.0.2.1 - jo [x] [10/Oct/2026:13:55:36 +0000] \"GET /a HTTP/1.1\" 200 12",
+        "192.0.2.1 - - [10/Okt/2026:13:55:36 +0000] \"GET /a HTTP/1.1\" 200 12",
+        "192.0.2.1 - - [10/Oct/2026:13:55:36 GMT] \"GET /a HTTP/1.1\" 200 12",
+        "192.0.2.1 - - [10/Oct/2026:13:55:36 +0000] \"GET /a HTTP/1.1\" 200 12,5",
+    ];
+    let log = [&read[..], &reported].concat().join("\n");
+    let output = replay(&policy, &folder.file("odd.log", log), &[]);
+    assert_prints(&output, &["skipped   7 of 13 lines could not be read", "line 7: the status"]);
+    let ragged = "time,ip,agent\n2026-10-10T13:55:36Z,192.0.2.1,a (b, c)\n2026-10-10T13:55:37Z,192.0.2.1,x\n";
+    let output = replay(&policy, &folder.file("ragged.csv", ragged), &[]);
+    assert_prints(
+        &output,
+        &["line 2: 4 fields, but the header has 3: 2026-10-10T13:55:36Z,192.0.2.1,a (b, c)\n"],
+    );
+}
+
+#[test]
 fn bad_csv_records_are_counted_and_reported() {
     let folder = Folder::new();
     let text = "[[policy]]\nname = 'p'\nkey = '*'\ncost = ['a', 'b']\nlimit = 5\nwindow = '1m'\n";

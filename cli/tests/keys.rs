@@ -298,3 +298,22 @@ fn the_report_shows_the_absent_keys() {
     assert!(page.contains(expected));
     assert!(page.contains("<p>Denied 1 of 2 requests: 50.0 %.</p>"));
 }
+
+#[test]
+fn control_characters_of_keys_are_escaped() {
+    let folder = Folder::new();
+    let log = csv_log("<k>", &["a\u{1b}[31m", "a\u{1b}[31m", "<b>", "<b>", "-"]);
+    let policies = folder.file("p.toml", policy("<k>", "address = true"));
+    let (log, report) = (folder.file("log", log), folder.path("r.html"));
+    let words = ["replay", "--policy"].map(Path::new);
+    let more = [&policies, &log, Path::new("--report"), &report];
+    let output = tool(&[&words[..], &more].concat(), b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let page = std::fs::read_to_string(&report).unwrap();
+    let note = "\"<k>\" is not an address in 4 of 5 requests, but text such as \"a\\u{1b}[31m\"\n";
+    assert!(text.contains(note), "{text}");
+    let forbidden = |c: char| c.is_control() && c != '\n';
+    assert!(!text.contains(forbidden) && !page.contains(forbidden));
+    assert!(page.contains("<li>&quot;&lt;k&gt;&quot; is not an address"));
+    assert!(!page.contains("<k>") && !page.contains("<b>"));
+}
