@@ -122,15 +122,16 @@ impl Builder {
             return Err(ConfigError::TooManyPolicies { value: self.policies.len() });
         }
         if self.max_keys == 0 {
-            return Err(ConfigError::MaxKeys { value: 0 });
+            return Err(ConfigError::MaxKeys { policy: None, value: 0 });
         }
         let with_defaults = |policy: Policy| policy.with_defaults(self.max_keys, self.overflow);
         let mut policies: Vec<Policy> = self.policies.into_iter().map(with_defaults).collect();
         for (index, policy) in policies.iter().enumerate() {
-            policy.plan()?;
+            // Before the other settings, so that the name in their errors belongs to one policy.
             if policies[..index].iter().any(|other| other.name() == policy.name()) {
                 return Err(ConfigError::DuplicateName { value: policy.name().into() });
             }
+            policy.plan()?;
         }
         let clock = self.clock.unwrap_or_default();
         let now = clock.now(true);

@@ -45,7 +45,8 @@ impl PolicyId {
 
     /// Returns a charge of `cost` units to `key` under this policy.
     ///
-    /// A cost of 0 is allowed if the usage is within the limit, and writes nothing.
+    /// A cost of 0 is allowed if the usage is within the limit, and writes nothing. So under a limit of
+    /// 0 it is allowed while the usage is 0.
     #[inline]
     pub fn charge<'k>(self, key: impl Into<Key<'k>>, cost: u64) -> Charge<'k> {
         Charge { policy: self, key: key.into(), cost, limit: None }
@@ -66,7 +67,23 @@ pub struct Charge<'k> {
 impl Charge<'_> {
     /// Sets a limit for this charge in place of the policy's own, for example for a paid tier.
     ///
-    /// A limit above the policy's [`max_limit`](crate::Policy::max_limit) is lowered to it.
+    /// A limit above the policy's [`max_limit`](crate::Policy::max_limit) is lowered to it. A limit of 0
+    /// refuses every cost above 0, with [`Verdict::Impossible`](crate::Verdict::Impossible), for
+    /// example for a blocked client.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, Policy, Verdict};
+    ///
+    /// let mut builder = Limiter::builder();
+    /// let minute = Duration::from_secs(60);
+    /// let user = builder.add(Policy::sliding("user", 20, minute).max_limit(100));
+    /// let limiter = builder.build()?;
+    /// assert_eq!(limiter.check(&[user.charge("alice", 1).limit(100)]).remaining, 99);
+    /// let blocked = limiter.check(&[user.charge("mallory", 1).limit(0)]);
+    /// assert_eq!((blocked.verdict, blocked.limit), (Verdict::Impossible, 0));
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
     #[inline]
     pub fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);

@@ -33,7 +33,7 @@ pub enum ConfigError {
         /// The name.
         value: String,
     },
-    /// A limit is not from 1 to [`MAX_LIMIT`].
+    /// A policy's limit is above [`MAX_LIMIT`].
     Limit {
         /// The policy's name.
         policy: String,
@@ -41,14 +41,23 @@ pub enum ConfigError {
         value: u64,
     },
     /// A [`max_limit`](crate::Policy::max_limit) is below the policy's limit or above
-    /// [`MAX_LIMIT`]; or a new limit is above the `max_limit`.
+    /// [`MAX_LIMIT`].
     MaxLimit {
         /// The policy's name.
         policy: String,
         /// The `max_limit`.
         value: u64,
-        /// The limit.
+        /// The policy's limit.
         limit: u64,
+    },
+    /// A new limit is above the policy's [`max_limit`](crate::Policy::max_limit).
+    LimitAboveMax {
+        /// The policy's name.
+        policy: String,
+        /// The new limit.
+        value: u64,
+        /// The policy's `max_limit`.
+        max_limit: u64,
     },
     /// A window is not from [`MIN_WINDOW`](crate::MIN_WINDOW) to
     /// [`MAX_WINDOW`](crate::MAX_WINDOW).
@@ -74,6 +83,8 @@ pub enum ConfigError {
     },
     /// The maximum number of keys is 0.
     MaxKeys {
+        /// The policy's name. `None` for [`Builder::max_keys`](crate::Builder::max_keys).
+        policy: Option<String>,
         /// The number of keys.
         value: usize,
     },
@@ -89,7 +100,7 @@ pub enum ConfigError {
         policy: String,
         /// The allowance.
         value: u64,
-        /// The policy's `max_limit`.
+        /// The maximum: the policy's `max_limit`, or 1 if that is 0.
         limit: u64,
     },
     /// The memory for a policy's table or statistics could not be allocated.
@@ -97,6 +108,27 @@ pub enum ConfigError {
         /// The policy's name.
         policy: String,
     },
+}
+
+impl ConfigError {
+    /// Returns the name of the policy that has the invalid setting, if one has it.
+    pub fn policy(&self) -> Option<&str> {
+        use ConfigError::*;
+        match self {
+            Name { value: name }
+            | DuplicateName { value: name }
+            | Limit { policy: name, .. }
+            | MaxLimit { policy: name, .. }
+            | LimitAboveMax { policy: name, .. }
+            | Window { policy: name, .. }
+            | Buckets { policy: name, .. }
+            | Offset { policy: name, .. }
+            | Allowance { policy: name, .. }
+            | OutOfMemory { policy: name } => Some(name),
+            MaxKeys { policy, .. } => policy.as_deref(),
+            NoPolicy | TooManyPolicies { .. } | UnknownPolicy { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -112,12 +144,15 @@ impl fmt::Display for ConfigError {
             }
             DuplicateName { value } => write!(f, "name {value:?} is taken by another policy"),
             Limit { policy, value } => {
-                write!(f, "policy {policy:?}: limit {value} must be from 1 to {MAX_LIMIT}")
+                write!(f, "policy {policy:?}: limit {value} must be from 0 to {MAX_LIMIT}")
             }
             MaxLimit { policy, value, limit } => write!(
                 f,
                 "policy {policy:?}: max_limit {value} must be from the limit {limit} to {MAX_LIMIT}"
             ),
+            LimitAboveMax { policy, value, max_limit } => {
+                write!(f, "policy {policy:?}: the new limit {value} is above max_limit {max_limit}")
+            }
             Window { policy, value } => {
                 write!(f, "policy {policy:?}: window {value:?} must be from 1 ms to 400 days")
             }
@@ -127,7 +162,10 @@ impl fmt::Display for ConfigError {
             Offset { policy, value } => {
                 write!(f, "policy {policy:?}: offset {value} s must be within 18 hours of UTC")
             }
-            MaxKeys { value } => write!(f, "max_keys {value} must be at least 1"),
+            MaxKeys { policy: Some(policy), value } => {
+                write!(f, "policy {policy:?}: max_keys {value} must be at least 1")
+            }
+            MaxKeys { policy: None, value } => write!(f, "max_keys {value} must be at least 1"),
             UnknownPolicy { value } => crate::UnknownPolicy { value: *value }.fmt(f),
             Allowance { policy, value, limit } => {
                 write!(f, "policy {policy:?}: allowance {value} must be from 1 to {limit}")

@@ -285,11 +285,11 @@ impl Limiter {
 
     /// Changes a policy's limit, in units of cost, for all later requests.
     ///
-    /// Usage so far stays counted. Charges with a [limit of their own](Charge::limit) keep it.
+    /// Usage so far stays counted. Charges with a [limit of their own](Charge::limit) keep it. A limit
+    /// of 0 refuses every cost above 0, with [`Verdict::Impossible`](crate::Verdict::Impossible).
     ///
     /// # Errors
-    /// - [`ConfigError::Limit`] for a limit of 0.
-    /// - [`ConfigError::MaxLimit`] for a limit above the policy's
+    /// - [`ConfigError::LimitAboveMax`] for a limit above the policy's
     ///   [`max_limit`](Policy::max_limit).
     /// - [`ConfigError::UnknownPolicy`] for a policy of another limiter.
     pub fn set_limit(&self, policy: PolicyId, limit: u64) -> Result<(), ConfigError> {

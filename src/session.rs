@@ -144,8 +144,8 @@ impl<'l> Session<'l> {
     /// Charges a request even over the limit, for costs that are known only afterwards.
     ///
     /// Later requests are denied until the excess has expired. Units above 32 times the policy's
-    /// [`max_limit`](crate::Policy::max_limit) in one bucket, or above 2⁴² - 1 in one calendar
-    /// period, may not be counted.
+    /// [`max_limit`](crate::Policy::max_limit) in one bucket (32 units if it is 0), or above
+    /// 2⁴² - 1 in one calendar period, may not be counted.
     ///
     /// The verdict is [`Allowed`](crate::Verdict::Allowed),
     /// [`TableFull`](crate::Verdict::TableFull) or [`Invalid`](crate::Verdict::Invalid). On the last

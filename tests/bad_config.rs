@@ -23,10 +23,10 @@ fn assert_error(policy: Policy, error: ConfigError, parts: &[&str]) {
     }
 }
 
-/// Guarantee H: limits outside of `1..=MAX_LIMIT` and a `max_limit` below the limit are errors.
+/// Guarantee H: limits above `MAX_LIMIT` and a `max_limit` below the limit are errors.
 #[test]
 fn bad_limits_are_errors() {
-    for value in [0, MAX_LIMIT + 1, u64::MAX] {
+    for value in [MAX_LIMIT + 1, u64::MAX] {
         let policy = || "p".to_owned();
         let error = ConfigError::Limit { policy: policy(), value };
         assert_error(
@@ -41,10 +41,25 @@ fn bad_limits_are_errors() {
         let policy = Policy::sliding("p", 10, MINUTE).max_limit(value);
         assert_error(policy, error, &["max_limit", &value.to_string(), "10"]);
     }
-    for limit in [1, 127, 128, MAX_LIMIT] {
+    for limit in [0, 1, 127, 128, MAX_LIMIT] {
         assert!(build(Policy::sliding("p", limit, MINUTE)).is_ok());
         assert!(build(Policy::calendar("p", limit, Period::Month)).is_ok());
     }
+}
+
+/// Guarantee H: a new limit above the policy's `max_limit` is an error that names both.
+#[test]
+fn new_limit_above_max_limit_is_an_error() {
+    let limiter = build(Policy::sliding("p", 10, MINUTE).max_limit(100)).unwrap();
+    let id = limiter.policy("p").unwrap();
+    for value in [101, MAX_LIMIT + 1, u64::MAX] {
+        let error = limiter.set_limit(id, value).unwrap_err();
+        assert_eq!(error, ConfigError::LimitAboveMax { policy: "p".into(), value, max_limit: 100 });
+        let text = format!("policy \"p\": the new limit {value} is above max_limit 100");
+        assert_eq!(error.to_string(), text);
+        assert_eq!(limiter.limit(id), Ok(10));
+    }
+    assert_eq!(limiter.set_limit(id, 100), Ok(()));
 }
 
 /// Guarantee H: windows outside of `MIN_WINDOW..=MAX_WINDOW` are errors.
@@ -115,9 +130,12 @@ fn bad_policy_and_key_counts_are_errors() {
     let error = many(MAX_CHARGES + 1).build().unwrap_err();
     assert_eq!(error, ConfigError::TooManyPolicies { value: MAX_CHARGES + 1 });
     let no_keys = Limiter::builder().policy(Policy::sliding("p", 1, MINUTE)).max_keys(0);
-    assert_eq!(no_keys.build().unwrap_err(), ConfigError::MaxKeys { value: 0 });
+    let error = ConfigError::MaxKeys { policy: None, value: 0 };
+    assert_eq!(no_keys.build().unwrap_err(), error);
+    assert_eq!(error.to_string(), "max_keys 0 must be at least 1");
     let no_keys = Policy::sliding("p", 1, MINUTE).max_keys(0);
-    assert_error(no_keys, ConfigError::MaxKeys { value: 0 }, &["max_keys", "0"]);
+    let error = ConfigError::MaxKeys { policy: Some("p".into()), value: 0 };
+    assert_error(no_keys, error, &["max_keys", "0", "\"p\""]);
     assert!(!ConfigError::NoPolicy.to_string().is_empty());
 }
 
@@ -169,4 +187,34 @@ fn greatest_costs_do_not_wrap() {
     // A saturated debt may be greater than recorded, so a refund returns nothing.
     assert_eq!(session.refund(&id.charge("k", u64::MAX)), Ok(0));
     assert_eq!(session.check(&[id.charge("k", 1)]).retry_after().unwrap().as_secs(), 60);
+}
+
+/// An error returns the name of its policy, if it is about one.
+#[test]
+fn errors_return_the_name_of_their_policy() {
+    let name = |policy: Policy| build(policy).unwrap_err().policy().map(str::to_owned);
+    let sliding = |limit| Policy::sliding("p", limit, MINUTE);
+    let evicting = Overflow::EvictLightest { allowance: 0 };
+    let faults = [
+        sliding(MAX_LIMIT + 1),
+        sliding(2).max_limit(1),
+        Policy::sliding("p", 1, Duration::ZERO),
+        sliding(200).buckets(1),
+        Policy::calendar("p", 1, Period::Day).offset_seconds(i32::MAX),
+        sliding(1).max_keys(0),
+        sliding(1).overflow(evicting),
+    ];
+    for policy in faults {
+        assert_eq!(name(policy).as_deref(), Some("p"));
+    }
+    assert_eq!(name(Policy::sliding("tab\t", 1, MINUTE)).as_deref(), Some("tab\t"));
+    let twice = Limiter::builder().policy(sliding(1)).policy(sliding(2)).build().unwrap_err();
+    assert_eq!(twice.policy(), Some("p"));
+    let limiter = build(sliding(1)).unwrap();
+    let above = limiter.set_limit(limiter.policy("p").unwrap(), 2).unwrap_err();
+    assert_eq!(above.policy(), Some("p"));
+    assert_eq!(ConfigError::OutOfMemory { policy: "p".into() }.policy(), Some("p"));
+    assert_eq!(Limiter::builder().build().unwrap_err().policy(), None);
+    let no_keys = Limiter::builder().policy(sliding(1)).max_keys(0).build().unwrap_err();
+    assert_eq!(no_keys.policy(), None);
 }

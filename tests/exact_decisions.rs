@@ -67,7 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => items().prop_map(Step::Check),
         3 => items().prop_map(Step::Peek),
-        1 => (0usize..4, 1u64..127).prop_map(|(rule, limit)| Step::SetLimit(rule, limit)),
+        1 => (0usize..4, 0u64..127).prop_map(|(rule, limit)| Step::SetLimit(rule, limit)),
         1 => (0usize..4, 0u64..3).prop_map(|(rule, key)| Step::Reset(rule, key)),
         3 => (0usize..4, 0u64..3, 0u64..6).prop_map(|(r, k, c)| Step::Refund(r, k, c)),
         1 => item().prop_map(Step::Force),

@@ -37,7 +37,7 @@ impl PolicyState {
         let plan = policy.plan()?;
         let max_keys = policy.effective_max_keys();
         let bounds = Bounds { max_keys, allowance: policy.effective_overflow().allowance() };
-        let table = CounterTable::new(plan, policy.effective_max_limit(), bounds, now);
+        let table = CounterTable::new(plan, policy.counter_max_limit(), bounds, now);
         let (table, metrics) = match (table, Metrics::new()) {
             (Ok(table), Ok(metrics)) => (table, metrics),
             _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
@@ -75,13 +75,10 @@ impl PolicyState {
 
     /// Changes the limit of all later charges.
     pub(crate) fn set_limit(&self, limit: u64) -> Result<(), ConfigError> {
-        let policy = || self.policy.name().to_owned();
-        if limit == 0 {
-            return Err(ConfigError::Limit { policy: policy(), value: limit });
-        }
-        let greatest = self.policy.effective_max_limit();
-        if limit > greatest {
-            return Err(ConfigError::MaxLimit { policy: policy(), value: greatest, limit });
+        let max_limit = self.policy.effective_max_limit();
+        if limit > max_limit {
+            let policy = self.policy.name().to_owned();
+            return Err(ConfigError::LimitAboveMax { policy, value: limit, max_limit });
         }
         self.limit.store(limit, Relaxed);
         Ok(())

@@ -67,7 +67,8 @@ impl Policy {
     /// decides as a log of all admitted charges would. With a greater `max_limit`, it counts in 15
     /// [`buckets`](Self::buckets).
     ///
-    /// The limit is from 1 to [`MAX_LIMIT`], the window from [`MIN_WINDOW`] to [`MAX_WINDOW`].
+    /// The limit is from 0 to [`MAX_LIMIT`], the window from [`MIN_WINDOW`] to [`MAX_WINDOW`]. A limit
+    /// of 0 refuses every cost above 0, with [`Verdict::Impossible`](crate::Verdict::Impossible).
     /// Recorded times are truncated to [`Limiter::resolution`](crate::Limiter::resolution): 1 ns for
     /// most exact policies, and more for a long window or in buckets.
     pub fn sliding(name: impl Into<String>, limit: u64, window: Duration) -> Self {
@@ -77,7 +78,7 @@ impl Policy {
     /// Returns a policy that admits at most `limit` units of cost in each calendar period.
     ///
     /// It is exact. Periods are those of UTC unless [`offset_seconds`](Self::offset_seconds) is set.
-    /// The limit is from 1 to [`MAX_LIMIT`].
+    /// The limit is from 0 to [`MAX_LIMIT`], as in [`sliding`](Self::sliding).
     pub fn calendar(name: impl Into<String>, limit: u64, period: Period) -> Self {
         Self::new(name.into(), limit, Kind::Calendar { period, offset_s: 0 })
     }
@@ -105,6 +106,9 @@ impl Policy {
     /// Sets the maximum for [`Limiter::set_limit`](crate::Limiter::set_limit) and
     /// [`Charge::limit`](crate::Charge::limit), in units of cost. The default is the policy's own
     /// limit.
+    ///
+    /// With a maximum of 0, nothing can ever be admitted. Set a higher one for a policy that begins
+    /// with a limit of 0 and is opened later.
     pub fn max_limit(mut self, limit: u64) -> Self {
         self.max_limit = Some(limit);
         self
@@ -180,6 +184,12 @@ impl Policy {
         self.max_limit.unwrap_or(self.limit)
     }
 
+    /// The greatest limit that the policy's counters must support. At least 1: under a limit of 0,
+    /// they still count forced charges.
+    pub(crate) fn counter_max_limit(&self) -> u64 {
+        self.effective_max_limit().max(1)
+    }
+
     /// Sets the limiter's defaults where the policy has no value of its own.
     pub(crate) fn with_defaults(mut self, max_keys: usize, overflow: Overflow) -> Self {
         self.max_keys.get_or_insert(max_keys);
@@ -202,7 +212,7 @@ impl Policy {
         if self.name.is_empty() || self.name.len() > MAX_NAME || !printable {
             return Err(ConfigError::Name { value: self.name.clone() });
         }
-        if !(1..=MAX_LIMIT).contains(&self.limit) {
+        if self.limit > MAX_LIMIT {
             return Err(ConfigError::Limit { policy: policy(), value: self.limit });
         }
         let max_limit = self.effective_max_limit();
@@ -214,15 +224,15 @@ impl Policy {
             });
         }
         if self.max_keys == Some(0) {
-            return Err(ConfigError::MaxKeys { value: 0 });
+            return Err(ConfigError::MaxKeys { policy: Some(policy()), value: 0 });
         }
         if let Overflow::EvictLightest { allowance } = self.effective_overflow()
-            && !(1..=max_limit).contains(&allowance)
+            && !(1..=self.counter_max_limit()).contains(&allowance)
         {
             return Err(ConfigError::Allowance {
                 policy: policy(),
                 value: allowance,
-                limit: max_limit,
+                limit: self.counter_max_limit(),
             });
         }
         match self.kind {
@@ -230,7 +240,7 @@ impl Policy {
                 Err(ConfigError::Window { policy: policy(), value: window })
             }
             Kind::Sliding { window, buckets } => {
-                let words = ring_words(max_limit, buckets)
+                let words = ring_words(self.counter_max_limit(), buckets)
                     .map_err(|value| ConfigError::Buckets { policy: policy(), value })?;
                 Ok(Plan::Ring { window_ns: crate::clock::saturating_ns(window), words })
             }

@@ -238,7 +238,7 @@ fn policy_call(model: &Model) -> BoxedStrategy<Call> {
                 .prop_map(move |(key, cost)| Call::Refund(rule, key, cost)),
             1 => single_key().prop_map(move |key| Call::Reset(rule, key)),
             1 => (single_key(), 2..24u64).prop_map(move |(key, times)| Call::ChargeAndRefund(rule, key, times)),
-            2 => (1..=policy.greatest).prop_map(move |limit| Call::SetLimit(rule, limit)),
+            2 => (0..=policy.greatest).prop_map(move |limit| Call::SetLimit(rule, limit)),
             1 => Just(Call::SetLimit(rule, policy.limit)),
             evict_reserved => (single_key(), again, 1..4usize).prop_map(move |(key, cost, rounds)| {
                 Call::EvictReserved(rule, key, cost, rounds)

@@ -132,9 +132,11 @@ fn is_correct(error: &ConfigError, config: &Config<'_>, settings: &[Setting]) ->
             matches!(one.interval, Interval::Calendar { offset_s, .. } if offset_s == *value)
                 && !one.has_valid_interval()
         }),
-        MaxKeys { value: 0 } => config.max_keys.0 == 0 || any(&|one| one.max_keys == 0),
+        MaxKeys { policy: None, value: 0 } => config.max_keys.0 == 0,
+        MaxKeys { policy: Some(policy), value: 0 } => in_policy(policy, &|one| one.max_keys == 0),
         Allowance { policy, value, limit } => in_policy(policy, &|one| {
-            one.allowance() == *value && one.max_limit == *limit && !one.has_valid_allowance()
+            (one.allowance(), one.max_limit.max(1)) == (*value, *limit)
+                && !one.has_valid_allowance()
         }),
         _ => false,
     }
@@ -201,7 +203,7 @@ impl Setting {
     }
 
     fn has_valid_limit(&self) -> bool {
-        (1..=MAX_LIMIT).contains(&self.limit)
+        self.limit <= MAX_LIMIT
     }
 
     fn has_valid_max_limit(&self) -> bool {
@@ -222,7 +224,9 @@ impl Setting {
 
     fn has_valid_allowance(&self) -> bool {
         match self.overflow {
-            Overflow::EvictLightest { allowance } => (1..=self.max_limit).contains(&allowance),
+            Overflow::EvictLightest { allowance } => {
+                (1..=self.max_limit.max(1)).contains(&allowance)
+            }
             _ => true,
         }
     }

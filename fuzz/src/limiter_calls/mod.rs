@@ -274,12 +274,14 @@ impl<'l> Harness<'l> {
         };
         let own = usize::from(own) % tested.ids.len();
         let policy = &mut tested.policies[own];
-        if (1..=policy.setting.max_limit).contains(&limit) {
+        let max_limit = policy.setting.max_limit;
+        if limit <= max_limit {
             assert_eq!(outcome, Ok(()));
             policy.limit = limit;
         } else {
-            let error = outcome.expect_err("a limit out of range");
-            assert!(matches!(error, ConfigError::Limit { .. } | ConfigError::MaxLimit { .. }));
+            let policy = policy.setting.name.clone();
+            let error = ConfigError::LimitAboveMax { policy, value: limit, max_limit };
+            assert_eq!(outcome, Err(error));
             self.reached.insert("wrong limit");
         }
         assert_eq!(tested.limiter.limit(id), Ok(policy.limit));
