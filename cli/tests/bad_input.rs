@@ -74,10 +74,9 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
             &[":6: ", "exclude each other"],
         ),
         (
-            format!("[[policy]]\n{base}limit = 0\nwindow = '1m'\n"),
-            &[":4: policy \"p\": \"limit\" is 0, but must be from 1 to 1099511627776\n"],
+            format!("[[policy]]\n{base}limit = -3\nwindow = '1m'\n"),
+            &[":4: policy \"p\": \"limit\" is -3, but must be from 0 to 1099511627776\n"],
         ),
-        (format!("[[policy]]\n{base}limit = -3\nwindow = '1m'\n"), &[":4: ", "\"limit\" is -3"]),
         (
             format!("[[policy]]\n{base}limit = 99999999999999999999\nwindow = '1m'\n"),
             &[":4: ", "\"limit\" is 99999999999999999999"],
@@ -85,7 +84,7 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
         (
             format!("[[policy]]\n{base}limit = 2000000000000\nwindow = '1m'\n"),
             &[
-                ":4: policy \"p\": \"limit\" is 2000000000000, but must be from 1 to 1099511627776\n",
+                ":4: policy \"p\": \"limit\" is 2000000000000, but must be from 0 to 1099511627776\n",
             ],
         ),
         (

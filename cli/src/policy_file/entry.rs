@@ -100,9 +100,9 @@ impl<'t> Entries<'t> {
         self.error(entry, Problem::WrongType { entry, expected, found: value.type_str() })
     }
 
-    /// Reads the limit.
+    /// Reads a limit. A limit of 0 denies every request.
     pub fn limit(&self, entry: &'static str) -> Read<u64> {
-        self.number(entry, 1..=MAX_LIMIT)?.ok_or_else(|| self.missing(entry))
+        self.number(entry, 0..=MAX_LIMIT)?.ok_or_else(|| self.missing(entry))
     }
 
     /// Reads an optional number in a range.
