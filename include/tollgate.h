@@ -121,6 +121,9 @@
 // Key kind: a single key, shared by all requests.
 #define TOLLGATE_KEY_SHARED 3
 
+// In place of the `limit` of a charge: the charge has no limit of its own, so the policy's applies.
+#define TOLLGATE_POLICY_LIMIT UINT64_MAX
+
 // In place of a wait: no wait is known to help.
 #define TOLLGATE_NEVER UINT64_MAX
 
@@ -167,7 +170,7 @@ enum tollgate_status
     TOLLGATE_OK = 0,
     // A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,
-    // A charge costs more than its limit, so no wait helps.
+    // A charge costs more than its limit, for example than a limit of 0. So no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
     // A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
     // be allocated. A known key gets this status too if the memory of its table has become too old to
@@ -176,10 +179,10 @@ enum tollgate_status
     // A required pointer is NULL.
     TOLLGATE_E_NULL = -1,
     // A handle is of the wrong kind, was freed, or is not aligned; or memory that is passed as a
-    // reservation or an open session is not one.
+    // reservation or an open session is not one. A copy of a session is not one.
     TOLLGATE_E_HANDLE = -2,
-    // An argument is not valid, for example an unknown enum value or `struct_size`, a wrong length, or
-    // a pointer that is not aligned.
+    // An argument is not valid, for example an unknown enum value or `struct_size`, a reserved field
+    // that is not 0, a wrong length, or a pointer that is not aligned.
     TOLLGATE_E_ARGUMENT = -3,
     // A policy is not of this limiter.
     TOLLGATE_E_POLICY = -4,
@@ -205,7 +208,7 @@ enum tollgate_status
     TOLLGATE_E_NAME = -21,
     // Two policies have the same name.
     TOLLGATE_E_DUPLICATE_NAME = -22,
-    // A limit must be from 1 to 2^40.
+    // A limit must be from 0 to 2^40.
     TOLLGATE_E_LIMIT = -23,
     // A `max_limit` must be from the limit to 2^40, and a new limit at most `max_limit`.
     TOLLGATE_E_MAX_LIMIT = -24,
@@ -217,7 +220,7 @@ enum tollgate_status
     TOLLGATE_E_OFFSET = -27,
     // `max_keys` must be at least 1.
     TOLLGATE_E_MAX_KEYS = -28,
-    // An allowance must be from 1 to `max_limit`.
+    // An allowance must be from 1 to `max_limit`, or 1 if that is 0.
     TOLLGATE_E_ALLOWANCE = -29,
     // Another configuration error. The message names it.
     TOLLGATE_E_CONFIG = -30,
@@ -266,7 +269,8 @@ typedef struct {
     uint32_t kind;
     // 1 to 64 printable ASCII characters, NUL-terminated; copied.
     const char *name;
-    // The limit in units of cost per window or period: 1 to 2^40.
+    // The limit in units of cost per window or period: 0 to 2^40. 0 refuses every cost above 0, with
+    // `TOLLGATE_IMPOSSIBLE`.
     uint64_t limit;
     // `TOLLGATE_SLIDING`: the length of the window in nanoseconds, 1 millisecond to 400 days.
     uint64_t window_ns;
@@ -275,7 +279,8 @@ typedef struct {
     // `TOLLGATE_CALENDAR`: the offset from UTC at which periods start, in seconds: at most 18
     // hours, positive to the east.
     int32_t offset_seconds;
-    // The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`.
+    // The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`. If both are 0,
+    // nothing can ever be admitted.
     uint64_t max_limit;
     // The greatest number of live keys; 0 means `max_keys` of the options.
     uint64_t max_keys;
@@ -287,15 +292,16 @@ typedef struct {
     // The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     uint32_t overflow;
     // `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most units of a key's usage that evictions may
-    // discard in any window or period, 1 to `max_limit`.
+    // discard in any window or period, 1 to `max_limit`, or 1 if that is 0.
     uint64_t allowance;
     // The unit of cost in HTTP fields, for example "tokens": UTF-8, NUL-terminated; copied. NULL
     // means requests.
     const char *unit;
 } tollgate_policy;
 
-// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message, which names the field
-// and the value if a value is out of range. Plain memory of the caller; nothing to free.
+// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message. If a field is not valid,
+// the message names the policy, the field and the value, for example
+// `policies[1]: policy "day": period 0 must be ...`. Plain memory of the caller; nothing to free.
 typedef struct {
     // The status that the function returns.
     tollgate_status status;
@@ -317,7 +323,9 @@ typedef struct {
 } tollgate_now;
 
 // One charge of a request: a policy, a key and a cost. Keys of different kinds are never equal.
-// The `tollgate_charge_*` functions at the end of this header fill it in.
+// The `tollgate_charge_*` functions at the end of this header fill it in, with
+// `TOLLGATE_POLICY_LIMIT`. A charge that you fill in yourself needs its `limit`: zero bytes mean a
+// limit of 0, which refuses every cost above 0.
 typedef struct {
     // A policy of the limiter, from `tollgate_policy_find` or `tollgate_policy_at`.
     uint64_t policy;
@@ -330,12 +338,13 @@ typedef struct {
     // Units of cost. A cost of 0 is allowed while the usage is within the limit, and writes
     // nothing.
     uint64_t cost;
-    // A limit in place of the policy's own; 0 means the policy's own. A limit above the policy's
-    // `max_limit` is lowered to it.
+    // `TOLLGATE_POLICY_LIMIT` for the policy's own limit, or another limit for this charge. A limit
+    // above the policy's `max_limit` is lowered to it. 0 refuses every cost above 0, with
+    // `TOLLGATE_IMPOSSIBLE`; a cost of 0 is then allowed while the usage is 0.
     uint64_t limit;
     // The key kind: one of `TOLLGATE_KEY_*`.
     uint32_t key_kind;
-    // Reserved: 0.
+    // Reserved: must be 0.
     uint32_t reserved;
 } tollgate_charge;
 
@@ -381,16 +390,20 @@ typedef struct {
     uint64_t reset_after_ns;
     // Any of `TOLLGATE_VIOLATED` and `TOLLGATE_TABLE_WAS_FULL`, or 0.
     uint32_t flags;
-    // Reserved: 0.
+    // Reserved: written as 0, and must be 0 when it is passed to a function.
     uint32_t reserved;
 } tollgate_policy_status;
 
 // A reservation: a request that was charged its estimated cost, to be settled with its actual
 // cost.
 //
-// Plain memory of the caller; nothing to free. It may be copied, and moved between threads. Use
-// only one of several copies. If a reservation is dropped without `tollgate_settle` or
-// `tollgate_cancel`, the estimate stays charged until its window or period has passed.
+// Plain memory of the caller; nothing to free. It may be moved by copying it, also to another thread.
+// From then on, use only the copy. A reservation that was settled or cancelled is closed, and so are
+// copies that are made of it later: closing one again is `TOLLGATE_E_CLOSED`. A copy from before does
+// not know that: settling it refunds, or charges, a second time, and is not detected.
+//
+// If a reservation is dropped without `tollgate_settle` or `tollgate_cancel`, the estimate stays
+// charged until its window or period has passed.
 typedef struct {
     // Internal. Do not write it.
     uint64_t opaque[TOLLGATE_RESERVATION_WORDS];
@@ -399,9 +412,10 @@ typedef struct {
 // A session: many requests at one time, for example in one turn of an event loop. Pass
 // `&session.now` as `now` to the functions: they are faster while the session is open.
 //
-// Plain memory of the caller; nothing to free. An open session must not be moved or copied. Keep
-// it only briefly: memory that a table replaces while the session is open is freed only after the
-// session ends.
+// Plain memory of the caller; nothing to free. An open session must stay where it was begun: ending
+// it at another address, for example a copy of it, is an error (`TOLLGATE_E_HANDLE`). Keep it only
+// briefly: memory that a table replaces while the session is open is freed only after the session
+// ends.
 typedef struct {
     // The time of this session. Read it, do not write it.
     tollgate_now now;
@@ -458,7 +472,8 @@ extern "C" {
 //
 // Each policy begins with its `struct_size`; the size of the first is the stride of the array.
 // `options` may be NULL. `*limiter` is NULL unless the status is `TOLLGATE_OK`. Free the limiter
-// with `tollgate_free`. If the call fails, `*error` is filled; `error` may be NULL.
+// with `tollgate_free`. If the call fails, `*error` is filled; `error` may be NULL. The message names
+// the policy by its index and its name, the field, and the value.
 //
 // Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
 // kind, period, overflow mode or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
@@ -563,7 +578,7 @@ tollgate_status tollgate_peek_with_status(const tollgate_limiter *limiter,
 
 // Charges a request even over the limit, for costs that are known only afterwards. Later requests
 // are denied until the excess has expired. Units above 32 times the policy's `max_limit` in one
-// bucket, or above 2^42 - 1 in one calendar period, may not be counted.
+// bucket (32 units if it is 0), or above 2^42 - 1 in one calendar period, may not be counted.
 //
 // Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 tollgate_status tollgate_force_charge(const tollgate_limiter *limiter,
@@ -676,8 +691,9 @@ tollgate_status tollgate_session_begin(const tollgate_limiter *limiter,
                                        const tollgate_now *now,
                                        tollgate_session *session);
 
-// Ends a session. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` if the session is not open,
-// `TOLLGATE_E_THREAD` if another thread has begun it. After `TOLLGATE_E_THREAD` it is still open.
+// Ends a session. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` if the session is not open or was
+// begun at another address, `TOLLGATE_E_THREAD` if another thread has begun it. After
+// `TOLLGATE_E_THREAD` it is still open.
 tollgate_status tollgate_session_end(tollgate_session *session);
 
 /* ============================================================================================== */
@@ -693,7 +709,8 @@ tollgate_status tollgate_policy_find(const tollgate_limiter *limiter,
 
 // Returns the policy with this index. The indices begin at 0, in the order of `tollgate_new`.
 // `policy` and `name` may be NULL. The name is valid until the limiter is freed. Any thread. Errors:
-// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` after the last index.
+// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` after the last index. After an error,
+// neither is written.
 tollgate_status tollgate_policy_at(const tollgate_limiter *limiter,
                                    size_t index,
                                    uint64_t *policy,
@@ -705,9 +722,10 @@ tollgate_status tollgate_get_limit(const tollgate_limiter *limiter,
                                    uint64_t policy,
                                    uint64_t *limit);
 
-// Changes the limit of a policy for later requests. Usage stays as it is. Any thread. `error` may
-// be NULL. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`, `TOLLGATE_E_LIMIT`
-// for 0, `TOLLGATE_E_MAX_LIMIT` above the policy's `max_limit`.
+// Changes the limit of a policy for later requests. Usage stays as it is. A limit of 0 refuses every
+// cost above 0, with `TOLLGATE_IMPOSSIBLE`. Any thread. If the call fails, `*error` is filled; `error`
+// may be NULL. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`,
+// `TOLLGATE_E_MAX_LIMIT` above the policy's `max_limit`.
 tollgate_status tollgate_set_limit(const tollgate_limiter *limiter,
                                    uint64_t policy,
                                    uint64_t limit,
@@ -725,6 +743,9 @@ tollgate_status tollgate_resolution(const tollgate_limiter *limiter,
 
 // Returns the value of `Retry-After` for a wait: whole seconds, rounded up, at least 1. After that
 // time a denied request has room, if no other requests were charged meanwhile.
+//
+// For `TOLLGATE_NEVER`, it returns `TOLLGATE_NEVER`, which is not a value of the field: send no
+// `Retry-After`, because no wait is known to help.
 uint64_t tollgate_retry_after_seconds(uint64_t retry_after_ns);
 
 // Returns the value of `X-RateLimit-Reset` for a wait: whole seconds, rounded up.
@@ -869,7 +890,7 @@ tollgate_status tollgate_test_panic(void);
 /* Initializers, and helpers that fill in a tollgate_charge                                       */
 /* ============================================================================================== */
 
-/* Initializers: struct_size, and 0 for all other fields. */
+/* Initializers: struct_size, and 0 for all other fields. A charge has none: its limit must be set. */
 #define TOLLGATE_POLICY_INIT {(uint32_t)sizeof(tollgate_policy), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
 #define TOLLGATE_OPTIONS_INIT {(uint32_t)sizeof(tollgate_options), 0, 0, 0, NULL, {0, 0, 0, 0}}
 #define TOLLGATE_STATS_INIT {(uint32_t)sizeof(tollgate_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -877,33 +898,33 @@ tollgate_status tollgate_test_panic(void);
 /* A charge to a key of bytes, for example a user name. */
 static inline tollgate_charge tollgate_charge_bytes(uint64_t policy, const void *key, size_t key_size,
                                                     uint64_t cost) {
-    tollgate_charge charge = {policy, key, key_size, 0, cost, 0, TOLLGATE_KEY_BYTES, 0};
+    tollgate_charge charge = {policy, key, key_size, 0, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_BYTES, 0};
     return charge;
 }
 
 /* A charge to a key that is a number. */
 static inline tollgate_charge tollgate_charge_number(uint64_t policy, uint64_t key, uint64_t cost) {
-    tollgate_charge charge = {policy, NULL, 0, key, cost, 0, TOLLGATE_KEY_NUMBER, 0};
+    tollgate_charge charge = {policy, NULL, 0, key, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_NUMBER, 0};
     return charge;
 }
 
 /* A charge to an IPv4 address: 4 bytes in network order, as in struct in_addr. */
 static inline tollgate_charge tollgate_charge_ipv4(uint64_t policy, const void *address,
                                                    uint64_t cost) {
-    tollgate_charge charge = {policy, address, 4, 0, cost, 0, TOLLGATE_KEY_IP, 0};
+    tollgate_charge charge = {policy, address, 4, 0, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_IP, 0};
     return charge;
 }
 
 /* A charge to an IPv6 address: 16 bytes in network order, as in struct in6_addr. Counts by /64. */
 static inline tollgate_charge tollgate_charge_ipv6(uint64_t policy, const void *address,
                                                    uint64_t cost) {
-    tollgate_charge charge = {policy, address, 16, 0, cost, 0, TOLLGATE_KEY_IP, 0};
+    tollgate_charge charge = {policy, address, 16, 0, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_IP, 0};
     return charge;
 }
 
 /* A charge to the key that all requests share. */
 static inline tollgate_charge tollgate_charge_shared(uint64_t policy, uint64_t cost) {
-    tollgate_charge charge = {policy, NULL, 0, 0, cost, 0, TOLLGATE_KEY_SHARED, 0};
+    tollgate_charge charge = {policy, NULL, 0, 0, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_SHARED, 0};
     return charge;
 }
 

@@ -81,6 +81,12 @@ pub(crate) fn fits<T>(first: *const T, len: usize) -> Result<(), tollgate_status
     }
 }
 
+/// Checks that an optional output is NULL or aligned.
+#[inline(always)]
+pub(crate) fn aligned_optional<T>(ptr: *const T) -> Result<(), tollgate_status> {
+    if ptr.is_null() { Ok(()) } else { aligned(ptr) }
+}
+
 /// A NUL-terminated string; `None` for NULL.
 ///
 /// # Safety
@@ -90,29 +96,40 @@ pub(crate) unsafe fn text<'a>(first: *const c_char) -> Option<&'a CStr> {
     (!first.is_null()).then(|| unsafe { CStr::from_ptr(first) })
 }
 
+/// An invalid `struct_size`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SizeError {
+    /// The struct of no version has this size.
+    Size { value: u32, known: usize },
+    /// The struct is of a newer version, and uses fields that this library lacks.
+    Rest { value: u32, known: usize },
+}
+
 /// Reads a struct whose first field is its size. The caller's version may be older or newer: fields
 /// that it lacks are 0, and fields that this library lacks must be 0.
 ///
 /// # Safety
-/// The contract above, for as many bytes as the struct's first field says. A `T` may have all its
-/// bytes 0.
-pub(crate) unsafe fn read_sized<T: Copy>(ptr: *const T) -> Result<T, tollgate_status> {
-    aligned(ptr)?;
+/// The contract above, for as many bytes as the struct's first field says. The pointer is aligned and
+/// not NULL. A `T` may have all its bytes 0.
+pub(crate) unsafe fn read_sized<T: Copy>(ptr: *const T) -> Result<T, SizeError> {
+    let known = size_of::<T>();
     // SAFETY: the size is the first field of every version.
-    let size = unsafe { *ptr.cast::<u32>() } as usize;
-    if size < size_of::<u32>() || size > 4_096 {
-        return Err(TOLLGATE_E_ARGUMENT);
+    let value = unsafe { *ptr.cast::<u32>() };
+    let size = value as usize;
+    // The size of a struct is a multiple of its alignment. Hence no size ends within a pointer.
+    if size == 0 || !size.is_multiple_of(align_of::<T>()) || size > 4_096 {
+        return Err(SizeError::Size { value, known });
     }
-    let excess = size.saturating_sub(size_of::<T>());
+    let excess = size.saturating_sub(known);
     // SAFETY: within the size that the caller has stated.
-    let rest = unsafe { slice(ptr.cast::<u8>().add(size - excess), excess) }?;
+    let rest = unsafe { std::slice::from_raw_parts(ptr.cast::<u8>().add(size - excess), excess) };
     if rest.iter().any(|byte| *byte != 0) {
-        return Err(TOLLGATE_E_ARGUMENT);
+        return Err(SizeError::Rest { value, known });
     }
     // SAFETY: zero bytes are a valid `T`, by the caller's contract.
-    let mut value: T = unsafe { std::mem::zeroed() };
-    let known = size.min(size_of::<T>());
-    // SAFETY: `known` bytes are readable at `ptr` and writable in `value`.
-    unsafe { ptr::copy_nonoverlapping(ptr.cast::<u8>(), (&raw mut value).cast(), known) };
-    Ok(value)
+    let mut filled: T = unsafe { std::mem::zeroed() };
+    let common = size.min(known);
+    // SAFETY: `common` bytes are readable at `ptr` and writable in `filled`.
+    unsafe { ptr::copy_nonoverlapping(ptr.cast::<u8>(), (&raw mut filled).cast(), common) };
+    Ok(filled)
 }

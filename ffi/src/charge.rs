@@ -15,8 +15,13 @@ pub const TOLLGATE_KEY_IP: u32 = 2;
 /// Key kind: a single key, shared by all requests.
 pub const TOLLGATE_KEY_SHARED: u32 = 3;
 
+/// In place of the `limit` of a charge: the charge has no limit of its own, so the policy's applies.
+pub const TOLLGATE_POLICY_LIMIT: u64 = u64::MAX;
+
 /// One charge of a request: a policy, a key and a cost. Keys of different kinds are never equal.
-/// The `tollgate_charge_*` functions at the end of this header fill it in.
+/// The `tollgate_charge_*` functions at the end of this header fill it in, with
+/// `TOLLGATE_POLICY_LIMIT`. A charge that you fill in yourself needs its `limit`: zero bytes mean a
+/// limit of 0, which refuses every cost above 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_charge {
@@ -31,12 +36,13 @@ pub struct tollgate_charge {
     /// Units of cost. A cost of 0 is allowed while the usage is within the limit, and writes
     /// nothing.
     pub cost: u64,
-    /// A limit in place of the policy's own; 0 means the policy's own. A limit above the policy's
-    /// `max_limit` is lowered to it.
+    /// `TOLLGATE_POLICY_LIMIT` for the policy's own limit, or another limit for this charge. A limit
+    /// above the policy's `max_limit` is lowered to it. 0 refuses every cost above 0, with
+    /// `TOLLGATE_IMPOSSIBLE`; a cost of 0 is then allowed while the usage is 0.
     pub limit: u64,
     /// The key kind: one of `TOLLGATE_KEY_*`.
     pub key_kind: u32,
-    /// Reserved: 0.
+    /// Reserved: must be 0.
     pub reserved: u32,
 }
 
@@ -51,7 +57,10 @@ pub(crate) unsafe fn charge_of<'k>(
     // SAFETY: the caller's contract.
     let key = unsafe { key_of(charge) }?;
     let converted = PolicyId::from_bits(charge.policy).charge(key, charge.cost);
-    Ok(if charge.limit > 0 { converted.limit(charge.limit) } else { converted })
+    Ok(match charge.limit {
+        TOLLGATE_POLICY_LIMIT => converted,
+        limit => converted.limit(limit),
+    })
 }
 
 /// Converts the key of a charge.
@@ -62,11 +71,16 @@ pub(crate) unsafe fn charge_of<'k>(
 pub(crate) unsafe fn key_of<'k>(charge: &tollgate_charge) -> Result<Key<'k>, tollgate_status> {
     // SAFETY: the caller's contract.
     let bytes = || unsafe { crate::argument::slice(charge.key.cast::<u8>(), charge.key_size) };
-    match charge.key_kind {
-        TOLLGATE_KEY_BYTES => Ok(Key::from(bytes()?)),
-        TOLLGATE_KEY_NUMBER => Ok(Key::from(charge.number)),
-        TOLLGATE_KEY_IP => address(bytes()?, charge.number),
-        TOLLGATE_KEY_SHARED => Ok(Key::SHARED),
+    const BYTES: u64 = TOLLGATE_KEY_BYTES as u64;
+    const NUMBER: u64 = TOLLGATE_KEY_NUMBER as u64;
+    const IP: u64 = TOLLGATE_KEY_IP as u64;
+    const SHARED: u64 = TOLLGATE_KEY_SHARED as u64;
+    // One comparison of both fields: with a reserved field that is not 0, no kind is valid.
+    match u64::from(charge.reserved) << 32 | u64::from(charge.key_kind) {
+        BYTES => Ok(Key::from(bytes()?)),
+        NUMBER => Ok(Key::from(charge.number)),
+        IP => address(bytes()?, charge.number),
+        SHARED => Ok(Key::SHARED),
         _ => Err(TOLLGATE_E_ARGUMENT),
     }
 }

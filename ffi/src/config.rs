@@ -2,13 +2,14 @@
 
 use crate::argument::{aligned, read_sized, text, write_optional};
 use crate::clock::tollgate_clock;
-use crate::error::{fill_error, fill_status, status_of, tollgate_error};
+use crate::error::{fill_error, tollgate_error};
+use crate::failure::{Failure, Reason};
 use crate::guard::guard;
 use crate::handle;
 use crate::limiter::{LimiterHandle, tollgate_limiter};
 use crate::status::tollgate_status::{self, *};
 use limiter::{ConfigError, Limiter, Overflow, Period, Policy};
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::ptr;
 use std::time::Duration;
 
@@ -47,7 +48,8 @@ pub struct tollgate_policy {
     pub kind: u32,
     /// 1 to 64 printable ASCII characters, NUL-terminated; copied.
     pub name: *const c_char,
-    /// The limit in units of cost per window or period: 1 to 2^40.
+    /// The limit in units of cost per window or period: 0 to 2^40. 0 refuses every cost above 0, with
+    /// `TOLLGATE_IMPOSSIBLE`.
     pub limit: u64,
     /// `TOLLGATE_SLIDING`: the length of the window in nanoseconds, 1 millisecond to 400 days.
     pub window_ns: u64,
@@ -56,7 +58,8 @@ pub struct tollgate_policy {
     /// `TOLLGATE_CALENDAR`: the offset from UTC at which periods start, in seconds: at most 18
     /// hours, positive to the east.
     pub offset_seconds: i32,
-    /// The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`.
+    /// The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`. If both are 0,
+    /// nothing can ever be admitted.
     pub max_limit: u64,
     /// The greatest number of live keys; 0 means `max_keys` of the options.
     pub max_keys: u64,
@@ -68,7 +71,7 @@ pub struct tollgate_policy {
     /// The treatment of a new key when the table is full: one of `TOLLGATE_OVERFLOW_*`.
     pub overflow: u32,
     /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: the most units of a key's usage that evictions may
-    /// discard in any window or period, 1 to `max_limit`.
+    /// discard in any window or period, 1 to `max_limit`, or 1 if that is 0.
     pub allowance: u64,
     /// The unit of cost in HTTP fields, for example "tokens": UTF-8, NUL-terminated; copied. NULL
     /// means requests.
@@ -99,7 +102,8 @@ pub struct tollgate_options {
 ///
 /// Each policy begins with its `struct_size`; the size of the first is the stride of the array.
 /// `options` may be NULL. `*limiter` is NULL unless the status is `TOLLGATE_OK`. Free the limiter
-/// with `tollgate_free`. If the call fails, `*error` is filled; `error` may be NULL.
+/// with `tollgate_free`. If the call fails, `*error` is filled; `error` may be NULL. The message names
+/// the policy by its index and its name, the field, and the value.
 ///
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
 /// kind, period, overflow mode or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
@@ -116,71 +120,89 @@ pub unsafe extern "C" fn tollgate_new(
     error: *mut tollgate_error,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's contract.
-        let fail = |status| unsafe { fill_status(error, status) };
-        aligned(limiter).map_err(fail)?;
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller's contract, here and below.
+        let fail = |why: Failure<'_>| unsafe { fill_error(error, why.status(), why) };
+        aligned(limiter).map_err(|status| fail(Reason::Pointer("limiter", status).in_call()))?;
+        // SAFETY: as above.
         unsafe { write_optional(limiter, ptr::null_mut()) }?;
         // SAFETY: as above.
-        let built = unsafe { build(options, policies, count, error) }?;
-        let handle = handle::make(built).map_err(fail)?;
+        let built = unsafe { build(options, policies, count) }.map_err(fail)?;
+        let handle =
+            handle::make(built).map_err(|status| fail(Reason::Status(status).in_call()))?;
         // SAFETY: as above.
         unsafe { write_optional(limiter, handle) }?;
         Ok(TOLLGATE_OK)
     })
 }
 
-/// Builds a limiter from the structs of C.
+/// Builds a limiter from the structs of C. A failure borrows the caller's strings.
 ///
 /// # Safety
 /// As [`tollgate_new`].
-unsafe fn build(
+unsafe fn build<'a>(
     options: *const tollgate_options,
     policies: *const tollgate_policy,
     count: usize,
-    error: *mut tollgate_error,
-) -> Result<LimiterHandle, tollgate_status> {
-    // SAFETY: the caller's contract, here and below.
-    let fail = |status| unsafe { fill_status(error, status) };
+) -> Result<LimiterHandle, Failure<'a>> {
     let mut builder = Limiter::builder();
     if !options.is_null() {
-        // SAFETY: options of zero bytes are valid.
-        let options = unsafe { read_sized(options) }.map_err(fail)?;
-        builder = configure(builder, &options).map_err(fail)?;
+        aligned(options).map_err(|status| Reason::Pointer("options", status).in_call())?;
+        // SAFETY: the caller's contract; aligned. Options of zero bytes are valid.
+        let options = unsafe { read_sized(options) }
+            .map_err(|why| Reason::Size("tollgate_options", why).in_options())?;
+        builder = configure(builder, &options).map_err(Reason::in_options)?;
     }
-    let mut names = Vec::new();
     if count > limiter::MAX_CHARGES {
-        let why = ConfigError::TooManyPolicies { value: count };
-        // SAFETY: the caller's contract.
-        return Err(unsafe { fill_error(error, status_of(&why), why) });
+        return Err(Reason::Config(ConfigError::TooManyPolicies { value: count }).in_call());
     }
     if count > 0 {
-        aligned(policies).map_err(fail)?;
+        aligned(policies).map_err(|status| Reason::Pointer("policies", status).in_call())?;
     }
+    let mut names = Vec::new();
     let mut next = policies;
-    for _ in 0..count {
-        // SAFETY: a policy of zero bytes is valid.
-        let policy: tollgate_policy = unsafe { read_sized(next) }.map_err(fail)?;
+    for index in 0..count {
+        // SAFETY: the caller's contract; aligned, since the stride is a multiple of the alignment. A
+        // policy of zero bytes is valid.
+        let policy: tollgate_policy = unsafe { read_sized(next) }
+            .map_err(|why| Reason::Size("tollgate_policy", why).in_policy(index, None))?;
         // SAFETY: its strings are NUL-terminated.
-        let (policy, name) = unsafe { policy_of(&policy) }.map_err(fail)?;
-        builder = builder.policy(policy);
-        names.push(name);
+        let name =
+            unsafe { text(policy.name) }.ok_or_else(|| Reason::NoName.in_policy(index, None))?;
+        let Ok(utf8) = name.to_str() else {
+            return Err(Reason::Name(name).in_policy(index, None));
+        };
+        // SAFETY: as above.
+        let converted = unsafe { policy_of(&policy, utf8) };
+        builder = builder.policy(converted.map_err(|why| why.in_policy(index, Some(name)))?);
+        names.push(name.to_owned());
         // SAFETY: `count` is not 0, so there is a first policy, which begins with its size.
         let stride = unsafe { *policies.cast::<u32>() } as usize;
         next = next.wrapping_byte_add(stride);
     }
     match builder.build() {
         Ok(limiter) => Ok(LimiterHandle { limiter, names }),
-        // SAFETY: the caller's contract.
-        Err(why) => Err(unsafe { fill_error(error, status_of(&why), why) }),
+        Err(why) => Err(match index_of(&why, &names) {
+            Some(index) => Reason::Config(why).in_policy(index, None),
+            None => Reason::Config(why).in_call(),
+        }),
     }
+}
+
+/// The index of the policy that has the invalid setting.
+fn index_of(error: &ConfigError, names: &[CString]) -> Option<usize> {
+    let name = error.policy()?;
+    // A name that is taken belongs to the second policy of that name.
+    let earlier = usize::from(matches!(error, ConfigError::DuplicateName { .. }));
+    let mut named =
+        names.iter().enumerate().filter(|(_, other)| other.as_bytes() == name.as_bytes());
+    named.nth(earlier).map(|(index, _)| index)
 }
 
 /// Applies the options to a builder.
 fn configure(
     mut builder: limiter::Builder,
     options: &tollgate_options,
-) -> Result<limiter::Builder, tollgate_status> {
+) -> Result<limiter::Builder, Reason<'static>> {
     if let Some(overflow) = overflow_of(options.overflow, options.allowance)? {
         builder = builder.overflow(overflow);
     }
@@ -189,7 +211,8 @@ fn configure(
     }
     if !options.clock.is_null() {
         // SAFETY: the contract of `tollgate_new`: a clock that was not freed.
-        builder = builder.clock(unsafe { handle::value(options.clock) }?.clock());
+        let clock = unsafe { handle::value(options.clock) }.map_err(|_| Reason::Clock)?;
+        builder = builder.clock(clock.clock());
     }
     if options.seed != [0; 4] {
         builder = builder.seed(options.seed);
@@ -197,22 +220,18 @@ fn configure(
     Ok(builder)
 }
 
-/// Converts a policy, and copies its name.
+/// Converts a policy with this name.
 ///
 /// # Safety
-/// The policy's strings are NULL or NUL-terminated.
-unsafe fn policy_of(policy: &tollgate_policy) -> Result<(Policy, CString), tollgate_status> {
-    // SAFETY: the caller's contract.
-    let (name, unit) = unsafe { (text(policy.name), text(policy.unit)) };
-    let name = name.ok_or(TOLLGATE_E_NULL)?;
-    let text = |text: &CStr| text.to_str().map(str::to_owned).map_err(|_| TOLLGATE_E_NAME);
+/// The policy's unit is NULL or NUL-terminated.
+unsafe fn policy_of<'a>(policy: &tollgate_policy, name: &str) -> Result<Policy, Reason<'a>> {
     let mut converted = match policy.kind {
         TOLLGATE_SLIDING => {
-            Policy::sliding(text(name)?, policy.limit, Duration::from_nanos(policy.window_ns))
+            Policy::sliding(name, policy.limit, Duration::from_nanos(policy.window_ns))
         }
-        TOLLGATE_CALENDAR => Policy::calendar(text(name)?, policy.limit, period_of(policy.period)?)
+        TOLLGATE_CALENDAR => Policy::calendar(name, policy.limit, period_of(policy.period)?)
             .offset_seconds(policy.offset_seconds),
-        _ => return Err(TOLLGATE_E_ARGUMENT),
+        kind => return Err(Reason::Kind(kind)),
     };
     if let Some(overflow) = overflow_of(policy.overflow, policy.allowance)? {
         converted = converted.overflow(overflow);
@@ -226,28 +245,29 @@ unsafe fn policy_of(policy: &tollgate_policy) -> Result<(Policy, CString), tollg
     if policy.max_keys > 0 {
         converted = converted.max_keys(keys(policy.max_keys));
     }
-    if let Some(unit) = unit {
-        converted = converted.unit(text(unit)?);
+    // SAFETY: the caller's contract.
+    if let Some(unit) = unsafe { text(policy.unit) } {
+        converted = converted.unit(unit.to_str().map_err(|_| Reason::Unit(unit))?);
     }
-    Ok((converted, name.to_owned()))
+    Ok(converted)
 }
 
-fn period_of(period: u32) -> Result<Period, tollgate_status> {
+fn period_of<'a>(period: u32) -> Result<Period, Reason<'a>> {
     match period {
         TOLLGATE_HOUR => Ok(Period::Hour),
         TOLLGATE_DAY => Ok(Period::Day),
         TOLLGATE_MONTH => Ok(Period::Month),
-        _ => Err(TOLLGATE_E_ARGUMENT),
+        _ => Err(Reason::Period(period)),
     }
 }
 
-fn overflow_of(overflow: u32, allowance: u64) -> Result<Option<Overflow>, tollgate_status> {
+fn overflow_of<'a>(overflow: u32, allowance: u64) -> Result<Option<Overflow>, Reason<'a>> {
     match overflow {
         TOLLGATE_OVERFLOW_DEFAULT => Ok(None),
         TOLLGATE_OVERFLOW_DENY => Ok(Some(Overflow::Deny)),
         TOLLGATE_OVERFLOW_ALLOW => Ok(Some(Overflow::Allow)),
         TOLLGATE_OVERFLOW_EVICT_LIGHTEST => Ok(Some(Overflow::EvictLightest { allowance })),
-        _ => Err(TOLLGATE_E_ARGUMENT),
+        _ => Err(Reason::Overflow(overflow)),
     }
 }
 

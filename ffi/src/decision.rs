@@ -59,7 +59,7 @@ pub struct tollgate_policy_status {
     pub reset_after_ns: u64,
     /// Any of `TOLLGATE_VIOLATED` and `TOLLGATE_TABLE_WAS_FULL`, or 0.
     pub flags: u32,
-    /// Reserved: 0.
+    /// Reserved: written as 0, and must be 0 when it is passed to a function.
     pub reserved: u32,
 }
 

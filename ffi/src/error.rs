@@ -9,8 +9,9 @@ use std::fmt::{self, Write};
 /// The size of an error's message in bytes, with its NUL.
 pub const TOLLGATE_MESSAGE_SIZE: usize = 248;
 
-/// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message, which names the field
-/// and the value if a value is out of range. Plain memory of the caller; nothing to free.
+/// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message. If a field is not valid,
+/// the message names the policy, the field and the value, for example
+/// `policies[1]: policy "day": period 0 must be ...`. Plain memory of the caller; nothing to free.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_error {
@@ -79,18 +80,6 @@ pub(crate) unsafe fn fill_error(
     }
 }
 
-/// As [`fill_error`], with the text of the status.
-///
-/// # Safety
-/// As [`fill_error`].
-pub(crate) unsafe fn fill_status(
-    out: *mut tollgate_error,
-    status: tollgate_status,
-) -> tollgate_status {
-    // SAFETY: the caller's contract.
-    unsafe { fill_error(out, status, status.text().to_string_lossy()) }
-}
-
 /// The status of a configuration error.
 pub(crate) fn status_of(error: &ConfigError) -> tollgate_status {
     match error {
@@ -98,7 +87,7 @@ pub(crate) fn status_of(error: &ConfigError) -> tollgate_status {
         ConfigError::Name { .. } => TOLLGATE_E_NAME,
         ConfigError::DuplicateName { .. } => TOLLGATE_E_DUPLICATE_NAME,
         ConfigError::Limit { .. } => TOLLGATE_E_LIMIT,
-        ConfigError::MaxLimit { .. } => TOLLGATE_E_MAX_LIMIT,
+        ConfigError::MaxLimit { .. } | ConfigError::LimitAboveMax { .. } => TOLLGATE_E_MAX_LIMIT,
         ConfigError::Window { .. } => TOLLGATE_E_WINDOW,
         ConfigError::Buckets { .. } => TOLLGATE_E_BUCKETS,
         ConfigError::Offset { .. } => TOLLGATE_E_OFFSET,

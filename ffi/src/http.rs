@@ -1,7 +1,7 @@
 //! HTTP field values and bodies, written to the caller's buffer.
 
-use crate::argument::{fits, slice, text, write_optional};
-use crate::decision::tollgate_policy_status;
+use crate::argument::{aligned_optional, fits, slice, text, write_optional};
+use crate::decision::{TOLLGATE_NEVER, tollgate_policy_status};
 use crate::guard::guard;
 use crate::handle;
 use crate::limiter::tollgate_limiter;
@@ -14,9 +14,15 @@ use std::time::Duration;
 
 /// Returns the value of `Retry-After` for a wait: whole seconds, rounded up, at least 1. After that
 /// time a denied request has room, if no other requests were charged meanwhile.
+///
+/// For `TOLLGATE_NEVER`, it returns `TOLLGATE_NEVER`, which is not a value of the field: send no
+/// `Retry-After`, because no wait is known to help.
 #[unsafe(no_mangle)]
 pub extern "C" fn tollgate_retry_after_seconds(retry_after_ns: u64) -> u64 {
-    retry_after_seconds(Duration::from_nanos(retry_after_ns))
+    match retry_after_ns {
+        TOLLGATE_NEVER => TOLLGATE_NEVER,
+        wait_ns => retry_after_seconds(Duration::from_nanos(wait_ns)),
+    }
 }
 
 /// Returns the value of `X-RateLimit-Reset` for a wait: whole seconds, rounded up.
@@ -59,6 +65,7 @@ unsafe fn write(
     size: usize,
     length: *mut usize,
 ) -> Result<tollgate_status, tollgate_status> {
+    aligned_optional(length)?;
     if !buffer.is_null() && size > 0 {
         fits(buffer, size)?;
     }
@@ -80,7 +87,8 @@ unsafe fn write(
     Err(TOLLGATE_E_BUFFER)
 }
 
-/// Converts policy statuses to an array on the stack. Fails if a policy is not of this limiter.
+/// Converts policy statuses to an array on the stack. Fails if a policy is not of this limiter, or if a
+/// reserved field is not 0.
 ///
 /// # Safety
 /// The statuses are readable.
@@ -95,6 +103,9 @@ unsafe fn statuses_of(
     let mut converted = [PolicyStatus::default(); MAX_CHARGES];
     // SAFETY: the caller's contract.
     for (converted, status) in converted.iter_mut().zip(unsafe { slice(statuses, count) }?) {
+        if status.reserved != 0 {
+            return Err(TOLLGATE_E_ARGUMENT);
+        }
         limiter.limit(PolicyId::from_bits(status.policy))?;
         *converted = status.into();
     }

@@ -51,6 +51,7 @@ pub mod version;
 pub mod guard;
 
 mod argument;
+mod failure;
 mod handle;
 
 #[cfg(all(test, target_pointer_width = "64"))]

@@ -1,13 +1,15 @@
 //! The policies of a limiter, by name or by index, and their limits.
 
-use crate::argument::{aligned, text, write_optional};
-use crate::error::{fill_error, fill_status, status_of, tollgate_error};
+use crate::argument::{aligned, aligned_optional, text, write_optional};
+use crate::error::{fill_error, status_of, tollgate_error};
+use crate::failure::Reason;
 use crate::guard::guard;
 use crate::handle;
 use crate::limiter::tollgate_limiter;
 use crate::status::tollgate_status::{self, *};
-use limiter::PolicyId;
+use limiter::{ConfigError, PolicyId};
 use std::ffi::c_char;
+use std::fmt::Display;
 
 /// Finds a policy by name. `*policy` is valid for this limiter only. Any thread. Errors:
 /// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` if no policy has this name: `*policy`
@@ -38,7 +40,8 @@ pub unsafe extern "C" fn tollgate_policy_find(
 
 /// Returns the policy with this index. The indices begin at 0, in the order of `tollgate_new`.
 /// `policy` and `name` may be NULL. The name is valid until the limiter is freed. Any thread. Errors:
-/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` after the last index.
+/// `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY` after the last index. After an error,
+/// neither is written.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -52,6 +55,8 @@ pub unsafe extern "C" fn tollgate_policy_at(
     guard(|| {
         // SAFETY: the caller's contract.
         let handle = unsafe { handle::value(limiter) }?;
+        aligned_optional(policy)?;
+        aligned_optional(name)?;
         let found = handle.names.get(index).ok_or(TOLLGATE_E_POLICY)?;
         let id = found.to_str().ok().and_then(|name| handle.limiter.policy(name));
         // SAFETY: as above.
@@ -84,9 +89,10 @@ pub unsafe extern "C" fn tollgate_get_limit(
     })
 }
 
-/// Changes the limit of a policy for later requests. Usage stays as it is. Any thread. `error` may
-/// be NULL. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`, `TOLLGATE_E_LIMIT`
-/// for 0, `TOLLGATE_E_MAX_LIMIT` above the policy's `max_limit`.
+/// Changes the limit of a policy for later requests. Usage stays as it is. A limit of 0 refuses every
+/// cost above 0, with `TOLLGATE_IMPOSSIBLE`. Any thread. If the call fails, `*error` is filled; `error`
+/// may be NULL. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`,
+/// `TOLLGATE_E_MAX_LIMIT` above the policy's `max_limit`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -98,13 +104,20 @@ pub unsafe extern "C" fn tollgate_set_limit(
     error: *mut tollgate_error,
 ) -> tollgate_status {
     guard(|| {
-        // SAFETY: the caller's contract.
-        let handle =
-            unsafe { handle::value(limiter).map_err(|status| fill_status(error, status)) }?;
+        // SAFETY: the caller's contract, here and below.
+        let fail = |status, why: &dyn Display| unsafe { fill_error(error, status, why) };
+        // SAFETY: as above.
+        let handle = unsafe { handle::value(limiter) }.map_err(|status| match status {
+            TOLLGATE_E_NULL => fail(status, &Reason::Pointer("limiter", status)),
+            _ => fail(status, &"limiter is not a live limiter"),
+        })?;
         match handle.limiter.set_limit(PolicyId::from_bits(policy), limit) {
             Ok(()) => Ok(TOLLGATE_OK),
-            // SAFETY: as above.
-            Err(why) => Err(unsafe { fill_error(error, status_of(&why), why) }),
+            Err(ConfigError::UnknownPolicy { .. }) => {
+                let why = format_args!("policy {policy} is not a policy of this limiter");
+                Err(fail(TOLLGATE_E_POLICY, &why))
+            }
+            Err(why) => Err(fail(status_of(&why), &why)),
         }
     })
 }

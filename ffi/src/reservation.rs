@@ -18,9 +18,13 @@ pub const TOLLGATE_RESERVATION_WORDS: usize = 128;
 /// A reservation: a request that was charged its estimated cost, to be settled with its actual
 /// cost.
 ///
-/// Plain memory of the caller; nothing to free. It may be copied, and moved between threads. Use
-/// only one of several copies. If a reservation is dropped without `tollgate_settle` or
-/// `tollgate_cancel`, the estimate stays charged until its window or period has passed.
+/// Plain memory of the caller; nothing to free. It may be moved by copying it, also to another thread.
+/// From then on, use only the copy. A reservation that was settled or cancelled is closed, and so are
+/// copies that are made of it later: closing one again is `TOLLGATE_E_CLOSED`. A copy from before does
+/// not know that: settling it refunds, or charges, a second time, and is not detected.
+///
+/// If a reservation is dropped without `tollgate_settle` or `tollgate_cancel`, the estimate stays
+/// charged until its window or period has passed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_reservation {

@@ -16,9 +16,10 @@ pub const TOLLGATE_SESSION_WORDS: usize = 10;
 /// A session: many requests at one time, for example in one turn of an event loop. Pass
 /// `&session.now` as `now` to the functions: they are faster while the session is open.
 ///
-/// Plain memory of the caller; nothing to free. An open session must not be moved or copied. Keep
-/// it only briefly: memory that a table replaces while the session is open is freed only after the
-/// session ends.
+/// Plain memory of the caller; nothing to free. An open session must stay where it was begun: ending
+/// it at another address, for example a copy of it, is an error (`TOLLGATE_E_HANDLE`). Keep it only
+/// briefly: memory that a table replaces while the session is open is freed only after the session
+/// ends.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_session {
@@ -32,13 +33,18 @@ pub struct tollgate_session {
 #[repr(C)]
 struct Stored {
     now: tollgate_now,
+    /// The [`mark`] of the address at which the session was begun.
     mark: u64,
     /// Identifies the thread that began the session.
     thread: usize,
     session: ManuallyDrop<Session<'static>>,
 }
 
-const MARK: u64 = u64::from_le_bytes(*b"tgsessn1");
+/// The mark of an open session at this address. A copy has another address, and so a wrong mark.
+fn mark(ptr: *const Stored) -> u64 {
+    const MARK: u64 = u64::from_le_bytes(*b"tgsessn1");
+    MARK ^ ptr.addr() as u64
+}
 
 const _: () = assert!(size_of::<Stored>() <= size_of::<tollgate_session>());
 const _: () = assert!(align_of::<Stored>() <= align_of::<tollgate_session>());
@@ -69,16 +75,18 @@ pub unsafe extern "C" fn tollgate_session_begin(
         // SAFETY: the caller's contract.
         let begun = unsafe { session_at(handle, now) }?;
         let now = begun.now().into();
-        let stored =
-            Stored { now, mark: MARK, thread: thread(), session: ManuallyDrop::new(begun) };
+        let ptr = session.cast::<Stored>();
+        let session = ManuallyDrop::new(begun);
+        let stored = Stored { now, mark: mark(ptr), thread: thread(), session };
         // SAFETY: the caller's contract; `Stored` is not larger than the caller's struct.
-        unsafe { session.cast::<Stored>().write(stored) };
+        unsafe { ptr.write(stored) };
         Ok(TOLLGATE_OK)
     })
 }
 
-/// Ends a session. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` if the session is not open,
-/// `TOLLGATE_E_THREAD` if another thread has begun it. After `TOLLGATE_E_THREAD` it is still open.
+/// Ends a session. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` if the session is not open or was
+/// begun at another address, `TOLLGATE_E_THREAD` if another thread has begun it. After
+/// `TOLLGATE_E_THREAD` it is still open.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -88,7 +96,7 @@ pub unsafe extern "C" fn tollgate_session_end(session: *mut tollgate_session) ->
         aligned(session)?;
         let ptr = session.cast::<Stored>();
         // SAFETY: the caller's contract; the mark is within the session.
-        if unsafe { (&raw const (*ptr).mark).read() } != MARK {
+        if unsafe { (&raw const (*ptr).mark).read() } != mark(ptr) {
             return Err(TOLLGATE_E_HANDLE);
         }
         // SAFETY: `tollgate_session_begin` wrote the mark, and the session with it.

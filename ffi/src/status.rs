@@ -13,7 +13,7 @@ pub enum tollgate_status {
     TOLLGATE_OK = 0,
     /// A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,
-    /// A charge costs more than its limit, so no wait helps.
+    /// A charge costs more than its limit, for example than a limit of 0. So no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
     /// A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
     /// be allocated. A known key gets this status too if the memory of its table has become too old to
@@ -22,10 +22,10 @@ pub enum tollgate_status {
     /// A required pointer is NULL.
     TOLLGATE_E_NULL = -1,
     /// A handle is of the wrong kind, was freed, or is not aligned; or memory that is passed as a
-    /// reservation or an open session is not one.
+    /// reservation or an open session is not one. A copy of a session is not one.
     TOLLGATE_E_HANDLE = -2,
-    /// An argument is not valid, for example an unknown enum value or `struct_size`, a wrong length, or
-    /// a pointer that is not aligned.
+    /// An argument is not valid, for example an unknown enum value or `struct_size`, a reserved field
+    /// that is not 0, a wrong length, or a pointer that is not aligned.
     TOLLGATE_E_ARGUMENT = -3,
     /// A policy is not of this limiter.
     TOLLGATE_E_POLICY = -4,
@@ -51,7 +51,7 @@ pub enum tollgate_status {
     TOLLGATE_E_NAME = -21,
     /// Two policies have the same name.
     TOLLGATE_E_DUPLICATE_NAME = -22,
-    /// A limit must be from 1 to 2^40.
+    /// A limit must be from 0 to 2^40.
     TOLLGATE_E_LIMIT = -23,
     /// A `max_limit` must be from the limit to 2^40, and a new limit at most `max_limit`.
     TOLLGATE_E_MAX_LIMIT = -24,
@@ -63,7 +63,7 @@ pub enum tollgate_status {
     TOLLGATE_E_OFFSET = -27,
     /// `max_keys` must be at least 1.
     TOLLGATE_E_MAX_KEYS = -28,
-    /// An allowance must be from 1 to `max_limit`.
+    /// An allowance must be from 1 to `max_limit`, or 1 if that is 0.
     TOLLGATE_E_ALLOWANCE = -29,
     /// Another configuration error. The message names it.
     TOLLGATE_E_CONFIG = -30,
@@ -138,8 +138,10 @@ impl tollgate_status {
                 c"a name must be 1 to 64 printable ASCII characters, and a unit UTF-8"
             }
             TOLLGATE_E_DUPLICATE_NAME => c"two policies have the same name",
-            TOLLGATE_E_LIMIT => c"a limit must be from 1 to 2^40",
-            TOLLGATE_E_MAX_LIMIT => c"max_limit must be from the limit to 2^40",
+            TOLLGATE_E_LIMIT => c"a limit must be from 0 to 2^40",
+            TOLLGATE_E_MAX_LIMIT => {
+                c"max_limit must be from the limit to 2^40, and a new limit at most max_limit"
+            }
             TOLLGATE_E_WINDOW => c"a window must be from 1 ms to 400 days",
             TOLLGATE_E_BUCKETS => c"buckets must be from 2 to 127",
             TOLLGATE_E_OFFSET => c"an offset must be within 18 hours of UTC",

@@ -45,8 +45,8 @@ static void each_error_has_its_status(void) {
     FAULT(TOLLGATE_E_NAME, name, "", "printable");
     FAULT(TOLLGATE_E_NAME, name, "a\nb", "printable");
     FAULT(TOLLGATE_E_NAME, name, "\xff", "printable");
-    FAULT(TOLLGATE_E_NAME, unit, "\xff", "printable");
-    FAULT(TOLLGATE_E_LIMIT, limit, 0, "limit 0");
+    FAULT(TOLLGATE_E_NAME, unit, "\xff", "UTF-8");
+    FAULT(TOLLGATE_OK, limit, 0, "");
     FAULT(TOLLGATE_E_LIMIT, limit, (UINT64_C(1) << 40) + 1, "1099511627777");
     FAULT(TOLLGATE_E_MAX_LIMIT, max_limit, 9, "max_limit 9");
     FAULT(TOLLGATE_E_MAX_LIMIT, max_limit, (UINT64_C(1) << 40) + 1, "good");
@@ -59,6 +59,10 @@ static void each_error_has_its_status(void) {
     good.overflow = TOLLGATE_OVERFLOW_EVICT_LIGHTEST;
     FAULT(TOLLGATE_E_ALLOWANCE, allowance, 0, "allowance 0");
     FAULT(TOLLGATE_E_ALLOWANCE, allowance, 11, "from 1 to 10");
+    good.limit = 0;
+    FAULT(TOLLGATE_E_ALLOWANCE, allowance, 2, "from 1 to 1");
+    FAULT(TOLLGATE_OK, allowance, 1, "");
+    good.limit = 10;
     FAULT(TOLLGATE_OK, allowance, 10, "");
     good = calendar("good", 10, TOLLGATE_DAY);
     FAULT(TOLLGATE_E_ARGUMENT, period, 0, "");
@@ -200,6 +204,12 @@ static void a_newer_struct_is_accepted_if_its_rest_is_zero(void) {
     STATUS(TOLLGATE_E_ARGUMENT, build(&options.known, &policies[0].known, 2, ""));
 }
 
+typedef struct {
+    char byte;
+    /* Its offset is the alignment of the type. */
+    tollgate_policy policy;
+} after_a_byte;
+
 static void impossible_sizes_are_errors(void) {
     tollgate_policy *policy = calloc(1, 4096);
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
@@ -209,8 +219,12 @@ static void impossible_sizes_are_errors(void) {
     STATUS(TOLLGATE_OK, build(NULL, policy, 1, ""));
     policy->struct_size = 4097;
     STATUS(TOLLGATE_E_ARGUMENT, build(NULL, policy, 1, ""));
-    policy->struct_size = 3;
-    STATUS(TOLLGATE_E_ARGUMENT, build(NULL, policy, 1, ""));
+    for (policy->struct_size = 0; policy->struct_size < 100; policy->struct_size++) {
+        /* A size that is not a multiple of the alignment cannot be that of a struct. */
+        if (policy->struct_size % offsetof(after_a_byte, policy) != 0) {
+            STATUS(TOLLGATE_E_ARGUMENT, build(NULL, policy, 1, "struct_size"));
+        }
+    }
     policy->struct_size = 0;
     STATUS(TOLLGATE_E_ARGUMENT, build(NULL, policy, 1, ""));
     policy->struct_size = sizeof(tollgate_policy);

@@ -266,9 +266,7 @@ static void look_up_policy(fuzzer *f) {
 static void set_limit(fuzzer *f) {
     uint64_t limit = some_units(f), policy = f->target->ids[BUCKETED];
     tollgate_error error;
-    if (limit == 0) {
-        wrong(f, TOLLGATE_E_LIMIT);
-    } else if (limit > 1000) {
+    if (limit > 1000) {
         wrong(f, TOLLGATE_E_MAX_LIMIT);
     }
     (void)as_expected(f, tollgate_set_limit(some_limiter(f), policy, limit, once_in(f, 2) ? NULL : &error));
@@ -305,7 +303,10 @@ static void write_http(fuzzer *f) {
         statuses[i].retry_after_ns = some_units(f);
         statuses[i].reset_after_ns = some_units(f);
         statuses[i].flags = (uint32_t)below(f, 5);
-        statuses[i].reserved = 0;
+        statuses[i].reserved = once_in(f, 500) ? 1 : 0;
+        if (statuses[i].reserved != 0) {
+            wrong(f, TOLLGATE_E_ARGUMENT);
+        }
     }
     if (count > 16) {
         wrong(f, TOLLGATE_E_TOO_MANY);
@@ -400,7 +401,7 @@ static void end_fuzzer(fuzzer *f) {
 
 static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {
     policies[VERIFIED] = sliding("verified", VERIFIED_LIMIT, WINDOW);
-    policies[EXACT] = sliding("exact", 1 + below(f, 127), MILLI + below(f, WINDOW));
+    policies[EXACT] = sliding("exact", below(f, 128), MILLI + below(f, WINDOW));
     policies[EXACT].max_keys = below(f, 1000);
     policies[EXACT].overflow = (uint32_t)below(f, 4);
     policies[EXACT].allowance = 1;
@@ -408,7 +409,7 @@ static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {
     policies[BUCKETED].max_limit = 1000;
     policies[BUCKETED].buckets = once_in(f, 2) ? 0 : 2 + (uint32_t)below(f, 126);
     policies[BUCKETED].unit = "tokens";
-    policies[DAY] = calendar("day", 1 + below(f, 5000), 1 + (uint32_t)below(f, 3));
+    policies[DAY] = calendar("day", below(f, 5000), 1 + (uint32_t)below(f, 3));
     policies[DAY].offset_seconds = (int32_t)below(f, 3600);
 }
 

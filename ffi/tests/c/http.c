@@ -105,7 +105,9 @@ static void whole_seconds(void) {
     EQUAL(1, tollgate_retry_after_seconds(1));
     EQUAL(1, tollgate_retry_after_seconds(SECOND));
     EQUAL(2, tollgate_retry_after_seconds(SECOND + 1));
-    EQUAL(UINT64_MAX / SECOND + 1, tollgate_retry_after_seconds(UINT64_MAX));
+    EQUAL(UINT64_MAX / SECOND + 1, tollgate_retry_after_seconds(TOLLGATE_NEVER - 1));
+    /* No wait is known to help: there is no number to send. */
+    EQUAL(TOLLGATE_NEVER, tollgate_retry_after_seconds(TOLLGATE_NEVER));
     EQUAL(0, tollgate_reset_seconds(0));
     EQUAL(1, tollgate_reset_seconds(1));
     EQUAL(1, tollgate_reset_seconds(SECOND));

@@ -156,7 +156,11 @@ static inline tollgate_charge some_charge(fuzzer *f) {
     memset(&charge, 0, sizeof charge);
     charge.policy = some_policy(f, EXACT);
     charge.cost = some_units(f);
-    charge.limit = once_in(f, 4) ? some_units(f) : 0;
+    charge.limit = once_in(f, 4) ? some_units(f) : TOLLGATE_POLICY_LIMIT;
+    if (once_in(f, 500)) {
+        charge.reserved = 1 + (uint32_t)below(f, UINT32_MAX);
+        wrong(f, TOLLGATE_E_ARGUMENT);
+    }
     some_key(f, &charge);
     return charge;
 }

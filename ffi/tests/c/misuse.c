@@ -211,6 +211,49 @@ static void unaligned_pointers(void) {
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_maintain(limiter, 1, ODD(int32_t *, amounts)));
 }
 
+/* A reserved field of a struct that the caller fills in must be 0. */
+static void reserved_fields(void) {
+    tollgate_charge wrong = charge, batch[2];
+    tollgate_policy_status status, good;
+    tollgate_reservation other;
+    batch[0] = charge;
+    for (wrong.reserved = 1; wrong.reserved != 0; wrong.reserved <<= 1) {
+        batch[1] = wrong;
+        STATUS(TOLLGATE_E_ARGUMENT, tollgate_check(limiter, &now, batch, 2, &decision));
+        STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_with_status(limiter, &now, batch, 2, NULL, statuses));
+        STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_many(limiter, &now, batch, 2, NULL, NULL));
+        STATUS(TOLLGATE_E_ARGUMENT, tollgate_peek(limiter, &now, &wrong, 1, NULL));
+        STATUS(TOLLGATE_E_ARGUMENT, tollgate_force_charge(limiter, &now, &wrong, 1, NULL));
+        STATUS(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, &wrong, NULL));
+        STATUS(TOLLGATE_E_ARGUMENT, tollgate_reset_key(limiter, &now, &wrong));
+        STATUS(TOLLGATE_E_ARGUMENT, tollgate_reserve(limiter, &now, batch, 2, &other, NULL, NULL));
+    }
+    STATUS(TOLLGATE_OK, tollgate_peek_with_status(limiter, &now, &charge, 1, NULL, &good));
+    EQUAL(0, good.reserved);
+    status = good;
+    status.reserved = 1;
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_http_policy(limiter, &status, 1, buffer, sizeof buffer, &length));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_http_limit(limiter, &status, 1, buffer, sizeof buffer, &length));
+    STATUS(TOLLGATE_E_ARGUMENT,
+           tollgate_http_problem(limiter, &status, 1, NULL, buffer, sizeof buffer, &length));
+    STATUS(TOLLGATE_OK, tollgate_http_limit(limiter, &good, 1, buffer, sizeof buffer, &length));
+}
+
+/* A call that fails because of one output writes no other output. */
+static void outputs_of_a_failed_call(void) {
+    const char **odd_name = ODD(const char **, amounts), *name = buffer;
+    uint64_t *odd_number = ODD(uint64_t *, amounts);
+    number = 7;
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, &number, odd_name));
+    EQUAL(7, number);
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, odd_number, &name));
+    CHECK(name == buffer);
+    memset(buffer, 'x', sizeof buffer);
+    STATUS(TOLLGATE_E_ARGUMENT,
+           tollgate_http_limit(limiter, statuses, 0, buffer, 9, ODD(size_t *, amounts)));
+    EQUAL('x', buffer[0]);
+}
+
 int main(void) {
     tollgate_policy one = sliding("p", 10, SECOND);
     uint64_t kept;
@@ -226,6 +269,8 @@ int main(void) {
     freed_handles();
     null_pointers();
     unaligned_pointers();
+    reserved_fields();
+    outputs_of_a_failed_call();
     /* None of these calls charged anything, and the reservation is unchanged. */
     EQUAL(kept, left(limiter, 0, charge));
     STATUS(TOLLGATE_OK, tollgate_cancel(limiter, &now, &open_one, NULL));

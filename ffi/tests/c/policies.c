@@ -96,10 +96,8 @@ static void limits_change(void) {
     STATUS(TOLLGATE_OK, tollgate_get_limit(limiter, id, &limit));
     EQUAL(25, limit);
     EQUAL(15, left(limiter, 0, charge));
-    STATUS(TOLLGATE_E_LIMIT, tollgate_set_limit(limiter, id, 0, &error));
-    CHECK(strstr(error.message, "limit 0") != NULL);
     STATUS(TOLLGATE_E_MAX_LIMIT, tollgate_set_limit(limiter, id, 101, &error));
-    CHECK(strstr(error.message, "101") != NULL);
+    STATUS(TOLLGATE_E_MAX_LIMIT, tollgate_set_limit(limiter, id, UINT64_MAX, &error));
     STATUS(TOLLGATE_OK, tollgate_get_limit(limiter, id, &limit));
     EQUAL(25, limit);
     STATUS(TOLLGATE_OK, tollgate_set_limit(limiter, id, 5, &error));

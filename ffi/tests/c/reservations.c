@@ -226,6 +226,22 @@ static void copied_to_another_thread(void) {
     end();
 }
 
+/* A copy has the state that the reservation had when it was copied. */
+static void a_copy_of_a_closed_reservation_is_closed(void) {
+    tollgate_reservation first, copy;
+    uint64_t actual[2] = {1, 100};
+    begin();
+    STATUS(TOLLGATE_OK, tollgate_reserve(limiter, &start, charges, 2, &first, NULL, NULL));
+    copy = first;
+    STATUS(TOLLGATE_OK, tollgate_settle(limiter, &start, &copy, actual, 2, NULL));
+    first = copy;
+    STATUS(TOLLGATE_E_CLOSED, tollgate_settle(limiter, &start, &first, actual, 2, NULL));
+    STATUS(TOLLGATE_E_CLOSED, tollgate_cancel(limiter, &start, &copy, NULL));
+    EQUAL(900, tokens_left(0));
+    EQUAL(9, requests_left(0));
+    end();
+}
+
 /* Without room for its key, a settle cannot charge more than was reserved. */
 static void a_full_table(void) {
     tollgate_policy policy = sliding("p", 10, SECOND);
@@ -260,6 +276,7 @@ int main(void) {
     amounts_and_owners_are_checked();
     number_of_charges();
     copied_to_another_thread();
+    a_copy_of_a_closed_reservation_is_closed();
     a_full_table();
     return passed();
 }

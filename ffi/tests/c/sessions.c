@@ -32,6 +32,17 @@ static void a_session_is_ended_once(void) {
     STATUS(TOLLGATE_OK, tollgate_session_end(&session));
 }
 
+/* Only the session itself can be ended, not a copy of it. */
+static void a_copy_cannot_be_ended(void) {
+    tollgate_session session, copy;
+    STATUS(TOLLGATE_OK, tollgate_session_begin(limiter, NULL, &session));
+    memcpy(&copy, &session, sizeof copy);
+    STATUS(TOLLGATE_E_HANDLE, tollgate_session_end(&copy));
+    STATUS(TOLLGATE_OK, tollgate_session_end(&session));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_session_end(&copy));
+    STATUS(TOLLGATE_E_HANDLE, tollgate_session_end(&session));
+}
+
 static void *end_on_another_thread(void *session) {
     tollgate_status *status = malloc(sizeof *status);
     if (status != NULL) {
@@ -83,6 +94,7 @@ int main(void) {
     limiter = limiter_of(&policy, 1);
     calls_at_the_time_of_a_session();
     a_session_is_ended_once();
+    a_copy_cannot_be_ended();
     another_thread_cannot_end_a_session();
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
     limiter = limiter_of(&policy, 1);
