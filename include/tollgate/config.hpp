@@ -10,10 +10,12 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -50,46 +52,75 @@ class overflow {
     std::uint64_t allowance_;
 };
 
+namespace detail {
+
+/// An invalid setting that C could not detect. The text names the field and its value.
+struct fault {
+    errc code;
+    const char* text;
+};
+
+/// Converts a string of C; NULL becomes `std::nullopt`.
+[[nodiscard]] inline std::optional<std::string> text_of(const char* text) {
+    if (text == nullptr) return {};
+    return text;
+}
+
+} // namespace detail
+
 /// A policy: a limit on the cost that each key may spend in a sliding window or a calendar period.
-/// A name is 1 to 64 printable ASCII characters.
+/// A name is 1 to 64 printable ASCII characters. A limit of 0 refuses every cost above 0, with
+/// `verdict::impossible`.
 class policy {
   public:
     /// A sliding window: at most `limit` units of cost in every interval of length `window`. The
-    /// limit is from 1 to 2^40, the window from 1 ms to 400 days. With a `max_limit` up to 127 the
+    /// limit is from 0 to 2^40, the window from 1 ms to 400 days. With a `max_limit` up to 127 the
     /// policy is exact: it decides like a log of all admitted charges. A greater limit is counted in
     /// `buckets`, by default 15.
     template <class Rep, class Period>
     [[nodiscard]] static policy sliding(std::string name, std::uint64_t limit,
                                         std::chrono::duration<Rep, Period> window) {
-        policy built(TOLLGATE_SLIDING, std::move(name), limit);
-        built.raw_.window_ns = detail::ns(window);
-        return built;
+        return sliding_of(std::move(name), limit, detail::ns(window));
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] static policy sliding(const char* name, std::uint64_t limit,
+                                        std::chrono::duration<Rep, Period> window) {
+        return sliding_of(detail::text_of(name), limit, detail::ns(window));
     }
 
-    /// A calendar budget: at most `limit` units of cost in each period. The limit is from 1 to 2^40.
+    /// A calendar budget: at most `limit` units of cost in each period. The limit is from 0 to 2^40.
     /// The policy is exact.
     [[nodiscard]] static policy calendar(std::string name, std::uint64_t limit,
                                          tollgate::period period) {
-        policy built(TOLLGATE_CALENDAR, std::move(name), limit);
-        built.raw_.period = static_cast<std::uint32_t>(period);
-        return built;
+        return calendar_of(std::move(name), limit, period);
+    }
+    [[nodiscard]] static policy calendar(const char* name, std::uint64_t limit,
+                                         tollgate::period period) {
+        return calendar_of(detail::text_of(name), limit, period);
     }
 
     /// Sets the number of buckets of a sliding window: 2 to 127, rounded up to 7, 15, 23, 31,
     /// 47, 63, 95 or 127. A slot takes 64 bytes with 7 buckets, and 1024 with 127. A policy whose
     /// `max_limit` is at most its number of buckets is exact. Any other may deny for longer, but
     /// never admits more than the limit. Calendar policies ignore this setting.
-    policy& buckets(std::uint32_t count) & noexcept { return set(raw_.buckets, count, errc::buckets); }
+    policy& buckets(std::uint32_t count) & noexcept {
+        return set(raw_.buckets, count, {errc::buckets, "buckets 0 must be from 2 to 127"});
+    }
 
     /// Sets the greatest limit that a charge or `limiter::set_limit` may set; by default the
-    /// policy's own limit.
+    /// policy's own limit. With 0, nothing can ever be admitted.
     policy& max_limit(std::uint64_t limit) & noexcept {
-        return set(raw_.max_limit, limit, errc::max_limit);
+        if (raw_.limit == 0) {
+            // Here 0 is valid, and the same as the default.
+            raw_.max_limit = limit;
+            return *this;
+        }
+        return set(raw_.max_limit, limit, {errc::max_limit, "max_limit 0 must be at least the limit"});
     }
 
     /// Sets the greatest number of live keys, in place of the builder's.
     policy& max_keys(std::uint64_t keys) & noexcept {
-        return set(raw_.max_keys, keys, errc::max_keys);
+        return set(raw_.max_keys, keys, {errc::max_keys, "max_keys 0 must be at least 1"});
     }
 
     /// Sets the treatment of a new key when the table is full, in place of the builder's.
@@ -102,6 +133,12 @@ class policy {
     /// Sets the unit of cost in HTTP fields, in UTF-8, for example "tokens"; by default requests.
     policy& unit(std::string unit) & {
         unit_ = std::move(unit);
+        null_unit_ = false;
+        return *this;
+    }
+    policy& unit(const char* unit) & {
+        unit_ = detail::text_of(unit);
+        null_unit_ = unit == nullptr;
         return *this;
     }
 
@@ -121,6 +158,7 @@ class policy {
         return std::move(this->overflow(overflow));
     }
     policy&& unit(std::string unit) && { return std::move(this->unit(std::move(unit))); }
+    policy&& unit(const char* unit) && { return std::move(this->unit(unit)); }
     policy&& offset(std::chrono::seconds offset) && noexcept {
         return std::move(this->offset(offset));
     }
@@ -128,39 +166,69 @@ class policy {
   private:
     friend class builder;
 
-    policy(std::uint32_t kind, std::string name, std::uint64_t limit) : name_(std::move(name)) {
+    policy(std::uint32_t kind, std::optional<std::string> name, std::uint64_t limit)
+        : name_(std::move(name)) {
         raw_.kind = kind;
         raw_.limit = limit;
     }
 
+    [[nodiscard]] static policy sliding_of(std::optional<std::string> name, std::uint64_t limit,
+                                           std::uint64_t window_ns) {
+        policy built(TOLLGATE_SLIDING, std::move(name), limit);
+        built.raw_.window_ns = window_ns;
+        return built;
+    }
+
+    [[nodiscard]] static policy calendar_of(std::optional<std::string> name, std::uint64_t limit,
+                                            tollgate::period period) {
+        policy built(TOLLGATE_CALENDAR, std::move(name), limit);
+        built.raw_.period = static_cast<std::uint32_t>(period);
+        return built;
+    }
+
     /// Sets a field in which 0 means 'default' in C. Here 0 is an error.
     template <class Number>
-    policy& set(Number& field, Number value, errc zero) & noexcept {
+    policy& set(Number& field, Number value, detail::fault zero) & noexcept {
         field = value;
-        if (value == 0 && !error_) error_ = zero;
+        if (value == 0 && !fault_) fault_ = zero;
         return *this;
     }
 
     /// The error that C could not detect, if there is one.
-    [[nodiscard]] std::optional<errc> invalid() const noexcept {
-        const auto has_nul = [](const std::string& text) {
-            return text.find('\0') != std::string::npos;
+    [[nodiscard]] std::optional<detail::fault> fault() const noexcept {
+        using detail::fault;
+        const auto has_nul = [](const std::optional<std::string>& text) {
+            return text && text->find('\0') != std::string::npos;
         };
-        if (has_nul(name_) || (unit_ && has_nul(*unit_))) return errc::name;
-        return error_;
+        if (has_nul(name_)) return fault{errc::name, "name must not contain NUL"};
+        if (has_nul(unit_)) return fault{errc::name, "unit must not contain NUL"};
+        if (null_unit_) return fault{errc::null, "unit must not be NULL"};
+        return fault_;
+    }
+
+    /// The error of the policy with this index, worded as in C.
+    [[nodiscard]] error error_of(const detail::fault& fault, std::size_t index) const noexcept {
+        const char digits[] = {static_cast<char>('0' + index / 10), static_cast<char>('0' + index % 10)};
+        const std::string_view number(digits + (index < 10), index < 10 ? 1 : 2);
+        // A name with a NUL is wrong itself.
+        if (!name_ || name_->find('\0') != std::string::npos) {
+            return {fault.code, {"policies[", number, "]: ", fault.text}};
+        }
+        return {fault.code, {"policies[", number, "]: policy \"", *name_, "\": ", fault.text}};
     }
 
     [[nodiscard]] tollgate_policy raw() const noexcept TOLLGATE_BORROWED {
         tollgate_policy raw = raw_;
-        raw.name = name_.c_str();
+        raw.name = name_ ? name_->c_str() : nullptr;
         raw.unit = unit_ ? unit_->c_str() : nullptr;
         return raw;
     }
 
     tollgate_policy raw_ = TOLLGATE_POLICY_INIT;
-    std::string name_;
+    std::optional<std::string> name_;
     std::optional<std::string> unit_;
-    std::optional<errc> error_;
+    bool null_unit_ = false;
+    std::optional<detail::fault> fault_;
 };
 
 class limiter;
@@ -180,7 +248,7 @@ class builder {
     /// on the number of live keys, not on this bound.
     builder& max_keys(std::uint64_t keys) & noexcept {
         options_.max_keys = keys;
-        if (keys == 0) error_ = errc::max_keys;
+        if (keys == 0) fault_ = {errc::max_keys, "max_keys 0 must be at least 1"};
         return *this;
     }
 
@@ -195,7 +263,7 @@ class builder {
     /// must live until the limiter is built.
     builder& clock(const tollgate::clock& clock TOLLGATE_BORROWED) & noexcept {
         options_.clock = clock.c();
-        if (clock.c() == nullptr) error_ = errc::handle;
+        if (clock.c() == nullptr) fault_ = {errc::handle, "clock was moved from"};
         return *this;
     }
 
@@ -203,7 +271,7 @@ class builder {
     /// secret: it allows an attacker to choose keys that share a counter. All 0 is an error.
     builder& seed(const std::array<std::uint64_t, 4>& seed) & noexcept {
         for (std::size_t i = 0; i < seed.size(); ++i) options_.seed[i] = seed[i];
-        if (seed == std::array<std::uint64_t, 4>{}) error_ = errc::argument;
+        if (seed == std::array<std::uint64_t, 4>{}) fault_ = {errc::argument, "seed must not be all 0"};
         return *this;
     }
 
@@ -222,8 +290,8 @@ class builder {
     }
 
     /// Checks all values and builds the limiter. The error of a value that is out of range names the
-    /// field. Errors: those from `errc::policies` to `errc::config`, `errc::argument`,
-    /// `errc::handle`, `errc::no_memory`.
+    /// policy, the field and the value. Errors: those from `errc::policies` to `errc::config`,
+    /// `errc::argument`, `errc::handle`, `errc::null` (a NULL name or unit), `errc::no_memory`.
     [[nodiscard]] inline result<limiter> try_build() const noexcept;
 #if TOLLGATE_EXCEPTIONS
     /// As `try_build`; throws `tollgate::exception`.
@@ -233,7 +301,7 @@ class builder {
   private:
     std::vector<tollgate::policy> policies_;
     tollgate_options options_ = TOLLGATE_OPTIONS_INIT;
-    std::optional<errc> error_;
+    std::optional<detail::fault> fault_;
 };
 
 } // namespace tollgate

@@ -10,10 +10,13 @@
 
 #include "../tollgate.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -100,12 +103,23 @@ class category_type final : public std::error_category {
     return {static_cast<int>(code), category()};
 }
 
-/// An error with a message. The message about a value that is out of range names the field. Plain data
-/// of 256 bytes; no allocation.
+/// An error with a message. The message about an invalid setting names the policy, the field and the
+/// value. Plain data of 256 bytes; no allocation.
 class error {
   public:
     /// An error with the text of its code.
     error(errc code) noexcept : error(static_cast<tollgate_status>(code)) {}
+    /// An error with a message of these parts. Bytes that are not printable ASCII become `?`.
+    error(errc code, std::initializer_list<std::string_view> parts) noexcept
+        : raw_{static_cast<tollgate_status>(code), 0, {}} {
+        std::size_t length = 0;
+        for (const auto part : parts) {
+            for (const char byte : part) {
+                if (length + 1 == sizeof raw_.message) return;
+                raw_.message[length++] = byte >= ' ' && byte <= '~' ? byte : '?';
+            }
+        }
+    }
     /// Converts an error of C.
     explicit error(const tollgate_error& raw) noexcept : raw_(raw) {}
     /// An error with the text of a status of C.

@@ -29,7 +29,8 @@ inline constexpr std::string_view limit_name = "ratelimit";
 /// The media type of `problem` (RFC 9457).
 inline constexpr std::string_view problem_type = "application/problem+json";
 
-/// Returns the value of `Retry-After` for a wait: whole seconds, rounded up, at least 1.
+/// Returns the value of `Retry-After` for a wait: whole seconds, rounded up, at least 1. A wait of 292
+/// years or more gives `TOLLGATE_NEVER`, which is not a value of the field.
 template <class Rep, class Period>
 [[nodiscard]] std::uint64_t retry_after_seconds(std::chrono::duration<Rep, Period> wait) noexcept {
     return tollgate_retry_after_seconds(detail::ns(wait));

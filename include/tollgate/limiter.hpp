@@ -65,9 +65,15 @@ class limiter : public operations<limiter> {
 
     /// Finds a policy by name. Errors: `errc::policy` if there is none.
     [[nodiscard]] inline result<policy_id> try_policy(std::string_view name) const noexcept;
+    /// The same for a string of C. Errors: also `errc::null`.
+    [[nodiscard]] result<policy_id> try_policy(const char* name) const noexcept {
+        if (name == nullptr) return error(errc::null);
+        return try_policy(std::string_view(name));
+    }
 #if TOLLGATE_EXCEPTIONS
     /// As `try_policy`; throws `tollgate::exception`.
     [[nodiscard]] policy_id policy(std::string_view name) const { return try_policy(name).value(); }
+    [[nodiscard]] policy_id policy(const char* name) const { return try_policy(name).value(); }
 #endif
 
     /// Returns the policy with this index. The indices begin at 0, in the order of the builder. None
@@ -96,8 +102,9 @@ class limiter : public operations<limiter> {
         return limit;
     }
 
-    /// Changes the limit of a policy for later requests. Usage stays as it is. Errors:
-    /// `errc::limit` for 0, `errc::max_limit` above the policy's `max_limit`, `errc::policy`.
+    /// Changes the limit of a policy for later requests. Usage stays as it is. A limit of 0 refuses
+    /// every cost above 0, with `verdict::impossible`. Errors: `errc::max_limit` above the policy's
+    /// `max_limit`, `errc::policy`.
     result<void> try_set_limit(policy_id policy, std::uint64_t limit) const noexcept {
         tollgate_error raw_error = {TOLLGATE_OK, 0, {}};
         const auto status = tollgate_set_limit(c(), policy.to_bits(), limit, &raw_error);
@@ -184,11 +191,11 @@ inline result<policy_id> limiter::try_policy(std::string_view name) const noexce
 }
 
 inline result<limiter> builder::try_build() const noexcept {
-    if (error_) return error(*error_);
+    if (fault_) return error(fault_->code, {fault_->text});
     // Too many policies fail by their count, before C reads them.
     std::array<tollgate_policy, max_charges> raw = {};
     for (std::size_t i = 0; i < raw.size() && i < policies_.size(); ++i) {
-        if (const auto invalid = policies_[i].invalid()) return error(*invalid);
+        if (const auto fault = policies_[i].fault()) return policies_[i].error_of(*fault, i);
         raw[i] = policies_[i].raw();
     }
     tollgate_limiter* handle = nullptr;

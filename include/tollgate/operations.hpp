@@ -59,6 +59,12 @@ class operations {
                                       decision);
         });
     }
+    /// The same for a string of C. With NULL, the request is invalid: `errc::null`.
+    [[nodiscard]] tollgate::decision check_key(policy_id policy, const char* key,
+                                               std::uint64_t cost) const noexcept {
+        if (key == nullptr) return decision_of(TOLLGATE_E_NULL);
+        return check_key(policy, std::string_view(key), cost);
+    }
 
     /// Checks many requests of one charge each, and returns how many were allowed. `decisions[i]`
     /// is for `charges[i]`, up to the length of the shorter view.
@@ -100,8 +106,8 @@ class operations {
 
     /// Charges a request even over the limit, for costs that are known only afterwards. Later
     /// requests are denied until the excess has expired. Units above 32 times the policy's `max_limit`
-    /// in one bucket, or above 2^42 - 1 in one calendar period, may not be counted. The verdict is
-    /// `allowed`, `table_full` or `invalid`.
+    /// in one bucket (32 units if it is 0), or above 2^42 - 1 in one calendar period, may not be
+    /// counted. The verdict is `allowed`, `table_full` or `invalid`.
     tollgate::decision force_charge(view<const tollgate::charge> charges) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             return tollgate_force_charge(limiter, now, detail::raw(charges), charges.size(),

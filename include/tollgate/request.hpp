@@ -72,9 +72,10 @@ class key {
     static constexpr bool bytes_wide = sizeof(*std::data(std::declval<const Bytes&>())) == 1;
 
   public:
-    /// Text, or any bytes in a string: `"alice"`, `std::string`, `std::string_view`.
+    /// Text, or any bytes in a string: `"alice"`, `std::string`, `std::string_view`. A NULL pointer
+    /// makes the request invalid, with `errc::null`.
     template <class Text, class = if_text<Text>>
-    key(const Text& text TOLLGATE_BORROWED) noexcept : key(std::string_view(text)) {}
+    key(const Text& text TOLLGATE_BORROWED) noexcept : key(of_text(text)) {}
     key(std::string_view text) noexcept : key(TOLLGATE_KEY_BYTES, text.data(), text.size(), 0) {}
 
     /// A 64-bit number; a negative one counts as that number plus 2^64.
@@ -113,6 +114,15 @@ class key {
     friend class policy_id;
     static constexpr std::uint64_t no_prefix = std::numeric_limits<std::uint64_t>::max();
 
+    template <class Text>
+    [[nodiscard]] static key of_text(const Text& text) noexcept {
+        if constexpr (std::is_pointer_v<Text>) {
+            // C rejects a NULL pointer to a byte.
+            if (text == nullptr) return {TOLLGATE_KEY_BYTES, nullptr, 1, 0};
+        }
+        return std::string_view(text);
+    }
+
     constexpr key(std::uint32_t kind, const void* bytes, std::size_t size,
                   std::uint64_t number) noexcept
         : bytes_(bytes), size_(size), number_(number), kind_(kind) {}
@@ -139,7 +149,8 @@ class policy_id {
     [[nodiscard]] constexpr std::uint64_t to_bits() const noexcept { return bits_; }
 
     /// Returns a charge of `cost` units to a key under this policy. A cost of 0 is allowed while
-    /// the usage is within the limit, and writes nothing.
+    /// the usage is within the limit, and writes nothing. So under a limit of 0 it is allowed while
+    /// the usage is 0.
     [[nodiscard]] inline tollgate::charge charge(const key& key TOLLGATE_BORROWED,
                                                  std::uint64_t cost) const noexcept;
 
@@ -157,13 +168,12 @@ class charge {
     constexpr charge() noexcept = default;
 
     /// Returns the charge with this limit in place of the policy's own, for example for a paid
-    /// tier. A limit above the policy's `max_limit` is lowered to it. A limit of 0 makes the request
-    /// invalid.
+    /// tier. A limit above the policy's `max_limit` is lowered to it. A limit of 0 refuses every cost
+    /// above 0, with `verdict::impossible`, for example for a blocked client.
     [[nodiscard]] constexpr charge limit(std::uint64_t limit) const noexcept {
         charge limited = *this;
-        limited.raw_.limit = limit;
-        // In C, 0 means the policy's own limit.
-        if (limit == 0) limited.raw_.key_kind = no_kind;
+        // In C, this number means the policy's own limit. It is above every `max_limit`.
+        limited.raw_.limit = limit == TOLLGATE_POLICY_LIMIT ? limit - 1 : limit;
         return limited;
     }
 
@@ -172,15 +182,14 @@ class charge {
 
   private:
     friend class policy_id;
-    static constexpr std::uint32_t no_kind = std::numeric_limits<std::uint32_t>::max();
     constexpr explicit charge(const tollgate_charge& raw) noexcept : raw_(raw) {}
 
-    tollgate_charge raw_ = {0, nullptr, 0, 0, 0, 0, TOLLGATE_KEY_SHARED, 0};
+    tollgate_charge raw_ = {0, nullptr, 0, 0, 0, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_SHARED, 0};
 };
 
 inline tollgate::charge policy_id::charge(const key& key, std::uint64_t cost) const noexcept {
     return tollgate::charge(
-        {bits_, key.bytes_, key.size_, key.number_, cost, 0, key.kind_, 0});
+        {bits_, key.bytes_, key.size_, key.number_, cost, TOLLGATE_POLICY_LIMIT, key.kind_, 0});
 }
 
 /// The result of a request.
@@ -189,7 +198,7 @@ enum class verdict {
     allowed,
     /// At least one policy has no room now. Retry after `retry_after`. HTTP status 429.
     denied,
-    /// At least one charge costs more than its limit, so no wait helps.
+    /// At least one charge costs more than its limit, for example than a limit of 0. So no wait helps.
     impossible,
     /// A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
     /// be allocated. A known key gets this verdict too if the memory of its table has become too old

@@ -27,12 +27,14 @@ TEST(every_error_of_a_policy) {
     CHECK(fault(policy::sliding("tab\t", 1, 1s)) == errc::name);
     CHECK(fault(policy::sliding(std::string("us\0er", 5), 1, 1s)) == errc::name);
     CHECK(fault(user().unit(std::string("a\0b", 3))) == errc::name);
-    CHECK(fault(policy::sliding("a", 0, 1s)) == errc::limit);
+    CHECK(!fault(policy::sliding("a", 0, 1s)));
     CHECK(fault(policy::sliding("a", (1ull << 40) + 1, 1s)) == errc::limit);
     CHECK(!fault(policy::sliding("a", 1ull << 40, 1s)));
     CHECK(fault(user().max_limit(19)) == errc::max_limit);
     CHECK(fault(user().max_limit(0)) == errc::max_limit);
     CHECK(!fault(user().max_limit(20)));
+    CHECK(!fault(policy::sliding("a", 0, 1s).max_limit(0)));
+    CHECK(!fault(policy::sliding("a", 0, 1s).max_limit(5)));
     CHECK(fault(policy::sliding("a", 1, 999us)) == errc::window);
     CHECK(fault(policy::sliding("a", 1, -1s)) == errc::window);
     CHECK(fault(policy::sliding("a", 1, 0s)) == errc::window);
@@ -56,6 +58,58 @@ TEST(every_error_of_a_policy) {
     CHECK(!fault(day().offset(-18h)));
     CHECK(!fault(policy::calendar("hour", 5, period::hour)));
     CHECK(!fault(policy::calendar("month", 5, period::month).offset(18h)));
+}
+
+/// The message of a builder's error.
+static std::string message(const builder& builder) {
+    const auto built = builder.try_build();
+    return built ? "" : built.error().what();
+}
+
+TEST(messages_name_the_policy_the_field_and_the_value) {
+    const auto second = [](const policy& bad) {
+        return message(limiter::builder().policy(policy::sliding("ip", 1, 1s)).policy(bad));
+    };
+    CHECK(second(user().buckets(1)) == R"(policies[1]: policy "user": buckets 1 must be from 2 to 127)");
+    CHECK(second(user().buckets(0)) == R"(policies[1]: policy "user": buckets 0 must be from 2 to 127)");
+    CHECK(second(user().max_limit(0)) ==
+          R"(policies[1]: policy "user": max_limit 0 must be at least the limit)");
+    CHECK(second(user().max_keys(0)) == R"(policies[1]: policy "user": max_keys 0 must be at least 1)");
+    CHECK(second(user().unit(std::string("a\0b", 3))) == R"(policies[1]: policy "user": unit must not contain NUL)");
+    CHECK(second(policy::sliding(std::string("a\0b", 3), 1, 1s)) == "policies[1]: name must not contain NUL");
+    CHECK(second(policy::sliding("\xff\n", 1, 1s).max_keys(0)) ==
+          R"(policies[1]: policy "??": max_keys 0 must be at least 1)");
+    CHECK(second(policy::sliding(std::string(400, 'n'), 1, 1s).max_keys(0)).size() == 247);
+    CHECK(message(builder().policy(user()).max_keys(0)) == "max_keys 0 must be at least 1");
+    CHECK(message(builder().policy(user()).seed({0, 0, 0, 0})) == "seed must not be all 0");
+    auto clock = check::must(manual_clock::try_create());
+    const auto kept = std::move(clock);
+    CHECK(message(builder().policy(user()).clock(clock)) == "clock was moved from");
+    // The first error is reported.
+    CHECK(second(user().max_keys(0).buckets(0)) == R"(policies[1]: policy "user": max_keys 0 must be at least 1)");
+}
+
+/// A NULL pointer to text is an error.
+TEST(a_null_text_is_an_error) {
+    const char* const null = nullptr;
+    char* const writable = nullptr;
+    CHECK(fault(policy::sliding(null, 1, 1s)) == errc::null);
+    CHECK(fault(policy::calendar(writable, 1, period::day)) == errc::null);
+    CHECK(fault(user().unit(null)) == errc::null);
+    policy named = user();
+    named.unit(null);
+    CHECK(fault(named) == errc::null);
+    CHECK(!fault(named.unit("tokens")));
+    const auto second = limiter::builder().policy(user()).policy(policy::sliding(null, 1, 1s));
+    CHECK(message(second) == "policies[1]: name must not be NULL");
+    CHECK(message(builder().policy(user().unit(null))) == R"(policies[0]: policy "user": unit must not be NULL)");
+    const auto gate = check::must(limiter::builder().policy(user()).try_build());
+    CHECK(gate.try_policy(null).error().code() == errc::null);
+    CHECK(gate.try_policy(writable).error().code() == errc::null);
+    CHECK(gate.try_policy("user").has_value());
+#if TOLLGATE_EXCEPTIONS
+    CHECK(gate.policy("user") == check::find(gate, "user"));
+#endif
 }
 
 TEST(every_error_of_a_builder) {
@@ -111,8 +165,11 @@ TEST(policies_are_found_by_name_and_by_index) {
     CHECK(gate.limit(id) == 20);
     CHECK(gate.try_set_limit(id, 100).has_value() && gate.limit(id) == 100);
     CHECK(gate.try_set_limit(id, 101).error().code() == errc::max_limit);
-    CHECK(std::string(gate.try_set_limit(id, 101).error().what()).find("101") != std::string::npos);
-    CHECK(gate.try_set_limit(id, 0).error().code() == errc::limit);
+    CHECK(gate.try_set_limit(id, 101).error().what() ==
+          std::string(R"(policy "user": the new limit 101 is above max_limit 100)"));
+    CHECK(gate.try_set_limit(id, 0).has_value() && gate.limit(id) == 0);
+    CHECK(gate.check({id.charge("alice", 1)}).verdict() == verdict::impossible);
+    CHECK(gate.try_set_limit(id, 20).has_value());
     CHECK(gate.try_set_limit(policy_id(), 1).error().code() == errc::policy);
     CHECK(gate.resolution(id) == 1ns);
     CHECK(!gate.limit(policy_id()) && !gate.resolution(policy_id()) && !gate.stats(policy_id()));

@@ -30,6 +30,7 @@ constexpr std::string_view limits = R"("user";r=0;t=60, "tokens";r=9488;t=86400)
 
 TEST(waits_are_rounded_up_to_seconds) {
     CHECK(http::retry_after_seconds(36'001ms) == 37 && http::retry_after_seconds(0s) == 1);
+    CHECK(http::retry_after_seconds(std::chrono::hours::max()) == TOLLGATE_NEVER);
     CHECK(http::reset_seconds(1ns) == 1 && http::reset_seconds(0s) == 0 && http::reset_seconds(1min) == 60);
     CHECK(http::too_many_requests == 429 && http::retry_after_name == "retry-after");
     CHECK(http::policy_name == "ratelimit-policy" && http::limit_name == "ratelimit");

@@ -118,7 +118,16 @@ TEST(an_invalid_request_charges_nothing) {
     CHECK(code(setup.ip.charge(key::ip(no_address), 1)) == errc::argument);
     CHECK(code(setup.ip.charge(key::ip(v6, 0), 1)) == errc::argument);
     CHECK(code(setup.ip.charge(key::ip(v6, 129), 1)) == errc::argument);
-    CHECK(code(setup.ip.charge("a", 1).limit(0)) == errc::argument);
+    const char* const null = nullptr;
+    char* const writable = nullptr;
+    CHECK(code(setup.ip.charge(null, 1)) == errc::null);
+    CHECK(code(setup.ip.charge(writable, 1)) == errc::null);
+    CHECK(setup.gate.check_key(setup.ip, null, 1).code() == errc::null);
+    CHECK(setup.gate.check_key(setup.ip, writable, 1).code() == errc::null);
+    CHECK(setup.gate.session().check_key(setup.ip, null, 1).code() == errc::null);
+    CHECK(setup.gate.try_reset_key(setup.ip, null).error().code() == errc::null);
+    CHECK(setup.gate.try_refund(setup.ip.charge(null, 1)).error().code() == errc::null);
+    CHECK(setup.gate.reserve({setup.ip.charge(null, 1)}).error().code() == errc::null);
     const std::vector<charge> many(17, good);
     CHECK(setup.gate.check(many).code() == errc::too_many && max_charges == 16);
     policy_status statuses[1];
@@ -137,6 +146,17 @@ TEST(a_charge_with_its_own_limit) {
     const auto free = setup.gate.check({setup.user.charge("free", 2).limit(1)});
     CHECK(free.verdict() == verdict::impossible && free.limit() == 1);
     CHECK(setup.user.charge("free", 2).limit(1).c().limit == 1);
+    CHECK(setup.user.charge("free", 2).c().limit == TOLLGATE_POLICY_LIMIT);
+    CHECK(charge().c().limit == TOLLGATE_POLICY_LIMIT);
+    // A limit of 0 blocks; a cost of 0 is allowed while there is no usage.
+    const auto blocked = setup.gate.check({setup.ip.charge("a", 1), setup.user.charge("blocked", 1).limit(0)});
+    CHECK(blocked.verdict() == verdict::impossible && blocked.code() == errc::impossible);
+    CHECK(blocked.policy() == setup.user && blocked.limit() == 0 && !blocked.retry_after());
+    CHECK(setup.gate.peek({setup.ip.charge("a", 0)}).remaining() == 100);
+    CHECK(setup.gate.check({setup.user.charge("blocked", 0).limit(0)}).is_allowed());
+    // The greatest number is a limit too, which is lowered to the policy's.
+    constexpr auto greatest = std::numeric_limits<std::uint64_t>::max();
+    CHECK(setup.gate.check({setup.user.charge("other", 1).limit(greatest)}).limit() == 5);
 }
 
 TEST(status_of_each_policy) {
