@@ -177,13 +177,11 @@ impl CaseBuilder {
     }
 
     pub fn set_limit(&mut self, policy: usize, limit: u64) {
-        let status = match limit {
-            0 => status::LIMIT,
-            _ if limit > self.greatest[policy] => status::MAX_LIMIT,
-            _ => {
-                self.oracle.set_limit(policy, limit);
-                status::ALLOWED
-            }
+        let status = if limit > self.greatest[policy] {
+            status::MAX_LIMIT
+        } else {
+            self.oracle.set_limit(policy, limit);
+            status::ALLOWED
         };
         self.push(Operation::SetLimit(policy, limit), Expect::Status(status));
     }

@@ -83,10 +83,12 @@ pub enum Overflow {
     EvictLightest(u64),
 }
 
-/// A configuration error: its C status, which is negative, and its message.
+/// A configuration error: its C status, which is negative, the index of its policy, and its message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BuildError {
     pub status: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<usize>,
     pub message: String,
 }
 
@@ -215,10 +217,7 @@ impl Case {
 
     /// The expected output: a line for the limiter and for each call.
     pub fn lines(&self) -> Vec<String> {
-        let built = match &self.error {
-            Some(BuildError { status, message }) => format!("{status} {message}"),
-            None => "0".into(),
-        };
+        let built = self.error.as_ref().map_or("0".into(), BuildError::to_string);
         let calls = self.calls.iter().map(|call| call.expect.to_string());
         std::iter::once(built).chain(calls).collect()
     }
@@ -233,6 +232,16 @@ impl Case {
             assert_eq!(printed, expected, "{}, line {index}: {call:?}", self.name);
         }
         assert_eq!(printed.len(), expected.len(), "{}", self.name);
+    }
+}
+
+impl Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BuildError { status, policy, message } = self;
+        match policy {
+            Some(index) => write!(f, "{status} policies[{index}]: {message}"),
+            None => write!(f, "{status} {message}"),
+        }
     }
 }
 
@@ -313,7 +322,8 @@ impl Display for Charge {
             Key::Ip(bytes, prefix) => write!(f, "ip {} {prefix}", Hex(bytes))?,
             Key::Shared => f.write_str("shared x 0")?,
         }
-        write!(f, " {} {}", self.cost, self.limit.unwrap_or_default())
+        // A charge without a limit of its own has the number of TOLLGATE_POLICY_LIMIT.
+        write!(f, " {} {}", self.cost, self.limit.unwrap_or(u64::MAX))
     }
 }
 

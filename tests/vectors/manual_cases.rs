@@ -3,7 +3,7 @@
 use super::case_builder::{CaseBuilder, SECOND};
 use super::format::*;
 use super::random_cases::{calendar, setup, sliding};
-use super::rust_runner::{Runner, status_of};
+use super::rust_runner::{Runner, build_error};
 
 const DAY: u64 = 24 * 3_600;
 
@@ -103,6 +103,58 @@ fn full(name: &str, overflow: Option<Overflow>, of_policy: Option<Overflow>) -> 
     case
 }
 
+/// A limit of 0 in a policy, in a charge and in `set_limit`.
+fn zero(name: &str, policy: Policy, reset: u64) -> Case {
+    let policies = vec![Policy { limit: 0, max_limit: Some(5), ..policy }];
+    let mut case = case(name, setup(policies));
+    let mut call = |operation: Operation, expect: Expect| {
+        case.calls.push(Call { monotonic_ns: SECOND, unix_ns: SECOND, operation, expect });
+    };
+    let check = |charge: Charge| Operation::Check(vec![charge]);
+    let with_limit = |limit: u64, cost: u64| Charge { limit: Some(limit), ..charge(1, cost) };
+    let done = Expect::Status(status::ALLOWED);
+    let blocked = |reset| decision(status::IMPOSSIBLE, 0, 0, None, reset);
+    // By the policy. A cost of 0 is allowed without usage.
+    call(check(charge(1, 1)), blocked(0));
+    call(Operation::Peek(vec![charge(1, 1)]), blocked(0));
+    call(Operation::Reserve(0, vec![charge(1, 1)]), with_status(blocked(0)));
+    call(check(charge(1, 0)), decision(status::ALLOWED, 0, 0, None, 0));
+    // A charge with a limit of its own is allowed, and its usage denies a cost of 0.
+    call(check(with_limit(9, 2)), decision(status::ALLOWED, 5, 3, None, reset));
+    call(check(charge(1, 1)), blocked(reset));
+    call(check(charge(1, 0)), decision(status::DENIED, 0, 0, Some(reset), reset));
+    // By the charge.
+    call(Operation::SetLimit(0, 4), done.clone());
+    call(check(with_limit(0, 1)), blocked(reset));
+    call(check(charge(1, 1)), decision(status::ALLOWED, 4, 1, None, reset));
+    // By `set_limit`.
+    call(Operation::SetLimit(0, 0), done);
+    call(Operation::CheckWithStatus(vec![charge(1, 1)]), with_status(blocked(reset)));
+    call(Operation::SetLimit(0, 6), Expect::Status(status::MAX_LIMIT));
+    call(check(charge(2, 1)), blocked(0));
+    case
+}
+
+/// A limit of 0 without a `max_limit`: the limit of a charge is lowered to 0.
+fn never_admits() -> Case {
+    let mut case = case("zero at most", setup(vec![sliding("user", 0, SECOND)]));
+    let mut call = |operation: Operation, expect: Expect| {
+        case.calls.push(Call { monotonic_ns: 0, unix_ns: 0, operation, expect });
+    };
+    let raised = Charge { limit: Some(7), ..charge(1, 1) };
+    call(Operation::Check(vec![raised]), decision(status::IMPOSSIBLE, 0, 0, None, 0));
+    call(Operation::SetLimit(0, 1), Expect::Status(status::MAX_LIMIT));
+    call(Operation::SetLimit(0, 0), Expect::Status(status::ALLOWED));
+    case
+}
+
+/// The refusal of a request of one charge, with the status of its policy.
+fn with_status(refused: Expect) -> Expect {
+    let Expect::Decision(decision) = refused else { panic!("{refused:?} is no decision") };
+    let layers = vec![PolicyStatus { violated: true, ..decision.deciding }];
+    Expect::Decision(Decision { layers, ..decision })
+}
+
 /// A charge to a policy that does not exist.
 fn invalid() -> Case {
     let mut builder = CaseBuilder::new("no such policy", setup(vec![sliding("user", 3, SECOND)]));
@@ -129,8 +181,10 @@ fn faults() -> Vec<(i32, Vec<Policy>)> {
         (status::NAME, named("")),
         (status::NAME, named(&"x".repeat(65))),
         (status::NAME, named("a\ttab")),
+        (status::NAME, vec![user(), numbered(1), Policy { name: "tab\t".into(), ..user() }]),
         (status::DUPLICATE_NAME, vec![user(), user()]),
-        (status::LIMIT, vec![sliding("user", 0, SECOND)]),
+        (status::DUPLICATE_NAME, vec![numbered(0), user(), Policy { limit: 1 << 41, ..user() }]),
+        (status::LIMIT, vec![sliding("user", 1 << 63, SECOND)]),
         (status::LIMIT, vec![user(), sliding("b", (1 << 40) + 1, SECOND)]),
         (status::MAX_LIMIT, vec![Policy { max_limit: Some(19), ..user() }]),
         (status::MAX_LIMIT, vec![Policy { max_limit: Some((1 << 40) + 1), ..user() }]),
@@ -142,6 +196,7 @@ fn faults() -> Vec<(i32, Vec<Policy>)> {
         (status::OFFSET, vec![day(-18 * 3_600 - 1)]),
         (status::ALLOWANCE, vec![allowance(0)]),
         (status::ALLOWANCE, vec![allowance(21)]),
+        (status::ALLOWANCE, vec![Policy { limit: 0, ..allowance(2) }]),
     ]
 }
 
@@ -149,8 +204,8 @@ fn faults() -> Vec<(i32, Vec<Policy>)> {
 fn unbuildable((status, policies): (i32, Vec<Policy>)) -> Case {
     let limiter = setup(policies);
     let why = Runner::new(&limiter).err().unwrap_or_else(|| panic!("{limiter:?} is good"));
-    assert_eq!(status_of(&why), status, "{limiter:?}");
-    let error = BuildError { status, message: why.to_string().replace('µ', "u") };
+    let error = build_error(&limiter, &why);
+    assert_eq!(error.status, status, "{limiter:?}");
     Case { error: Some(error), ..case("an invalid configuration", limiter) }
 }
 
@@ -164,6 +219,14 @@ pub fn full_cases() -> Vec<Case> {
         full("refused", Some(Overflow::Deny), None),
         full("let pass", Some(Overflow::Allow), None),
         full("let pass by the policy", Some(Overflow::Deny), Some(Overflow::Allow)),
+    ]
+}
+
+pub fn zero_cases() -> Vec<Case> {
+    vec![
+        zero("zero", sliding("user", 0, SECOND), SECOND),
+        zero("zero a day", calendar("day", 0, Period::Day), (DAY - 1) * SECOND),
+        never_admits(),
     ]
 }
 

@@ -53,7 +53,7 @@ impl Random {
             3..=10 => 1 + self.below(most),
             _ => 1 + self.below(most / 8 + 1),
         };
-        let limit = (self.below(8) == 0).then(|| 1 + self.below(most + most / 2));
+        let limit = (self.below(8) == 0).then(|| self.below(most + most / 2));
         (policy, self.below(keys), cost, limit)
     }
 
@@ -104,7 +104,8 @@ fn exact(name: &str, policies: Vec<Policy>, offset_s: i64, calls: usize, seed: u
                 let items: Vec<_> = (0..random.below(6)).map(|_| random.item(&limits)).collect();
                 builder.check_many(&items);
             }
-            18 => builder.set_limit(random.below(limits.len() as u64) as usize, random.below(45)),
+            18 => builder
+                .set_limit(random.below(limits.len() as u64) as usize, random.below(45).max(1)),
             _ => builder.reset_key(&random.item(&limits)),
         }
     }

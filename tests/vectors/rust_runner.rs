@@ -16,7 +16,7 @@ pub struct Runner {
 pub fn run(case: &Case) -> Vec<String> {
     let mut runner = match Runner::new(&case.limiter) {
         Ok(runner) => runner,
-        Err(why) => return vec![format!("{} {why}", status_of(&why)).replace('µ', "u")],
+        Err(why) => return vec![build_error(&case.limiter, &why).to_string()],
     };
     let calls = case.calls.iter().map(|call| {
         let now = Now::new(call.monotonic_ns, call.unix_ns);
@@ -229,6 +229,16 @@ fn overflow_of(overflow: Overflow) -> tollgate::Overflow {
     }
 }
 
+/// The error of a setup, with its text in ASCII.
+pub fn build_error(setup: &Setup, why: &ConfigError) -> BuildError {
+    // A name that is taken belongs to the second policy of that name.
+    let earlier = usize::from(matches!(why, ConfigError::DuplicateName { .. }));
+    let is_named = |(_, policy): &(usize, &Policy)| Some(policy.name.as_str()) == why.policy();
+    let named = setup.policies.iter().enumerate().filter(is_named).nth(earlier);
+    let policy = named.map(|(index, _)| index);
+    BuildError { status: status_of(why), policy, message: why.to_string().replace('µ', "u") }
+}
+
 /// The C status of a configuration error.
 pub fn status_of(error: &ConfigError) -> i32 {
     match error {
@@ -236,7 +246,7 @@ pub fn status_of(error: &ConfigError) -> i32 {
         ConfigError::Name { .. } => status::NAME,
         ConfigError::DuplicateName { .. } => status::DUPLICATE_NAME,
         ConfigError::Limit { .. } => status::LIMIT,
-        ConfigError::MaxLimit { .. } => status::MAX_LIMIT,
+        ConfigError::MaxLimit { .. } | ConfigError::LimitAboveMax { .. } => status::MAX_LIMIT,
         ConfigError::Window { .. } => status::WINDOW,
         ConfigError::Buckets { .. } => status::BUCKETS,
         ConfigError::Offset { .. } => status::OFFSET,

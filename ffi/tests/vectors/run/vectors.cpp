@@ -152,7 +152,7 @@ class host {
         keys_.push_back(std::make_unique<key>(key_of(kind, bytes, value)));
         const auto made = policy.charge(*keys_.back(), number(line));
         const auto limit = number(line);
-        return limit == 0 ? made : made.limit(limit);
+        return limit == TOLLGATE_POLICY_LIMIT ? made : made.limit(limit);
     }
 
     static key key_of(const std::string& kind, const std::string& bytes, std::uint64_t value) {
