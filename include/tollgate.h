@@ -399,8 +399,8 @@ typedef struct {
 //
 // Plain memory of the caller; nothing to free. It may be moved by copying it, also to another thread.
 // From then on, use only the copy. A reservation that was settled or cancelled is closed, and so are
-// copies that are made of it later: closing one again is `TOLLGATE_E_CLOSED`. A copy from before does
-// not know that: settling it refunds, or charges, a second time, and is not detected.
+// copies that are made of it later: closing one again is `TOLLGATE_E_CLOSED`. A copy made
+// before that is not detected: settling it refunds or charges a second time.
 //
 // If a reservation is dropped without `tollgate_settle` or `tollgate_cancel`, the estimate stays
 // charged until its window or period has passed.
