@@ -131,7 +131,7 @@ with_cmake static BUILD_SHARED_LIBS=OFF
 with_cmake static TOLLGATE_SHARED=OFF
 cmake -S "$here/ffi/tests/install/versions" -B versions -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
 
-# Two Rust libraries in one program: they do not link as cargo builds them, but do when the symbols
+# Two Rust libraries in one program: they do not link as they are built, but do when the symbols
 # of one or both are local. The neighbour, which is the other library, panics, to check that unwinding
 # still works.
 neighbours() {
@@ -142,7 +142,7 @@ rustc --edition 2024 --crate-type staticlib -O -C lto=fat -o libneighbour.a \
 printf 'neighbour_%s\n' letters catches >names
 "$here/ffi/localize" libneighbour.a names neighbour.o
 if neighbours "$target/release/libtollgate.a" libneighbour.a 2>/dev/null; then
-    fail "two libraries built by cargo link unchanged: this check proves nothing"
+    fail "the two unchanged libraries link: this check proves nothing"
 fi
 neighbours "$prefix/lib/libtollgate.a" libneighbour.a
 neighbours "$prefix/lib/libtollgate.a" neighbour.o

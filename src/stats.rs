@@ -4,8 +4,8 @@ use crate::charge::PolicyId;
 
 /// The statistics of one policy: see [`Limiter::stats`](crate::Limiter::stats).
 ///
-/// The counts of charges are exact once the threads that made the charges have been joined. Each
-/// value about the table was true at some instant of the call, but not all at the same one.
+/// The counts of charges are exact once the threads that made the charges have been joined. The
+/// values about the table are no consistent snapshot: each is read at another instant of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

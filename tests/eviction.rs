@@ -96,8 +96,8 @@ fn a_heavy_key_reservation_is_given_back_after_evictions() {
     }
 }
 
-/// Guarantee C: a reservation whose key was spared by an eviction and that was extended after it is
-/// settled exactly.
+/// Guarantee C: if an eviction spares the key of a reservation, and the reservation is extended
+/// afterwards, it is still settled exactly.
 #[test]
 fn a_reservation_extended_after_an_eviction_is_settled_exactly() {
     for fixture in Fixture::both() {
@@ -123,8 +123,8 @@ fn canceling_an_evicted_reservation_gives_nothing_back() {
     }
 }
 
-/// A key that was evicted gives nothing back at the expense of a later charge. A key too heavy to be
-/// evicted gives back its own charge.
+/// Cancelling the reservation of an evicted key does not reduce the key's later charges. A key that was too
+/// heavy to be evicted gets the reserved charge back, and only that.
 #[test]
 fn only_a_key_that_was_not_evicted_gives_back() {
     for (estimate, evicted) in [(ALLOWANCE, true), (ALLOWANCE + 5, false)] {
@@ -145,7 +145,8 @@ fn only_a_key_that_was_not_evicted_gives_back() {
     }
 }
 
-/// An evicted key that came back, and was moved once more, gives nothing back to the old reservation.
+/// If an evicted key was charged again and then moved once more, cancelling its old reservation gives
+/// nothing back.
 #[test]
 fn a_reservation_of_an_evicted_key_that_was_moved_since_gives_nothing_back() {
     for fixture in Fixture::both() {
@@ -196,8 +197,8 @@ fn canceling_an_evicted_reservation_gives_back_its_extension() {
     }
 }
 
-/// Guarantee C: a request that a full table refuses is rolled back in an earlier policy that
-/// evicts, for a heavy key, a new key and a key that was evicted before.
+/// Guarantee C: if the full table of a request's second charge refuses it, the first charge is rolled
+/// back. The table of the first charge evicts, and its key is heavy, new, or was evicted before.
 #[test]
 fn a_refused_request_is_rolled_back_after_evictions() {
     for fixture in Fixture::both() {

@@ -1,7 +1,7 @@
 //! Statistics of a table.
 
-/// A table's figures. They are no consistent snapshot: each was true at some instant of the call,
-/// except `live_keys`, which is estimated from a sample.
+/// A table's figures. They are no consistent snapshot: each is read at another instant of the call.
+/// `live_keys` is estimated from a sample, and `used_slots` may count a key twice while it is moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TableStats {
     pub(crate) live_keys: usize,

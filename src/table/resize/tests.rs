@@ -89,16 +89,16 @@ fn outdated_array_is_completed_before_it_is_replaced() {
     assert!(arrays.resize(current, arrays.plan_next(current, 2, 0)));
     let filled = arrays.current(&guard);
     let late = filled.array.base().renew_after + 1;
-    assert!(filled.previous(&guard).is_some(), "nothing has been moved yet");
-    assert_eq!(charge(&arrays, key(1), late, &guard), 1, "all has expired");
+    assert!(filled.previous(&guard).is_some(), "the move has already ended");
+    assert_eq!(charge(&arrays, key(1), late, &guard), 1, "usage has not expired");
     let newest = arrays.current(&guard);
     assert_eq!(newest.number, filled.number + 1);
     assert!(filled.previous(&guard).is_none(), "a third array was linked");
     assert_eq!(filled.migration.moved(), 99);
 }
 
-/// The thread that ends a move is stopped before it lets the fast path use the new array: the next
-/// request on the slow path does this.
+/// A mover that is stopped after it has unlinked the old array leaves the fast path closed. The next
+/// request on the slow path opens it.
 #[test]
 fn stopped_mover_leaves_the_fast_path_open() {
     let table = Table { arrays: short_lived(1_000) };
@@ -154,7 +154,8 @@ fn eviction_counts_for_a_window_from_the_cutoff() {
 #[test]
 fn array_never_fills_during_a_move() {
     for (keys, live) in [(1_000, 1_000), (1_000, 300), (1_000, 130), (20_000, 200), (20_000, 0)] {
-        // The keys that are moved last stay in the old array for longest.
+        // Keys are moved in the order of their ids. Expired keys are charged in descending order, so that most
+        // of them are still in the old array.
         let mut last_first: Vec<_> = (0..keys).map(key).collect();
         last_first.sort_by_key(|key| std::cmp::Reverse(key.number()));
         for mix in [[1, 0, 0], [0, 1, 0], [0, 0, 1], [8, 1, 0], [1, 1, 8], [0, 1, 20], [1, 20, 1]] {
