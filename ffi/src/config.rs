@@ -9,7 +9,7 @@ use crate::handle;
 use crate::limiter::{LimiterHandle, tollgate_limiter};
 use crate::status::tollgate_status::{self, *};
 use limiter::{ConfigError, Limiter, Overflow, Period, Policy};
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::time::Duration;
 
@@ -161,19 +161,9 @@ unsafe fn build<'a>(
     let mut names = Vec::new();
     let mut next = policies;
     for index in 0..count {
-        // SAFETY: the caller's contract; aligned, since the stride is a multiple of the alignment. A
-        // policy of zero bytes is valid.
-        let policy: tollgate_policy = unsafe { read_sized(next) }
-            .map_err(|why| Reason::Size("tollgate_policy", why).in_policy(index, None))?;
-        // SAFETY: its strings are NUL-terminated.
-        let name =
-            unsafe { text(policy.name) }.ok_or_else(|| Reason::NoName.in_policy(index, None))?;
-        let Ok(utf8) = name.to_str() else {
-            return Err(Reason::Name(name).in_policy(index, None));
-        };
-        // SAFETY: as above.
-        let converted = unsafe { policy_of(&policy, utf8) };
-        builder = builder.policy(converted.map_err(|why| why.in_policy(index, Some(name)))?);
+        // SAFETY: the caller's contract; aligned, since the stride is a multiple of the alignment.
+        let (policy, name) = unsafe { read_policy(next, index) }?;
+        builder = builder.policy(policy);
         names.push(name.to_owned());
         // SAFETY: `count` is not 0, so there is a first policy, which begins with its size.
         let stride = unsafe { *policies.cast::<u32>() } as usize;
@@ -185,6 +175,28 @@ unsafe fn build<'a>(
             Some(index) => Reason::Config(why).in_policy(index, None),
             None => Reason::Config(why).in_call(),
         }),
+    }
+}
+
+/// Reads the policy with this index, and its name.
+///
+/// # Safety
+/// As [`tollgate_new`]. The pointer is aligned.
+unsafe fn read_policy<'a>(
+    ptr: *const tollgate_policy,
+    index: usize,
+) -> Result<(Policy, &'a CStr), Failure<'a>> {
+    let unnamed = |why: Reason<'a>| why.in_policy(index, None);
+    // SAFETY: the caller's contract; aligned. A policy of zero bytes is valid.
+    let policy: tollgate_policy =
+        unsafe { read_sized(ptr) }.map_err(|why| unnamed(Reason::Size("tollgate_policy", why)))?;
+    // SAFETY: the caller's contract.
+    let name = unsafe { text(policy.name) }.ok_or_else(|| unnamed(Reason::NoName))?;
+    let utf8 = name.to_str().map_err(|_| unnamed(Reason::Name(name)))?;
+    // SAFETY: as above.
+    match unsafe { policy_of(&policy, utf8) } {
+        Ok(policy) => Ok((policy, name)),
+        Err(why) => Err(why.in_policy(index, Some(name))),
     }
 }
 

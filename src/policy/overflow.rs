@@ -32,7 +32,7 @@ pub enum Overflow {
     /// eviction schedule.
     EvictLightest {
         /// The maximum that a key is forgiven in any window or period, in units of cost, from 1 to
-        /// the policy's [`max_limit`](crate::Policy::max_limit).
+        /// the policy's [`max_limit`](crate::Policy::max_limit), or 1 if that is 0.
         allowance: u64,
     },
 }
