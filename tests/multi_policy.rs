@@ -212,7 +212,8 @@ fn refunds_debts_and_resets_are_exact() {
     }
 }
 
-/// IPv6 addresses count by their /64 network by default, IPv4-mapped ones as IPv4.
+/// IPv6 addresses count by their /64 network by default; those that stand for an IPv4 address count as
+/// that one.
 #[test]
 fn addresses_count_by_network() {
     let (limiter, ids) = limiter([Policy::sliding("ip", 1, MINUTE)]);
@@ -222,11 +223,44 @@ fn addresses_count_by_network() {
     assert!(check(ip("2001:db8::1").into()));
     assert!(!check(ip("2001:db8::ffff:1").into()));
     assert!(check(ip("2001:db8:0:1::1").into()));
-    assert!(check(Key::ip(ip("2001:db8::1"), 128)));
+    assert!(check(Key::network(ip("2001:db8::1"), 32, 128)));
     assert!(check(ip("192.0.2.1").into()));
     assert!(!check(ip("::ffff:192.0.2.1").into()));
-    assert!(check(ip("::ffff:192.0.2.2").into()));
+    assert!(!check(ip("64:ff9b::192.0.2.1").into()));
+    assert!(check(ip("::192.0.2.2").into()));
+    assert!(!check(ip("::ffff:192.0.2.2").into()));
+    assert!(check(Key::network(ip("192.0.2.0"), 24, 64)));
+    assert!(!check(Key::network(ip("192.0.2.255"), 24, 64)));
+    assert!(check(ip("192.0.2.0").into()));
     assert!(check(Key::SHARED) && !check(Key::SHARED));
+}
+
+/// A key with parts has a counter of its own, which depends on the boundaries of the parts.
+#[test]
+fn parts_count_together() {
+    let (limiter, ids) = limiter([Policy::sliding("parts", 1, MINUTE)]);
+    let session = limiter.session_at(NOW);
+    let check = |key: Key<'_>| session.check(&[ids[0].charge(key, 1)]).is_allowed();
+    let address = IpAddr::from([192, 0, 2, 1]);
+    let inner = ["ab".into(), "c".into()];
+    let lists: [&[Key<'_>]; 9] = [
+        &[],
+        &["ab".into(), "c".into()],
+        &["a".into(), "bc".into()],
+        &["c".into(), "ab".into()],
+        &["abc".into()],
+        &["abc".into(), 7.into()],
+        &["abc".into(), address.into()],
+        &["abc".into(), Key::network(address, 24, 64)],
+        &[Key::parts(&inner)],
+    ];
+    assert!(check("abc".into()) && check("".into()));
+    assert!(lists.iter().all(|parts| check(Key::parts(parts))), "each has a counter of its own");
+    assert!(!lists.iter().any(|parts| check(Key::parts(parts))), "each is full");
+    let request = [ids[0].charge(Key::parts(&lists[1][..1]), 1)];
+    assert!(limiter.check_at(NOW, &request).is_allowed());
+    session.reset_key(ids[0], Key::parts(lists[1])).unwrap();
+    assert!(check(Key::parts(lists[1])) && !check(Key::parts(lists[2])));
 }
 
 proptest! {

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
-use tollgate::{Decision, Limiter, ManualClock, Now, Period, Policy, PolicyStatus};
+use tollgate::{Decision, Key, Limiter, ManualClock, Now, Period, Policy, PolicyStatus};
 
 thread_local!(static COUNT: Cell<u64> = const { Cell::new(0) });
 
@@ -56,7 +56,10 @@ fn known_keys_allocate_nothing() {
     let (mut allowed, mut denied) = (0, 0);
     let mut statuses = [PolicyStatus::default(); 3];
     let mut decide = |turn: u64| {
-        let key = turn % 5_000;
+        let number = turn % 5_000;
+        // Each second key has parts.
+        let parts = [Key::from("tenant"), Key::from(number)];
+        let key = if number.is_multiple_of(2) { Key::parts(&parts) } else { number.into() };
         let session = limiter.session_at(Now::from_unix_nanos(1_000_000_000 + turn));
         let charges = ids.map(|id| id.charge(key, 2));
         match session.check_with_status(&charges, &mut statuses).is_allowed() {
@@ -80,8 +83,11 @@ fn known_keys_allocate_nothing() {
     assert!(allowed > 10_000 && denied > 10_000, "{allowed} allowed, {denied} denied");
     assert_eq!(count, 0, "allocations for known keys");
     let reset = allocations(|| {
-        for key in 0..5_000_u64 {
-            ids.iter().for_each(|id| limiter.reset_key(*id, key).unwrap());
+        for number in 0..5_000_u64 {
+            let parts = [Key::from("tenant"), Key::from(number)];
+            for key in [Key::parts(&parts), number.into()] {
+                ids.iter().for_each(|id| limiter.reset_key(*id, key).unwrap());
+            }
         }
     });
     assert_eq!(reset, 0, "allocations for resets");

@@ -93,7 +93,7 @@ fn address(bytes: &[u8], prefix: u64) -> Result<Key<'static>, tollgate_status> {
     };
     match prefix {
         0 => Ok(Key::from(address)),
-        1..=128 => Ok(Key::ip(address, prefix as u8)),
+        1..=128 => Ok(Key::network(address, 32, prefix as u8)),
         _ => Err(TOLLGATE_E_ARGUMENT),
     }
 }

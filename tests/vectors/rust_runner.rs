@@ -186,7 +186,7 @@ fn key_of(key: &Key) -> tollgate::Key<'_> {
         Key::Ip(bytes, prefix) => {
             let v4 = <[u8; 4]>::try_from(&bytes[..]).map(IpAddr::from);
             let v6 = || <[u8; 16]>::try_from(&bytes[..]).map(IpAddr::from);
-            tollgate::Key::ip(v4.or_else(|_| v6()).expect("4 or 16 bytes"), *prefix)
+            tollgate::Key::network(v4.or_else(|_| v6()).expect("4 or 16 bytes"), 32, *prefix)
         }
         Key::Shared => tollgate::Key::SHARED,
     }
