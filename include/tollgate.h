@@ -69,6 +69,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* ============================================================================================== */
 /* Constants                                                                                      */
@@ -107,19 +108,34 @@
 // The size of an error's message in bytes, with its NUL.
 #define TOLLGATE_MESSAGE_SIZE 248
 
-// Key kind: `key_size` bytes at `key`, for example a user name. NULL with 0 bytes is the empty
-// key.
+// Key kind: `size` bytes at `data`, for example a user name. NULL with 0 bytes is the empty key.
 #define TOLLGATE_KEY_BYTES 0
 
 // Key kind: the number in `number`.
 #define TOLLGATE_KEY_NUMBER 1
 
-// Key kind: an IP address, 4 or 16 bytes at `key` in network order. An IPv6 address counts by its
-// first `number` bits; 0 means 64. An IPv4 address counts in full, also if it is mapped into IPv6.
+// Key kind: an IP address, `size` (4 or 16) bytes at `data` in network order. Some IPv6 addresses
+// stand for an IPv4 address and count as that one: mapped addresses (`::ffff:192.0.2.1`),
+// IPv4-compatible ones (`::192.0.2.1`, but not `::` and `::1`), and NAT64 addresses with the
+// well-known prefix (`64:ff9b::192.0.2.1`). All others count as IPv6, also local NAT64
+// (`64:ff9b:1::/48`), 6to4 and Teredo addresses.
 #define TOLLGATE_KEY_IP 2
 
 // Key kind: a single key, shared by all requests.
 #define TOLLGATE_KEY_SHARED 3
+
+// Key kind: the IP address in a `struct sockaddr` of `size` bytes at `data`, with any alignment. It is
+// the same key as that address as `TOLLGATE_KEY_IP`: the port does not count. The family must be
+// `AF_INET` or `AF_INET6`. Only on Unix.
+#define TOLLGATE_KEY_SOCKADDR 4
+
+// Key kind: several parts, `size` values of type `tollgate_key` at `data`, at most
+// `TOLLGATE_MAX_PARTS`. Such keys are equal if all their parts are, in the same order: ("ab", "c")
+// differs from ("a", "bc") and from "abc". A part has any other kind.
+#define TOLLGATE_KEY_PARTS 5
+
+// The greatest number of parts of a key.
+#define TOLLGATE_MAX_PARTS 8
 
 // In place of the `limit` of a charge: the charge has no limit of its own, so the policy's applies.
 #define TOLLGATE_POLICY_LIMIT UINT64_MAX
@@ -186,7 +202,7 @@ enum tollgate_status
     TOLLGATE_E_ARGUMENT = -3,
     // A policy is not of this limiter.
     TOLLGATE_E_POLICY = -4,
-    // Too many charges: more than 16 in a request, or 8 in a reservation.
+    // Too many charges, more than 16 in a request or 8 in a reservation; or more than 8 parts of a key.
     TOLLGATE_E_TOO_MANY = -5,
     // The reservation is already settled or cancelled.
     TOLLGATE_E_CLOSED = -6,
@@ -322,19 +338,36 @@ typedef struct {
     uint64_t unix_ns;
 } tollgate_now;
 
-// One charge of a request: a policy, a key and a cost. Keys of different kinds are never equal.
-// The `tollgate_charge_*` functions at the end of this header fill it in, with
-// `TOLLGATE_POLICY_LIMIT`. A charge that you fill in yourself needs its `limit`: zero bytes mean a
-// limit of 0, which refuses every cost above 0.
+// The key of a charge, or a part of a key. Keys of different kinds are never equal, and a key with
+// parts never equals a key without. The `tollgate_key_*` functions at the end of this header fill it
+// in.
+typedef struct {
+    // The bytes, the address or the parts, for the kinds that have them; not kept.
+    const void *data;
+    // The number of bytes or parts.
+    size_t size;
+    // The number, for `TOLLGATE_KEY_NUMBER`; else 0.
+    uint64_t number;
+    // The kind: one of `TOLLGATE_KEY_*`.
+    uint32_t kind;
+    // An IPv4 address counts by its first `v4_prefix` bits, 1 to 32; 0 means 32. Must be 0 if the key
+    // is not an address.
+    uint8_t v4_prefix;
+    // An IPv6 address counts by its first `v6_prefix` bits, 1 to 128; 0 means 64. Must be 0 if the key
+    // is not an address.
+    uint8_t v6_prefix;
+    // Reserved: must be 0.
+    uint16_t reserved;
+} tollgate_key;
+
+// One charge of a request: a policy, a key and a cost. The `tollgate_charge_*` functions at the end of
+// this header fill it in, with `TOLLGATE_POLICY_LIMIT`. A charge that you fill in yourself needs its
+// `limit`: zero bytes mean a limit of 0, which refuses every cost above 0.
 typedef struct {
     // A policy of the limiter, from `tollgate_policy_find` or `tollgate_policy_at`.
     uint64_t policy;
-    // The bytes of the key, for the kinds that use them; not kept.
-    const void *key;
-    // The number of bytes.
-    size_t key_size;
-    // The number, for the kinds that use it; else 0.
-    uint64_t number;
+    // The key.
+    tollgate_key key;
     // Units of cost. A cost of 0 is allowed while the usage is within the limit, and writes
     // nothing.
     uint64_t cost;
@@ -342,10 +375,6 @@ typedef struct {
     // above the policy's `max_limit` is lowered to it. 0 refuses every cost above 0, with
     // `TOLLGATE_IMPOSSIBLE`; a cost of 0 is then allowed while the usage is 0.
     uint64_t limit;
-    // The key kind: one of `TOLLGATE_KEY_*`.
-    uint32_t key_kind;
-    // Reserved: must be 0.
-    uint32_t reserved;
 } tollgate_charge;
 
 // The decision about one request. Waits begin at the time of the request.
@@ -541,8 +570,8 @@ tollgate_status tollgate_check_key(const tollgate_limiter *limiter,
 // Returns `TOLLGATE_OK` for any decisions. Errors: as `tollgate_check`, with three differences. Any
 // `count` is valid. A policy of another limiter is an error in its own decision only. The charges
 // are processed in groups of 32, and a charge with an invalid key stops the batch before its group,
-// with `TOLLGATE_E_ARGUMENT` or `TOLLGATE_E_NULL`: the earlier groups stay charged, and `decisions`
-// and `allowed` cover only them.
+// with `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_NULL` or `TOLLGATE_E_TOO_MANY`: the earlier groups stay
+// charged, and `decisions` and `allowed` cover only them.
 tollgate_status tollgate_check_many(const tollgate_limiter *limiter,
                                     const tollgate_now *now,
                                     const tollgate_charge *charges,
@@ -664,7 +693,8 @@ tollgate_status tollgate_reserved(const tollgate_reservation *reservation,
 // Units are taken from the oldest charges that still count. Refund only units that still count: a
 // refund of an expired charge takes units of other charges.
 //
-// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`.
+// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`,
+// `TOLLGATE_E_TOO_MANY` (parts of the key).
 tollgate_status tollgate_refund(const tollgate_limiter *limiter,
                                 const tollgate_now *now,
                                 const tollgate_charge *charge,
@@ -887,45 +917,124 @@ tollgate_status tollgate_test_panic(void);
 #endif  // __cplusplus
 
 /* ============================================================================================== */
-/* Initializers, and helpers that fill in a tollgate_charge                                       */
+/* Initializers, and functions that fill in keys and charges                                      */
 /* ============================================================================================== */
+
+/* <sys/socket.h> defines it. */
+struct sockaddr;
 
 /* Initializers: struct_size, and 0 for all other fields. A charge has none: its limit must be set. */
 #define TOLLGATE_POLICY_INIT {(uint32_t)sizeof(tollgate_policy), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
 #define TOLLGATE_OPTIONS_INIT {(uint32_t)sizeof(tollgate_options), 0, 0, 0, NULL, {0, 0, 0, 0}}
 #define TOLLGATE_STATS_INIT {(uint32_t)sizeof(tollgate_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/* A charge to a key of bytes, for example a user name. */
-static inline tollgate_charge tollgate_charge_bytes(uint64_t policy, const void *key, size_t key_size,
+/* Keys. The memory at `data`, `text`, `address` and `parts` must be valid until the call that uses the
+ * key has returned. An invalid argument makes that call fail. */
+
+/* A key of bytes, for example a user name. */
+static inline tollgate_key tollgate_key_bytes(const void *data, size_t size) {
+    tollgate_key key = {data, size, 0, TOLLGATE_KEY_BYTES, 0, 0, 0};
+    return key;
+}
+
+/* A key of NUL-terminated text: the same as its bytes without the NUL. A `text` of NULL is an error
+ * (TOLLGATE_E_NULL). */
+static inline tollgate_key tollgate_key_text(const char *text) {
+    return tollgate_key_bytes(text, text == NULL ? 1 : strlen(text));
+}
+
+/* A key that is a number. */
+static inline tollgate_key tollgate_key_number(uint64_t number) {
+    tollgate_key key = {NULL, 0, number, TOLLGATE_KEY_NUMBER, 0, 0, 0};
+    return key;
+}
+
+/* An IPv4 address: 4 bytes in network order, as in struct in_addr. */
+static inline tollgate_key tollgate_key_ipv4(const void *address) {
+    tollgate_key key = {address, 4, 0, TOLLGATE_KEY_IP, 0, 0, 0};
+    return key;
+}
+
+/* An IPv6 address: 16 bytes in network order, as in struct in6_addr. Counts by /64. */
+static inline tollgate_key tollgate_key_ipv6(const void *address) {
+    tollgate_key key = {address, 16, 0, TOLLGATE_KEY_IP, 0, 0, 0};
+    return key;
+}
+
+/* The IP address of a socket, without the port: `size` bytes, as from accept or getpeername. A family
+ * other than AF_INET and AF_INET6 is an error (TOLLGATE_E_ARGUMENT), and so is an `address` of NULL
+ * (TOLLGATE_E_NULL). Unix only. */
+static inline tollgate_key tollgate_key_sockaddr(const struct sockaddr *address, size_t size) {
+    tollgate_key key = {address, size, 0, TOLLGATE_KEY_SOCKADDR, 0, 0, 0};
+    return key;
+}
+
+/* A key with up to TOLLGATE_MAX_PARTS parts, none of which has parts itself. */
+static inline tollgate_key tollgate_key_parts(const tollgate_key *parts, size_t count) {
+    tollgate_key key = {parts, count, 0, TOLLGATE_KEY_PARTS, 0, 0, 0};
+    return key;
+}
+
+/* The key that all requests share. */
+static inline tollgate_key tollgate_key_shared(void) {
+    tollgate_key key = {NULL, 0, 0, TOLLGATE_KEY_SHARED, 0, 0, 0};
+    return key;
+}
+
+/* An address as one of the functions above returns it, counted by its network: the first `v4_prefix`
+ * bits of an IPv4 address, 1 to 32, or the first `v6_prefix` bits of an IPv6 address, 1 to 128. Other
+ * prefixes are an error (TOLLGATE_E_ARGUMENT), and so is a key that is not an address. */
+static inline tollgate_key tollgate_key_network(tollgate_key address, unsigned v4_prefix,
+                                                unsigned v6_prefix) {
+    address.v4_prefix = (uint8_t)(v4_prefix - 1 < 32 ? v4_prefix : 255);
+    address.v6_prefix = (uint8_t)(v6_prefix - 1 < 128 ? v6_prefix : 255);
+    return address;
+}
+
+/* A charge to a key, under the policy's own limit. The key's memory must be valid until the call that
+ * uses the charge has returned. */
+static inline tollgate_charge tollgate_charge_key(uint64_t policy, tollgate_key key, uint64_t cost) {
+    tollgate_charge charge = {policy, key, cost, TOLLGATE_POLICY_LIMIT};
+    return charge;
+}
+
+/* Charges to each kind of key. */
+
+static inline tollgate_charge tollgate_charge_bytes(uint64_t policy, const void *data, size_t size,
                                                     uint64_t cost) {
-    tollgate_charge charge = {policy, key, key_size, 0, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_BYTES, 0};
-    return charge;
+    return tollgate_charge_key(policy, tollgate_key_bytes(data, size), cost);
 }
 
-/* A charge to a key that is a number. */
-static inline tollgate_charge tollgate_charge_number(uint64_t policy, uint64_t key, uint64_t cost) {
-    tollgate_charge charge = {policy, NULL, 0, key, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_NUMBER, 0};
-    return charge;
+static inline tollgate_charge tollgate_charge_text(uint64_t policy, const char *text, uint64_t cost) {
+    return tollgate_charge_key(policy, tollgate_key_text(text), cost);
 }
 
-/* A charge to an IPv4 address: 4 bytes in network order, as in struct in_addr. */
+static inline tollgate_charge tollgate_charge_number(uint64_t policy, uint64_t number, uint64_t cost) {
+    return tollgate_charge_key(policy, tollgate_key_number(number), cost);
+}
+
 static inline tollgate_charge tollgate_charge_ipv4(uint64_t policy, const void *address,
                                                    uint64_t cost) {
-    tollgate_charge charge = {policy, address, 4, 0, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_IP, 0};
-    return charge;
+    return tollgate_charge_key(policy, tollgate_key_ipv4(address), cost);
 }
 
-/* A charge to an IPv6 address: 16 bytes in network order, as in struct in6_addr. Counts by /64. */
 static inline tollgate_charge tollgate_charge_ipv6(uint64_t policy, const void *address,
                                                    uint64_t cost) {
-    tollgate_charge charge = {policy, address, 16, 0, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_IP, 0};
-    return charge;
+    return tollgate_charge_key(policy, tollgate_key_ipv6(address), cost);
 }
 
-/* A charge to the key that all requests share. */
+static inline tollgate_charge tollgate_charge_sockaddr(uint64_t policy, const struct sockaddr *address,
+                                                       size_t size, uint64_t cost) {
+    return tollgate_charge_key(policy, tollgate_key_sockaddr(address, size), cost);
+}
+
+static inline tollgate_charge tollgate_charge_parts(uint64_t policy, const tollgate_key *parts,
+                                                    size_t count, uint64_t cost) {
+    return tollgate_charge_key(policy, tollgate_key_parts(parts, count), cost);
+}
+
 static inline tollgate_charge tollgate_charge_shared(uint64_t policy, uint64_t cost) {
-    tollgate_charge charge = {policy, NULL, 0, 0, cost, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_SHARED, 0};
-    return charge;
+    return tollgate_charge_key(policy, tollgate_key_shared(), cost);
 }
 
 #endif /* TOLLGATE_H */

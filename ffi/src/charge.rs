@@ -1,38 +1,24 @@
-//! Keys and charges in C, and their conversion to the Rust types.
+//! Charges in C, and their conversion to the Rust type.
 
-use crate::status::tollgate_status::{self, *};
+use crate::argument::slice;
+use crate::key::{Room, room, tollgate_key, with_key};
+use crate::status::tollgate_status::{self, TOLLGATE_E_TOO_MANY};
 use limiter::{Charge, Key, PolicyId};
-use std::net::IpAddr;
-
-/// Key kind: `key_size` bytes at `key`, for example a user name. NULL with 0 bytes is the empty
-/// key.
-pub const TOLLGATE_KEY_BYTES: u32 = 0;
-/// Key kind: the number in `number`.
-pub const TOLLGATE_KEY_NUMBER: u32 = 1;
-/// Key kind: an IP address, 4 or 16 bytes at `key` in network order. An IPv6 address counts by its
-/// first `number` bits; 0 means 64. An IPv4 address counts in full, also if it is mapped into IPv6.
-pub const TOLLGATE_KEY_IP: u32 = 2;
-/// Key kind: a single key, shared by all requests.
-pub const TOLLGATE_KEY_SHARED: u32 = 3;
+use std::mem::MaybeUninit;
 
 /// In place of the `limit` of a charge: the charge has no limit of its own, so the policy's applies.
 pub const TOLLGATE_POLICY_LIMIT: u64 = u64::MAX;
 
-/// One charge of a request: a policy, a key and a cost. Keys of different kinds are never equal.
-/// The `tollgate_charge_*` functions at the end of this header fill it in, with
-/// `TOLLGATE_POLICY_LIMIT`. A charge that you fill in yourself needs its `limit`: zero bytes mean a
-/// limit of 0, which refuses every cost above 0.
+/// One charge of a request: a policy, a key and a cost. The `tollgate_charge_*` functions at the end of
+/// this header fill it in, with `TOLLGATE_POLICY_LIMIT`. A charge that you fill in yourself needs its
+/// `limit`: zero bytes mean a limit of 0, which refuses every cost above 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tollgate_charge {
     /// A policy of the limiter, from `tollgate_policy_find` or `tollgate_policy_at`.
     pub policy: u64,
-    /// The bytes of the key, for the kinds that use them; not kept.
-    pub key: *const std::ffi::c_void,
-    /// The number of bytes.
-    pub key_size: usize,
-    /// The number, for the kinds that use it; else 0.
-    pub number: u64,
+    /// The key.
+    pub key: tollgate_key,
     /// Units of cost. A cost of 0 is allowed while the usage is within the limit, and writes
     /// nothing.
     pub cost: u64,
@@ -40,60 +26,64 @@ pub struct tollgate_charge {
     /// above the policy's `max_limit` is lowered to it. 0 refuses every cost above 0, with
     /// `TOLLGATE_IMPOSSIBLE`; a cost of 0 is then allowed while the usage is 0.
     pub limit: u64,
-    /// The key kind: one of `TOLLGATE_KEY_*`.
-    pub key_kind: u32,
-    /// Reserved: must be 0.
-    pub reserved: u32,
 }
 
-/// Converts a charge.
-///
-/// # Safety
-/// The key's bytes are readable for as long as the charge is used.
-#[inline(always)]
-pub(crate) unsafe fn charge_of<'k>(
-    charge: &tollgate_charge,
-) -> Result<Charge<'k>, tollgate_status> {
-    // SAFETY: the caller's contract.
-    let key = unsafe { key_of(charge) }?;
-    let converted = PolicyId::from_bits(charge.policy).charge(key, charge.cost);
-    Ok(match charge.limit {
-        TOLLGATE_POLICY_LIMIT => converted,
-        limit => converted.limit(limit),
-    })
+/// Memory for the converted charges of a request of up to `MAX` charges, and for the parts of their
+/// keys. Nothing is initialized before a request is converted.
+pub(crate) struct ChargeBuffer<'k, const MAX: usize> {
+    charges: [MaybeUninit<Charge<'k>>; MAX],
+    rooms: [Room<'k>; MAX],
 }
 
-/// Converts the key of a charge.
-///
-/// # Safety
-/// As [`charge_of`].
-#[inline(always)]
-pub(crate) unsafe fn key_of<'k>(charge: &tollgate_charge) -> Result<Key<'k>, tollgate_status> {
-    // SAFETY: the caller's contract.
-    let bytes = || unsafe { crate::argument::slice(charge.key.cast::<u8>(), charge.key_size) };
-    const BYTES: u64 = TOLLGATE_KEY_BYTES as u64;
-    const NUMBER: u64 = TOLLGATE_KEY_NUMBER as u64;
-    const IP: u64 = TOLLGATE_KEY_IP as u64;
-    const SHARED: u64 = TOLLGATE_KEY_SHARED as u64;
-    // One comparison of both fields: with a reserved field that is not 0, no kind is valid.
-    match u64::from(charge.reserved) << 32 | u64::from(charge.key_kind) {
-        BYTES => Ok(Key::from(bytes()?)),
-        NUMBER => Ok(Key::from(charge.number)),
-        IP => address(bytes()?, charge.number),
-        SHARED => Ok(Key::SHARED),
-        _ => Err(TOLLGATE_E_ARGUMENT),
+impl<'k, const MAX: usize> ChargeBuffer<'k, MAX> {
+    pub(crate) const fn new() -> Self {
+        ChargeBuffer { charges: [MaybeUninit::uninit(); MAX], rooms: [room(); MAX] }
+    }
+
+    /// Converts the charges of one request.
+    ///
+    /// # Safety
+    /// The charges are readable, and so are the bytes and parts of their keys for as long as the result is
+    /// used.
+    #[inline(always)]
+    pub(crate) unsafe fn convert(
+        &'k mut self,
+        charges: *const tollgate_charge,
+        count: usize,
+    ) -> Result<&'k [Charge<'k>], tollgate_status> {
+        let converted = self.charges.get_mut(..count).ok_or(TOLLGATE_E_TOO_MANY)?;
+        // SAFETY: the caller's contract.
+        let charges = unsafe { slice(charges, count) }?;
+        for ((converted, charge), room) in converted.iter_mut().zip(charges).zip(&mut self.rooms) {
+            let write = |key| {
+                converted.write(charge_to(charge, key));
+            };
+            // SAFETY: the caller's contract.
+            unsafe { with_key(&charge.key, room, write) }?;
+        }
+        // SAFETY: each was written; there are as many charges as elements, and at least as many rooms.
+        Ok(unsafe { converted.assume_init_ref() })
     }
 }
 
-fn address(bytes: &[u8], prefix: u64) -> Result<Key<'static>, tollgate_status> {
-    let address = match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
-        (Ok(v4), _) => IpAddr::from(v4),
-        (_, Ok(v6)) => IpAddr::from(v6),
-        _ => return Err(TOLLGATE_E_ARGUMENT),
-    };
-    match prefix {
-        0 => Ok(Key::from(address)),
-        1..=128 => Ok(Key::network(address, 32, prefix as u8)),
-        _ => Err(TOLLGATE_E_ARGUMENT),
+/// Converts a charge. The parts of its key are written to `room`.
+///
+/// # Safety
+/// The key's bytes and parts are readable for as long as the result is used.
+pub(crate) unsafe fn charge_of<'k>(
+    charge: &tollgate_charge,
+    room: &'k mut Room<'k>,
+) -> Result<Charge<'k>, tollgate_status> {
+    // SAFETY: the caller's contract.
+    unsafe { with_key(&charge.key, room, |key| charge_to(charge, key)) }
+}
+
+/// Converts a charge to a key that was converted.
+#[inline(always)]
+fn charge_to<'k>(charge: &tollgate_charge, key: Key<'k>) -> Charge<'k> {
+    let converted = PolicyId::from_bits(charge.policy).charge(key, charge.cost);
+    match charge.limit {
+        TOLLGATE_POLICY_LIMIT => converted,
+        limit => converted.limit(limit),
     }
 }

@@ -22,6 +22,8 @@ pub mod limiter;
 
 pub mod error;
 
+pub mod key;
+
 pub mod charge;
 
 pub mod decision;
@@ -53,6 +55,7 @@ pub mod guard;
 mod argument;
 mod failure;
 mod handle;
+mod sockaddr;
 
 #[cfg(all(test, target_pointer_width = "64"))]
 mod abi;

@@ -1,10 +1,11 @@
 //! Refunds, and resets of a key.
 
 use crate::argument::{read, write_optional};
-use crate::charge::{charge_of, key_of, tollgate_charge};
+use crate::charge::{charge_of, tollgate_charge};
 use crate::clock::tollgate_now;
 use crate::guard::guard;
 use crate::handle;
+use crate::key::{room, with_key};
 use crate::limiter::tollgate_limiter;
 use crate::request::session_at;
 use crate::status::tollgate_status::{self, TOLLGATE_OK};
@@ -16,7 +17,8 @@ use limiter::PolicyId;
 /// Units are taken from the oldest charges that still count. Refund only units that still count: a
 /// refund of an expired charge takes units of other charges.
 ///
-/// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`.
+/// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_POLICY`,
+/// `TOLLGATE_E_TOO_MANY` (parts of the key).
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -30,10 +32,11 @@ pub unsafe extern "C" fn tollgate_refund(
     guard(|| {
         // SAFETY: the caller's contract.
         let (handle, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
+        let mut room = room();
         // SAFETY: as above.
         unsafe { write_optional(refunded, 0) }?;
         // SAFETY: as above.
-        let units = unsafe { session_at(handle, now)?.refund(&charge_of(&charge)?) }?;
+        let units = unsafe { session_at(handle, now)?.refund(&charge_of(&charge, &mut room)?) }?;
         // SAFETY: as above.
         unsafe { write_optional(refunded, units) }?;
         Ok(TOLLGATE_OK)
@@ -58,9 +61,12 @@ pub unsafe extern "C" fn tollgate_reset_key(
     guard(|| {
         // SAFETY: the caller's contract.
         let (handle, charge) = unsafe { (handle::value(limiter)?, read(charge)?) };
+        let mut room = room();
         let policy = PolicyId::from_bits(charge.policy);
         // SAFETY: as above.
-        unsafe { session_at(handle, now)?.reset_key(policy, key_of(&charge)?) }?;
+        unsafe {
+            session_at(handle, now)?.reset_key(policy, with_key(&charge.key, &mut room, |key| key)?)
+        }?;
         Ok(TOLLGATE_OK)
     })
 }

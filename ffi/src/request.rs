@@ -1,7 +1,7 @@
 //! Check, peek and forced charge.
 
 use crate::argument::{aligned, fits, read_optional, slice, write_optional};
-use crate::charge::{charge_of, tollgate_charge};
+use crate::charge::{ChargeBuffer, tollgate_charge};
 use crate::clock::tollgate_now;
 use crate::decision::{status_of, tollgate_decision, tollgate_policy_status};
 use crate::guard::guard;
@@ -9,36 +9,11 @@ use crate::handle;
 use crate::limiter::{LimiterHandle, tollgate_limiter};
 use crate::status::tollgate_status::{self, *};
 use limiter::{
-    Charge, Decision, Key, Limiter, MAX_CHARGES, Now, PolicyId, PolicyStatus, Session, Verdict,
+    Charge, Decision, Limiter, MAX_CHARGES, Now, PolicyId, PolicyStatus, Session, Verdict,
 };
 
-/// A charge to fill arrays with.
-pub(crate) fn placeholder<'k>() -> Charge<'k> {
-    PolicyId::default().charge(Key::SHARED, 0)
-}
-
-/// The number of charges that most requests do not exceed. Their list takes less time to fill.
+/// The number of charges that most requests do not exceed. Their buffer takes less of the stack.
 const FEW: usize = 4;
-
-/// Converts the charges of one request into `converted`, and returns the part that is filled.
-///
-/// # Safety
-/// The charges and their keys are readable for as long as the result is used.
-#[inline(always)]
-pub(crate) unsafe fn convert<'k, 'a>(
-    charges: *const tollgate_charge,
-    count: usize,
-    converted: &'a mut [Charge<'k>],
-) -> Result<&'a [Charge<'k>], tollgate_status> {
-    let converted = converted.get_mut(..count).ok_or(TOLLGATE_E_TOO_MANY)?;
-    // SAFETY: the caller's contract.
-    let charges = unsafe { slice(charges, count) }?;
-    for (converted, charge) in converted.iter_mut().zip(charges) {
-        // SAFETY: the caller's contract.
-        *converted = unsafe { charge_of(charge) }?;
-    }
-    Ok(converted)
-}
 
 /// Opens a session at the caller's time or, for NULL, at the clock's.
 ///
@@ -133,11 +108,11 @@ unsafe fn decide_up_to<const MAX: usize>(
     operation: Operation,
 ) -> tollgate_status {
     guard(|| {
-        let mut converted = [placeholder(); MAX];
+        let mut buffer = ChargeBuffer::<MAX>::new();
         // SAFETY: the caller's contract.
         let handle = unsafe { handle::value(limiter) }?;
         // SAFETY: as above.
-        let charges = unsafe { convert(charges, count, &mut converted) }?;
+        let charges = unsafe { buffer.convert(charges, count) }?;
         if !decision.is_null() {
             aligned(decision)?;
         }
@@ -163,11 +138,11 @@ unsafe fn decide_with_status(
     operation: OperationWithStatus,
 ) -> tollgate_status {
     guard(|| {
-        let mut converted = [placeholder(); MAX_CHARGES];
+        let mut buffer = ChargeBuffer::<MAX_CHARGES>::new();
         // SAFETY: the caller's contract.
         let handle = unsafe { handle::value(limiter) }?;
         // SAFETY: as above.
-        let charges = unsafe { convert(charges, count, &mut converted) }?;
+        let charges = unsafe { buffer.convert(charges, count) }?;
         if !decision.is_null() {
             aligned(decision)?;
         }
@@ -295,8 +270,8 @@ pub unsafe extern "C" fn tollgate_check_key(
 /// Returns `TOLLGATE_OK` for any decisions. Errors: as `tollgate_check`, with three differences. Any
 /// `count` is valid. A policy of another limiter is an error in its own decision only. The charges
 /// are processed in groups of 32, and a charge with an invalid key stops the batch before its group,
-/// with `TOLLGATE_E_ARGUMENT` or `TOLLGATE_E_NULL`: the earlier groups stay charged, and `decisions`
-/// and `allowed` cover only them.
+/// with `TOLLGATE_E_ARGUMENT`, `TOLLGATE_E_NULL` or `TOLLGATE_E_TOO_MANY`: the earlier groups stay
+/// charged, and `decisions` and `allowed` cover only them.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -321,13 +296,11 @@ pub unsafe extern "C" fn tollgate_check_many(
         let session = unsafe { session_at(handle, now) }?;
         let mut sum = 0;
         for (group, charges) in charges.chunks(GROUP).enumerate() {
-            let mut converted = [placeholder(); GROUP];
-            for (converted, charge) in converted.iter_mut().zip(charges) {
-                // SAFETY: as above.
-                *converted = unsafe { charge_of(charge) }?;
-            }
+            let mut buffer = ChargeBuffer::<GROUP>::new();
+            // SAFETY: as above.
+            let charges = unsafe { buffer.convert(charges.as_ptr(), charges.len()) }?;
             let mut decided = [Decision::default(); GROUP];
-            sum += session.check_many(&converted[..charges.len()], &mut decided);
+            sum += session.check_many(charges, &mut decided);
             if !decisions.is_null() {
                 for (index, decided) in decided[..charges.len()].iter().enumerate() {
                     // SAFETY: as above; there is one for each charge.

@@ -1,13 +1,13 @@
 //! Reservations, in the caller's memory.
 
 use crate::argument::{aligned, fits, slice, write_optional};
-use crate::charge::tollgate_charge;
+use crate::charge::{ChargeBuffer, tollgate_charge};
 use crate::clock::tollgate_now;
 use crate::decision::{status_of, tollgate_decision, tollgate_policy_status};
 use crate::guard::guard;
 use crate::handle;
 use crate::limiter::tollgate_limiter;
-use crate::request::{convert, placeholder, session_at, write_statuses};
+use crate::request::{session_at, write_statuses};
 use crate::status::tollgate_status::{self, *};
 use limiter::{Decision, MAX_RESERVED, PolicyStatus, Reservation, ReservationError, Session};
 use std::mem::ManuallyDrop;
@@ -98,11 +98,11 @@ pub unsafe extern "C" fn tollgate_reserve(
         let ptr = reservation.cast::<Stored>();
         // SAFETY: the caller's contract; the mark is within the reservation.
         unsafe { (&raw mut (*ptr).mark).write(0) };
-        let mut converted = [placeholder(); MAX_RESERVED];
+        let mut buffer = ChargeBuffer::<MAX_RESERVED>::new();
         // SAFETY: the caller's contract.
         let handle = unsafe { handle::value(limiter) }?;
         // SAFETY: as above.
-        let charges = unsafe { convert(charges, count, &mut converted) }?;
+        let charges = unsafe { buffer.convert(charges, count) }?;
         if !decision.is_null() {
             aligned(decision)?;
         }

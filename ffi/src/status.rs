@@ -29,7 +29,7 @@ pub enum tollgate_status {
     TOLLGATE_E_ARGUMENT = -3,
     /// A policy is not of this limiter.
     TOLLGATE_E_POLICY = -4,
-    /// Too many charges: more than 16 in a request, or 8 in a reservation.
+    /// Too many charges, more than 16 in a request or 8 in a reservation; or more than 8 parts of a key.
     TOLLGATE_E_TOO_MANY = -5,
     /// The reservation is already settled or cancelled.
     TOLLGATE_E_CLOSED = -6,
@@ -125,7 +125,7 @@ impl tollgate_status {
                 c"an argument is not valid, for example unknown to this version or not aligned"
             }
             TOLLGATE_E_POLICY => c"not a policy of this limiter",
-            TOLLGATE_E_TOO_MANY => c"too many charges",
+            TOLLGATE_E_TOO_MANY => c"too many charges, or parts of a key",
             TOLLGATE_E_CLOSED => c"the reservation is already settled or cancelled",
             TOLLGATE_E_FOREIGN => c"the reservation was made by another limiter",
             TOLLGATE_E_AMOUNTS => c"there must be one amount for each charge of the reservation",

@@ -23,6 +23,9 @@ static_assert(TOLLGATE_KEY_BYTES == 0, "TOLLGATE_KEY_BYTES");
 static_assert(TOLLGATE_KEY_NUMBER == 1, "TOLLGATE_KEY_NUMBER");
 static_assert(TOLLGATE_KEY_IP == 2, "TOLLGATE_KEY_IP");
 static_assert(TOLLGATE_KEY_SHARED == 3, "TOLLGATE_KEY_SHARED");
+static_assert(TOLLGATE_KEY_SOCKADDR == 4, "TOLLGATE_KEY_SOCKADDR");
+static_assert(TOLLGATE_KEY_PARTS == 5, "TOLLGATE_KEY_PARTS");
+static_assert(TOLLGATE_MAX_PARTS == 8, "TOLLGATE_MAX_PARTS");
 static_assert(TOLLGATE_POLICY_LIMIT == UINT64_MAX, "TOLLGATE_POLICY_LIMIT");
 static_assert(TOLLGATE_NEVER == UINT64_MAX, "TOLLGATE_NEVER");
 static_assert(TOLLGATE_TABLE_WAS_FULL == 1, "TOLLGATE_TABLE_WAS_FULL");
@@ -153,33 +156,47 @@ static inline void types_of_tollgate_now(tollgate_now *value) {
     (void)unix_ns;
 }
 
+static_assert(sizeof(tollgate_key) == 32, "sizeof(tollgate_key)");
+static_assert(alignof(tollgate_key) == 8, "alignof(tollgate_key)");
+static_assert(offsetof(tollgate_key, data) == 0, "offsetof(tollgate_key, data)");
+static_assert(offsetof(tollgate_key, size) == 8, "offsetof(tollgate_key, size)");
+static_assert(offsetof(tollgate_key, number) == 16, "offsetof(tollgate_key, number)");
+static_assert(offsetof(tollgate_key, kind) == 24, "offsetof(tollgate_key, kind)");
+static_assert(offsetof(tollgate_key, v4_prefix) == 28, "offsetof(tollgate_key, v4_prefix)");
+static_assert(offsetof(tollgate_key, v6_prefix) == 29, "offsetof(tollgate_key, v6_prefix)");
+static_assert(offsetof(tollgate_key, reserved) == 30, "offsetof(tollgate_key, reserved)");
+static inline void types_of_tollgate_key(tollgate_key *value) {
+    const void * *data = &value->data;
+    (void)data;
+    size_t *size = &value->size;
+    (void)size;
+    uint64_t *number = &value->number;
+    (void)number;
+    uint32_t *kind = &value->kind;
+    (void)kind;
+    uint8_t *v4_prefix = &value->v4_prefix;
+    (void)v4_prefix;
+    uint8_t *v6_prefix = &value->v6_prefix;
+    (void)v6_prefix;
+    uint16_t *reserved = &value->reserved;
+    (void)reserved;
+}
+
 static_assert(sizeof(tollgate_charge) == 56, "sizeof(tollgate_charge)");
 static_assert(alignof(tollgate_charge) == 8, "alignof(tollgate_charge)");
 static_assert(offsetof(tollgate_charge, policy) == 0, "offsetof(tollgate_charge, policy)");
 static_assert(offsetof(tollgate_charge, key) == 8, "offsetof(tollgate_charge, key)");
-static_assert(offsetof(tollgate_charge, key_size) == 16, "offsetof(tollgate_charge, key_size)");
-static_assert(offsetof(tollgate_charge, number) == 24, "offsetof(tollgate_charge, number)");
-static_assert(offsetof(tollgate_charge, cost) == 32, "offsetof(tollgate_charge, cost)");
-static_assert(offsetof(tollgate_charge, limit) == 40, "offsetof(tollgate_charge, limit)");
-static_assert(offsetof(tollgate_charge, key_kind) == 48, "offsetof(tollgate_charge, key_kind)");
-static_assert(offsetof(tollgate_charge, reserved) == 52, "offsetof(tollgate_charge, reserved)");
+static_assert(offsetof(tollgate_charge, cost) == 40, "offsetof(tollgate_charge, cost)");
+static_assert(offsetof(tollgate_charge, limit) == 48, "offsetof(tollgate_charge, limit)");
 static inline void types_of_tollgate_charge(tollgate_charge *value) {
     uint64_t *policy = &value->policy;
     (void)policy;
-    const void * *key = &value->key;
+    tollgate_key *key = &value->key;
     (void)key;
-    size_t *key_size = &value->key_size;
-    (void)key_size;
-    uint64_t *number = &value->number;
-    (void)number;
     uint64_t *cost = &value->cost;
     (void)cost;
     uint64_t *limit = &value->limit;
     (void)limit;
-    uint32_t *key_kind = &value->key_kind;
-    (void)key_kind;
-    uint32_t *reserved = &value->reserved;
-    (void)reserved;
 }
 
 static_assert(sizeof(tollgate_decision) == 64, "sizeof(tollgate_decision)");
@@ -384,14 +401,40 @@ static inline void functions(void) {
     (void)tollgate_version_;
     uint32_t (*tollgate_abi_version_)(void) = tollgate_abi_version;
     (void)tollgate_abi_version_;
-    tollgate_charge (*tollgate_charge_bytes_)(uint64_t policy, const void *key, size_t key_size, uint64_t cost) = tollgate_charge_bytes;
+    tollgate_key (*tollgate_key_bytes_)(const void *data, size_t size) = tollgate_key_bytes;
+    (void)tollgate_key_bytes_;
+    tollgate_key (*tollgate_key_text_)(const char *text) = tollgate_key_text;
+    (void)tollgate_key_text_;
+    tollgate_key (*tollgate_key_number_)(uint64_t number) = tollgate_key_number;
+    (void)tollgate_key_number_;
+    tollgate_key (*tollgate_key_ipv4_)(const void *address) = tollgate_key_ipv4;
+    (void)tollgate_key_ipv4_;
+    tollgate_key (*tollgate_key_ipv6_)(const void *address) = tollgate_key_ipv6;
+    (void)tollgate_key_ipv6_;
+    tollgate_key (*tollgate_key_sockaddr_)(const struct sockaddr *address, size_t size) = tollgate_key_sockaddr;
+    (void)tollgate_key_sockaddr_;
+    tollgate_key (*tollgate_key_parts_)(const tollgate_key *parts, size_t count) = tollgate_key_parts;
+    (void)tollgate_key_parts_;
+    tollgate_key (*tollgate_key_shared_)(void) = tollgate_key_shared;
+    (void)tollgate_key_shared_;
+    tollgate_key (*tollgate_key_network_)(tollgate_key address, unsigned v4_prefix, unsigned v6_prefix) = tollgate_key_network;
+    (void)tollgate_key_network_;
+    tollgate_charge (*tollgate_charge_key_)(uint64_t policy, tollgate_key key, uint64_t cost) = tollgate_charge_key;
+    (void)tollgate_charge_key_;
+    tollgate_charge (*tollgate_charge_bytes_)(uint64_t policy, const void *data, size_t size, uint64_t cost) = tollgate_charge_bytes;
     (void)tollgate_charge_bytes_;
-    tollgate_charge (*tollgate_charge_number_)(uint64_t policy, uint64_t key, uint64_t cost) = tollgate_charge_number;
+    tollgate_charge (*tollgate_charge_text_)(uint64_t policy, const char *text, uint64_t cost) = tollgate_charge_text;
+    (void)tollgate_charge_text_;
+    tollgate_charge (*tollgate_charge_number_)(uint64_t policy, uint64_t number, uint64_t cost) = tollgate_charge_number;
     (void)tollgate_charge_number_;
     tollgate_charge (*tollgate_charge_ipv4_)(uint64_t policy, const void *address, uint64_t cost) = tollgate_charge_ipv4;
     (void)tollgate_charge_ipv4_;
     tollgate_charge (*tollgate_charge_ipv6_)(uint64_t policy, const void *address, uint64_t cost) = tollgate_charge_ipv6;
     (void)tollgate_charge_ipv6_;
+    tollgate_charge (*tollgate_charge_sockaddr_)(uint64_t policy, const struct sockaddr *address, size_t size, uint64_t cost) = tollgate_charge_sockaddr;
+    (void)tollgate_charge_sockaddr_;
+    tollgate_charge (*tollgate_charge_parts_)(uint64_t policy, const tollgate_key *parts, size_t count, uint64_t cost) = tollgate_charge_parts;
+    (void)tollgate_charge_parts_;
     tollgate_charge (*tollgate_charge_shared_)(uint64_t policy, uint64_t cost) = tollgate_charge_shared;
     (void)tollgate_charge_shared_;
 }

@@ -108,7 +108,8 @@ fn parse(statement: &str, constants: &[(String, String)], declarations: &mut Vec
         declarations.push(Declaration::Struct { name: last(), fields });
     } else if statement.starts_with("typedef struct ") {
         declarations.push(Declaration::Opaque { name: last() });
-    } else {
+    } else if !statement.starts_with("struct ") {
+        // A statement that begins with `struct` declares a struct of the system.
         let inline = statement.starts_with("static inline ");
         let prototype = statement.trim_start_matches("static inline ");
         let prototype = prototype.split([';', '{']).next().expect("a prototype").trim().to_owned();

@@ -5,6 +5,7 @@ use crate::clock::{tollgate_clock, tollgate_now};
 use crate::config::{tollgate_options, tollgate_policy};
 use crate::decision::{tollgate_decision, tollgate_policy_status};
 use crate::error::tollgate_error;
+use crate::key::tollgate_key;
 use crate::reservation::tollgate_reservation;
 use crate::session::tollgate_session;
 use crate::stats::tollgate_stats;
@@ -42,6 +43,8 @@ macro_rules! c_types {
 }
 
 c_types! {
+    u8: "uint8_t",
+    u16: "uint16_t",
     u32: "uint32_t",
     u64: "uint64_t",
     i32: "int32_t",
@@ -51,6 +54,7 @@ c_types! {
     *const c_void: "const void *",
     *const tollgate_clock: "const tollgate_clock *",
     tollgate_now: "tollgate_now",
+    tollgate_key: "tollgate_key",
     tollgate_status: "tollgate_status",
 }
 
@@ -98,7 +102,8 @@ pub(super) fn of(name: &str) -> Layout {
         tollgate_policy_status {
             policy, limit, remaining, retry_after_ns, reset_after_ns, flags, reserved,
         }
-        tollgate_charge { policy, key, key_size, number, cost, limit, key_kind, reserved }
+        tollgate_key { data, size, number, kind, v4_prefix, v6_prefix, reserved }
+        tollgate_charge { policy, key, cost, limit }
         tollgate_decision {
             status, flags, policy, limit, remaining, retry_after_ns, reset_after_ns, reserved,
         }

@@ -106,7 +106,7 @@ fn breaking_changes_are_found() {
     let last_field = "    uint64_t unix_ns;\n";
     let changes = [
         ("a field's type", "uint64_t cost;", "int64_t cost;"),
-        ("a field's size", "uint32_t key_kind;", "uint64_t key_kind;"),
+        ("a field's size", "uint8_t v4_prefix;", "uint16_t v4_prefix;"),
         ("an added field", last_field, "    uint64_t unix_ns;\n    uint64_t more;\n"),
         ("a field's name", "uint64_t unix_ns;", "uint64_t wall_ns;"),
         ("a longer array", "uint64_t reserved[2];", "uint64_t reserved[3];"),

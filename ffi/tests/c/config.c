@@ -144,7 +144,7 @@ static void overflow_modes(void) {
         charge = tollgate_charge_number(id_of(limiter, "p"), 1, 1);
         STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, &decision));
         EQUAL(0, decision.flags);
-        charge.number = 2;
+        charge.key.number = 2;
         STATUS(cases[i].second, tollgate_check(limiter, &now, &charge, 1, &decision));
         EQUAL(cases[i].flags, decision.flags);
         STATUS(TOLLGATE_OK, tollgate_free(limiter));

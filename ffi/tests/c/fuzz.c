@@ -90,13 +90,12 @@ static void check_with_status(fuzzer *f) {
 
 static void check_key(fuzzer *f) {
     tollgate_decision decision, *place = maybe(f, &decision);
-    tollgate_charge charge;
-    memset(&charge, 0, sizeof charge);
-    bytes_key(f, &charge, below(f, KEY_ROOM + 1));
+    tollgate_key key;
+    bytes_key(f, &key, below(f, KEY_ROOM + 1));
     f->verified_cost = 0;
     check_decision(f,
-            tollgate_check_key(some_limiter(f), some_now(f, 1), some_policy(f, EXACT), charge.key,
-                               charge.key_size, some_units(f), place),
+            tollgate_check_key(some_limiter(f), some_now(f, 1), some_policy(f, EXACT), key.data,
+                               key.size, some_units(f), place),
             place);
 }
 
@@ -144,7 +143,7 @@ static void peek_or_charge(fuzzer *f) {
 
 static void refund_or_reset(fuzzer *f) {
     uint64_t units = 0;
-    tollgate_charge charge = some_charge(f), *place = needed(f, &charge);
+    tollgate_charge charge = some_charge(f, MOST - 1), *place = needed(f, &charge);
     if (below(f, 2) == 0) {
         uint64_t *given = maybe(f, &units);
         if (as_expected(f, tollgate_refund(some_limiter(f), some_now(f, 1), place, given))) {
@@ -391,12 +390,14 @@ static void begin_fuzzer(fuzzer *f, target *t, uint64_t seed) {
     f->target = t;
     f->keys = calloc(KEY_ROOM, 1);
     f->charges = malloc(MOST * sizeof *f->charges);
-    CHECK(f->keys != NULL && f->charges != NULL);
+    f->parts = malloc(MOST * TOLLGATE_MAX_PARTS * sizeof *f->parts);
+    CHECK(f->keys != NULL && f->charges != NULL && f->parts != NULL);
 }
 
 static void end_fuzzer(fuzzer *f) {
     free(f->keys);
     free(f->charges);
+    free(f->parts);
 }
 
 static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {

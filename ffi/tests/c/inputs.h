@@ -5,6 +5,10 @@
 
 #include "fixture.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
 enum { POLICIES = 4, VERIFIED = 0, EXACT = 1, BUCKETED = 2, DAY = 3 };
 enum { VERIFIED_LIMIT = 5, VERIFIED_KEYS = 1024, KEY_ROOM = 64, MOST = 20 };
 
@@ -34,6 +38,8 @@ typedef struct {
     /* Keys end at the end of this block, for memory checkers. */
     unsigned char *keys;
     tollgate_charge *charges;
+    /* A slot of `TOLLGATE_MAX_PARTS` for each charge. */
+    tollgate_key *parts;
     /* The key and the cost of the request's charge under VERIFIED. There is at most one such charge. */
     uint64_t verified_key, verified_cost;
     tollgate_now now;
@@ -114,54 +120,121 @@ static inline uint64_t some_policy(fuzzer *f, uint64_t first) {
     return f->target->ids[first + below(f, POLICIES - first)];
 }
 
-static inline void bytes_key(fuzzer *f, tollgate_charge *charge, size_t size) {
+static inline void bytes_key(fuzzer *f, tollgate_key *key, size_t size) {
     f->keys[below(f, KEY_ROOM)] = (unsigned char)below(f, 3);
-    charge->key_size = size;
-    charge->key = f->keys + KEY_ROOM - size;
+    key->size = size;
+    key->data = f->keys + KEY_ROOM - size;
     if (size > 0 && once_in(f, 300)) {
         wrong(f, TOLLGATE_E_NULL);
-        charge->key = NULL;
+        key->data = NULL;
     } else if (size == 0 && once_in(f, 2)) {
-        charge->key = NULL;
+        key->data = NULL;
     }
 }
 
-static inline void some_key(fuzzer *f, tollgate_charge *charge) {
-    charge->key_kind = (uint32_t)below(f, 4);
-    charge->number = next_random(&f->random) >> below(f, 64);
-    switch (charge->key_kind) {
-    case TOLLGATE_KEY_BYTES: bytes_key(f, charge, below(f, KEY_ROOM + 1)); break;
-    case TOLLGATE_KEY_IP:
-        bytes_key(f, charge, below(f, 2) == 0 ? 4 : 16);
-        charge->number = below(f, 130);
-        if (charge->number > 128) {
-            wrong(f, TOLLGATE_E_ARGUMENT);
-        }
-        if (once_in(f, 100)) {
-            charge->key_size--;
-            wrong(f, TOLLGATE_E_ARGUMENT);
-        }
-        break;
-    default: break;
-    }
-    if (once_in(f, 500)) {
-        charge->key_kind = 4 + (uint32_t)below(f, 1000);
+static inline void some_prefixes(fuzzer *f, tollgate_key *key) {
+    key->v4_prefix = (uint8_t)(once_in(f, 2) ? 0 : below(f, 34));
+    key->v6_prefix = (uint8_t)below(f, 130);
+    if (key->v4_prefix > 32 || key->v6_prefix > 128) {
         wrong(f, TOLLGATE_E_ARGUMENT);
     }
 }
 
+static inline void socket_key(fuzzer *f, tollgate_key *key) {
+    static const struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = 80};
+    static const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = 80};
+    static const struct sockaddr_un local = {.sun_family = AF_UNIX};
+    some_prefixes(f, key);
+    key->data = &v4;
+    key->size = sizeof v4;
+    if (below(f, 2) == 0) {
+        key->data = &v6;
+        key->size = sizeof v6;
+    }
+    switch (below(f, 300)) {
+    case 0: wrong(f, TOLLGATE_E_NULL); key->data = NULL; break;
+    case 1: wrong(f, TOLLGATE_E_ARGUMENT); key->size = below(f, 8); break;
+    case 2: wrong(f, TOLLGATE_E_ARGUMENT); key->data = &local; key->size = sizeof local; break;
+    default: break;
+    }
+}
+
+/* A key without parts. */
+static inline tollgate_key simple_key(fuzzer *f) {
+    tollgate_key key;
+    memset(&key, 0, sizeof key);
+    key.kind = (uint32_t)below(f, TOLLGATE_KEY_PARTS);
+    key.number = next_random(&f->random) >> below(f, 64);
+    switch (key.kind) {
+    case TOLLGATE_KEY_BYTES: bytes_key(f, &key, below(f, KEY_ROOM + 1)); break;
+    case TOLLGATE_KEY_IP:
+        bytes_key(f, &key, below(f, 2) == 0 ? 4 : 16);
+        some_prefixes(f, &key);
+        if (once_in(f, 100)) {
+            key.size--;
+            wrong(f, TOLLGATE_E_ARGUMENT);
+        }
+        break;
+    case TOLLGATE_KEY_SOCKADDR: socket_key(f, &key); break;
+    default: break;
+    }
+    if (once_in(f, 500)) {
+        key.kind = TOLLGATE_KEY_PARTS + 1 + (uint32_t)below(f, 1000);
+        wrong(f, TOLLGATE_E_ARGUMENT);
+    }
+    if (once_in(f, 500)) {
+        key.reserved = (uint16_t)(1 + below(f, UINT16_MAX));
+        wrong(f, TOLLGATE_E_ARGUMENT);
+    }
+    return key;
+}
+
+/* A key. Its parts end at the end of this slot. */
+static inline tollgate_key some_key(fuzzer *f, size_t slot) {
+    size_t count = below(f, TOLLGATE_MAX_PARTS + 1), i;
+    tollgate_key *parts = f->parts + (slot + 1) * TOLLGATE_MAX_PARTS - count;
+    tollgate_key key;
+    if (below(f, 6) > 0) {
+        return simple_key(f);
+    }
+    for (i = 0; i < count; i++) {
+        parts[i] = simple_key(f);
+    }
+    key = tollgate_key_parts(parts, count);
+    if (once_in(f, 500)) {
+        key.reserved = (uint16_t)(1 + below(f, UINT16_MAX));
+        wrong(f, TOLLGATE_E_ARGUMENT);
+    }
+    if (count > 0 && once_in(f, 200)) {
+        parts[count - 1].kind = TOLLGATE_KEY_PARTS;
+        wrong(f, TOLLGATE_E_ARGUMENT);
+    }
+    switch (below(f, 300)) {
+    case 0: wrong(f, TOLLGATE_E_TOO_MANY); key.size = TOLLGATE_MAX_PARTS + 1 + below(f, 1000); break;
+    case 1:
+        if (count > 0) {
+            wrong(f, TOLLGATE_E_NULL);
+            key.data = NULL;
+        }
+        break;
+    case 2:
+        if (count > 0) {
+            key.data = odd(f, TOLLGATE_E_ARGUMENT);
+        }
+        break;
+    default: break;
+    }
+    return key;
+}
+
 /* A charge that is not under VERIFIED. */
-static inline tollgate_charge some_charge(fuzzer *f) {
+static inline tollgate_charge some_charge(fuzzer *f, size_t slot) {
     tollgate_charge charge;
     memset(&charge, 0, sizeof charge);
     charge.policy = some_policy(f, EXACT);
     charge.cost = some_units(f);
     charge.limit = once_in(f, 4) ? some_units(f) : TOLLGATE_POLICY_LIMIT;
-    if (once_in(f, 500)) {
-        charge.reserved = 1 + (uint32_t)below(f, UINT32_MAX);
-        wrong(f, TOLLGATE_E_ARGUMENT);
-    }
-    some_key(f, &charge);
+    charge.key = some_key(f, slot);
     return charge;
 }
 
@@ -179,7 +252,7 @@ static inline const tollgate_charge *some_charges(fuzzer *f, size_t count, size_
     size_t i, under_verified = verified && count > 0 && below(f, 2) == 0 ? below(f, count) : count;
     f->verified_cost = 0;
     for (i = 0; i < count; i++) {
-        charges[i] = i == under_verified ? verified_charge(f) : some_charge(f);
+        charges[i] = i == under_verified ? verified_charge(f) : some_charge(f, i);
     }
     if (count > most) {
         wrong(f, TOLLGATE_E_TOO_MANY);

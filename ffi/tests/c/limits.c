@@ -2,6 +2,9 @@
  * charge, TOLLGATE_POLICY_LIMIT stands for the policy's own limit. */
 #include "fixture.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 enum { EXACT, BUCKETED, DAY, KINDS };
 
 static uint64_t ids[KINDS];
@@ -106,13 +109,15 @@ static void a_charge_with_limit_zero_blocks(void) {
 static void the_limit_of_a_charge_is_the_policys_only_if_it_says_so(void) {
     static const unsigned char address[16] = {0};
     tollgate_limiter *limiter = kinds(10);
-    tollgate_charge by_hand, made[5];
+    tollgate_charge by_hand, made[9];
+    struct sockaddr_in peer;
+    const tollgate_key part = tollgate_key_number(7);
     tollgate_now now = at(0);
     tollgate_decision decision;
     size_t i;
     memset(&by_hand, 0, sizeof by_hand);
     by_hand.policy = ids[EXACT];
-    by_hand.key_kind = TOLLGATE_KEY_NUMBER;
+    by_hand.key.kind = TOLLGATE_KEY_NUMBER;
     by_hand.cost = 1;
     check_blocked(tollgate_check(limiter, &now, &by_hand, 1, &decision), &decision, ids[EXACT]);
     by_hand.limit = TOLLGATE_POLICY_LIMIT;
@@ -124,7 +129,15 @@ static void the_limit_of_a_charge_is_the_policys_only_if_it_says_so(void) {
     made[2] = tollgate_charge_ipv4(ids[EXACT], address, 1);
     made[3] = tollgate_charge_ipv6(ids[EXACT], address, 1);
     made[4] = tollgate_charge_shared(ids[EXACT], 1);
-    for (i = 0; i < 5; i++) {
+    made[5] = tollgate_charge_text(ids[EXACT], "bob", 1);
+    memset(&peer, 0, sizeof peer);
+    peer.sin_family = AF_INET;
+    peer.sin_port = 9;
+    peer.sin_addr.s_addr = 1;
+    made[6] = tollgate_charge_sockaddr(ids[EXACT], (const struct sockaddr *)(const void *)&peer, sizeof peer, 1);
+    made[7] = tollgate_charge_parts(ids[EXACT], &part, 1, 1);
+    made[8] = tollgate_charge_key(ids[EXACT], part, 1);
+    for (i = 0; i < 9; i++) {
         EQUAL(TOLLGATE_POLICY_LIMIT, made[i].limit);
         STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &made[i], 1, &decision));
         EQUAL(10, decision.limit);

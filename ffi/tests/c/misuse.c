@@ -214,10 +214,12 @@ static void unaligned_pointers(void) {
 /* A reserved field of a struct that the caller fills in must be 0. */
 static void reserved_fields(void) {
     tollgate_charge wrong = charge, batch[2];
+    unsigned bit;
     tollgate_policy_status status, good;
     tollgate_reservation other;
     batch[0] = charge;
-    for (wrong.reserved = 1; wrong.reserved != 0; wrong.reserved <<= 1) {
+    for (bit = 0; bit < 16; bit++) {
+        wrong.key.reserved = (uint16_t)(1u << bit);
         batch[1] = wrong;
         STATUS(TOLLGATE_E_ARGUMENT, tollgate_check(limiter, &now, batch, 2, &decision));
         STATUS(TOLLGATE_E_ARGUMENT, tollgate_check_with_status(limiter, &now, batch, 2, NULL, statuses));

@@ -140,10 +140,10 @@ static void an_error_charges_nothing(void) {
     request_of(ids, 1, charges);
     memset(statuses, 'x', sizeof statuses);
     memcpy(same, statuses, sizeof statuses);
-    charges[DAY].key_kind = TOLLGATE_KEY_SHARED + 1;
+    charges[DAY].key.kind = TOLLGATE_KEY_PARTS + 1;
     STATUS(TOLLGATE_E_ARGUMENT,
            tollgate_check_with_status(limiter, &now, charges, POLICIES, NULL, statuses));
-    charges[DAY].key_kind = TOLLGATE_KEY_SHARED;
+    charges[DAY].key.kind = TOLLGATE_KEY_SHARED;
     charges[DAY].policy = 0;
     STATUS(TOLLGATE_E_POLICY,
            tollgate_check_with_status(limiter, &now, charges, POLICIES, &decision, statuses));
@@ -200,7 +200,7 @@ static void an_invalid_key_stops_a_batch(void) {
         charges[i] = tollgate_charge_shared(ids[WIDE], 1);
     }
     memset(decisions, 'x', sizeof decisions);
-    charges[70].key_kind = 77;
+    charges[70].key.kind = 77;
     STATUS(TOLLGATE_E_ARGUMENT,
            tollgate_check_many(limiter, &now, charges, 80, decisions, &allowed));
     EQUAL(64, allowed);
@@ -239,7 +239,7 @@ static void refunds_and_resets(void) {
     tollgate_limiter *limiter = three(ids);
     tollgate_charge mine = tollgate_charge_number(ids[WIDE], 1, 30), other = mine;
     tollgate_now now = at(0);
-    other.number = 2;
+    other.key.number = 2;
     STATUS(TOLLGATE_OK, tollgate_refund(limiter, &now, &mine, &given));
     EQUAL(0, given);
     STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &mine, 1, NULL));
@@ -256,7 +256,7 @@ static void refunds_and_resets(void) {
     STATUS(TOLLGATE_OK, tollgate_reset_key(limiter, &now, &mine));
     EQUAL(limits[WIDE], left(limiter, 0, mine));
     EQUAL(limits[WIDE] - 30, left(limiter, 0, other));
-    mine.key_kind = 9;
+    mine.key.kind = 9;
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_refund(limiter, &now, &mine, &given));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_reset_key(limiter, &now, &mine));
     STATUS(TOLLGATE_OK, tollgate_free(limiter));

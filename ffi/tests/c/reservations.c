@@ -254,7 +254,7 @@ static void a_full_table(void) {
     limiter = limiter_of(&policy, 1);
     first = tollgate_charge_number(id_of(limiter, "p"), 1, 1);
     second = first;
-    second.number = 2;
+    second.key.number = 2;
     STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &first, 1, NULL));
     STATUS(TOLLGATE_TABLE_FULL,
            tollgate_reserve(limiter, &now, &second, 1, &reservation, &decision, NULL));

@@ -162,14 +162,14 @@ static void known_keys_need_no_memory(void) {
     tollgate_decision decision;
     uint64_t key, refused = 0;
     for (key = 0; key < 100; key++) {
-        charge.number = key;
+        charge.key.number = key;
         STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
     }
     starve();
     take_all();
     for (key = 100; key < 3000; key++) {
         tollgate_status status;
-        charge.number = key;
+        charge.key.number = key;
         status = tollgate_check(limiter, &now, &charge, 1, &decision);
         if (status != TOLLGATE_OK) {
             STATUS(TOLLGATE_TABLE_FULL, status);
@@ -179,7 +179,7 @@ static void known_keys_need_no_memory(void) {
     }
     CHECK(refused > 1000);
     for (key = 0; key < 100; key++) {
-        charge.number = key;
+        charge.key.number = key;
         charge.cost = 99;
         STATUS(TOLLGATE_OK, tollgate_check(limiter, &now, &charge, 1, NULL));
         charge.cost = 1;
@@ -188,7 +188,7 @@ static void known_keys_need_no_memory(void) {
     feed();
     /* Every 256th new key retries the resize. */
     refused = 0;
-    for (charge.number = 10000; refused <= 256; charge.number++, refused++) {
+    for (charge.key.number = 10000; refused <= 256; charge.key.number++, refused++) {
         if (tollgate_check(limiter, &now, &charge, 1, &decision) == TOLLGATE_OK) break;
     }
     CHECK(refused <= 256);

@@ -69,7 +69,7 @@ static void overflow_is_counted(uint32_t overflow) {
     for (key = 0; key < 3000; key++) {
         tollgate_now now = at(key);
         tollgate_status status;
-        charge.number = key;
+        charge.key.number = key;
         status = tollgate_check(full, &now, &charge, 1, NULL);
         CHECK(status >= TOLLGATE_OK && status <= TOLLGATE_TABLE_FULL);
         answers[status]++;
