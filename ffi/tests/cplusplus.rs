@@ -135,7 +135,7 @@ fn a_failure_is_reported() {
 /// Misuse does not compile, for the right reason.
 #[test]
 fn misuse_does_not_compile() {
-    let cases: [(&str, &[&str], &str); 8] = [
+    let cases: [(&str, &[&str], &str); 10] = [
         ("(void)gate.check({});", &[], ""),
         ("gate.check({});", &[], "nodiscard"),
         ("gate.reserve({});", &[], "nodiscard"),
@@ -143,6 +143,8 @@ fn misuse_does_not_compile() {
         ("limiter other = gate;", &[], "delete"),
         ("session moved = gate.session(); session other = std::move(moved);", &[], "delete"),
         ("(void)policy_id().charge(nullptr, 1);", &[], "delete"),
+        ("(void)key::parts({nullptr, 1});", &[], "delete"),
+        ("(void)gate.check_key({}, nullptr, 1);", &[], "delete"),
         ("(void)limiter::builder().build();", &BARE, "build"),
     ];
     for compiler in compilers(&COMPILERS) {

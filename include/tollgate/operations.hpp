@@ -54,17 +54,14 @@ class operations {
     /// `check` for a single charge to a key of bytes.
     [[nodiscard]] tollgate::decision check_key(policy_id policy, std::string_view key,
                                                std::uint64_t cost) const noexcept {
-        return decide([&](auto limiter, auto now, auto decision) {
-            return tollgate_check_key(limiter, now, policy.to_bits(), key.data(), key.size(), cost,
-                                      decision);
-        });
+        return check_bytes(policy, tollgate_key_bytes(key.data(), key.size()), cost);
     }
-    /// The same for a string of C. With NULL, the request is invalid: `errc::null`.
-    [[nodiscard]] tollgate::decision check_key(policy_id policy, const char* key,
+    /// `check` for a single charge to NUL-terminated text. NULL is `errc::null`.
+    [[nodiscard]] tollgate::decision check_key(policy_id policy, const char* text,
                                                std::uint64_t cost) const noexcept {
-        if (key == nullptr) return decision_of(TOLLGATE_E_NULL);
-        return check_key(policy, std::string_view(key), cost);
+        return check_bytes(policy, tollgate_key_text(text), cost);
     }
+    tollgate::decision check_key(policy_id, std::nullptr_t, std::uint64_t) const = delete;
 
     /// Checks many requests of one charge each, and returns how many were allowed. `decisions[i]`
     /// is for `charges[i]`, up to the length of the shorter view.
@@ -211,6 +208,14 @@ class operations {
         auto raw = tollgate::decision().c();
         const auto status = operation(handle(), time_c(), &raw);
         return tollgate::decision::from_c(status, raw);
+    }
+
+    [[nodiscard]] tollgate::decision check_bytes(policy_id policy, const tollgate_key& key,
+                                                 std::uint64_t cost) const noexcept {
+        return decide([&](auto limiter, auto now, auto decision) {
+            return tollgate_check_key(limiter, now, policy.to_bits(), key.data, key.size, cost,
+                                      decision);
+        });
     }
 
     [[nodiscard]] result<reservation, tollgate::decision> reserve_raw(

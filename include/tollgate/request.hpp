@@ -61,10 +61,13 @@ class view {
 /// The key of a charge. Keys of different kinds are never equal. Two keys of one policy share a
 /// counter only if their 64-bit hashes under a random seed are equal.
 ///
-/// A key *borrows*: text and addresses must live until the call that takes the key has returned.
+/// A key *borrows*: text, addresses and parts must live until the call that takes the key has
+/// returned. A key that is not valid makes the request invalid.
 class key {
+    // `const char*` has an overload of its own: it may be null.
     template <class Text>
-    using if_text = std::enable_if_t<std::is_convertible_v<const Text&, std::string_view>>;
+    using if_text = std::enable_if_t<std::is_convertible_v<const Text&, std::string_view> &&
+                                     !std::is_convertible_v<const Text&, const char*>>;
     template <class Number>
     using if_number = std::enable_if_t<std::is_integral_v<Number> && !std::is_same_v<Number, bool> &&
                                        !std::is_same_v<Number, char>>;
@@ -72,11 +75,15 @@ class key {
     static constexpr bool bytes_wide = sizeof(*std::data(std::declval<const Bytes&>())) == 1;
 
   public:
-    /// Text, or any bytes in a string: `"alice"`, `std::string`, `std::string_view`. A NULL pointer
-    /// makes the request invalid, with `errc::null`.
+    /// Text, or any bytes in a string: `std::string`, `std::string_view`.
     template <class Text, class = if_text<Text>>
-    key(const Text& text TOLLGATE_BORROWED) noexcept : key(of_text(text)) {}
-    key(std::string_view text) noexcept : key(TOLLGATE_KEY_BYTES, text.data(), text.size(), 0) {}
+    key(const Text& text TOLLGATE_BORROWED) noexcept : key(std::string_view(text)) {}
+    key(std::string_view text) noexcept
+        : key(TOLLGATE_KEY_BYTES, text.data(), text.size(), 0) {}
+
+    /// NUL-terminated text, such as `"alice"`: the same key as a string with that text. NULL is
+    /// `errc::null`.
+    key(const char* text TOLLGATE_BORROWED) noexcept : raw_(tollgate_key_text(text)) {}
 
     /// A 64-bit number; a negative one counts as that number plus 2^64.
     template <class Number, class = if_number<Number>, class = void>
@@ -93,45 +100,65 @@ class key {
     }
 
     /// An IP address of 4 or 16 bytes in network order: the bytes of `in_addr` or `in6_addr`, or of
-    /// `to_bytes()` in asio. An IPv6 address counts by its first `v6_prefix` bits, 1 to 128. An
-    /// IPv4 address counts in full, also if it is mapped into IPv6. Other lengths and prefixes make
-    /// the request invalid.
+    /// `to_bytes()` in asio. Other lengths are `errc::argument`.
+    ///
+    /// An IPv6 address counts by its /64 network, an IPv4 address in full. Some IPv6 addresses stand
+    /// for an IPv4 address and count as that one: see `TOLLGATE_KEY_IP`.
     template <class Bytes>
-    [[nodiscard]] static key ip(const Bytes& address TOLLGATE_BORROWED,
-                                unsigned v6_prefix = 64) noexcept {
+    [[nodiscard]] static key ip(const Bytes& address TOLLGATE_BORROWED) noexcept {
         static_assert(bytes_wide<Bytes>, "an address is made of bytes");
-        // In C, 0 means 64.
-        const std::uint64_t prefix = v6_prefix == 0 ? no_prefix : v6_prefix;
-        return {TOLLGATE_KEY_IP, std::data(address), std::size(address), prefix};
+        return {TOLLGATE_KEY_IP, std::data(address), std::size(address), 0};
     }
+
+    /// The IP address of a socket, as from `accept` or `getpeername`: the same key as `ip` of that
+    /// address, without the port. NULL is `errc::null`; a family other than `AF_INET` and `AF_INET6`
+    /// is `errc::argument`. Unix only.
+    [[nodiscard]] static key sockaddr(const ::sockaddr* address TOLLGATE_BORROWED,
+                                      std::size_t size) noexcept {
+        return key(tollgate_key_sockaddr(address, size));
+    }
+
+    /// Returns the key of an address from `ip` or `sockaddr`, counted by its network: the first
+    /// `v4_prefix` bits of an IPv4 address, 1 to 32, or the first `v6_prefix` bits of an IPv6 address,
+    /// 1 to 128. Other prefixes are `errc::argument`, and so is a key that is not an address.
+    ///
+    ///     key::network(key::ip(address), 24, 56)
+    [[nodiscard]] static key network(const key& address, unsigned v4_prefix,
+                                     unsigned v6_prefix) noexcept {
+        return key(tollgate_key_network(address.raw_, v4_prefix, v6_prefix));
+    }
+
+    /// A key with up to 8 parts: one counter for each combination. Such keys are equal if all their
+    /// parts are, in the same order: `{"ab", "c"}` differs from `{"a", "bc"}` and from `"abc"`. A part
+    /// has no parts itself. More than 8 parts are `errc::too_many`.
+    ///
+    ///     user.charge(key::parts({tenant, "small"}), 1)
+    ///
+    /// A braced list lives until the end of the full expression. To keep the key longer, keep its
+    /// parts in an array.
+    [[nodiscard]] static inline key parts(view<const key> parts TOLLGATE_BORROWED) noexcept;
 
     /// A single key, shared by all requests: for a limit on the whole service.
     [[nodiscard]] static constexpr key shared() noexcept {
         return {TOLLGATE_KEY_SHARED, nullptr, 0, 0};
     }
 
+    /// The C struct.
+    [[nodiscard]] constexpr const tollgate_key& c() const noexcept { return raw_; }
+
   private:
-    friend class policy_id;
-    static constexpr std::uint64_t no_prefix = std::numeric_limits<std::uint64_t>::max();
-
-    template <class Text>
-    [[nodiscard]] static key of_text(const Text& text) noexcept {
-        if constexpr (std::is_pointer_v<Text>) {
-            // C rejects a NULL pointer to a byte.
-            if (text == nullptr) return {TOLLGATE_KEY_BYTES, nullptr, 1, 0};
-        }
-        return std::string_view(text);
-    }
-
-    constexpr key(std::uint32_t kind, const void* bytes, std::size_t size,
+    constexpr explicit key(const tollgate_key& raw) noexcept : raw_(raw) {}
+    constexpr key(std::uint32_t kind, const void* data, std::size_t size,
                   std::uint64_t number) noexcept
-        : bytes_(bytes), size_(size), number_(number), kind_(kind) {}
+        : raw_{data, size, number, kind, 0, 0, 0} {}
 
-    const void* bytes_;
-    std::size_t size_;
-    std::uint64_t number_;
-    std::uint32_t kind_;
+    tollgate_key raw_;
 };
+
+inline key key::parts(view<const key> parts) noexcept {
+    // An array of keys is an array of the C structs: `detail::same_layout`.
+    return key(tollgate_key_parts(reinterpret_cast<const tollgate_key*>(parts.data()), parts.size()));
+}
 
 class charge;
 
@@ -184,12 +211,11 @@ class charge {
     friend class policy_id;
     constexpr explicit charge(const tollgate_charge& raw) noexcept : raw_(raw) {}
 
-    tollgate_charge raw_ = {0, nullptr, 0, 0, 0, TOLLGATE_POLICY_LIMIT, TOLLGATE_KEY_SHARED, 0};
+    tollgate_charge raw_ = {0, {nullptr, 0, 0, TOLLGATE_KEY_SHARED, 0, 0, 0}, 0, TOLLGATE_POLICY_LIMIT};
 };
 
 inline tollgate::charge policy_id::charge(const key& key, std::uint64_t cost) const noexcept {
-    return tollgate::charge(
-        {bits_, key.bytes_, key.size_, key.number_, cost, TOLLGATE_POLICY_LIMIT, key.kind_, 0});
+    return tollgate::charge({bits_, key.c(), cost, TOLLGATE_POLICY_LIMIT});
 }
 
 /// The result of a request.
@@ -334,7 +360,8 @@ template <class Cpp, class C>
 inline constexpr bool same_layout =
     std::is_standard_layout_v<Cpp> && std::is_trivially_copyable_v<Cpp> &&
     sizeof(Cpp) == sizeof(C) && alignof(Cpp) == alignof(C);
-static_assert(same_layout<charge, tollgate_charge> && same_layout<decision, tollgate_decision> &&
+static_assert(same_layout<key, tollgate_key> && same_layout<charge, tollgate_charge> &&
+              same_layout<decision, tollgate_decision> &&
               same_layout<policy_status, tollgate_policy_status>);
 
 [[nodiscard]] inline const tollgate_charge* raw(view<const charge> charges) noexcept {

@@ -10,8 +10,6 @@ static_assert(!std::is_copy_constructible_v<limiter> && !std::is_copy_assignable
 static_assert(!std::is_copy_constructible_v<manual_clock> && std::is_nothrow_move_constructible_v<manual_clock>);
 static_assert(!std::is_copy_constructible_v<session> && !std::is_move_constructible_v<session>);
 static_assert(!std::is_copy_constructible_v<reservation> && std::is_nothrow_move_constructible_v<reservation>);
-static_assert(!std::is_constructible_v<key, std::nullptr_t> && !std::is_constructible_v<key, bool>);
-static_assert(!std::is_constructible_v<key, char> && !std::is_constructible_v<key, double>);
 
 static policy user() { return policy::sliding("user", 20, 1min); }
 
