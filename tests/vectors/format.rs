@@ -136,8 +136,12 @@ pub struct Charge {
 pub enum Key {
     Text(String),
     Number(u64),
-    /// An address in network order (4 or 16 bytes), and the prefix length by which IPv6 is counted.
-    Ip(Vec<u8>, u8),
+    /// An address in network order (4 or 16 bytes), which counts by the default network.
+    Ip(Vec<u8>),
+    /// An address, and the prefix lengths by which IPv4 and IPv6 addresses count.
+    Network(Vec<u8>, u8, u8),
+    /// At most eight keys without parts.
+    Parts(Vec<Key>),
     Shared,
 }
 
@@ -315,15 +319,22 @@ impl<T: Display> Display for List<'_, T> {
 
 impl Display for Charge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.policy)?;
-        match &self.key {
-            Key::Text(text) => write!(f, "text {} 0", Hex(text.as_bytes()))?,
-            Key::Number(number) => write!(f, "number x {number}")?,
-            Key::Ip(bytes, prefix) => write!(f, "ip {} {prefix}", Hex(bytes))?,
-            Key::Shared => f.write_str("shared x 0")?,
-        }
         // A charge without a limit of its own has the number of TOLLGATE_POLICY_LIMIT.
-        write!(f, " {} {}", self.cost, self.limit.unwrap_or(u64::MAX))
+        let limit = self.limit.unwrap_or(u64::MAX);
+        write!(f, "{} {} {} {limit}", self.policy, self.key, self.cost)
+    }
+}
+
+impl Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Text(text) => write!(f, "text {}", Hex(text.as_bytes())),
+            Key::Number(number) => write!(f, "number {number}"),
+            Key::Ip(bytes) => write!(f, "ip {}", Hex(bytes)),
+            Key::Network(bytes, v4, v6) => write!(f, "network {} {v4} {v6}", Hex(bytes)),
+            Key::Parts(parts) => write!(f, "parts{}", List(parts)),
+            Key::Shared => f.write_str("shared"),
+        }
     }
 }
 

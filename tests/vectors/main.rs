@@ -7,6 +7,7 @@
 
 mod case_builder;
 mod format;
+mod key_cases;
 #[path = "../load/mod.rs"]
 mod load;
 mod manual_cases;
@@ -32,6 +33,7 @@ fn files() -> Vec<(PathBuf, Vec<Case>)> {
         ("bucketed.json", random_cases::bucketed_cases()),
         ("full.json", manual_cases::full_cases()),
         ("zero.json", manual_cases::zero_cases()),
+        ("keys.json", key_cases::key_cases()),
         ("faults.json", manual_cases::fault_cases()),
     ];
     files.map(|(name, cases)| (folder.join(name), cases)).into()

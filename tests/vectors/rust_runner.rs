@@ -2,6 +2,7 @@
 
 use super::format::*;
 use std::net::IpAddr;
+use std::slice;
 use std::time::Duration;
 use tollgate::{ConfigError, Limiter, ManualClock, Now, PolicyId, Reservation, ReservationError};
 
@@ -47,36 +48,40 @@ impl Runner {
     pub fn call(&mut self, now: Now, operation: &Operation) -> Expect {
         let session = self.limiter.session_at(now);
         match operation {
-            Operation::Check(charges) => self.expect(session.check(&self.charges(charges)), &[]),
-            Operation::Peek(charges) => self.expect(session.peek(&self.charges(charges)), &[]),
+            Operation::Check(charges) => {
+                self.expect(self.with(charges, |charges| session.check(charges)), &[])
+            }
+            Operation::Peek(charges) => {
+                self.expect(self.with(charges, |charges| session.peek(charges)), &[])
+            }
             Operation::Charge(charges) => {
-                self.expect(session.force_charge(&self.charges(charges)), &[])
+                self.expect(self.with(charges, |charges| session.force_charge(charges)), &[])
             }
             Operation::CheckWithStatus(charges) => {
                 let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
-                self.expect(
-                    session.check_with_status(&self.charges(charges), &mut statuses),
-                    &statuses,
-                )
+                let decided =
+                    self.with(charges, |charges| session.check_with_status(charges, &mut statuses));
+                self.expect(decided, &statuses)
             }
             Operation::PeekWithStatus(charges) => {
                 let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
-                self.expect(
-                    session.peek_with_status(&self.charges(charges), &mut statuses),
-                    &statuses,
-                )
+                let decided =
+                    self.with(charges, |charges| session.peek_with_status(charges, &mut statuses));
+                self.expect(decided, &statuses)
             }
             Operation::CheckMany(charges) => {
                 let mut decisions = vec![tollgate::Decision::default(); charges.len()];
-                session.check_many(&self.charges(charges), &mut decisions);
+                self.with(charges, |charges| session.check_many(charges, &mut decisions));
                 let expect = |decision| self.decision(decision, &[]).expect("a good request");
                 Expect::Decisions(decisions.into_iter().map(expect).collect())
             }
             Operation::Refund(charge) => {
-                Expect::Units(session.refund(&self.charge(charge)).unwrap())
+                let refund = |charges: &[tollgate::Charge<'_>]| session.refund(&charges[0]);
+                Expect::Units(self.with(slice::from_ref(charge), refund).unwrap())
             }
             Operation::ResetKey(charge) => {
-                session.reset_key(self.id(charge), key_of(&charge.key)).unwrap();
+                let parts = parts_of(charge);
+                session.reset_key(self.id(charge), key_of(&charge.key, &parts)).unwrap();
                 Expect::Status(status::ALLOWED)
             }
             Operation::SetLimit(policy, limit) => {
@@ -97,7 +102,10 @@ impl Runner {
         if let Operation::Reserve(number, charges) = operation {
             let mut statuses = vec![tollgate::PolicyStatus::default(); charges.len()];
             let session = self.limiter.session_at(now);
-            let made = session.reserve_with_status(&self.charges(charges), &mut statuses);
+            let reserve = |charges: &[tollgate::Charge<'_>]| {
+                session.reserve_with_status(charges, &mut statuses)
+            };
+            let made = self.with(charges, reserve);
             let decision = made.as_ref().map_or_else(|denied| *denied, Reservation::decision);
             drop(session);
             self.reservations.resize_with(self.reservations.len().max(number + 1), || None);
@@ -169,27 +177,46 @@ impl Runner {
         self.ids.get(charge.policy).copied().unwrap_or(PolicyId::from_bits(0))
     }
 
-    fn charge<'c>(&self, charge: &'c Charge) -> tollgate::Charge<'c> {
-        let made = self.id(charge).charge(key_of(&charge.key), charge.cost);
-        charge.limit.map_or(made, |limit| made.limit(limit))
-    }
-
-    fn charges<'c>(&self, charges: &'c [Charge]) -> Vec<tollgate::Charge<'c>> {
-        charges.iter().map(|charge| self.charge(charge)).collect()
+    /// Passes the charges to an operation.
+    fn with<T>(
+        &self,
+        charges: &[Charge],
+        operation: impl FnOnce(&[tollgate::Charge<'_>]) -> T,
+    ) -> T {
+        let parts: Vec<_> = charges.iter().map(parts_of).collect();
+        let mut made = Vec::new();
+        for (charge, parts) in charges.iter().zip(&parts) {
+            let converted = self.id(charge).charge(key_of(&charge.key, parts), charge.cost);
+            made.push(charge.limit.map_or(converted, |limit| converted.limit(limit)));
+        }
+        operation(&made)
     }
 }
 
-fn key_of(key: &Key) -> tollgate::Key<'_> {
+/// The parts of a charge's key. Empty if the key has none.
+fn parts_of(charge: &Charge) -> Vec<tollgate::Key<'_>> {
+    match &charge.key {
+        Key::Parts(parts) => parts.iter().map(|part| key_of(part, &[])).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A key. `parts` are its parts.
+fn key_of<'k>(key: &'k Key, parts: &'k [tollgate::Key<'k>]) -> tollgate::Key<'k> {
     match key {
         Key::Text(text) => text.into(),
         Key::Number(number) => (*number).into(),
-        Key::Ip(bytes, prefix) => {
-            let v4 = <[u8; 4]>::try_from(&bytes[..]).map(IpAddr::from);
-            let v6 = || <[u8; 16]>::try_from(&bytes[..]).map(IpAddr::from);
-            tollgate::Key::network(v4.or_else(|_| v6()).expect("4 or 16 bytes"), 32, *prefix)
-        }
+        Key::Ip(bytes) => address_of(bytes).into(),
+        Key::Network(bytes, v4, v6) => tollgate::Key::network(address_of(bytes), *v4, *v6),
+        Key::Parts(_) => tollgate::Key::parts(parts),
         Key::Shared => tollgate::Key::SHARED,
     }
+}
+
+fn address_of(bytes: &[u8]) -> IpAddr {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    let v6 = || <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| v6()).expect("4 or 16 bytes")
 }
 
 fn policy_of(policy: &Policy) -> tollgate::Policy {

@@ -109,24 +109,49 @@ static long index_of(uint64_t policy) {
     return -1;
 }
 
-static void read_charge(tollgate_charge *charge, char *key) {
-    memset(charge, 0, sizeof *charge);
-    charge->policy = policy_of(number());
+/* The bytes and the parts of a key. */
+typedef struct {
+    char bytes[TOLLGATE_MAX_PARTS + 1][KEY];
+    tollgate_key parts[TOLLGATE_MAX_PARTS];
+} key_memory;
+
+/* A key, which is the part `index` of another one, or has the index `TOLLGATE_MAX_PARTS`. */
+static tollgate_key read_key(key_memory *memory, size_t index) {
     const char *kind = word();
-    charge->key_size = bytes(key, KEY);
-    charge->key = key;
-    charge->number = number();
-    charge->key_kind = strcmp(kind, "text") == 0     ? TOLLGATE_KEY_BYTES
-                       : strcmp(kind, "number") == 0 ? TOLLGATE_KEY_NUMBER
-                       : strcmp(kind, "ip") == 0     ? TOLLGATE_KEY_IP
-                                                     : TOLLGATE_KEY_SHARED;
-    charge->cost = number();
+    char *to = memory->bytes[index];
+    if (strcmp(kind, "text") == 0) {
+        const size_t size = bytes(to, KEY);
+        /* Text without a NUL takes the shorter way. */
+        return strlen(to) == size ? tollgate_key_text(to) : tollgate_key_bytes(to, size);
+    }
+    if (strcmp(kind, "number") == 0) return tollgate_key_number(number());
+    if (strcmp(kind, "ip") == 0 || strcmp(kind, "network") == 0) {
+        const size_t size = bytes(to, KEY);
+        const tollgate_key address = size == 4 ? tollgate_key_ipv4(to) : tollgate_key_ipv6(to);
+        unsigned v4, v6;
+        if (strcmp(kind, "ip") == 0) return address;
+        v4 = (unsigned)number();
+        v6 = (unsigned)number();
+        return tollgate_key_network(address, v4, v6);
+    }
+    if (strcmp(kind, "parts") == 0) {
+        const size_t count = count_of(TOLLGATE_MAX_PARTS);
+        for (size_t part = 0; part < count; ++part) memory->parts[part] = read_key(memory, part);
+        return tollgate_key_parts(memory->parts, count);
+    }
+    return tollgate_key_shared();
+}
+
+static void read_charge(tollgate_charge *charge, key_memory *memory) {
+    const uint64_t policy = policy_of(number());
+    const tollgate_key key = read_key(memory, TOLLGATE_MAX_PARTS);
+    *charge = tollgate_charge_key(policy, key, number());
     charge->limit = number();
 }
 
-static size_t read_charges(tollgate_charge *charges, char (*keys)[KEY]) {
+static size_t read_charges(tollgate_charge *charges, key_memory *memory) {
     const size_t count = count_of(MOST);
-    for (size_t index = 0; index < count; ++index) read_charge(&charges[index], keys[index]);
+    for (size_t index = 0; index < count; ++index) read_charge(&charges[index], &memory[index]);
     return count;
 }
 
@@ -154,7 +179,7 @@ static void print_statuses(const tollgate_policy_status *statuses, size_t count)
 
 /* Runs an operation on charges. */
 static void request(const char *operation, const tollgate_now *now) {
-    static char keys[MOST][KEY];
+    static key_memory keys[MOST];
     tollgate_charge charges[MOST];
     tollgate_decision decided[MOST];
     tollgate_policy_status statuses[MOST];
@@ -186,7 +211,7 @@ static void request(const char *operation, const tollgate_now *now) {
 }
 
 static void reserve(const tollgate_now *now) {
-    static char keys[MOST][KEY];
+    static key_memory keys[MOST];
     tollgate_charge charges[MOST];
     tollgate_decision decided;
     tollgate_policy_status statuses[MOST];
@@ -223,10 +248,10 @@ static void call(void) {
         const uint64_t policy = policy_of(number());
         printf("%d", (int)tollgate_set_limit(limiter, policy, number(), NULL));
     } else if (strcmp(operation, "refund") == 0 || strcmp(operation, "reset_key") == 0) {
-        char key[KEY];
+        static key_memory memory;
         tollgate_charge charge;
         uint64_t given = 0;
-        read_charge(&charge, key);
+        read_charge(&charge, &memory);
         if (strcmp(operation, "refund") == 0) {
             const tollgate_status status = tollgate_refund(limiter, &now, &charge, &given);
             printf("%d %" PRIu64, (int)status, given);

@@ -144,22 +144,34 @@ class host {
 
     charge charge_of(std::istream& line) {
         const auto policy = policy_of(line);
-        std::string kind;
-        line >> kind;
-        // A charge borrows its key, and nodes of a map do not move.
-        const auto& bytes = texts_.emplace(texts_.size(), text(line)).first->second;
-        const auto value = number(line);
-        keys_.push_back(std::make_unique<key>(key_of(kind, bytes, value)));
+        keys_.push_back(std::make_unique<key>(key_of(line)));
         const auto made = policy.charge(*keys_.back(), number(line));
         const auto limit = number(line);
         return limit == TOLLGATE_POLICY_LIMIT ? made : made.limit(limit);
     }
 
-    static key key_of(const std::string& kind, const std::string& bytes, std::uint64_t value) {
-        if (kind == "text") return bytes;
-        if (kind == "number") return value;
-        if (kind == "ip") return key::ip(bytes, static_cast<unsigned>(value));
+    key key_of(std::istream& line) {
+        std::string kind;
+        line >> kind;
+        if (kind == "text") return bytes_of(line);
+        if (kind == "number") return number(line);
+        if (kind == "ip") return key::ip(bytes_of(line));
+        if (kind == "network") {
+            const auto address = key::ip(bytes_of(line));
+            const auto v4 = static_cast<unsigned>(number(line)), v6 = static_cast<unsigned>(number(line));
+            return key::network(address, v4, v6);
+        }
+        if (kind == "parts") {
+            auto& parts = parts_[parts_.size()];
+            for (auto left = number(line); left > 0; --left) parts.push_back(key_of(line));
+            return key::parts(parts);
+        }
         return key::shared();
+    }
+
+    /// Bytes that outlive the key: nodes of a map do not move.
+    const std::string& bytes_of(std::istream& line) {
+        return texts_.emplace(texts_.size(), text(line)).first->second;
     }
 
     policy_id policy_of(std::istream& line) { return gate_->policy_at(number(line)).value_or(policy_id()); }
@@ -202,6 +214,7 @@ class host {
     std::optional<limiter> gate_;
     std::map<std::uint64_t, reservation> reservations_;
     std::map<std::size_t, std::string> texts_;
+    std::map<std::size_t, std::vector<key>> parts_;
     std::vector<std::unique_ptr<key>> keys_;
 };
 
