@@ -1,11 +1,12 @@
 //! Addresses as logs write them: with a port, brackets or a zone, or in a list.
 
 use std::net::IpAddr;
+use tollgate::Key;
 
 /// An address that a value of a log contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// The address. An IPv4 address that is mapped into IPv6 is an IPv4 address.
+    /// The address as which keys count it: an IPv6 address that stands for an IPv4 address is that one.
     pub ip: IpAddr,
     /// Whether the value is the address and nothing else.
     pub is_bare: bool,
@@ -16,7 +17,7 @@ pub struct Address {
 /// A port, brackets and a zone are left out: `192.0.2.1:80`, `[2001:db8::1]:80`, `fe80::1%eth0`.
 pub fn parse(value: &str) -> Option<Address> {
     if let Ok(ip) = value.parse::<IpAddr>() {
-        return Some(Address { ip: ip.to_canonical(), is_bare: true });
+        return Some(Address { ip: Key::canonical(ip), is_bare: true });
     }
     let first = value.split(',').next().unwrap_or(value).trim();
     let host = match first.strip_prefix('[') {
@@ -36,7 +37,7 @@ pub fn parse(value: &str) -> Option<Address> {
     };
     let (host, _zone) = host.split_once('%').unwrap_or((host, ""));
     let ip = host.parse::<IpAddr>().ok()?;
-    Some(Address { ip: ip.to_canonical(), is_bare: false })
+    Some(Address { ip: Key::canonical(ip), is_bare: false })
 }
 
 fn is_port(text: &str) -> bool {
@@ -53,10 +54,15 @@ mod tests {
         for (value, ip, is_bare) in [
             ("192.0.2.1", "192.0.2.1", true),
             ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("::192.0.2.1", "192.0.2.1", true),
+            ("64:ff9b::192.0.2.1", "192.0.2.1", true),
+            ("64:ff9b:1::192.0.2.1", "64:ff9b:1::c000:201", true),
+            ("::1", "::1", true),
             ("2001:db8::1:443", "2001:db8::1:443", true),
             ("192.0.2.1:80", "192.0.2.1", false),
             ("[192.0.2.1]:80", "192.0.2.1", false),
             ("[::ffff:192.0.2.1]:80", "192.0.2.1", false),
+            ("[64:ff9b::192.0.2.1]:80", "192.0.2.1", false),
             ("[2001:db8::1]", "2001:db8::1", false),
             ("2001:db8::1:50001", "2001:db8::1", false),
             ("2001:db8:1:2:3:4:5:6:443", "2001:db8:1:2:3:4:5:6", false),
