@@ -3,6 +3,7 @@
 use super::config::Setting;
 use super::oracle::{PolicyOracle, PolicyTime, Span};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 use tollgate::{Charge, Key, Limiter, ManualClock, Now, Overflow, PolicyId};
 
 /// One of the two limiters built from the same plan.
@@ -127,6 +128,11 @@ impl<'l> TestedLimiter<'l> {
     }
 }
 
+/// The parts of keys that have some: one text, cut at each place.
+static PARTS: LazyLock<[[Key<'static>; 2]; 8]> = LazyLock::new(|| {
+    std::array::from_fn(|index| <[&str; 2]>::from("boundary".split_at(index)).map(Key::from))
+});
+
 /// The key with this number. Different numbers give different keys.
 pub fn key(number: u32) -> Key<'static> {
     const TEXTS: [&str; 8] = ["", "a", "alice", "é", "\0", "\r\n", "1", "\u{10ffff}"];
@@ -136,6 +142,8 @@ pub fn key(number: u32) -> Key<'static> {
         8 => Key::SHARED,
         9..16 => IpAddr::from(Ipv4Addr::new(192, 0, 2, host)).into(),
         16..24 => IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, host.into(), 0, 0, 0, 1)).into(),
+        24..32 => Key::network(IpAddr::from(Ipv4Addr::new(192, 0, host, 2)), 24, 64),
+        32..40 => Key::parts(&PARTS[number as usize - 32]),
         _ => u64::from(number).into(),
     }
 }
