@@ -32,8 +32,8 @@ int main(void) {
     for (int request = 0; request < 30; request++) {
         const tollgate_charge charges[POLICIES] = {
             tollgate_charge_ipv4(id[IP], address, 1),
-            tollgate_charge_bytes(id[USER], "alice", 5, 1),
-            tollgate_charge_bytes(id[TOKENS], "alice", 5, 512),
+            tollgate_charge_text(id[USER], "alice", 1),
+            tollgate_charge_text(id[TOKENS], "alice", 512),
         };
         tollgate_decision decision;
         tollgate_status status = tollgate_check(limiter, NULL, charges, POLICIES, &decision);

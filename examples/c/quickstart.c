@@ -8,7 +8,7 @@ int main(void) {
     uint64_t id;
     if (tollgate_new(NULL, &user, 1, &limiter, NULL) != TOLLGATE_OK) return 1;
     if (tollgate_policy_at(limiter, 0, &id, NULL) != TOLLGATE_OK) return 1;
-    const tollgate_charge charge = tollgate_charge_bytes(id, "alice", 5, 1);
+    const tollgate_charge charge = tollgate_charge_text(id, "alice", 1);
     tollgate_status status;
     while ((status = tollgate_check(limiter, NULL, &charge, 1, &decision)) == TOLLGATE_OK) puts("200");
     if (status != TOLLGATE_DENIED) return 1;

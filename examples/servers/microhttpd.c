@@ -44,12 +44,9 @@ static bool make(server *server, const uint64_t limits[POLICIES], uint64_t windo
 }
 
 static tollgate_charge charge_address(uint64_t policy, const struct sockaddr *from, uint64_t cost) {
-    if (from->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)from;
-        return tollgate_charge_ipv6(policy, &v6->sin6_addr, cost);
-    }
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)from;
-    return tollgate_charge_ipv4(policy, &v4->sin_addr, cost);
+    const size_t size =
+        from->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    return tollgate_charge_sockaddr(policy, from, size, cost);
 }
 
 /* Fills in the charges of a request and returns their number. */
@@ -58,12 +55,12 @@ static size_t charges_of(const server *server, const struct sockaddr *from, cons
     size_t count = 0;
     charges[count++] = charge_address(server->policy[IP], from, 1);
     if (user) {
-        charges[count++] = tollgate_charge_bytes(server->policy[USER], user, strlen(user), 1);
+        charges[count++] = tollgate_charge_text(server->policy[USER], user, 1);
     }
     if (uses_ai) {
         const uint64_t tokens = server->policy[TOKENS];
         charges[count++] =
-            user ? tollgate_charge_bytes(tokens, user, strlen(user), TOKENS_PER_RESPONSE)
+            user ? tollgate_charge_text(tokens, user, TOKENS_PER_RESPONSE)
                  : charge_address(tokens, from, TOKENS_PER_RESPONSE);
     }
     return count;

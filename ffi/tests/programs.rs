@@ -132,6 +132,46 @@ fn the_example_in_the_header_runs() {
     }
 }
 
+/// Calls the function in the section about keys of the documentation.
+const CALLER: &str = r#"
+int main(void) {
+    tollgate_policy policies[2] = {TOLLGATE_POLICY_INIT, TOLLGATE_POLICY_INIT};
+    struct sockaddr_in peer = {.sin_family = AF_INET};
+    const struct sockaddr *address = (const struct sockaddr *)(const void *)&peer;
+    tollgate_limiter *limiter;
+    uint64_t id[2];
+    for (int i = 0; i < 2; i++) {
+        policies[i].name = i == 0 ? "model" : "network";
+        policies[i].limit = 2;
+        policies[i].window_ns = 60000000000;
+    }
+    if (tollgate_new(NULL, policies, 2, &limiter, NULL) != TOLLGATE_OK) return 1;
+    for (size_t i = 0; i < 2; i++) (void)tollgate_policy_at(limiter, i, &id[i], NULL);
+    for (int i = 0; i < 2; i++) printf("%d ", check(limiter, id, "acme", "small", address, sizeof peer));
+    printf("%d ", check(limiter, id, "acme", NULL, address, sizeof peer));
+    printf("%d ", check(limiter, id, "acme", "small", address, 4));
+    printf("%d\n", check(limiter, id, "acme", "small", address, sizeof peer));
+    return tollgate_free(limiter);
+}
+"#;
+
+/// The function in the documentation compiles, and counts as it says.
+#[test]
+fn the_function_in_the_documentation_runs() {
+    let page = fs::read_to_string(here().join("../docs/c.md")).expect("a page");
+    let mut blocks = page.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let function = blocks.find(|block| block.contains("check(") && !block.contains("main("));
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documented.c");
+    let headers = "#include <netinet/in.h>\n#include <stdio.h>\n#include <sys/socket.h>\n#include <tollgate.h>\n";
+    let text_of_program = [headers, function.expect("a function"), CALLER].concat();
+    fs::write(&source, text_of_program).expect("a writable folder");
+    for compiler in compilers(&COMPILERS) {
+        let program = program(compiler, &["-std=c11"], &source, library());
+        let output = run(&mut command_of(&program, library()));
+        assert_eq!(text(&output.stdout), "0 0 -1 -3 1\n");
+    }
+}
+
 /// The names that the header declares.
 #[derive(Debug, Default)]
 struct Names {

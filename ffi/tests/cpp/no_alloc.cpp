@@ -66,12 +66,14 @@ TEST(requests_allocate_nothing) {
     std::array<policy_status, 3> statuses;
     std::array<decision, 3> decisions;
     char buffer[512];
+    const std::array<key, 2> parts = {"alice", key::ip(address)};
     const auto all = [&](std::uint64_t turn) {
         const std::array<charge, 3> request = {exact.charge(key::ip(address), 1), buckets.charge("alice", 5),
                                                day.charge(7, 2)};
         const std::chrono::seconds time(turn);
         const now now(time, time);
         (void)gate.check(request);
+        (void)gate.check({buckets.charge(key::parts(parts), 1), day.charge(key::parts({"alice", turn % 7}), 1)});
         (void)gate.at(now).check({exact.charge(key::ip(address), 1), day.charge(7, 1)});
         (void)gate.check_with_status(request, statuses);
         (void)gate.check_many(request, decisions);
