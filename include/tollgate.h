@@ -59,6 +59,24 @@
  *   runs: the library then stays loaded until that thread ends. Free all handles before dlclose.
  *   Memory of replaced tables that is not freed by then is leaked.
  * - Signals. Not async-signal-safe: a thread's first call registers a destructor with the C library.
+ * - Memory. A table grows and shrinks with its live keys, up to `max_keys` keys and `max_bytes` bytes. When
+ *   it is full and too few of its keys have expired, TOLLGATE_OVERFLOW_* decides about a new key; known
+ *   keys are decided as before. tollgate_memory_bound returns the most memory of a limiter before it is
+ *   made. By default that is 128 MiB for all policies. Bytes for each key, by the kind of the policy:
+ *
+ *   policy                                        slot   full   after a growth   at most
+ *   TOLLGATE_CALENDAR                               16     19               31        37
+ *   TOLLGATE_SLIDING, max_limit or buckets to 7     64     70              116       139
+ *                                         to 15    128    138              230       276
+ *                                         to 23    192    206              344       412
+ *                                         to 31    256    275              457       549
+ *                                         to 47    384    411              685       822
+ *                                         to 63    512    548              912     1,095
+ *                                         to 95    768    821            1,368     1,641
+ *                                        to 127  1,024  1,094            1,823     2,187
+ *
+ *   A greater `max_limit` has 15 buckets, unless `buckets` says otherwise. "At most" is for each of
+ *   the keys that a full table has, while they move to a new array of the same size.
  * - Time. Each function that takes `now` uses that time or, if `now` is NULL, reads the limiter's
  *   clock.
  */
@@ -94,10 +112,12 @@
 // `TOLLGATE_OVERFLOW_DENY`.
 #define TOLLGATE_OVERFLOW_DEFAULT 0
 
-// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`.
+// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`. In a flood of new
+// keys, other new clients are refused as well.
 #define TOLLGATE_OVERFLOW_DENY 1
 
-// Overflow mode: allow a new key without counting it when the table is full.
+// Overflow mode: allow a new key without counting it when the table is full. In a flood, clients that
+// always send new keys are not limited.
 #define TOLLGATE_OVERFLOW_ALLOW 2
 
 // Overflow mode: evict the keys with the least usage when the table is full. Evictions discard at
@@ -188,8 +208,8 @@ enum tollgate_status
     TOLLGATE_DENIED = 1,
     // A charge costs more than its limit, for example than a limit of 0. So no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
-    // A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
-    // be allocated. A known key gets this status too if the memory of its table has become too old to
+    // A table has no room for a new key: the table is full, or memory for more keys could not be
+    // allocated. A known key gets this status too if the memory of its table has become too old to
     // record the time, and new memory could not be allocated.
     TOLLGATE_TABLE_FULL = 3,
     // A required pointer is NULL.
@@ -240,6 +260,8 @@ enum tollgate_status
     TOLLGATE_E_ALLOWANCE = -29,
     // Another configuration error. The message names it.
     TOLLGATE_E_CONFIG = -30,
+    // `max_bytes` is too small for a table with one key. The message has the least number.
+    TOLLGATE_E_MAX_BYTES = -31,
     // A panic inside the library, which was caught: a bug of tollgate. The call may have charged its
     // request.
     TOLLGATE_E_PANIC = -100,
@@ -266,14 +288,20 @@ typedef struct {
     uint32_t overflow;
     // `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: as in `tollgate_policy`.
     uint64_t allowance;
-    // The greatest number of live keys of each policy; 0 means 1,048,576. Memory depends on the
-    // number of live keys, not on this bound.
+    // The greatest number of keys in the table of each policy. Memory depends on the number of live
+    // keys, not on this bound. 0 means 1,048,576 for a policy for which no number of keys or bytes is
+    // set.
     uint64_t max_keys;
     // The clock of the limiter; NULL means the processor's clock, about 12 ns per reading.
     const tollgate_clock *clock;
     // The seed of the key hash, for reproducible runs; all 0 means a random seed. Keep it secret:
     // it allows an attacker to choose keys that share a counter.
     uint64_t seed[4];
+    // The most memory of all policies in total, in bytes. All tables get the same number of keys, the
+    // greatest for which they fit, or fewer where `max_keys` or `max_bytes` of the policy says so. 0
+    // means 128 MiB for the policies for which no number of keys or bytes is set, and no bound for the
+    // others. `tollgate_memory_bound` states what is included.
+    uint64_t max_bytes;
 } tollgate_options;
 
 // A policy: a limit on the cost that each key may spend. Set unused fields to 0, for example with
@@ -298,7 +326,7 @@ typedef struct {
     // The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`. If both are 0,
     // nothing can ever be admitted.
     uint64_t max_limit;
-    // The greatest number of live keys; 0 means `max_keys` of the options.
+    // The greatest number of keys in the table; 0 means `max_keys` of the options.
     uint64_t max_keys;
     // `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 23,
     // 31, 47, 63, 95 or 127. With at least `max_limit` buckets, the policy is exact: it decides like
@@ -313,6 +341,9 @@ typedef struct {
     // The unit of cost in HTTP fields, for example "tokens": UTF-8, NUL-terminated; copied. NULL
     // means requests.
     const char *unit;
+    // The most memory of this policy in bytes: its table gets as many keys as fit. `max_keys`, and
+    // `max_bytes` of the options if that is not 0, bound it as well. 0 means no bound of its own.
+    uint64_t max_bytes;
 } tollgate_policy;
 
 // An error of `tollgate_new` or `tollgate_set_limit`: a status and a message. If a field is not valid,
@@ -506,12 +537,26 @@ extern "C" {
 //
 // Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
 // kind, period, overflow mode or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
-// `TOLLGATE_E_CONFIG`, `TOLLGATE_E_NO_MEMORY`.
+// `TOLLGATE_E_MAX_BYTES`, `TOLLGATE_E_NO_MEMORY`.
 tollgate_status tollgate_new(const tollgate_options *options,
                              const tollgate_policy *policies,
                              size_t count,
                              tollgate_limiter **limiter,
                              tollgate_error *error);
+
+// Returns in `*bytes` the most memory that a limiter with these arguments takes, before any of it is
+// allocated.
+//
+// The bound includes both arrays that a table has while it moves its keys, and the statistics. It does
+// not include arrays that were replaced while another thread was in a call, or while a session was open,
+// until that call or session has ended. It does not include address space that is reserved and not used
+// either: up to as many bytes again. It is `SIZE_MAX` if there are too many bytes to count. The arguments
+// and the errors are those of `tollgate_new`.
+tollgate_status tollgate_memory_bound(const tollgate_options *options,
+                                      const tollgate_policy *policies,
+                                      size_t count,
+                                      uint64_t *bytes,
+                                      tollgate_error *error);
 
 // Frees a limiter. Does nothing for NULL. No other thread may be using the limiter, and no session
 // of it may be open. Errors: `TOLLGATE_E_HANDLE`.
@@ -752,6 +797,15 @@ tollgate_status tollgate_get_limit(const tollgate_limiter *limiter,
                                    uint64_t policy,
                                    uint64_t *limit);
 
+// Returns the most keys that a policy's table can have, and the most bytes that the policy takes: see
+// `tollgate_memory_bound`. They follow from `max_keys` and `max_bytes` of the policy and of the options.
+// `max_keys` and `max_bytes` may be NULL. Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
+// `TOLLGATE_E_POLICY`.
+tollgate_status tollgate_get_bounds(const tollgate_limiter *limiter,
+                                    uint64_t policy,
+                                    uint64_t *max_keys,
+                                    uint64_t *max_bytes);
+
 // Changes the limit of a policy for later requests. Usage stays as it is. A limit of 0 refuses every
 // cost above 0, with `TOLLGATE_IMPOSSIBLE`. Any thread. If the call fails, `*error` is filled; `error`
 // may be NULL. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`,
@@ -924,8 +978,8 @@ tollgate_status tollgate_test_panic(void);
 struct sockaddr;
 
 /* Initializers: struct_size, and 0 for all other fields. A charge has none: its limit must be set. */
-#define TOLLGATE_POLICY_INIT {(uint32_t)sizeof(tollgate_policy), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
-#define TOLLGATE_OPTIONS_INIT {(uint32_t)sizeof(tollgate_options), 0, 0, 0, NULL, {0, 0, 0, 0}}
+#define TOLLGATE_POLICY_INIT {(uint32_t)sizeof(tollgate_policy), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0}
+#define TOLLGATE_OPTIONS_INIT {(uint32_t)sizeof(tollgate_options), 0, 0, 0, NULL, {0, 0, 0, 0}, 0}
 #define TOLLGATE_STATS_INIT {(uint32_t)sizeof(tollgate_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Keys. The memory at `data`, `text`, `address` and `parts` must be valid until the call that uses the

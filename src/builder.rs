@@ -3,6 +3,7 @@
 use crate::charge::{MAX_CHARGES, PolicyId};
 use crate::clock::Clock;
 use crate::engine::Policies;
+use crate::engine::memory_budget::{self, MemoryBudget};
 use crate::engine::policy_state::PolicyState;
 use crate::error::ConfigError;
 use crate::limiter::Limiter;
@@ -10,8 +11,6 @@ use crate::policy::Policy;
 use crate::policy::overflow::Overflow;
 use crate::sync::alloc::vector;
 use std::hash::{BuildHasher, RandomState};
-
-const DEFAULT_MAX_KEYS: usize = 1 << 20;
 
 /// The configuration of a [`Limiter`] before it is built.
 ///
@@ -21,7 +20,7 @@ pub struct Builder {
     /// The mark in the ids of the limiter's policies.
     owner: u32,
     policies: Vec<Policy>,
-    max_keys: usize,
+    budget: MemoryBudget,
     overflow: Overflow,
     clock: Option<Clock>,
     seed: Option<[u64; 4]>,
@@ -33,7 +32,7 @@ impl Limiter {
         Builder {
             owner: new_owner(),
             policies: Vec::new(),
-            max_keys: DEFAULT_MAX_KEYS,
+            budget: MemoryBudget::default(),
             overflow: Overflow::Deny,
             clock: None,
             seed: None,
@@ -78,13 +77,37 @@ impl Builder {
         PolicyId::new(self.policies.len() - 1, self.owner)
     }
 
-    /// Sets the maximum number of keys in the table of each policy. The default is 1,048,576.
+    /// Sets the maximum number of keys in the table of each policy.
     ///
     /// This is a bound, not a size: memory follows the live keys. At the bound, expired keys make
     /// room for new ones; [`overflow`](Self::overflow) decides what happens while too few have
     /// expired. See `docs/memory.md` for the bytes per key.
+    ///
+    /// The default is 1,048,576 for a policy for which no number of keys or bytes is set. With a number
+    /// of keys and no number of bytes, the memory is not bounded otherwise.
     pub fn max_keys(mut self, keys: usize) -> Self {
-        self.max_keys = keys;
+        self.budget.max_keys = Some(keys);
+        self
+    }
+
+    /// Sets the maximum memory of all policies in total, in bytes. Their tables get as many keys as fit.
+    ///
+    /// The policies get the same number of keys, because most requests charge one key of each. A policy
+    /// that can use fewer keys leaves more to the others. Its [`max_keys`](Policy::max_keys) and
+    /// [`max_bytes`](Policy::max_bytes) bound it as well.
+    ///
+    /// The default is 128 MiB for the policies for which no number of keys or bytes is set. It is
+    /// enough for 60,000 keys of an exact policy with a limit of 100, and for 486,000 of a policy with 15
+    /// buckets.
+    /// A policy for which one of them is set has no share of the default.
+    ///
+    /// Each table has at most two arrays at a time, and the bound includes both. It does not include:
+    /// - arrays that were replaced while another thread was in a call, or while a
+    ///   [`Session`](crate::Session) existed, until that call or session has ended;
+    /// - reserved address space that is not used, up to as many bytes again;
+    /// - the limiter itself and the names of its policies.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.budget.max_bytes = Some(bytes);
         self
     }
 
@@ -109,23 +132,63 @@ impl Builder {
         self
     }
 
+    /// Returns the most memory that the policies can take, in bytes, before any of it is allocated.
+    ///
+    /// [`max_bytes`](Self::max_bytes) says what it does not include. It is `usize::MAX` if the number of
+    /// keys is so large that the bytes cannot be counted.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, Policy};
+    ///
+    /// let policy = Policy::sliding("ip", 100, Duration::from_secs(60));
+    /// let builder = Limiter::builder().policy(policy);
+    /// assert!(builder.memory_bound()? <= 128 << 20);
+    /// let builder = builder.max_keys(1_000_000);
+    /// assert!(builder.memory_bound()? > 2 << 30);
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the invalid field and its value.
+    pub fn memory_bound(&self) -> Result<usize, ConfigError> {
+        memory_budget::memory_bound(&self.clone().validated()?)
+    }
+
     /// Validates the configuration and builds the limiter.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the invalid field and its value, or
     /// [`ConfigError::OutOfMemory`].
-    pub fn build(self) -> Result<Limiter, ConfigError> {
+    pub fn build(mut self) -> Result<Limiter, ConfigError> {
+        let (owner, seed, clock) = (self.owner, self.seed, self.clock.take());
+        let mut policies = self.validated()?;
+        let clock = clock.unwrap_or_default();
+        let now = clock.now(true);
+        let Ok(mut states) = vector(policies.len()) else {
+            return Err(ConfigError::OutOfMemory { policy: policies.swap_remove(0).into_name() });
+        };
+        for (index, policy) in policies.into_iter().enumerate() {
+            states.push(PolicyState::new(PolicyId::new(index, owner), policy, now)?);
+        }
+        let [a, b, c, d] = seed.unwrap_or_else(random_seed);
+        let hasher = ahash::RandomState::with_seeds(a, b, c, d);
+        Ok(Limiter::new(Policies::new(states.into_boxed_slice(), hasher, owner), clock))
+    }
+
+    /// Validates the policies, and sets the limiter's defaults and their numbers of keys.
+    fn validated(self) -> Result<Vec<Policy>, ConfigError> {
         if self.policies.is_empty() {
             return Err(ConfigError::NoPolicy);
         }
         if self.policies.len() > MAX_CHARGES {
             return Err(ConfigError::TooManyPolicies { value: self.policies.len() });
         }
-        if self.max_keys == 0 {
+        if self.budget.max_keys == Some(0) {
             return Err(ConfigError::MaxKeys { policy: None, value: 0 });
         }
-        let with_defaults = |policy: Policy| policy.with_defaults(self.max_keys, self.overflow);
-        let mut policies: Vec<Policy> = self.policies.into_iter().map(with_defaults).collect();
+        let with_default = |policy: Policy| policy.with_default_overflow(self.overflow);
+        let mut policies: Vec<Policy> = self.policies.into_iter().map(with_default).collect();
         for (index, policy) in policies.iter().enumerate() {
             // Before the other settings, so that the name in their errors belongs to one policy.
             if policies[..index].iter().any(|other| other.name() == policy.name()) {
@@ -133,18 +196,8 @@ impl Builder {
             }
             policy.plan()?;
         }
-        let clock = self.clock.unwrap_or_default();
-        let now = clock.now(true);
-        let Ok(mut states) = vector(policies.len()) else {
-            return Err(ConfigError::OutOfMemory { policy: policies.swap_remove(0).into_name() });
-        };
-        let owner = self.owner;
-        for (index, policy) in policies.into_iter().enumerate() {
-            states.push(PolicyState::new(PolicyId::new(index, owner), policy, now)?);
-        }
-        let [a, b, c, d] = self.seed.unwrap_or_else(random_seed);
-        let hasher = ahash::RandomState::with_seeds(a, b, c, d);
-        Ok(Limiter::new(Policies::new(states.into_boxed_slice(), hasher, owner), clock))
+        self.budget.apply(&mut policies)?;
+        Ok(policies)
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Verdict {
     /// At least one charge costs more than its limit, alone or together with earlier charges of the
     /// request to the same key. So no wait helps. No policy was charged.
     Impossible,
-    /// A policy's table had no room for a new key, because it had `max_keys` keys already or because
+    /// A policy's table had no room for a new key, because it was full already or because
     /// memory for more could not be allocated. See [`Overflow`](crate::Overflow). No policy was
     /// charged, except as [`settle`](crate::Session::settle) and
     /// [`force_charge`](crate::Session::force_charge) state.

@@ -88,6 +88,15 @@ pub enum ConfigError {
         /// The number of keys.
         value: usize,
     },
+    /// A [`max_bytes`](crate::Policy::max_bytes) is too small for a table with one key.
+    MaxBytes {
+        /// The policy's name. `None` for [`Builder::max_bytes`](crate::Builder::max_bytes).
+        policy: Option<String>,
+        /// The number of bytes.
+        value: usize,
+        /// The least number of bytes that is enough.
+        least: usize,
+    },
     /// A policy id belongs to another limiter.
     UnknownPolicy {
         /// The index of the id.
@@ -125,7 +134,7 @@ impl ConfigError {
             | Offset { policy: name, .. }
             | Allowance { policy: name, .. }
             | OutOfMemory { policy: name } => Some(name),
-            MaxKeys { policy, .. } => policy.as_deref(),
+            MaxKeys { policy, .. } | MaxBytes { policy, .. } => policy.as_deref(),
             NoPolicy | TooManyPolicies { .. } | UnknownPolicy { .. } => None,
         }
     }
@@ -166,6 +175,12 @@ impl fmt::Display for ConfigError {
                 write!(f, "policy {policy:?}: max_keys {value} must be at least 1")
             }
             MaxKeys { policy: None, value } => write!(f, "max_keys {value} must be at least 1"),
+            MaxBytes { policy: Some(policy), value, least } => {
+                write!(f, "policy {policy:?}: max_bytes {value} must be at least {least}")
+            }
+            MaxBytes { policy: None, value, least } => {
+                write!(f, "max_bytes {value} must be at least {least} for these policies")
+            }
             UnknownPolicy { value } => crate::UnknownPolicy { value: *value }.fmt(f),
             Allowance { policy, value, limit } => {
                 write!(f, "policy {policy:?}: allowance {value} must be from 1 to {limit}")

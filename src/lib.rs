@@ -71,11 +71,13 @@
 //!   there is one exception: a sliding policy's array has a *time range*, because its counters record
 //!   times in a limited number of bits. After three quarters of that range, the next charge replaces
 //!   the array, whether its key is known or new. Some systems need a few more allocations: see below.
-//! - **F. Bounded memory.** Memory follows the live keys, up to [`max_keys`](Builder::max_keys) per
-//!   policy. A table has at most two arrays, plus replaced arrays that a [`Session`] or a stalled
-//!   thread can still read, or that are not yet returned to the operating system. When keys go idle,
-//!   memory is returned as new keys arrive, when an array is replaced because of its age, or by
-//!   [`Limiter::maintain`]. At `max_keys`, expired keys make room for new ones. While too few keys
+//! - **F. Bounded memory.** Memory follows the live keys, up to the bound that
+//!   [`Builder::memory_bound`] returns before anything is allocated: by default, 128 MiB for all
+//!   policies. [`max_keys`](Builder::max_keys) and [`max_bytes`](Builder::max_bytes) set it. A table
+//!   has at most two arrays, plus replaced arrays that a [`Session`] or a thread that is stopped in a
+//!   call can still read; nothing bounds those. When keys go idle, memory is returned as new keys
+//!   arrive, when an array is replaced because of its age, or by [`Limiter::maintain`]. At the bound,
+//!   expired keys make room for new ones. While too few keys
 //!   have expired, the policy's [`Overflow`] decides about a new key. Known keys are served as
 //!   before, except that [`Overflow::EvictLightest`] may forgive a key a stated allowance. The array
 //!   sizes and the schedule in `docs/memory.md` are part of this guarantee.

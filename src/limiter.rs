@@ -304,6 +304,29 @@ impl Limiter {
         self.policies.get_or_error(policy).map(|policy| policy.limit(None))
     }
 
+    /// Returns the most keys that a policy's table can have.
+    ///
+    /// This is the least number that the bounds on keys and on bytes permit: see
+    /// [`Builder::max_keys`](crate::Builder::max_keys) and
+    /// [`Builder::max_bytes`](crate::Builder::max_bytes).
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn max_keys(&self, policy: PolicyId) -> Result<usize, UnknownPolicy> {
+        let state = self.policies.get_or_error(policy)?;
+        Ok(state.policy().effective_max_keys())
+    }
+
+    /// Returns the most memory that a policy can take, in bytes.
+    ///
+    /// [`Builder::max_bytes`](crate::Builder::max_bytes) says what it does not include.
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] for a policy of another limiter.
+    pub fn memory_bound(&self, policy: PolicyId) -> Result<usize, UnknownPolicy> {
+        self.policies.get_or_error(policy).map(|policy| policy.memory_bound())
+    }
+
     /// Returns the id of the policy with this name.
     pub fn policy(&self, name: &str) -> Option<PolicyId> {
         self.policies.find(name)

@@ -139,6 +139,40 @@ fn bad_policy_and_key_counts_are_errors() {
     assert!(!ConfigError::NoPolicy.to_string().is_empty());
 }
 
+/// Guarantee H: a number of bytes that is too small for one key in each table is an error, which has the
+/// least number that is enough.
+#[test]
+fn too_few_bytes_are_errors() {
+    let policy = |name: &str| Policy::sliding(name, 100, MINUTE);
+    let least = |error: &ConfigError| match error {
+        ConfigError::MaxBytes { least, .. } => *least,
+        other => panic!("{other}"),
+    };
+    for value in [0, 1, 100_000] {
+        let error = build(policy("p").max_bytes(value)).unwrap_err();
+        let expected =
+            ConfigError::MaxBytes { policy: Some("p".into()), value, least: least(&error) };
+        let parts = ["\"p\"", "max_bytes", &value.to_string(), &least(&error).to_string()];
+        assert_error(policy("p").max_bytes(value), expected, &parts);
+        assert!(build(policy("p").max_bytes(least(&error))).is_ok());
+        assert!(build(policy("p").max_bytes(least(&error) - 1)).is_err());
+
+        let both =
+            |bytes| Limiter::builder().policy(policy("p")).policy(policy("q")).max_bytes(bytes);
+        let error = both(value).build().unwrap_err();
+        assert_eq!(both(value).memory_bound(), Err(error.clone()));
+        let expected = ConfigError::MaxBytes { policy: None, value, least: least(&error) };
+        assert_eq!(error, expected);
+        assert!(error.to_string().starts_with(&format!("max_bytes {value} must be at least ")));
+        assert!(both(least(&error)).build().is_ok() && both(least(&error) - 1).build().is_err());
+    }
+    // With the default, any policies fit.
+    let many = (0..MAX_CHARGES).map(|n| policy(&n.to_string()).max_limit(127));
+    let many = many.fold(Limiter::builder(), |builder, policy| builder.policy(policy));
+    assert!(many.memory_bound().unwrap() <= 128 << 20);
+    assert!(many.build().is_ok());
+}
+
 /// Guarantee F: `max_keys` is an upper bound, and no memory is allocated for it in advance.
 #[test]
 fn any_max_keys_is_accepted_and_allocates_little() {
@@ -147,6 +181,8 @@ fn any_max_keys_is_accepted_and_allocates_little() {
         let id = limiter.policy("p").unwrap();
         assert!(limiter.check(&[id.charge("k", 1)]).is_allowed());
         assert!(limiter.stats(id).unwrap().bytes < 1 << 20);
+        assert_eq!(limiter.max_keys(id), Ok(max_keys));
+        assert!(limiter.memory_bound(id).unwrap() >= max_keys);
     }
 }
 

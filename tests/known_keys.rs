@@ -60,7 +60,7 @@ const FULL_REQUESTS: u64 = 5_000_000;
 
 fn limiter() -> Limiter {
     let policy = Policy::sliding("p", 1 << 30, Duration::from_secs(600));
-    Limiter::builder().policy(policy).clock(ManualClock::new()).build().unwrap()
+    Limiter::builder().policy(policy).max_keys(1 << 20).clock(ManualClock::new()).build().unwrap()
 }
 
 struct SetWhenDropped<'a>(&'a AtomicBool);

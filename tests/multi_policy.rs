@@ -162,6 +162,23 @@ fn a_full_table_refuses_the_whole_request() {
     assert!(request(0).is_allowed());
 }
 
+/// Guarantee F: a new key takes no slot if another policy denies its request, whichever charge comes
+/// first. So a coarse policy keeps a flood of new keys out of the table of a finer one.
+#[test]
+fn a_denied_request_takes_no_slot() {
+    let policy = |name| Policy::sliding(name, 3, MINUTE);
+    let (limiter, ids) = limiter([policy("network"), policy("address")]);
+    let (network, address) = (ids[0], ids[1]);
+    for turn in 0..40_u64 {
+        let mut request = [network.charge("one", 1), address.charge(turn, 1)];
+        request.rotate_left(turn as usize % 2);
+        let expected = if turn < 3 { Verdict::Allowed } else { Verdict::Denied };
+        assert_eq!(limiter.check(&request).verdict, expected);
+    }
+    let slots = [network, address].map(|id| limiter.stats(id).unwrap().used_slots);
+    assert_eq!(slots, [1, 3]);
+}
+
 /// A limit per charge and a new limit of the policy apply to the usage so far.
 #[test]
 fn limits_per_charge_and_new_limits_keep_the_usage() {

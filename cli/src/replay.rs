@@ -137,7 +137,7 @@ impl<'r> Decider<'r> {
             .set(Now::from_unix_nanos(recording.stamps().first().map_or(0, |stamp| stamp.unix_ns)));
         let mut builder = Limiter::builder().clock(clock);
         for (spec, binding) in policies.iter().zip(bindings) {
-            // Size the table for every key, so that it is never full.
+            // Room for every key, so that a table is full only if `max_bytes` says so.
             builder = builder.policy(spec.policy().max_keys(recording.key_count(*binding).max(1)));
         }
         let limiter = builder.build()?;
@@ -171,7 +171,8 @@ impl<'r> Decider<'r> {
         match decision.verdict {
             Verdict::Allowed => Ok(Outcome { stamp, denial: None }),
             Verdict::Denied => Ok(denied(decision.retry_after())),
-            Verdict::Impossible => Ok(denied(None)),
+            // `TableFull`: the policy's `max_bytes` leaves no room for the key. No wait is known.
+            Verdict::Impossible | Verdict::TableFull => Ok(denied(None)),
             other => Err(LimiterError::Undecided(other)),
         }
     }
@@ -207,7 +208,8 @@ impl<'r> Decider<'r> {
             let session = self.limiter.session_at(Now::from_unix_nanos(end_ns));
             let settled =
                 session.settle(&mut reservation, &costs[..len]).map_err(LimiterError::Unsettled)?;
-            if settled.verdict != Verdict::Allowed {
+            // A key may have no room for what it costs beyond the estimate.
+            if !matches!(settled.verdict, Verdict::Allowed | Verdict::TableFull) {
                 return Err(LimiterError::Undecided(settled.verdict));
             }
         }

@@ -136,6 +136,14 @@ fn bad_policy_files_are_rejected_with_line_and_entry() {
             &[":6: ", "\"buckets\""],
         ),
         (
+            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\nmax_bytes = 0\n"),
+            &[":6: ", "\"max_bytes\" is 0"],
+        ),
+        (
+            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\nmax_bytes = 1000\n"),
+            &[":6: policy \"p\": ", "max_bytes 1000 must be at least"],
+        ),
+        (
             format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncost = 0\n"),
             &[":6: ", "\"cost\" is 0"],
         ),

@@ -28,9 +28,11 @@ pub const TOLLGATE_MONTH: u32 = 3;
 /// Overflow mode: the default. In a policy, this is the mode of the options; in the options, it is
 /// `TOLLGATE_OVERFLOW_DENY`.
 pub const TOLLGATE_OVERFLOW_DEFAULT: u32 = 0;
-/// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`.
+/// Overflow mode: refuse a new key when the table is full, with `TOLLGATE_TABLE_FULL`. In a flood of new
+/// keys, other new clients are refused as well.
 pub const TOLLGATE_OVERFLOW_DENY: u32 = 1;
-/// Overflow mode: allow a new key without counting it when the table is full.
+/// Overflow mode: allow a new key without counting it when the table is full. In a flood, clients that
+/// always send new keys are not limited.
 pub const TOLLGATE_OVERFLOW_ALLOW: u32 = 2;
 /// Overflow mode: evict the keys with the least usage when the table is full. Evictions discard at
 /// most `allowance` units of a key's usage in any window or period. A new key for which they make no
@@ -61,7 +63,7 @@ pub struct tollgate_policy {
     /// The greatest limit that a charge or `tollgate_set_limit` may set; 0 means `limit`. If both are 0,
     /// nothing can ever be admitted.
     pub max_limit: u64,
-    /// The greatest number of live keys; 0 means `max_keys` of the options.
+    /// The greatest number of keys in the table; 0 means `max_keys` of the options.
     pub max_keys: u64,
     /// `TOLLGATE_SLIDING`: the number of buckets of a window, 2 to 127, rounded up to 7, 15, 23,
     /// 31, 47, 63, 95 or 127. With at least `max_limit` buckets, the policy is exact: it decides like
@@ -76,6 +78,9 @@ pub struct tollgate_policy {
     /// The unit of cost in HTTP fields, for example "tokens": UTF-8, NUL-terminated; copied. NULL
     /// means requests.
     pub unit: *const c_char,
+    /// The most memory of this policy in bytes: its table gets as many keys as fit. `max_keys`, and
+    /// `max_bytes` of the options if that is not 0, bound it as well. 0 means no bound of its own.
+    pub max_bytes: u64,
 }
 
 /// Options for all policies of a limiter. `TOLLGATE_OPTIONS_INIT` sets every field to its default.
@@ -88,14 +93,20 @@ pub struct tollgate_options {
     pub overflow: u32,
     /// `TOLLGATE_OVERFLOW_EVICT_LIGHTEST`: as in `tollgate_policy`.
     pub allowance: u64,
-    /// The greatest number of live keys of each policy; 0 means 1,048,576. Memory depends on the
-    /// number of live keys, not on this bound.
+    /// The greatest number of keys in the table of each policy. Memory depends on the number of live
+    /// keys, not on this bound. 0 means 1,048,576 for a policy for which no number of keys or bytes is
+    /// set.
     pub max_keys: u64,
     /// The clock of the limiter; NULL means the processor's clock, about 12 ns per reading.
     pub clock: *const tollgate_clock,
     /// The seed of the key hash, for reproducible runs; all 0 means a random seed. Keep it secret:
     /// it allows an attacker to choose keys that share a counter.
     pub seed: [u64; 4],
+    /// The most memory of all policies in total, in bytes. All tables get the same number of keys, the
+    /// greatest for which they fit, or fewer where `max_keys` or `max_bytes` of the policy says so. 0
+    /// means 128 MiB for the policies for which no number of keys or bytes is set, and no bound for the
+    /// others. `tollgate_memory_bound` states what is included.
+    pub max_bytes: u64,
 }
 
 /// Creates a limiter with `count` policies, 1 to 16. `tollgate_policy_at` uses their order.
@@ -107,7 +118,7 @@ pub struct tollgate_options {
 ///
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
 /// kind, period, overflow mode or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
-/// `TOLLGATE_E_CONFIG`, `TOLLGATE_E_NO_MEMORY`.
+/// `TOLLGATE_E_MAX_BYTES`, `TOLLGATE_E_NO_MEMORY`.
 ///
 /// # Safety
 /// The rules for all functions, in the introduction of `tollgate.h`.
@@ -135,6 +146,40 @@ pub unsafe extern "C" fn tollgate_new(
     })
 }
 
+/// Returns in `*bytes` the most memory that a limiter with these arguments takes, before any of it is
+/// allocated.
+///
+/// The bound includes both arrays that a table has while it moves its keys, and the statistics. It does
+/// not include arrays that were replaced while another thread was in a call, or while a session was open,
+/// until that call or session has ended. It does not include address space that is reserved and not used
+/// either: up to as many bytes again. It is `SIZE_MAX` if there are too many bytes to count. The arguments
+/// and the errors are those of `tollgate_new`.
+///
+/// # Safety
+/// The rules for all functions, in the introduction of `tollgate.h`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tollgate_memory_bound(
+    options: *const tollgate_options,
+    policies: *const tollgate_policy,
+    count: usize,
+    bytes: *mut u64,
+    error: *mut tollgate_error,
+) -> tollgate_status {
+    guard(|| {
+        // SAFETY: the caller's contract, here and below.
+        let fail = |why: Failure<'_>| unsafe { fill_error(error, why.status(), why) };
+        aligned(bytes).map_err(|status| fail(Reason::Pointer("bytes", status).in_call()))?;
+        // SAFETY: as above.
+        unsafe { write_optional(bytes, 0) }?;
+        // SAFETY: as above.
+        let (builder, names) = unsafe { read_builder(options, policies, count) }.map_err(fail)?;
+        let bound = builder.memory_bound().map_err(|why| fail(in_policy(why, &names)))?;
+        // SAFETY: as above.
+        unsafe { write_optional(bytes, bound as u64) }?;
+        Ok(TOLLGATE_OK)
+    })
+}
+
 /// Builds a limiter from the structs of C. A failure borrows the caller's strings.
 ///
 /// # Safety
@@ -144,6 +189,24 @@ unsafe fn build<'a>(
     policies: *const tollgate_policy,
     count: usize,
 ) -> Result<LimiterHandle, Failure<'a>> {
+    // SAFETY: the caller's contract.
+    let (builder, names) = unsafe { read_builder(options, policies, count) }?;
+    match builder.build() {
+        Ok(limiter) => Ok(LimiterHandle { limiter, names }),
+        Err(why) => Err(in_policy(why, &names)),
+    }
+}
+
+/// Reads the structs of C. Returns a builder and the names of its policies. A failure borrows the
+/// caller's strings.
+///
+/// # Safety
+/// As [`tollgate_new`].
+unsafe fn read_builder<'a>(
+    options: *const tollgate_options,
+    policies: *const tollgate_policy,
+    count: usize,
+) -> Result<(limiter::Builder, Vec<CString>), Failure<'a>> {
     let mut builder = Limiter::builder();
     if !options.is_null() {
         aligned(options).map_err(|status| Reason::Pointer("options", status).in_call())?;
@@ -169,13 +232,7 @@ unsafe fn build<'a>(
         let stride = unsafe { *policies.cast::<u32>() } as usize;
         next = next.wrapping_byte_add(stride);
     }
-    match builder.build() {
-        Ok(limiter) => Ok(LimiterHandle { limiter, names }),
-        Err(why) => Err(match index_of(&why, &names) {
-            Some(index) => Reason::Config(why).in_policy(index, None),
-            None => Reason::Config(why).in_call(),
-        }),
-    }
+    Ok((builder, names))
 }
 
 /// Reads the policy with this index, and its name.
@@ -200,6 +257,14 @@ unsafe fn read_policy<'a>(
     }
 }
 
+/// The failure of a builder. It names the policy that has the invalid setting, if one has it.
+fn in_policy<'a>(error: ConfigError, names: &[CString]) -> Failure<'a> {
+    match index_of(&error, names) {
+        Some(index) => Reason::Config(error).in_policy(index, None),
+        None => Reason::Config(error).in_call(),
+    }
+}
+
 /// The index of the policy that has the invalid setting.
 fn index_of(error: &ConfigError, names: &[CString]) -> Option<usize> {
     let name = error.policy()?;
@@ -219,7 +284,10 @@ fn configure(
         builder = builder.overflow(overflow);
     }
     if options.max_keys > 0 {
-        builder = builder.max_keys(keys(options.max_keys));
+        builder = builder.max_keys(saturated(options.max_keys));
+    }
+    if options.max_bytes > 0 {
+        builder = builder.max_bytes(saturated(options.max_bytes));
     }
     if !options.clock.is_null() {
         // SAFETY: the contract of `tollgate_new`: a clock that was not freed.
@@ -255,7 +323,10 @@ unsafe fn policy_of<'a>(policy: &tollgate_policy, name: &str) -> Result<Policy, 
         converted = converted.max_limit(policy.max_limit);
     }
     if policy.max_keys > 0 {
-        converted = converted.max_keys(keys(policy.max_keys));
+        converted = converted.max_keys(saturated(policy.max_keys));
+    }
+    if policy.max_bytes > 0 {
+        converted = converted.max_bytes(saturated(policy.max_bytes));
     }
     // SAFETY: the caller's contract.
     if let Some(unit) = unsafe { text(policy.unit) } {
@@ -283,6 +354,6 @@ fn overflow_of<'a>(overflow: u32, allowance: u64) -> Result<Option<Overflow>, Re
     }
 }
 
-fn keys(keys: u64) -> usize {
-    usize::try_from(keys).unwrap_or(usize::MAX)
+fn saturated(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

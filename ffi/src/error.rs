@@ -92,6 +92,7 @@ pub(crate) fn status_of(error: &ConfigError) -> tollgate_status {
         ConfigError::Buckets { .. } => TOLLGATE_E_BUCKETS,
         ConfigError::Offset { .. } => TOLLGATE_E_OFFSET,
         ConfigError::MaxKeys { .. } => TOLLGATE_E_MAX_KEYS,
+        ConfigError::MaxBytes { .. } => TOLLGATE_E_MAX_BYTES,
         ConfigError::UnknownPolicy { .. } => TOLLGATE_E_POLICY,
         ConfigError::Allowance { .. } => TOLLGATE_E_ALLOWANCE,
         ConfigError::OutOfMemory { .. } => TOLLGATE_E_NO_MEMORY,

@@ -89,6 +89,34 @@ pub unsafe extern "C" fn tollgate_get_limit(
     })
 }
 
+/// Returns the most keys that a policy's table can have, and the most bytes that the policy takes: see
+/// `tollgate_memory_bound`. They follow from `max_keys` and `max_bytes` of the policy and of the options.
+/// `max_keys` and `max_bytes` may be NULL. Any thread. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`,
+/// `TOLLGATE_E_POLICY`.
+///
+/// # Safety
+/// The rules for all functions, in the introduction of `tollgate.h`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tollgate_get_bounds(
+    limiter: *const tollgate_limiter,
+    policy: u64,
+    max_keys: *mut u64,
+    max_bytes: *mut u64,
+) -> tollgate_status {
+    guard(|| {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
+        let policy = PolicyId::from_bits(policy);
+        let (keys, bytes) =
+            (handle.limiter.max_keys(policy)?, handle.limiter.memory_bound(policy)?);
+        // SAFETY: as above.
+        unsafe { write_optional(max_keys, keys as u64) }?;
+        // SAFETY: as above.
+        unsafe { write_optional(max_bytes, bytes as u64) }?;
+        Ok(TOLLGATE_OK)
+    })
+}
+
 /// Changes the limit of a policy for later requests. Usage stays as it is. A limit of 0 refuses every
 /// cost above 0, with `TOLLGATE_IMPOSSIBLE`. Any thread. If the call fails, `*error` is filled; `error`
 /// may be NULL. Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_POLICY`,

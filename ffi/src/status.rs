@@ -15,8 +15,8 @@ pub enum tollgate_status {
     TOLLGATE_DENIED = 1,
     /// A charge costs more than its limit, for example than a limit of 0. So no wait helps.
     TOLLGATE_IMPOSSIBLE = 2,
-    /// A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
-    /// be allocated. A known key gets this status too if the memory of its table has become too old to
+    /// A table has no room for a new key: the table is full, or memory for more keys could not be
+    /// allocated. A known key gets this status too if the memory of its table has become too old to
     /// record the time, and new memory could not be allocated.
     TOLLGATE_TABLE_FULL = 3,
     /// A required pointer is NULL.
@@ -67,6 +67,8 @@ pub enum tollgate_status {
     TOLLGATE_E_ALLOWANCE = -29,
     /// Another configuration error. The message names it.
     TOLLGATE_E_CONFIG = -30,
+    /// `max_bytes` is too small for a table with one key. The message has the least number.
+    TOLLGATE_E_MAX_BYTES = -31,
     /// A panic inside the library, which was caught: a bug of tollgate. The call may have charged its
     /// request.
     TOLLGATE_E_PANIC = -100,
@@ -76,7 +78,7 @@ use tollgate_status::*;
 
 impl tollgate_status {
     /// All statuses.
-    pub(crate) const ALL: [tollgate_status; 28] = [
+    pub(crate) const ALL: [tollgate_status; 29] = [
         TOLLGATE_OK,
         TOLLGATE_DENIED,
         TOLLGATE_IMPOSSIBLE,
@@ -104,6 +106,7 @@ impl tollgate_status {
         TOLLGATE_E_MAX_KEYS,
         TOLLGATE_E_ALLOWANCE,
         TOLLGATE_E_CONFIG,
+        TOLLGATE_E_MAX_BYTES,
         TOLLGATE_E_PANIC,
     ];
 
@@ -148,6 +151,7 @@ impl tollgate_status {
             TOLLGATE_E_MAX_KEYS => c"max_keys must be at least 1",
             TOLLGATE_E_ALLOWANCE => c"an allowance must be from 1 to max_limit",
             TOLLGATE_E_CONFIG => c"the configuration is not valid",
+            TOLLGATE_E_MAX_BYTES => c"max_bytes is too small for a table with one key",
             TOLLGATE_E_PANIC => c"a panic inside the library: a bug of tollgate",
         }
     }

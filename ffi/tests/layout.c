@@ -60,11 +60,12 @@ static_assert(TOLLGATE_E_OFFSET == -27, "TOLLGATE_E_OFFSET");
 static_assert(TOLLGATE_E_MAX_KEYS == -28, "TOLLGATE_E_MAX_KEYS");
 static_assert(TOLLGATE_E_ALLOWANCE == -29, "TOLLGATE_E_ALLOWANCE");
 static_assert(TOLLGATE_E_CONFIG == -30, "TOLLGATE_E_CONFIG");
+static_assert(TOLLGATE_E_MAX_BYTES == -31, "TOLLGATE_E_MAX_BYTES");
 static_assert(TOLLGATE_E_PANIC == -100, "TOLLGATE_E_PANIC");
 typedef struct tollgate_clock tollgate_clock;
 typedef struct tollgate_limiter tollgate_limiter;
 
-static_assert(sizeof(tollgate_options) == 64, "sizeof(tollgate_options)");
+static_assert(sizeof(tollgate_options) == 72, "sizeof(tollgate_options)");
 static_assert(alignof(tollgate_options) == 8, "alignof(tollgate_options)");
 static_assert(offsetof(tollgate_options, struct_size) == 0, "offsetof(tollgate_options, struct_size)");
 static_assert(offsetof(tollgate_options, overflow) == 4, "offsetof(tollgate_options, overflow)");
@@ -72,6 +73,7 @@ static_assert(offsetof(tollgate_options, allowance) == 8, "offsetof(tollgate_opt
 static_assert(offsetof(tollgate_options, max_keys) == 16, "offsetof(tollgate_options, max_keys)");
 static_assert(offsetof(tollgate_options, clock) == 24, "offsetof(tollgate_options, clock)");
 static_assert(offsetof(tollgate_options, seed) == 32, "offsetof(tollgate_options, seed)");
+static_assert(offsetof(tollgate_options, max_bytes) == 64, "offsetof(tollgate_options, max_bytes)");
 static inline void types_of_tollgate_options(tollgate_options *value) {
     uint32_t *struct_size = &value->struct_size;
     (void)struct_size;
@@ -85,9 +87,11 @@ static inline void types_of_tollgate_options(tollgate_options *value) {
     (void)clock;
     uint64_t (*seed)[4] = &value->seed;
     (void)seed;
+    uint64_t *max_bytes = &value->max_bytes;
+    (void)max_bytes;
 }
 
-static_assert(sizeof(tollgate_policy) == 80, "sizeof(tollgate_policy)");
+static_assert(sizeof(tollgate_policy) == 88, "sizeof(tollgate_policy)");
 static_assert(alignof(tollgate_policy) == 8, "alignof(tollgate_policy)");
 static_assert(offsetof(tollgate_policy, struct_size) == 0, "offsetof(tollgate_policy, struct_size)");
 static_assert(offsetof(tollgate_policy, kind) == 4, "offsetof(tollgate_policy, kind)");
@@ -102,6 +106,7 @@ static_assert(offsetof(tollgate_policy, buckets) == 56, "offsetof(tollgate_polic
 static_assert(offsetof(tollgate_policy, overflow) == 60, "offsetof(tollgate_policy, overflow)");
 static_assert(offsetof(tollgate_policy, allowance) == 64, "offsetof(tollgate_policy, allowance)");
 static_assert(offsetof(tollgate_policy, unit) == 72, "offsetof(tollgate_policy, unit)");
+static_assert(offsetof(tollgate_policy, max_bytes) == 80, "offsetof(tollgate_policy, max_bytes)");
 static inline void types_of_tollgate_policy(tollgate_policy *value) {
     uint32_t *struct_size = &value->struct_size;
     (void)struct_size;
@@ -129,6 +134,8 @@ static inline void types_of_tollgate_policy(tollgate_policy *value) {
     (void)allowance;
     const char * *unit = &value->unit;
     (void)unit;
+    uint64_t *max_bytes = &value->max_bytes;
+    (void)max_bytes;
 }
 
 static_assert(sizeof(tollgate_error) == 256, "sizeof(tollgate_error)");
@@ -321,6 +328,8 @@ static_assert(sizeof(tollgate_status) == 4, "sizeof(tollgate_status)");
 static inline void functions(void) {
     tollgate_status (*tollgate_new_)(const tollgate_options *options, const tollgate_policy *policies, size_t count, tollgate_limiter **limiter, tollgate_error *error) = tollgate_new;
     (void)tollgate_new_;
+    tollgate_status (*tollgate_memory_bound_)(const tollgate_options *options, const tollgate_policy *policies, size_t count, uint64_t *bytes, tollgate_error *error) = tollgate_memory_bound;
+    (void)tollgate_memory_bound_;
     tollgate_status (*tollgate_free_)(tollgate_limiter *limiter) = tollgate_free;
     (void)tollgate_free_;
     tollgate_status (*tollgate_check_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_check;
@@ -361,6 +370,8 @@ static inline void functions(void) {
     (void)tollgate_policy_at_;
     tollgate_status (*tollgate_get_limit_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t *limit) = tollgate_get_limit;
     (void)tollgate_get_limit_;
+    tollgate_status (*tollgate_get_bounds_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t *max_keys, uint64_t *max_bytes) = tollgate_get_bounds;
+    (void)tollgate_get_bounds_;
     tollgate_status (*tollgate_set_limit_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t limit, tollgate_error *error) = tollgate_set_limit;
     (void)tollgate_set_limit_;
     tollgate_status (*tollgate_resolution_)(const tollgate_limiter *limiter, uint64_t policy, uint64_t *resolution_ns) = tollgate_resolution;

@@ -10,7 +10,7 @@ use tollgate_cli::policy_file::{
 };
 
 /// The cases that the corpus must reach.
-pub const CASES: [&str; 8] = [
+pub const CASES: [&str; 9] = [
     "not UTF-8",
     "not TOML",
     "rejected",
@@ -19,6 +19,7 @@ pub const CASES: [&str; 8] = [
     "estimate",
     "duration",
     "buckets",
+    "max_bytes",
 ];
 
 /// The name of the file in messages.
@@ -111,6 +112,9 @@ fn written(file: &PolicyFile) -> String {
         if let Some(buckets) = spec.buckets {
             text += &format!("buckets = {buckets}\n");
         }
+        if let Some(bytes) = spec.max_bytes {
+            text += &format!("max_bytes = {bytes}\n");
+        }
     }
     text
 }
@@ -167,6 +171,7 @@ fn reached(file: &PolicyFile) -> Reached {
         ("estimate", any(|spec| spec.estimate.is_some())),
         ("duration", file.duration.is_some()),
         ("buckets", any(|spec| spec.buckets.is_some())),
+        ("max_bytes", any(|spec| spec.max_bytes.is_some())),
     ];
     reached.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect()
 }

@@ -118,9 +118,15 @@ class policy {
         return set(raw_.max_limit, limit, {errc::max_limit, "max_limit 0 must be at least the limit"});
     }
 
-    /// Sets the greatest number of live keys, in place of the builder's.
+    /// Sets the greatest number of keys in the table, in place of the builder's.
     policy& max_keys(std::uint64_t keys) & noexcept {
         return set(raw_.max_keys, keys, {errc::max_keys, "max_keys 0 must be at least 1"});
+    }
+
+    /// Sets the most memory of this policy in bytes: its table gets as many keys as fit. `max_keys`, and
+    /// `max_bytes` of the builder if it is set, bound it as well.
+    policy& max_bytes(std::uint64_t bytes) & noexcept {
+        return set(raw_.max_bytes, bytes, {errc::max_bytes, "max_bytes 0 is too small"});
     }
 
     /// Sets the treatment of a new key when the table is full, in place of the builder's.
@@ -154,6 +160,7 @@ class policy {
     policy&& buckets(std::uint32_t count) && noexcept { return std::move(buckets(count)); }
     policy&& max_limit(std::uint64_t limit) && noexcept { return std::move(max_limit(limit)); }
     policy&& max_keys(std::uint64_t keys) && noexcept { return std::move(max_keys(keys)); }
+    policy&& max_bytes(std::uint64_t bytes) && noexcept { return std::move(max_bytes(bytes)); }
     policy&& overflow(const tollgate::overflow& overflow) && noexcept {
         return std::move(this->overflow(overflow));
     }
@@ -244,11 +251,21 @@ class builder {
         return *this;
     }
 
-    /// Sets the greatest number of live keys of each policy; by default 1,048,576. Memory depends
-    /// on the number of live keys, not on this bound.
+    /// Sets the greatest number of keys in the table of each policy; by default 1,048,576 for a policy
+    /// for which no number of keys or bytes is set. Memory depends on the number of live keys, not on this
+    /// bound.
     builder& max_keys(std::uint64_t keys) & noexcept {
         options_.max_keys = keys;
         if (keys == 0) fault_ = {errc::max_keys, "max_keys 0 must be at least 1"};
+        return *this;
+    }
+
+    /// Sets the most memory of all policies in total, in bytes. All tables get the same number of keys,
+    /// the greatest for which they fit, or fewer where `max_keys` or `max_bytes` of the policy says so; by
+    /// default 128 MiB for the policies for which no number of keys or bytes is set.
+    builder& max_bytes(std::uint64_t bytes) & noexcept {
+        options_.max_bytes = bytes;
+        if (bytes == 0) fault_ = {errc::max_bytes, "max_bytes 0 is too small"};
         return *this;
     }
 
@@ -279,6 +296,7 @@ class builder {
         return std::move(this->policy(std::move(policy)));
     }
     builder&& max_keys(std::uint64_t keys) && noexcept { return std::move(max_keys(keys)); }
+    builder&& max_bytes(std::uint64_t bytes) && noexcept { return std::move(max_bytes(bytes)); }
     builder&& overflow(const tollgate::overflow& overflow) && noexcept {
         return std::move(this->overflow(overflow));
     }
@@ -290,7 +308,7 @@ class builder {
     }
 
     /// Checks all values and builds the limiter. The error of a value that is out of range names the
-    /// policy, the field and the value. Errors: those from `errc::policies` to `errc::config`,
+    /// policy, the field and the value. Errors: those from `errc::policies` to `errc::max_bytes`,
     /// `errc::argument`, `errc::handle`, `errc::null` (a NULL name or unit), `errc::no_memory`.
     [[nodiscard]] inline result<limiter> try_build() const noexcept;
 #if TOLLGATE_EXCEPTIONS
@@ -298,7 +316,19 @@ class builder {
     [[nodiscard]] inline limiter build() const;
 #endif
 
+    /// Returns the most memory of the limiter in bytes, before any of it is allocated. See
+    /// `tollgate_memory_bound`. Errors: as `try_build`.
+    [[nodiscard]] inline result<std::uint64_t> try_memory_bound() const noexcept;
+#if TOLLGATE_EXCEPTIONS
+    /// As `try_memory_bound`; throws `tollgate::exception`.
+    [[nodiscard]] inline std::uint64_t memory_bound() const;
+#endif
+
   private:
+    /// Calls a function of C with the policies. Returns the error, if there is one.
+    template <class Call>
+    [[nodiscard]] std::optional<error> with_policies(Call call) const noexcept;
+
     std::vector<tollgate::policy> policies_;
     tollgate_options options_ = TOLLGATE_OPTIONS_INIT;
     std::optional<detail::fault> fault_;

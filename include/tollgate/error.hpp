@@ -72,6 +72,7 @@ enum class errc : std::int32_t {
     max_keys = TOLLGATE_E_MAX_KEYS,
     allowance = TOLLGATE_E_ALLOWANCE,
     config = TOLLGATE_E_CONFIG,
+    max_bytes = TOLLGATE_E_MAX_BYTES,
     panic = TOLLGATE_E_PANIC,
 };
 

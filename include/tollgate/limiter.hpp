@@ -102,6 +102,21 @@ class limiter : public operations<limiter> {
         return limit;
     }
 
+    /// Returns the most keys that a policy's table can have. None for a policy of another limiter.
+    [[nodiscard]] std::optional<std::uint64_t> max_keys(policy_id policy) const noexcept {
+        std::uint64_t keys = 0;
+        if (tollgate_get_bounds(c(), policy.to_bits(), &keys, nullptr) != TOLLGATE_OK) return {};
+        return keys;
+    }
+
+    /// Returns the most memory of a policy in bytes. See `tollgate_memory_bound`. None for a policy of
+    /// another limiter.
+    [[nodiscard]] std::optional<std::uint64_t> memory_bound(policy_id policy) const noexcept {
+        std::uint64_t bytes = 0;
+        if (tollgate_get_bounds(c(), policy.to_bits(), nullptr, &bytes) != TOLLGATE_OK) return {};
+        return bytes;
+    }
+
     /// Changes the limit of a policy for later requests. Usage stays as it is. A limit of 0 refuses
     /// every cost above 0, with `verdict::impossible`. Errors: `errc::max_limit` above the policy's
     /// `max_limit`, `errc::policy`.
@@ -190,7 +205,8 @@ inline result<policy_id> limiter::try_policy(std::string_view name) const noexce
     return policy_id::from_bits(bits);
 }
 
-inline result<limiter> builder::try_build() const noexcept {
+template <class Call>
+std::optional<error> builder::with_policies(Call call) const noexcept {
     if (fault_) return error(fault_->code, {fault_->text});
     // Too many policies fail by their count, before C reads them.
     std::array<tollgate_policy, max_charges> raw = {};
@@ -198,15 +214,36 @@ inline result<limiter> builder::try_build() const noexcept {
         if (const auto fault = policies_[i].fault()) return policies_[i].error_of(*fault, i);
         raw[i] = policies_[i].raw();
     }
-    tollgate_limiter* handle = nullptr;
     tollgate_error raw_error = {TOLLGATE_OK, 0, {}};
-    const auto status = tollgate_new(&options_, raw.data(), policies_.size(), &handle, &raw_error);
-    if (status == TOLLGATE_OK) return limiter::from_c(handle);
+    const tollgate_status status = call(raw.data(), policies_.size(), &raw_error);
+    if (status == TOLLGATE_OK) return {};
     return raw_error.status == status ? error(raw_error) : error(status);
+}
+
+inline result<limiter> builder::try_build() const noexcept {
+    tollgate_limiter* handle = nullptr;
+    const auto failed = with_policies(
+        [&](const tollgate_policy* policies, std::size_t count, tollgate_error* raw_error) {
+            return tollgate_new(&options_, policies, count, &handle, raw_error);
+        });
+    if (failed) return *failed;
+    return limiter::from_c(handle);
+}
+
+inline result<std::uint64_t> builder::try_memory_bound() const noexcept {
+    std::uint64_t bytes = 0;
+    const auto failed = with_policies(
+        [&](const tollgate_policy* policies, std::size_t count, tollgate_error* raw_error) {
+            return tollgate_memory_bound(&options_, policies, count, &bytes, raw_error);
+        });
+    if (failed) return *failed;
+    return bytes;
 }
 
 #if TOLLGATE_EXCEPTIONS
 inline limiter builder::build() const { return try_build().value(); }
+
+inline std::uint64_t builder::memory_bound() const { return try_memory_bound().value(); }
 #endif
 
 } // namespace tollgate

@@ -226,7 +226,7 @@ enum class verdict {
     denied,
     /// At least one charge costs more than its limit, for example than a limit of 0. So no wait helps.
     impossible,
-    /// A table has no room for a new key: the table has `max_keys` keys, or memory for more could not
+    /// A table has no room for a new key: the table is full, or memory for more keys could not
     /// be allocated. A known key gets this verdict too if the memory of its table has become too old
     /// to record the time, and new memory could not be allocated.
     table_full,

@@ -68,6 +68,21 @@ macro_rules! with_table {
 pub(super) use with_table;
 
 impl CounterTable {
+    /// The most bytes that the arrays of a table with this counter and these bounds can take.
+    pub(super) fn memory_bound(plan: Plan, bounds: Bounds) -> usize {
+        match plan {
+            Plan::Ring { words: 7, .. } => Table::<Ring<7>>::memory_bound_of(bounds),
+            Plan::Ring { words: 15, .. } => Table::<Ring<15>>::memory_bound_of(bounds),
+            Plan::Ring { words: 23, .. } => Table::<Ring<23>>::memory_bound_of(bounds),
+            Plan::Ring { words: 31, .. } => Table::<Ring<31>>::memory_bound_of(bounds),
+            Plan::Ring { words: 47, .. } => Table::<Ring<47>>::memory_bound_of(bounds),
+            Plan::Ring { words: 63, .. } => Table::<Ring<63>>::memory_bound_of(bounds),
+            Plan::Ring { words: 95, .. } => Table::<Ring<95>>::memory_bound_of(bounds),
+            Plan::Ring { .. } => Table::<Ring<127>>::memory_bound_of(bounds),
+            Plan::Quota { .. } => Table::<Quota>::memory_bound_of(bounds),
+        }
+    }
+
     /// Creates the table for a plan. It is in use from `now` on.
     pub(super) fn new(
         plan: Plan,

@@ -61,9 +61,8 @@ impl Metrics {
         self.shards.iter().map(|counts| counts.0[event as usize].load(Relaxed)).sum()
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.shards)
-    }
+    /// The bytes of a policy's statistics.
+    pub(crate) const BYTES: usize = size_of::<[Counts; SHARDS]>();
 }
 
 #[cfg(all(test, not(tollgate_model)))]

@@ -4,6 +4,7 @@ pub(crate) mod context;
 mod counter_table;
 mod fast_path;
 pub(crate) mod item;
+pub(crate) mod memory_budget;
 pub(crate) mod metrics;
 pub(crate) mod policy_state;
 pub(crate) mod resolved_charge;

@@ -9,8 +9,8 @@ use crate::engine::counter_table::{CounterTable, PolicyCounter, with_table};
 use crate::engine::fast_path::{FastPath, check_slow};
 use crate::engine::metrics::{Event, Metrics};
 use crate::error::ConfigError;
-use crate::policy::Policy;
 use crate::policy::overflow::Overflow;
+use crate::policy::{Plan, Policy};
 use crate::reclaim::Guard;
 use crate::stats::Stats;
 use crate::sync::shard::Shard;
@@ -35,8 +35,8 @@ pub(crate) struct PolicyState {
 impl PolicyState {
     pub(crate) fn new(id: PolicyId, policy: Policy, now: Now) -> Result<Self, ConfigError> {
         let plan = policy.plan()?;
-        let max_keys = policy.effective_max_keys();
-        let bounds = Bounds { max_keys, allowance: policy.effective_overflow().allowance() };
+        let allowance = policy.effective_overflow().allowance();
+        let bounds = Bounds { max_keys: policy.effective_max_keys(), allowance };
         let table = CounterTable::new(plan, policy.counter_max_limit(), bounds, now);
         let (table, metrics) = match (table, Metrics::new()) {
             (Ok(table), Ok(metrics)) => (table, metrics),
@@ -46,6 +46,22 @@ impl PolicyState {
         let fast_path = with_table!(&table, table => fast_path_of(table));
         Ok(PolicyState { id, policy, limit, fast_path, table, metrics })
     }
+
+    /// The most bytes that a policy with this counter and these bounds takes. Saturates.
+    ///
+    /// Replaced arrays that another thread or a session can still read are not included.
+    pub(crate) fn memory_bound_of(plan: Plan, bounds: Bounds) -> usize {
+        CounterTable::memory_bound(plan, bounds).saturating_add(Self::FIXED_BYTES)
+    }
+
+    /// The most bytes that this policy takes.
+    pub(crate) fn memory_bound(&self) -> usize {
+        let table = with_table!(&self.table, table => table.memory_bound());
+        table.saturating_add(Self::FIXED_BYTES)
+    }
+
+    /// The bytes of a policy apart from its table's arrays.
+    const FIXED_BYTES: usize = Metrics::BYTES + size_of::<Self>();
 
     #[inline(always)]
     pub(crate) fn id(&self) -> PolicyId {
@@ -186,7 +202,7 @@ impl PolicyState {
             live_keys: table.live_keys,
             used_slots: table.used_slots,
             slots: table.slots,
-            bytes: table.bytes + self.metrics.bytes(),
+            bytes: table.bytes + Metrics::BYTES,
             migrations: table.migrations,
             evictions: table.evictions,
             forgiven: table.forgiven,

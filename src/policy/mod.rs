@@ -41,6 +41,7 @@ pub struct Policy {
     limit: u64,
     max_limit: Option<u64>,
     max_keys: Option<usize>,
+    max_bytes: Option<usize>,
     overflow: Option<Overflow>,
     unit: Option<String>,
     kind: Kind,
@@ -84,7 +85,16 @@ impl Policy {
     }
 
     fn new(name: String, limit: u64, kind: Kind) -> Self {
-        Policy { name, limit, max_limit: None, max_keys: None, overflow: None, unit: None, kind }
+        Policy {
+            name,
+            limit,
+            max_limit: None,
+            max_keys: None,
+            max_bytes: None,
+            overflow: None,
+            unit: None,
+            kind,
+        }
     }
 
     /// Counts a sliding window in at least this many buckets, from 2 to 127.
@@ -118,6 +128,30 @@ impl Policy {
     /// [`Builder::max_keys`](crate::Builder::max_keys).
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = Some(keys);
+        self
+    }
+
+    /// Sets the maximum memory of this policy, in bytes. Its table gets as many keys as fit.
+    ///
+    /// The policy then has no share of the [default](crate::Builder::max_bytes) for all policies.
+    /// [`max_keys`](Self::max_keys) and an explicit [`Builder::max_bytes`](crate::Builder::max_bytes)
+    /// bound it as well. [`Limiter::max_keys`](crate::Limiter::max_keys) returns the resulting number of
+    /// keys.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, Policy};
+    ///
+    /// let mut builder = Limiter::builder();
+    /// let user = Policy::sliding("user", 20, Duration::from_secs(60)).max_bytes(16 << 20);
+    /// let user = builder.add(user);
+    /// let limiter = builder.build()?;
+    /// assert!(limiter.max_keys(user)? > 38_000);
+    /// assert!(limiter.memory_bound(user)? <= 16 << 20);
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
         self
     }
 
@@ -190,11 +224,25 @@ impl Policy {
         self.effective_max_limit().max(1)
     }
 
-    /// Sets the limiter's defaults where the policy has no value of its own.
-    pub(crate) fn with_defaults(mut self, max_keys: usize, overflow: Overflow) -> Self {
-        self.max_keys.get_or_insert(max_keys);
+    /// Sets the limiter's overflow mode if the policy has none of its own.
+    pub(crate) fn with_default_overflow(mut self, overflow: Overflow) -> Self {
         self.overflow.get_or_insert(overflow);
         self
+    }
+
+    /// The policy's own number of keys.
+    pub(crate) fn own_max_keys(&self) -> Option<usize> {
+        self.max_keys
+    }
+
+    /// The policy's own number of bytes.
+    pub(crate) fn own_max_bytes(&self) -> Option<usize> {
+        self.max_bytes
+    }
+
+    /// Sets the number of keys that results from all bounds.
+    pub(crate) fn set_max_keys(&mut self, keys: usize) {
+        self.max_keys = Some(keys);
     }
 
     pub(crate) fn effective_max_keys(&self) -> usize {

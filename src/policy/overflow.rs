@@ -2,8 +2,8 @@
 
 /// The handling of a new key when a policy's table is full.
 ///
-/// A table is full if it has `max_keys` keys, of which too few have expired, or if memory for more
-/// keys cannot be allocated.
+/// A table is full if it has the [most keys](crate::Limiter::max_keys) that its bounds permit, of which
+/// too few have expired, or if memory for more keys cannot be allocated.
 ///
 /// Under [`Deny`](Self::Deny) and [`Allow`](Self::Allow), new keys never change the decisions for
 /// known keys. Under [`EvictLightest`](Self::EvictLightest), they never change the decisions for
@@ -12,6 +12,8 @@
 #[non_exhaustive]
 pub enum Overflow {
     /// Refuse the request with [`Verdict::TableFull`](crate::Verdict::TableFull).
+    ///
+    /// In a flood of new keys, other new clients are refused as well, until keys expire.
     #[default]
     Deny,
     /// Let the request pass this policy without counting it.

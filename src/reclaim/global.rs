@@ -131,8 +131,13 @@ impl Guard {
         match &self.0 {
             // SAFETY: the caller's promise.
             Pin::Crossbeam(guard) => unsafe { crossbeam::retire(guard, node, DOMAIN.limbo()) },
-            // SAFETY: the caller's promise.
-            Pin::Record(_) | Pin::Shared(_) => unsafe { DOMAIN.retire(node) },
+            Pin::Record(_) | Pin::Shared(_) => {
+                // SAFETY: the caller's promise.
+                unsafe { DOMAIN.retire(node) };
+                // The first of the two advances that the value waits for. A call that makes the next
+                // array can only make one advance, because it is pinned itself.
+                DOMAIN.advance();
+            }
         }
     }
 }

@@ -4,13 +4,12 @@
 //! are returned when the array is freed. A small block comes from the allocator.
 
 use super::error::OutOfMemory;
+#[cfg(unix)]
+use super::memory_bound::MIN_MAP;
 use super::prefetch::CACHE_LINE;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
-/// Bytes of the smallest block that is a map of its own.
-#[cfg(unix)]
-const MIN_MAP: usize = 64 << 10;
 /// Bytes of the smallest block with huge pages. A block wastes half a huge page on average, which is
 /// little for a large one.
 #[cfg(target_os = "linux")]

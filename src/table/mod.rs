@@ -16,6 +16,7 @@ mod evictions;
 mod generation;
 #[cfg(not(all(test, tollgate_model)))]
 mod memory;
+mod memory_bound;
 mod migration;
 mod prefetch;
 mod prefetch_hint;
@@ -38,6 +39,7 @@ use crate::reclaim::Guard;
 use crate::sync::progress::Retries;
 use array::Found;
 use generation::Generation;
+use memory_bound::Layout;
 use resize::Arrays;
 use size::Size;
 
@@ -60,6 +62,20 @@ impl<C: Counter> Table<C> {
     pub(crate) fn new(spec: C::Spec, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
         let size = Size::first(bounds.max_keys);
         Ok(Table { arrays: Arrays::new(spec, bounds, size, now)? })
+    }
+
+    /// The most bytes that the arrays of a table with these bounds can take. Saturates.
+    ///
+    /// Replaced arrays that another thread or a session can still read are not included.
+    pub(crate) fn memory_bound_of(bounds: Bounds) -> usize {
+        let (slot_bytes, generation_bytes) = (size_of::<Slot<C>>(), size_of::<Generation<C>>());
+        let evicts = bounds.allowance > 0;
+        Layout { slot_bytes, generation_bytes, evicts }.bound(bounds.max_keys)
+    }
+
+    /// The most bytes that the arrays of this table can take.
+    pub(crate) fn memory_bound(&self) -> usize {
+        Self::memory_bound_of(self.arrays.bounds)
     }
 
     #[inline(always)]

@@ -44,9 +44,10 @@ pub(crate) struct Bounds {
 
 /// Rounds of freeing retired memory when a table is dropped. Other tables free the rest.
 const COLLECT_ROUNDS_ON_DROP: usize = 64;
-/// The least number of rounds of freeing retired memory when an array is renewed.
-const COLLECT_ROUNDS_ON_RENEWAL: usize = 4;
-/// The renewed array's slots for each such round. 128 of the largest slots, of 1 KiB, are as much
+/// Rounds of freeing retired memory before a new array is made, in addition to those for its slots. They
+/// free what a round for slots leaves: small blocks, and the ends of large ones.
+const COLLECT_ROUNDS_ON_RESIZE: usize = 8;
+/// The replaced array's slots for each further round. 128 of the largest slots, of 1 KiB, are as much
 /// memory as a round frees.
 const SLOTS_PER_ROUND: usize = 128;
 
@@ -63,7 +64,7 @@ pub(super) struct Arrays<C: Counter> {
     pub(super) hint: PrefetchHint,
     current: AtomicPtr<Generation<C>>,
     pub(super) spec: C::Spec,
-    bounds: Bounds,
+    pub(super) bounds: Bounds,
     evicted_keys: Statistic,
     forgiven_units: Statistic,
 }
@@ -163,6 +164,7 @@ impl<C: Counter> Arrays<C> {
         if current.array.claimed() < current.size.capacity
             && self.is_mostly_idle(current, now, guard)
         {
+            collect_earlier(current);
             if self.resize(current, self.plan_next(current, now, 0)) {
                 return Ok(None);
             }
@@ -333,8 +335,10 @@ impl<C: Counter> Arrays<C> {
             None => self.eviction_threshold(current, now),
             Some(_) => None,
         };
-        let resized = threshold
-            .is_some_and(|threshold| self.resize(current, self.plan_next(current, now, threshold)));
+        let resized = threshold.is_some_and(|threshold| {
+            collect_earlier(current);
+            self.resize(current, self.plan_next(current, now, threshold))
+        });
         if threshold.is_some() && !resized {
             // No memory: the next new keys do not retry at once.
             current.postpone_resize();
@@ -530,10 +534,13 @@ impl<C: Counter> Arrays<C> {
     }
 }
 
-/// Tries to free at least as much retired memory as a new array takes, before that array is made.
-/// Without this, the arrays of earlier renewals would be kept for as long as no key is new.
+/// Tries to free at least as much retired memory as a new array takes, before that array is made. So a
+/// table takes no more than two arrays, unless a session or another thread can still read an earlier one.
+///
+/// Requests with new keys have usually freed all of it before. It is left where known keys have completed
+/// the last move, or where only few keys have been new since.
 fn collect_earlier<C: Counter>(current: &Generation<C>) {
-    reclaim::collect((current.size.home_slots / SLOTS_PER_ROUND).max(COLLECT_ROUNDS_ON_RENEWAL));
+    reclaim::collect(current.size.home_slots / SLOTS_PER_ROUND + COLLECT_ROUNDS_ON_RESIZE);
 }
 
 /// Returns whether the current array has room for all keys of the previous one, in addition to its own

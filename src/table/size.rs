@@ -39,7 +39,8 @@ pub(crate) struct Size {
     /// All slots, in whole groups.
     ///
     /// Those after the home slots take the keys that spill over the end. They would hold every key
-    /// even if all hashed to the last home group. Their pages are hardly ever touched.
+    /// that the array can have (T3), even if all hashed to the last home group. Their pages are hardly
+    /// ever touched.
     pub(crate) slots: usize,
     /// New keys may enter while there are fewer keys than this: at most 15/16 of the home slots, so
     /// that probes stay short.
@@ -52,7 +53,14 @@ impl Size {
     /// The size of a table's first array. It is small whatever the bound, because memory grows with
     /// the keys.
     pub(crate) fn first(max_keys: usize) -> Self {
-        Self::for_capacity(max_keys.min(MIN_CAPACITY), 0, FINE_CHUNK)
+        let capacity = max_keys.min(MIN_CAPACITY);
+        Self::for_capacity(capacity, capacity, FINE_CHUNK)
+    }
+
+    /// The size of the largest array of a table. No array of the table has more home slots or more
+    /// slots.
+    pub(super) fn largest(max_keys: usize) -> Self {
+        Self::for_capacity(max_keys, max_keys, FINE_CHUNK)
     }
 
     /// The size of the next array. This one has `claimed` keys, and at most `live` of them are
@@ -68,7 +76,8 @@ impl Size {
         let new_keys = self.home_slots.div_ceil(slots_per_new_key(chunk_len));
         let min = capacity_of(self.home_slots / MAX_SHRINK).max(MIN_CAPACITY);
         let capacity = (live + live * 2 / 3).max(live + 2 * new_keys).max(min).min(max_keys);
-        Self::for_capacity(capacity, claimed.max(self.capacity), chunk_len)
+        let moved = claimed.max(self.capacity);
+        Self::for_capacity(capacity, capacity.saturating_add(moved).min(max_keys), chunk_len)
     }
 
     /// The number of new keys that complete the move into the next array.
@@ -93,12 +102,12 @@ impl Size {
         Self { chunk_len: FINE_CHUNK, ..self }
     }
 
-    /// The size for `capacity` keys, one more from each thread that inserts at the same moment, and
-    /// `moved` keys that are moved in regardless of the capacity.
-    fn for_capacity(capacity: usize, moved: usize, chunk_len: usize) -> Self {
+    /// The size for `capacity` keys. With the keys that are moved in regardless of the capacity, the
+    /// array can have `most_keys` keys, and one more from each thread that inserts at the same moment.
+    fn for_capacity(capacity: usize, most_keys: usize, chunk_len: usize) -> Self {
         let groups = capacity.saturating_add(capacity / 15) / GROUP + 1;
         let home_slots = groups.saturating_mul(GROUP);
-        let most = capacity.saturating_add(moved).saturating_add(MAX_INSERTING_THREADS);
+        let most = most_keys.saturating_add(MAX_INSERTING_THREADS);
         let slots = home_slots.saturating_add(most.div_ceil(GROUP).saturating_mul(GROUP));
         Size { home_slots, slots, capacity, chunk_len }
     }
@@ -147,7 +156,7 @@ mod tests {
         fn next_array_holds_the_moved_keys(
             capacity in 1usize..1 << 24, share in 0.0f64..=1.0, idle in 0.0f64..=1.0,
         ) {
-            let size = Size::for_capacity(capacity, 0, FINE_CHUNK);
+            let size = Size::for_capacity(capacity, capacity, FINE_CHUNK);
             let claimed = (capacity as f64 * share) as usize;
             let live = (claimed as f64 * idle) as usize;
             let next = size.next(claimed, live, usize::MAX / 8);
@@ -157,6 +166,20 @@ mod tests {
             );
             prop_assert!(next.capacity >= live + size.new_keys_per_move(next));
             prop_assert!(next.capacity >= live + live / 2);
+        }
+
+        /// No array of a table is larger than the largest one, in home slots or in all slots.
+        #[test]
+        fn no_array_is_larger_than_the_largest(
+            max_keys in 1usize..1 << 24, share in 0.0f64..=1.0, live in 0.0f64..=1.0,
+        ) {
+            let largest = Size::largest(max_keys);
+            let mut size = Size::first(max_keys);
+            for _ in 0..40 {
+                prop_assert!(size.home_slots <= largest.home_slots && size.slots <= largest.slots);
+                let claimed = (size.capacity as f64 * share) as usize;
+                size = size.next(claimed, (claimed as f64 * live) as usize, max_keys);
+            }
         }
     }
 }

@@ -105,6 +105,11 @@ impl<'t> Entries<'t> {
         self.number(entry, 0..=MAX_LIMIT)?.ok_or_else(|| self.missing(entry))
     }
 
+    /// Reads an optional number of bytes, at least 1.
+    pub fn bytes(&self, entry: &'static str) -> Read<Option<u64>> {
+        self.number(entry, 1..=u64::MAX)
+    }
+
     /// Reads an optional number in a range.
     fn number(&self, entry: &'static str, range: RangeInclusive<u64>) -> Read<Option<u64>> {
         match self.table.get(entry).map(Spanned::get_ref) {
@@ -165,6 +170,7 @@ impl<'t> Entries<'t> {
                 ("window", Problem::WindowRange { value: spec.rate.text.clone() })
             }
             ConfigError::Name { value } => ("name", Problem::Name { value }),
+            error @ ConfigError::MaxBytes { .. } => ("max_bytes", Problem::Config(error)),
             other => ("", Problem::Config(other)),
         };
         self.error(entry, problem)

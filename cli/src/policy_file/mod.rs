@@ -11,6 +11,7 @@
 //! limit = 100
 //! window = "1m"        # or calendar = "hour", "day" or "month"
 //! buckets = 31         # optional, for limits above 127
+//! max_bytes = 16777216 # optional: new keys are denied when the policy's table takes this much memory
 //! ```
 //!
 //! If any policy has an estimate, each request reserves the estimate (its cost under a policy without
@@ -82,6 +83,8 @@ pub struct PolicySpec {
     pub rate: Rate,
     /// The number of buckets of a sliding window.
     pub buckets: Option<u32>,
+    /// The most memory of the policy, in bytes; `None` has room for every key of the log.
+    pub max_bytes: Option<u64>,
 }
 
 /// The key that is charged.
@@ -149,8 +152,12 @@ impl PolicySpec {
             Interval::Sliding(window) => Policy::sliding(&self.name, self.limit, window),
             Interval::Calendar(period) => Policy::calendar(&self.name, self.limit, period),
         };
-        match self.buckets {
+        let policy = match self.buckets {
             Some(buckets) => policy.buckets(buckets),
+            None => policy,
+        };
+        match self.max_bytes {
+            Some(bytes) => policy.max_bytes(usize::try_from(bytes).unwrap_or(usize::MAX)),
             None => policy,
         }
     }
@@ -230,8 +237,17 @@ fn read_policy(
 ) -> Result<PolicySpec, PolicyFileError> {
     let entries = Entries::new(file_text, start, table);
     entries.reject_unknown(&[
-        "name", "key", "address", "absent", "cost", "estimate", "limit", "window", "calendar",
+        "name",
+        "key",
+        "address",
+        "absent",
+        "cost",
+        "estimate",
+        "limit",
+        "window",
+        "calendar",
         "buckets",
+        "max_bytes",
     ])?;
     let name = entries.text("name")?;
     if let Some(other) = earlier.iter().find(|spec| spec.name == name) {
@@ -253,6 +269,7 @@ fn read_policy(
         limit: entries.limit("limit")?,
         rate: entries.rate("window", "calendar")?,
         buckets: entries.buckets("buckets")?,
+        max_bytes: entries.bytes("max_bytes")?,
         name,
     };
     // Build a limiter with this policy alone, so that an error is about this policy.
@@ -279,7 +296,7 @@ mod tests {
     fn reads_every_entry() {
         let file = parsed(
             "duration = 'took'\n\
-             [[policy]]\nname = 'a'\nkey = '*'\ncost = ['x', 'y']\nestimate = ['x', 500, 7]\nlimit = 1_000\nwindow = '90s'\nbuckets = 31\n\
+             [[policy]]\nname = 'a'\nkey = '*'\ncost = ['x', 'y']\nestimate = ['x', 500, 7]\nlimit = 1_000\nwindow = '90s'\nbuckets = 31\nmax_bytes = 0x100_0000\n\
              [[policy]]\nname = 'b'\nkey = 'ip'\ncost = 0x10\nlimit = 20\ncalendar = 'month'\n",
         )
         .unwrap();
@@ -292,6 +309,7 @@ mod tests {
         assert_eq!(specs[0].estimate, Some(CostSpec { fixed: 507, fields: vec!["x".into()] }));
         assert_eq!(specs[0].limit, 1000);
         assert_eq!(specs[0].buckets, Some(31));
+        assert_eq!((specs[0].max_bytes, specs[1].max_bytes), (Some(1 << 24), None));
         assert_eq!(specs[0].rate.text, "90s");
         assert_eq!(specs[0].rate.interval, Interval::Sliding(Duration::from_secs(90)));
         assert_eq!((specs[0].key.clone(), specs[0].cost_line), (KeySpec::Shared, 5));
@@ -299,7 +317,7 @@ mod tests {
         assert_eq!(specs[1].key, KeySpec::Field(ip));
         assert_eq!(specs[0].estimate_line, 6);
         assert_eq!(specs[1].cost, CostSpec { fixed: 16, fields: Vec::new() });
-        assert_eq!((specs[1].line, specs[1].key_line), (10, 12));
+        assert_eq!((specs[1].line, specs[1].key_line), (11, 13));
         assert_eq!(specs[1].estimate, None);
         assert_eq!(specs[1].rate.interval, Interval::Calendar(Period::Month));
     }
@@ -340,6 +358,23 @@ mod tests {
         let message = parse(Path::new("p.toml"), text).unwrap_err().to_string();
         assert!(!message.contains(char::is_control), "{message:?}");
         assert!(message.contains("limit"), "{message}");
+    }
+
+    #[test]
+    fn too_few_bytes_are_an_error_with_the_least_number() {
+        let file = |bytes: &str| {
+            let text =
+                "[[policy]]\nname = 'ip'\nkey = 'ip'\nlimit = 5\nwindow = '1m'\nmax_bytes = ";
+            parsed(&format!("{text}{bytes}\n"))
+        };
+        let message = file("1_000").unwrap_err();
+        assert!(
+            message.starts_with("p.toml:6: policy \"ip\": max_bytes 1000 must be at least "),
+            "{message}"
+        );
+        let least = message.rsplit(' ').next().unwrap();
+        assert!(file(least).is_ok());
+        assert!(file("0").is_err());
     }
 
     #[test]

@@ -93,10 +93,10 @@ pub(super) fn of(name: &str) -> Layout {
     layouts! {
         name,
         tollgate_now { monotonic_ns, unix_ns }
-        tollgate_options { struct_size, overflow, allowance, max_keys, clock, seed }
+        tollgate_options { struct_size, overflow, allowance, max_keys, clock, seed, max_bytes }
         tollgate_policy {
             struct_size, kind, name, limit, window_ns, period, offset_seconds, max_limit, max_keys,
-            buckets, overflow, allowance, unit,
+            buckets, overflow, allowance, unit, max_bytes,
         }
         tollgate_error { status, reserved, message }
         tollgate_policy_status {

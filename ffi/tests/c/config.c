@@ -54,6 +54,8 @@ static void each_error_has_its_status(void) {
     FAULT(TOLLGATE_E_WINDOW, window_ns, 400 * 24 * HOUR_NS + 1, "400 days");
     FAULT(TOLLGATE_E_BUCKETS, buckets, 1, "buckets 1");
     FAULT(TOLLGATE_E_BUCKETS, buckets, 128, "buckets 128");
+    FAULT(TOLLGATE_E_MAX_BYTES, max_bytes, 1, "policy \"good\": max_bytes 1 must be at least");
+    FAULT(TOLLGATE_OK, max_bytes, UINT64_MAX, "");
     FAULT(TOLLGATE_E_ARGUMENT, kind, 2, "");
     FAULT(TOLLGATE_E_ARGUMENT, overflow, 4, "");
     good.overflow = TOLLGATE_OVERFLOW_EVICT_LIGHTEST;
@@ -151,6 +153,55 @@ static void overflow_modes(void) {
     }
 }
 
+/* The bytes that a limiter may take, and the keys of its policies. */
+static void memory_is_bounded_before_it_is_allocated(void) {
+    tollgate_policy policies[2];
+    tollgate_options options = TOLLGATE_OPTIONS_INIT;
+    tollgate_limiter *limiter;
+    tollgate_error error;
+    uint64_t bytes, keys[2], bounds[2];
+    policies[0] = sliding("ip", 100, 60 * SECOND);
+    policies[1] = calendar("budget", 1000, TOLLGATE_DAY);
+    STATUS(TOLLGATE_OK, tollgate_memory_bound(NULL, policies, 1, &bytes, NULL));
+    CHECK(bytes <= 128 << 20 && bytes > 127 << 20);
+    /* A number of keys replaces the default. */
+    options.max_keys = 1 << 20;
+    STATUS(TOLLGATE_OK, tollgate_memory_bound(&options, policies, 1, &bytes, NULL));
+    CHECK(bytes > UINT64_C(2) << 30);
+    /* Both bounds apply together, and the policies get the same number of keys. */
+    options.max_bytes = 1 << 24;
+    STATUS(TOLLGATE_OK, tollgate_memory_bound(&options, policies, 2, &bytes, NULL));
+    CHECK(bytes <= 1 << 24 && bytes > 15 << 20);
+    STATUS(TOLLGATE_OK, tollgate_new(&options, policies, 2, &limiter, NULL));
+    STATUS(TOLLGATE_OK, tollgate_get_bounds(limiter, id_of(limiter, "ip"), &keys[0], &bounds[0]));
+    STATUS(TOLLGATE_OK, tollgate_get_bounds(limiter, id_of(limiter, "budget"), &keys[1], &bounds[1]));
+    STATUS(TOLLGATE_OK, tollgate_get_bounds(limiter, id_of(limiter, "ip"), NULL, NULL));
+    CHECK(keys[0] == keys[1] && keys[0] > 7000 && bounds[0] > bounds[1]);
+    EQUAL(bytes, bounds[0] + bounds[1]);
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
+    /* A policy's own number of keys leaves more to the other. */
+    policies[0].max_keys = 100;
+    policies[1].max_bytes = 1 << 20;
+    STATUS(TOLLGATE_OK, tollgate_new(&options, policies, 2, &limiter, NULL));
+    STATUS(TOLLGATE_OK, tollgate_get_bounds(limiter, id_of(limiter, "ip"), &keys[0], NULL));
+    STATUS(TOLLGATE_OK, tollgate_get_bounds(limiter, id_of(limiter, "budget"), &keys[1], &bounds[1]));
+    CHECK(keys[0] == 100 && keys[1] > 15000 && bounds[1] <= 1 << 20);
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
+    /* Too little for one key of each. */
+    options.max_bytes = 1000;
+    STATUS(TOLLGATE_E_MAX_BYTES, build(&options, policies, 2, "max_bytes 1000 must be at least"));
+    bytes = 1;
+    STATUS(TOLLGATE_E_MAX_BYTES, tollgate_memory_bound(&options, policies, 2, &bytes, &error));
+    EQUAL(TOLLGATE_E_MAX_BYTES, error.status);
+    EQUAL(0, bytes);
+    /* The number in the message is enough. */
+    options.max_bytes = strtoull(strstr(error.message, "least ") + 6, NULL, 10);
+    STATUS(TOLLGATE_OK, build(&options, policies, 2, ""));
+    options.max_bytes--;
+    STATUS(TOLLGATE_E_MAX_BYTES, build(&options, policies, 2, "at least"));
+    STATUS(TOLLGATE_E_POLICIES, tollgate_memory_bound(NULL, NULL, 0, &bytes, &error));
+}
+
 /* A struct of an older program is shorter. Missing fields are 0, and nothing after its end is read. */
 static void an_older_struct_is_accepted(void) {
     size_t size = offsetof(tollgate_policy, max_limit);
@@ -239,6 +290,7 @@ int main(void) {
     a_long_message_is_truncated();
     options_are_checked();
     overflow_modes();
+    memory_is_bounded_before_it_is_allocated();
     an_older_struct_is_accepted();
     a_newer_struct_is_accepted_if_its_rest_is_zero();
     impossible_sizes_are_errors();

@@ -243,8 +243,8 @@ static void begin_or_end_session(fuzzer *f) {
 static void look_up_policy(fuzzer *f) {
     static const char *const names[] = {"verified", "exact", "bucketed", "day"};
     const tollgate_limiter *limiter = some_limiter(f);
-    uint64_t number = 0, place = below(f, POLICIES), operation = below(f, 4);
-    uint64_t *output = operation == 0 ? maybe(f, &number) : needed(f, &number);
+    uint64_t number = 0, bytes, place = below(f, POLICIES), operation = below(f, 5);
+    uint64_t *output = operation % 4 == 0 ? maybe(f, &number) : needed(f, &number);
     const char *name = NULL;
     switch (operation) {
     case 0:
@@ -258,6 +258,11 @@ static void look_up_policy(fuzzer *f) {
         }
         break;
     case 2: (void)as_expected(f, tollgate_get_limit(limiter, some_policy(f, 0), output)); break;
+    case 4:
+        if (as_expected(f, tollgate_get_bounds(limiter, some_policy(f, 0), output, &bytes))) {
+            CHECK(number < bytes && (output == NULL || number > 0));
+        }
+        break;
     default: (void)as_expected(f, tollgate_resolution(limiter, some_policy(f, 0), output)); break;
     }
 }
@@ -418,11 +423,11 @@ static void some_policies(fuzzer *f, tollgate_policy policies[POLICIES]) {
 static void build_with_a_fault(fuzzer *f, const tollgate_options *options, tollgate_policy *policies) {
     static const char *const names[] = {NULL, "", "exact", "\x7f", "fine"};
     tollgate_policy *one = &policies[below(f, POLICIES)];
-    uint64_t value = next_random(&f->random) >> below(f, 64);
+    uint64_t value = next_random(&f->random) >> below(f, 64), bytes;
     tollgate_limiter *limiter;
     tollgate_error error;
     tollgate_status status;
-    switch (below(f, 9)) {
+    switch (below(f, 11)) {
     case 0: one->kind = (uint32_t)value; break;
     case 1: one->name = names[below(f, 5)]; break;
     case 2: one->limit = value; break;
@@ -431,14 +436,18 @@ static void build_with_a_fault(fuzzer *f, const tollgate_options *options, tollg
     case 5: one->offset_seconds = (int32_t)(uint32_t)value; break;
     case 6: one->max_limit = value; break;
     case 7: one->buckets = (uint32_t)value; break;
+    case 8: one->max_keys = value; break;
+    case 9: one->max_bytes = value; break;
     default: one->overflow = (uint32_t)value; break;
     }
     status = tollgate_new(options, policies, POLICIES, &limiter, &error);
     CHECK(status == TOLLGATE_OK || (status < 0 && status > TOLLGATE_E_PANIC));
     CHECK((status == TOLLGATE_OK) == (limiter != NULL));
+    STATUS(status, tollgate_memory_bound(options, policies, POLICIES, &bytes, NULL));
+    CHECK((status == TOLLGATE_OK) == (bytes > 0));
     CHECK(status == TOLLGATE_OK || (error.status == status && error.message[0] != 0));
     STATUS(TOLLGATE_OK, tollgate_free(limiter));
-    f->calls += 2;
+    f->calls += 3;
 }
 
 static void begin_target(fuzzer *f) {

@@ -32,6 +32,7 @@ static void with_limiter(const tollgate_limiter *wrong, tollgate_status expected
     STATUS(expected, tollgate_policy_find(wrong, "p", &number));
     STATUS(expected, tollgate_policy_at(wrong, 0, &number, &name));
     STATUS(expected, tollgate_get_limit(wrong, policy, &number));
+    STATUS(expected, tollgate_get_bounds(wrong, policy, &number, NULL));
     error.status = TOLLGATE_OK;
     STATUS(expected, tollgate_set_limit(wrong, policy, 5, &error));
     EQUAL(expected, error.status);
@@ -123,6 +124,11 @@ static void null_pointers(void) {
     STATUS(TOLLGATE_E_NULL, tollgate_new(NULL, &one, 1, NULL, &error));
     EQUAL(TOLLGATE_E_NULL, error.status);
     CHECK(memchr(error.message, 0, sizeof error.message) != NULL);
+    error.status = TOLLGATE_OK;
+    STATUS(TOLLGATE_E_NULL, tollgate_memory_bound(NULL, &one, 1, NULL, &error));
+    EQUAL(TOLLGATE_E_NULL, error.status);
+    STATUS(TOLLGATE_E_NULL, tollgate_memory_bound(NULL, NULL, 1, &number, &error));
+    EQUAL(0, number);
     STATUS(TOLLGATE_E_NULL, tollgate_http_policy(limiter, NULL, 1, buffer, 9, &length));
     STATUS(TOLLGATE_E_NULL, tollgate_http_limit(limiter, NULL, 1, buffer, 9, &length));
     STATUS(TOLLGATE_E_NULL, tollgate_http_problem(limiter, NULL, 1, NULL, buffer, 9, &length));
@@ -180,6 +186,9 @@ static void unaligned_pointers(void) {
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, odd_number, NULL));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, NULL, ODD(const char **, amounts)));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_get_limit(limiter, policy, odd_number));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_get_bounds(limiter, policy, odd_number, NULL));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_get_bounds(limiter, policy, NULL, odd_number));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_memory_bound(NULL, &one, 1, odd_number, &error));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_resolution(limiter, policy, odd_number));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_http_limit(limiter, odd_layer, 1, buffer, 9, &length));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_http_limit(limiter, statuses, 0, buffer, 9, odd_size));

@@ -54,6 +54,7 @@ static void policies_of_other_limiters_are_errors(void) {
         memset(&before, 'x', sizeof before);
         status = before;
         STATUS(TOLLGATE_E_POLICY, tollgate_get_limit(mine, strangers[i], &number));
+        STATUS(TOLLGATE_E_POLICY, tollgate_get_bounds(mine, strangers[i], NULL, NULL));
         STATUS(TOLLGATE_E_POLICY, tollgate_set_limit(mine, strangers[i], 5, &error));
         EQUAL(TOLLGATE_E_POLICY, error.status);
         STATUS(TOLLGATE_E_POLICY, tollgate_resolution(mine, strangers[i], &number));

@@ -45,6 +45,9 @@ TEST(every_error_of_a_policy) {
     CHECK(fault(user().buckets(128)) == errc::buckets);
     CHECK(!fault(user().buckets(127)));
     CHECK(fault(user().max_keys(0)) == errc::max_keys);
+    CHECK(fault(user().max_bytes(0)) == errc::max_bytes);
+    CHECK(fault(user().max_bytes(1'000)) == errc::max_bytes);
+    CHECK(!fault(user().max_bytes(1 << 20)));
     CHECK(fault(user().overflow(overflow::evict_lightest(0))) == errc::allowance);
     CHECK(fault(user().overflow(overflow::evict_lightest(21))) == errc::allowance);
     CHECK(!fault(user().overflow(overflow::evict_lightest(20))));
@@ -118,6 +121,8 @@ TEST(every_error_of_a_builder) {
     CHECK(fault(builder()) == errc::policies);
     CHECK(fault(builder().policy(user()).policy(user())) == errc::duplicate_name);
     CHECK(fault(builder().policy(user()).max_keys(0)) == errc::max_keys);
+    CHECK(fault(builder().policy(user()).max_bytes(0)) == errc::max_bytes);
+    CHECK(fault(builder().policy(user()).max_bytes(1'000)) == errc::max_bytes);
     CHECK(fault(builder().policy(user()).seed({0, 0, 0, 0})) == errc::argument);
     CHECK(fault(builder().policy(user()).overflow(overflow::evict_lightest(0))) == errc::allowance);
     builder many;
@@ -130,6 +135,26 @@ TEST(every_error_of_a_builder) {
     const auto kept = std::move(clock);
     CHECK(fault(builder().policy(user()).clock(clock)) == errc::handle);
     CHECK(!fault(builder().policy(user()).clock(kept)));
+}
+
+TEST(memory_is_bounded_before_it_is_allocated) {
+    const auto hundred = [] { return policy::sliding("ip", 100, 1min); };
+    const auto bound = [](const builder& builder) { return check::must(builder.try_memory_bound()); };
+    const auto plain = bound(builder().policy(hundred()));
+    CHECK(plain <= 128 << 20 && plain > 127 << 20);
+    CHECK(bound(builder().policy(hundred()).max_keys(1 << 20)) > std::uint64_t{2} << 30);
+    CHECK(bound(builder().policy(hundred().max_bytes(1 << 24))) <= 1 << 24);
+    CHECK(bound(builder().policy(hundred()).policy(user()).max_bytes(1 << 24)) <= 1 << 24);
+    CHECK(builder().try_memory_bound().error().code() == errc::policies);
+    CHECK(builder().policy(user().max_bytes(0)).try_memory_bound().error().code() == errc::max_bytes);
+
+    const auto small = builder().policy(hundred().max_bytes(1 << 24));
+    const auto gate = check::must(small.try_build());
+    const auto ip = check::find(gate, "ip");
+    CHECK(gate.memory_bound(ip) == bound(small) && gate.max_keys(ip) > 7'000u && gate.max_keys(ip) < 8'000u);
+    CHECK(!gate.memory_bound(policy_id()) && !gate.max_keys(policy_id()));
+    const auto few = check::must(builder().policy(hundred()).max_keys(5).max_bytes(1 << 24).try_build());
+    CHECK(few.max_keys(check::find(few, "ip")) == 5u);
 }
 
 TEST(builders_and_policies_are_values) {

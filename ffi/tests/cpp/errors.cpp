@@ -96,6 +96,8 @@ TEST(throwing_forms) {
     const auto gate = one().build();
     const auto user = gate.policy("user");
     CHECK(thrown([&] { return gate.policy("nobody"); }) == errc::policy);
+    CHECK(thrown([&] { return one().max_bytes(1).memory_bound(); }) == errc::max_bytes);
+    CHECK(!thrown([&] { return one().memory_bound(); }));
     CHECK(!thrown([&] { return gate.set_limit(user, 0), 0; }));
     CHECK(thrown([&] { return gate.policy(static_cast<const char*>(nullptr)); }) == errc::null);
     CHECK(thrown([&] { return gate.set_limit(user, 3), 0; }) == errc::max_limit);
