@@ -652,7 +652,8 @@ tollgate_status tollgate_peek_with_status(const tollgate_limiter *limiter,
 
 // Charges a request even over the limit, for costs that are known only afterwards. Later requests
 // are denied until the excess has expired. Units above 32 times the policy's `max_limit` in one
-// bucket (32 units if it is 0), or above 2^42 - 1 in one calendar period, may not be counted.
+// bucket (32 units if it is 0), or above twice the `max_limit` in one calendar period, may not be
+// counted.
 //
 // Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 tollgate_status tollgate_force_charge(const tollgate_limiter *limiter,
@@ -747,8 +748,9 @@ tollgate_status tollgate_refund(const tollgate_limiter *limiter,
 
 // Clears the usage of the key of `charge` under its policy. The cost is ignored. Any thread.
 //
-// Close the key's open reservations first: a reservation closed later may refund units that were
-// charged after the reset.
+// The key's open reservations hold nothing any more: when they are settled, they give back only what
+// they were extended by after the reset. In a sliding policy, a charge at the time of the newest charge
+// before the reset is recorded one unit of the policy's resolution later.
 //
 // Errors: as `tollgate_refund`.
 tollgate_status tollgate_reset_key(const tollgate_limiter *limiter,

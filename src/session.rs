@@ -144,8 +144,8 @@ impl<'l> Session<'l> {
     /// Charges a request even over the limit, for costs that are known only afterwards.
     ///
     /// Later requests are denied until the excess has expired. Units above 32 times the policy's
-    /// [`max_limit`](crate::Policy::max_limit) in one bucket (32 units if it is 0), or above
-    /// 2⁴² - 1 in one calendar period, may not be counted.
+    /// [`max_limit`](crate::Policy::max_limit) in one bucket (32 units if it is 0), or above twice
+    /// the `max_limit` in one calendar period, may not be counted.
     ///
     /// The verdict is [`Allowed`](crate::Verdict::Allowed),
     /// [`TableFull`](crate::Verdict::TableFull) or [`Invalid`](crate::Verdict::Invalid). On the last
@@ -245,9 +245,16 @@ impl<'l> Session<'l> {
 
     /// Clears the usage of a key under a policy.
     ///
-    /// A charge that another thread makes meanwhile may be cleared or kept. Close the key's open
-    /// reservations first: one that is closed later may refund units that were charged after the
-    /// reset.
+    /// A charge that another thread makes meanwhile may be cleared or kept. The key's open reservations
+    /// hold nothing any more: when they are settled, they give back only what they were extended by after
+    /// the reset. Two things follow from how this is recorded:
+    ///
+    /// - In a sliding policy, a charge at the time of the newest charge before the reset, or earlier, is
+    ///   recorded one unit of the [`resolution`](crate::Limiter::resolution) after that time.
+    /// - A few hundred resets at nearly the same time are recorded exactly. After more, reservations
+    ///   of other keys that were open at that time may give back nothing. The same holds for reservations
+    ///   of a budget after many resets of their key in one period: 2¹⁸ under a limit of 10,000 an hour,
+    ///   and fewer under a greater limit.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.

@@ -45,8 +45,9 @@ pub unsafe extern "C" fn tollgate_refund(
 
 /// Clears the usage of the key of `charge` under its policy. The cost is ignored. Any thread.
 ///
-/// Close the key's open reservations first: a reservation closed later may refund units that were
-/// charged after the reset.
+/// The key's open reservations hold nothing any more: when they are settled, they give back only what
+/// they were extended by after the reset. In a sliding policy, a charge at the time of the newest charge
+/// before the reset is recorded one unit of the policy's resolution later.
 ///
 /// Errors: as `tollgate_refund`.
 ///

@@ -361,7 +361,8 @@ pub unsafe extern "C" fn tollgate_peek_with_status(
 
 /// Charges a request even over the limit, for costs that are known only afterwards. Later requests
 /// are denied until the excess has expired. Units above 32 times the policy's `max_limit` in one
-/// bucket (32 units if it is 0), or above 2^42 - 1 in one calendar period, may not be counted.
+/// bucket (32 units if it is 0), or above twice the `max_limit` in one calendar period, may not be
+/// counted.
 ///
 /// Returns `TOLLGATE_OK` or `TOLLGATE_TABLE_FULL`. Errors: as `tollgate_check`.
 ///

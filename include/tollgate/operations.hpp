@@ -103,8 +103,8 @@ class operations {
 
     /// Charges a request even over the limit, for costs that are known only afterwards. Later
     /// requests are denied until the excess has expired. Units above 32 times the policy's `max_limit`
-    /// in one bucket (32 units if it is 0), or above 2^42 - 1 in one calendar period, may not be
-    /// counted. The verdict is `allowed`, `table_full` or `invalid`.
+    /// in one bucket (32 units if it is 0), or above twice the `max_limit` in one calendar period,
+    /// may not be counted. The verdict is `allowed`, `table_full` or `invalid`.
     tollgate::decision force_charge(view<const tollgate::charge> charges) const noexcept {
         return decide([&](auto limiter, auto now, auto decision) {
             return tollgate_force_charge(limiter, now, detail::raw(charges), charges.size(),
@@ -123,9 +123,9 @@ class operations {
         return refunded;
     }
 
-    /// Clears the usage of a key under a policy. Close the key's open reservations first: a
-    /// reservation closed later may refund units that were charged after the reset. Errors: as
-    /// `try_refund`.
+    /// Clears the usage of a key under a policy. The key's open reservations hold nothing any more:
+    /// when they are settled, they give back only what they were extended by after the reset. Errors:
+    /// as `try_refund`.
     result<void> try_reset_key(policy_id policy, const key& key) const noexcept {
         const auto charge = policy.charge(key, 0);
         const auto status = tollgate_reset_key(handle(), time_c(), &charge.c());

@@ -3,39 +3,59 @@
 //! The word holds both the period and its usage. Hence a change of period needs no reset job and
 //! loses no charge.
 //!
-//! ```text
-//!  63                                0
-//! [ period + 1 | used : 42 | MOVED ]
-//! ```
-//!
 //! # Invariants
 //! - Q1: the period never decreases. If a clock steps back over a change of period, its charges go
 //!   to the newer period; no period is reopened.
-//! - Q2: within a period, only refunds and resets lower the usage.
+//! - Q2: within a period, only refunds and resets lower the usage. A reset makes the
+//!   [stamp](word) greater, so that no later word equals an earlier one, and a charge made before it has a
+//!   smaller stamp than each later charge. A receipt whose stamp has the greatest number of resets gives
+//!   back nothing.
 //!
 //! # Progress
 //! Lock-free: a CAS fails only if another one succeeded.
 
+mod word;
+
 use super::prepared::{CounterEvaluation, ObservedAtomic, PreparedCharge};
 use super::sliding::sum::Sum;
-use super::{ChargeArgs, Counter, Moved, NEVER, Outcome, TimeBase};
+use super::{ChargeArgs, Counter, Moved, NEVER, Outcome, Since, TimeBase};
 use crate::clock::Now;
 use crate::policy::calendar::Calendar;
 use crate::sync::progress::Retries;
 use crate::sync::{AtomicU64, Ordering, Ordering::*, order};
 use std::cmp;
 use std::hint::cold_path;
+use word::{Format, MOVED, Usage};
 
-/// The word is frozen for a move to another array and never changes again in this one.
-const MOVED: u64 = 1;
-const USED_BITS: u32 = 42;
-const USED_MAX: u64 = (1 << USED_BITS) - 1;
-const PERIOD_SHIFT: u32 = USED_BITS + 1;
-/// The last period. Counted in hours from 1970 it is in the year 2209; later instants belong to it.
-const PERIOD_MAX: u64 = (u64::MAX >> PERIOD_SHIFT) - 1;
+/// The configuration of a policy's budgets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    calendar: Calendar,
+    format: Format,
+}
 
-const _: () =
-    assert!(crate::error::MAX_LIMIT < USED_MAX / 2, "a budget leaves room for forced charges");
+impl Budget {
+    /// Budgets of UTC days.
+    #[cfg(test)]
+    pub(crate) const DAYS: Budget = Budget::new(Calendar::DAYS, 1_000);
+
+    /// Budgets with limits up to `max_limit`.
+    pub(crate) const fn new(calendar: Calendar, max_limit: u64) -> Self {
+        Budget { calendar, format: Format::new(calendar, max_limit) }
+    }
+
+    /// The period of the stamp of a charge.
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn period_of(&self, stamp: u64) -> u64 {
+        self.format.period(stamp)
+    }
+
+    /// The stamp of a charge in a period without resets.
+    #[cfg(all(test, tollgate_model))]
+    pub(crate) fn first_stamp(&self, period: u64) -> u64 {
+        self.format.stamp_of(period)
+    }
+}
 
 /// The usage of one period. Zeroed memory is a fresh quota.
 #[derive(Debug)]
@@ -44,39 +64,18 @@ pub(crate) struct Quota {
     word: AtomicU64,
 }
 
-fn period(word: u64) -> u64 {
-    (word >> PERIOD_SHIFT).saturating_sub(1)
-}
-
-fn used(word: u64) -> u64 {
-    (word >> 1) & USED_MAX
-}
-
-/// Packs an open word. The usage saturates at `USED_MAX`.
-fn pack(period: u64, used: u64) -> u64 {
-    ((period.min(PERIOD_MAX) + 1) << PERIOD_SHIFT) | (used.min(USED_MAX) << 1)
-}
-
-/// Returns the period that a request at `now` is charged to, and the usage of that period.
-fn usage(word: u64, base: TimeBase, now: u64) -> (u64, u64) {
-    // Model: budget_dropped with NoCutoff.
-    let now = now.max(base.cutoff).min(PERIOD_MAX);
-    let open = word & !MOVED != 0;
-    if open && now <= period(word) { (period(word), used(word)) } else { (now, 0) }
-}
-
 impl Quota {
     /// The outcome of a charge that is evaluated against this word and not made.
-    fn decide(word: u64, base: TimeBase, args: &ChargeArgs) -> Outcome {
-        let (at, used) = usage(word, base, args.now);
+    fn decide(format: Format, word: u64, base: TimeBase, args: &ChargeArgs) -> Outcome {
+        let Usage { stamp: at, used } = format.usage(word, base, args.now);
         let admitted = used.saturating_add(args.cost) <= args.limit;
+        let period = format.period(at);
         let fits_at = match () {
-            () if admitted => at,
+            () if admitted => period,
             () if args.cost > args.limit => NEVER,
-            () if at == PERIOD_MAX => NEVER - 1,
-            () => at + 1,
+            () => format.next_period(at),
         };
-        let clear_at = if used > 0 { at + 1 } else { at };
+        let clear_at = if used > 0 { period + 1 } else { period };
         Outcome { admitted, used, at, fits_at, clear_at }
     }
 
@@ -93,16 +92,21 @@ impl Quota {
 
     /// Evaluates a charge; writes nothing.
     #[inline(always)]
-    fn evaluate(&self, base: TimeBase, args: &ChargeArgs) -> Result<CounterEvaluation<'_>, Moved> {
+    fn evaluate(
+        &self,
+        format: Format,
+        base: TimeBase,
+        args: &ChargeArgs,
+    ) -> Result<CounterEvaluation<'_>, Moved> {
         let word = self.load(order::budget_load())?;
-        let current = Quota::decide(word, base, args);
+        let current = Quota::decide(format, word, base, args);
         if !current.admitted || args.cost == 0 {
             return Ok((current, None));
         }
         let used = current.used.saturating_add(args.cost);
-        let outcome = Outcome { used, clear_at: current.at + 1, ..current };
+        let outcome = Outcome { used, clear_at: format.period(current.at) + 1, ..current };
         let target = ObservedAtomic { atomic: &self.word, word };
-        let word = pack(current.at, used);
+        let word = format.pack(current.at, used);
         Ok((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false })))
     }
 
@@ -125,7 +129,7 @@ impl Quota {
 }
 
 impl Counter for Quota {
-    type Spec = Calendar;
+    type Spec = Budget;
     type Frozen = u64;
 
     #[cfg(all(test, tollgate_model))]
@@ -134,45 +138,45 @@ impl Counter for Quota {
     }
 
     #[inline(always)]
-    fn tick(calendar: &Calendar, now: Now) -> u64 {
-        calendar.index(now.unix_ns)
+    fn tick(budget: &Budget, now: Now) -> u64 {
+        budget.calendar.index(now.unix_ns)
     }
 
     #[inline(always)]
-    fn wrapping_tick(calendar: &Calendar, now: Now) -> u64 {
-        Self::tick(calendar, now)
+    fn wrapping_tick(budget: &Budget, now: Now) -> u64 {
+        Self::tick(budget, now)
     }
 
     #[inline(always)]
-    fn ns_until(calendar: &Calendar, tick: u64, now: Now) -> u64 {
-        Self::wait_ns(calendar, tick, now)
+    fn ns_until(budget: &Budget, tick: u64, now: Now) -> u64 {
+        Self::wait_ns(budget, tick, now)
     }
 
     #[inline(always)]
-    fn wait_ns(calendar: &Calendar, tick: u64, now: Now) -> u64 {
-        calendar.start_ns(tick).saturating_sub(now.unix_ns)
+    fn wait_ns(budget: &Budget, tick: u64, now: Now) -> u64 {
+        budget.calendar.start_ns(tick).saturating_sub(now.unix_ns)
     }
 
-    fn resolution_ns(_: &Calendar) -> u64 {
+    fn resolution_ns(_: &Budget) -> u64 {
         1
     }
 
-    fn base(_: &Calendar, cutoff: u64) -> TimeBase {
-        TimeBase::new(0, cutoff.min(PERIOD_MAX), u64::MAX)
+    fn base(budget: &Budget, cutoff: u64) -> TimeBase {
+        TimeBase::new(0, cutoff.min(budget.format.last_period()), u64::MAX)
     }
 
-    fn is_out_of_range(_: &Calendar, _: TimeBase, _: u64) -> bool {
+    fn is_out_of_range(_: &Budget, _: TimeBase, _: u64) -> bool {
         false
     }
 
-    fn window(_: &Calendar) -> u64 {
+    fn window(_: &Budget) -> u64 {
         1
     }
 
     #[inline(always)]
     fn prepare<'a, S: Sum>(
         &'a self,
-        _: &Calendar,
+        budget: &Budget,
         base: TimeBase,
         args: &ChargeArgs,
         _: S,
@@ -181,63 +185,89 @@ impl Counter for Quota {
             // Nothing will be written.
             return None;
         }
+        let format = budget.format;
         let word = self.load(order::budget_load()).ok()?;
-        let used = used(word) + args.cost;
-        let is_present = word >> PERIOD_SHIFT == args.now + 1 && args.now >= base.cutoff;
+        let used = format.used(word) + args.cost;
+        let is_present = format.is_of(word, args.now) && args.now >= base.cutoff;
         if !is_present || used > args.limit {
             cold_path();
-            return self.evaluate(base, args).ok();
+            return self.evaluate(format, base, args).ok();
         }
         // The usual case: the word is of this period and has room. So it only grows by the cost.
-        let (at, clear_at) = (args.now, args.now + 1);
-        let outcome = Outcome { admitted: true, used, at, fits_at: at, clear_at };
+        let (fits_at, clear_at) = (args.now, args.now + 1);
+        let outcome = Outcome { admitted: true, used, at: format.stamp(word), fits_at, clear_at };
         let target = ObservedAtomic { atomic: &self.word, word };
-        let word = word + (args.cost << 1);
+        let word = format.charged(word, args.cost);
         Some((outcome, Some(PreparedCharge { head: None, target, word, opens_bucket: false })))
     }
 
-    fn charge(&self, _: &Calendar, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
+    fn charge(&self, budget: &Budget, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         let mut retries = Retries::new();
         loop {
             retries.count();
-            let (outcome, prepared) = self.evaluate(base, args)?;
+            let (outcome, prepared) = self.evaluate(budget.format, base, args)?;
             if prepared.is_none_or(PreparedCharge::commit) {
                 return Ok(outcome);
             }
         }
     }
 
-    fn peek(&self, _: &Calendar, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
+    fn peek(&self, budget: &Budget, base: TimeBase, args: &ChargeArgs) -> Result<Outcome, Moved> {
         // Model: budget_peek_against_move with QuotaPeekRelaxed.
-        Ok(Quota::decide(self.load(order::budget_peek())?, base, args))
+        let word = self.load(order::budget_peek())?;
+        Ok(Quota::decide(budget.format, word, base, args))
     }
 
     fn give_back(
         &self,
-        _: &Calendar,
+        budget: &Budget,
         base: TimeBase,
         now: u64,
-        from: Option<u64>,
+        since: Option<Since<impl Fn() -> bool>>,
         amount: &mut u64,
     ) -> Result<bool, Moved> {
+        let format = budget.format;
         let (mut returned, mut is_live) = (0, true);
         self.update(|word| {
             returned = 0;
-            let from = from.unwrap_or_else(|| usage(word, base, now).0);
-            is_live = word == 0 || period(word) <= from;
+            let from = match &since {
+                // Model: budget_settled_against_reset with LastStampGiven.
+                Some(since) if format.is_last(since.at) => {
+                    is_live = false;
+                    return None;
+                }
+                Some(since) => since.at,
+                None => format.usage(word, base, now).stamp,
+            };
+            is_live = word == 0 || format.stamp(word) <= from;
             // A saturated count may be lower than the real usage, so nothing is taken from it.
-            if word == 0 || period(word) != from || used(word) == USED_MAX || used(word) == 0 {
+            if word == 0
+                || format.stamp(word) != from
+                || format.used(word) == format.used_max()
+                || format.used(word) == 0
+            {
                 return None;
             }
-            returned = (*amount).min(used(word));
-            Some(pack(period(word), used(word) - returned))
+            returned = (*amount).min(format.used(word));
+            Some(format.pack(from, format.used(word) - returned))
         })?;
         *amount -= returned;
         Ok(is_live)
     }
 
-    fn reset(&self, _: &Calendar, _: TimeBase) -> Result<(), Moved> {
-        self.update(|word| (used(word) > 0).then(|| pack(period(word), 0)))
+    /// A budget needs no record of its resets: they are part of its [stamp](word).
+    fn reset(
+        &self,
+        budget: &Budget,
+        _: TimeBase,
+        _: &mut Option<u64>,
+        _: impl Fn(u64),
+    ) -> Result<(), Moved> {
+        let format = budget.format;
+        // Model: budget_settled_against_reset with ResetKeepsStamp.
+        self.update(|word| {
+            (format.used(word) > 0).then(|| format.pack(format.after_reset(format.stamp(word)), 0))
+        })
     }
 
     fn is_open(&self) -> bool {
@@ -251,9 +281,9 @@ impl Counter for Quota {
         self.word.load(Relaxed) & MOVED != 0
     }
 
-    fn weight(&self, spec: &Calendar, base: TimeBase, cutoff: u64) -> u64 {
+    fn weight(&self, budget: &Budget, base: TimeBase, cutoff: u64) -> u64 {
         // Relaxed: the result is a hint.
-        Self::frozen_weight(&(self.word.load(Relaxed) & !MOVED), spec, base, cutoff)
+        Self::frozen_weight(&(self.word.load(Relaxed) & !MOVED), budget, base, cutoff)
     }
 
     fn freeze(&self) -> u64 {
@@ -263,17 +293,21 @@ impl Counter for Quota {
         self.word.fetch_or(MOVED, order::budget_freeze()) & !MOVED
     }
 
-    fn frozen_weight(frozen: &u64, _: &Calendar, _: TimeBase, cutoff: u64) -> u64 {
-        match period(*frozen).cmp(&cutoff.min(PERIOD_MAX)) {
+    fn frozen_weight(frozen: &u64, budget: &Budget, _: TimeBase, cutoff: u64) -> u64 {
+        let format = budget.format;
+        match format.period(format.stamp(*frozen)).cmp(&cutoff.min(format.last_period())) {
             _ if *frozen == 0 => 0,
             cmp::Ordering::Less => 0,
-            cmp::Ordering::Equal => used(*frozen),
+            // Its stamp tells a receipt of before the reset from one of after it. Test:
+            // a_reset_lasts_over_moves_and_windows with ResetForgotten.
+            cmp::Ordering::Equal if format.has_resets(format.stamp(*frozen)) => u64::MAX,
+            cmp::Ordering::Equal => format.used(*frozen),
             // Model: budget_seen_later with DropsLater.
             cmp::Ordering::Greater => u64::MAX,
         }
     }
 
-    fn install(&self, _: &Calendar, frozen: &u64, _: TimeBase, _: TimeBase) {
+    fn install(&self, _: &Budget, frozen: &u64, _: TimeBase, _: TimeBase) {
         // A late install finds a word that is not 0, and its CAS fails. Release: also publishes the
         // key's age. Pairs with the fence in `Ages::has_survived`. Model: refund_after_move with
         // QuotaInstallRelaxed.
@@ -287,6 +321,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const DAYS: Format = Budget::DAYS.format;
+    const PERIOD_MAX: u64 = DAYS.last_period();
+
     fn quota(word: u64) -> Quota {
         Quota { word: AtomicU64::new(word) }
     }
@@ -299,27 +336,28 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     struct Oracle {
         cutoff: u64,
-        /// The newest charged period and its usage.
-        charged: Option<(u64, u64)>,
+        /// The newest charged period, its resets and its usage.
+        charged: Option<(u64, u64, u64)>,
     }
 
     impl Oracle {
-        fn used(&self, now: u64) -> (u64, u64) {
+        fn used(&self, now: u64) -> (u64, u64, u64) {
             let now = now.max(self.cutoff).min(PERIOD_MAX);
             match self.charged {
-                Some((period, used)) if period >= now => (period, used),
-                _ => (now, 0),
+                Some(newest @ (period, ..)) if period >= now => newest,
+                _ => (now, 0, 0),
             }
         }
 
         fn peek(&self, args: &ChargeArgs) -> Outcome {
-            let (at, used) = self.used(args.now);
+            let (period, resets, used) = self.used(args.now);
             let forced = args.limit == u64::MAX;
             let admitted = forced || used as u128 + args.cost as u128 <= args.limit as u128;
-            let next = if at == PERIOD_MAX { NEVER - 1 } else { at + 1 };
+            let next = if period == PERIOD_MAX { NEVER - 1 } else { period + 1 };
             let fits_at = if args.cost > args.limit { NEVER } else { next };
-            let clear_at = if used > 0 { at + 1 } else { at };
-            Outcome { admitted, used, at, fits_at: if admitted { at } else { fits_at }, clear_at }
+            let clear_at = if used > 0 { period + 1 } else { period };
+            let fits_at = if admitted { period } else { fits_at };
+            Outcome { admitted, used, at: stamp_of(period, resets), fits_at, clear_at }
         }
 
         fn charge(&mut self, args: &ChargeArgs) -> Outcome {
@@ -328,15 +366,19 @@ mod tests {
                 return current;
             }
             let used = current.used.saturating_add(args.cost);
-            self.charged = Some((current.at, used.min(USED_MAX)));
-            Outcome { used, clear_at: current.at + 1, ..current }
+            let (period, resets, _) = self.used(args.now);
+            self.charged = Some((period, resets, used.min(DAYS.used_max())));
+            Outcome { used, clear_at: period + 1, ..current }
         }
 
-        fn give_back(&mut self, now: u64, from: Option<u64>, amount: u64) -> u64 {
-            let from = from.unwrap_or(self.used(now).0);
+        fn give_back(&mut self, now: u64, from: Option<(u64, u64)>, amount: u64) -> u64 {
+            let (period, resets, _) = self.used(now);
+            let from = from.unwrap_or((period, resets));
             match &mut self.charged {
                 // A saturated usage is not given back.
-                Some((period, used)) if *period == from && *used < USED_MAX => {
+                Some((period, resets, used))
+                    if (*period, *resets) == from && *used < DAYS.used_max() =>
+                {
                     let returned = amount.min(*used);
                     *used -= returned;
                     returned
@@ -344,12 +386,25 @@ mod tests {
                 _ => 0,
             }
         }
+
+        fn reset(&mut self) {
+            if let Some((_, resets, used)) = &mut self.charged
+                && *used > 0
+            {
+                (*resets, *used) = (*resets + 1, 0);
+            }
+        }
+    }
+
+    fn stamp_of(period: u64, resets: u64) -> u64 {
+        DAYS.stamp_of(period) + resets
     }
 
     #[derive(Clone, Debug)]
     enum Step {
         Charge(ChargeArgs),
-        GiveBack(u64, Option<u64>, u64),
+        /// The time, the period and its resets of the charge, and the units.
+        GiveBack(u64, Option<(u64, u64)>, u64),
         Reset,
         /// A move to an array whose cutoff is later by this many periods.
         Move(u64),
@@ -358,14 +413,13 @@ mod tests {
     fn step(first: u64) -> impl Strategy<Value = Step> {
         let now =
             move || prop_oneof![9 => first..first + 6, 1 => 0..first + 1, 1 => Just(u64::MAX)];
-        let units =
-            || prop_oneof![8 => 0u64..20, 1 => USED_MAX - 9..=USED_MAX + 9, 1 => Just(u64::MAX)];
+        let units = || prop_oneof![8 => 0u64..20, 1 => DAYS.used_max() - 9..=DAYS.used_max() + 9, 1 => Just(u64::MAX)];
         let limit = prop_oneof![6 => 1u64..30, 1 => Just(0), 2 => Just(u64::MAX)];
         let charge =
             (now(), units(), limit).prop_map(|(now, cost, limit)| ChargeArgs { now, cost, limit });
         prop_oneof![
             9 => charge.prop_map(Step::Charge),
-            3 => (now(), prop::option::of(now()), units())
+            3 => (now(), prop::option::of((now().prop_map(|period| period.min(PERIOD_MAX)), 0u64..3)), units())
                 .prop_map(|(now, from, units)| Step::GiveBack(now, from, units)),
             1 => Just(Step::Reset),
             1 => (0u64..3).prop_map(Step::Move),
@@ -375,20 +429,20 @@ mod tests {
     /// Moves the quota to another array. Checks that every operation on the frozen one returns
     /// `Moved` and changes nothing.
     fn moved(old: &Quota, from: TimeBase, to: TimeBase) -> Quota {
-        let weight = old.weight(&Calendar::DAYS, from, to.cutoff);
+        let weight = old.weight(&Budget::DAYS, from, to.cutoff);
         let frozen = old.freeze();
         assert_eq!(old.freeze(), frozen, "a second freeze differs");
-        assert_eq!(Quota::frozen_weight(&frozen, &Calendar::DAYS, from, to.cutoff), weight);
-        assert_eq!(old.weight(&Calendar::DAYS, from, to.cutoff), weight);
+        assert_eq!(Quota::frozen_weight(&frozen, &Budget::DAYS, from, to.cutoff), weight);
+        assert_eq!(old.weight(&Budget::DAYS, from, to.cutoff), weight);
         let (before, base) = (word(old), from);
         let args = ChargeArgs { now: 5, cost: 1, limit: u64::MAX };
-        assert_eq!(old.charge(&Calendar::DAYS, base, &args), Err(Moved));
-        assert_eq!(old.peek(&Calendar::DAYS, base, &args), Err(Moved));
-        assert_eq!(old.reset(&Calendar::DAYS, base), Err(Moved));
-        assert_eq!(old.give_back(&Calendar::DAYS, base, 5, None, &mut 1), Err(Moved));
+        assert_eq!(old.charge(&Budget::DAYS, base, &args), Err(Moved));
+        assert_eq!(old.peek(&Budget::DAYS, base, &args), Err(Moved));
+        assert_eq!(old.reset(&Budget::DAYS, base, &mut None, |_| ()), Err(Moved));
+        assert_eq!(old.give_back(&Budget::DAYS, base, 5, Since::tick(None), &mut 1), Err(Moved));
         assert_eq!(word(old), before);
         let new = quota(0);
-        new.install(&Calendar::DAYS, &frozen, from, to);
+        new.install(&Budget::DAYS, &frozen, from, to);
         new
     }
 
@@ -398,8 +452,8 @@ mod tests {
         if args.cost == 0 || args.limit > crate::error::MAX_LIMIT || args.now == u64::MAX {
             return;
         }
-        let fast = quota.prepare(&Calendar::DAYS, base, args, ScalarSum);
-        let slow = (args.cost <= args.limit).then(|| quota.evaluate(base, args).unwrap());
+        let fast = quota.prepare(&Budget::DAYS, base, args, ScalarSum);
+        let slow = (args.cost <= args.limit).then(|| quota.evaluate(DAYS, base, args).unwrap());
         assert_eq!(format!("{fast:?}"), format!("{slow:?}"));
     }
 
@@ -407,48 +461,50 @@ mod tests {
         /// A quota matches the oracle in any period, with any clock, and across moves.
         #[test]
         fn quota_matches_oracle(
-            (cutoff, steps) in prop_oneof![Just(0), Just(5), Just(480_000), Just(PERIOD_MAX - 3)]
+            (cutoff, steps) in prop_oneof![Just(0), Just(5), Just(20_000), Just(PERIOD_MAX - 3)]
                 .prop_flat_map(|first| (Just(first), prop::collection::vec(step(first), 1..60))),
         ) {
-            let mut base = Quota::base(&Calendar::DAYS, cutoff);
+            let mut base = Quota::base(&Budget::DAYS, cutoff);
             let (mut quota, mut oracle) = (quota(0), Oracle { cutoff, charged: None });
             for step in steps {
                 match step {
                     Step::Charge(args) => {
                         let before = word(&quota);
-                        let peeked = quota.peek(&Calendar::DAYS, base, &args);
+                        let peeked = quota.peek(&Budget::DAYS, base, &args);
                         prop_assert_eq!(peeked, Ok(oracle.peek(&args)));
                         assert_fast_path(&quota, base, &args);
                         prop_assert_eq!(word(&quota), before);
-                        let outcome = quota.charge(&Calendar::DAYS, base, &args);
+                        let outcome = quota.charge(&Budget::DAYS, base, &args);
                         prop_assert_eq!(outcome, Ok(oracle.charge(&args)));
                     }
                     Step::GiveBack(now, from, amount) => {
                         let mut rest = amount;
-                        quota.give_back(&Calendar::DAYS, base, now, from, &mut rest).unwrap();
+                        let since = from.map(|(period, resets)| stamp_of(period, resets));
+                        quota.give_back(&Budget::DAYS, base, now, Since::tick(since), &mut rest).unwrap();
                         prop_assert_eq!(amount - rest, oracle.give_back(now, from, amount));
                     }
                     Step::Reset => {
-                        quota.reset(&Calendar::DAYS, base).unwrap();
-                        oracle.charged = oracle.charged.map(|(period, _)| (period, 0));
+                        quota.reset(&Budget::DAYS, base, &mut None, |_| ()).unwrap();
+                        oracle.reset();
                     }
                     Step::Move(later) => {
-                        let to = Quota::base(&Calendar::DAYS, base.cutoff + later);
+                        let to = Quota::base(&Budget::DAYS, base.cutoff + later);
                         prop_assert!(to.cutoff <= PERIOD_MAX);
                         let expected_weight = match oracle.charged {
-                            Some((period, _)) if period > to.cutoff => u64::MAX,
-                            Some((period, used)) if period == to.cutoff => used,
+                            Some((period, ..)) if period > to.cutoff => u64::MAX,
+                            Some((period, 0, used)) if period == to.cutoff => used,
+                            Some((period, ..)) if period == to.cutoff => u64::MAX,
                             _ => 0,
                         };
-                        prop_assert_eq!(quota.weight(&Calendar::DAYS, base, to.cutoff), expected_weight);
+                        prop_assert_eq!(quota.weight(&Budget::DAYS, base, to.cutoff), expected_weight);
                         let new = moved(&quota, base, to);
                         // A late install changes nothing, even if the word has changed since.
                         if new.is_open() {
-                            new.reset(&Calendar::DAYS, to).unwrap();
+                            new.reset(&Budget::DAYS, to, &mut None, |_| ()).unwrap();
                             let before = word(&new);
-                            new.install(&Calendar::DAYS, &quota.freeze(), base, to);
+                            new.install(&Budget::DAYS, &quota.freeze(), base, to);
                             prop_assert_eq!(word(&new), before);
-                            oracle.charged = oracle.charged.map(|(period, _)| (period, 0));
+                            oracle.reset();
                         }
                         (quota, base, oracle.cutoff) = (new, to, to.cutoff);
                     }
@@ -458,29 +514,50 @@ mod tests {
         }
     }
 
+    /// After the last reset that a word can count, receipts of the period give back nothing.
+    #[test]
+    fn last_stamp_is_not_given_back() {
+        let budget = Budget::new(Calendar::DAYS, crate::error::MAX_LIMIT);
+        let (quota, base) = (quota(0), Quota::base(&budget, 0));
+        let charge =
+            || quota.charge(&budget, base, &ChargeArgs { now: 7, cost: 2, limit: 9 }).unwrap();
+        for resets in 0..40 {
+            let Outcome { admitted, used, at, .. } = charge();
+            assert_eq!((admitted, used), (true, 2));
+            let mut rest = 2;
+            quota.give_back(&budget, base, 7, Since::tick(Some(at)), &mut rest).unwrap();
+            assert_eq!(rest, if resets < 31 { 0 } else { 2 }, "{resets} resets");
+            charge();
+            quota.reset(&budget, base, &mut None, |_| ()).unwrap();
+            quota.give_back(&budget, base, 7, Since::tick(Some(at)), &mut 2).unwrap();
+            assert_eq!(
+                quota.peek(&budget, base, &ChargeArgs { now: 7, cost: 0, limit: 9 }).unwrap().used,
+                0
+            );
+        }
+    }
+
     /// A charge in the last period never expires.
     #[test]
     fn last_period_never_ends() {
-        let (quota, base) = (quota(0), Quota::base(&Calendar::DAYS, 0));
+        let (quota, base) = (quota(0), Quota::base(&Budget::DAYS, 0));
         let charge = |now, cost| {
-            quota.charge(&Calendar::DAYS, base, &ChargeArgs { now, cost, limit: 5 }).unwrap()
+            quota.charge(&Budget::DAYS, base, &ChargeArgs { now, cost, limit: 5 }).unwrap()
         };
         assert!(charge(PERIOD_MAX + 2, 5).admitted);
         for now in [PERIOD_MAX, PERIOD_MAX + 9, u64::MAX] {
             assert!(!charge(now, 1).admitted);
-            assert_eq!(quota.weight(&Calendar::DAYS, base, now), 5);
+            assert_eq!(quota.weight(&Budget::DAYS, base, now), 5);
         }
     }
 
     /// No calendar array is renewed because of its age: each word holds its own period.
     #[test]
     fn calendar_arrays_need_no_renewal() {
-        let base = Quota::base(&Calendar::DAYS, 7);
+        let base = Quota::base(&Budget::DAYS, 7);
         for now in [0, 7, PERIOD_MAX, u64::MAX] {
-            assert!(
-                !base.needs_renewal(now) && !Quota::is_out_of_range(&Calendar::DAYS, base, now)
-            );
+            assert!(!base.needs_renewal(now) && !Quota::is_out_of_range(&Budget::DAYS, base, now));
         }
-        assert_eq!(Quota::window(&Calendar::DAYS), 1);
+        assert_eq!(Quota::window(&Budget::DAYS), 1);
     }
 }

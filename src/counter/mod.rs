@@ -83,6 +83,23 @@ impl TimeBase {
     }
 }
 
+/// The charge from which on a give-back takes units.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Since<F> {
+    /// The tick of the charge.
+    pub(crate) at: u64,
+    /// Returns whether the key was reset after the charge. Valid once a word of the counter was loaded.
+    pub(crate) was_reset: F,
+}
+
+#[cfg(test)]
+impl Since<fn() -> bool> {
+    /// The charge made at this tick, of a key that was never reset. `None` for all charges.
+    pub(crate) fn tick(at: Option<u64>) -> Option<Self> {
+        at.map(|at| Since { at, was_reset: (|| false) as fn() -> bool })
+    }
+}
+
 /// The error of an operation on a counter that was moved to another array. The caller must look up the
 /// key again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,12 +172,12 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
 
     /// Gives back up to `amount` units.
     ///
-    /// The units are taken from live charges made at `from` or later, or from all live charges if
-    /// `from` is `None`. The oldest come first. Returns false, and takes no more units, once the
-    /// charge made at `from` has expired. `amount` is lowered by the units given back, so that the
-    /// caller can continue after a move.
+    /// The units are taken from live charges made at `since` or later, or from all live charges if
+    /// `since` is `None`. The oldest come first. Returns false, and takes no more units, once the
+    /// charge made at `since` has expired or was reset. `amount` is lowered by the units given back, so
+    /// that the caller can continue after a move.
     ///
-    /// A caller that gives back no more than it charged at `from` or later takes its own units or
+    /// A caller that gives back no more than it charged at `since` or later takes its own units or
     /// older ones. Hence the remaining usage never expires earlier than if the caller had taken only
     /// its own.
     fn give_back(
@@ -168,12 +185,22 @@ pub(crate) trait Counter: Sized + Send + Sync + 'static {
         spec: &Self::Spec,
         base: TimeBase,
         now: u64,
-        from: Option<u64>,
+        since: Option<Since<impl Fn() -> bool>>,
         amount: &mut u64,
     ) -> Result<bool, Moved>;
 
-    /// Removes every charge that was completed before the call.
-    fn reset(&self, spec: &Self::Spec, base: TimeBase) -> Result<(), Moved>;
+    /// Removes every charge that was completed before the call. Before a count is lowered, `record`
+    /// gets the tick of the newest charge. No later charge has that tick or an earlier one.
+    ///
+    /// `newest` is `None` at first, and becomes that tick once the reset has taken effect, so that the
+    /// caller can continue after a move.
+    fn reset(
+        &self,
+        spec: &Self::Spec,
+        base: TimeBase,
+        newest: &mut Option<u64>,
+        record: impl Fn(u64),
+    ) -> Result<(), Moved>;
 
     /// Returns whether the counter was ever charged in this array, or copied into it.
     fn is_open(&self) -> bool;

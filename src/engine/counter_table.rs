@@ -2,7 +2,7 @@
 
 use crate::clock::Now;
 use crate::counter::Counter;
-use crate::counter::calendar::Quota;
+use crate::counter::calendar::{Budget, Quota};
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::policy::Plan;
@@ -108,7 +108,8 @@ impl CounterTable {
             Plan::Quota { period, offset_s } => {
                 // The cutoff is period 0, the first one: nothing was dropped yet, so any period may
                 // be charged.
-                Table::new(Calendar::new(period, offset_s), bounds, 0).map(CounterTable::Quota)
+                let budget = Budget::new(Calendar::new(period, offset_s), max_limit);
+                Table::new(budget, bounds, 0).map(CounterTable::Quota)
             }
         }
     }

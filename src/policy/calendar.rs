@@ -60,8 +60,19 @@ impl Calendar {
     #[cfg(test)]
     pub(crate) const DAYS: Calendar = Calendar { period: Period::Day, offset_s: 0 };
 
-    pub(crate) fn new(period: Period, offset_s: i32) -> Self {
+    pub(crate) const fn new(period: Period, offset_s: i32) -> Self {
         Self { period, offset_s }
+    }
+
+    /// The number of bits of the indices that a budget distinguishes. Hours end in 2209, days in 2328 and
+    /// months in 2311. All later instants belong to the last period.
+    #[inline(always)]
+    pub(crate) const fn index_bits(self) -> u32 {
+        match self.period {
+            Period::Hour => 21,
+            Period::Day => 17,
+            Period::Month => 12,
+        }
     }
 
     /// Returns the index of the period that contains this instant. It never decreases with time. The

@@ -193,7 +193,7 @@ impl Held {
         // While the first charge counts, so do all later ones, and this call takes from all of them.
         let Returned { units, is_gone } = give_back_from(self.first, amount);
         // If it no longer does, at most the last extension is given back: the units of each charge
-        // in between are not known. Schedules: cancelled after reset with LastExtensionTwice;
+        // in between are not known. Schedules: cancelled after refund with LastExtensionTwice;
         // streams with LastExtensionStays and LastExtensionUncut.
         if units < amount && is_gone && self.last.may_outlast(&self.first) {
             let most = self.last.units;

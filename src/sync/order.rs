@@ -6,6 +6,10 @@
 //! - **A charge and a sum.** A thread that loads a head as [`ring_head`] sees every charge that
 //!   came before it, because heads are written as [`ring_open`] and [`ring_charge`]. The loads of a
 //!   sum may therefore be relaxed. A relaxed CAS on the same word continues the release sequence.
+//! - **A reset and a give-back.** A reset is recorded before it writes the head as [`ring_reset`], so a
+//!   give-back that loads a later word as [`ring_update`] finds the record. A record is given to another
+//!   key as [`mark_take`] and [`mark_replace`]. Threads that still use it come before ([`mark_keep`]) or
+//!   see the raised floor ([`mark_find`]).
 //! - **A moved word and its new array.** A thread that loads a MOVED word ([`ring_search`],
 //!   [`ring_head`], [`ring_update`], [`budget_load`], [`budget_update`], [`budget_peek`]) finds the
 //!   array that it was moved to, because movers freeze words as [`ring_freeze`] and
@@ -61,6 +65,13 @@ orders! {
     ring_charge: Release, or relaxed with WriteRelaxed;
     ring_freeze: Release, or relaxed with FreezeRelaxed;
     ring_install: Release, or relaxed with InstallRelaxed;
+
+    ring_reset: Release, or relaxed with ResetRelaxed;
+
+    mark_keep: Release, or relaxed with MarkKeepRelaxed;
+    mark_take: Acquire, or relaxed with MarkTakeRelaxed;
+    mark_replace: Release, or relaxed with MarkReplaceRelaxed;
+    mark_find: Acquire, or relaxed with MarkFindRelaxed;
 
     budget_load: Acquire, or relaxed with QuotaLoadRelaxed;
     budget_update: Acquire, or relaxed with QuotaUpdateRelaxed;

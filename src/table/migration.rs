@@ -311,8 +311,7 @@ mod tests {
     use super::super::size::Size;
     use super::*;
     use crate::counter::ChargeArgs;
-    use crate::counter::calendar::Quota;
-    use crate::policy::calendar::Calendar;
+    use crate::counter::calendar::{Budget, Quota};
     use proptest::prelude::*;
 
     const READ: ChargeArgs = ChargeArgs { now: 1, cost: 0, limit: u64::MAX };
@@ -331,7 +330,7 @@ mod tests {
             };
             let home_slots = 3 * GROUP;
             let size = Size { home_slots, slots: home_slots + 64, capacity: 60, chunk_len };
-            let base = Quota::base(&Calendar::DAYS, 1);
+            let base = Quota::base(&Budget::DAYS, 1);
             let array = || Array::<Quota>::new(size, base, false).unwrap();
             let (old, new) = (array(), array());
             let mut keys: Vec<_> = crowd.iter().map(key).collect();
@@ -339,21 +338,21 @@ mod tests {
             for (cost, key) in (1..).zip(&keys) {
                 let slot = old.find_or_claim(*key).expect("the array is not being replaced");
                 let args = ChargeArgs { cost, ..READ };
-                prop_assert!(slot.counter.charge(&Calendar::DAYS, base, &args).is_ok());
+                prop_assert!(slot.counter.charge(&Budget::DAYS, base, &args).is_ok());
                 let found = old.find(*key);
                 prop_assert!(matches!(found, Found::Slot(found) if std::ptr::eq(found, slot)));
             }
             prop_assert!(matches!(old.find(absent), Found::Empty(_)));
 
             let migration = Migration::new(size.home_slots, chunk_len, 0).unwrap();
-            let mover = KeyMover { old: &old, new: &new, spec: &Calendar::DAYS, eviction_threshold: 0 };
+            let mover = KeyMover { old: &old, new: &new, spec: &Budget::DAYS, eviction_threshold: 0 };
             while !migration.help(&mover, chunks).0 {}
             prop_assert_eq!(migration.moved(), keys.len());
             for (cost, key) in (1..).zip(&keys) {
                 let Found::Slot(slot) = new.find(*key) else {
                     return Err(TestCaseError::fail("a key was left behind"));
                 };
-                prop_assert_eq!(slot.counter.peek(&Calendar::DAYS, base, &READ).unwrap().used, cost);
+                prop_assert_eq!(slot.counter.peek(&Budget::DAYS, base, &READ).unwrap().used, cost);
             }
             prop_assert!(matches!(old.find(absent), Found::Frozen));
         }
@@ -364,17 +363,17 @@ mod tests {
     #[test]
     fn each_key_is_counted_once() {
         let size = Size { home_slots: 64, slots: 128, capacity: 60, chunk_len: 4 };
-        let base = Quota::base(&Calendar::DAYS, 1);
+        let base = Quota::base(&Budget::DAYS, 1);
         let array = || Array::<Quota>::new(size, base, false).unwrap();
         let (old, new) = (array(), array());
         for number in 0..40_u64 {
             let key = KeyId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let slot = old.find_or_claim(key).expect("the array is not being replaced");
             let args = ChargeArgs { cost: 1, ..READ };
-            assert!(slot.counter.charge(&Calendar::DAYS, base, &args).is_ok());
+            assert!(slot.counter.charge(&Budget::DAYS, base, &args).is_ok());
         }
         let migration = Migration::new(size.home_slots, size.chunk_len, 0).unwrap();
-        let mover = KeyMover { old: &old, new: &new, spec: &Calendar::DAYS, eviction_threshold: 0 };
+        let mover = KeyMover { old: &old, new: &new, spec: &Budget::DAYS, eviction_threshold: 0 };
         migration.complete(3..5, &mover);
         migration.complete(0..16, &mover);
         assert_eq!(migration.moved(), 40);

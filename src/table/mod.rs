@@ -21,6 +21,10 @@ mod migration;
 mod prefetch;
 mod prefetch_hint;
 mod receipt;
+#[cfg(not(all(test, tollgate_model)))]
+mod reset_marks;
+#[cfg(all(test, tollgate_model))]
+pub(crate) mod reset_marks;
 mod resize;
 mod sample;
 mod size;
@@ -34,12 +38,13 @@ mod zeroed;
 
 use crate::clock::Now;
 use crate::counter::sliding::sum::{ScalarSum, Sum};
-use crate::counter::{ChargeArgs, Counter, Moved, Outcome};
+use crate::counter::{ChargeArgs, Counter, Moved, Outcome, Since};
 use crate::reclaim::Guard;
 use crate::sync::progress::Retries;
 use array::Found;
 use generation::Generation;
 use memory_bound::Layout;
+use reset_marks::ResetMarks;
 use resize::Arrays;
 use size::Size;
 
@@ -55,13 +60,15 @@ pub(crate) use stats::TableStats;
 #[derive(Debug)]
 pub(crate) struct Table<C: Counter> {
     arrays: Arrays<C>,
+    resets: ResetMarks,
 }
 
 impl<C: Counter> Table<C> {
     /// Creates a table that is in use from `now` on.
     pub(crate) fn new(spec: C::Spec, bounds: Bounds, now: u64) -> Result<Self, OutOfMemory> {
         let size = Size::first(bounds.max_keys);
-        Ok(Table { arrays: Arrays::new(spec, bounds, size, now)? })
+        let arrays = Arrays::new(spec, bounds, size, now)?;
+        Ok(Table { arrays, resets: ResetMarks::new()? })
     }
 
     /// The most bytes that the arrays of a table with these bounds can take. Saturates.
@@ -70,7 +77,8 @@ impl<C: Counter> Table<C> {
     pub(crate) fn memory_bound_of(bounds: Bounds) -> usize {
         let (slot_bytes, generation_bytes) = (size_of::<Slot<C>>(), size_of::<Generation<C>>());
         let evicts = bounds.allowance > 0;
-        Layout { slot_bytes, generation_bytes, evicts }.bound(bounds.max_keys)
+        let arrays = Layout { slot_bytes, generation_bytes, evicts }.bound(bounds.max_keys);
+        arrays.saturating_add(ResetMarks::BYTES)
     }
 
     /// The most bytes that the arrays of this table can take.
@@ -213,20 +221,26 @@ impl<C: Counter> Table<C> {
             if from.is_some_and(|charge| generation.was_evicted_since(slot, &charge)) {
                 return Ok(false);
             }
-            let (base, from) = (generation.array.base(), from.map(|charge| charge.at));
+            let base = generation.array.base();
+            let since = from.map(|charge| Since {
+                at: charge.at,
+                was_reset: move || self.resets.covers(key, charge.at),
+            });
             // A give-back that a move interrupts continues with the rest. Model: refund_in_parts
             // with GivenTwice.
-            slot.counter.give_back(self.spec(), base, now, from, &mut remaining)
+            slot.counter.give_back(self.spec(), base, now, since, &mut remaining)
         });
         // An absent key (`None`) is not reported as gone: all its charges are forgotten, so a
         // second receipt would find nothing either.
         Returned { units: amount - remaining, is_gone: still_counts == Some(false) }
     }
 
-    /// Resets the key's usage to zero.
+    /// Resets the key's usage to zero. Receipts of earlier charges give back nothing any more.
     pub(crate) fn reset(&self, key: KeyId, guard: &Guard) {
+        let mut newest = None;
         self.visit(key, guard, |generation, slot| {
-            slot.counter.reset(self.spec(), generation.array.base())
+            let record = |newest| self.resets.record(key, newest);
+            slot.counter.reset(self.spec(), generation.array.base(), &mut newest, record)
         });
     }
 
@@ -269,7 +283,8 @@ impl<C: Counter> Table<C> {
     }
 
     pub(crate) fn stats(&self, now: u64, guard: &Guard) -> TableStats {
-        self.arrays.stats(now, guard)
+        let stats = self.arrays.stats(now, guard);
+        TableStats { bytes: stats.bytes + ResetMarks::BYTES, ..stats }
     }
 }
 
@@ -281,7 +296,8 @@ impl<C: Counter> Table<C> {
         let bounds = Bounds { max_keys: usize::MAX, allowance };
         let slots = home_slots + 3;
         let size = Size { home_slots, slots, capacity: usize::MAX, chunk_len: 1 };
-        Table { arrays: Arrays::new(spec, bounds, size, now).expect("a few slots") }
+        let arrays = Arrays::new(spec, bounds, size, now).expect("a few slots");
+        Table { arrays, resets: ResetMarks::new().expect("a few records") }
     }
 
     /// Starts a resize with this eviction threshold, unless one is in progress.

@@ -170,10 +170,9 @@ mod tests {
     use super::super::size::Size;
     use super::*;
     use crate::counter::Counter;
-    use crate::counter::calendar::Quota;
+    use crate::counter::calendar::{Budget, Quota};
     use crate::counter::sliding::Ring;
     use crate::counter::sliding::time_scale::TimeScale;
-    use crate::policy::calendar::Calendar;
     use proptest::prelude::*;
 
     fn array_of<C: Counter>(spec: &C::Spec, groups: usize) -> Array<C> {
@@ -208,7 +207,7 @@ mod tests {
         #[test]
         fn hint_points_to_the_only_key(groups in 1usize..2000, hash: u64) {
             let key = KeyId::new(hash);
-            assert_hinted::<Quota>(&Calendar::DAYS, groups, key);
+            assert_hinted::<Quota>(&Budget::DAYS, groups, key);
             assert_hinted::<Ring<7>>(&TimeScale::new(1 << 36, 1 << 30, 7), groups, key);
             assert_hinted::<Ring<31>>(&TimeScale::new(1 << 36, 20, 31), groups, key);
         }

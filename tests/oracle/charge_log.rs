@@ -85,9 +85,10 @@ impl ChargeLog {
         amount - rest
     }
 
-    /// Clears all costs and keeps the times.
-    pub fn reset(&mut self) {
+    /// Clears all costs. Later charges are at least `step` later than the newest one.
+    pub fn reset(&mut self, step: u64) {
         self.charges.iter_mut().for_each(|(_, cost)| *cost = 0);
+        self.newest += step;
     }
 
     /// The number of distinct times of the charges that are not expired at `at`, refunded ones included.

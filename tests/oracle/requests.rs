@@ -188,8 +188,18 @@ impl Oracle {
     }
 
     pub fn reset(&mut self, rule: usize, key: u64) {
-        if let Some(log) = self.logs.get_mut(&(rule, key)) {
-            log.reset();
+        let (kind, unit) = (self.kind(rule), self.time_params[rule].unit);
+        let Some(log) = self.logs.get_mut(&(rule, key)) else { return };
+        let is_used = log.used(kind, log.newest()) > 0;
+        let (step, is_reset) = match kind {
+            Kind::Sliding(_) => (unit, true),
+            // A budget without usage stays as it is.
+            Kind::Fixed(_) => (0, is_used),
+        };
+        log.reset(step);
+        if is_reset {
+            // Reservations hold nothing any more, as if the key had been dropped.
+            *self.drop_counts.entry((rule, key)).or_default() += 1;
         }
     }
 

@@ -3,6 +3,7 @@
 mod full_table;
 #[path = "../oracle/mod.rs"]
 mod oracle;
+mod reset;
 
 use oracle::cases;
 use proptest::prelude::*;

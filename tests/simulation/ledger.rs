@@ -28,6 +28,8 @@ struct Charge {
 struct Counter {
     charges: Vec<Charge>,
     newest: u64,
+    /// The time of a charge at the time of the newest reset. It may be a tick later than all clocks.
+    after_reset: u64,
     /// Incremented by every change.
     version: u64,
     /// Until this time, the limiter may have refunded other charges than the ledger assumes.
@@ -136,7 +138,9 @@ impl Ledger {
         let policy = &self.rules[rule];
         let at = policy.recorded(now, reported.reset_after_ns);
         assert!(at + policy.unit > policy.time(now), "recorded before the time of the call");
-        assert!(at <= policy.time(self.latest), "recorded at a time that no clock has shown");
+        let after_reset = self.counters.get(&(rule, key)).map_or(0, |counter| counter.after_reset);
+        let latest = policy.time(self.latest).max(after_reset);
+        assert!(at <= latest, "recorded at a time that no clock has shown");
         // The recorded time is rounded down; the reading is not.
         let at = at.max(policy.time(now));
         (at, self.used(rule, key, at, false))
@@ -198,7 +202,11 @@ impl Ledger {
     }
 
     pub fn reset(&mut self, rule: usize, key: u64) {
+        let policy = self.rules[rule];
         let counter = self.counter(rule, key);
+        if let Span::Window(_) = policy.span {
+            counter.after_reset = counter.after_reset.max(counter.newest) + policy.unit;
+        }
         counter.charges.clear();
         counter.version += 1;
     }

@@ -111,7 +111,7 @@ fn composite() -> Vec<(Key, Key, bool)> {
 }
 
 /// Charges 2 of 5 units to the first key of each pair, then 1 to the second. Both keys are reset
-/// before.
+/// before. Each pair has a time of its own, because a charge at the time of a reset counts later.
 pub fn key_cases() -> Vec<Case> {
     let files = [
         ("text and numbers", text_and_numbers()),
@@ -124,10 +124,11 @@ pub fn key_cases() -> Vec<Case> {
 fn case(name: &str, pairs: Vec<(Key, Key, bool)>) -> Case {
     let limiter = setup(vec![sliding("key", 5, SECOND)]);
     let mut case = Case { name: name.into(), limiter, error: None, calls: Vec::new() };
-    let mut call = |operation, expect| {
-        case.calls.push(Call { monotonic_ns: SECOND, unix_ns: SECOND, operation, expect });
-    };
-    for (one, other, is_same) in pairs {
+    for (number, (one, other, is_same)) in (1..).zip(pairs) {
+        let now = number * SECOND;
+        let mut call = |operation, expect| {
+            case.calls.push(Call { monotonic_ns: now, unix_ns: now, operation, expect });
+        };
         let charge = |key: &Key, cost| Charge { policy: 0, key: key.clone(), cost, limit: None };
         for key in [&one, &other] {
             call(Operation::ResetKey(charge(key, 0)), Expect::Status(status::ALLOWED));

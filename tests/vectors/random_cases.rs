@@ -228,7 +228,31 @@ pub fn operation_cases() -> Vec<Case> {
     vec![
         every_operation("every operation", policies.clone(), 120, 5),
         every_operation("again", policies, 120, 6),
+        settled_after_reset(),
     ]
+}
+
+/// Reservations whose key is reset before they are settled: of a window and of a budget.
+fn settled_after_reset() -> Case {
+    let policies = vec![sliding("window", 100, SECOND), calendar("budget", 100, Period::Hour)];
+    let mut builder = CaseBuilder::new("settled after a reset", setup(policies));
+    builder.now = 1_000 * SECOND;
+    for policy in 0..2 {
+        for later in [0, 1] {
+            let item = |cost| (policy, 0, cost, None);
+            let [settled, extended] =
+                [50, 30].map(|cost| builder.reserve(&[item(cost)]).expect("there is room"));
+            builder.reset_key(&item(0));
+            builder.now += later;
+            builder.check(&[item(25)], true);
+            builder.extend(extended, &[10]);
+            builder.settle(settled, &[0]);
+            builder.cancel(extended);
+            builder.peek(&[item(0)], true);
+            builder.now += 2 * 3_600 * SECOND;
+        }
+    }
+    builder.case
 }
 
 pub fn bucketed_cases() -> Vec<Case> {

@@ -5,10 +5,10 @@ use super::snapshot::Snapshot;
 use super::sum::Sum;
 use super::time_scale::TimeScale;
 use super::word::MOVED;
-use super::{Ring, local_time, outcome_in_ticks};
+use super::{Ring, local_time, outcome_in_ticks, to_tick};
 use crate::clock::Now;
 use crate::counter::prepared::{CounterEvaluation, PreparedCharge};
-use crate::counter::{ChargeArgs, Counter, Moved, Outcome, TimeBase};
+use crate::counter::{ChargeArgs, Counter, Moved, Outcome, Since, TimeBase};
 use crate::sync::progress::Retries;
 use crate::sync::{Ordering::*, order};
 
@@ -108,7 +108,7 @@ impl<const R: usize> Counter for Ring<R> {
         spec: &TimeScale,
         base: TimeBase,
         now: u64,
-        from: Option<u64>,
+        since: Option<Since<impl Fn() -> bool>>,
         amount: &mut u64,
     ) -> Result<bool, Moved> {
         let format = spec.format();
@@ -118,11 +118,12 @@ impl<const R: usize> Counter for Ring<R> {
             let Some(HeadSnapshot { head, .. }) = self.head_snapshot()? else { continue };
             let newest_time = format.time(head.word);
             let now = local_time(base, now).max(newest_time);
-            let Some(oldest) = oldest_live(spec, base, from, now) else {
+            let Some(oldest) = oldest_live(spec, base, since.as_ref().map(|since| since.at), now)
+            else {
                 return Ok(false);
             };
             let live = spec.live(now);
-            let mut in_newer_cell = false;
+            let (mut in_newer_cell, mut was_reset) = (false, false);
             for step in 1..=R {
                 let mut given = 0;
                 self.update((head.index + step) % R, |word| {
@@ -134,9 +135,16 @@ impl<const R: usize> Counter for Ring<R> {
                     let eligible = time >= oldest && !in_newer_cell && live.has(word);
                     let (after, taken) =
                         if eligible { format.give_back(word, *amount) } else { (word, 0) };
-                    given = taken;
-                    after
+                    // After the load of the word: so a word that was written after a reset is not lowered
+                    // for a charge before it. Schedules: settled while reset with ResetSeenBefore.
+                    was_reset =
+                        taken > 0 && since.as_ref().is_some_and(|since| (since.was_reset)());
+                    given = if was_reset { 0 } else { taken };
+                    if was_reset { word } else { after }
                 })?;
+                if was_reset {
+                    return Ok(false);
+                }
                 *amount -= given;
                 if *amount == 0 {
                     return Ok(true);
@@ -150,9 +158,26 @@ impl<const R: usize> Counter for Ring<R> {
         }
     }
 
-    fn reset(&self, spec: &TimeScale, _: TimeBase) -> Result<(), Moved> {
+    fn reset(
+        &self,
+        spec: &TimeScale,
+        base: TimeBase,
+        newest: &mut Option<u64>,
+        record: impl Fn(u64),
+    ) -> Result<(), Moved> {
+        let format = spec.format();
+        if newest.is_none() {
+            let head = self.reset_head(spec, |time| record(to_tick(base.origin, time)))?;
+            *newest = head.map(|time| to_tick(base.origin, time));
+        }
+        let Some(last) = newest.and_then(|newest| newest.checked_sub(base.origin)) else {
+            return Ok(());
+        };
         for index in 0..R {
-            self.update(index, |word| spec.format().clear(word))?;
+            // Later words were charged after the reset of the head. Model: reset_lasts with
+            // ResetsLater.
+            let is_earlier = |word| format.time(word) <= last;
+            self.update(index, |word| if is_earlier(word) { format.clear(word) } else { word })?;
         }
         Ok(())
     }

@@ -59,9 +59,10 @@ impl HeadSnapshot {
     /// - the time of the head;
     /// - after a sealed head, the first time at which the next word can be opened.
     ///
-    /// Some thread's clock has reached each of these times. Hence a charge is never recorded ahead of
-    /// all clocks, and the word after a sealed head can always be opened. Models: late_time with
-    /// OwnTime, late_cell with NoNextCell, late_opener with NoNextExpiry.
+    /// Some thread's clock has reached each of these times, except that a reset moves the head to the next
+    /// tick. Hence a charge is recorded ahead of all clocks only after a reset, and the word after a sealed
+    /// head can always be opened. Models: late_time with OwnTime, late_cell with NoNextCell, late_opener
+    /// with NoNextExpiry.
     #[inline(always)]
     pub(crate) fn effective_time(&self, scale: &TimeScale, now: u64) -> u64 {
         let format = scale.format();

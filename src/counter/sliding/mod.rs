@@ -14,7 +14,8 @@
 //!   that usage is at most the sum which admitted the charge. For this, the sum must count the target
 //!   with the value that the CAS expects: a refund and a charge may have changed and restored it in
 //!   between.
-//! - R3: refunds and resets only lower counts. They neither seal nor unseal.
+//! - R3: refunds and resets only lower counts, and a reset moves the time of an unsealed head to the next
+//!   tick. They neither seal nor unseal.
 //! - R4: a MOVED word never changes. Words are frozen in order from index 0. An empty word that can
 //!   never be opened need not be frozen.
 //!
@@ -256,6 +257,39 @@ impl<const R: usize> Ring<R> {
     #[inline(always)]
     fn observed_atomic(&self, observed: ObservedWord) -> ObservedAtomic<'_> {
         ObservedAtomic { atomic: &self.words[observed.index], word: observed.word }
+    }
+
+    /// Clears the head for a reset, and moves its time to the next tick. Returns its time before, or
+    /// `None` if the ring is fresh.
+    ///
+    /// A charge after the reset thus has a later time than each charge before it, and no word has an
+    /// earlier value again: a give-back that has loaded the head before the reset cannot lower a charge
+    /// made after it. Model: settled_against_reset with ResetKeepsTime.
+    fn reset_head(&self, spec: &TimeScale, record: impl Fn(u64)) -> Result<Option<u64>, Moved> {
+        let format = spec.format();
+        let mut retries = Retries::new();
+        loop {
+            retries.count();
+            let Some(HeadSnapshot { head, next }) = self.head_snapshot()? else { continue };
+            if head.word == 0 {
+                return Ok(None);
+            }
+            let newest = format.time(head.word);
+            // Before the count is lowered: a give-back that finds the lowered head finds the record.
+            // Model: settled_against_reset with RecordLate.
+            record(newest);
+            let new = match next {
+                // A sealed head takes no charge. The next word is opened with a later time.
+                Some(_) => format.clear(head.word),
+                None => format.pack((newest + 1).min(format.max_time()), 0),
+            };
+            // Release: publishes the record. Pairs with the Acquire in `update`. Model:
+            // settled_against_reset with ResetRelaxed.
+            let word = &self.words[head.index];
+            if word.compare_exchange(head.word, new, order::ring_reset(), Relaxed).is_ok() {
+                return Ok(Some(newest));
+            }
+        }
     }
 
     /// Replaces the word at `index` by `new_word(word)`, unless they are equal.

@@ -2,7 +2,7 @@
 
 use super::snapshot::Snapshot;
 use super::*;
-use crate::counter::Counter;
+use crate::counter::{Counter, Since};
 use proptest::prelude::*;
 
 const WORDS: usize = 7;
@@ -197,7 +197,7 @@ impl<const R: usize> HarnessOf<R> {
         let used = self.peek(self.now, 0, 0).used;
         let mut rest = cost;
         let (scale, base) = (&self.scale, self.base);
-        self.ring.give_back(scale, base, self.now, Some(from), &mut rest).unwrap();
+        self.ring.give_back(scale, base, self.now, Since::tick(Some(from)), &mut rest).unwrap();
         assert_eq!(rest, if is_live { 0 } else { cost });
         assert!(self.peek(self.now, 0, 0).used + (cost - rest) >= used);
         self.refunded = true;
@@ -405,7 +405,7 @@ proptest! {
         let at = harness.peek(now, 0, 0).at;
         let from = from.and_then(|n| harness.log.iter().rev().nth(n)).map(|(time, _)| *time);
         let mut rest = amount;
-        harness.ring.give_back(&harness.scale, harness.base, now, from, &mut rest).unwrap();
+        harness.ring.give_back(&harness.scale, harness.base, now, Since::tick(from), &mut rest).unwrap();
         let expired = from.is_some_and(|from| from + window <= at);
         let mut expected_rest = if expired { 0 } else { amount };
         for (time, cost) in &mut harness.log {
@@ -419,7 +419,7 @@ proptest! {
             prop_assert_eq!(harness.peek(now, 0, 0).used, harness.live(now, 0));
         }
         // A reset leaves no usage.
-        harness.ring.reset(&harness.scale, harness.base).unwrap();
+        harness.ring.reset(&harness.scale, harness.base, &mut None, |_| ()).unwrap();
         prop_assert_eq!(harness.peek(harness.base.cutoff, limit, limit).used, 0);
         prop_assert!(harness.peek(harness.base.cutoff, limit, limit).admitted);
     }
@@ -434,9 +434,12 @@ impl Harness {
         assert_eq!(ring.charge(scale, base, &args), Err(Moved));
         assert!(ring.prepare(scale, base, &ChargeArgs { limit: 1, ..args }, ScalarSum).is_none());
         assert_eq!(ring.peek(scale, base, &args), Err(Moved));
-        assert_eq!(ring.reset(scale, base), Err(Moved));
+        assert_eq!(ring.reset(scale, base, &mut None, |_| ()), Err(Moved));
         for from in [None, Some(self.latest_clock)] {
-            assert_eq!(ring.give_back(scale, base, self.latest_clock, from, &mut 1), Err(Moved));
+            assert_eq!(
+                ring.give_back(scale, base, self.latest_clock, Since::tick(from), &mut 1),
+                Err(Moved)
+            );
         }
         assert_eq!(words(ring), before);
     }
@@ -470,13 +473,13 @@ fn only_a_charge_opens_the_ring() {
     assert!(harness.peek(now, 1, 5).admitted);
     assert!(!harness.charge(ChargeArgs { now, cost: 6, limit: 5 }).admitted);
     harness.charge(ChargeArgs { now, cost: 0, limit: 5 });
-    harness.ring.reset(&harness.scale, harness.base).unwrap();
-    harness.ring.give_back(&harness.scale, harness.base, now, None, &mut 3).unwrap();
+    harness.ring.reset(&harness.scale, harness.base, &mut None, |_| ()).unwrap();
+    harness.ring.give_back(&harness.scale, harness.base, now, Since::tick(None), &mut 3).unwrap();
     assert!(!harness.ring.is_open());
     assert_eq!(harness.ring.weight(&harness.scale, harness.base, now), 0);
     assert!(harness.charge(ChargeArgs { now, cost: 2, limit: 5 }).admitted);
     assert!(harness.ring.is_open());
-    harness.ring.reset(&harness.scale, harness.base).unwrap();
+    harness.ring.reset(&harness.scale, harness.base, &mut None, |_| ()).unwrap();
     assert!(harness.ring.is_open(), "a slot is never closed in its array");
 }
 
@@ -489,7 +492,10 @@ fn weight_is_max_after_a_later_time() {
     for later in [0, 3] {
         assert!(harness.charge(ChargeArgs { now: now + later, cost: 1, limit: 5 }).admitted);
     }
-    harness.ring.give_back(&harness.scale, harness.base, now + 3, None, &mut 1).unwrap();
+    harness
+        .ring
+        .give_back(&harness.scale, harness.base, now + 3, Since::tick(None), &mut 1)
+        .unwrap();
     let weight = |cutoff| {
         let frozen = Snapshot::new(words(&harness.ring));
         let weight = Small::frozen_weight(&frozen, &harness.scale, harness.base, cutoff);
@@ -508,7 +514,10 @@ fn saturated_count_is_not_refunded() {
         assert!(harness.charge(ChargeArgs { now, cost, limit: u64::MAX }).admitted);
     }
     let mut rest = u64::MAX;
-    harness.ring.give_back(&harness.scale, harness.base, now, None, &mut rest).unwrap();
+    harness
+        .ring
+        .give_back(&harness.scale, harness.base, now, Since::tick(None), &mut rest)
+        .unwrap();
     assert_eq!(rest, u64::MAX);
     assert!(!harness.peek(now + 19, 1, 5).admitted && harness.peek(now + 20, 5, 5).admitted);
 }

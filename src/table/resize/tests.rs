@@ -1,6 +1,7 @@
 //! Resizes of one table, step by step: the test itself does what other threads would do in between.
 
 use super::super::Table;
+use super::super::reset_marks::ResetMarks;
 use super::*;
 use crate::counter::calendar::Quota;
 use crate::counter::sliding::Ring;
@@ -48,6 +49,10 @@ fn prefetch_hint_follows_the_keys() {
 fn prefetch_hint_has_the_same_offset_in_all_tables() {
     let of_rings = std::mem::offset_of!(Arrays<Ring<7>>, hint);
     assert_eq!(of_rings, std::mem::offset_of!(Arrays<Quota>, hint));
+}
+
+fn short_lived_table() -> Table<Ring<7>> {
+    Table { arrays: short_lived(1_000), resets: ResetMarks::new().unwrap() }
 }
 
 /// Creates a table of rings with the shortest time field, whose arrays are soon outdated.
@@ -101,7 +106,7 @@ fn outdated_array_is_completed_before_it_is_replaced() {
 /// request on the slow path opens it.
 #[test]
 fn stopped_mover_leaves_the_fast_path_open() {
-    let table = Table { arrays: short_lived(1_000) };
+    let table = short_lived_table();
     let (arrays, guard) = (&table.arrays, reclaim::pin());
     charge(arrays, key(1), 1, &guard);
     assert!(arrays.resize(arrays.current(&guard), arrays.plan_next(arrays.current(&guard), 1, 0)));
@@ -294,7 +299,7 @@ fn known_keys_stay_in_an_outdated_array() {
 /// The receipt of a charge names the array that the key was charged in.
 #[test]
 fn receipt_names_the_array_of_the_charge() {
-    let (table, guard) = (Table { arrays: short_lived(1_000) }, reclaim::pin());
+    let (table, guard) = (short_lived_table(), reclaim::pin());
     let charge = |number| {
         let args = ChargeArgs { now: 1, cost: 1, limit: MAX_LIMIT };
         let evaluated = table
@@ -314,7 +319,7 @@ fn receipt_names_the_array_of_the_charge() {
 /// A bound that is not reached refuses no key during a move, also after peeks have moved known keys.
 #[test]
 fn moved_keys_do_not_count_twice() {
-    let (table, guard) = (Table { arrays: short_lived(1_000) }, reclaim::pin());
+    let (table, guard) = (short_lived_table(), reclaim::pin());
     let arrays = &table.arrays;
     (0..900).for_each(|number| _ = charge(arrays, key(number), 1, &guard));
     let current = arrays.current(&guard);
@@ -334,7 +339,7 @@ fn moved_keys_do_not_count_twice() {
 /// A known key whose usage has expired is not refused during a move: without the move it is not.
 #[test]
 fn expired_key_is_not_refused_during_a_move() {
-    let (table, guard) = (Table { arrays: short_lived(1_000) }, reclaim::pin());
+    let (table, guard) = (short_lived_table(), reclaim::pin());
     let arrays = &table.arrays;
     let mut keys: Vec<_> = (0..1_000).map(key).collect();
     keys.sort_by_key(|key| std::cmp::Reverse(key.number()));

@@ -13,6 +13,7 @@ mod moved_ring;
 mod quota;
 mod race;
 mod reservation;
+mod resets;
 mod ring;
 mod shard;
 mod table;

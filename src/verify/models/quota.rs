@@ -2,9 +2,8 @@
 //! period.
 
 use super::{assert_caught, assert_holds};
-use crate::counter::calendar::Quota;
-use crate::counter::{ChargeArgs, Counter, TimeBase};
-use crate::policy::calendar::Calendar;
+use crate::counter::calendar::{Budget, Quota};
+use crate::counter::{ChargeArgs, Counter, Since, TimeBase};
 use loom::thread;
 use std::sync::{Arc, Mutex};
 
@@ -15,9 +14,9 @@ type Log = Arc<Mutex<Vec<(u64, u64)>>>;
 
 fn charge(quota: &Quota, log: &Log, now: u64, cost: u64) {
     let args = ChargeArgs { now, cost, limit: LIMIT };
-    let outcome = quota.charge(&Calendar::DAYS, BASE, &args).expect("no move is in progress");
+    let outcome = quota.charge(&Budget::DAYS, BASE, &args).expect("no move is in progress");
     if outcome.admitted {
-        log.lock().unwrap().push((outcome.at, cost));
+        log.lock().unwrap().push((Budget::DAYS.period_of(outcome.at), cost));
     }
 }
 
@@ -33,7 +32,7 @@ fn assert_invariants(quota: &Quota, log: &Log, refunded: u64) {
         last = last.max(period);
     }
     let args = ChargeArgs { now: last, cost: 0, limit: LIMIT };
-    let seen = quota.peek(&Calendar::DAYS, BASE, &args).expect("no move is in progress");
+    let seen = quota.peek(&Budget::DAYS, BASE, &args).expect("no move is in progress");
     let sum: u64 = spent(last);
     assert!(seen.used + refunded >= sum, "forgot a charge: {} of {sum}", seen.used);
 }
@@ -87,13 +86,19 @@ fn refund_against_rollover() {
             };
             let mut rest = 2;
             quota
-                .give_back(&Calendar::DAYS, BASE, 1, Some(1), &mut rest)
+                .give_back(
+                    &Budget::DAYS,
+                    BASE,
+                    1,
+                    Since::tick(Some(Budget::DAYS.first_stamp(1))),
+                    &mut rest,
+                )
                 .expect("no move is in progress");
             assert!(rest == 0 || rest == 2);
             other.join().unwrap();
             // A give-back to period 1 must not lower the usage of period 2.
             let args = ChargeArgs { now: 2, cost: 0, limit: LIMIT };
-            assert_eq!(quota.peek(&Calendar::DAYS, BASE, &args).map(|seen| seen.used), Ok(3));
+            assert_eq!(quota.peek(&Budget::DAYS, BASE, &args).map(|seen| seen.used), Ok(3));
             assert_invariants(&quota, &log, 2);
         }
     };

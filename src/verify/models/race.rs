@@ -1,13 +1,12 @@
 //! Races on a whole table: the operations of each thread, and the invariants checked at the end.
 
 use super::assert_holds;
-use crate::counter::calendar::Quota;
+use crate::counter::calendar::{Budget, Quota};
 use crate::counter::prepared::PreparedCharge;
 use crate::counter::sliding::Ring;
 use crate::counter::sliding::sum::ScalarSum;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::counter::{ChargeArgs, Counter};
-use crate::policy::calendar::Calendar;
 use crate::reclaim::pin;
 use crate::table::{Charged, KeyId, Receipt, Table};
 use loom::thread;
@@ -17,22 +16,45 @@ use std::sync::{Arc, Mutex};
 pub(super) const WORDS: usize = 2;
 pub(super) const WINDOW: u64 = 4;
 
-pub(super) type ModelTable = Table<Ring<WORDS>>;
+pub(super) type ModelRing = Ring<WORDS>;
+pub(super) type ModelTable = Table<ModelRing>;
 
 /// A counter with the small dimensions of a model.
 pub(super) trait ModelCounter: Counter {
     fn spec(limit: u64) -> Self::Spec;
+
+    /// The time of a charge, given the `at` of its outcome.
+    fn time(at: u64) -> u64;
+
+    /// The `at` of a charge made at this time, of a key that was never reset.
+    fn stamp(time: u64) -> u64;
 }
 
 impl ModelCounter for Ring<WORDS> {
     fn spec(limit: u64) -> TimeScale {
         TimeScale::tiny(WINDOW, limit, WORDS as u64)
     }
+
+    fn time(at: u64) -> u64 {
+        at
+    }
+
+    fn stamp(time: u64) -> u64 {
+        time
+    }
 }
 
 impl ModelCounter for Quota {
-    fn spec(_: u64) -> Calendar {
-        Calendar::DAYS
+    fn spec(_: u64) -> Budget {
+        Budget::DAYS
+    }
+
+    fn time(at: u64) -> u64 {
+        Budget::DAYS.period_of(at)
+    }
+
+    fn stamp(time: u64) -> u64 {
+        Budget::DAYS.first_stamp(time)
     }
 }
 
@@ -104,8 +126,9 @@ impl Race {
                 Charge(key, now, cost) => {
                     let outcome = charge(table, self.limit, KeyId::new(key), now, cost).outcome;
                     if outcome.admitted {
-                        log.lock().unwrap().push((key, outcome.at, cost));
-                        admitted.push((key, outcome.at, cost));
+                        let at = C::time(outcome.at);
+                        log.lock().unwrap().push((key, at, cost));
+                        admitted.push((key, at, cost));
                     }
                 }
                 Refund(number) => {
@@ -113,7 +136,7 @@ impl Race {
                     log.lock().unwrap().retain(|other| *other != charge);
                     let (key, at, cost) = charge;
                     // The charges in `before` were made in the first array.
-                    let from = Some(Receipt { at, units: cost, generation: 0 });
+                    let from = Some(Receipt { at: C::stamp(at), units: cost, generation: 0 });
                     let given = table.give_back(KeyId::new(key), at, from, cost, &pin());
                     assert_eq!(given.units, charge.2, "a refund was lost");
                 }

@@ -5,7 +5,7 @@ use crate::counter::prepared::PreparedCharge;
 use crate::counter::sliding::sum::ScalarSum;
 use crate::counter::sliding::time_scale::TimeScale;
 use crate::counter::sliding::{Ring, SHORT};
-use crate::counter::{ChargeArgs, Counter, Moved, TimeBase};
+use crate::counter::{ChargeArgs, Counter, Moved, Since, TimeBase};
 use loom::thread;
 use std::sync::{Arc, Mutex};
 
@@ -83,7 +83,7 @@ fn give_back<const R: usize>(ring: &Ring<R>, limit: u64, log: &Log, (at, cost): 
 /// Gives a charge back and returns the number of units that were still counted.
 fn refund<const R: usize>(ring: &Ring<R>, limit: u64, at: u64, cost: u64) -> Result<u64, Moved> {
     let mut rest = cost;
-    ring.give_back(&scale_of::<R>(limit), FIRST, at, Some(at), &mut rest)?;
+    ring.give_back(&scale_of::<R>(limit), FIRST, at, Since::tick(Some(at)), &mut rest)?;
     Ok(cost - rest)
 }
 

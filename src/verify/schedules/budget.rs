@@ -21,8 +21,17 @@ pub(super) struct Budget {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct State {
     period: u64,
+    /// The number of resets in the period.
+    resets: u64,
     used: u64,
     reservations: OpenReservations,
+}
+
+impl State {
+    /// The period and the number of its resets, which tell a receipt from those of other charges.
+    fn stamp(&self) -> u64 {
+        self.period << 8 | self.resets
+    }
 }
 
 /// The state that a call observes: a period and its usage.
@@ -79,9 +88,10 @@ impl Budget {
         let admitted = observations.filter(|seen| self.admits(*seen, charge, tentative));
         let charged = admitted.map(|Observation { period, used }| {
             let reservations = state.reservations.clone();
-            let mut after = State { period, used: used + charge.cost, reservations };
+            let resets = if period == state.period { state.resets } else { 0 };
+            let mut after = State { period, resets, used: used + charge.cost, reservations };
             if let Some(reservation) = charge.reservation {
-                after.reservations.charge(reservation, period, charge.cost);
+                after.reservations.charge(reservation, after.stamp(), charge.cost);
             }
             after
         });
@@ -97,9 +107,9 @@ impl Budget {
                     .reservations
                     .get(give_back.reservation)
                     .and_then(|reservation| reservation.charged);
-                let given = charged.map_or(0, |charged| match state.period {
-                    period if period == charged.first_at => give_back.amount,
-                    period if period == charged.last_at => give_back.amount.min(charged.last_units),
+                let given = charged.map_or(0, |charged| match state.stamp() {
+                    stamp if stamp == charged.first_at => give_back.amount,
+                    stamp if stamp == charged.last_at => give_back.amount.min(charged.last_units),
                     _ => 0,
                 });
                 after.used -= given.min(state.used);
@@ -163,8 +173,13 @@ impl Specification for Budget {
             }
             Step::GiveBackPart(_) => same(true),
             Step::GiveBackEnd(give_back) => self.give_back(state, give_back),
-            Step::Reset => vec![State { used: 0, ..state.clone() }],
-            Step::Forget { .. } => unreachable!("the reset of a budget is one step"),
+            Step::Reset => {
+                let resets = state.resets + u64::from(state.used > 0);
+                vec![State { resets, used: 0, ..state.clone() }]
+            }
+            Step::ResetBegins | Step::ResetHead | Step::Forget { .. } => {
+                unreachable!("the reset of a budget is one step")
+            }
         }
     }
 }

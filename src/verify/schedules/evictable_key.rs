@@ -140,7 +140,7 @@ impl EvictableKey {
             Step::TableFull { span } => observes(span, &|used| used == 0),
             Step::GiveBackPart(_) => vec![state.clone()],
             Step::GiveBackEnd(give_back) => self.give_back(state, give_back),
-            Step::Reset | Step::Forget { .. } => {
+            Step::Reset | Step::ResetBegins | Step::ResetHead | Step::Forget { .. } => {
                 unreachable!("layouts with evictions reset no key")
             }
         }

@@ -8,9 +8,9 @@ use super::window::{State, Window};
 impl Window {
     /// The earliest charge time that a give-back at `at` may take units from, and the greatest
     /// number of units. `None` if it may take nothing.
-    fn reach(&self, reservation: &OpenReservation, at: u64) -> Option<(u64, u64)> {
+    fn reach(&self, state: &State, reservation: &OpenReservation, at: u64) -> Option<(u64, u64)> {
         let Some(charged) = reservation.charged else { return Some((0, u64::MAX)) };
-        let counts = |time: u64| at - time < self.shape.length;
+        let counts = |time: u64| at - time < self.shape.length && !state.is_void(time);
         let last = || counts(charged.last_at).then_some((charged.last_at, charged.last_units));
         if counts(charged.first_at) { Some((charged.first_at, u64::MAX)) } else { last() }
     }
@@ -44,7 +44,7 @@ impl Window {
         let mut waits = state.clone();
         waits.reservations.put(reservation.with_rest(rest));
         let early = self.take_merged(state, reservation.with_rest(rest), give_back, event, at);
-        let reach = self.reach(&reservation, at).filter(|_| rest > 0);
+        let reach = self.reach(state, &reservation, at).filter(|_| rest > 0);
         let Some((from, most)) = reach else { return [vec![waits], early].concat() };
         let Some(oldest) = self.reachable(state, at, from).next() else {
             return [vec![waits], early].concat();
@@ -56,7 +56,8 @@ impl Window {
         self.record_given_back(&mut takes, oldest.time, taken, event);
         let must_take =
             self.reachable(state, at, from).any(|entry| entry.number <= give_back.completed_before);
-        let taken = if must_take { vec![takes] } else { vec![takes, waits] };
+        let may_be_void = reservation.charged.is_some() && state.is_being_reset();
+        let taken = if must_take && !may_be_void { vec![takes] } else { vec![takes, waits] };
         [taken, early].concat()
     }
 
@@ -75,8 +76,9 @@ impl Window {
             return vec![];
         };
         let first_at = charged.first_at;
-        let just_expired =
-            at - first_at >= length && give_back.span.now.saturating_sub(first_at) < length;
+        let just_expired = at - first_at >= length
+            && give_back.span.now.saturating_sub(first_at) < length
+            && !state.is_void(first_at);
         let joined = |entry: &&LogEntry| cell > 1 && entry.time / cell == first_at / cell;
         let oldest =
             self.reachable(state, at, first_at).find(joined).filter(|_| just_expired && rest > 0);
@@ -98,12 +100,12 @@ impl Window {
             self.decision_times(state, give_back.span).into_iter().any(|at| {
                 let completed_before =
                     |entry: &LogEntry| entry.number <= give_back.completed_before;
-                let reach = self.reach(&reservation, at);
+                let reach = self.reach(state, &reservation, at);
                 reach.is_none_or(|(from, _)| !self.reachable(state, at, from).any(completed_before))
             })
         };
         match give_back.source {
-            Source::Reservation => done || nothing_left(),
+            Source::Reservation => done || state.is_being_reset() || nothing_left(),
             Source::All { short } => done && (!short || nothing_left()),
         }
     }
@@ -143,8 +145,8 @@ impl Window {
     }
 }
 
-/// Replaces each reset of a window by one event per charge, because a reset clears one word at a
-/// time.
+/// Replaces each reset of a window by its parts, because a reset clears one word at a time, the head
+/// first.
 ///
 /// Each charge that may precede the reset gets an event that forgets it. A charge that was
 /// completed before the reset is certainly forgotten, a concurrent one may be.
@@ -155,22 +157,18 @@ pub(super) fn split_resets(events: Vec<Event>) -> Vec<Event> {
     };
     let charges: Vec<_> = events.iter().filter_map(number).collect();
     let is_reset = |event: &Event| matches!(event.step, Step::Reset);
-    let forget = |reset: &Event| {
-        let Event { called, returned, .. } = *reset;
-        let before = charges.iter().filter(move |(_, charged)| *charged < returned);
-        before
-            .map(move |(number, _)| Event {
-                step: Step::Forget { number: *number },
-                called,
-                returned,
-                after: None,
-            })
-            .collect::<Vec<_>>()
-    };
-    let forgotten: Vec<_> =
-        events.iter().filter(|event| is_reset(event)).flat_map(forget).collect();
+    let (resets, mut parts): (Vec<_>, Vec<_>) = events.into_iter().partition(is_reset);
     // The new events come last, so that the indexes of all others stay valid.
-    events.into_iter().filter(|event| !is_reset(event)).chain(forgotten).collect()
+    for Event { called, returned, .. } in resets {
+        let part = |step, after| Event { step, called, returned, after };
+        let begins = parts.len();
+        parts.push(part(Step::ResetBegins, None));
+        parts.push(part(Step::ResetHead, Some(begins)));
+        let before = charges.iter().filter(|(_, charged)| *charged < returned);
+        parts
+            .extend(before.map(|(number, _)| part(Step::Forget { number: *number }, Some(begins))));
+    }
+    parts
 }
 
 #[cfg(test)]

@@ -104,13 +104,13 @@ fn claimed_against_move() {
     assert_race_caught("claimed against move", mutant, Priorities, 100_000, claimed_while_moved);
 }
 
-/// The key of a reservation was reset. The reservation is cancelled while another request is
+/// The units of a reservation were refunded. The reservation is cancelled while another request is
 /// charged. The time of both is that of the reservation's extension.
-fn cancelled_after_reset() {
+fn cancelled_after_refund() {
     let (limiter, policy) = limiter(4, 1);
     let mut reservation = at(&limiter, 0).reserve(&[policy.charge("k", 1)]).expect("an empty key");
     let extended = at(&limiter, 1).extend(&mut reservation, &[1]).expect("it is open");
-    at(&limiter, 1).reset_key(policy, "k").expect("its policy");
+    assert_eq!(at(&limiter, 1).refund(&policy.charge("k", 2)), Ok(2));
     let cancelling = {
         let limiter = limiter.clone();
         thread::spawn(move || at(&limiter, 1).cancel(&mut reservation).map(drop))
@@ -126,8 +126,41 @@ fn cancelled_after_reset() {
 }
 
 #[test]
-fn cancelled_against_charge_after_reset() {
-    assert_race_holds("cancelled after reset", 2_000, cancelled_after_reset);
+fn cancelled_against_charge_after_refund() {
+    assert_race_holds("cancelled after refund", 2_000, cancelled_after_refund);
     let mutant = "LastExtensionTwice";
-    assert_race_caught("cancelled after reset", mutant, Random, 5_000, cancelled_after_reset);
+    assert_race_caught("cancelled after refund", mutant, Random, 5_000, cancelled_after_refund);
+}
+
+/// A reservation takes the whole limit. Its key is reset, it is settled to half of it, and another request
+/// takes the whole limit, all at the same time. The request has room only after the reset.
+///
+/// The limit is so great that charges share buckets.
+fn settled_while_reset() {
+    let limit = 200;
+    let (limiter, policy) = limiter(limit, 1);
+    let all = || [policy.charge("k", limit)];
+    let mut reservation = at(&limiter, 0).reserve(&all()).expect("an empty key");
+    let resetting = {
+        let limiter = limiter.clone();
+        thread::spawn(move || at(&limiter, 0).reset_key(policy, "k"))
+    };
+    let settling = {
+        let limiter = limiter.clone();
+        thread::spawn(move || at(&limiter, 0).settle(&mut reservation, &[limit / 2]).map(drop))
+    };
+    let charged = at(&limiter, 0).check(&all()).is_allowed();
+    let settled = settling.join().expect("a thread has failed");
+    assert!(resetting.join().expect("a thread has failed").is_ok() && settled == Ok(()));
+    let remaining = at(&limiter, 0).peek(&[policy.charge("k", 0)]).remaining;
+    if remaining != if charged { 0 } else { limit } {
+        fail("units of another request were given back", (charged, remaining));
+    }
+}
+
+#[test]
+fn settled_against_reset() {
+    assert_race_holds("settled while reset", 2_000, settled_while_reset);
+    let mutant = "ResetSeenBefore";
+    assert_race_caught("settled while reset", mutant, Priorities, 100_000, settled_while_reset);
 }

@@ -166,6 +166,11 @@ fn mutants_of_settlements_are_caught() {
 }
 
 #[test]
+fn mutants_of_resets_are_caught() {
+    assert_caught(&BUDGET_RESETS, "ResetKeepsStamp", Random, 20_000);
+}
+
+#[test]
 fn mutants_of_extensions_are_caught() {
     assert_caught(&RESERVED_LAYERS, "NoRollback", Random, 5_000);
     assert_caught(&RESERVED_LAYERS, "RollbackOldest", Random, 5_000);

@@ -89,6 +89,11 @@ pub(super) enum Step {
     GiveBackEnd(GiveBack),
     /// A reset of the key.
     Reset,
+    /// The first part of a reset: from now on, receipts of earlier charges may give back nothing.
+    ResetBegins,
+    /// The second part of a reset: from now on, receipts of earlier charges give back nothing. Later charges
+    /// have later times.
+    ResetHead,
     /// The part of a reset that removes this charge, if it is there.
     Forget { number: usize },
 }

@@ -28,10 +28,41 @@ pub(super) struct State {
     pub(super) log: Log,
     /// The time of the newest charge.
     newest: u64,
+    /// The earliest time of a decision, after a reset.
+    earliest: u64,
     /// The times of the words that were opened within the last window.
     word_times: Vec<u64>,
     pub(super) reservations: OpenReservations,
     given_back: Vec<GivenBack>,
+    /// Receipts of charges up to this time give back nothing: the key was reset later.
+    void_until: u64,
+    /// The resets that have begun and have not cleared the head.
+    resets_begun: usize,
+}
+
+impl State {
+    /// Returns whether the key was reset after a charge made at `time`.
+    pub(super) fn is_void(&self, time: u64) -> bool {
+        time <= self.void_until
+    }
+
+    /// Returns whether receipts may give back nothing, because a reset has begun.
+    pub(super) fn is_being_reset(&self) -> bool {
+        self.resets_begun > 0
+    }
+
+    /// The states after a reset has cleared the head. If a concurrent charge has sealed the head, the next
+    /// charge opens the next cell, and else it comes at least one tick later. A key without usage may be
+    /// absent.
+    fn reset_head(&self, WindowShape { length, cell, .. }: WindowShape) -> Vec<State> {
+        let absent = State { resets_begun: self.resets_begun - 1, ..self.clone() };
+        let cleared = State { void_until: self.newest, ..absent.clone() };
+        let earliest = (self.newest / cell + 1) * cell;
+        let sealed = State { earliest, ..cleared.clone() };
+        let open = State { newest: self.newest + 1, ..cleared };
+        let is_used = self.log.used(length, self.newest) > 0;
+        if is_used { vec![open, sealed] } else { vec![open, sealed, absent] }
+    }
 }
 
 /// The specification of a sliding window.
@@ -58,12 +89,15 @@ impl Window {
     pub(super) fn decision_times(&self, state: &State, span: Span) -> Vec<u64> {
         let WindowShape { length, cell, .. } = self.shape;
         let expiries = state.log.entries().iter().map(|entry| entry.time + length);
-        let earliest = span.now.max(state.newest);
+        let earliest = span.now.max(state.newest).max(state.earliest);
         let mut decision_times: Vec<_> = [earliest, (state.newest / cell + 1) * cell]
             .into_iter()
             .chain(expiries)
             .chain(self.readings.iter().copied())
-            .filter(|at| (earliest..=span.latest).contains(at))
+            // The time of a reset key may be later than all readings.
+            .filter(|at| {
+                (earliest..=span.latest.max(state.newest).max(state.earliest)).contains(at)
+            })
             .collect();
         decision_times.sort_unstable();
         decision_times.dedup();
@@ -115,9 +149,10 @@ impl Window {
         let Some(reported) = charge.reported.filter(|_| !tentative) else {
             return self.decision_times(state, charge.span);
         };
-        let earliest = charge.span.now.max(state.newest);
+        let earliest = charge.span.now.max(state.newest).max(state.earliest);
         let at = reported.clear_at.checked_sub(self.shape.length);
-        at.filter(|at| (earliest..=charge.span.latest).contains(at)).into_iter().collect()
+        let latest = charge.span.latest.max(state.newest).max(state.earliest);
+        at.filter(|at| (earliest..=latest).contains(at)).into_iter().collect()
     }
 
     /// Returns whether the recorded answer is possible for a charge at `at`. A tentative charge may
@@ -262,7 +297,11 @@ impl Specification for Window {
             Step::GiveBackPart(give_back) => self.give_back(state, give_back, event, false),
             Step::GiveBackEnd(give_back) => self.give_back(state, give_back, event, true),
             Step::Forget { number } => vec![self.forget(state, *number, event)],
-            Step::Reset => unreachable!("the reset of a window is split by charge"),
+            Step::ResetBegins => {
+                vec![State { resets_begun: state.resets_begun + 1, ..state.clone() }]
+            }
+            Step::ResetHead => state.reset_head(self.shape),
+            Step::Reset => unreachable!("the reset of a window is split into its parts"),
         };
         after.iter_mut().for_each(|state| self.prune_given_back(state, event.returned));
         after
