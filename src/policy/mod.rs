@@ -206,6 +206,30 @@ impl Policy {
         }
     }
 
+    /// Returns the number of buckets in which the policy counts a window, or `None` if it is exact.
+    ///
+    /// Calendar policies are exact, and so are sliding policies with a
+    /// [`max_limit`](Self::max_limit) that is at most their number of buckets.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::Policy;
+    /// let policy = |limit| Policy::sliding("user", limit, Duration::from_secs(60));
+    /// assert_eq!(policy(127).bucket_count()?, None);
+    /// assert_eq!(policy(128).bucket_count()?, Some(15));
+    /// assert_eq!(policy(128).buckets(24).bucket_count()?, Some(31));
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The policy's first invalid field.
+    pub fn bucket_count(&self) -> Result<Option<u32>, ConfigError> {
+        Ok(match self.plan()? {
+            Plan::Ring { words, .. } if u64::from(words) < self.counter_max_limit() => Some(words),
+            Plan::Ring { .. } | Plan::Quota { .. } => None,
+        })
+    }
+
     pub(crate) fn into_name(self) -> String {
         self.name
     }
