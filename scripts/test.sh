@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs all tests: unit, integration and documentation tests, the embed example, the loom models and
+# Runs all tests: unit, integration and documentation tests, two examples, the loom models and
 # the random schedules. Key ids are tested with both hashers, if the processor has AES. Fails if any test
 # program runs no test.
 #
@@ -29,7 +29,9 @@ suite() {
 bash scripts/install-tools.sh g++
 suite --workspace --exclude tollgate-criterion --lib --bins --tests
 suite --package tollgate --doc
+suite --package tollgate-policy-file --doc
 cargo run --quiet --example embed
+cargo run --quiet --package tollgate-policy-file --example llm_server
 
 # Without vector instructions. The suites above use them where the processor has AVX2.
 grep -qw avx2 /proc/cpuinfo 2>/dev/null || echo "not tested: sums in vector instructions: the processor has no AVX2"

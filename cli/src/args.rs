@@ -5,7 +5,7 @@ use crate::sample;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Replays a log against rate-limit policies and reports which requests they would have denied
+/// Checks rate-limit policies, and replays a log against them
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about)]
 pub struct Args {
@@ -15,8 +15,21 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Check(Check),
     Replay(Replay),
     Sample(Sample),
+}
+
+/// Check a policy file, and describe its policies
+///
+/// Prints the limit of each policy, how it is counted, the most memory that it takes in a server, what happens
+/// to new keys when its table is full, and how a replay charges it. If the file is not valid, prints the
+/// place and the problem, and exits with 2.
+#[derive(Debug, Parser)]
+pub struct Check {
+    /// The policy file (TOML)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// Replay a log against rate-limit policies

@@ -1,9 +1,9 @@
-//! The two commands, `replay` and `sample`: from input files to output files.
+//! The commands: from input files to output files.
 
 use crate::args;
+use crate::check;
 use crate::decisions::{Decisions, WriteError};
 use crate::log::{self, Format, Input, LogError, Source};
-use crate::policy_file::{self, PolicyFileError};
 use crate::recording::{RecordError, Recorder};
 use crate::replay::{self, ReplayError};
 use crate::report;
@@ -12,13 +12,17 @@ use crate::summary::Findings;
 use crate::tally::Tally;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt;
-use std::io::{self, BufWriter, IsTerminal as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use tollgate::ConfigError;
+use tollgate_policy_file::{PolicyFile, PolicyFileError};
 
 /// The reason why a command failed.
 #[derive(Debug)]
 pub enum Failure {
     Policy(PolicyFileError),
+    /// The limiter of the policies cannot be built: there is no memory for it.
+    Build(ConfigError),
     Log(LogError),
     Record(RecordError),
     Replay(ReplayError<WriteError>),
@@ -43,6 +47,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Policy(error) => error.fmt(f),
+            Failure::Build(error) => error.fmt(f),
             Failure::Log(error) => error.fmt(f),
             Failure::Record(error) => error.fmt(f),
             Failure::Replay(error) => error.fmt(f),
@@ -83,8 +88,8 @@ impl From<WriteError> for Failure {
 /// Runs `tollgate replay`.
 pub fn replay(args: args::Replay) -> Result<(), Failure> {
     check_options(&args)?;
-    let file = policy_file::read(&args.policy).map_err(Failure::Policy)?;
-    let policies = &file.policies[..];
+    let file = PolicyFile::read(&args.policy).map_err(Failure::Policy)?;
+    let policies = &file.specs[..];
     let bar = progress_bar();
     let input = Input::open(source(&args)?, &bar)?;
     let name = input.name.clone();
@@ -100,7 +105,7 @@ pub fn replay(args: args::Replay) -> Result<(), Failure> {
         Some(path) => Some(Decisions::create(path, policies)?),
         None => None,
     };
-    let speed = replay::run(&recording, policies, |outcome| {
+    let speed = replay::run(&recording, &file, |outcome| {
         tally.count(outcome);
         decisions.as_mut().map_or(Ok(()), |decisions| decisions.write(outcome))
     })
@@ -115,6 +120,13 @@ pub fn replay(args: args::Replay) -> Result<(), Failure> {
         report::write(path, &findings)?;
     }
     findings.print(&mut BufWriter::new(io::stdout().lock())).map_err(Failure::Stdout)
+}
+
+/// Runs `tollgate check`: prints the policies to standard output.
+pub fn check(args: &args::Check) -> Result<(), Failure> {
+    let file = PolicyFile::read(&args.file).map_err(Failure::Policy)?;
+    let text = check::describe(&args.file, &file).map_err(Failure::Build)?;
+    io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::Stdout)
 }
 
 /// Runs `tollgate sample`: writes a sample log to standard output.

@@ -2,12 +2,12 @@
 //! order.
 
 use crate::log::time;
-use crate::policy_file::PolicySpec;
 use crate::replay::Outcome;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use tollgate_policy_file::PolicySpec;
 
 /// A writer of decisions.
 pub struct Decisions<'p> {

@@ -11,11 +11,11 @@
 
 mod address;
 pub mod args;
+mod check;
 pub mod command;
 pub mod decisions;
 pub mod log;
 mod notes;
-pub mod policy_file;
 pub mod recording;
 pub mod replay;
 pub mod report;

@@ -1,4 +1,4 @@
-//! The `tollgate` command: replays a log against rate-limit policies, or writes a sample log.
+//! The `tollgate` command: checks a policy file, replays a log against it, or writes a sample log.
 
 use clap::Parser as _;
 use std::io::{self, Write as _};
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let done = match args.command {
+        Command::Check(args) => command::check(&args),
         Command::Replay(args) => command::replay(args),
         Command::Sample(args) => command::sample(&args),
     };

@@ -1,8 +1,8 @@
 //! Notes on the values of a log: absent keys and numbers, and keys that are no addresses.
 
-use crate::policy_file::{Absent, FieldKey, KeySpec, PolicySpec};
 use crate::recording::{Binding, KeyBinding, Recording};
 use crate::text::{excerpt, thousands};
+use tollgate_policy_file::{Absent, FieldKey, KeySpec, PolicySpec};
 
 /// The notes on a recording, for the summary and the report.
 pub fn notes(recording: &Recording, policies: &[PolicySpec]) -> Vec<String> {
@@ -42,8 +42,8 @@ struct AbsentKey {
 }
 
 fn absent_keys(recording: &Recording, spec: &PolicySpec, binding: Binding) -> Vec<AbsentKey> {
-    let (KeySpec::Field(FieldKey { name, absent, .. }), KeyBinding::Column { first, .. }) =
-        (&spec.key, binding.key)
+    let (Some(KeySpec::Field(FieldKey { name, absent, .. })), KeyBinding::Column { first, .. }) =
+        (&spec.replay.key, binding.key)
     else {
         return Vec::new();
     };

@@ -5,7 +5,6 @@
 //! ended by its time are settled, each at its own end. Each decision therefore depends on the same usage
 //! as in a server, and all calls are in time order.
 
-use crate::policy_file::PolicySpec;
 use crate::recording::{Binding, Recording, RowKey, Stamp};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +13,7 @@ use tollgate::{
     Charge, ConfigError, Decision, Key, Limiter, MAX_RESERVED, ManualClock, Now, PolicyId,
     Reservation, ReservationError, Verdict,
 };
+use tollgate_policy_file::{PolicyFile, PolicySpec};
 
 /// The number of requests decided between two readings of the clock.
 const BATCH: usize = 4096;
@@ -93,14 +93,14 @@ impl<E: fmt::Display> fmt::Display for ReplayError<E> {
     }
 }
 
-/// Decides every request under all policies, and passes each outcome to `observe`, in time order.
+/// Decides every request under all policies of the file, and passes each outcome to `observe`, in time order.
 pub fn run<E>(
     recording: &Recording,
-    policies: &[PolicySpec],
+    file: &PolicyFile,
     mut observe: impl FnMut(&Outcome) -> Result<(), E>,
 ) -> Result<Speed, ReplayError<E>> {
-    let mut decider = Decider::new(recording, policies).map_err(ReplayError::Config)?;
-    let mut charges = Vec::with_capacity(policies.len());
+    let mut decider = Decider::new(recording, file).map_err(ReplayError::Config)?;
+    let mut charges = Vec::with_capacity(file.specs.len());
     let mut outcomes = Vec::with_capacity(BATCH);
     let mut speed = Speed::default();
     for batch in recording.stamps().chunks(BATCH) {
@@ -129,19 +129,19 @@ struct Decider<'r> {
 }
 
 impl<'r> Decider<'r> {
-    fn new(recording: &'r Recording, policies: &[PolicySpec]) -> Result<Self, ConfigError> {
+    fn new(recording: &'r Recording, file: &PolicyFile) -> Result<Self, ConfigError> {
         let bindings = recording.bindings();
         // Start the clock at the first request: the limiter ignores times before its start.
         let clock = ManualClock::new();
         clock
             .set(Now::from_unix_nanos(recording.stamps().first().map_or(0, |stamp| stamp.unix_ns)));
-        let mut builder = Limiter::builder().clock(clock);
-        for (spec, binding) in policies.iter().zip(bindings) {
-            // Room for every key, so that a table is full only if `max_bytes` says so.
-            builder = builder.policy(spec.policy().max_keys(recording.key_count(*binding).max(1)));
+        let mut builder = file.settings.apply(Limiter::builder().clock(clock));
+        for (spec, binding) in file.specs.iter().zip(bindings) {
+            let keys = max_keys(file, spec, recording.key_count(*binding));
+            builder = builder.policy(spec.policy().max_keys(keys));
         }
         let limiter = builder.build()?;
-        let ids = policies.iter().filter_map(|spec| limiter.policy(&spec.name));
+        let ids = file.specs.iter().filter_map(|spec| limiter.policy(&spec.name));
         let policies = ids.zip(bindings.iter().copied()).collect();
         Ok(Decider { limiter, recording, policies, open: BTreeMap::new() })
     }
@@ -171,7 +171,7 @@ impl<'r> Decider<'r> {
         match decision.verdict {
             Verdict::Allowed => Ok(Outcome { stamp, denial: None }),
             Verdict::Denied => Ok(denied(decision.retry_after())),
-            // `TableFull`: the policy's `max_bytes` leaves no room for the key. No wait is known.
+            // `TableFull`: `max_keys` or `max_bytes` leaves no room for the key. No wait is known.
             Verdict::Impossible | Verdict::TableFull => Ok(denied(None)),
             other => Err(LimiterError::Undecided(other)),
         }
@@ -215,6 +215,12 @@ impl<'r> Decider<'r> {
         }
         Ok(())
     }
+}
+
+/// The most keys of a policy's table: room for every key of the log, unless the file bounds it.
+fn max_keys(file: &PolicyFile, spec: &PolicySpec, in_log: usize) -> usize {
+    let bound = spec.max_keys.or(file.settings.max_keys).unwrap_or(u64::MAX);
+    usize::try_from(bound).unwrap_or(usize::MAX).min(in_log.max(1))
 }
 
 /// The key of the limiter for a key of the recording.

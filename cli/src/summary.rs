@@ -2,12 +2,12 @@
 
 use crate::log::{Unparsable, time};
 use crate::notes::notes;
-use crate::policy_file::PolicySpec;
 use crate::recording::Recording;
 use crate::replay::Speed;
 use crate::tally::{Reserved, Tally};
 use crate::text::{percent, printable, thousands};
 use std::io::{self, Write};
+use tollgate_policy_file::PolicySpec;
 
 /// The maximum length of the list of the keys with the most denials.
 pub const TOP_KEYS: usize = 10;

@@ -48,6 +48,15 @@ pub fn thousands(number: u64) -> String {
     shown
 }
 
+/// Formats a number of bytes: 44.7 MiB.
+pub fn bytes(bytes: usize) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
 /// Formats a part of a whole as a percentage.
 pub fn percent(part: u64, whole: u64) -> String {
     match whole {
@@ -73,5 +82,11 @@ mod tests {
     fn numbers_are_grouped_from_the_right() {
         let shown = [0, 999, 1000, 1_234_567].map(thousands);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_fits() {
+        let shown = [1_023, 1_536, 1 << 20, 3 << 29].map(bytes);
+        assert_eq!(shown, ["1023 bytes", "1.5 KiB", "1.0 MiB", "1536.0 MiB"]);
     }
 }

@@ -40,227 +40,70 @@ fn assert_prints(output: &Output, expected: &[&str]) {
     }
 }
 
+/// The tests of the crate `tollgate-policy-file` check each entry. These are one of each kind.
 #[test]
-fn bad_policy_files_are_rejected_with_line_and_entry() {
-    let base = "name = 'p'\nkey = 'ip'\n";
-    let numbered = |number| POLICY.replacen("\"ip\"", &format!("'p{number}'"), 1);
-    let many: String = (0..17).map(numbered).collect();
-    let cases: Vec<(String, &[&str])> = vec![
-        ("".into(), &["p.toml: the file has no policy"]),
-        ("[[policy]\n".into(), &["p.toml:1: "]),
-        ("[[policy]]\nname = 'a'\nname = 'b'\n".into(), &["p.toml:3: ", "duplicate key"]),
-        ("limit = 1\n".into(), &["p.toml:1: unknown entry \"limit\""]),
-        ("[policy]\nname = 'a'\n".into(), &["p.toml:1: ", "[[policy]]"]),
-        ("policy = [1]\n".into(), &["p.toml:1: ", "[[policy]]"]),
+fn bad_policy_files_are_rejected_with_line_and_column() {
+    let base = "[[policy]]\nname = 'p'\nkey = 'ip'\nlimit = 5\nwindow = '1m'\n";
+    let cases: Vec<(String, &str)> = vec![
+        ("".into(), ": the file has no policy"),
+        ("[[policy]\n".into(), ":1:10: "),
+        ("limit = 1\n".into(), ":1:1: unknown entry \"limit\""),
+        (base.replace("limit", "limt"), ":4:1: policy \"p\": unknown entry \"limt\""),
+        (base.replace("'1m'", "60"), ":5:10: policy \"p\": \"window\" must be a string"),
         (
-            format!("[[policy]]\n{base}limt = 5\nwindow = '1m'\n"),
-            &[":4: policy \"p\": unknown entry \"limt\""],
-        ),
-        (
-            "\n[[policy]]\nkey = 'ip'\nlimit = 5\nwindow = '1m'\n".into(),
-            &[":2: \"name\" is missing"],
-        ),
-        (
-            "[[policy]]\nname = 'p'\nlimit = 5\nwindow = '1m'\n".into(),
-            &[":1: policy \"p\": \"key\" is missing"],
-        ),
-        (format!("[[policy]]\n{base}window = '1m'\n"), &[":1: policy \"p\": \"limit\" is missing"]),
-        (
-            format!("[[policy]]\n{base}limit = 5\n"),
-            &[":1: ", "\"window\" or \"calendar\" is missing"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncalendar = 'day'\n"),
-            &[":6: ", "exclude each other"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = -3\nwindow = '1m'\n"),
-            &[":4: policy \"p\": \"limit\" is -3, but must be from 0 to 1099511627776\n"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 99999999999999999999\nwindow = '1m'\n"),
-            &[":4: ", "\"limit\" is 99999999999999999999"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 2000000000000\nwindow = '1m'\n"),
-            &[
-                ":4: policy \"p\": \"limit\" is 2000000000000, but must be from 0 to 1099511627776\n",
-            ],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 1.5\nwindow = '1m'\n"),
-            &[":4: ", "\"limit\" must be a whole number", "float"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = 60\n"),
-            &[":5: ", "\"window\" must be a string"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1 min'\n"),
-            &[":5: ", "\"window\" is \"1 min\""],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '0s'\n"),
-            &[":5: ", "\"window\" is \"0s\""],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '-1s'\n"),
-            &[":5: ", "\"window\" is \"-1s\""],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '500d'\n"),
-            &[":5: policy \"p\": \"window\" is \"500d\", but must be from 1ms to 400d\n"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '99999999999999999999d'\n"),
-            &[":5: ", "\"window\""],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\ncalendar = 'week'\n"),
-            &[":5: ", "\"calendar\" is \"week\""],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 500\nwindow = '1m'\nbuckets = 128\n"),
-            &[":6: policy \"p\": \"buckets\" is 128, but must be from 2 to 127\n"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 500\nwindow = '1m'\nbuckets = 0\n"),
-            &[":6: ", "\"buckets\" is 0"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 500\nwindow = '1m'\nbuckets = 5000000000\n"),
-            &[":6: ", "\"buckets\" is 5000000000, but must be from 2 to 127\n"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 500\ncalendar = 'day'\nbuckets = 15\n"),
-            &[":6: ", "\"buckets\""],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\nmax_bytes = 0\n"),
-            &[":6: ", "\"max_bytes\" is 0"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\nmax_bytes = 1000\n"),
-            &[":6: policy \"p\": ", "max_bytes 1000 must be at least"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncost = 0\n"),
-            &[":6: ", "\"cost\" is 0"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncost = []\n"),
-            &[":6: ", "\"cost\" is empty"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncost = [true]\n"),
-            &[":6: ", "\"cost\" must be"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncost = true\n"),
-            &[":6: ", "\"cost\" must be"],
-        ),
-        (
-            format!("[[policy]]\n{base}limit = 5\nwindow = '1m'\ncost = 'size'\n"),
-            &[":6: ", "\"cost\" is \"size\"", "ip, user, path, status, bytes"],
-        ),
-        (
-            "[[policy]]\nname = 'p'\nkey = 'tenant'\nlimit = 5\nwindow = '1m'\n".into(),
-            &[":3: policy \"p\": \"key\" is \"tenant\"", "ip, user, path, status, bytes"],
-        ),
-        (
-            "[[policy]]\nname = ''\nkey = '*'\nlimit = 5\nwindow = '1m'\n".into(),
-            &[":2: ", "\"name\" is empty"],
-        ),
-        (
-            "[[policy]]\nname = 'ü'\nkey = '*'\nlimit = 5\nwindow = '1m'\n".into(),
-            &[":2: policy \"ü\": \"name\" is \"ü\", but must have 1 to 64 characters"],
-        ),
-        (
-            format!("[[policy]]\n{base}address = 'yes'\nlimit = 5\nwindow = '1m'\n"),
-            &[":4: policy \"p\": \"address\" must be true or false, but its type is string"],
-        ),
-        (
-            format!("[[policy]]\n{base}absent = true\nlimit = 5\nwindow = '1m'\n"),
-            &[":4: policy \"p\": \"absent\" must be a string, but its type is boolean"],
-        ),
-        (
-            format!("[[policy]]\n{base}absent = ''\nlimit = 5\nwindow = '1m'\n"),
-            &[":4: policy \"p\": \"absent\" is empty"],
-        ),
-        (
-            format!("[[policy]]\n{base}absent = 'tenant'\nlimit = 5\nwindow = '1m'\n"),
-            &[":4: policy \"p\": \"absent\" is \"tenant\", which is not a field of the log"],
-        ),
-        (
-            "[[policy]]\nname = 'p'\nkey = '*'\naddress = true\nlimit = 5\nwindow = '1m'\n".into(),
-            &[":4: policy \"p\": \"address\" applies only if \"key\" is a field; remove it"],
-        ),
-        (
-            "[[policy]]\nname = 'p'\nkey = '*'\nabsent = 'ip'\nlimit = 5\nwindow = '1m'\n".into(),
-            &[":4: policy \"p\": \"absent\" applies only if \"key\" is a field; remove it"],
+            format!("{base}max_bytes = 1000\n"),
+            ":6:13: policy \"p\": max_bytes 1000 must be at least",
         ),
         (
             format!("{POLICY}{POLICY}"),
-            &[":7: policy \"ip\": \"name\" is already used by the policy in line 1"],
+            ":7:1: policy \"ip\": \"name\" is already used by the policy in line 1",
         ),
-        (many, &[":81: ", "at most 16"]),
+        (
+            format!("duration = 'bytes'\n{base}"),
+            ":1:1: \"duration\" needs a policy with \"estimate\"",
+        ),
     ];
     let folder = Folder::new();
     let log = folder.file("access.log", GOOD);
     for (text, expected) in cases {
         let policy = folder.file("p.toml", &text);
-        let output = replay(&policy, &log, &[]);
-        println!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
-        assert_rejected(&output, &["p.toml"]);
-        assert_rejected(&output, expected);
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert!(message.matches("policy \"p\":").count() < 2, "{message}");
+        let expected = format!("tollgate: {}{expected}", policy.display());
+        assert_rejected(&replay(&policy, &log, &[]), &[&expected]);
+        assert_rejected(&tool(&[Path::new("check"), &policy], b""), &[&expected]);
     }
 }
 
 #[test]
-fn bad_estimates_and_durations_are_rejected_with_line_and_entry() {
-    let base = "name = 'p'\nkey = 'ip'\nlimit = 5\nwindow = '1m'\n";
-    let estimate = |value: &str| format!("[[policy]]\n{base}estimate = {value}\n");
-    let duration = |value: &str| format!("duration = {value}\n{}", estimate("2"));
-    let numbered = |number| POLICY.replacen("\"ip\"", &format!("'p{number}'"), 1);
-    let nine = |reserved: &str| format!("{}{reserved}", (0..8).map(numbered).collect::<String>());
+fn policies_that_do_not_match_the_log_are_rejected_with_line_and_column() {
+    let policy = |entries: &str| {
+        format!("[[policy]]\nname = 'p'\nlimit = 5\nwindow = '1m'\nestimate = 2\n{entries}\n")
+    };
+    let ip = |entries: &str| policy(&format!("key = 'ip'\n{entries}"));
     let cases: Vec<(String, &[&str])> = vec![
-        (estimate("0"), &["p.toml:6: policy \"p\": \"estimate\" is 0"]),
-        (estimate("-1"), &[":6: ", "\"estimate\" is -1"]),
-        (estimate("1.5"), &[":6: ", "\"estimate\" must be a whole number, a field, or a list"]),
-        (estimate("true"), &[":6: ", "\"estimate\" must be", "boolean"]),
-        (estimate("''"), &[":6: ", "\"estimate\" is empty"]),
-        (estimate("[]"), &[":6: ", "\"estimate\" is empty"]),
-        (estimate("['bytes', 0]"), &[":6: ", "\"estimate\" is 0"]),
-        (estimate("['bytes', ['bytes']]"), &[":6: ", "\"estimate\" must be", "array"]),
+        (policy(""), &[":1:1: policy \"p\": \"key\" is missing: a replay needs"]),
         (
-            estimate("[18446744073709551615, 1]"),
-            &[":6: ", "the sum of the numbers in \"estimate\" exceeds 64 bits"],
+            policy("key = 'tenant'"),
+            &[":6:7: policy \"p\": \"key\" is \"tenant\"", "ip, user, path, status, bytes"],
         ),
         (
-            estimate("['bytes', 'tokens', 7]"),
-            &[":6: policy \"p\": \"estimate\" is \"tokens\"", "ip, user, path, status, bytes"],
+            ip("absent = 'tenant'"),
+            &[":7:10: policy \"p\": \"absent\" is \"tenant\", which is not a field of the log"],
         ),
         (
-            nine(&estimate("2")),
-            &[":46: policy \"p\": \"estimate\" is allowed in files with at most 8 "],
+            ip("cost = ['bytes', 'size']"),
+            &[":7:8: policy \"p\": \"cost\" is \"size\"", "ip, user, path, status, bytes"],
         ),
-        (duration("'took'"), &[":1: \"duration\" is \"took\"", "ip, user, path, status, bytes"]),
-        (duration("''"), &[":1: \"duration\" is empty"]),
-        (duration("3"), &[":1: \"duration\" must be a field, or a table", "integer"]),
-        (duration("['bytes']"), &[":1: \"duration\" must be a field, or a table", "array"]),
-        (duration("{ unit = '1s' }"), &[":1: \"field\" is missing"]),
-        (duration("{ field = 'bytes' }"), &[":1: \"unit\" is missing"]),
-        (duration("{ field = 'bytes', unit = 5 }"), &[":1: \"unit\" must be a string"]),
-        (duration("{ field = 'bytes', unit = '0ms' }"), &[":1: \"unit\" is \"0ms\"", "20ms"]),
-        (duration("{ field = 'bytes', unit = '1.5s' }"), &[":1: \"unit\" is \"1.5s\""]),
-        (duration("{ field = 'bytes', ms = 5 }"), &[":1: unknown entry \"ms\"", "field, unit"]),
-        (duration("{ field = 'took', unit = '1s' }"), &[":1: \"duration\" is \"took\""]),
-        (format!("[duration]\nunit = '1s'\n\n{}", estimate("2")), &["\"field\" is missing"]),
         (
-            format!("\nduration = 'bytes'\n{POLICY}"),
-            &[":2: \"duration\" needs a policy with \"estimate\""],
+            ip("").replace("estimate = 2", "estimate = ['bytes', 'tokens', 7]"),
+            &[":5:12: policy \"p\": \"estimate\" is \"tokens\""],
+        ),
+        (
+            format!("duration = 'took'\n{}", ip("")),
+            &[":1:12: \"duration\" is \"took\"", "ip, user, path, status, bytes"],
+        ),
+        (
+            format!("duration = {{ field = 'took', unit = '1s' }}\n{}", ip("")),
+            &[":1:12: \"duration\" is \"took\""],
         ),
     ];
     let folder = Folder::new();
@@ -269,15 +112,28 @@ fn bad_estimates_and_durations_are_rejected_with_line_and_entry() {
         let policy = folder.file("p.toml", &text);
         let output = replay(&policy, &log, &[]);
         println!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
-        assert_rejected(&output, &["p.toml"]);
+        assert_rejected(&output, &["p.toml:"]);
         assert_rejected(&output, expected);
+        // The file is valid: only this log does not have the fields.
+        assert_prints(&tool(&[Path::new("check"), &policy], b""), &["p.toml: 1 policy\n"]);
     }
-    // Eight policies are allowed if one has an estimate, and nine if none has one.
-    let eight = (1..8).map(numbered).collect::<String>() + &estimate("2");
-    for text in [eight, nine(POLICY)] {
-        let output = replay(&folder.file("p.toml", text), &log, &[]);
-        assert_prints(&output, &["\nall "]);
+}
+
+/// Eight policies are allowed if one has an estimate, and nine if none has one.
+#[test]
+fn as_many_policies_as_a_request_can_charge_are_replayed() {
+    let numbered = |number| POLICY.replacen("\"ip\"", &format!("'p{number}'"), 1);
+    let many = |count| (0..count).map(numbered).collect::<String>();
+    let folder = Folder::new();
+    let log = folder.file("access.log", GOOD);
+    for text in [many(8) + "estimate = 2\n", many(9), many(16)] {
+        assert_prints(&replay(&folder.file("p.toml", text), &log, &[]), &["\nall "]);
     }
+    let policy = folder.file("p.toml", many(9) + "estimate = 2\n");
+    assert_rejected(
+        &replay(&policy, &log, &[]),
+        &["\"estimate\" is allowed in files with at most 8"],
+    );
 }
 
 #[test]
@@ -285,9 +141,14 @@ fn unreadable_policy_files_are_rejected() {
     let folder = Folder::new();
     let log = folder.file("access.log", GOOD);
     let binary = folder.file("p.toml", b"a\n\xff\xfe");
-    assert_rejected(&replay(&binary, &log, &[]), &["p.toml:2: is not UTF-8"]);
-    assert_rejected(&replay(&folder.path("none.toml"), &log, &[]), &["none.toml: cannot be read"]);
-    assert_rejected(&replay(&folder.path(""), &log, &[]), &["cannot be read"]);
+    for run in [
+        |policy: &Path, log: &Path| replay(policy, log, &[]),
+        |policy: &Path, _: &Path| tool(&[Path::new("check"), policy], b""),
+    ] {
+        assert_rejected(&run(&binary, &log), &["p.toml:2:1: the policy file is not UTF-8"]);
+        assert_rejected(&run(&folder.path("none.toml"), &log), &["none.toml: cannot be read"]);
+        assert_rejected(&run(&folder.path(""), &log), &["cannot be read"]);
+    }
 }
 
 #[test]
@@ -371,7 +232,7 @@ fn invalid_options_are_rejected() {
         &["/no/such/folder/r.html: cannot be written"],
     );
     let twice = folder.file("twice.csv", "at,ip,ip\n2020-01-01 00:00:00,a,b\n");
-    assert_rejected(&replay(&policy, &twice, &[]), &["p.toml:3: ", "more than one column"]);
+    assert_rejected(&replay(&policy, &twice, &[]), &["p.toml:3:7: ", "more than one column"]);
     let one = folder.path("one");
     let one = one.to_str().unwrap();
     assert_rejected(

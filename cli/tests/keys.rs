@@ -149,7 +149,7 @@ fn an_address_with_a_port_needs_a_decision() {
         let log = csv_log("peer", &["jo", value]);
         let message = error(&policy("peer", ""), &log);
         let expected = format!(
-            "p.toml:3: policy \"p\": \"key\" is \"peer\", which is {value:?} in line 3 of the log; add address = \
+            "p.toml:3:7: policy \"p\": \"key\" is \"peer\", which is {value:?} in line 3 of the log; add address = \
              true to count by address, or address = false to count by text\n"
         );
         assert!(message.ends_with(&expected), "{message}");

@@ -2,15 +2,15 @@
 //! again. A rejected file gives a located error.
 
 use crate::Reached;
-use std::fmt::Write as _;
-use std::path::Path;
-use tollgate::{Limiter, ManualClock, Period};
-use tollgate_cli::policy_file::{
-    self, Absent, CostSpec, FieldKey, Interval, KeySpec, PolicyFile, PolicyFileError, PolicySpec,
+use std::fmt::{Display, Write as _};
+use tollgate::{ManualClock, Overflow, Period};
+use tollgate_policy_file::{
+    Absent, CostSpec, FieldKey, Interval, KeySpec, PolicyFile, PolicyFileError, PolicySpec,
+    Position, Problem,
 };
 
 /// The cases that the corpus must reach.
-pub const CASES: [&str; 9] = [
+pub const CASES: [&str; 16] = [
     "not UTF-8",
     "not TOML",
     "rejected",
@@ -20,6 +20,13 @@ pub const CASES: [&str; 9] = [
     "duration",
     "buckets",
     "max_bytes",
+    "max_keys",
+    "max_limit",
+    "offset",
+    "overflow",
+    "unit",
+    "no key",
+    "settings",
 ];
 
 /// The name of the file in messages.
@@ -31,10 +38,11 @@ const NAME: &str = "p.toml";
 /// If an error has a wrong location, if an accepted file does not build a limiter, or if its
 /// meaning changes when it is written again.
 pub fn run(data: &[u8]) -> Reached {
-    match policy_file::from_bytes(Path::new(NAME), data.to_vec()) {
+    match PolicyFile::from_bytes(data) {
         Err(error) => {
-            check_error(&error, data);
-            Reached::from([kind(&error)])
+            let kind = kind(&error);
+            check_error(error.in_file(NAME), data);
+            Reached::from([kind])
         }
         Ok(file) => {
             check_limiter(&file);
@@ -45,15 +53,17 @@ pub fn run(data: &[u8]) -> Reached {
 }
 
 /// Checks that an error is one line without control characters. The line must start with the file name,
-/// and with the line number if the error has one.
-fn check_error(error: &PolicyFileError, data: &[u8]) {
+/// and with the position if the error has one, which must be in the file.
+fn check_error(error: PolicyFileError, data: &[u8]) {
     let message = error.to_string();
     assert!(!message.contains(char::is_control), "{message:?}");
-    let lines = data.split(|byte| *byte == b'\n').count();
-    let location = match error.line {
-        Some(line) => {
-            assert!((1..=lines).contains(&line), "{message:?} of {lines} lines");
-            format!("{NAME}:{line}: ")
+    let location = match error.location.position {
+        Some(Position { line, column }) => {
+            let text = data.split(|byte| *byte == b'\n').nth(line.wrapping_sub(1));
+            let characters =
+                String::from_utf8_lossy(text.expect("a line of the file")).chars().count();
+            assert!((1..=characters + 1).contains(&column), "{message:?}");
+            format!("{NAME}:{line}:{column}: ")
         }
         None => format!("{NAME}: "),
     };
@@ -61,11 +71,9 @@ fn check_error(error: &PolicyFileError, data: &[u8]) {
 }
 
 fn check_limiter(file: &PolicyFile) {
-    let builder = Limiter::builder().clock(ManualClock::new());
-    let policies = file.policies.iter().map(PolicySpec::policy);
-    let limiter = policies.fold(builder, |builder, policy| builder.policy(policy)).build();
-    let limiter = limiter.expect("a limiter of the accepted policies");
-    for spec in &file.policies {
+    let builder = file.limiter_builder().clock(ManualClock::new());
+    let limiter = builder.build().expect("a limiter of the accepted policies");
+    for spec in &file.specs {
         let id = limiter.policy(&spec.name).expect("a policy of that name");
         assert_eq!(limiter.limit(id), Ok(spec.limit));
     }
@@ -74,18 +82,21 @@ fn check_limiter(file: &PolicyFile) {
 /// Writes the parsed file, reads it again, and checks that the result is equal.
 fn check_meaning(file: &PolicyFile) {
     let text = written(file);
-    let again = policy_file::from_bytes(Path::new(NAME), text.clone().into_bytes());
+    let again = PolicyFile::parse(&text);
     let again = again.unwrap_or_else(|error| panic!("{error} in\n{text}"));
     assert_eq!(bare(again), bare(file.clone()), "{text}");
 }
 
-/// Removes line numbers and original text, which depend on the layout of the file.
+/// Removes positions and original text, which depend on the layout of the file.
 fn bare(mut file: PolicyFile) -> PolicyFile {
-    file.duration.iter_mut().for_each(|duration| duration.line = 0);
-    for spec in &mut file.policies {
-        (spec.line, spec.key_line, spec.absent_line) = (0, 0, 0);
-        (spec.cost_line, spec.estimate_line) = (0, 0);
+    let none = Position::default();
+    file.duration.iter_mut().for_each(|duration| duration.position = none);
+    for spec in &mut file.specs {
+        spec.position = none;
         spec.rate.text.clear();
+        let replay = &mut spec.replay;
+        (replay.key_position, replay.absent_position) = (none, none);
+        (replay.cost_position, replay.estimate_position) = (none, none);
     }
     file
 }
@@ -96,9 +107,13 @@ fn written(file: &PolicyFile) -> String {
         let (field, unit_us) = (quoted(&duration.field), duration.unit.as_micros());
         text += &format!("duration = {{ field = {field}, unit = '{unit_us}us' }}\n");
     }
-    for spec in &file.policies {
-        text += &format!("[[policy]]\nname = {}\n{}", quoted(&spec.name), key(&spec.key));
-        text += &format!("cost = {}\nlimit = {}\n", sum(&spec.cost), spec.limit);
+    text += &entry("max_keys", file.settings.max_keys);
+    text += &entry("max_bytes", file.settings.max_bytes);
+    text += &overflow(file.settings.overflow);
+    for spec in &file.specs {
+        let key = spec.replay.key.as_ref().map_or(String::new(), key);
+        text += &format!("[[policy]]\nname = {}\n{key}", quoted(&spec.name));
+        text += &format!("cost = {}\nlimit = {}\n", sum(&spec.replay.cost), spec.limit);
         text += &match spec.rate.interval {
             Interval::Sliding(window) => format!("window = '{}ms'\n", window.as_millis()),
             Interval::Calendar(Period::Hour) => "calendar = 'hour'\n".to_owned(),
@@ -106,17 +121,34 @@ fn written(file: &PolicyFile) -> String {
             Interval::Calendar(Period::Month) => "calendar = 'month'\n".to_owned(),
             Interval::Calendar(other) => panic!("{other:?} cannot be written"),
         };
-        if let Some(estimate) = &spec.estimate {
-            text += &format!("estimate = {}\n", sum(estimate));
-        }
-        if let Some(buckets) = spec.buckets {
-            text += &format!("buckets = {buckets}\n");
-        }
-        if let Some(bytes) = spec.max_bytes {
-            text += &format!("max_bytes = {bytes}\n");
-        }
+        text += &entry("estimate", spec.replay.estimate.as_ref().map(sum));
+        text += &entry("buckets", spec.buckets);
+        text += &entry("max_limit", spec.max_limit);
+        text += &entry("offset_seconds", spec.offset_seconds);
+        text += &entry("max_keys", spec.max_keys);
+        text += &entry("max_bytes", spec.max_bytes);
+        text += &entry("unit", spec.unit.as_deref().map(quoted));
+        text += &overflow(spec.overflow);
     }
     text
+}
+
+/// Writes an optional entry.
+fn entry(name: &str, value: Option<impl Display>) -> String {
+    value.map_or(String::new(), |value| format!("{name} = {value}\n"))
+}
+
+/// Writes the entries of an overflow mode.
+fn overflow(overflow: Option<Overflow>) -> String {
+    match overflow {
+        None => String::new(),
+        Some(Overflow::Deny) => "overflow = 'deny'\n".to_owned(),
+        Some(Overflow::Allow) => "overflow = 'allow'\n".to_owned(),
+        Some(Overflow::EvictLightest { allowance }) => {
+            format!("overflow = 'evict_lightest'\nallowance = {allowance}\n")
+        }
+        Some(other) => panic!("{other:?} cannot be written"),
+    }
 }
 
 /// Writes the entries of a key.
@@ -157,21 +189,34 @@ fn quoted(text: &str) -> String {
 
 fn kind(error: &PolicyFileError) -> &'static str {
     match *error.problem {
-        policy_file::Problem::NotText => "not UTF-8",
-        policy_file::Problem::Syntax(_) => "not TOML",
+        Problem::NotText => "not UTF-8",
+        Problem::Syntax(_) => "not TOML",
         _ => "rejected",
     }
 }
 
 fn reached(file: &PolicyFile) -> Reached {
-    let any = |is: fn(&PolicySpec) -> bool| file.policies.iter().any(is);
+    let any = |is: fn(&PolicySpec) -> bool| file.specs.iter().any(is);
+    let settings = &file.settings;
     let reached = [
-        ("several policies", file.policies.len() > 2),
+        ("several policies", file.specs.len() > 2),
         ("calendar", any(|spec| matches!(spec.rate.interval, Interval::Calendar(_)))),
-        ("estimate", any(|spec| spec.estimate.is_some())),
+        ("estimate", any(|spec| spec.replay.estimate.is_some())),
         ("duration", file.duration.is_some()),
         ("buckets", any(|spec| spec.buckets.is_some())),
         ("max_bytes", any(|spec| spec.max_bytes.is_some())),
+        ("max_keys", any(|spec| spec.max_keys.is_some())),
+        ("max_limit", any(|spec| spec.max_limit.is_some())),
+        ("offset", any(|spec| spec.offset_seconds.is_some())),
+        ("overflow", any(|spec| spec.overflow.is_some())),
+        ("unit", any(|spec| spec.unit.is_some())),
+        ("no key", any(|spec| spec.replay.key.is_none())),
+        (
+            "settings",
+            settings.max_keys.is_some()
+                && settings.max_bytes.is_some()
+                && settings.overflow.is_some(),
+        ),
     ];
     reached.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect()
 }

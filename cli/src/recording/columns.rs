@@ -1,11 +1,10 @@
 //! The columns of a recording: what the policies need of the fields of the log.
 
 use super::amount::{CostColumn, DurationColumn, NumberField};
+use super::field_error::{FieldError, FieldProblem};
 use super::key::{KeyColumn, KeyUser, Undecided, ValueKind};
-use crate::policy_file::{
-    Absent, CostSpec, FieldKey, KeySpec, PolicyFile, PolicyFileError, PolicySpec, Problem,
-};
 use std::path::Path;
+use tollgate_policy_file::{Absent, CostSpec, FieldKey, KeySpec, PolicyFile, PolicySpec, Position};
 
 /// The key, the cost and the estimate of a policy: columns of the recording, or fixed numbers.
 #[derive(Clone, Copy, Debug)]
@@ -60,29 +59,26 @@ impl Fields<'_> {
     fn find(
         &self,
         spec: Option<&PolicySpec>,
-        line: usize,
+        position: Position,
         entry: &'static str,
         field: &str,
-    ) -> Result<usize, PolicyFileError> {
+    ) -> Result<usize, FieldError> {
         let mut matches = (0..self.names.len()).filter(|index| self.names[*index] == field);
         let problem = match (matches.next(), matches.next()) {
             (Some(index), None) => return Ok(index),
-            (Some(_), Some(_)) => Problem::TwoFields { entry, field: field.to_owned() },
-            (None, _) => {
-                Problem::NoField { entry, field: field.to_owned(), fields: self.names.to_vec() }
-            }
+            (Some(_), Some(_)) => FieldProblem::TwoFields { entry, field: field.to_owned() },
+            (None, _) => FieldProblem::NoField {
+                entry,
+                field: field.to_owned(),
+                fields: self.names.to_vec(),
+            },
         };
-        Err(error(self.path, spec, line, problem))
+        Err(FieldError::new(self.path, position, spec, problem))
     }
 }
 
-fn error(path: &Path, spec: Option<&PolicySpec>, line: usize, problem: Problem) -> PolicyFileError {
-    let (path, policy) = (path.to_owned(), spec.map(|spec| spec.name.clone()));
-    PolicyFileError { path, line: Some(line), policy, problem: Box::new(problem) }
-}
-
 impl Columns {
-    pub fn bind(path: &Path, file: &PolicyFile, names: &[String]) -> Result<Self, PolicyFileError> {
+    pub fn bind(path: &Path, file: &PolicyFile, names: &[String]) -> Result<Self, FieldError> {
         let fields = Fields { path, names };
         let mut columns = Columns {
             names: names.to_vec(),
@@ -92,24 +88,29 @@ impl Columns {
             numbers: Vec::new(),
             bindings: Vec::new(),
         };
-        for (policy, spec) in file.policies.iter().enumerate() {
-            let key = match &spec.key {
-                KeySpec::Shared => KeyBinding::Shared,
-                KeySpec::Field(key) => columns.bind_key(&fields, policy, spec, key)?,
+        for (policy, spec) in file.specs.iter().enumerate() {
+            let replay = &spec.replay;
+            let key = match &replay.key {
+                None => {
+                    let problem = FieldProblem::NoKey;
+                    return Err(FieldError::new(path, replay.key_position, Some(spec), problem));
+                }
+                Some(KeySpec::Shared) => KeyBinding::Shared,
+                Some(KeySpec::Field(key)) => columns.bind_key(&fields, policy, spec, key)?,
             };
-            let mut bind = |cost: &CostSpec, line, entry| {
+            let mut bind = |cost: &CostSpec, position, entry| {
                 let found =
-                    cost.fields.iter().map(|field| fields.find(Some(spec), line, entry, field));
+                    cost.fields.iter().map(|field| fields.find(Some(spec), position, entry, field));
                 let fields = found.collect::<Result<_, _>>()?;
                 Ok(columns.cost(CostColumn { fixed: cost.fixed, fields, entry }))
             };
-            let cost = bind(&spec.cost, spec.cost_line, "cost")?;
-            let estimate = spec.estimate.as_ref();
-            let estimate = estimate.map(|cost| bind(cost, spec.estimate_line, "estimate"));
+            let cost = bind(&replay.cost, replay.cost_position, "cost")?;
+            let estimate = replay.estimate.as_ref();
+            let estimate = estimate.map(|cost| bind(cost, replay.estimate_position, "estimate"));
             columns.bindings.push(Binding { key, cost, estimate: estimate.transpose()? });
         }
         if let Some(duration) = &file.duration {
-            let field = fields.find(None, duration.line, "duration", &duration.field)?;
+            let field = fields.find(None, duration.position, "duration", &duration.field)?;
             columns.duration = Some(DurationColumn { field, unit: duration.unit });
             columns.number(field);
         }
@@ -122,16 +123,18 @@ impl Columns {
         policy: usize,
         spec: &PolicySpec,
         key: &FieldKey,
-    ) -> Result<KeyBinding, PolicyFileError> {
-        let mut bind = |line, entry, field: &str, absent: &Absent| {
-            let index = fields.find(Some(spec), line, entry, field)?;
+    ) -> Result<KeyBinding, FieldError> {
+        let mut bind = |position, entry, field: &str, absent: &Absent| {
+            let index = fields.find(Some(spec), position, entry, field)?;
             let kind = ValueKind::new(key.address, field);
-            Ok(self.key(KeyColumn::new(index, kind, absent, KeyUser { policy, entry, line })))
+            Ok(self.key(KeyColumn::new(index, kind, absent, KeyUser { policy, entry, position })))
         };
-        let first = bind(spec.key_line, "key", &key.name, &key.absent)?;
+        let first = bind(spec.replay.key_position, "key", &key.name, &key.absent)?;
         let other = match &key.absent {
             Absent::Skip | Absent::Share => None,
-            Absent::Field(field) => Some(bind(spec.absent_line, "absent", field, &Absent::Skip)?),
+            Absent::Field(field) => {
+                Some(bind(spec.replay.absent_position, "absent", field, &Absent::Skip)?)
+            }
         };
         Ok(KeyBinding::Column { first, other })
     }
@@ -143,11 +146,11 @@ impl Columns {
         file: &PolicyFile,
         log_line: u64,
         undecided: Undecided,
-    ) -> PolicyFileError {
-        let Undecided { field, value, user: KeyUser { policy, entry, line } } = undecided;
+    ) -> FieldError {
+        let Undecided { field, value, user: KeyUser { policy, entry, position } } = undecided;
         let field = self.names.get(field).cloned().unwrap_or_default();
-        let problem = Problem::Address { entry, field, value, log_line };
-        error(path, file.policies.get(policy), line, problem)
+        let problem = FieldProblem::Address { entry, field, value, log_line };
+        FieldError::new(path, position, file.specs.get(policy), problem)
     }
 
     fn key(&mut self, column: KeyColumn) -> usize {

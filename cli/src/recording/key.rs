@@ -1,10 +1,10 @@
 //! The keys of a log: a number for each distinct key of a field.
 
-use crate::policy_file::Absent;
 use crate::{address, text, value};
 use indexmap::IndexSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
+use tollgate_policy_file::{Absent, Position};
 
 /// The number of a key in its column.
 pub type KeyNumber = u32;
@@ -63,8 +63,8 @@ pub struct KeyUser {
     pub policy: usize,
     /// The entry: "key" or "absent".
     pub entry: &'static str,
-    /// The line of the entry.
-    pub line: usize,
+    /// The position of the entry's value.
+    pub position: Position,
 }
 
 /// A value that needs `address = true` or `address = false` in the policy file.
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     fn column(kind: ValueKind, absent: &Absent) -> impl FnMut(&str) -> Option<KeyNumber> {
-        let user = KeyUser { policy: 0, entry: "key", line: 1 };
+        let user = KeyUser { policy: 0, entry: "key", position: Position::default() };
         let (mut column, mut scratch) = (KeyColumn::new(0, kind, absent, user), String::new());
         move |value| column.add(value.as_bytes(), &mut scratch).ok()
     }

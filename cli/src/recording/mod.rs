@@ -12,16 +12,18 @@
 
 mod amount;
 mod columns;
+mod field_error;
 mod key;
 
 use crate::log::{Reason, Request, Sink};
-use crate::policy_file::{PolicyFile, PolicyFileError};
 use crate::{text, value};
 use columns::{Columns, Cost};
 use key::KeyNumber;
 use std::path::Path;
+use tollgate_policy_file::PolicyFile;
 
 pub use columns::{Binding, KeyBinding};
+pub use field_error::{FieldError, FieldProblem};
 pub use key::KeyColumn;
 
 /// The time and the line of a request.
@@ -70,7 +72,7 @@ pub struct Recorder<'p> {
 #[derive(Debug)]
 pub enum RecordError {
     /// A policy, or the duration, does not match the fields of the log.
-    Policy(PolicyFileError),
+    Fields(FieldError),
     /// More lines than 32 bits can number.
     TooManyLines,
 }
@@ -98,7 +100,7 @@ impl Sink for Recorder<'_> {
             Some(recording) => recording,
             None => {
                 let columns = Columns::bind(self.path, self.file, request.names)
-                    .map_err(RecordError::Policy)?;
+                    .map_err(RecordError::Fields)?;
                 self.recording.insert(Recording::new(columns))
             }
         };
@@ -117,7 +119,7 @@ impl Sink for Recorder<'_> {
         if let Err(undecided) = recording.push_keys(request, &mut self.scratch) {
             let columns = &recording.columns;
             let error = columns.undecided(self.path, self.file, request.line, undecided);
-            return Err(RecordError::Policy(error));
+            return Err(RecordError::Fields(error));
         }
         recording.stamps.push(Stamp { unix_ns: request.unix_ns, row, line });
         Ok(Ok(()))
@@ -287,7 +289,7 @@ fn quoted(request: &Request<'_>, field: usize) -> (String, String) {
 impl std::fmt::Display for RecordError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            RecordError::Policy(error) => error.fmt(f),
+            RecordError::Fields(error) => error.fmt(f),
             RecordError::TooManyLines => {
                 write!(f, "the log has too many lines: a replay holds at most {}", u32::MAX)
             }

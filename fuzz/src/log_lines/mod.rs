@@ -21,12 +21,12 @@ use tollgate_cli::command::Failure;
 use tollgate_cli::log::{
     self, CsvOptions, Format, Input, LogError, Options, Source, TimeUnit, Unparsable,
 };
-use tollgate_cli::policy_file::{self, PolicyFile};
 use tollgate_cli::recording::{Recorder, Recording};
 use tollgate_cli::replay::{self, ReplayError};
 use tollgate_cli::report;
 use tollgate_cli::summary::Findings;
 use tollgate_cli::tally::Tally;
+use tollgate_policy_file::PolicyFile;
 
 /// The cases that the corpus must reach.
 pub const CASES: [&str; 8] = [
@@ -51,7 +51,7 @@ static POLICIES: LazyLock<[PolicyFile; 4]> = LazyLock::new(|| {
         include_str!("../../../examples/policies/llm_reserved.toml"),
         include_str!("tight_limits.toml"),
     ]
-    .map(|text| policy_file::from_bytes(Path::new("p.toml"), text.into()).expect("valid policies"))
+    .map(|text| PolicyFile::parse(text).expect("valid policies"))
 });
 
 /// The options that the first byte chooses.
@@ -171,7 +171,7 @@ fn replay_and_check(
     assert!(stamps.is_sorted_by_key(|stamp| stamp.unix_ns));
     let mut tally = Tally::new(recording);
     let decided: Result<_, ReplayError<LogError>> =
-        replay::run(recording, &choice.policies.policies, |outcome| {
+        replay::run(recording, choice.policies, |outcome| {
             tally.count(outcome);
             Ok(())
         });
@@ -179,7 +179,7 @@ fn replay_and_check(
     assert_eq!(speed.requests, stamps.len() as u64);
     let denied: u64 = tally.denied.iter().sum();
     assert_eq!(tally.admitted + denied, speed.requests);
-    let (policies, tally) = (&choice.policies.policies[..], &tally);
+    let (policies, tally) = (&choice.policies.specs[..], &tally);
     let findings = Findings { log: "<log>", policies, recording, tally, unparsable, speed };
     let mut printed = Vec::new();
     findings.print(&mut printed).expect("a write to memory");
