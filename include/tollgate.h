@@ -39,10 +39,10 @@
  *   Any other pointer must point to memory that is readable for its type and length, and writable
  *   where the function writes, until the function returns. No pointer is kept. Memory that a
  *   function only writes may be uninitialised. An array or key of length 0 may be NULL.
- * - Ownership. Free a handle once: a limiter from tollgate_new with tollgate_free, a clock from
- *   tollgate_clock_manual or tollgate_clock_coarse with tollgate_clock_free. Do not free a handle
- *   while another thread uses it. Freeing NULL does nothing. All other objects are plain memory of
- *   the caller.
+ * - Ownership. Free a handle once: a limiter from tollgate_new or tollgate_new_from_toml with
+ *   tollgate_free, a clock from tollgate_clock_manual or tollgate_clock_coarse with
+ *   tollgate_clock_free. Do not free a handle while another thread uses it. Freeing NULL does
+ *   nothing. All other objects are plain memory of the caller.
  * - Misuse. A handle of the wrong kind, or one that was freed, is an error (TOLLGATE_E_HANDLE).
  *   Builds of this library with debug assertions detect every freed handle. Other builds detect one
  *   only while its memory is readable and not reused.
@@ -262,6 +262,8 @@ enum tollgate_status
     TOLLGATE_E_CONFIG = -30,
     // `max_bytes` is too small for a table with one key. The message has the least number.
     TOLLGATE_E_MAX_BYTES = -31,
+    // The text is not a valid policy file. The message has the line and column, and what is wrong there.
+    TOLLGATE_E_POLICY_FILE = -32,
     // A panic inside the library, which was caught: a bug of tollgate. The call may have charged its
     // request.
     TOLLGATE_E_PANIC = -100,
@@ -346,8 +348,8 @@ typedef struct {
     uint64_t max_bytes;
 } tollgate_policy;
 
-// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message. If a field is not valid,
-// the message names the policy, the field and the value, for example
+// An error of `tollgate_new`, `tollgate_new_from_toml` or `tollgate_set_limit`: a status and a
+// message. If a field is not valid, the message names the policy, the field and the value, for example
 // `policies[1]: policy "day": period 0 must be ...`. Plain memory of the caller; nothing to free.
 typedef struct {
     // The status that the function returns.
@@ -557,6 +559,27 @@ tollgate_status tollgate_memory_bound(const tollgate_options *options,
                                       size_t count,
                                       uint64_t *bytes,
                                       tollgate_error *error);
+
+// Creates a limiter with the policies of a policy file: `length` bytes of TOML in UTF-8, at most 1 MiB.
+// The format is described in docs/policy-file.md.
+//
+// The whole text is checked before the limiter is made. `tollgate_policy_find` finds a policy by its
+// name, and `tollgate_policy_at` uses the order of the file. `options` may be NULL. A setting above
+// the policies of the file has precedence over that of the options. `*limiter` is NULL unless the status
+// is `TOLLGATE_OK`. Free the limiter with `tollgate_free`. If the call fails, `*error` is filled; `error`
+// may be NULL. The message names the line and column of the text, the policy, the field and the value.
+//
+// The text is not kept, and need not be NUL-terminated. To parse it takes up to about 100 times its
+// length of memory for that time. The process aborts if there is no such memory.
+//
+// Errors: `TOLLGATE_E_POLICY_FILE` for the text, `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock),
+// `TOLLGATE_E_ARGUMENT` (an unknown overflow mode or `struct_size`), `TOLLGATE_E_NO_MEMORY`; the
+// statuses from `TOLLGATE_E_MAX_KEYS` to `TOLLGATE_E_MAX_BYTES` if the options do not fit the policies.
+tollgate_status tollgate_new_from_toml(const tollgate_options *options,
+                                       const char *text,
+                                       size_t length,
+                                       tollgate_limiter **limiter,
+                                       tollgate_error *error);
 
 // Frees a limiter. Does nothing for NULL. No other thread may be using the limiter, and no session
 // of it may be open. Errors: `TOLLGATE_E_HANDLE`.

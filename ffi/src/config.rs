@@ -207,14 +207,8 @@ unsafe fn read_builder<'a>(
     policies: *const tollgate_policy,
     count: usize,
 ) -> Result<(limiter::Builder, Vec<CString>), Failure<'a>> {
-    let mut builder = Limiter::builder();
-    if !options.is_null() {
-        aligned(options).map_err(|status| Reason::Pointer("options", status).in_call())?;
-        // SAFETY: the caller's contract; aligned. Options of zero bytes are valid.
-        let options = unsafe { read_sized(options) }
-            .map_err(|why| Reason::Size("tollgate_options", why).in_options())?;
-        builder = configure(builder, &options).map_err(Reason::in_options)?;
-    }
+    // SAFETY: the caller's contract.
+    let mut builder = unsafe { builder_with(options) }?;
     if count > limiter::MAX_CHARGES {
         return Err(Reason::Config(ConfigError::TooManyPolicies { value: count }).in_call());
     }
@@ -233,6 +227,24 @@ unsafe fn read_builder<'a>(
         next = next.wrapping_byte_add(stride);
     }
     Ok((builder, names))
+}
+
+/// Returns a builder with these options and without policies. The options may be NULL.
+///
+/// # Safety
+/// As [`tollgate_new`].
+pub(crate) unsafe fn builder_with(
+    options: *const tollgate_options,
+) -> Result<limiter::Builder, Failure<'static>> {
+    let builder = Limiter::builder();
+    if options.is_null() {
+        return Ok(builder);
+    }
+    aligned(options).map_err(|status| Reason::Pointer("options", status).in_call())?;
+    // SAFETY: the caller's contract; aligned. Options of zero bytes are valid.
+    let options = unsafe { read_sized(options) }
+        .map_err(|why| Reason::Size("tollgate_options", why).in_options())?;
+    configure(builder, &options).map_err(Reason::in_options)
 }
 
 /// Reads the policy with this index, and its name.

@@ -9,8 +9,8 @@ use std::fmt::{self, Write};
 /// The size of an error's message in bytes, with its NUL.
 pub const TOLLGATE_MESSAGE_SIZE: usize = 248;
 
-/// An error of `tollgate_new` or `tollgate_set_limit`: a status and a message. If a field is not valid,
-/// the message names the policy, the field and the value, for example
+/// An error of `tollgate_new`, `tollgate_new_from_toml` or `tollgate_set_limit`: a status and a
+/// message. If a field is not valid, the message names the policy, the field and the value, for example
 /// `policies[1]: policy "day": period 0 must be ...`. Plain memory of the caller; nothing to free.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

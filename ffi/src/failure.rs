@@ -1,4 +1,4 @@
-//! The reason why `tollgate_new` fails: a status, and a message that names the policy, the field and the
+//! The reason why a limiter cannot be made: a status, and a message that names the policy, the field and the
 //! value.
 
 use crate::argument::SizeError;
@@ -7,8 +7,10 @@ use crate::status::tollgate_status::{self, *};
 use limiter::ConfigError;
 use std::ffi::CStr;
 use std::fmt::{self, Display, Formatter};
+use tollgate_policy_file::PolicyFileError;
 
-/// An invalid argument of `tollgate_new`. `Display` writes its message. It borrows the caller's strings.
+/// An invalid argument of `tollgate_new` or `tollgate_new_from_toml`. `Display` writes its message. It
+/// borrows the caller's strings.
 #[derive(Debug)]
 pub(crate) struct Failure<'a> {
     place: Place<'a>,
@@ -42,6 +44,7 @@ pub(crate) enum Reason<'a> {
     /// A unit that is not UTF-8.
     Unit(&'a CStr),
     Config(ConfigError),
+    PolicyFile(PolicyFileError),
     /// A failure without a field.
     Status(tollgate_status),
 }
@@ -75,6 +78,7 @@ impl Failure<'_> {
             Reason::NoName => TOLLGATE_E_NULL,
             Reason::Name(_) | Reason::Unit(_) => TOLLGATE_E_NAME,
             Reason::Config(error) => status_of(error),
+            Reason::PolicyFile(_) => TOLLGATE_E_POLICY_FILE,
         }
     }
 }
@@ -121,6 +125,7 @@ impl Display for Reason<'_> {
             }
             Reason::Unit(value) => write!(f, "unit {} must be UTF-8", Quoted(value)),
             Reason::Config(error) => error.fmt(f),
+            Reason::PolicyFile(error) => error.fmt(f),
             Reason::Status(status) => f.write_str(&status.text().to_string_lossy()),
         }
     }

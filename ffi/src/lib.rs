@@ -18,6 +18,8 @@
 
 pub mod config;
 
+pub mod policy_file;
+
 pub mod limiter;
 
 pub mod error;

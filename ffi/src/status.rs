@@ -69,6 +69,8 @@ pub enum tollgate_status {
     TOLLGATE_E_CONFIG = -30,
     /// `max_bytes` is too small for a table with one key. The message has the least number.
     TOLLGATE_E_MAX_BYTES = -31,
+    /// The text is not a valid policy file. The message has the line and column, and what is wrong there.
+    TOLLGATE_E_POLICY_FILE = -32,
     /// A panic inside the library, which was caught: a bug of tollgate. The call may have charged its
     /// request.
     TOLLGATE_E_PANIC = -100,
@@ -78,7 +80,7 @@ use tollgate_status::*;
 
 impl tollgate_status {
     /// All statuses.
-    pub(crate) const ALL: [tollgate_status; 29] = [
+    pub(crate) const ALL: [tollgate_status; 30] = [
         TOLLGATE_OK,
         TOLLGATE_DENIED,
         TOLLGATE_IMPOSSIBLE,
@@ -107,6 +109,7 @@ impl tollgate_status {
         TOLLGATE_E_ALLOWANCE,
         TOLLGATE_E_CONFIG,
         TOLLGATE_E_MAX_BYTES,
+        TOLLGATE_E_POLICY_FILE,
         TOLLGATE_E_PANIC,
     ];
 
@@ -152,6 +155,7 @@ impl tollgate_status {
             TOLLGATE_E_ALLOWANCE => c"an allowance must be from 1 to max_limit",
             TOLLGATE_E_CONFIG => c"the configuration is not valid",
             TOLLGATE_E_MAX_BYTES => c"max_bytes is too small for a table with one key",
+            TOLLGATE_E_POLICY_FILE => c"the text is not a valid policy file",
             TOLLGATE_E_PANIC => c"a panic inside the library: a bug of tollgate",
         }
     }

@@ -61,6 +61,7 @@ static_assert(TOLLGATE_E_MAX_KEYS == -28, "TOLLGATE_E_MAX_KEYS");
 static_assert(TOLLGATE_E_ALLOWANCE == -29, "TOLLGATE_E_ALLOWANCE");
 static_assert(TOLLGATE_E_CONFIG == -30, "TOLLGATE_E_CONFIG");
 static_assert(TOLLGATE_E_MAX_BYTES == -31, "TOLLGATE_E_MAX_BYTES");
+static_assert(TOLLGATE_E_POLICY_FILE == -32, "TOLLGATE_E_POLICY_FILE");
 static_assert(TOLLGATE_E_PANIC == -100, "TOLLGATE_E_PANIC");
 typedef struct tollgate_clock tollgate_clock;
 typedef struct tollgate_limiter tollgate_limiter;
@@ -330,6 +331,8 @@ static inline void functions(void) {
     (void)tollgate_new_;
     tollgate_status (*tollgate_memory_bound_)(const tollgate_options *options, const tollgate_policy *policies, size_t count, uint64_t *bytes, tollgate_error *error) = tollgate_memory_bound;
     (void)tollgate_memory_bound_;
+    tollgate_status (*tollgate_new_from_toml_)(const tollgate_options *options, const char *text, size_t length, tollgate_limiter **limiter, tollgate_error *error) = tollgate_new_from_toml;
+    (void)tollgate_new_from_toml_;
     tollgate_status (*tollgate_free_)(tollgate_limiter *limiter) = tollgate_free;
     (void)tollgate_free_;
     tollgate_status (*tollgate_check_)(const tollgate_limiter *limiter, const tollgate_now *now, const tollgate_charge *charges, size_t count, tollgate_decision *decision) = tollgate_check;

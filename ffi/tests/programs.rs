@@ -132,14 +132,20 @@ fn the_example_in_the_header_runs() {
     }
 }
 
-/// Calls the function in the section about keys of the documentation.
+/// Calls the functions in the sections about policy files and keys of the documentation.
 const CALLER: &str = r#"
 int main(void) {
     tollgate_policy policies[2] = {TOLLGATE_POLICY_INIT, TOLLGATE_POLICY_INIT};
     struct sockaddr_in peer = {.sin_family = AF_INET};
     const struct sockaddr *address = (const struct sockaddr *)(const void *)&peer;
+    const char *const text = "[[policy]]\nname = 'user'\nlimit = 1\nwindow = '1m'\n";
     tollgate_limiter *limiter;
     uint64_t id[2];
+    for (size_t cut = 0; cut < 2; cut++) {
+        limiter = limiter_from(text, strlen(text) - 10 * cut, &id[0]);
+        puts(limiter == NULL ? "no limiter" : "a limiter");
+        (void)tollgate_free(limiter);
+    }
     for (int i = 0; i < 2; i++) {
         policies[i].name = i == 0 ? "model" : "network";
         policies[i].limit = 2;
@@ -155,20 +161,24 @@ int main(void) {
 }
 "#;
 
-/// The function in the documentation compiles, and counts as it says.
+/// The functions in the documentation compile, and do what it says.
 #[test]
-fn the_function_in_the_documentation_runs() {
+fn the_functions_in_the_documentation_run() {
     let page = fs::read_to_string(here().join("../docs/c.md")).expect("a page");
-    let mut blocks = page.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let function = blocks.find(|block| block.contains("check(") && !block.contains("main("));
+    let blocks = || page.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let function = |name: &str| {
+        let mut found = blocks().filter(|block| block.contains(name) && !block.contains("main("));
+        found.next().unwrap_or_else(|| panic!("no function {name}"))
+    };
     let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documented.c");
     let headers = "#include <netinet/in.h>\n#include <stdio.h>\n#include <sys/socket.h>\n#include <tollgate.h>\n";
-    let text_of_program = [headers, function.expect("a function"), CALLER].concat();
+    let text_of_program =
+        [headers, function(" *limiter_from("), function(" check("), CALLER].concat();
     fs::write(&source, text_of_program).expect("a writable folder");
     for compiler in compilers(&COMPILERS) {
         let program = program(compiler, &["-std=c11"], &source, library());
         let output = run(&mut command_of(&program, library()));
-        assert_eq!(text(&output.stdout), "0 0 -1 -3 1\n");
+        assert_eq!(text(&output.stdout), "a limiter\nno limiter\n0 0 -1 -3 1\n");
     }
 }
 

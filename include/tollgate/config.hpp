@@ -325,6 +325,8 @@ class builder {
 #endif
 
   private:
+    friend class limiter;
+
     /// Calls a function of C with the policies. Returns the error, if there is one.
     template <class Call>
     [[nodiscard]] std::optional<error> with_policies(Call call) const noexcept;

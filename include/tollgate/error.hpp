@@ -73,6 +73,7 @@ enum class errc : std::int32_t {
     allowance = TOLLGATE_E_ALLOWANCE,
     config = TOLLGATE_E_CONFIG,
     max_bytes = TOLLGATE_E_MAX_BYTES,
+    policy_file = TOLLGATE_E_POLICY_FILE,
     panic = TOLLGATE_E_PANIC,
 };
 

@@ -38,7 +38,28 @@ class limiter : public operations<limiter> {
     /// Returns an empty builder.
     [[nodiscard]] static tollgate::builder builder() { return {}; }
 
-    /// Takes ownership of a limiter from `tollgate_new`.
+    /// Creates a limiter with the policies of a policy file in TOML: see `tollgate_new_from_toml`.
+    /// `options` is a builder without policies. A setting above the policies of the file has precedence
+    /// over its setting. Errors: `errc::policy_file`, whose message has the line and column;
+    /// `errc::policies` if the options have a policy; the other errors of `builder::try_build`.
+    [[nodiscard]] static inline result<limiter> try_from_toml(
+        std::string_view text, const tollgate::builder& options = {}) noexcept;
+    /// The same for a string of C. Errors: also `errc::null`.
+    [[nodiscard]] static inline result<limiter> try_from_toml(
+        const char* text, const tollgate::builder& options = {}) noexcept;
+#if TOLLGATE_EXCEPTIONS
+    /// As `try_from_toml`; throws `tollgate::exception`.
+    [[nodiscard]] static limiter from_toml(std::string_view text,
+                                           const tollgate::builder& options = {}) {
+        return try_from_toml(text, options).value();
+    }
+    [[nodiscard]] static limiter from_toml(const char* text,
+                                           const tollgate::builder& options = {}) {
+        return try_from_toml(text, options).value();
+    }
+#endif
+
+    /// Takes ownership of a limiter from `tollgate_new` or `tollgate_new_from_toml`.
     [[nodiscard]] static limiter from_c(tollgate_limiter* owned) noexcept { return limiter(owned); }
 
     /// Returns the operations at a time that the caller has already read.
@@ -203,6 +224,28 @@ inline result<policy_id> limiter::try_policy(std::string_view name) const noexce
     const auto status = tollgate_policy_find(c(), terminated, &bits);
     if (status != TOLLGATE_OK) return error(status);
     return policy_id::from_bits(bits);
+}
+
+inline result<limiter> limiter::try_from_toml(std::string_view text,
+                                              const tollgate::builder& options) noexcept {
+    if (options.fault_) return error(options.fault_->code, {options.fault_->text});
+    if (!options.policies_.empty()) {
+        return error(errc::policies, {"options: the policies must be in the text alone"});
+    }
+    tollgate_limiter* handle = nullptr;
+    tollgate_error raw_error = {TOLLGATE_OK, 0, {}};
+    // An empty view may have no data, but C requires text.
+    const char* const data = text.empty() ? "" : text.data();
+    const tollgate_status status =
+        tollgate_new_from_toml(&options.options_, data, text.size(), &handle, &raw_error);
+    if (status == TOLLGATE_OK) return limiter::from_c(handle);
+    return raw_error.status == status ? error(raw_error) : error(status);
+}
+
+inline result<limiter> limiter::try_from_toml(const char* text,
+                                              const tollgate::builder& options) noexcept {
+    if (text == nullptr) return error(errc::null);
+    return try_from_toml(std::string_view(text), options);
 }
 
 template <class Call>

@@ -450,6 +450,30 @@ static void build_with_a_fault(fuzzer *f, const tollgate_options *options, tollg
     f->calls += 3;
 }
 
+/* A policy file with random bytes in it: a limiter is made from it, or the error has a message. */
+static void build_from_text(fuzzer *f, const tollgate_options *options) {
+    static const char text[] =
+        "max_bytes = 1_000_000\n[[policy]]\nname = 'a'\nlimit = 5\nwindow = '1m'\noverflow = 'allow'\n";
+    const size_t length = below(f, sizeof text);
+    uint64_t faults = below(f, 4);
+    char *copy = malloc(length + 1);
+    tollgate_limiter *limiter;
+    tollgate_error error;
+    tollgate_status status;
+    CHECK(copy != NULL);
+    memcpy(copy, text, length);
+    while (length > 0 && faults-- > 0) {
+        copy[below(f, length)] = (char)(next_random(&f->random) >> below(f, 64));
+    }
+    status = tollgate_new_from_toml(options, copy, length, &limiter, &error);
+    CHECK(status == TOLLGATE_OK || status == TOLLGATE_E_POLICY_FILE);
+    CHECK((status == TOLLGATE_OK) == (limiter != NULL));
+    CHECK(status == TOLLGATE_OK || (error.status == status && error.message[0] != 0));
+    STATUS(TOLLGATE_OK, tollgate_free(limiter));
+    free(copy);
+    f->calls += 2;
+}
+
 static void begin_target(fuzzer *f) {
     target *t = f->target;
     tollgate_options options = TOLLGATE_OPTIONS_INIT;
@@ -463,6 +487,7 @@ static void begin_target(fuzzer *f) {
     options.seed[0] = 1 + below(f, 1000);
     some_policies(f, policies);
     build_with_a_fault(f, &options, policies);
+    build_from_text(f, &options);
     some_policies(f, policies);
     STATUS(TOLLGATE_OK, tollgate_new(&options, policies, POLICIES, &t->limiter, NULL));
     for (i = 0; i < POLICIES; i++) {

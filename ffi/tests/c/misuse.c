@@ -70,6 +70,7 @@ static void on_clock(const tollgate_clock *wrong) {
     options.clock = wrong;
     STATUS(TOLLGATE_E_HANDLE, tollgate_new(&options, &one, 1, &made, NULL));
     CHECK(made == NULL);
+    STATUS(TOLLGATE_E_HANDLE, tollgate_new_from_toml(&options, "", 0, &made, NULL));
 }
 
 static void handles(void) {
@@ -115,6 +116,7 @@ static void freed_handles(void) {
 /* NULL for each required pointer in turn. */
 static void null_pointers(void) {
     tollgate_policy one = sliding("p", 10, SECOND);
+    tollgate_limiter *made = limiter;
     STATUS(TOLLGATE_E_NULL, tollgate_clock_manual(NULL));
     STATUS(TOLLGATE_E_NULL, tollgate_clock_coarse(0, NULL));
     STATUS(TOLLGATE_E_NULL, tollgate_clock_coarse(1, NULL));
@@ -129,6 +131,14 @@ static void null_pointers(void) {
     EQUAL(TOLLGATE_E_NULL, error.status);
     STATUS(TOLLGATE_E_NULL, tollgate_memory_bound(NULL, NULL, 1, &number, &error));
     EQUAL(0, number);
+    error.status = TOLLGATE_OK;
+    STATUS(TOLLGATE_E_NULL, tollgate_new_from_toml(NULL, NULL, 5, &made, &error));
+    EQUAL(TOLLGATE_E_NULL, error.status);
+    TEXT("text must not be NULL", error.message);
+    CHECK(made == NULL);
+    STATUS(TOLLGATE_E_NULL, tollgate_new_from_toml(NULL, NULL, 0, &made, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_new_from_toml(NULL, "", 0, NULL, &error));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_new_from_toml(NULL, "", SIZE_MAX, &made, &error));
     STATUS(TOLLGATE_E_NULL, tollgate_http_policy(limiter, NULL, 1, buffer, 9, &length));
     STATUS(TOLLGATE_E_NULL, tollgate_http_limit(limiter, NULL, 1, buffer, 9, &length));
     STATUS(TOLLGATE_E_NULL, tollgate_http_problem(limiter, NULL, 1, NULL, buffer, 9, &length));
@@ -182,6 +192,9 @@ static void unaligned_pointers(void) {
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, ODD(tollgate_policy *, &one), 1, &made, &error));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, &one, 1, ODD(tollgate_limiter **, amounts), &error));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_new(NULL, NULL, 0, &made, ODD(tollgate_error *, &error)));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_new_from_toml(ODD(tollgate_options *, &options), "", 0, &made, &error));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_new_from_toml(NULL, "", 0, ODD(tollgate_limiter **, amounts), &error));
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_new_from_toml(NULL, "", 0, &made, ODD(tollgate_error *, &error)));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_find(limiter, "p", odd_number));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, odd_number, NULL));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_policy_at(limiter, 0, NULL, ODD(const char **, amounts)));

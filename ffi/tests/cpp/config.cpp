@@ -157,6 +157,31 @@ TEST(memory_is_bounded_before_it_is_allocated) {
     CHECK(few.max_keys(check::find(few, "ip")) == 5u);
 }
 
+TEST(a_limiter_is_made_from_a_policy_file) {
+    const std::string text =
+        "max_keys = 3\n[[policy]]\nname = 'user'\nlimit = 1\nwindow = '1m'\n"
+        "[[policy]]\nname = 'day'\nlimit = 5\ncalendar = 'day'\nmax_keys = 4\n";
+    const auto clock = check::must(manual_clock::try_create());
+    const auto options = builder().clock(clock).max_keys(100);
+    const auto gate = check::must(limiter::try_from_toml(text, options));
+    const auto id = check::find(gate, "user");
+    CHECK(gate.policy_at(0) == id && gate.policy_name(*gate.policy_at(1)) == "day" && !gate.policy_at(2));
+    CHECK(gate.max_keys(id) == 3u && gate.max_keys(check::find(gate, "day")) == 4u);
+    CHECK(gate.check({id.charge("alice", 1)}).is_allowed());
+    CHECK(gate.check({id.charge("alice", 1)}).verdict() == verdict::denied);
+    CHECK(limiter::try_from_toml(text.c_str()).has_value());
+
+    const auto failed = [](auto toml, const builder& with) { return limiter::try_from_toml(toml, with).error(); };
+    const auto bad = failed("[[policy]]\nname = 'a'\nlimit = 5\nwindow = '1'\n", {});
+    CHECK(bad.code() == errc::policy_file);
+    CHECK(std::string_view(bad.what()).rfind("line 4, column 10: policy \"a\": \"window\"", 0) == 0);
+    CHECK(failed(std::string_view(), {}).code() == errc::policy_file);
+    CHECK(failed(static_cast<const char*>(nullptr), {}).code() == errc::null);
+    CHECK(failed(text, builder().max_bytes(0)).code() == errc::max_bytes);
+    CHECK(failed(text, builder().max_bytes(1'000)).code() == errc::max_bytes);
+    CHECK(failed(text, builder().policy(user())).code() == errc::policies);
+}
+
 TEST(builders_and_policies_are_values) {
     auto policy = user();
     policy.buckets(31).max_limit(1'000).max_keys(10).overflow(overflow::allow()).unit("tokens").offset(1h);

@@ -98,6 +98,9 @@ TEST(throwing_forms) {
     CHECK(thrown([&] { return gate.policy("nobody"); }) == errc::policy);
     CHECK(thrown([&] { return one().max_bytes(1).memory_bound(); }) == errc::max_bytes);
     CHECK(!thrown([&] { return one().memory_bound(); }));
+    CHECK(thrown([] { return limiter::from_toml("[["); }) == errc::policy_file);
+    CHECK(thrown([] { return limiter::from_toml(std::string_view(), one()); }) == errc::policies);
+    CHECK(!thrown([] { return limiter::from_toml("[[policy]]\nname = 'a'\nlimit = 5\nwindow = '1m'\n"); }));
     CHECK(!thrown([&] { return gate.set_limit(user, 0), 0; }));
     CHECK(thrown([&] { return gate.policy(static_cast<const char*>(nullptr)); }) == errc::null);
     CHECK(thrown([&] { return gate.set_limit(user, 3), 0; }) == errc::max_limit);
