@@ -1,6 +1,7 @@
 //! One charge of a request, and the id of its policy.
 
 use crate::key::Key;
+use std::fmt;
 
 /// The maximum number of policies in a limiter, and of charges in a request.
 pub const MAX_CHARGES: usize = 16;
@@ -9,38 +10,43 @@ pub const MAX_CHARGES: usize = 16;
 ///
 /// [`Builder::add`](crate::Builder::add) and [`Limiter::policy`](crate::Limiter::policy) return it.
 /// It is small and `Copy`. The default id names no policy of any limiter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PolicyId {
-    index: u32,
-    /// The mark of the limiter that has this policy.
-    owner: u32,
+    /// The policy's index and, in the upper half, the mark of its limiter. In one number, so that a
+    /// limiter checks both parts of an id by one comparison.
+    bits: u64,
+}
+
+impl fmt::Debug for PolicyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = self.bits >> u32::BITS;
+        f.debug_struct("PolicyId").field("index", &self.index()).field("owner", &owner).finish()
+    }
 }
 
 impl PolicyId {
     pub(crate) fn new(index: usize, owner: u32) -> Self {
-        PolicyId { index: index as u32, owner }
-    }
-
-    pub(crate) fn owner(self) -> u32 {
-        self.owner
+        PolicyId { bits: u64::from(owner) << u32::BITS | index as u64 }
     }
 
     /// Returns the policy's index, from 0, in the order in which the policies were added.
     #[inline]
     pub fn index(self) -> usize {
-        self.index as usize
+        self.bits as u32 as usize
     }
 
     /// Returns the id as a number, for code outside of Rust.
+    #[inline]
     pub fn to_bits(self) -> u64 {
-        u64::from(self.owner) << 32 | u64::from(self.index)
+        self.bits
     }
 
     /// Returns the id for a number from [`to_bits`](Self::to_bits).
     ///
     /// Any other number is very likely the id of no policy of any limiter.
+    #[inline]
     pub fn from_bits(bits: u64) -> Self {
-        PolicyId { index: bits as u32, owner: (bits >> 32) as u32 }
+        PolicyId { bits }
     }
 
     /// Returns a charge of `cost` units to `key` under this policy.

@@ -24,20 +24,22 @@ use std::hash::{BuildHasher, Hash, Hasher};
 pub(crate) struct Policies {
     list: Box<[PolicyState]>,
     hasher: ahash::RandomState,
-    /// The mark of this limiter, which the ids of its policies contain.
-    owner: u32,
+    /// The id of the first policy, as a number. The other ids are the numbers after it.
+    first: u64,
 }
 
 impl Policies {
+    /// `owner` is the mark of the limiter in the ids of its policies.
     pub(crate) fn new(list: Box<[PolicyState]>, hasher: ahash::RandomState, owner: u32) -> Self {
-        Policies { list, hasher, owner }
+        Policies { list, hasher, first: PolicyId::new(0, owner).to_bits() }
     }
 
     /// The policy with this id. `None` if the id belongs to another limiter.
     #[inline]
     pub(crate) fn get(&self, policy: PolicyId) -> Option<&PolicyState> {
-        let state = self.list.get(policy.index())?;
-        (policy.owner() == self.owner).then_some(state)
+        // The ids of other limiters differ in their upper half, so their index is too large.
+        let index = policy.to_bits().wrapping_sub(self.first);
+        self.list.get(usize::try_from(index).ok()?)
     }
 
     /// The policy with this id, or an error if the id belongs to another limiter.
@@ -47,7 +49,7 @@ impl Policies {
 
     pub(crate) fn find(&self, name: &str) -> Option<PolicyId> {
         let index = self.policies().position(|policy| policy.name() == name)?;
-        Some(PolicyId::new(index, self.owner))
+        Some(PolicyId::from_bits(self.first + index as u64))
     }
 
     pub(crate) fn policies(&self) -> impl ExactSizeIterator<Item = &Policy> {
