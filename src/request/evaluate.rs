@@ -1,10 +1,9 @@
 //! The first step of a request: evaluate every charge without writing.
 
-use crate::charge::Charge;
+use crate::charge::{Charge, PolicyId};
 use crate::counter::Outcome;
 use crate::engine::context::Context;
 use crate::engine::item::Item;
-use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::ResolvedCharge;
 use crate::request::Mode;
 use arrayvec::ArrayVec;
@@ -31,44 +30,27 @@ impl Context<'_> {
         mode: Mode,
         items: &mut ArrayVec<Item<'g>, MAX>,
     ) -> Option<Evaluated> {
-        if mode != Mode::Check {
+        if mode != Mode::Check || charges.len() > MAX {
             return None;
         }
         let (mut has_room, mut seen) = (true, 0);
-        for charge in charges {
+        for (index, charge) in charges.iter().enumerate() {
             let policy = self.policies.get(charge.policy)?;
-            let bit = policy_bit(policy);
+            let bit = policy_bit(charge.policy);
             if seen & bit != 0 || policy.prefetches() {
                 return None;
             }
             seen |= bit;
-            has_room &= self.push_prepared(items, policy, charge)?;
+            // In place, since an item is large.
+            // SAFETY: the list has space for `MAX` items, and there are at most as many charges.
+            let end = unsafe { items.as_mut_ptr().add(index) };
+            // SAFETY: as above. Only an initialized item is written to it.
+            let slot = unsafe { &mut *end.cast::<MaybeUninit<_>>() };
+            has_room &= Item::prepare_charge(policy, charge, self, slot)?.outcome.admitted;
         }
+        // SAFETY: `prepare_charge` has written an item for each charge.
+        unsafe { items.set_len(charges.len()) };
         Some(Evaluated { has_room, repeats: false })
-    }
-
-    /// Evaluates a charge and adds its item. Returns whether the charge has room, or `None` if the list
-    /// is full or the charge must take the slow path.
-    #[inline(always)]
-    fn push_prepared<'g, const MAX: usize>(
-        &'g self,
-        items: &mut ArrayVec<Item<'g>, MAX>,
-        policy: &'g PolicyState,
-        charge: &Charge<'_>,
-    ) -> Option<bool> {
-        let len = items.len();
-        if len == MAX {
-            return None;
-        }
-        // In place, since an item is large.
-        // SAFETY: the list has space for `MAX` items.
-        let end = unsafe { items.as_mut_ptr().add(len) };
-        // SAFETY: as above. Only an initialized item is written to it.
-        let slot = unsafe { &mut *end.cast::<MaybeUninit<_>>() };
-        let has_room = Item::prepare_charge(policy, charge, self, slot)?.outcome.admitted;
-        // SAFETY: `prepare_charge` has written the item at this index.
-        unsafe { items.set_len(len + 1) };
-        Some(has_room)
     }
 
     /// Prefetches the slots of all items. Then evaluates them, except for a forced request, which
@@ -157,8 +139,8 @@ fn cost_before(item: &Item<'_>, before: &[Item<'_>]) -> u64 {
 
 /// A bit for a policy. Policies with different bits are different.
 #[inline(always)]
-fn policy_bit(policy: &PolicyState) -> u64 {
-    1 << (policy.id().index() % u64::BITS as usize)
+fn policy_bit(policy: PolicyId) -> u64 {
+    1 << (policy.index() % u64::BITS as usize)
 }
 
 /// Returns whether two of the items have the same counter.
@@ -167,7 +149,7 @@ fn has_repeated_counter(items: &[Item<'_>]) -> bool {
     // In most requests all policies differ, and then all counters do. One pass shows this.
     let (mut seen, mut policy_repeats) = (0_u64, false);
     for item in items.iter() {
-        let bit = policy_bit(item.charge.policy);
+        let bit = policy_bit(item.charge.policy.id());
         policy_repeats |= seen & bit != 0;
         seen |= bit;
     }
