@@ -421,7 +421,8 @@ typedef struct {
     // `TOLLGATE_TABLE_WAS_FULL`, or 0.
     uint32_t flags;
     // The deciding policy: the first without room or, if the request is allowed, the one with the
-    // fewest units left. With `TOLLGATE_E_POLICY`, the first that is not of this limiter.
+    // least share of its limit left, `remaining / limit`; of equal shares, the first. With
+    // `TOLLGATE_E_POLICY`, the first that is not of this limiter.
     uint64_t policy;
     // The limit that was applied under the deciding policy.
     uint64_t limit;

@@ -42,8 +42,12 @@ pub enum Verdict {
 pub struct Decision {
     /// The result: the request may proceed only if it is [`Verdict::Allowed`].
     pub verdict: Verdict,
-    /// The deciding policy. If the request is allowed, it is the one with the fewest remaining
-    /// units. Otherwise it is that of the first charge that had no room, got no slot, or was invalid.
+    /// The deciding policy.
+    ///
+    /// If the request is allowed, it is the policy with the least share of its limit left:
+    /// `remaining / limit`. If shares are equal, it is the policy of the first charge. A limit of 0
+    /// leaves no share. If the request is not allowed, it is the policy of the first charge that had
+    /// no room, got no slot, or was invalid.
     pub policy: PolicyId,
     /// The limit that was applied under the deciding policy, in units of cost.
     pub limit: u64,

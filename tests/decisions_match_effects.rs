@@ -3,7 +3,7 @@
 
 mod oracle;
 
-use oracle::cases;
+use oracle::{cases, compare_shares};
 use proptest::prelude::*;
 use std::time::Duration;
 use tollgate::{
@@ -157,9 +157,13 @@ impl Request<'_> {
                 left.push((limit(item).saturating_sub(after), self.ids[item.0]));
                 assert!(!self.operation.has_statuses() || status.remaining == left[index].0);
             }
-            // An admission reports the policy with the least remaining; the first of several.
-            if let Some(least) = left.iter().min_by_key(|(left, _)| left) {
-                assert_eq!((decision.remaining, decision.policy), *least);
+            // An admission reports the policy with the least share left; the first of several.
+            let share = |((left, _), item): &(_, &Item)| (*left, limit(item));
+            let least = left.iter().copied().zip(self.items);
+            if let Some((least, _)) =
+                least.min_by(|one, other| compare_shares(share(one), share(other)))
+            {
+                assert_eq!((decision.remaining, decision.policy), least);
             }
             assert_eq!(decision.table_full, untracked);
         }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use std::net::IpAddr;
 use std::time::Duration;
 use tollgate::{
-    Charge, ConfigError, Key, Limiter, MAX_CHARGES, ManualClock, Now, Period, Policy, PolicyId,
-    PolicyStatus, Verdict,
+    Charge, ConfigError, Key, Limiter, MAX_CHARGES, MAX_LIMIT, ManualClock, Now, Period, Policy,
+    PolicyId, PolicyStatus, Verdict,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -80,6 +80,63 @@ fn a_denial_reports_the_first_policy_and_the_longest_wait() {
     let decision = limiter.session_at(NOW).check(&[ids[2].charge("k", 1), ids[0].charge("k", 1)]);
     assert_eq!(decision.policy, ids[2]);
     assert_eq!(decision.retry_after(), Some(Duration::from_secs(30)));
+}
+
+/// An allowed request reports the policy with the least share of its limit left, not the one with the
+/// fewest units, in every kind of request.
+#[test]
+fn an_allowed_request_reports_the_least_share_left() {
+    let (limiter, ids) = limiter([
+        Policy::sliding("requests", 50, MINUTE),
+        Policy::sliding("tokens", 200_000, MINUTE),
+        Policy::calendar("budget", 1_000, Period::Day),
+    ]);
+    let session = limiter.session_at(NOW);
+    let costs =
+        |tokens| [ids[0].charge("k", 1), ids[1].charge("k", tokens), ids[2].charge("k", 20)];
+    // Left are 98, 10 and 98 percent.
+    let decision = session.check(&costs(180_000));
+    assert_eq!((decision.policy, decision.limit, decision.remaining), (ids[1], 200_000, 20_000));
+    // 96, 9.5 and 96 percent, also with statuses, and where all charges are known beforehand.
+    let mut statuses = [PolicyStatus::default(); 3];
+    let decision = session.check_with_status(&costs(1_000), &mut statuses);
+    assert_eq!((decision.policy, decision.remaining), (ids[1], 19_000));
+    assert_eq!(statuses.map(|status| status.remaining), [48, 19_000, 960]);
+    assert_eq!(session.peek(&costs(1_000)).policy, ids[1]);
+    let reservation = session.reserve(&costs(1_000)).unwrap();
+    assert_eq!(reservation.decision().policy, ids[1]);
+    // A forced charge of 44 of 50 requests leaves 3 of them, 6 percent.
+    let forced = session.force_charge(&[ids[1].charge("k", 1), ids[0].charge("k", 44)]);
+    assert_eq!((forced.policy, forced.remaining), (ids[0], 3));
+}
+
+/// Of equal shares the first one is reported, in the order of the charges. The comparison is exact: of the
+/// two largest shares here, one is less by about one part in 2^80. A limit of 0 leaves no share.
+#[test]
+fn the_comparison_of_shares_is_exact() {
+    let (limiter, ids) = limiter([
+        Policy::calendar("large", MAX_LIMIT, Period::Day),
+        Policy::calendar("other", MAX_LIMIT, Period::Day),
+        Policy::calendar("small", 10, Period::Day),
+    ]);
+    let session = limiter.session_at(NOW);
+    let [large, other, small] = [ids[0], ids[1], ids[2]];
+    let reported = |charges: [Charge<'_>; 2]| {
+        let policies = [session.check(&charges), session.peek(&charges)].map(|made| made.policy);
+        charges.iter().for_each(|charge| assert!(session.refund(charge).is_ok()));
+        policies
+    };
+    let (half, half_of_large) = (small.charge("k", 5), large.charge("k", MAX_LIMIT / 2));
+    assert_eq!(reported([half_of_large, half]), [large; 2]);
+    assert_eq!(reported([half, half_of_large]), [small; 2]);
+    let (more, less) = (large.charge("k", 1), other.charge("k", 1).limit(MAX_LIMIT - 1));
+    assert_eq!(reported([more, less]), [other; 2]);
+    assert_eq!(reported([less, more]), [other; 2]);
+    // A cost of 0 under a limit of 0 is allowed.
+    let nothing = small.charge("k", 0).limit(0);
+    for charges in [[more, nothing], [nothing, more], [half_of_large, nothing]] {
+        assert_eq!(reported(charges), [small; 2]);
+    }
 }
 
 /// Guarantee H: a cost above the limit is `Impossible`, even if another policy denies. The costs of

@@ -26,7 +26,8 @@ pub struct tollgate_decision {
     /// `TOLLGATE_TABLE_WAS_FULL`, or 0.
     pub flags: u32,
     /// The deciding policy: the first without room or, if the request is allowed, the one with the
-    /// fewest units left. With `TOLLGATE_E_POLICY`, the first that is not of this limiter.
+    /// least share of its limit left, `remaining / limit`; of equal shares, the first. With
+    /// `TOLLGATE_E_POLICY`, the first that is not of this limiter.
     pub policy: u64,
     /// The limit that was applied under the deciding policy.
     pub limit: u64,

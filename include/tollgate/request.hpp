@@ -261,7 +261,7 @@ class [[nodiscard]] decision {
     [[nodiscard]] std::error_code code() const noexcept { return {raw_.status, category()}; }
 
     /// The deciding policy: the first of the request that had no room or, if the request is
-    /// allowed, the one with the fewest units left.
+    /// allowed, the one with the least share of its limit left; of equal shares, the first.
     [[nodiscard]] constexpr policy_id policy() const noexcept {
         return policy_id::from_bits(raw_.policy);
     }

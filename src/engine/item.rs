@@ -129,6 +129,23 @@ impl<'l> Item<'l> {
         }
     }
 
+    /// The decision about an allowed request that reports this item's policy. The item's prepared charge
+    /// is committed.
+    // A committed charge counts at `now`, so these values need no test.
+    #[inline(always)]
+    pub(crate) fn committed_decision(&self, now: Now) -> Decision {
+        let ResolvedCharge { policy, limit, .. } = self.charge;
+        Decision {
+            verdict: Verdict::Allowed,
+            policy: policy.id(),
+            limit,
+            remaining: limit - self.outcome.used,
+            retry_after_ns: None,
+            reset_after_ns: policy.wait_ns(self.outcome.clear_at, now),
+            table_full: false,
+        }
+    }
+
     /// The status of this item's policy after the decision.
     pub(crate) fn status(&self, now: Now) -> PolicyStatus {
         let violated = !self.outcome.admitted;

@@ -18,8 +18,12 @@ impl Context<'_> {
         for item in items {
             item.charge.policy.count(Event::Admitted, self.shard);
         }
-        let remaining = |item: &Item<'_>| item.charge.limit - item.outcome.used;
-        self.report_fewest(items, remaining, false)
+        // Every charge had room, so no usage is above its limit. No cost is 0, so no limit is.
+        let spent = |item: &Item<'_>| Spent { used: item.outcome.used, limit: item.charge.limit };
+        match items.get(most_spent(items, spent)) {
+            Some(item) => item.committed_decision(self.now),
+            None => Decision::default(),
+        }
     }
 
     /// Counts the items of an allowed request and returns the decision.
@@ -77,28 +81,13 @@ impl Context<'_> {
     /// Reports a request of which all items were admitted.
     #[inline(always)]
     fn report_allowed(&self, items: &[Item<'_>]) -> Decision {
-        self.report_fewest(items, Item::remaining, items.iter().any(|item| item.table_full))
-    }
-
-    /// Reports the item with the fewest remaining units.
-    #[inline(always)]
-    fn report_fewest<'i>(
-        &self,
-        items: &[Item<'i>],
-        remaining: impl Fn(&Item<'i>) -> u64,
-        table_full: bool,
-    ) -> Decision {
-        let (mut fewest, mut least) = (u64::MAX, 0);
-        for (index, item) in items.iter().enumerate() {
-            let remaining = remaining(item);
-            if remaining < fewest {
-                (fewest, least) = (remaining, index);
+        match items.get(most_spent(items, Spent::new)) {
+            Some(item) => {
+                let table_full = items.iter().any(|item| item.table_full);
+                Decision { table_full, ..item.decision(Verdict::Allowed, None, self.now) }
             }
+            None => Decision::default(),
         }
-        let Some(item) = items.get(least) else {
-            return Decision::default();
-        };
-        Decision { table_full, ..item.decision(Verdict::Allowed, None, self.now) }
     }
 
     /// Reports the policy of the first item without room. The wait is the longest of all items. If
@@ -114,4 +103,47 @@ impl Context<'_> {
         }
         first.decision(Verdict::Denied, longest, self.now)
     }
+}
+
+/// The used part of a limit.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    /// At most the limit.
+    used: u64,
+    /// Not 0.
+    limit: u64,
+}
+
+impl Spent {
+    fn new(item: &Item<'_>) -> Self {
+        match item.charge.limit {
+            // A limit of 0 counts as used up.
+            0 => Spent { used: 1, limit: 1 },
+            limit => Spent { used: item.outcome.used.min(limit), limit },
+        }
+    }
+
+    /// Compares the shares of the two limits.
+    #[inline(always)]
+    fn is_more_than(self, other: Spent) -> bool {
+        // Cross multiplication is exact.
+        let product = |used: u64, limit: u64| u128::from(used) * u128::from(limit);
+        product(self.used, other.limit) > product(other.used, self.limit)
+    }
+}
+
+/// The index of the item with the greatest share of its limit used, which is the one with the least share
+/// left; of several, the first.
+// An index, since the compiler selects a reference field by field.
+#[inline(always)]
+fn most_spent<'i>(items: &[Item<'i>], spent: impl Fn(&Item<'i>) -> Spent) -> usize {
+    let Some((first, rest)) = items.split_first() else { return 0 };
+    let (mut index, mut most) = (0, spent(first));
+    for (next, item) in (1..).zip(rest) {
+        let spent = spent(item);
+        if spent.is_more_than(most) {
+            (index, most) = (next, spent);
+        }
+    }
+    index
 }

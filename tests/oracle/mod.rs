@@ -7,7 +7,9 @@ mod requests;
 mod reservation;
 
 pub use charge_log::{ChargeLog, Kind};
-pub use requests::{Answer, ExpectedStatus, Item, Oracle, Rule, TimeParams, combine};
+pub use requests::{
+    Answer, ExpectedStatus, Item, Oracle, Rule, TimeParams, combine, compare_shares,
+};
 
 pub use reservation::{OracleReservation, ReservedItem};
 

@@ -1,6 +1,7 @@
 //! Decisions of requests over several rules, computed from a log of each key's charges.
 
 use super::charge_log::{ChargeLog, Kind};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// One policy of the oracle.
@@ -16,7 +17,8 @@ pub type Item = (usize, u64, u64, Option<u64>);
 /// A decision of the oracle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Answer {
-    /// Rule with the least remaining, its limit, units remaining, nanoseconds until nothing is used.
+    /// Rule with the least share of its limit left, its limit, units remaining, nanoseconds until
+    /// nothing is used.
     Allowed(usize, u64, u64, u64),
     /// First rule without room, its limit, units remaining, nanoseconds until the request fits.
     Denied(usize, u64, u64, u64),
@@ -255,7 +257,9 @@ impl Oracle {
 pub fn combine(items: &[Item], statuses: &[ExpectedStatus]) -> Answer {
     let both = || items.iter().zip(statuses);
     let Some((first, status)) = both().find(|(_, status)| status.violated) else {
-        let (item, status) = both().min_by_key(|(_, status)| status.remaining).unwrap();
+        let left = |status: &ExpectedStatus| (status.remaining, status.limit);
+        let least = both().min_by(|(_, one), (_, other)| compare_shares(left(one), left(other)));
+        let (item, status) = least.unwrap();
         return Answer::Allowed(item.0, status.limit, status.remaining, status.reset_after);
     };
     let waits: Option<Vec<u64>> =
@@ -269,4 +273,10 @@ pub fn combine(items: &[Item], statuses: &[ExpectedStatus]) -> Answer {
         ),
         None => Answer::Impossible(first.0),
     }
+}
+
+/// Compares two shares, each given as the remaining units and the limit. A limit of 0 leaves nothing.
+pub fn compare_shares(one: (u64, u64), other: (u64, u64)) -> Ordering {
+    let product = |remaining: u64, limit: u64| u128::from(remaining) * u128::from(limit.max(1));
+    product(one.0, other.1).cmp(&product(other.0, one.1))
 }

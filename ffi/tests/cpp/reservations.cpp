@@ -29,7 +29,7 @@ struct fixture {
 TEST(a_reservation_is_extended_and_settled) {
     const fixture setup;
     auto held = setup.reserve(30);
-    CHECK(held.is_open() && held.decision().is_allowed() && held.decision().policy() == setup.requests);
+    CHECK(held.is_open() && held.decision().is_allowed() && held.decision().policy() == setup.tokens);
     CHECK(setup.left() == 70 && held.charged(1) == 30 && held.charged(0) == 1 && !held.charged(2));
     CHECK(setup.gate.extend(held, {0, 20}).is_allowed() && held.charged(1) == 50);
     const auto stop = setup.gate.extend(held, {0, 51});

@@ -137,6 +137,16 @@ impl TestedLimiter<'_> {
         if let Some(first) = violated {
             assert_eq!((first.policy, first.limit), (decision.policy, decision.limit));
         }
+        // The first item with the least share left; a limit of 0 leaves none.
+        let least = statuses.iter().reduce(|least, status| {
+            let product =
+                |of: &PolicyStatus, limit: u64| u128::from(of.remaining) * u128::from(limit.max(1));
+            let is_less = product(status, least.limit) < product(least, status.limit);
+            if is_less { status } else { least }
+        });
+        if let Some(least) = least.filter(|_| decision.is_allowed()) {
+            assert_eq!((least.policy, least.remaining), (decision.policy, decision.remaining));
+        }
         if decision.verdict == Verdict::Denied {
             assert_eq!(
                 statuses.iter().filter_map(|status| status.retry_after()).max(),
