@@ -164,12 +164,24 @@
 #define TOLLGATE_NEVER UINT64_MAX
 
 // Flag of `tollgate_decision`: a table had no room for a key. The request was refused or, under
-// `TOLLGATE_OVERFLOW_ALLOW`, not counted by that policy. Flag of `tollgate_policy_status`: this
-// policy did not count its charge, under `TOLLGATE_OVERFLOW_ALLOW`.
+// `TOLLGATE_OVERFLOW_ALLOW` or a dry run, not counted by that policy. Flag of
+// `tollgate_policy_status`: this policy did not count its charge, under `TOLLGATE_OVERFLOW_ALLOW` or
+// a dry run.
 #define TOLLGATE_TABLE_WAS_FULL 1
 
-// Flag of `tollgate_policy_status`: this policy had no room for its charge.
+// Flag of `tollgate_policy_status`: this policy had no room for its charge: under the limit or, in a
+// dry run, in its table.
 #define TOLLGATE_VIOLATED 2
+
+// Flag of `tollgate_policy`: the policy is a dry run. It decides and charges as it would without the
+// flag, but refuses nothing: a charge without room is not charged, and the request goes on as if it
+// had passed. If another policy denies the request, the dry run is not charged either. The decision
+// about an allowed request reports a dry run only if the request names no other policy, and the HTTP
+// functions skip it. `dry_run_denied` of `tollgate_stats` counts what it would have denied. A
+// reservation that it would have denied is not charged under it any more. Flag of
+// `tollgate_policy_status`: the policy is a dry run, so `TOLLGATE_VIOLATED` did not change the
+// decision.
+#define TOLLGATE_DRY_RUN 4
 
 // The size of a reservation in 64-bit words.
 #define TOLLGATE_RESERVATION_WORDS 128
@@ -346,6 +358,10 @@ typedef struct {
     // The most memory of this policy in bytes: its table gets as many keys as fit. `max_keys`, and
     // `max_bytes` of the options if that is not 0, bound it as well. 0 means no bound of its own.
     uint64_t max_bytes;
+    // `TOLLGATE_DRY_RUN`, or 0.
+    uint32_t flags;
+    // Reserved: 0.
+    uint32_t reserved;
 } tollgate_policy;
 
 // An error of `tollgate_new`, `tollgate_new_from_toml` or `tollgate_set_limit`: a status and a
@@ -421,8 +437,9 @@ typedef struct {
     // `TOLLGATE_TABLE_WAS_FULL`, or 0.
     uint32_t flags;
     // The deciding policy: the first without room or, if the request is allowed, the one with the
-    // least share of its limit left, `remaining / limit`; of equal shares, the first. With
-    // `TOLLGATE_E_POLICY`, the first that is not of this limiter.
+    // least share of its limit left, `remaining / limit`; of equal shares, the first. A dry run only if
+    // the request names no other policy. With `TOLLGATE_E_POLICY`, the first that is not of this
+    // limiter.
     uint64_t policy;
     // The limit that was applied under the deciding policy.
     uint64_t limit;
@@ -447,11 +464,12 @@ typedef struct {
     // The units left of that limit.
     uint64_t remaining;
     // The shortest wait after which this policy has room for its charge. Assumes no other charges
-    // meanwhile. 0 if it had room, `TOLLGATE_NEVER` if the charge costs more than the limit.
+    // meanwhile. 0 if it had room, `TOLLGATE_NEVER` if no wait is known to help: the charge costs more
+    // than the limit or, in a dry run, the table is full.
     uint64_t retry_after_ns;
     // The wait until the whole limit is free. Assumes no other charges meanwhile.
     uint64_t reset_after_ns;
-    // Any of `TOLLGATE_VIOLATED` and `TOLLGATE_TABLE_WAS_FULL`, or 0.
+    // Any of `TOLLGATE_VIOLATED`, `TOLLGATE_TABLE_WAS_FULL` and `TOLLGATE_DRY_RUN`, or 0.
     uint32_t flags;
     // Reserved: written as 0, and must be 0 when it is passed to a function.
     uint32_t reserved;
@@ -521,6 +539,9 @@ typedef struct {
     uint64_t evictions;
     // Units of usage that evictions have discarded.
     uint64_t forgiven;
+    // Charges that a dry run (`TOLLGATE_DRY_RUN`) let pass, although the policy would have denied them, or
+    // refused them for a full table. They are not in `denied` or `refused`.
+    uint64_t dry_run_denied;
 } tollgate_stats;
 
 #ifdef __cplusplus
@@ -539,7 +560,7 @@ extern "C" {
 // the policy by its index and its name, the field, and the value.
 //
 // Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
-// kind, period, overflow mode or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
+// kind, period, overflow mode, flag or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
 // `TOLLGATE_E_MAX_BYTES`, `TOLLGATE_E_NO_MEMORY`.
 tollgate_status tollgate_new(const tollgate_options *options,
                              const tollgate_policy *policies,
@@ -1004,9 +1025,9 @@ tollgate_status tollgate_test_panic(void);
 struct sockaddr;
 
 /* Initializers: struct_size, and 0 for all other fields. A charge has none: its limit must be set. */
-#define TOLLGATE_POLICY_INIT {(uint32_t)sizeof(tollgate_policy), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0}
+#define TOLLGATE_POLICY_INIT {(uint32_t)sizeof(tollgate_policy), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0}
 #define TOLLGATE_OPTIONS_INIT {(uint32_t)sizeof(tollgate_options), 0, 0, 0, NULL, {0, 0, 0, 0}, 0}
-#define TOLLGATE_STATS_INIT {(uint32_t)sizeof(tollgate_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define TOLLGATE_STATS_INIT {(uint32_t)sizeof(tollgate_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Keys. The memory at `data`, `text`, `address` and `parts` must be valid until the call that uses the
  * key has returned. An invalid argument makes that call fail. */

@@ -8,8 +8,9 @@ use crate::charge::PolicyId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Every policy had room, or the charge was forced. Each policy was charged, except one whose
-    /// full table let a new key pass uncounted ([`Overflow::Allow`](crate::Overflow::Allow)).
+    /// Every policy had room or is a [dry run](crate::Policy::dry_run), or the charge was forced. Each
+    /// policy was charged, except a dry run without room and one whose full table let a new key pass
+    /// uncounted ([`Overflow::Allow`](crate::Overflow::Allow)).
     Allowed,
     /// At least one policy had no room. No policy was charged. A later retry can succeed.
     Denied,
@@ -42,7 +43,8 @@ pub enum Verdict {
 pub struct Decision {
     /// The result: the request may proceed only if it is [`Verdict::Allowed`].
     pub verdict: Verdict,
-    /// The deciding policy.
+    /// The deciding policy. A [dry run](crate::Policy::dry_run) decides only if the request is allowed
+    /// and names no enforced policy.
     ///
     /// If the request is allowed, it is the policy with the least share of its limit left:
     /// `remaining / limit`. If shares are equal, it is the policy of the first charge. A limit of 0
@@ -62,7 +64,8 @@ pub struct Decision {
     /// other charges meanwhile.
     pub reset_after_ns: u64,
     /// Whether the request was refused because a table had no room ([`Verdict::TableFull`]), or was
-    /// allowed and passed a policy uncounted ([`Overflow::Allow`](crate::Overflow::Allow)).
+    /// allowed and passed a policy uncounted: under [`Overflow::Allow`](crate::Overflow::Allow) or a
+    /// [dry run](crate::Policy::dry_run).
     pub table_full: bool,
 }
 
@@ -92,6 +95,11 @@ impl Decision {
     /// for its key, or because there is no memory to replace an array that is past its time range.
     pub(crate) fn refused(policy: PolicyId) -> Self {
         Decision { table_full: true, ..Decision::without_counter(Verdict::TableFull, policy) }
+    }
+
+    /// Returns the decision about the same request if the policy is a dry run, which refuses nothing.
+    pub(crate) fn in_dry_run(self) -> Self {
+        Decision { verdict: Verdict::Allowed, retry_after_ns: None, ..self }
     }
 
     /// Returns whether the request may proceed.
@@ -126,19 +134,22 @@ pub struct PolicyStatus {
     pub limit: u64,
     /// The units left of that limit.
     pub remaining: u64,
-    /// Whether this policy had no room for the charge.
+    /// Whether this policy had no room for the charge: under the limit or, in a dry run, in the table.
     pub violated: bool,
     /// The shortest wait after which this policy has room for the charge, in nanoseconds.
     ///
-    /// It assumes no other charges meanwhile. `None` if the policy had room, or if no wait helps: see
-    /// [`Verdict::Impossible`].
+    /// It assumes no other charges meanwhile. `None` if the policy had room, or if no wait is known to
+    /// help: see [`Verdict::Impossible`] and [`Verdict::TableFull`].
     pub retry_after_ns: Option<u64>,
     /// The wait until the whole limit is free, in nanoseconds. It assumes no other charges
     /// meanwhile.
     pub reset_after_ns: u64,
-    /// Whether the table had no room for the key and, under
-    /// [`Overflow::Allow`](crate::Overflow::Allow), the charge passed this policy uncounted.
+    /// Whether the table had no room for the key and the charge passed this policy uncounted: under
+    /// [`Overflow::Allow`](crate::Overflow::Allow) or a [dry run](crate::Policy::dry_run).
     pub table_full: bool,
+    /// Whether the policy is a [dry run](crate::Policy::dry_run). Then `violated` did not change the
+    /// decision.
+    pub dry_run: bool,
 }
 
 impl PolicyStatus {

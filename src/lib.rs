@@ -59,7 +59,8 @@
 //!   the first of them would. After a [`refund`](Session::refund), a settled reservation, a
 //!   [`force_charge`](Session::force_charge), or a request over several policies that lost a race,
 //!   an exact policy may hold a charge longer than the log would, never shorter.
-//! - **C. All or nothing.** A request is charged under all its policies or under none. A denial
+//! - **C. All or nothing.** A request is charged under all its policies or under none. (A
+//!   [dry run](Policy::dry_run) without room is not charged, and denies nothing.) A denial
 //!   reports the first policy without room and the longest wait over all policies. While a
 //!   [`Reservation`] is open, at least its estimate is charged. Once it is settled, exactly its
 //!   actual cost is charged. Both hold until its windows and periods have passed.

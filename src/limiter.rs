@@ -352,12 +352,13 @@ impl Limiter {
 
     /// Iterates over the items for the [`http`] fields, one for each status, in their order.
     ///
-    /// It allocates nothing. A status of another limiter's policy is skipped.
+    /// It allocates nothing. A status of another limiter's policy is skipped, and so is that of a
+    /// [dry run](Policy::dry_run), since clients are not limited by it.
     pub fn http_items<'a>(
         &'a self,
         statuses: &'a [PolicyStatus],
     ) -> impl Iterator<Item = http::Item<'a>> + Clone {
-        statuses.iter().filter_map(move |status| {
+        statuses.iter().filter(|status| !status.dry_run).filter_map(move |status| {
             let policy = self.policies.get(status.policy)?.policy();
             let window =
                 policy.window().or_else(|| policy.period().map(|period| period.longest()))?;

@@ -20,6 +20,11 @@ pub struct Stats {
     ///
     /// If a request is denied, its charges that had room count neither as denied nor as admitted.
     pub denied: u64,
+    /// The number of charges that a [dry run](crate::Policy::dry_run) let pass, although the policy would
+    /// have denied them or refused them for a full table. 0 for an enforced policy.
+    ///
+    /// As with `denied`, each charge without room counts, also if another policy denies the request.
+    pub dry_run_denied: u64,
     /// The number of charges refused with [`Verdict::TableFull`](crate::Verdict::TableFull). Other
     /// charges of the same request do not count.
     pub refused: u64,

@@ -2,6 +2,7 @@
 
 use crate::argument::{aligned, read_sized, text, write_optional};
 use crate::clock::tollgate_clock;
+use crate::decision::TOLLGATE_DRY_RUN;
 use crate::error::{fill_error, tollgate_error};
 use crate::failure::{Failure, Reason};
 use crate::guard::guard;
@@ -81,6 +82,10 @@ pub struct tollgate_policy {
     /// The most memory of this policy in bytes: its table gets as many keys as fit. `max_keys`, and
     /// `max_bytes` of the options if that is not 0, bound it as well. 0 means no bound of its own.
     pub max_bytes: u64,
+    /// `TOLLGATE_DRY_RUN`, or 0.
+    pub flags: u32,
+    /// Reserved: 0.
+    pub reserved: u32,
 }
 
 /// Options for all policies of a limiter. `TOLLGATE_OPTIONS_INIT` sets every field to its default.
@@ -117,7 +122,7 @@ pub struct tollgate_options {
 /// the policy by its index and its name, the field, and the value.
 ///
 /// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE` (the clock), `TOLLGATE_E_ARGUMENT` (an unknown
-/// kind, period, overflow mode or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
+/// kind, period, overflow mode, flag or `struct_size`), the statuses from `TOLLGATE_E_POLICIES` to
 /// `TOLLGATE_E_MAX_BYTES`, `TOLLGATE_E_NO_MEMORY`.
 ///
 /// # Safety
@@ -344,7 +349,13 @@ unsafe fn policy_of<'a>(policy: &tollgate_policy, name: &str) -> Result<Policy, 
     if let Some(unit) = unsafe { text(policy.unit) } {
         converted = converted.unit(unit.to_str().map_err(|_| Reason::Unit(unit))?);
     }
-    Ok(converted)
+    if policy.flags & !TOLLGATE_DRY_RUN != 0 {
+        return Err(Reason::Flags(policy.flags));
+    }
+    if policy.reserved != 0 {
+        return Err(Reason::Reserved(policy.reserved));
+    }
+    Ok(converted.dry_run(policy.flags & TOLLGATE_DRY_RUN != 0))
 }
 
 fn period_of<'a>(period: u32) -> Result<Period, Reason<'a>> {

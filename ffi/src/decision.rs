@@ -7,11 +7,22 @@ use limiter::{Decision, PolicyStatus, Verdict};
 pub const TOLLGATE_NEVER: u64 = u64::MAX;
 
 /// Flag of `tollgate_decision`: a table had no room for a key. The request was refused or, under
-/// `TOLLGATE_OVERFLOW_ALLOW`, not counted by that policy. Flag of `tollgate_policy_status`: this
-/// policy did not count its charge, under `TOLLGATE_OVERFLOW_ALLOW`.
+/// `TOLLGATE_OVERFLOW_ALLOW` or a dry run, not counted by that policy. Flag of
+/// `tollgate_policy_status`: this policy did not count its charge, under `TOLLGATE_OVERFLOW_ALLOW` or
+/// a dry run.
 pub const TOLLGATE_TABLE_WAS_FULL: u32 = 1;
-/// Flag of `tollgate_policy_status`: this policy had no room for its charge.
+/// Flag of `tollgate_policy_status`: this policy had no room for its charge: under the limit or, in a
+/// dry run, in its table.
 pub const TOLLGATE_VIOLATED: u32 = 2;
+/// Flag of `tollgate_policy`: the policy is a dry run. It decides and charges as it would without the
+/// flag, but refuses nothing: a charge without room is not charged, and the request goes on as if it
+/// had passed. If another policy denies the request, the dry run is not charged either. The decision
+/// about an allowed request reports a dry run only if the request names no other policy, and the HTTP
+/// functions skip it. `dry_run_denied` of `tollgate_stats` counts what it would have denied. A
+/// reservation that it would have denied is not charged under it any more. Flag of
+/// `tollgate_policy_status`: the policy is a dry run, so `TOLLGATE_VIOLATED` did not change the
+/// decision.
+pub const TOLLGATE_DRY_RUN: u32 = 4;
 
 /// The decision about one request. Waits begin at the time of the request.
 ///
@@ -26,8 +37,9 @@ pub struct tollgate_decision {
     /// `TOLLGATE_TABLE_WAS_FULL`, or 0.
     pub flags: u32,
     /// The deciding policy: the first without room or, if the request is allowed, the one with the
-    /// least share of its limit left, `remaining / limit`; of equal shares, the first. With
-    /// `TOLLGATE_E_POLICY`, the first that is not of this limiter.
+    /// least share of its limit left, `remaining / limit`; of equal shares, the first. A dry run only if
+    /// the request names no other policy. With `TOLLGATE_E_POLICY`, the first that is not of this
+    /// limiter.
     pub policy: u64,
     /// The limit that was applied under the deciding policy.
     pub limit: u64,
@@ -54,11 +66,12 @@ pub struct tollgate_policy_status {
     /// The units left of that limit.
     pub remaining: u64,
     /// The shortest wait after which this policy has room for its charge. Assumes no other charges
-    /// meanwhile. 0 if it had room, `TOLLGATE_NEVER` if the charge costs more than the limit.
+    /// meanwhile. 0 if it had room, `TOLLGATE_NEVER` if no wait is known to help: the charge costs more
+    /// than the limit or, in a dry run, the table is full.
     pub retry_after_ns: u64,
     /// The wait until the whole limit is free. Assumes no other charges meanwhile.
     pub reset_after_ns: u64,
-    /// Any of `TOLLGATE_VIOLATED` and `TOLLGATE_TABLE_WAS_FULL`, or 0.
+    /// Any of `TOLLGATE_VIOLATED`, `TOLLGATE_TABLE_WAS_FULL` and `TOLLGATE_DRY_RUN`, or 0.
     pub flags: u32,
     /// Reserved: written as 0, and must be 0 when it is passed to a function.
     pub reserved: u32,
@@ -113,7 +126,8 @@ impl From<&PolicyStatus> for tollgate_policy_status {
             retry_after_ns,
             reset_after_ns: status.reset_after_ns,
             flags: flag(status.violated, TOLLGATE_VIOLATED)
-                | flag(status.table_full, TOLLGATE_TABLE_WAS_FULL),
+                | flag(status.table_full, TOLLGATE_TABLE_WAS_FULL)
+                | flag(status.dry_run, TOLLGATE_DRY_RUN),
             reserved: 0,
         }
     }
@@ -130,6 +144,7 @@ impl From<&tollgate_policy_status> for PolicyStatus {
         converted.retry_after_ns = (converted.violated && wait != TOLLGATE_NEVER).then_some(wait);
         converted.reset_after_ns = status.reset_after_ns;
         converted.table_full = status.flags & TOLLGATE_TABLE_WAS_FULL != 0;
+        converted.dry_run = status.flags & TOLLGATE_DRY_RUN != 0;
         converted
     }
 }

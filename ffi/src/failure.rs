@@ -36,6 +36,8 @@ pub(crate) enum Reason<'a> {
     Kind(u32),
     Period(u32),
     Overflow(u32),
+    Flags(u32),
+    Reserved(u32),
     /// The clock of the options is not a live clock.
     Clock,
     NoName,
@@ -71,9 +73,12 @@ impl Failure<'_> {
     pub(crate) fn status(&self) -> tollgate_status {
         match &self.reason {
             Reason::Pointer(_, status) | Reason::Status(status) => *status,
-            Reason::Size(..) | Reason::Kind(_) | Reason::Period(_) | Reason::Overflow(_) => {
-                TOLLGATE_E_ARGUMENT
-            }
+            Reason::Size(..)
+            | Reason::Kind(_)
+            | Reason::Period(_)
+            | Reason::Overflow(_)
+            | Reason::Flags(_)
+            | Reason::Reserved(_) => TOLLGATE_E_ARGUMENT,
             Reason::Clock => TOLLGATE_E_HANDLE,
             Reason::NoName => TOLLGATE_E_NULL,
             Reason::Name(_) | Reason::Unit(_) => TOLLGATE_E_NAME,
@@ -117,6 +122,8 @@ impl Display for Reason<'_> {
             Reason::Overflow(value) => {
                 write!(f, "overflow {value} must be one of TOLLGATE_OVERFLOW_*")
             }
+            Reason::Flags(value) => write!(f, "flags {value} must be TOLLGATE_DRY_RUN or 0"),
+            Reason::Reserved(value) => write!(f, "reserved {value} must be 0"),
             Reason::Clock => write!(f, "clock is not a live clock"),
             Reason::NoName => write!(f, "name must not be NULL"),
             Reason::Name(value) => {

@@ -45,6 +45,9 @@ pub struct tollgate_stats {
     pub evictions: u64,
     /// Units of usage that evictions have discarded.
     pub forgiven: u64,
+    /// Charges that a dry run (`TOLLGATE_DRY_RUN`) let pass, although the policy would have denied them, or
+    /// refused them for a full table. They are not in `denied` or `refused`.
+    pub dry_run_denied: u64,
 }
 
 /// Returns the statistics of a policy. Any thread. Takes microseconds. Errors: `TOLLGATE_E_NULL`,
@@ -83,6 +86,7 @@ pub unsafe extern "C" fn tollgate_get_stats(
             migrations: found.migrations,
             evictions: found.evictions,
             forgiven: found.forgiven,
+            dry_run_denied: found.dry_run_denied,
         };
         let known = size.min(size_of::<tollgate_stats>());
         // SAFETY: within the size that the caller has stated.

@@ -30,6 +30,7 @@ static_assert(TOLLGATE_POLICY_LIMIT == UINT64_MAX, "TOLLGATE_POLICY_LIMIT");
 static_assert(TOLLGATE_NEVER == UINT64_MAX, "TOLLGATE_NEVER");
 static_assert(TOLLGATE_TABLE_WAS_FULL == 1, "TOLLGATE_TABLE_WAS_FULL");
 static_assert(TOLLGATE_VIOLATED == 2, "TOLLGATE_VIOLATED");
+static_assert(TOLLGATE_DRY_RUN == 4, "TOLLGATE_DRY_RUN");
 static_assert(TOLLGATE_RESERVATION_WORDS == 128, "TOLLGATE_RESERVATION_WORDS");
 static_assert(TOLLGATE_SESSION_WORDS == 10, "TOLLGATE_SESSION_WORDS");
 static_assert(TOLLGATE_ABI_VERSION == 0, "TOLLGATE_ABI_VERSION");
@@ -92,7 +93,7 @@ static inline void types_of_tollgate_options(tollgate_options *value) {
     (void)max_bytes;
 }
 
-static_assert(sizeof(tollgate_policy) == 88, "sizeof(tollgate_policy)");
+static_assert(sizeof(tollgate_policy) == 96, "sizeof(tollgate_policy)");
 static_assert(alignof(tollgate_policy) == 8, "alignof(tollgate_policy)");
 static_assert(offsetof(tollgate_policy, struct_size) == 0, "offsetof(tollgate_policy, struct_size)");
 static_assert(offsetof(tollgate_policy, kind) == 4, "offsetof(tollgate_policy, kind)");
@@ -108,6 +109,8 @@ static_assert(offsetof(tollgate_policy, overflow) == 60, "offsetof(tollgate_poli
 static_assert(offsetof(tollgate_policy, allowance) == 64, "offsetof(tollgate_policy, allowance)");
 static_assert(offsetof(tollgate_policy, unit) == 72, "offsetof(tollgate_policy, unit)");
 static_assert(offsetof(tollgate_policy, max_bytes) == 80, "offsetof(tollgate_policy, max_bytes)");
+static_assert(offsetof(tollgate_policy, flags) == 88, "offsetof(tollgate_policy, flags)");
+static_assert(offsetof(tollgate_policy, reserved) == 92, "offsetof(tollgate_policy, reserved)");
 static inline void types_of_tollgate_policy(tollgate_policy *value) {
     uint32_t *struct_size = &value->struct_size;
     (void)struct_size;
@@ -137,6 +140,10 @@ static inline void types_of_tollgate_policy(tollgate_policy *value) {
     (void)unit;
     uint64_t *max_bytes = &value->max_bytes;
     (void)max_bytes;
+    uint32_t *flags = &value->flags;
+    (void)flags;
+    uint32_t *reserved = &value->reserved;
+    (void)reserved;
 }
 
 static_assert(sizeof(tollgate_error) == 256, "sizeof(tollgate_error)");
@@ -281,7 +288,7 @@ static inline void types_of_tollgate_session(tollgate_session *value) {
     (void)opaque;
 }
 
-static_assert(sizeof(tollgate_stats) == 96, "sizeof(tollgate_stats)");
+static_assert(sizeof(tollgate_stats) == 104, "sizeof(tollgate_stats)");
 static_assert(alignof(tollgate_stats) == 8, "alignof(tollgate_stats)");
 static_assert(offsetof(tollgate_stats, struct_size) == 0, "offsetof(tollgate_stats, struct_size)");
 static_assert(offsetof(tollgate_stats, reserved) == 4, "offsetof(tollgate_stats, reserved)");
@@ -296,6 +303,7 @@ static_assert(offsetof(tollgate_stats, bytes) == 64, "offsetof(tollgate_stats, b
 static_assert(offsetof(tollgate_stats, migrations) == 72, "offsetof(tollgate_stats, migrations)");
 static_assert(offsetof(tollgate_stats, evictions) == 80, "offsetof(tollgate_stats, evictions)");
 static_assert(offsetof(tollgate_stats, forgiven) == 88, "offsetof(tollgate_stats, forgiven)");
+static_assert(offsetof(tollgate_stats, dry_run_denied) == 96, "offsetof(tollgate_stats, dry_run_denied)");
 static inline void types_of_tollgate_stats(tollgate_stats *value) {
     uint32_t *struct_size = &value->struct_size;
     (void)struct_size;
@@ -323,6 +331,8 @@ static inline void types_of_tollgate_stats(tollgate_stats *value) {
     (void)evictions;
     uint64_t *forgiven = &value->forgiven;
     (void)forgiven;
+    uint64_t *dry_run_denied = &value->dry_run_denied;
+    (void)dry_run_denied;
 }
 static_assert(sizeof(tollgate_status) == 4, "sizeof(tollgate_status)");
 

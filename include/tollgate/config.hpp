@@ -157,6 +157,17 @@ class policy {
         return *this;
     }
 
+    /// Sets whether the policy is a dry run: it decides and charges as before, but refuses nothing. A
+    /// charge without room is not charged, and the request goes on as if it had passed; its
+    /// `policy_status` is `violated()` and `dry_run()`, and `stats::dry_run_denied` counts it. If
+    /// another policy denies the request, the dry run is not charged either. The decision about an
+    /// allowed request reports a dry run only if the request names no other policy. A reservation that
+    /// it would have denied is not charged under it any more.
+    policy& dry_run(bool dry_run) & noexcept {
+        raw_.flags = dry_run ? TOLLGATE_DRY_RUN : 0;
+        return *this;
+    }
+
     policy&& buckets(std::uint32_t count) && noexcept { return std::move(buckets(count)); }
     policy&& max_limit(std::uint64_t limit) && noexcept { return std::move(max_limit(limit)); }
     policy&& max_keys(std::uint64_t keys) && noexcept { return std::move(max_keys(keys)); }
@@ -164,6 +175,7 @@ class policy {
     policy&& overflow(const tollgate::overflow& overflow) && noexcept {
         return std::move(this->overflow(overflow));
     }
+    policy&& dry_run(bool dry_run) && noexcept { return std::move(this->dry_run(dry_run)); }
     policy&& unit(std::string unit) && { return std::move(this->unit(std::move(unit))); }
     policy&& unit(const char* unit) && { return std::move(this->unit(unit)); }
     policy&& offset(std::chrono::seconds offset) && noexcept {

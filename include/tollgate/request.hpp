@@ -261,7 +261,8 @@ class [[nodiscard]] decision {
     [[nodiscard]] std::error_code code() const noexcept { return {raw_.status, category()}; }
 
     /// The deciding policy: the first of the request that had no room or, if the request is
-    /// allowed, the one with the least share of its limit left; of equal shares, the first.
+    /// allowed, the one with the least share of its limit left; of equal shares, the first. A dry run
+    /// only if the request names no other policy.
     [[nodiscard]] constexpr policy_id policy() const noexcept {
         return policy_id::from_bits(raw_.policy);
     }
@@ -281,7 +282,7 @@ class [[nodiscard]] decision {
         return detail::wait(raw_.reset_after_ns);
     }
     /// Returns whether the table of any policy had no room for a key. The request was refused or,
-    /// under `overflow::allow`, not counted by that policy.
+    /// under `overflow::allow` or a dry run, not counted by that policy.
     [[nodiscard]] constexpr bool table_full() const noexcept {
         return (raw_.flags & TOLLGATE_TABLE_WAS_FULL) != 0;
     }
@@ -331,7 +332,7 @@ class policy_status {
         return (raw_.flags & TOLLGATE_VIOLATED) != 0;
     }
     /// The shortest wait after which this policy has room for its charge. Assumes no other charges
-    /// meanwhile. None if it had room, or if the charge costs more than the limit.
+    /// meanwhile. None if it had room, or if no wait is known to help.
     [[nodiscard]] constexpr std::optional<std::chrono::nanoseconds> retry_after() const noexcept {
         if (!violated() || raw_.retry_after_ns == TOLLGATE_NEVER) return {};
         return detail::wait(raw_.retry_after_ns);
@@ -341,9 +342,13 @@ class policy_status {
         return detail::wait(raw_.reset_after_ns);
     }
     /// Returns whether the policy did not count its charge because its table had no room for the key,
-    /// under `overflow::allow`.
+    /// under `overflow::allow` or a dry run.
     [[nodiscard]] constexpr bool table_full() const noexcept {
         return (raw_.flags & TOLLGATE_TABLE_WAS_FULL) != 0;
+    }
+    /// Returns whether the policy is a dry run, so that `violated()` did not change the decision.
+    [[nodiscard]] constexpr bool dry_run() const noexcept {
+        return (raw_.flags & TOLLGATE_DRY_RUN) != 0;
     }
 
     /// The C struct.

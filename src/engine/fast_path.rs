@@ -47,7 +47,8 @@ type PrepareChargeFn = for<'s, 'g> unsafe fn(
     &'s mut MaybeUninit<Item<'g>>,
 ) -> Option<&'s mut Item<'g>>;
 
-/// The fast path, compiled for one type of counter and one kind of sum.
+/// The fast path, compiled for one type of counter and one kind of sum, and for an enforced policy or a
+/// dry run.
 ///
 /// # Safety
 /// The functions may be called only where the processor has the instructions of the sum.
@@ -61,7 +62,7 @@ pub(super) struct FastPath {
 
 impl FastPath {
     /// The fast path for counters of type `C`, with the fastest sum that this processor has.
-    pub(super) fn new<C: PolicyCounter>() -> Self {
+    pub(super) fn new<C: PolicyCounter>(dry_run: bool) -> Self {
         #[cfg(all(
             feature = "vector",
             target_arch = "x86_64",
@@ -69,19 +70,9 @@ impl FastPath {
             not(all(test, tollgate_model))
         ))]
         if VectorSum::is_available() {
-            return FastPath {
-                check: vector::check::<C>,
-                check_run: vector::check_run::<C>,
-                prepare: vector::prepare::<C>,
-                prepare_charge: vector::prepare_charge::<C>,
-            };
+            return vector::fast_path::<C>(dry_run);
         }
-        FastPath {
-            check: scalar::check::<C>,
-            check_run: scalar::check_run::<C>,
-            prepare: scalar::prepare::<C>,
-            prepare_charge: scalar::prepare_charge::<C>,
-        }
+        scalar::fast_path::<C>(dry_run)
     }
 
     #[inline(always)]
@@ -139,8 +130,50 @@ macro_rules! fast_path_with {
     ($sum:expr $(, $features:meta)?) => {
         use super::*;
 
+        pub(super) fn fast_path<C: PolicyCounter>(dry_run: bool) -> FastPath {
+            if dry_run {
+                return FastPath {
+                    check: check_dry_run::<C>,
+                    check_run: check_run_dry_run::<C>,
+                    prepare: prepare_nothing,
+                    prepare_charge: prepare_no_charge,
+                };
+            }
+            FastPath {
+                check: check::<C>,
+                check_run: check_run::<C>,
+                prepare: prepare::<C>,
+                prepare_charge: prepare_charge::<C>,
+            }
+        }
+
         $(#[$features])?
-        pub(super) fn check<C: PolicyCounter>(
+        fn check_dry_run<C: PolicyCounter>(
+            context: &Context<'_>,
+            policy: &PolicyState,
+            key: KeyId,
+            cost: u64,
+            limit: u64,
+        ) -> Decision {
+            check::<C>(context, policy, key, cost, limit).in_dry_run()
+        }
+
+        $(#[$features])?
+        fn check_run_dry_run<C: PolicyCounter>(
+            context: &Context<'_>,
+            policy: &PolicyState,
+            charges: &[Charge<'_>],
+            decisions: &mut [Decision],
+        ) -> usize {
+            let count = check_run::<C>(context, policy, charges, decisions);
+            for decision in &mut decisions[..count] {
+                *decision = decision.in_dry_run();
+            }
+            count
+        }
+
+        $(#[$features])?
+        fn check<C: PolicyCounter>(
             context: &Context<'_>,
             policy: &PolicyState,
             key: KeyId,
@@ -151,7 +184,7 @@ macro_rules! fast_path_with {
         }
 
         $(#[$features])?
-        pub(super) fn check_run<C: PolicyCounter>(
+        fn check_run<C: PolicyCounter>(
             context: &Context<'_>,
             policy: &PolicyState,
             charges: &[Charge<'_>],
@@ -161,7 +194,7 @@ macro_rules! fast_path_with {
         }
 
         $(#[$features])?
-        pub(super) fn prepare<'s, 'g, C: PolicyCounter>(
+        fn prepare<'s, 'g, C: PolicyCounter>(
             context: &'g Context<'_>,
             policy: &'g PolicyState,
             key: KeyId,
@@ -174,7 +207,7 @@ macro_rules! fast_path_with {
         }
 
         $(#[$features])?
-        pub(super) fn prepare_charge<'s, 'g, C: PolicyCounter>(
+        fn prepare_charge<'s, 'g, C: PolicyCounter>(
             context: &'g Context<'_>,
             policy: &'g PolicyState,
             charge: &Charge<'_>,
@@ -187,6 +220,28 @@ macro_rules! fast_path_with {
             super::prepare::<C, _>(context, charge, slot, $sum)
         }
     };
+}
+
+/// Prepares no charge under a dry run, so that requests of several charges decide it on the slow path.
+fn prepare_nothing<'s, 'g>(
+    _: &'g Context<'_>,
+    _: &'g PolicyState,
+    _: KeyId,
+    _: u64,
+    _: u64,
+    _: &'s mut MaybeUninit<Item<'g>>,
+) -> Option<&'s mut Item<'g>> {
+    None
+}
+
+/// The same for a charge whose key is not hashed yet.
+fn prepare_no_charge<'s, 'g>(
+    _: &'g Context<'_>,
+    _: &'g PolicyState,
+    _: &Charge<'_>,
+    _: &'s mut MaybeUninit<Item<'g>>,
+) -> Option<&'s mut Item<'g>> {
+    None
 }
 
 mod scalar {
@@ -345,11 +400,12 @@ pub(super) fn check_slow(
     let (verdict, retry_after_ns, event) = match outcome {
         _ if outcome.admitted && table_full => (Verdict::Allowed, None, Event::Untracked),
         _ if outcome.admitted => (Verdict::Allowed, None, Event::Admitted),
+        _ if table_full => (Verdict::TableFull, None, Event::Refused),
         _ if outcome.fits_at == NEVER => (Verdict::Impossible, None, Event::Denied),
         _ => (Verdict::Denied, Some(wait_ns(outcome.fits_at)), Event::Denied),
     };
     policy.count(event, context.shard);
-    Decision {
+    let decision = Decision {
         verdict,
         policy: policy.id(),
         limit,
@@ -357,5 +413,6 @@ pub(super) fn check_slow(
         retry_after_ns,
         reset_after_ns: if outcome.used == 0 { 0 } else { wait_ns(outcome.clear_at) },
         table_full,
-    }
+    };
+    if policy.is_dry_run() { decision.in_dry_run() } else { decision }
 }

@@ -22,7 +22,8 @@ pub(crate) struct Item<'l> {
     pub(crate) generation: u64,
     /// The charge to commit, if the evaluation found room.
     pub(crate) prepared: Option<PreparedCharge<'l>>,
-    /// Whether the charge passed uncounted because the table was full.
+    /// Whether the table has no slot for the key, as in a
+    /// [`SlowCharge`](crate::engine::resolved_charge::SlowCharge).
     pub(crate) table_full: bool,
 }
 
@@ -65,6 +66,17 @@ impl<'l> Item<'l> {
         self.charge.key == other.charge.key && ptr::eq(self.charge.policy, other.charge.policy)
     }
 
+    /// Returns whether the request passes this item: it has room, or its policy is a dry run.
+    #[inline(always)]
+    pub(crate) fn passes(&self) -> bool {
+        self.outcome.admitted || self.charge.policy.is_dry_run()
+    }
+
+    /// Returns whether units were charged. The item must be charged or passed already.
+    pub(crate) fn is_charged(&self) -> bool {
+        self.outcome.admitted && !self.table_full && self.charge.cost > 0
+    }
+
     /// The receipt of a committed charge.
     pub(crate) fn receipt(&self) -> Receipt {
         Receipt { at: self.outcome.at, units: self.charge.cost, generation: self.generation }
@@ -73,10 +85,11 @@ impl<'l> Item<'l> {
     /// The event that statistics count for this item.
     #[inline(always)]
     pub(crate) fn event(&self) -> Event {
-        match self.outcome.admitted {
-            false => Event::Denied,
-            true if self.table_full => Event::Untracked,
-            true => Event::Admitted,
+        match (self.outcome.admitted, self.table_full) {
+            (true, false) => Event::Admitted,
+            (true, true) => Event::Untracked,
+            (false, false) => Event::Denied,
+            (false, true) => Event::Refused,
         }
     }
 
@@ -86,6 +99,14 @@ impl<'l> Item<'l> {
         for other in others.iter_mut().filter(|other| self.is_same_counter(other)) {
             other.outcome.used = self.outcome.used;
             other.outcome.clear_at = self.outcome.clear_at;
+        }
+    }
+
+    /// Copies the usage from one of the `others` that has the same counter, if there is one.
+    pub(crate) fn copy_usage_from(&mut self, others: &[Item<'_>]) {
+        if let Some(other) = others.iter().find(|other| self.is_same_counter(other)) {
+            self.outcome.used = other.outcome.used;
+            self.outcome.clear_at = other.outcome.clear_at;
         }
     }
 
@@ -154,9 +175,10 @@ impl<'l> Item<'l> {
             limit: self.charge.limit,
             remaining: self.remaining(),
             violated,
-            retry_after_ns: if violated { self.wait_ns(now) } else { None },
+            retry_after_ns: if violated && !self.table_full { self.wait_ns(now) } else { None },
             reset_after_ns: self.reset_after_ns(now),
             table_full: self.table_full,
+            dry_run: self.charge.policy.is_dry_run(),
         }
     }
 }

@@ -43,7 +43,8 @@ impl PolicyState {
             _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
         };
         let limit = AtomicU64::new(policy.limit());
-        let fast_path = with_table!(&table, table => fast_path_of(table));
+        let dry_run = policy.is_dry_run();
+        let fast_path = with_table!(&table, table => fast_path_of(table, dry_run));
         Ok(PolicyState { id, policy, limit, fast_path, table, metrics })
     }
 
@@ -179,6 +180,11 @@ impl PolicyState {
         self.policy.effective_overflow() == Overflow::Allow
     }
 
+    /// Returns whether the policy refuses nothing.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.policy.is_dry_run()
+    }
+
     /// Counts an event in the statistics.
     #[inline(always)]
     pub(crate) fn count(&self, event: Event, shard: Shard) {
@@ -193,11 +199,16 @@ impl PolicyState {
     pub(crate) fn stats(&self, now: Now, guard: &Guard) -> Stats {
         let table: TableStats =
             with_table!(&self.table, table => table.stats(table.tick(now), guard));
+        let [denied, refused] =
+            [Event::Denied, Event::Refused].map(|event| self.metrics.sum(event));
+        let (denied, refused, dry_run_denied) =
+            if self.is_dry_run() { (0, 0, denied + refused) } else { (denied, refused, 0) };
         Stats {
             policy: self.id,
             admitted: self.metrics.sum(Event::Admitted),
-            denied: self.metrics.sum(Event::Denied),
-            refused: self.metrics.sum(Event::Refused),
+            denied,
+            dry_run_denied,
+            refused,
             untracked: self.metrics.sum(Event::Untracked),
             live_keys: table.live_keys,
             used_slots: table.used_slots,
@@ -254,8 +265,8 @@ impl PolicyState {
     }
 }
 
-fn fast_path_of<C: PolicyCounter>(_: &Table<C>) -> FastPath {
-    FastPath::new::<C>()
+fn fast_path_of<C: PolicyCounter>(_: &Table<C>, dry_run: bool) -> FastPath {
+    FastPath::new::<C>(dry_run)
 }
 
 #[cfg(all(test, tollgate_model))]

@@ -20,7 +20,8 @@ pub(crate) struct ResolvedCharge<'l> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SlowCharge {
     pub(crate) charged: Charged,
-    /// Whether the charge passed uncounted because the table was full.
+    /// Whether the table has no slot for the key, and the charge passed uncounted: under
+    /// [`Overflow::Allow`](crate::Overflow::Allow), or not admitted under a dry run.
     pub(crate) table_full: bool,
 }
 
@@ -45,7 +46,7 @@ impl<'l> ResolvedCharge<'l> {
     }
 
     /// Charges on the slow path; with `force`, even over the limit. `Err` if the table has no slot for
-    /// the key.
+    /// the key, unless the policy is a dry run.
     pub(crate) fn charge_slow(
         &self,
         context: &Context<'_>,
@@ -64,6 +65,10 @@ impl<'l> ResolvedCharge<'l> {
                 let outcome = self.peek(context, force);
                 let table_full = outcome.admitted;
                 Ok(SlowCharge { charged: Charged::unwritten(outcome), table_full })
+            }
+            Err(_) if policy.is_dry_run() => {
+                let outcome = Outcome { admitted: false, ..self.peek(context, force) };
+                Ok(SlowCharge { charged: Charged::unwritten(outcome), table_full: true })
             }
             Err(error) => Err(error),
         }

@@ -44,6 +44,7 @@ pub struct Policy {
     max_bytes: Option<usize>,
     overflow: Option<Overflow>,
     unit: Option<String>,
+    dry_run: bool,
     kind: Kind,
 }
 
@@ -93,6 +94,7 @@ impl Policy {
             max_bytes: None,
             overflow: None,
             unit: None,
+            dry_run: false,
             kind,
         }
     }
@@ -176,6 +178,56 @@ impl Policy {
             *offset_s = seconds;
         }
         self
+    }
+
+    /// Sets whether the policy is a dry run: it decides and charges as before, but refuses nothing.
+    /// The default is false, an enforced policy.
+    ///
+    /// Use it to see what a new policy or a lower limit would deny, before it denies anything.
+    ///
+    /// - A charge that has room is charged. A charge without room is a *would-be denial*: it is not
+    ///   charged, and the request goes on as if it had passed. So does a new key for which the table
+    ///   has no room.
+    /// - If an enforced policy denies the request, the dry run is not charged either.
+    /// - A would-be denial does not change the decision. Its [`PolicyStatus`](crate::PolicyStatus) has
+    ///   `violated`, the wait and `dry_run`, and [`Stats::dry_run_denied`](crate::Stats::dry_run_denied)
+    ///   counts it.
+    /// - The decision about an allowed request reports a dry run only if the request names no enforced
+    ///   policy. [`Limiter::http_items`](crate::Limiter::http_items) skips it.
+    /// - Several charges of one request to the same key are decided in order. One without room does not
+    ///   count against the later ones.
+    /// - A reservation that the dry run would have denied is not charged under it any more, also if it is
+    ///   extended or settled. A would-be denied extension is not charged, neither then nor when the
+    ///   reservation is settled.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, Policy, PolicyStatus};
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let mut builder = Limiter::builder();
+    /// let user = builder.add(Policy::sliding("user", 100, minute));
+    /// let stricter = builder.add(Policy::sliding("stricter", 1, minute).dry_run(true));
+    /// let limiter = builder.build()?;
+    ///
+    /// let request = [user.charge("alice", 1), stricter.charge("alice", 1)];
+    /// let mut statuses = [PolicyStatus::default(); 2];
+    /// for _ in 0..3 {
+    ///     let decision = limiter.check_with_status(&request, &mut statuses);
+    ///     assert!(decision.is_allowed() && decision.policy == user);
+    /// }
+    /// assert!(statuses[1].violated && statuses[1].retry_after().unwrap() <= minute);
+    /// assert_eq!(limiter.stats(stricter).unwrap().dry_run_denied, 2);
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// Returns whether the policy is a [dry run](Self::dry_run).
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// Returns the policy's name.

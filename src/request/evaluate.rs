@@ -14,7 +14,7 @@ use std::ptr;
 /// The result of evaluating all charges of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evaluated {
-    /// Whether every charge has room, or the request is forced.
+    /// Whether every charge has room or is under a dry run, or the request is forced.
     pub(super) has_room: bool,
     /// Whether two charges have the same counter.
     pub(super) repeats: bool,
@@ -65,7 +65,7 @@ impl Context<'_> {
         Evaluated { has_room, repeats }
     }
 
-    /// Evaluates all items. Returns false if one has no room. `repeats` is true if two items have the
+    /// Evaluates all items. Returns false if one denies the request. `repeats` is true if two items have the
     /// same counter.
     #[inline(always)]
     fn evaluate_all<'g>(&'g self, items: &mut [Item<'g>], mode: Mode, repeats: bool) -> bool {
@@ -80,13 +80,13 @@ impl Context<'_> {
         let mut room = true;
         for item in items.iter_mut() {
             self.prepare_or_peek(item);
-            room &= item.outcome.admitted;
+            room &= item.passes();
         }
         room
     }
 
     /// Evaluates each item together with the earlier items of its counter. Returns whether all have
-    /// room.
+    /// room or are under a dry run.
     ///
     /// A check prepares only the first charge of each counter that has a cost: its commit outdates the
     /// evaluations of the others. A cost of 0 is never prepared.
@@ -102,7 +102,7 @@ impl Context<'_> {
                     item.outcome = self.peek(&item.charge, item.charge.cost.saturating_add(earlier))
                 }
             }
-            room &= item.outcome.admitted;
+            room &= item.passes();
         }
         room
     }
@@ -131,9 +131,11 @@ impl Context<'_> {
     }
 }
 
-/// The cost of the items in `before` that have the same counter.
+/// The cost of the items in `before` that have the same counter. An item that passes without room, under a
+/// dry run, is not charged, so it does not count.
 fn cost_before(item: &Item<'_>, before: &[Item<'_>]) -> u64 {
-    let same = before.iter().filter(|other| item.is_same_counter(other));
+    let counts = |other: &&Item<'_>| other.outcome.admitted || !other.passes();
+    let same = before.iter().filter(|other| item.is_same_counter(other)).filter(counts);
     same.fold(0, |sum, other| sum.saturating_add(other.charge.cost))
 }
 

@@ -34,9 +34,14 @@ impl Context<'_> {
             let (charged, rest) = items.split_at_mut(index);
             let item = &mut rest[0];
             item.prepared = None;
+            if mode == Mode::Check && !item.outcome.admitted && item.passes() {
+                // The evaluation has found no room, so a dry run charges nothing.
+                item.copy_usage_from(charged);
+                continue;
+            }
             // Schedules: layers with FallbackForced.
             let result = self.charge_item(item, mode);
-            if result.is_ok() && item.outcome.admitted {
+            if result.is_ok() && item.passes() {
                 if repeats {
                     item.copy_usage_to(charged);
                 }
@@ -80,7 +85,7 @@ impl Context<'_> {
 
     fn roll_back(&self, item: &mut Item<'_>) {
         item.prepared = None;
-        if item.table_full {
+        if !item.is_charged() {
             return;
         }
         let ResolvedCharge { policy, key, cost, .. } = item.charge;

@@ -18,9 +18,7 @@ impl Context<'_> {
         for item in items {
             item.charge.policy.count(Event::Admitted, self.shard);
         }
-        // Every charge had room, so no usage is above its limit. No cost is 0, so no limit is.
-        let spent = |item: &Item<'_>| Spent { used: item.outcome.used, limit: item.charge.limit };
-        match items.get(most_spent(items, spent)) {
+        match items.get(most_spent(items)) {
             Some(item) => item.committed_decision(self.now),
             None => Decision::default(),
         }
@@ -65,7 +63,7 @@ impl Context<'_> {
     #[inline(always)]
     pub(super) fn report(&self, items: &[Item<'_>], statuses: &mut [PolicyStatus]) -> Decision {
         self.write_statuses(items, statuses);
-        match items.iter().find(|item| !item.outcome.admitted) {
+        match items.iter().find(|item| !item.passes()) {
             Some(first) => self.report_denied(first, items),
             None => self.report_allowed(items),
         }
@@ -78,10 +76,15 @@ impl Context<'_> {
         }
     }
 
-    /// Reports a request of which all items were admitted.
+    /// Reports a request that passed all items: an enforced policy, if the request has one.
     #[inline(always)]
     fn report_allowed(&self, items: &[Item<'_>]) -> Decision {
-        match items.get(most_spent(items, Spent::new)) {
+        let is_enforced = |item: &&Item<'_>| !item.charge.policy.is_dry_run();
+        let most_spent = |most, item| {
+            if Spent::new(item).is_more_than(Spent::new(most)) { item } else { most }
+        };
+        let enforced = items.iter().filter(is_enforced).reduce(most_spent);
+        match enforced.or_else(|| items.iter().reduce(most_spent)) {
             Some(item) => {
                 let table_full = items.iter().any(|item| item.table_full);
                 Decision { table_full, ..item.decision(Verdict::Allowed, None, self.now) }
@@ -90,12 +93,12 @@ impl Context<'_> {
         }
     }
 
-    /// Reports the policy of the first item without room. The wait is the longest of all items. If
-    /// any item can never fit, the verdict is `Impossible` and there is no wait.
+    /// Reports the policy of the first item without room. The wait is the longest of all items, without
+    /// those of dry runs. If any of them can never fit, the verdict is `Impossible` and there is no wait.
     #[inline(always)]
     fn report_denied(&self, first: &Item<'_>, items: &[Item<'_>]) -> Decision {
         let mut longest = Some(0);
-        for item in items.iter().filter(|item| !item.outcome.admitted) {
+        for item in items.iter().filter(|item| !item.passes()) {
             if item.outcome.fits_at == NEVER {
                 return first.decision(Verdict::Impossible, None, self.now);
             }
@@ -133,10 +136,12 @@ impl Spent {
 }
 
 /// The index of the item with the greatest share of its limit used, which is the one with the least share
-/// left; of several, the first.
+/// left; of several, the first. All prepared charges are committed.
 // An index, since the compiler selects a reference field by field.
 #[inline(always)]
-fn most_spent<'i>(items: &[Item<'i>], spent: impl Fn(&Item<'i>) -> Spent) -> usize {
+fn most_spent(items: &[Item<'_>]) -> usize {
+    // Every charge had room, so no usage is above its limit. No cost is 0, so no limit is.
+    let spent = |item: &Item<'_>| Spent { used: item.outcome.used, limit: item.charge.limit };
     let Some((first, rest)) = items.split_first() else { return 0 };
     let (mut index, mut most) = (0, spent(first));
     for (next, item) in (1..).zip(rest) {

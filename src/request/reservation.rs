@@ -81,6 +81,9 @@ struct Held {
     limit: Option<u64>,
     /// The sum of all charges.
     charged: u64,
+    /// The sum of the extensions that a dry run let pass uncharged. `u64::MAX` if it let the first charge
+    /// pass: an enforced policy would have denied the reservation, so nothing is charged any more.
+    passed: u64,
     /// The first charge.
     first: Receipt,
     /// The newest charge.
@@ -127,7 +130,8 @@ impl Reservation {
     }
 
     /// Returns the units that are charged to a layer, given by its index in the request. After settling,
-    /// they are the actual cost, unless the table had no room for it. `None` if there is no such layer.
+    /// they are the actual cost, unless the table had no room for it or a
+    /// [dry run](crate::Policy::dry_run) let a part of it pass. `None` if there is no such layer.
     pub fn charged(&self, layer: usize) -> Option<u64> {
         self.held.get(layer).map(|held| held.charged)
     }
@@ -165,14 +169,20 @@ impl Held {
     fn new(item: &Item<'_>, limit: Option<u64>) -> Self {
         let (policy, key) = (item.charge.policy.id(), item.charge.key);
         let (first, last) = (Receipt::NONE, Receipt::NONE);
-        let mut held = Held { policy, key, limit, charged: 0, first, last };
+        let mut held = Held { policy, key, limit, charged: 0, passed: 0, first, last };
         held.add(item);
+        if !item.outcome.admitted {
+            held.passed = u64::MAX;
+        }
         held
     }
 
-    /// Adds a committed charge.
+    /// Adds a charge that is committed, or that a dry run let pass.
     fn add(&mut self, item: &Item<'_>) {
-        if item.charge.cost == 0 || item.table_full {
+        if !item.outcome.admitted {
+            self.passed = self.passed.saturating_add(item.charge.cost);
+        }
+        if !item.is_charged() {
             return;
         }
         self.last = item.receipt();
@@ -180,6 +190,16 @@ impl Held {
             self.first = self.last;
         }
         self.charged = self.charged.saturating_add(item.charge.cost);
+    }
+
+    /// The cost to charge for an extension by `more`.
+    fn extension(&self, more: u64) -> u64 {
+        if self.passed == u64::MAX { 0 } else { more }
+    }
+
+    /// The part of the actual cost that is neither charged nor let pass.
+    fn excess(&self, actual: u64) -> u64 {
+        actual.saturating_sub(self.charged.saturating_add(self.passed))
     }
 
     /// Gives back `amount` of the charged units.
@@ -232,7 +252,7 @@ pub(crate) fn extend(
     more: &[u64],
 ) -> Result<Decision, ReservationError> {
     reservation.validate(context, more.len())?;
-    let mut items = reservation.items(context, |index, _| more[index]);
+    let mut items = reservation.items(context, |index, held| held.extension(more[index]));
     let decision = context.decide_items(&mut items, Mode::Check, &mut []);
     if decision.is_allowed() {
         for (held, item) in reservation.held.iter_mut().zip(&items) {
@@ -250,8 +270,7 @@ pub(crate) fn settle(
 ) -> Result<Decision, ReservationError> {
     reservation.validate(context, actual.len())?;
     reservation.open = false;
-    let excess = |index: usize, held: &Held| actual[index].saturating_sub(held.charged);
-    let mut items = reservation.items(context, excess);
+    let mut items = reservation.items(context, |index, held| held.excess(actual[index]));
     let mut full_policy = None;
     for (index, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
         let (before, rest) = items.split_at_mut(index);
@@ -260,6 +279,7 @@ pub(crate) fn settle(
         // SettleFirstLayer.
         if *actual < held.charged {
             held.give_back(context, item, held.charged - actual);
+            held.charged = *actual;
         }
         let policy = item.charge.policy;
         // Not all or nothing: each layer is charged its actual cost if its table has a slot for the key.
@@ -272,7 +292,9 @@ pub(crate) fn settle(
         if item.charge.cost > 0 {
             policy.count(item.event(), context.shard);
         }
-        held.charged = *actual;
+        if item.outcome.admitted {
+            held.charged = held.charged.saturating_add(item.charge.cost);
+        }
         item.copy_usage_to(before);
     }
     Ok(match full_policy {

@@ -80,5 +80,6 @@ pub fn reported_status(status: &tollgate::PolicyStatus) -> ExpectedStatus {
         violated: status.violated,
         retry_after: status.retry_after_ns,
         reset_after: status.reset_after_ns,
+        dry_run: status.dry_run,
     }
 }

@@ -37,6 +37,23 @@ pub struct ExpectedStatus {
     pub retry_after: Option<u64>,
     /// Nanoseconds until nothing is used.
     pub reset_after: u64,
+    /// Whether the rule is a dry run, which refuses nothing.
+    pub dry_run: bool,
+}
+
+impl ExpectedStatus {
+    /// Returns whether a dry run lets the item pass uncharged.
+    pub fn is_passed(&self) -> bool {
+        self.violated && self.dry_run
+    }
+
+    /// The status after the request, given the one before it: an item that was let pass keeps its wait.
+    pub fn after(self, before: &ExpectedStatus) -> ExpectedStatus {
+        match before.is_passed() {
+            true => ExpectedStatus { violated: true, retry_after: before.retry_after, ..self },
+            false => self,
+        }
+    }
 }
 
 /// How a rule reads time.
@@ -55,6 +72,8 @@ pub struct TimeParams {
 pub struct Oracle {
     pub rules: Vec<Rule>,
     pub time_params: Vec<TimeParams>,
+    /// Whether each rule is a dry run.
+    pub dry_runs: Vec<bool>,
     logs: HashMap<(usize, u64), ChargeLog>,
     /// How often each key was dropped.
     drop_counts: HashMap<(usize, u64), u32>,
@@ -63,7 +82,8 @@ pub struct Oracle {
 impl Oracle {
     pub fn new(rules: Vec<Rule>) -> Self {
         let time_params = vec![TimeParams { unit: 1, floor: 0, grace: 0 }; rules.len()];
-        Oracle { rules, time_params, logs: HashMap::new(), drop_counts: HashMap::new() }
+        let dry_runs = vec![false; rules.len()];
+        Oracle { rules, time_params, dry_runs, logs: HashMap::new(), drop_counts: HashMap::new() }
     }
 
     pub(super) fn kind(&self, rule: usize) -> Kind {
@@ -95,14 +115,27 @@ impl Oracle {
         item.3.unwrap_or(self.rules[item.0].limit)
     }
 
-    /// The status of each item before the request is charged. Items of one key add up.
+    /// The status of each item before the request is charged. Items of one key add up, except those that
+    /// a dry run lets pass.
     pub fn statuses(&self, now: u64, items: &[Item]) -> Vec<ExpectedStatus> {
-        let status_of = |(index, item): (usize, &Item)| {
-            let same = items[..index].iter().filter(|other| (other.0, other.1) == (item.0, item.1));
-            let cost = item.2 + same.map(|other| other.2).sum::<u64>();
-            self.status(now, item, cost)
-        };
-        items.iter().enumerate().map(status_of).collect()
+        let mut statuses = Vec::new();
+        for index in 0..items.len() {
+            let passed: Vec<bool> = statuses.iter().map(ExpectedStatus::is_passed).collect();
+            statuses.push(self.status_of(now, items, index, &passed));
+        }
+        statuses
+    }
+
+    /// The statuses if a dry run lets these items pass.
+    pub fn statuses_if(&self, now: u64, items: &[Item], passed: &[bool]) -> Vec<ExpectedStatus> {
+        (0..items.len()).map(|index| self.status_of(now, items, index, passed)).collect()
+    }
+
+    fn status_of(&self, now: u64, items: &[Item], index: usize, passed: &[bool]) -> ExpectedStatus {
+        let item = &items[index];
+        let before = items[..index].iter().zip(passed).filter(|(_, passed)| !**passed);
+        let same = before.filter(|(other, _)| (other.0, other.1) == (item.0, item.1));
+        self.status(now, item, item.2 + same.map(|(other, _)| other.2).sum::<u64>())
     }
 
     /// The status of an item if it were to charge `cost`.
@@ -121,15 +154,17 @@ impl Oracle {
             violated,
             retry_after: (violated && cost <= limit).then(|| fits_at - now),
             reset_after: clear_at - now,
+            dry_run: self.dry_runs[rule],
         }
     }
 
     pub fn check(&mut self, now: u64, items: &[Item]) -> Answer {
-        let answer = self.peek(now, items);
+        let statuses = self.statuses(now, items);
+        let answer = combine(items, &statuses);
         let Answer::Allowed(..) = answer else {
             return answer;
         };
-        items.iter().for_each(|item| self.charge(now, item));
+        self.charge_all(now, items, &statuses);
         self.answer_after(now, items)
     }
 
@@ -137,7 +172,14 @@ impl Oracle {
         combine(items, &self.statuses(now, items))
     }
 
-    /// The status of each item after the request was charged.
+    /// Charges the items of an allowed request, except those that a dry run lets pass.
+    pub fn charge_all(&mut self, now: u64, items: &[Item], before: &[ExpectedStatus]) {
+        for (item, _) in items.iter().zip(before).filter(|(_, status)| !status.is_passed()) {
+            self.charge(now, item);
+        }
+    }
+
+    /// The status of each item after the request was charged, if none was let pass.
     pub fn statuses_after(&self, now: u64, items: &[Item]) -> Vec<ExpectedStatus> {
         // With a debt even a cost of 0 has no room. An admitted request does not report that.
         let admitted = |status| ExpectedStatus { violated: false, retry_after: None, ..status };
@@ -256,14 +298,18 @@ impl Oracle {
 /// The answer to a request whose items have these statuses.
 pub fn combine(items: &[Item], statuses: &[ExpectedStatus]) -> Answer {
     let both = || items.iter().zip(statuses);
-    let Some((first, status)) = both().find(|(_, status)| status.violated) else {
+    let denies = |status: &ExpectedStatus| status.violated && !status.dry_run;
+    let Some((first, status)) = both().find(|(_, status)| denies(status)) else {
+        // A dry run is reported only if there is no other rule.
+        let is_reported = |dry_run: bool| !dry_run || statuses.iter().all(|status| status.dry_run);
+        let reported = both().filter(|(_, status)| is_reported(status.dry_run));
         let left = |status: &ExpectedStatus| (status.remaining, status.limit);
-        let least = both().min_by(|(_, one), (_, other)| compare_shares(left(one), left(other)));
+        let least = reported.min_by(|(_, one), (_, other)| compare_shares(left(one), left(other)));
         let (item, status) = least.unwrap();
         return Answer::Allowed(item.0, status.limit, status.remaining, status.reset_after);
     };
-    let waits: Option<Vec<u64>> =
-        statuses.iter().filter(|status| status.violated).map(|status| status.retry_after).collect();
+    let denials = statuses.iter().filter(|status| denies(status));
+    let waits: Option<Vec<u64>> = denials.map(|status| status.retry_after).collect();
     match waits {
         Some(waits) => Answer::Denied(
             first.0,

@@ -18,6 +18,9 @@ pub struct ReservedItem {
     limit: Option<u64>,
     /// All its charges, oldest first.
     charges: Vec<Charge>,
+    /// The units of the extensions that a dry run let pass. `u64::MAX` if it let the first charge pass:
+    /// nothing is charged then any more.
+    passed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +33,7 @@ struct Charge {
 
 impl ReservedItem {
     pub fn new(item: &Item) -> Self {
-        ReservedItem { rule: item.0, key: item.1, limit: item.3, charges: Vec::new() }
+        ReservedItem { rule: item.0, key: item.1, limit: item.3, charges: Vec::new(), passed: 0 }
     }
 
     /// A request item that charges `cost`.
@@ -42,9 +45,29 @@ impl ReservedItem {
         self.charges.iter().map(|charge| charge.cost).sum()
     }
 
-    /// The part of `actual` that is not charged yet.
+    /// The part of `actual` that is neither charged yet nor let pass.
     pub fn excess(&self, actual: u64) -> u64 {
-        actual.saturating_sub(self.charged())
+        actual.saturating_sub(self.charged().saturating_add(self.passed))
+    }
+
+    /// The cost that an extension by `more` charges.
+    pub fn extension(&self, more: u64) -> u64 {
+        if self.passed == u64::MAX { 0 } else { more }
+    }
+
+    /// The units that are charged once the reservation is settled.
+    pub fn settled(&self, actual: u64) -> u64 {
+        self.charged().min(actual) + self.excess(actual)
+    }
+
+    /// Records that a dry run let the first charge pass.
+    pub fn pass_first(&mut self) {
+        self.passed = u64::MAX;
+    }
+
+    /// Records that a dry run let an extension by `more` pass.
+    pub fn pass_extension(&mut self, more: u64) {
+        self.passed = self.passed.saturating_add(more);
     }
 }
 
@@ -62,6 +85,12 @@ impl OracleReservation {
     ) -> Vec<(&mut ReservedItem, u64)> {
         let items = self.items.iter_mut().zip(amounts.iter().copied());
         items.filter(|(item, _)| (item.rule, item.key) == counter).collect()
+    }
+
+    /// A request that extends each item.
+    pub fn extension(&self, more: &[u64]) -> Vec<Item> {
+        let items = self.items.iter().zip(more);
+        items.map(|(item, more)| item.item(item.extension(*more))).collect()
     }
 
     /// A request that charges these costs, one for each item.

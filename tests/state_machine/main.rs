@@ -3,6 +3,7 @@
 //! windows, and tables that grow, evict and shrink. A failure is shrunk to few calls.
 
 mod call_sequences;
+mod decisions;
 mod model;
 #[path = "../oracle/mod.rs"]
 mod oracle;
@@ -90,6 +91,7 @@ fn cases_cover_every_kind_of_event() {
     let rare =
         [coverage.evicted, coverage.migrations, coverage.settled, coverage.denied_extensions];
     assert!(rare.iter().all(|count| *count > 50), "{coverage:?}");
+    assert!(coverage.passed > 500, "{coverage:?}");
     assert!(coverage.merged > 0 && coverage.shrunk > 0, "{coverage:?}");
 }
 

@@ -31,6 +31,7 @@ pub struct PolicyConfig {
     pub overflow: Overflow,
     /// Times are rounded down to a multiple of this.
     pub unit: u64,
+    pub dry_run: bool,
 }
 
 /// A fault planted on purpose.
@@ -105,7 +106,7 @@ impl PolicyConfig {
         };
         let policy = policy.max_limit(self.greatest).max_keys(self.max_keys);
         let policy = self.buckets.map_or(policy.clone(), |buckets| policy.buckets(buckets));
-        policy.overflow(self.overflow)
+        policy.overflow(self.overflow).dry_run(self.dry_run)
     }
 }
 

@@ -44,6 +44,7 @@ fn oracle(config: &Config, late: bool) -> Oracle {
         Rule { limit: policy.limit, kind }
     };
     let mut oracle = Oracle::new(config.policies.iter().map(rule).collect());
+    oracle.dry_runs = config.policies.iter().map(|policy| policy.dry_run).collect();
     for (params, policy) in oracle.time_params.iter_mut().zip(&config.policies) {
         params.unit = if policy.is_bucketed() { 1 } else { policy.unit };
         params.grace = if late { 0 } else { policy.slack() };
@@ -94,9 +95,10 @@ impl OraclePair {
         pairs.map(bounds).collect()
     }
 
-    /// The bounds on each item before the request is charged.
-    pub fn before(&self, now: u64, items: &[Item]) -> Vec<Bounds> {
-        self.both(now, items, self.early.statuses(now, items), self.late.statuses(now, items))
+    /// The bounds on each item before the request is charged, if a dry run lets the `passed` items pass.
+    pub fn before(&self, now: u64, items: &[Item], passed: &[bool]) -> Vec<Bounds> {
+        let statuses = |oracle: &Oracle| oracle.statuses_if(now, items, passed);
+        self.both(now, items, statuses(&self.early), statuses(&self.late))
     }
 
     /// The bounds on each item after the request was charged.
@@ -225,8 +227,9 @@ impl OraclePair {
 }
 
 impl Bounds {
-    pub fn has_room(&self) -> bool {
-        !self.early.violated
+    /// Returns whether the request may pass the item.
+    pub fn may_pass(&self) -> bool {
+        !self.early.violated || self.early.dry_run
     }
 
     /// The least and the most that may remain.
@@ -236,19 +239,40 @@ impl Bounds {
 
     /// Panics unless a reported status is within the bounds.
     pub fn assert_contains(&self, reported: &ExpectedStatus) {
-        let Bounds { early, late } = self;
-        if *late == Some(*early) {
-            assert_eq!(reported, early, "not the oracle's answer");
+        if self.late == Some(self.early) {
+            assert_eq!(*reported, self.early, "not the oracle's answer");
         }
-        assert_eq!(reported.limit, early.limit);
+        self.assert_usage(reported);
+        self.assert_room(reported);
+    }
+
+    /// Panics unless the reported usage is within the bounds.
+    pub fn assert_usage(&self, reported: &ExpectedStatus) {
+        let Bounds { early, late } = self;
+        assert_eq!((reported.limit, reported.dry_run), (early.limit, early.dry_run));
         assert!(reported.remaining <= early.remaining, "too much is left: {reported:?}, {self:?}");
-        assert!(
-            reported.violated || !early.violated,
-            "admitted without room: {reported:?}, {self:?}"
-        );
         assert!(
             reported.reset_after >= early.reset_after,
             "reset_after is too short: {reported:?}, {self:?}"
+        );
+        if let Some(late) = late {
+            assert!(
+                reported.remaining >= late.remaining,
+                "too little is left: {reported:?}, {self:?}"
+            );
+            assert!(
+                reported.reset_after <= late.reset_after,
+                "reset_after is too long: {reported:?}, {self:?}"
+            );
+        }
+    }
+
+    /// Panics unless the reported violation and its wait are within the bounds.
+    pub fn assert_room(&self, reported: &ExpectedStatus) {
+        let Bounds { early, late } = self;
+        assert!(
+            reported.violated || !early.violated,
+            "admitted without room: {reported:?}, {self:?}"
         );
         let in_time = reported
             .retry_after
@@ -259,16 +283,8 @@ impl Bounds {
         assert_eq!(never, early.violated && early.retry_after.is_none(), "{reported:?}, {self:?}");
         if let Some(late) = late {
             assert!(
-                reported.remaining >= late.remaining,
-                "too little is left: {reported:?}, {self:?}"
-            );
-            assert!(
                 !reported.violated || late.violated,
                 "room was not found: {reported:?}, {self:?}"
-            );
-            assert!(
-                reported.reset_after <= late.reset_after,
-                "reset_after is too long: {reported:?}, {self:?}"
             );
             let in_time = reported
                 .retry_after

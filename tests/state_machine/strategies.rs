@@ -25,7 +25,7 @@ pub const FIRST_BULK_KEY: u64 = 1_000;
 fn policy(limit: u64, factor: u64, kind: Kind, buckets: Option<u32>) -> PolicyConfig {
     let greatest = limit.saturating_mul(factor).min(MAX_LIMIT);
     let (max_keys, overflow) = (NEVER_FULL, Overflow::Deny);
-    PolicyConfig { limit, greatest, kind, buckets, max_keys, overflow, unit: 1 }
+    PolicyConfig { limit, greatest, kind, buckets, max_keys, overflow, unit: 1, dry_run: false }
 }
 
 fn sliding() -> impl Strategy<Value = Kind> {
@@ -47,12 +47,12 @@ fn policies() -> impl Strategy<Value = Vec<PolicyConfig>> {
     prop::collection::vec(prop_oneof![4 => small, 2 => exact, 2 => fixed, 3 => bucketed], 1..4)
 }
 
-/// A policy's `max_keys`, and whether it evicts.
-fn bounds() -> impl Strategy<Value = (usize, bool)> {
+/// A policy's `max_keys`, whether it evicts, and whether it is a dry run.
+fn bounds() -> impl Strategy<Value = (usize, bool, bool)> {
     let keys = prop_oneof![
         3 => Just(NEVER_FULL), 1 => 2usize..6, 1 => 6usize..40, 1 => 100usize..190, 1 => 300usize..1_500
     ];
-    (keys, any::<bool>())
+    (keys, any::<bool>(), prop::bool::weighted(0.25))
 }
 
 pub fn config() -> impl Strategy<Value = Config> {
@@ -69,7 +69,8 @@ pub fn config() -> impl Strategy<Value = Config> {
             threads,
             seed,
         )| {
-            for (policy, (max_keys, evicts)) in policies.iter_mut().zip(bounds) {
+            for (policy, (max_keys, evicts, dry_run)) in policies.iter_mut().zip(bounds) {
+                policy.dry_run = dry_run;
                 let allowance = policy.limit.div_ceil(2);
                 policy.max_keys = max_keys;
                 policy.overflow = match (allows_overflow, evicts) {

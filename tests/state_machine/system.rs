@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use tollgate::{Charge, Decision, PolicyId, PolicyStatus, Reservation, ReservationError, Verdict};
 
 /// The greatest number of items of a request.
-const MAX_ITEMS: usize = 3;
+pub(super) const MAX_ITEMS: usize = 3;
 
 /// A reservation of the limiter and of the oracle.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub struct Coverage {
     pub late: u64,
     /// Charges for which a ring may have merged two times.
     pub merged: u64,
+    /// Charges without room that a dry run let pass.
+    pub passed: u64,
 }
 
 impl Coverage {
@@ -68,6 +70,7 @@ impl Coverage {
         denied_extensions: 0,
         late: 0,
         merged: 0,
+        passed: 0,
     };
 }
 
@@ -141,18 +144,23 @@ impl System {
     }
 
     /// Cuts item limits to the greatest limit, as the limiter does. For a table that may be full,
-    /// uses one key per policy, so that a refusal identifies the key.
+    /// uses one key per policy, so that a refusal identifies the key. A request that may be refused has
+    /// no dry run whose table may be full: it would not be known whether that was charged.
     fn items(&self, items: &[Item]) -> Vec<Item> {
+        let is_dry_run = |item: &Item| self.config.policies[item.0].dry_run;
+        let may_be_full = |item: &&Item| self.tables.may_be_full(item.0);
+        let may_be_refused = items.iter().filter(may_be_full).any(|item| !is_dry_run(item));
+        let is_kept = |item: &&Item| !may_be_refused || !is_dry_run(item) || !may_be_full(item);
         let item = |&(rule, key, cost, limit): &Item| {
             let first = items.iter().find(|item| item.0 == rule).map_or(key, |item| item.1);
             let key = if self.tables.may_be_full(rule) { first } else { key };
             let greatest = self.config.policies[rule].greatest;
             (rule, key, cost, limit.map(|limit: u64| limit.min(greatest)))
         };
-        items.iter().map(item).collect()
+        items.iter().filter(is_kept).map(item).collect()
     }
 
-    fn charges(&self, items: &[Item]) -> Vec<Charge<'static>> {
+    pub(super) fn charges(&self, items: &[Item]) -> Vec<Charge<'static>> {
         let charge = |(rule, key, cost, limit): &Item| {
             let charge = self.ids[*rule].charge(*key, *cost);
             limit.map_or(charge, |limit| charge.limit(limit))
@@ -169,7 +177,7 @@ impl System {
     }
 
     /// The reported usage of each key of a request.
-    fn usage(&self, now: u64, items: &[Item]) -> BTreeMap<(usize, u64), u64> {
+    pub(super) fn usage(&self, now: u64, items: &[Item]) -> Usage {
         let counters = items.iter().map(|item| (item.0, item.1));
         counters.map(|(rule, key)| ((rule, key), self.used(now, rule, key))).collect()
     }
@@ -192,111 +200,12 @@ impl System {
         items.iter().map(within).collect()
     }
 
-    /// Checks a decision and the statuses reported with it.
-    fn assert_decision(
-        &self,
-        now: u64,
-        items: &[Item],
-        decision: &Decision,
-        statuses: &[PolicyStatus],
-    ) {
-        let reported: Vec<ExpectedStatus> = statuses.iter().map(reported_status).collect();
-        let allowed = decision.is_allowed();
-        let bounds =
-            if allowed { self.oracles.after(now, items) } else { self.oracles.before(now, items) };
-        bounds
-            .iter()
-            .zip(&reported)
-            .for_each(|(bounds, reported)| bounds.assert_contains(reported));
-        assert_eq!(
-            answer(decision),
-            combine(items, &reported),
-            "the decision differs from its statuses"
-        );
-        let policies = statuses.iter().map(|status| status.policy.index());
-        assert!(policies.eq(items.iter().map(|item| item.0)));
-        self.assert_waits(now, items, decision);
-    }
-
-    /// Checks the waits: denied before `retry_after` and admitted at it; something is used before
-    /// `reset_after` and nothing at it.
-    fn assert_waits(&self, now: u64, items: &[Item], decision: &Decision) {
-        let peek = |at: u64, charges: &[Charge<'_>]| self.at(at).inner().peek(charges);
-        if let Some(wait) = decision.retry_after_ns {
-            let charges = self.charges(items);
-            assert!(!peek(now + wait - 1, &charges).is_allowed(), "room before retry_after");
-            assert!(peek(now + wait, &charges).is_allowed(), "no room at retry_after");
-        }
-        let first = items.iter().find(|item| item.0 == decision.policy.index());
-        let alone = items.iter().filter(|item| item.0 == decision.policy.index()).count() == 1;
-        let (Some(item), true) = (first, alone) else { return };
-        let used = |at| self.used(at, item.0, item.1);
-        let reset = decision.reset_after_ns;
-        assert_eq!(used(now + reset), 0, "something is used at reset_after");
-        assert!(reset == 0 || used(now + reset - 1) > 0, "nothing is used before reset_after");
-    }
-
-    /// The items as they were counted. A full table with `Overflow::Allow` counts nothing of a new
-    /// key.
-    fn counted(&self, now: u64, items: &[Item], decision: &Decision, before: &Usage) -> Vec<Item> {
-        let mut after = if decision.table_full { self.usage(now, items) } else { Usage::new() };
-        let counted = |&(rule, key, cost, limit): &Item| {
-            let Some(used) = after.get_mut(&(rule, key)).filter(|_| cost > 0) else {
-                return (rule, key, cost, limit);
-            };
-            let counted = (*used - before[&(rule, key)]).min(cost);
-            assert!(counted == cost || self.tables.allows_overflow(rule), "{items:?}");
-            *used -= counted;
-            cover(|coverage| coverage.untracked += u64::from(counted == 0));
-            (rule, key, counted, limit)
-        };
-        items.iter().map(counted).collect()
-    }
-
-    /// The usage before a request, if it is needed to determine what the request charged.
-    fn usage_before(&self, now: u64, items: &[Item]) -> Usage {
-        let may_differ = |rule| self.tables.allows_overflow(rule) || self.tables.evicts(rule);
-        let may_differ = items.iter().any(|item| may_differ(item.0));
-        if may_differ { self.usage(now, items) } else { Usage::new() }
-    }
-
-    /// Checks and records a decided request.
-    fn record_decision(
-        &mut self,
-        now: u64,
-        items: &[Item],
-        decision: &Decision,
-        statuses: &[PolicyStatus],
-        before: &Usage,
-    ) {
-        match decision.verdict {
-            Verdict::Allowed => {
-                let room = self.oracles.before(now, items).iter().all(|bounds| bounds.has_room());
-                assert!(room, "admitted what the log of all admissions denies: {items:?}");
-                let counted = self.counted(now, items, decision, before);
-                counted.iter().for_each(|item| self.oracles.charge(now, item));
-                items.iter().for_each(|item| self.tables.admitted_or_untracked(item.0));
-                self.assert_decision(now, items, decision, statuses);
-                cover(|coverage| coverage.admitted += 1);
-            }
-            Verdict::Denied | Verdict::Impossible => {
-                self.assert_decision(now, items, decision, statuses);
-                for status in statuses.iter().filter(|status| status.violated) {
-                    self.tables.denied(status.policy.index());
-                }
-                cover(|coverage| coverage.denied += 1);
-            }
-            Verdict::TableFull => self.refused(now, items, decision),
-            verdict => panic!("{verdict:?} of a valid request: {items:?}"),
-        }
-    }
-
     pub(super) fn check(&mut self, now: u64, items: &[Item]) -> Decision {
-        let before = self.usage_before(now, items);
+        let (before, passed) = (self.usage_before(now, items), self.passed(now, items));
         let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
         let statuses = &mut statuses[..items.len()];
         let decision = self.at(now).check(&self.charges(items), statuses);
-        self.record_decision(now, items, &decision, statuses, &before);
+        self.record_decision(now, items, &passed, &decision, statuses, &before);
         decision
     }
 
@@ -305,7 +214,8 @@ impl System {
         let statuses = &mut statuses[..items.len()];
         let decision = self.at(now).inner().peek_with_status(&self.charges(items), statuses);
         let reported: Vec<ExpectedStatus> = statuses.iter().map(reported_status).collect();
-        let bounds = self.oracles.before(now, items);
+        let passed: Vec<bool> = reported.iter().map(ExpectedStatus::is_passed).collect();
+        let bounds = self.oracles.before(now, items, &passed);
         bounds
             .iter()
             .zip(&reported)
@@ -313,40 +223,23 @@ impl System {
         assert_eq!(answer(&decision), combine(items, &reported));
     }
 
-    /// Records a refused new key: nothing is charged, and earlier items were rolled back.
-    fn refused(&mut self, now: u64, items: &[Item], decision: &Decision) {
-        let rule = decision.policy.index();
-        let index = items.iter().position(|item| item.0 == rule && item.2 > 0).unwrap();
-        let (live, _) = self.oracles.live(rule, now);
-        assert_eq!(self.oracles.early.used(rule, items[index].1, now), 0, "a known key is refused");
-        self.tables.assert_full(rule, &self.stats(now, rule), live);
-        self.assert_no_room(now, rule);
-        for item in &items[..index] {
-            self.oracles.touch(now, item);
-        }
-        self.tables.refused(now, rule);
-        cover(|coverage| coverage.refused += 1);
-    }
-
     fn charge(&mut self, now: u64, items: &[Item]) {
         let items = self.within_visible_debt(now, items);
         let before = self.usage_before(now, &items);
         let decision = self.at(now).inner().force_charge(&self.charges(&items));
         if decision.verdict == Verdict::TableFull {
-            return self.refused(now, &items, &decision);
+            return self.refused(now, &items, &vec![false; items.len()], &decision);
         }
         let counted = self.counted(now, &items, &decision, &before);
-        counted.iter().for_each(|item| self.oracles.charge(now, item));
-        items.iter().for_each(|item| self.tables.admitted_or_untracked(item.0));
-        self.assert_charged(now, &items, &decision);
-    }
-
-    /// Checks the answer to a request whose charges are recorded already.
-    fn assert_charged(&self, now: u64, items: &[Item], decision: &Decision) {
-        assert_eq!(decision.verdict, Verdict::Allowed);
-        if self.oracles.all_exact(now, items) {
-            assert_eq!(answer(decision), self.oracles.early.answer_after(now, items), "{items:?}");
+        for (item, counted) in items.iter().zip(&counted) {
+            if item.2 > 0 && counted.2 == 0 && !self.tables.allows_overflow(item.0) {
+                self.passed_full(now, item);
+            } else {
+                self.tables.admitted_or_untracked(item.0);
+            }
         }
+        counted.iter().for_each(|item| self.oracles.charge(now, item));
+        self.assert_charged(now, &items, &decision);
     }
 
     pub(super) fn refund(&mut self, now: u64, rule: usize, key: u64, cost: u64) {
@@ -358,7 +251,7 @@ impl System {
     }
 
     pub(super) fn reserve(&mut self, now: u64, items: &[Item]) {
-        let before = self.usage_before(now, items);
+        let (before, passed) = (self.usage_before(now, items), self.passed(now, items));
         let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
         let statuses = &mut statuses[..items.len()];
         let reserved = self.at(now).reserve(&self.charges(items), statuses);
@@ -366,22 +259,29 @@ impl System {
             Ok(reservation) => reservation,
             Err(decision) => {
                 assert!(!decision.is_allowed());
-                self.record_decision(now, items, &decision, statuses, &before);
+                self.record_decision(now, items, &passed, &decision, statuses, &before);
                 return self.held.push(None);
             }
         };
         // As in `check`, but the oracle also records the charges of the reservation.
-        let room = self.oracles.before(now, items).iter().all(|bounds| bounds.has_room());
+        let bounds = self.oracles.before(now, items, &passed);
+        let room = bounds.iter().all(|bounds| bounds.may_pass());
         assert!(room, "reserved what the log of all admissions denies: {items:?}");
         let mut oracle = OracleReservation::new(items);
         for (index, reserved) in oracle.items.iter_mut().enumerate() {
             let charged = reservation.charged(index).unwrap();
+            if statuses[index].violated {
+                assert_eq!(charged, 0, "charged although it was let pass: {items:?}");
+                self.record_passed(now, &items[index], &statuses[index]);
+                reserved.pass_first();
+                continue;
+            }
             let is_uncounted = charged == 0 && self.tables.allows_overflow(reserved.rule);
             assert!(charged == items[index].2 || is_uncounted, "{charged} charged of {items:?}");
             self.oracles.charge_reserved(now, reserved, charged);
             self.tables.admitted_or_untracked(reserved.rule);
         }
-        self.assert_decision(now, items, &reservation.decision(), statuses);
+        self.assert_allowed(now, items, &bounds, &reservation.decision(), statuses);
         cover(|coverage| coverage.admitted += 1);
         self.held.push(Some(HeldReservation { reservation, oracle }));
     }
@@ -394,36 +294,45 @@ impl System {
     fn extend(&mut self, now: u64, which: usize, more: &[u64]) {
         let Some(mut held) = self.take(which) else { return };
         let more = &more[..held.oracle.items.len()];
-        let items = held.oracle.request(more);
+        let items = held.oracle.extension(more);
         let charges = self.charges(&items);
         let mut statuses = [PolicyStatus::default(); MAX_ITEMS];
         let statuses = &mut statuses[..items.len()];
         let before = self.usage_before(now, &items);
         let room = self.at(now).inner().peek_with_status(&charges, statuses).is_allowed();
+        let passed: Vec<bool> =
+            statuses.iter().map(|one| reported_status(one).is_passed()).collect();
         let extended = self.at(now).extend(&mut held.reservation, &charges, more);
         match extended {
             Err(error) => {
                 assert_eq!((error, held.oracle.open), (ReservationError::Closed, false));
             }
             Ok(decision) if decision.is_allowed() => {
-                let bounds = self.oracles.before(now, &items);
-                assert!(bounds.iter().all(|bounds| bounds.has_room()), "extended: {items:?}");
+                let bounds = self.oracles.before(now, &items, &passed);
+                assert!(bounds.iter().all(|bounds| bounds.may_pass()), "extended: {items:?}");
                 for (index, reserved) in held.oracle.items.iter_mut().enumerate() {
+                    let (rule, cost) = (reserved.rule, items[index].2);
                     let charged = held.reservation.charged(index).unwrap() - reserved.charged();
-                    let is_uncounted = charged == 0 && self.tables.allows_overflow(reserved.rule);
-                    assert!(
-                        charged == more[index] || is_uncounted,
-                        "{charged} charged of {items:?}"
-                    );
+                    let is_full = charged == 0 && cost > 0 && !self.tables.allows_overflow(rule);
+                    if passed[index] || is_full {
+                        assert_eq!(charged, 0, "charged although it was let pass: {items:?}");
+                        let mut status = statuses[index];
+                        status.table_full = is_full && !passed[index];
+                        self.record_passed(now, &items[index], &status);
+                        reserved.pass_extension(cost);
+                        continue;
+                    }
+                    let is_uncounted = charged == 0 && self.tables.allows_overflow(rule);
+                    assert!(charged == cost || is_uncounted, "{charged} charged of {items:?}");
                     self.oracles.charge_reserved(now, reserved, charged);
-                    self.tables.admitted_or_untracked(reserved.rule);
+                    self.tables.admitted_or_untracked(rule);
                 }
                 assert!(room, "peek found no room");
                 self.assert_charged(now, &items, &decision);
             }
             Ok(decision) => {
                 assert!(held.oracle.open);
-                self.record_decision(now, &items, &decision, statuses, &before);
+                self.record_decision(now, &items, &passed, &decision, statuses, &before);
                 cover(|coverage| coverage.denied_extensions += 1);
             }
         }
@@ -487,8 +396,12 @@ impl System {
         let items = held.oracle.request(actual);
         let after = self.reserved_usage(now, &held.oracle);
         for (index, (reserved, actual)) in held.oracle.items.iter().zip(actual).enumerate() {
-            if held.reservation.charged(index) != Some(*actual) {
-                assert_eq!(decision.verdict, Verdict::TableFull);
+            if held.reservation.charged(index) != Some(reserved.settled(*actual)) {
+                if self.config.policies[reserved.rule].dry_run {
+                    assert!(decision.table_full && reserved.excess(*actual) > 0);
+                } else {
+                    assert_eq!(decision.verdict, Verdict::TableFull);
+                }
                 self.tables.refused(now, reserved.rule);
             } else if reserved.excess(*actual) > 0 {
                 self.tables.admitted_or_untracked(reserved.rule);
@@ -540,4 +453,4 @@ impl System {
     }
 }
 
-type Usage = BTreeMap<(usize, u64), u64>;
+pub(super) type Usage = BTreeMap<(usize, u64), u64>;

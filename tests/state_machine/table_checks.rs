@@ -16,6 +16,7 @@ struct Table {
     kind: Kind,
     max_keys: usize,
     overflow: Overflow,
+    dry_run: bool,
     admitted_or_untracked: u64,
     denied: u64,
     refused: u64,
@@ -38,6 +39,7 @@ impl Tables {
             kind: policy.kind,
             max_keys: policy.max_keys,
             overflow: policy.overflow,
+            dry_run: policy.dry_run,
             admitted_or_untracked: 0,
             denied: 0,
             refused: 0,
@@ -96,7 +98,10 @@ impl Tables {
 impl Table {
     fn assert_counts(&self, stats: &Stats) {
         assert_eq!(stats.admitted + stats.untracked, self.admitted_or_untracked, "{stats:?}");
-        assert_eq!((stats.denied, stats.refused), (self.denied, self.refused), "{stats:?}");
+        let denials = (stats.denied, stats.refused, stats.dry_run_denied);
+        let (denied, refused) = (self.denied, self.refused);
+        let due = if self.dry_run { (0, 0, denied + refused) } else { (denied, refused, 0) };
+        assert_eq!(denials, due, "{stats:?}");
         assert!(stats.untracked == 0 || self.overflow == Overflow::Allow, "{stats:?}");
     }
 

@@ -30,7 +30,8 @@ impl CaseBuilder {
             };
             Rule { limit: policy.limit, kind }
         };
-        let oracle = Oracle::new(limiter.policies.iter().map(rule).collect());
+        let mut oracle = Oracle::new(limiter.policies.iter().map(rule).collect());
+        oracle.dry_runs = limiter.policies.iter().map(|policy| policy.dry_run).collect();
         let greatest = |policy: &Policy| policy.max_limit.unwrap_or(policy.limit);
         let greatest = limiter.policies.iter().map(greatest).collect();
         let case = Case { name: name.into(), limiter, error: None, calls: Vec::new() };
@@ -95,21 +96,21 @@ impl CaseBuilder {
             reset_after_ns: status.reset_after,
             violated: status.violated,
             table_full: false,
+            dry_run: status.dry_run,
         };
         let all: Vec<PolicyStatus> = items.iter().zip(statuses).map(of).collect();
-        let first = all.iter().find(|status| status.violated).copied();
-        let first =
-            first.map(|status| PolicyStatus { violated: false, retry_after_ns: None, ..status });
+        let undecided = |status: &PolicyStatus| PolicyStatus {
+            violated: false,
+            dry_run: false,
+            retry_after_ns: None,
+            ..*status
+        };
+        let first = all.iter().find(|status| status.violated && !status.dry_run).map(undecided);
         let (status, deciding) = match (combine(items, statuses), first) {
             (Answer::Allowed(policy, limit, remaining, reset_after_ns), None) => {
-                let deciding = PolicyStatus {
-                    policy,
-                    limit,
-                    remaining,
-                    reset_after_ns,
-                    ..of((&items[0], &statuses[0]))
-                };
-                (status::ALLOWED, PolicyStatus { retry_after_ns: None, ..deciding })
+                let deciding =
+                    PolicyStatus { policy, limit, remaining, reset_after_ns, ..undecided(&all[0]) };
+                (status::ALLOWED, deciding)
             }
             (Answer::Denied(.., wait), Some(first)) => {
                 (status::DENIED, PolicyStatus { retry_after_ns: Some(wait), ..first })
@@ -122,12 +123,22 @@ impl CaseBuilder {
 
     /// Charges the items if all have room. Returns the decision.
     fn decide(&mut self, items: &[Item], with_statuses: bool) -> Decision {
-        let statuses = self.oracle.statuses(self.now, items);
-        if statuses.iter().any(|status| status.violated) {
-            return Self::decision(items, &statuses, with_statuses);
+        let before = self.oracle.statuses(self.now, items);
+        if denies(&before) {
+            return Self::decision(items, &before, with_statuses);
         }
-        items.iter().for_each(|item| self.oracle.charge(self.now, item));
-        Self::decision(items, &self.oracle.statuses_after(self.now, items), with_statuses)
+        self.oracle.charge_all(self.now, items, &before);
+        Self::decision(items, &self.statuses_after(items, &before), with_statuses)
+    }
+
+    /// The status of each item after an allowed request, given those before it.
+    fn statuses_after(
+        &self,
+        items: &[Item],
+        before: &[oracle::ExpectedStatus],
+    ) -> Vec<oracle::ExpectedStatus> {
+        let after = self.oracle.statuses_after(self.now, items);
+        after.into_iter().zip(before).map(|(status, before)| status.after(before)).collect()
     }
 
     pub fn check(&mut self, items: &[Item], with_statuses: bool) {
@@ -190,8 +201,7 @@ impl CaseBuilder {
     pub fn reserve(&mut self, items: &[Item]) -> Option<usize> {
         let (cut, number) = (self.cut(items), self.reserved.len());
         let mut reserved = OracleReservation::new(&cut);
-        let costs: Vec<u64> = cut.iter().map(|item| item.2).collect();
-        let decision = self.decide_items(&mut reserved, &costs, true);
+        let decision = self.decide_items(&mut reserved, &cut, true);
         let allowed = decision.status == status::ALLOWED;
         self.push(Operation::Reserve(number, self.charges(items)), Expect::Decision(decision));
         if allowed {
@@ -204,18 +214,21 @@ impl CaseBuilder {
     fn decide_items(
         &mut self,
         reserved: &mut OracleReservation,
-        costs: &[u64],
-        with_statuses: bool,
+        items: &[Item],
+        is_first: bool,
     ) -> Decision {
-        let items = reserved.request(costs);
-        let statuses = self.oracle.statuses(self.now, &items);
-        if statuses.iter().any(|status| status.violated) {
-            return Self::decision(&items, &statuses, with_statuses);
+        let before = self.oracle.statuses(self.now, items);
+        if denies(&before) {
+            return Self::decision(items, &before, is_first);
         }
-        for (part, cost) in reserved.items.iter_mut().zip(costs) {
-            self.oracle.charge_reserved(self.now, part, *cost);
+        for ((part, item), status) in reserved.items.iter_mut().zip(items).zip(&before) {
+            match status.is_passed() {
+                true if is_first => part.pass_first(),
+                true => part.pass_extension(item.2),
+                false => self.oracle.charge_reserved(self.now, part, item.2),
+            }
         }
-        Self::decision(&items, &self.oracle.statuses_after(self.now, &items), with_statuses)
+        Self::decision(items, &self.statuses_after(items, &before), is_first)
     }
 
     /// The error for a closed reservation or a wrong number of amounts.
@@ -231,7 +244,8 @@ impl CaseBuilder {
     pub fn extend(&mut self, number: usize, more: &[u64]) {
         let expect = self.mistake(number, more.len()).unwrap_or_else(|| {
             let mut reserved = self.reserved[number].clone();
-            let decision = self.decide_items(&mut reserved, more, false);
+            let items = reserved.extension(more);
+            let decision = self.decide_items(&mut reserved, &items, false);
             self.reserved[number] = reserved;
             Expect::Decision(decision)
         });
@@ -270,4 +284,9 @@ impl CaseBuilder {
     pub fn item_count(&self, number: usize) -> usize {
         self.reserved[number].items.len()
     }
+}
+
+/// Returns whether an enforced policy has no room.
+fn denies(statuses: &[oracle::ExpectedStatus]) -> bool {
+    statuses.iter().any(|status| status.violated && !status.dry_run)
 }

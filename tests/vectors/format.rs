@@ -65,6 +65,8 @@ pub struct Policy {
     pub buckets: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overflow: Option<Overflow>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,7 +172,7 @@ pub struct Decision {
 }
 
 /// The status of the policy that decided, or of one item.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyStatus {
     pub policy: usize,
     pub limit: u64,
@@ -182,6 +184,8 @@ pub struct PolicyStatus {
     pub violated: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub table_full: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// The cases of a file as JSON, one call per line, so that diffs are short.
@@ -283,7 +287,8 @@ impl Display for Policy {
         write!(f, " {}", self.offset_seconds.unwrap_or_default())?;
         write!(f, " {}", self.max_limit.unwrap_or_default())?;
         write!(f, " {}", self.max_keys.unwrap_or_default())?;
-        write!(f, " {} {}", self.buckets.unwrap_or_default(), Mode(self.overflow))
+        write!(f, " {} {}", self.buckets.unwrap_or_default(), Mode(self.overflow))?;
+        write!(f, " {}", u8::from(self.dry_run) << 2)
     }
 }
 
@@ -374,7 +379,8 @@ impl PolicyStatus {
     fn numbers(&self, wait: u64) -> String {
         let PolicyStatus { policy, limit, remaining, reset_after_ns, .. } = self;
         let wait = self.retry_after_ns.unwrap_or(wait);
-        let flags = u8::from(self.table_full) | u8::from(self.violated) << 1;
+        let flags = [self.table_full, self.violated, self.dry_run];
+        let flags = (0..).zip(flags).fold(0, |flags, (bit, on)| flags | u8::from(on) << bit);
         format!("{policy} {limit} {remaining} {wait} {reset_after_ns} {flags}")
     }
 }

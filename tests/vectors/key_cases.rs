@@ -148,6 +148,7 @@ fn allowed(remaining: u64) -> Expect {
         reset_after_ns: SECOND,
         violated: false,
         table_full: false,
+        dry_run: false,
     };
     Expect::Decision(Decision { status: status::ALLOWED, deciding, layers: Vec::new() })
 }

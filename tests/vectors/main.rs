@@ -31,6 +31,7 @@ fn files() -> Vec<(PathBuf, Vec<Case>)> {
         ("calendar.json", calendar),
         ("operations.json", random_cases::operation_cases()),
         ("bucketed.json", random_cases::bucketed_cases()),
+        ("dry_run.json", random_cases::dry_run_cases()),
         ("full.json", manual_cases::full_cases()),
         ("zero.json", manual_cases::zero_cases()),
         ("keys.json", key_cases::key_cases()),

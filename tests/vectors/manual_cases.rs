@@ -17,6 +17,7 @@ fn decision(status: i32, limit: u64, remaining: u64, retry: Option<u64>, reset: 
         reset_after_ns: reset,
         violated: false,
         table_full: false,
+        dry_run: false,
     };
     Expect::Decision(Decision { status, deciding, layers: Vec::new() })
 }
@@ -155,6 +156,50 @@ fn with_status(refused: Expect) -> Expect {
     Expect::Decision(Decision { layers, ..decision })
 }
 
+/// A table with room for one key, under a dry run. Other keys pass uncharged.
+fn full_in_dry_run() -> Case {
+    let dry = Policy { dry_run: true, ..sliding("dry", 3, SECOND) };
+    let limiter = Setup { max_keys: Some(1), ..setup(vec![dry, sliding("other", 3, SECOND)]) };
+    let mut case = case("a full table in a dry run", limiter);
+    let mut call = |operation: Operation, expect: Expect| {
+        case.calls.push(Call { monotonic_ns: SECOND, unix_ns: SECOND, operation, expect });
+    };
+    let passed = |mut expect: Expect| {
+        if let Expect::Decision(decision) = &mut expect {
+            decision.deciding.table_full = true;
+        }
+        expect
+    };
+    let known = decision(status::ALLOWED, 3, 2, None, SECOND);
+    call(Operation::Check(vec![charge(0, 1)]), known);
+    let new = passed(decision(status::ALLOWED, 3, 3, None, 0));
+    call(Operation::Check(vec![charge(1, 1)]), new.clone());
+    call(Operation::Charge(vec![charge(1, 1)]), new);
+    let layer = PolicyStatus {
+        limit: 3,
+        remaining: 3,
+        violated: true,
+        table_full: true,
+        dry_run: true,
+        ..PolicyStatus::default()
+    };
+    let other = PolicyStatus {
+        policy: 1,
+        limit: 3,
+        remaining: 1,
+        reset_after_ns: SECOND,
+        ..PolicyStatus::default()
+    };
+    let both = Decision {
+        status: status::ALLOWED,
+        deciding: PolicyStatus { table_full: true, ..other },
+        layers: vec![layer, other],
+    };
+    let request = vec![charge(1, 1), Charge { policy: 1, ..charge(0, 2) }];
+    call(Operation::CheckWithStatus(request), Expect::Decision(both));
+    case
+}
+
 /// A charge to a policy that does not exist.
 fn invalid() -> Case {
     let mut builder = CaseBuilder::new("no such policy", setup(vec![sliding("user", 3, SECOND)]));
@@ -219,6 +264,7 @@ pub fn full_cases() -> Vec<Case> {
         full("refused", Some(Overflow::Deny), None),
         full("let pass", Some(Overflow::Allow), None),
         full("let pass by the policy", Some(Overflow::Deny), Some(Overflow::Allow)),
+        full_in_dry_run(),
     ]
 }
 

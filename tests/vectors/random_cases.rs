@@ -255,6 +255,28 @@ fn settled_after_reset() -> Case {
     builder.case
 }
 
+/// Policies under a dry run beside enforced ones, and alone.
+pub fn dry_run_cases() -> Vec<Case> {
+    let dry_run = |policy: Policy| Policy { dry_run: true, ..policy };
+    let mixed = vec![
+        dry_run(sliding("stricter", 3, 10 * MILLI)),
+        sliding("user", 20, SECOND),
+        Policy { max_limit: Some(40), ..dry_run(calendar("day", 20, Period::Day)) },
+    ];
+    let alone =
+        vec![dry_run(sliding("user", 20, SECOND)), dry_run(calendar("hour", 30, Period::Hour))];
+    let reserved = vec![
+        sliding("requests", 100, 60 * SECOND),
+        dry_run(sliding("tokens", 127, 30 * SECOND)),
+        dry_run(calendar("budget", 200, Period::Hour)),
+    ];
+    vec![
+        exact("a dry run beside an enforced policy", mixed, 0, 100, 8),
+        exact("only dry runs", alone, 0, 60, 9),
+        every_operation("every operation in a dry run", reserved, 110, 10),
+    ]
+}
+
 pub fn bucketed_cases() -> Vec<Case> {
     let buckets = |policy: Policy, buckets| Policy { buckets: Some(buckets), ..policy };
     let policies = vec![

@@ -160,6 +160,7 @@ impl Runner {
             reset_after_ns: decision.reset_after_ns,
             violated: false,
             table_full: decision.table_full,
+            dry_run: false,
         };
         let item_status = |item_status: &tollgate::PolicyStatus| PolicyStatus {
             policy: item_status.policy.index(),
@@ -169,6 +170,7 @@ impl Runner {
             reset_after_ns: item_status.reset_after_ns,
             violated: item_status.violated,
             table_full: item_status.table_full,
+            dry_run: item_status.dry_run,
         };
         Some(Decision { status, deciding, layers: statuses.iter().map(item_status).collect() })
     }
@@ -242,10 +244,10 @@ fn policy_of(policy: &Policy) -> tollgate::Policy {
     if let Some(buckets) = policy.buckets {
         made = made.buckets(buckets);
     }
-    match policy.overflow {
-        Some(overflow) => made.overflow(overflow_of(overflow)),
-        None => made,
+    if let Some(overflow) = policy.overflow {
+        made = made.overflow(overflow_of(overflow));
     }
+    made.dry_run(policy.dry_run)
 }
 
 fn overflow_of(overflow: Overflow) -> tollgate::Overflow {

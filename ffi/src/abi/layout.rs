@@ -96,7 +96,7 @@ pub(super) fn of(name: &str) -> Layout {
         tollgate_options { struct_size, overflow, allowance, max_keys, clock, seed, max_bytes }
         tollgate_policy {
             struct_size, kind, name, limit, window_ns, period, offset_seconds, max_limit, max_keys,
-            buckets, overflow, allowance, unit, max_bytes,
+            buckets, overflow, allowance, unit, max_bytes, flags, reserved,
         }
         tollgate_error { status, reserved, message }
         tollgate_policy_status {
@@ -111,7 +111,7 @@ pub(super) fn of(name: &str) -> Layout {
         tollgate_session { now, opaque }
         tollgate_stats {
             struct_size, reserved, admitted, denied, refused, untracked, live_keys, used_slots,
-            slots, bytes, migrations, evictions, forgiven,
+            slots, bytes, migrations, evictions, forgiven, dry_run_denied,
         }
     }
 }

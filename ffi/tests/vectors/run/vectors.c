@@ -81,6 +81,7 @@ static void add_policy(void) {
     policy.buckets = (uint32_t)number();
     policy.overflow = (uint32_t)number();
     policy.allowance = number();
+    policy.flags = (uint32_t)number();
     policies[policy_count++] = policy;
 }
 

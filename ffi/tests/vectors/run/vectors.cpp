@@ -41,6 +41,7 @@ class host {
         if (const auto keys = number(line)) made.max_keys(keys);
         if (const auto buckets = number(line)) made.buckets(static_cast<std::uint32_t>(buckets));
         if (const auto mode = overflow_of(line)) made.overflow(*mode);
+        made.dry_run(number(line) != 0);
         builder_.policy(std::move(made));
     }
 
@@ -129,7 +130,7 @@ class host {
                   << ns(decided.retry_after(), decided.is_allowed() ? 0 : TOLLGATE_NEVER) << ' '
                   << ns(decided.reset_after(), 0) << ' ' << flags;
         for (const auto& layer : statuses) {
-            const auto marks = (layer.table_full() ? 1 : 0) | (layer.violated() ? 2 : 0);
+            const auto marks = (layer.table_full() ? 1 : 0) | (layer.violated() ? 2 : 0) | (layer.dry_run() ? 4 : 0);
             std::cout << "; " << index_of(layer.policy()) << ' ' << layer.limit() << ' ' << layer.remaining() << ' '
                       << ns(layer.retry_after(), layer.violated() ? TOLLGATE_NEVER : 0) << ' '
                       << ns(layer.reset_after(), 0) << ' ' << marks;
