@@ -214,7 +214,7 @@ enum tollgate_status
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
     // Success. For a request: allowed, and charged under every policy except one that lets new keys
-    // pass uncounted.
+    // pass uncounted and a dry run without room.
     TOLLGATE_OK = 0,
     // A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,
@@ -542,7 +542,40 @@ typedef struct {
     // Charges that a dry run (`TOLLGATE_DRY_RUN`) let pass, although the policy would have denied them, or
     // refused them for a full table. They are not in `denied` or `refused`.
     uint64_t dry_run_denied;
+    // Those of the denied charges that cost more than the limit, so that no wait helps.
+    uint64_t impossible;
+    // The total cost of the admitted charges, modulo 2^64.
+    uint64_t admitted_units;
+    // Units that `tollgate_refund`, `tollgate_settle` and `tollgate_cancel` have given back, modulo 2^64.
+    // Units that `tollgate_reset_key` cleared are not among them.
+    uint64_t refunded_units;
 } tollgate_stats;
+
+// The numbers of requests that a limiter has decided, by result. Set `struct_size` before the call, for
+// example with `TOLLGATE_REQUEST_STATS_INIT`, as for `tollgate_stats`.
+//
+// Each check, each charge of `tollgate_check_many`, each forced charge, each reservation and each
+// extension of one is a request. Peeks, settlements and refunds are not, and neither are calls that fail
+// with an error other than `TOLLGATE_E_POLICY`.
+typedef struct {
+    // `sizeof(tollgate_request_stats)`, set by the caller.
+    uint32_t struct_size;
+    // Reserved: 0.
+    uint32_t reserved;
+    // Requests with `TOLLGATE_OK`.
+    uint64_t allowed;
+    // Requests with `TOLLGATE_DENIED`.
+    uint64_t denied;
+    // Requests with `TOLLGATE_IMPOSSIBLE`.
+    uint64_t impossible;
+    // Requests with `TOLLGATE_TABLE_FULL`.
+    uint64_t table_full;
+    // Requests with `TOLLGATE_E_POLICY`.
+    uint64_t invalid;
+    // Reservations that were neither settled nor cancelled. One that is dropped without being closed
+    // stays in this number.
+    uint64_t open_reservations;
+} tollgate_request_stats;
 
 #ifdef __cplusplus
 extern "C" {
@@ -571,11 +604,12 @@ tollgate_status tollgate_new(const tollgate_options *options,
 // Returns in `*bytes` the most memory that a limiter with these arguments takes, before any of it is
 // allocated.
 //
-// The bound includes both arrays that a table has while it moves its keys, and the statistics. It does
-// not include arrays that were replaced while another thread was in a call, or while a session was open,
-// until that call or session has ended. It does not include address space that is reserved and not used
-// either: up to as many bytes again. It is `SIZE_MAX` if there are too many bytes to count. The arguments
-// and the errors are those of `tollgate_new`.
+// The bound includes both arrays that a table has while it moves its keys, and the statistics of the
+// policies. It does not include the limiter itself, which takes 8,320 bytes for its statistics of
+// requests. It does not include arrays that were replaced while another thread was in a call, or while a
+// session was open, until that call or session has ended. Nor does it include address space that is
+// reserved and not used: up to as many bytes again. It is `SIZE_MAX` if there are too many bytes to
+// count. The arguments and the errors are those of `tollgate_new`.
 tollgate_status tollgate_memory_bound(const tollgate_options *options,
                                       const tollgate_policy *policies,
                                       size_t count,
@@ -975,6 +1009,11 @@ tollgate_status tollgate_get_stats(const tollgate_limiter *limiter,
                                    uint64_t policy,
                                    tollgate_stats *stats);
 
+// Returns the numbers of requests by result, and of open reservations. Any thread. Takes microseconds.
+// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` (`struct_size`).
+tollgate_status tollgate_get_request_stats(const tollgate_limiter *limiter,
+                                           tollgate_request_stats *stats);
+
 // Does maintenance in idle moments: moves up to about `slots` slots of each table that is being
 // resized, starts to shrink tables that are mostly idle and to renew old ones, and frees memory.
 // `*done` is 1 if no table has work left, else 0; `done` may be NULL.
@@ -1027,7 +1066,8 @@ struct sockaddr;
 /* Initializers: struct_size, and 0 for all other fields. A charge has none: its limit must be set. */
 #define TOLLGATE_POLICY_INIT {(uint32_t)sizeof(tollgate_policy), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0}
 #define TOLLGATE_OPTIONS_INIT {(uint32_t)sizeof(tollgate_options), 0, 0, 0, NULL, {0, 0, 0, 0}, 0}
-#define TOLLGATE_STATS_INIT {(uint32_t)sizeof(tollgate_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define TOLLGATE_STATS_INIT {(uint32_t)sizeof(tollgate_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define TOLLGATE_REQUEST_STATS_INIT {(uint32_t)sizeof(tollgate_request_stats), 0, 0, 0, 0, 0, 0, 0}
 
 /* Keys. The memory at `data`, `text`, `address` and `parts` must be valid until the call that uses the
  * key has returned. An invalid argument makes that call fail. */

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::engine::Policies;
 use crate::engine::memory_budget::{self, MemoryBudget};
 use crate::engine::policy_state::PolicyState;
+use crate::engine::request_metrics::RequestMetrics;
 use crate::error::ConfigError;
 use crate::limiter::Limiter;
 use crate::policy::Policy;
@@ -105,7 +106,8 @@ impl Builder {
     /// - arrays that were replaced while another thread was in a call, or while a
     ///   [`Session`](crate::Session) existed, until that call or session has ended;
     /// - reserved address space that is not used, up to as many bytes again;
-    /// - the limiter itself and the names of its policies.
+    /// - the limiter itself, which takes 8,320 bytes for its statistics of requests, and the names of its
+    ///   policies.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.budget.max_bytes = Some(bytes);
         self
@@ -165,7 +167,7 @@ impl Builder {
         let mut policies = self.validated()?;
         let clock = clock.unwrap_or_default();
         let now = clock.now(true);
-        let Ok(mut states) = vector(policies.len()) else {
+        let (Ok(mut states), Ok(requests)) = (vector(policies.len()), RequestMetrics::new()) else {
             return Err(ConfigError::OutOfMemory { policy: policies.swap_remove(0).into_name() });
         };
         for (index, policy) in policies.into_iter().enumerate() {
@@ -173,7 +175,7 @@ impl Builder {
         }
         let [a, b, c, d] = seed.unwrap_or_else(random_seed);
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
-        Ok(Limiter::new(Policies::new(states.into_boxed_slice(), hasher, owner), clock))
+        Ok(Limiter::new(Policies::new(states.into_boxed_slice(), hasher, owner, requests), clock))
     }
 
     /// Validates the policies, and sets the limiter's defaults and their numbers of keys.

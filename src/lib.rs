@@ -165,7 +165,7 @@ pub use policy::token_price::TokenPrice;
 pub use policy::{MAX_WINDOW, MIN_WINDOW, Policy};
 pub use request::reservation::{MAX_RESERVED, Reservation, ReservationError};
 pub use session::Session;
-pub use stats::Stats;
+pub use stats::{RequestStats, Stats};
 #[cfg(all(debug_assertions, not(all(test, tollgate_model))))]
 #[doc(hidden)]
 pub use sync::failed_exchanges;

@@ -14,7 +14,7 @@ use crate::reclaim;
 use crate::request::reservation::{Reservation, ReservationError};
 use crate::request::{self, Mode, OpenContext};
 use crate::session::Session;
-use crate::stats::Stats;
+use crate::stats::{RequestStats, Stats};
 use std::time::Duration;
 
 /// A rate limiter, shared between threads by reference.
@@ -31,7 +31,8 @@ use std::time::Duration;
 /// 3. [`retry_after`](Decision::retry_after) is the wait after a denial.
 /// 4. [`reserve`](Self::reserve) charges an estimate, and [`settle`](Self::settle) corrects it to
 ///    the actual cost.
-/// 5. [`stats`](Self::stats) reports what a policy has admitted and denied, and its memory.
+/// 5. [`stats`](Self::stats) reports what a policy has admitted and denied, and its memory;
+///    [`request_stats`](Self::request_stats) counts requests by verdict.
 ///
 /// Most operations are also methods of [`Session`] and are documented there. The limiter's method of
 /// the same name reads the clock, then does the same at that time.
@@ -281,6 +282,12 @@ impl Limiter {
     /// [`UnknownPolicy`] for a policy of another limiter.
     pub fn stats(&self, policy: PolicyId) -> Result<Stats, UnknownPolicy> {
         self.session().stats(policy)
+    }
+
+    /// Returns the numbers of requests by verdict, and of open reservations. See
+    /// [`Session::request_stats`].
+    pub fn request_stats(&self) -> RequestStats {
+        self.session().request_stats()
     }
 
     /// Changes a policy's limit, in units of cost, for all later requests.

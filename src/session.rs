@@ -10,7 +10,7 @@ use crate::error::UnknownPolicy;
 use crate::key::Key;
 use crate::request::reservation::{self, Reservation, ReservationError};
 use crate::request::{self, Mode, batch};
-use crate::stats::Stats;
+use crate::stats::{RequestStats, Stats};
 
 /// The operations of a [`Limiter`](crate::Limiter) at one instant.
 ///
@@ -165,10 +165,12 @@ impl<'l> Session<'l> {
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.
     pub fn refund(&self, charge: &Charge<'_>) -> Result<u64, UnknownPolicy> {
-        let Context { policies, now, guard, .. } = &self.context;
+        let Context { policies, now, guard, shard } = &self.context;
         let policy = policies.get_or_error(charge.policy)?;
         let key = policies.key_id(charge.key);
-        Ok(policy.give_back(key, *now, None, charge.cost, guard).units)
+        let units = policy.give_back(key, *now, None, charge.cost, guard).units;
+        policy.count_refunded(units, *shard);
+        Ok(units)
     }
 
     /// Charges the estimated cost of a request under all its policies or under none.
@@ -313,5 +315,31 @@ impl<'l> Session<'l> {
     pub fn stats(&self, policy: PolicyId) -> Result<Stats, UnknownPolicy> {
         let policy = self.context.policies.get_or_error(policy)?;
         Ok(policy.stats(self.context.now, &self.context.guard))
+    }
+
+    /// Returns the numbers of requests by verdict, and of open reservations, over all policies.
+    ///
+    /// The call takes microseconds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Limiter, Policy};
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let mut builder = Limiter::builder();
+    /// let ip = builder.add(Policy::sliding("ip", 100, minute));
+    /// let user = builder.add(Policy::sliding("user", 1, minute));
+    /// let limiter = builder.build()?;
+    /// for _ in 0..3 {
+    ///     limiter.check(&[ip.charge("192.0.2.1", 1), user.charge("alice", 1)]);
+    /// }
+    /// let reservation = limiter.reserve(&[ip.charge("192.0.2.1", 10)]);
+    /// let requests = limiter.request_stats();
+    /// assert_eq!((requests.allowed, requests.denied, requests.open_reservations), (2, 2, 1));
+    /// # drop(reservation);
+    /// # Ok::<(), tollgate::ConfigError>(())
+    /// ```
+    pub fn request_stats(&self) -> RequestStats {
+        self.context.policies.request_stats()
     }
 }

@@ -1,4 +1,4 @@
-//! The statistics of one policy, for dashboards.
+//! The statistics of a policy and of a limiter, for dashboards.
 
 use crate::charge::PolicyId;
 
@@ -20,6 +20,9 @@ pub struct Stats {
     ///
     /// If a request is denied, its charges that had room count neither as denied nor as admitted.
     pub denied: u64,
+    /// The number of those `denied` charges for which no wait helps, because they cost more than the
+    /// limit, alone or together with earlier charges of the request to the same key.
+    pub impossible: u64,
     /// The number of charges that a [dry run](crate::Policy::dry_run) let pass, although the policy would
     /// have denied them or refused them for a full table. 0 for an enforced policy.
     ///
@@ -30,6 +33,16 @@ pub struct Stats {
     pub refused: u64,
     /// The number of charges that passed uncounted because the table was full.
     pub untracked: u64,
+    /// The total cost of the `admitted` charges, in units of cost, modulo 2⁶⁴.
+    pub admitted_units: u64,
+    /// The units that [`refund`](crate::Session::refund), [`settle`](crate::Session::settle) and
+    /// [`cancel`](crate::Session::cancel) have given back, modulo 2⁶⁴.
+    ///
+    /// It does not include units that [`reset_key`](crate::Session::reset_key) cleared. A request that is
+    /// rolled back counts neither here nor in `admitted_units`. Under a calendar policy, a reservation
+    /// gives back to the period that was charged. Once that period has passed, the units count here only
+    /// if the table still has the key.
+    pub refunded_units: u64,
     /// The number of live keys: those with usage that still counts.
     ///
     /// It is estimated from a sample of up to 1,024 slots, less accurately while keys move to
@@ -51,4 +64,30 @@ pub struct Stats {
     pub evictions: u64,
     /// The total usage of the evicted keys when they were evicted, in units of cost.
     pub forgiven: u64,
+}
+
+/// The numbers of requests that a limiter has decided: see
+/// [`Limiter::request_stats`](crate::Limiter::request_stats).
+///
+/// Each check, each charge of [`check_many`](crate::Session::check_many), each forced charge and each
+/// reservation is a request, and so is each extension of a reservation. Peeks, settlements and refunds
+/// are not. The numbers are exact once the threads that made the requests have been joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestStats {
+    /// The number of requests with the verdict [`Allowed`](crate::Verdict::Allowed).
+    pub allowed: u64,
+    /// The number of requests with the verdict [`Denied`](crate::Verdict::Denied).
+    pub denied: u64,
+    /// The number of requests with the verdict [`Impossible`](crate::Verdict::Impossible).
+    pub impossible: u64,
+    /// The number of requests with the verdict [`TableFull`](crate::Verdict::TableFull).
+    pub table_full: u64,
+    /// The number of requests with the verdict [`Invalid`](crate::Verdict::Invalid).
+    pub invalid: u64,
+    /// The number of reservations that were neither settled nor cancelled.
+    ///
+    /// A reservation that is dropped without being closed stays in this number, also when its charges
+    /// have expired. So a number that keeps growing shows that reservations are lost.
+    pub open_reservations: u64,
 }

@@ -115,6 +115,7 @@ impl Shared {
     fn maintain(&self, random: u64, now: Now) {
         let session = self.limiter.session_at(now);
         assert!(session.stats(self.exact).is_ok());
+        assert_eq!(session.request_stats().invalid, 0);
         session.maintain(64);
         drop(session);
         self.limiter.set_limit(self.aged, 5 + random % 5).expect("a legal limit");

@@ -50,11 +50,12 @@ fn known_keys_allocate_nothing() {
         Policy::sliding("exact", 20, minute),
         Policy::sliding("buckets", 1_000_000, minute),
         Policy::calendar("day", 1_000_000, Period::Day),
+        Policy::sliding("dry", 10, minute).dry_run(true),
     ]
     .map(|policy| builder.add(policy));
     let limiter = builder.build().unwrap();
     let (mut allowed, mut denied) = (0, 0);
-    let mut statuses = [PolicyStatus::default(); 3];
+    let mut statuses = [PolicyStatus::default(); 4];
     let mut decide = |turn: u64| {
         let number = turn % 5_000;
         // Each second key has parts.
@@ -67,21 +68,26 @@ fn known_keys_allocate_nothing() {
             false => denied += 1,
         }
         let _ = session.check(&charges[..1]);
+        assert!(session.check(&charges[3..]).is_allowed());
         let _ = session.peek(&charges);
         session.refund(&ids[1].charge(key, 1)).unwrap();
-        assert!(session.force_charge(&charges[2..]).is_allowed());
-        session.check_many(&charges, &mut [Decision::default(); 3]);
-        if let Ok(mut reservation) = session.reserve(&[ids[2].charge(key, 1)]) {
-            let _ = session.extend(&mut reservation, &[1]).unwrap();
-            let _ = session.settle(&mut reservation, &[3]).unwrap();
+        assert!(session.force_charge(&charges[2..3]).is_allowed());
+        session.check_many(&charges, &mut [Decision::default(); 4]);
+        if let Ok(mut reservation) =
+            session.reserve(&[ids[2].charge(key, 1), ids[3].charge(key, 1)])
+        {
+            let _ = session.extend(&mut reservation, &[1, 1]).unwrap();
+            let _ = session.settle(&mut reservation, &[3, 3]).unwrap();
         }
     };
     let growing = allocations(|| (0..20_000).for_each(&mut decide));
-    // Each of the three tables gets 5,000 new keys, and grows about nine times.
-    assert!(growing < 400, "{growing} allocations while the tables grow");
+    // Each of the four tables gets 5,000 new keys, and grows about nine times.
+    assert!(growing < 500, "{growing} allocations while the tables grow");
     let count = allocations(|| (20_000..200_000).for_each(&mut decide));
     assert!(allowed > 10_000 && denied > 10_000, "{allowed} allowed, {denied} denied");
+    assert!(limiter.stats(ids[3]).unwrap().dry_run_denied > 10_000);
     assert_eq!(count, 0, "allocations for known keys");
+    assert_eq!(allocations(|| _ = limiter.request_stats()), 0, "allocations for statistics");
     let reset = allocations(|| {
         for number in 0..5_000_u64 {
             let parts = [Key::from("tenant"), Key::from(number)];

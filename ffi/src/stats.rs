@@ -48,6 +48,41 @@ pub struct tollgate_stats {
     /// Charges that a dry run (`TOLLGATE_DRY_RUN`) let pass, although the policy would have denied them, or
     /// refused them for a full table. They are not in `denied` or `refused`.
     pub dry_run_denied: u64,
+    /// Those of the denied charges that cost more than the limit, so that no wait helps.
+    pub impossible: u64,
+    /// The total cost of the admitted charges, modulo 2^64.
+    pub admitted_units: u64,
+    /// Units that `tollgate_refund`, `tollgate_settle` and `tollgate_cancel` have given back, modulo 2^64.
+    /// Units that `tollgate_reset_key` cleared are not among them.
+    pub refunded_units: u64,
+}
+
+/// The numbers of requests that a limiter has decided, by result. Set `struct_size` before the call, for
+/// example with `TOLLGATE_REQUEST_STATS_INIT`, as for `tollgate_stats`.
+///
+/// Each check, each charge of `tollgate_check_many`, each forced charge, each reservation and each
+/// extension of one is a request. Peeks, settlements and refunds are not, and neither are calls that fail
+/// with an error other than `TOLLGATE_E_POLICY`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tollgate_request_stats {
+    /// `sizeof(tollgate_request_stats)`, set by the caller.
+    pub struct_size: u32,
+    /// Reserved: 0.
+    pub reserved: u32,
+    /// Requests with `TOLLGATE_OK`.
+    pub allowed: u64,
+    /// Requests with `TOLLGATE_DENIED`.
+    pub denied: u64,
+    /// Requests with `TOLLGATE_IMPOSSIBLE`.
+    pub impossible: u64,
+    /// Requests with `TOLLGATE_TABLE_FULL`.
+    pub table_full: u64,
+    /// Requests with `TOLLGATE_E_POLICY`.
+    pub invalid: u64,
+    /// Reservations that were neither settled nor cancelled. One that is dropped without being closed
+    /// stays in this number.
+    pub open_reservations: u64,
 }
 
 /// Returns the statistics of a policy. Any thread. Takes microseconds. Errors: `TOLLGATE_E_NULL`,
@@ -64,13 +99,8 @@ pub unsafe extern "C" fn tollgate_get_stats(
     guard(|| {
         // SAFETY: the caller's contract.
         let handle = unsafe { handle::value(limiter) }?;
-        aligned(stats)?;
-        // SAFETY: the size is the first field of every version.
-        let struct_size = unsafe { *stats.cast::<u32>() };
-        let size = struct_size as usize;
-        if !(size_of::<u64>()..=4_096).contains(&size) {
-            return Err(TOLLGATE_E_ARGUMENT);
-        }
+        // SAFETY: as above.
+        let struct_size = unsafe { stated_size(stats) }?;
         let found = handle.limiter.stats(PolicyId::from_bits(policy))?;
         let filled = tollgate_stats {
             struct_size,
@@ -87,13 +117,44 @@ pub unsafe extern "C" fn tollgate_get_stats(
             evictions: found.evictions,
             forgiven: found.forgiven,
             dry_run_denied: found.dry_run_denied,
+            impossible: found.impossible,
+            admitted_units: found.admitted_units,
+            refunded_units: found.refunded_units,
         };
-        let known = size.min(size_of::<tollgate_stats>());
-        // SAFETY: within the size that the caller has stated.
-        unsafe {
-            ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), stats.cast(), known);
-            stats.cast::<u8>().add(known).write_bytes(0, size - known);
-        }
+        // SAFETY: as above.
+        unsafe { write_sized(stats, struct_size, &filled) };
+        Ok(TOLLGATE_OK)
+    })
+}
+
+/// Returns the numbers of requests by result, and of open reservations. Any thread. Takes microseconds.
+/// Errors: `TOLLGATE_E_NULL`, `TOLLGATE_E_HANDLE`, `TOLLGATE_E_ARGUMENT` (`struct_size`).
+///
+/// # Safety
+/// The rules for all functions, in the introduction of `tollgate.h`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tollgate_get_request_stats(
+    limiter: *const tollgate_limiter,
+    stats: *mut tollgate_request_stats,
+) -> tollgate_status {
+    guard(|| {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { handle::value(limiter) }?;
+        // SAFETY: as above.
+        let struct_size = unsafe { stated_size(stats) }?;
+        let found = handle.limiter.request_stats();
+        let filled = tollgate_request_stats {
+            struct_size,
+            reserved: 0,
+            allowed: found.allowed,
+            denied: found.denied,
+            impossible: found.impossible,
+            table_full: found.table_full,
+            invalid: found.invalid,
+            open_reservations: found.open_reservations,
+        };
+        // SAFETY: as above.
+        unsafe { write_sized(stats, struct_size, &filled) };
         Ok(TOLLGATE_OK)
     })
 }
@@ -125,4 +186,34 @@ pub unsafe extern "C" fn tollgate_maintain(
         unsafe { write_optional(done, i32::from(all_done)) }?;
         Ok(TOLLGATE_OK)
     })
+}
+
+/// Returns the size that the caller has stated in the first field of a struct of statistics.
+///
+/// # Safety
+/// `stats` is NULL, or its first field is readable.
+unsafe fn stated_size<T>(stats: *const T) -> Result<u32, tollgate_status> {
+    aligned(stats)?;
+    // SAFETY: the size is the first field of every version.
+    let size = unsafe { *stats.cast::<u32>() };
+    if (size_of::<u64>()..=4_096).contains(&(size as usize)) {
+        Ok(size)
+    } else {
+        Err(TOLLGATE_E_ARGUMENT)
+    }
+}
+
+/// Writes as many bytes as the caller has stated, with 0 for fields that this library lacks.
+///
+/// # Safety
+/// `stats` is writable for `size` bytes. `T` has no padding.
+unsafe fn write_sized<T: Copy>(stats: *mut T, size: u32, filled: &T) {
+    let size = size as usize;
+    let known = size.min(size_of::<T>());
+    let bytes = ptr::from_ref(filled).cast::<u8>();
+    // SAFETY: within the size that the caller has stated.
+    unsafe {
+        ptr::copy_nonoverlapping(bytes, stats.cast(), known);
+        stats.cast::<u8>().add(known).write_bytes(0, size - known);
+    }
 }

@@ -9,7 +9,7 @@ use std::ffi::{CStr, c_char};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum tollgate_status {
     /// Success. For a request: allowed, and charged under every policy except one that lets new keys
-    /// pass uncounted.
+    /// pass uncounted and a dry run without room.
     TOLLGATE_OK = 0,
     /// A policy has no room now. The decision has the wait. HTTP status 429.
     TOLLGATE_DENIED = 1,

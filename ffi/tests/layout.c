@@ -288,7 +288,7 @@ static inline void types_of_tollgate_session(tollgate_session *value) {
     (void)opaque;
 }
 
-static_assert(sizeof(tollgate_stats) == 104, "sizeof(tollgate_stats)");
+static_assert(sizeof(tollgate_stats) == 128, "sizeof(tollgate_stats)");
 static_assert(alignof(tollgate_stats) == 8, "alignof(tollgate_stats)");
 static_assert(offsetof(tollgate_stats, struct_size) == 0, "offsetof(tollgate_stats, struct_size)");
 static_assert(offsetof(tollgate_stats, reserved) == 4, "offsetof(tollgate_stats, reserved)");
@@ -304,6 +304,9 @@ static_assert(offsetof(tollgate_stats, migrations) == 72, "offsetof(tollgate_sta
 static_assert(offsetof(tollgate_stats, evictions) == 80, "offsetof(tollgate_stats, evictions)");
 static_assert(offsetof(tollgate_stats, forgiven) == 88, "offsetof(tollgate_stats, forgiven)");
 static_assert(offsetof(tollgate_stats, dry_run_denied) == 96, "offsetof(tollgate_stats, dry_run_denied)");
+static_assert(offsetof(tollgate_stats, impossible) == 104, "offsetof(tollgate_stats, impossible)");
+static_assert(offsetof(tollgate_stats, admitted_units) == 112, "offsetof(tollgate_stats, admitted_units)");
+static_assert(offsetof(tollgate_stats, refunded_units) == 120, "offsetof(tollgate_stats, refunded_units)");
 static inline void types_of_tollgate_stats(tollgate_stats *value) {
     uint32_t *struct_size = &value->struct_size;
     (void)struct_size;
@@ -333,6 +336,41 @@ static inline void types_of_tollgate_stats(tollgate_stats *value) {
     (void)forgiven;
     uint64_t *dry_run_denied = &value->dry_run_denied;
     (void)dry_run_denied;
+    uint64_t *impossible = &value->impossible;
+    (void)impossible;
+    uint64_t *admitted_units = &value->admitted_units;
+    (void)admitted_units;
+    uint64_t *refunded_units = &value->refunded_units;
+    (void)refunded_units;
+}
+
+static_assert(sizeof(tollgate_request_stats) == 56, "sizeof(tollgate_request_stats)");
+static_assert(alignof(tollgate_request_stats) == 8, "alignof(tollgate_request_stats)");
+static_assert(offsetof(tollgate_request_stats, struct_size) == 0, "offsetof(tollgate_request_stats, struct_size)");
+static_assert(offsetof(tollgate_request_stats, reserved) == 4, "offsetof(tollgate_request_stats, reserved)");
+static_assert(offsetof(tollgate_request_stats, allowed) == 8, "offsetof(tollgate_request_stats, allowed)");
+static_assert(offsetof(tollgate_request_stats, denied) == 16, "offsetof(tollgate_request_stats, denied)");
+static_assert(offsetof(tollgate_request_stats, impossible) == 24, "offsetof(tollgate_request_stats, impossible)");
+static_assert(offsetof(tollgate_request_stats, table_full) == 32, "offsetof(tollgate_request_stats, table_full)");
+static_assert(offsetof(tollgate_request_stats, invalid) == 40, "offsetof(tollgate_request_stats, invalid)");
+static_assert(offsetof(tollgate_request_stats, open_reservations) == 48, "offsetof(tollgate_request_stats, open_reservations)");
+static inline void types_of_tollgate_request_stats(tollgate_request_stats *value) {
+    uint32_t *struct_size = &value->struct_size;
+    (void)struct_size;
+    uint32_t *reserved = &value->reserved;
+    (void)reserved;
+    uint64_t *allowed = &value->allowed;
+    (void)allowed;
+    uint64_t *denied = &value->denied;
+    (void)denied;
+    uint64_t *impossible = &value->impossible;
+    (void)impossible;
+    uint64_t *table_full = &value->table_full;
+    (void)table_full;
+    uint64_t *invalid = &value->invalid;
+    (void)invalid;
+    uint64_t *open_reservations = &value->open_reservations;
+    (void)open_reservations;
 }
 static_assert(sizeof(tollgate_status) == 4, "sizeof(tollgate_status)");
 
@@ -415,6 +453,8 @@ static inline void functions(void) {
     (void)tollgate_read_clock_;
     tollgate_status (*tollgate_get_stats_)(const tollgate_limiter *limiter, uint64_t policy, tollgate_stats *stats) = tollgate_get_stats;
     (void)tollgate_get_stats_;
+    tollgate_status (*tollgate_get_request_stats_)(const tollgate_limiter *limiter, tollgate_request_stats *stats) = tollgate_get_request_stats;
+    (void)tollgate_get_request_stats_;
     tollgate_status (*tollgate_maintain_)(const tollgate_limiter *limiter, size_t slots, int32_t *done) = tollgate_maintain;
     (void)tollgate_maintain_;
     uint64_t (*tollgate_token_cost_)(uint64_t input_price, uint64_t output_price, uint64_t input_tokens, uint64_t output_tokens) = tollgate_token_cost;

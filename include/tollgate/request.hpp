@@ -220,7 +220,8 @@ inline tollgate::charge policy_id::charge(const key& key, std::uint64_t cost) co
 
 /// The result of a request.
 enum class verdict {
-    /// Every policy had room and was charged, except one that lets new keys pass uncounted.
+    /// Every policy had room and was charged, except one that lets new keys pass uncounted and a dry run
+    /// without room.
     allowed,
     /// At least one policy has no room now. Retry after `retry_after`. HTTP status 429.
     denied,

@@ -14,7 +14,7 @@ use crate::decision::{Decision, Verdict};
 use crate::engine::context::Context;
 use crate::engine::counter_table::PolicyCounter;
 use crate::engine::item::Item;
-use crate::engine::metrics::Event;
+use crate::engine::policy_metrics::{Event, Scope};
 use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::{ResolvedCharge, SlowCharge};
 use crate::table::{Charged, Evaluation, KeyId};
@@ -283,7 +283,7 @@ fn check_and_report<C: PolicyCounter, S: Sum, R>(
     match table.evaluate(key, &args, &context.guard, sum) {
         Some((Charged { outcome, .. }, Some(prepared))) if prepared.commit() => {
             path::count(Path::One);
-            policy.count(Event::Admitted, context.shard);
+            policy.count_admitted(cost, Scope::Request, context.shard);
             report(Decision {
                 verdict: Verdict::Allowed,
                 policy: policy.id(),
@@ -296,7 +296,7 @@ fn check_and_report<C: PolicyCounter, S: Sum, R>(
         }
         Some((Charged { outcome, .. }, None)) => {
             path::count(Path::One);
-            policy.count(Event::Denied, context.shard);
+            policy.count(Event::Denied, Scope::Request, context.shard);
             report(Decision {
                 verdict: Verdict::Denied,
                 policy: policy.id(),
@@ -393,7 +393,7 @@ pub(super) fn check_slow(
     let Ok(SlowCharge { charged: Charged { outcome, .. }, table_full }) =
         charge.charge_slow(context, false)
     else {
-        policy.count(Event::Refused, context.shard);
+        policy.count(Event::Refused, Scope::Request, context.shard);
         return Decision::refused(policy.id());
     };
     let wait_ns = |tick| policy.wait_ns(tick, context.now);
@@ -401,10 +401,13 @@ pub(super) fn check_slow(
         _ if outcome.admitted && table_full => (Verdict::Allowed, None, Event::Untracked),
         _ if outcome.admitted => (Verdict::Allowed, None, Event::Admitted),
         _ if table_full => (Verdict::TableFull, None, Event::Refused),
-        _ if outcome.fits_at == NEVER => (Verdict::Impossible, None, Event::Denied),
+        _ if outcome.fits_at == NEVER => (Verdict::Impossible, None, Event::Impossible),
         _ => (Verdict::Denied, Some(wait_ns(outcome.fits_at)), Event::Denied),
     };
-    policy.count(event, context.shard);
+    match event {
+        Event::Admitted => policy.count_admitted(cost, Scope::Request, context.shard),
+        event => policy.count(event, Scope::Request, context.shard),
+    }
     let decision = Decision {
         verdict,
         policy: policy.id(),

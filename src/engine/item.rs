@@ -6,9 +6,10 @@ use crate::counter::prepared::PreparedCharge;
 use crate::counter::{NEVER, Outcome};
 use crate::decision::{Decision, PolicyStatus, Verdict};
 use crate::engine::context::Context;
-use crate::engine::metrics::Event;
+use crate::engine::policy_metrics::{Event, Scope};
 use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::ResolvedCharge;
+use crate::sync::shard::Shard;
 use crate::table::Receipt;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -82,15 +83,17 @@ impl<'l> Item<'l> {
         Receipt { at: self.outcome.at, units: self.charge.cost, generation: self.generation }
     }
 
-    /// The event that statistics count for this item.
-    #[inline(always)]
-    pub(crate) fn event(&self) -> Event {
-        match (self.outcome.admitted, self.table_full) {
-            (true, false) => Event::Admitted,
+    /// Counts the outcome of this item. Its request is counted elsewhere.
+    pub(crate) fn count(&self, shard: Shard) {
+        let ResolvedCharge { policy, cost, .. } = self.charge;
+        let event = match (self.outcome.admitted, self.table_full) {
+            (true, false) => return policy.count_admitted(cost, Scope::Charge, shard),
             (true, true) => Event::Untracked,
-            (false, false) => Event::Denied,
             (false, true) => Event::Refused,
-        }
+            (false, false) if self.outcome.fits_at == NEVER => Event::Impossible,
+            (false, false) => Event::Denied,
+        };
+        policy.count(event, Scope::Charge, shard);
     }
 
     /// Copies the usage to those of the `others` that have the same counter, since each item

@@ -1,4 +1,4 @@
-//! Statistics of decisions. Up to 64 threads at a time count in cache lines of their own. All
+//! The counters of statistics. Up to 64 threads at a time count in cache lines of their own. All
 //! others share one shard.
 
 use crate::sync::alloc::{OutOfMemory, vector};
@@ -6,63 +6,56 @@ use crate::sync::shard::{SHARDS, SHARED, Shard};
 use crate::sync::{Ordering::Relaxed, Statistic};
 use std::hint::cold_path;
 
-/// The outcome of a charge, for the statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Admitted,
-    /// The charge passed uncounted because the table was full.
-    Untracked,
-    /// There was no room under the limit.
-    Denied,
-    /// The table had no slot for the key.
-    Refused,
-}
-
-const EVENTS: usize = 4;
-
-/// The counts of one shard. They are aligned to two cache lines, since the CPU prefetches lines in
+/// The counters of one shard. They are aligned to two cache lines, since the CPU prefetches lines in
 /// pairs.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Counts([Statistic; EVENTS]);
-
-/// The statistics of one policy.
 #[derive(Debug)]
-pub(crate) struct Metrics {
-    shards: Box<[Counts; SHARDS]>,
+#[repr(align(128))]
+struct Counters<const N: usize>([Statistic; N]);
+
+/// `N` counters in shards.
+#[derive(Debug)]
+pub(crate) struct Metrics<const N: usize> {
+    shards: Box<[Counters<N>; SHARDS]>,
 }
 
-impl Metrics {
+impl<const N: usize> Metrics<N> {
     pub(crate) fn new() -> Result<Self, OutOfMemory> {
         let mut shards = vector(SHARDS)?;
-        shards.resize_with(SHARDS, Counts::default);
+        shards.resize_with(SHARDS, || Counters(std::array::from_fn(|_| Statistic::new(0))));
         let shards = shards.into_boxed_slice().try_into().map_err(|_| OutOfMemory)?;
         Ok(Metrics { shards })
     }
 
+    /// Adds these amounts to the counters with these indices.
+    // Several at once, so that the shard is looked up once.
     #[inline(always)]
-    pub(crate) fn count(&self, event: Event, shard: Shard) {
-        let statistic = |shard: usize| &self.shards[shard].0[event as usize];
+    pub(crate) fn add<const COUNT: usize>(&self, amounts: [(usize, u64); COUNT], shard: Shard) {
         match shard.owned() {
-            // Relaxed: no other thread writes here.
             Some(own) => {
-                let own = statistic(own);
-                own.store(own.load(Relaxed).wrapping_add(1), Relaxed);
+                for (index, amount) in amounts {
+                    let own = &self.shards[own].0[index];
+                    // Relaxed: no other thread writes here.
+                    own.store(own.load(Relaxed).wrapping_add(amount), Relaxed);
+                }
             }
             None => {
                 cold_path();
-                statistic(SHARED).fetch_add(1, Relaxed);
+                for (index, amount) in amounts {
+                    self.shards[SHARED].0[index].fetch_add(amount, Relaxed);
+                }
             }
         }
     }
 
-    pub(crate) fn sum(&self, event: Event) -> u64 {
+    /// Returns the sum of a counter over all shards. It wraps around.
+    pub(crate) fn sum(&self, index: usize) -> u64 {
         // Relaxed: exact for joined threads, possibly outdated for running ones.
-        self.shards.iter().map(|counts| counts.0[event as usize].load(Relaxed)).sum()
+        let counts = self.shards.iter().map(|counters| counters.0[index].load(Relaxed));
+        counts.fold(0, u64::wrapping_add)
     }
 
-    /// The bytes of a policy's statistics.
-    pub(crate) const BYTES: usize = size_of::<[Counts; SHARDS]>();
+    /// The bytes of all shards.
+    pub(crate) const BYTES: usize = size_of::<[Counters<N>; SHARDS]>();
 }
 
 #[cfg(all(test, not(tollgate_model)))]
@@ -73,7 +66,7 @@ mod tests {
     fn more_threads_than_shards_lose_no_count() {
         const THREADS: usize = SHARDS + 3;
         let _lock = crate::sync::shard::tests::lock_indices();
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::<4>::new().unwrap();
         let expected = std::sync::atomic::AtomicU64::new(0);
         // More threads than shards must run at the same time, or none of them shares a shard.
         let all_have_a_shard = std::sync::Barrier::new(THREADS);
@@ -83,14 +76,14 @@ mod tests {
                     let shard = Shard::current();
                     all_have_a_shard.wait();
                     let counts = if shard.owned().is_none() { 5_000_000 } else { 10_000 };
-                    (0..counts).for_each(|_| metrics.count(Event::Denied, shard));
-                    metrics.count(Event::Refused, shard);
+                    (0..counts).for_each(|_| metrics.add([(1, 1), (2, 3)], shard));
+                    metrics.add([(3, 1)], shard);
                     expected.fetch_add(counts, Relaxed);
                 });
             }
         });
-        let events = [Event::Admitted, Event::Denied, Event::Refused, Event::Untracked];
-        let expected = [0, expected.into_inner(), THREADS as u64, 0];
-        assert_eq!(events.map(|event| metrics.sum(event)), expected);
+        let counted = expected.into_inner();
+        let expected = [0, counted, 3 * counted, THREADS as u64];
+        assert_eq!([0, 1, 2, 3].map(|index| metrics.sum(index)), expected);
     }
 }

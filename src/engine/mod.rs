@@ -5,17 +5,23 @@ mod counter_table;
 mod fast_path;
 pub(crate) mod item;
 pub(crate) mod memory_budget;
-pub(crate) mod metrics;
+mod metrics;
+pub(crate) mod policy_metrics;
 pub(crate) mod policy_state;
+pub(crate) mod request_metrics;
 pub(crate) mod resolved_charge;
 #[cfg(all(test, not(tollgate_model)))]
 mod tests;
 
 use crate::charge::PolicyId;
+use crate::decision::{Decision, Verdict};
 use crate::engine::policy_state::PolicyState;
+use crate::engine::request_metrics::RequestMetrics;
 use crate::error::UnknownPolicy;
 use crate::key::{Key, Kind};
 use crate::policy::Policy;
+use crate::stats::RequestStats;
+use crate::sync::shard::Shard;
 use crate::table::KeyId;
 use std::hash::{BuildHasher, Hash, Hasher};
 
@@ -26,12 +32,19 @@ pub(crate) struct Policies {
     hasher: ahash::RandomState,
     /// The id of the first policy, as a number. The other ids are the numbers after it.
     first: u64,
+    /// The requests that are not counted with a charge.
+    requests: RequestMetrics,
 }
 
 impl Policies {
     /// `owner` is the mark of the limiter in the ids of its policies.
-    pub(crate) fn new(list: Box<[PolicyState]>, hasher: ahash::RandomState, owner: u32) -> Self {
-        Policies { list, hasher, first: PolicyId::new(0, owner).to_bits() }
+    pub(crate) fn new(
+        list: Box<[PolicyState]>,
+        hasher: ahash::RandomState,
+        owner: u32,
+        requests: RequestMetrics,
+    ) -> Self {
+        Policies { list, hasher, first: PolicyId::new(0, owner).to_bits(), requests }
     }
 
     /// The policy with this id. `None` if the id belongs to another limiter.
@@ -45,6 +58,26 @@ impl Policies {
     /// The policy with this id, or an error if the id belongs to another limiter.
     pub(crate) fn get_or_error(&self, policy: PolicyId) -> Result<&PolicyState, UnknownPolicy> {
         self.get(policy).ok_or(UnknownPolicy { value: policy.index() })
+    }
+
+    /// The statistics of requests that are not counted with a charge.
+    pub(crate) fn requests(&self) -> &RequestMetrics {
+        &self.requests
+    }
+
+    /// Counts and returns the decision about an invalid request: one with a policy of another limiter, or
+    /// with too many charges.
+    #[cold]
+    pub(crate) fn refuse_invalid(&self, policy: PolicyId) -> Decision {
+        self.requests.count(Verdict::Invalid, Shard::current());
+        Decision::without_counter(Verdict::Invalid, policy)
+    }
+
+    /// The statistics of all requests.
+    pub(crate) fn request_stats(&self) -> RequestStats {
+        let mut stats = self.requests.stats();
+        self.list.iter().for_each(|policy| policy.add_requests(&mut stats));
+        stats
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<PolicyId> {

@@ -7,12 +7,12 @@ use crate::decision::Decision;
 use crate::engine::context::Context;
 use crate::engine::counter_table::{CounterTable, PolicyCounter, with_table};
 use crate::engine::fast_path::{FastPath, check_slow};
-use crate::engine::metrics::{Event, Metrics};
+use crate::engine::policy_metrics::{Event, PolicyMetrics, Scope};
 use crate::error::ConfigError;
 use crate::policy::overflow::Overflow;
 use crate::policy::{Plan, Policy};
 use crate::reclaim::Guard;
-use crate::stats::Stats;
+use crate::stats::{RequestStats, Stats};
 use crate::sync::shard::Shard;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::table::{
@@ -29,7 +29,7 @@ pub(crate) struct PolicyState {
     /// The fast path for the counters of the table.
     fast_path: FastPath,
     table: CounterTable,
-    metrics: Metrics,
+    metrics: PolicyMetrics,
 }
 
 impl PolicyState {
@@ -38,7 +38,7 @@ impl PolicyState {
         let allowance = policy.effective_overflow().allowance();
         let bounds = Bounds { max_keys: policy.effective_max_keys(), allowance };
         let table = CounterTable::new(plan, policy.counter_max_limit(), bounds, now);
-        let (table, metrics) = match (table, Metrics::new()) {
+        let (table, metrics) = match (table, PolicyMetrics::new()) {
             (Ok(table), Ok(metrics)) => (table, metrics),
             _ => return Err(ConfigError::OutOfMemory { policy: policy.into_name() }),
         };
@@ -62,7 +62,7 @@ impl PolicyState {
     }
 
     /// The bytes of a policy apart from its table's arrays.
-    const FIXED_BYTES: usize = Metrics::BYTES + size_of::<Self>();
+    const FIXED_BYTES: usize = PolicyMetrics::BYTES + size_of::<Self>();
 
     #[inline(always)]
     pub(crate) fn id(&self) -> PolicyId {
@@ -185,10 +185,21 @@ impl PolicyState {
         self.policy.is_dry_run()
     }
 
-    /// Counts an event in the statistics.
+    /// Counts an event in the statistics; an admitted charge by [`count_admitted`](Self::count_admitted).
     #[inline(always)]
-    pub(crate) fn count(&self, event: Event, shard: Shard) {
-        self.metrics.count(event, shard);
+    pub(crate) fn count(&self, event: Event, scope: Scope, shard: Shard) {
+        self.metrics.count(event, scope, shard);
+    }
+
+    /// Counts an admitted charge of this many units.
+    #[inline(always)]
+    pub(crate) fn count_admitted(&self, units: u64, scope: Scope, shard: Shard) {
+        self.metrics.admit(units, scope, shard);
+    }
+
+    /// Counts units that were given back.
+    pub(crate) fn count_refunded(&self, units: u64, shard: Shard) {
+        self.metrics.refund(units, shard);
     }
 
     /// Does pending work of about `budget` slots. Returns whether no work is left.
@@ -199,25 +210,34 @@ impl PolicyState {
     pub(crate) fn stats(&self, now: Now, guard: &Guard) -> Stats {
         let table: TableStats =
             with_table!(&self.table, table => table.stats(table.tick(now), guard));
-        let [denied, refused] =
-            [Event::Denied, Event::Refused].map(|event| self.metrics.sum(event));
-        let (denied, refused, dry_run_denied) =
-            if self.is_dry_run() { (0, 0, denied + refused) } else { (denied, refused, 0) };
+        let charges = |event| self.metrics.charges(event);
+        let impossible = charges(Event::Impossible);
+        let (denied, refused) = (charges(Event::Denied) + impossible, charges(Event::Refused));
+        let dry_run = self.is_dry_run();
+        let if_enforced = |count: u64| if dry_run { 0 } else { count };
         Stats {
             policy: self.id,
-            admitted: self.metrics.sum(Event::Admitted),
-            denied,
-            dry_run_denied,
-            refused,
-            untracked: self.metrics.sum(Event::Untracked),
+            admitted: charges(Event::Admitted),
+            denied: if_enforced(denied),
+            impossible: if_enforced(impossible),
+            dry_run_denied: if dry_run { denied + refused } else { 0 },
+            refused: if_enforced(refused),
+            untracked: charges(Event::Untracked),
+            admitted_units: self.metrics.admitted_units(),
+            refunded_units: self.metrics.refunded_units(),
             live_keys: table.live_keys,
             used_slots: table.used_slots,
             slots: table.slots,
-            bytes: table.bytes + Metrics::BYTES,
+            bytes: table.bytes + PolicyMetrics::BYTES,
             migrations: table.migrations,
             evictions: table.evictions,
             forgiven: table.forgiven,
         }
+    }
+
+    /// Adds the requests that were counted with a charge.
+    pub(crate) fn add_requests(&self, stats: &mut RequestStats) {
+        self.metrics.add_requests(self.is_dry_run(), stats);
     }
 
     /// The nanoseconds from `now` until a tick begins. 0 if it has begun.

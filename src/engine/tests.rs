@@ -165,7 +165,7 @@ fn distinct_keys_have_distinct_ids() {
     let mut collisions = HashMap::<String, usize>::new();
     for [a, b, c, d] in seeds() {
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
-        let policies = Policies::new(Box::default(), hasher, 1);
+        let policies = Policies::new(Box::default(), hasher, 1, RequestMetrics::new().unwrap());
         let mut ids: Vec<_> =
             keys.iter().map(|key| (format!("{:?}", policies.key_id(*key)), key)).collect();
         ids.sort_unstable_by(|one, other| one.0.cmp(&other.0));

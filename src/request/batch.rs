@@ -7,7 +7,6 @@ use crate::decision::Decision;
 use crate::engine::context::Context;
 use crate::engine::policy_state::PolicyState;
 use crate::engine::resolved_charge::ResolvedCharge;
-use crate::request::invalid;
 use arrayvec::ArrayVec;
 
 /// The number of requests whose slots are prefetched together.
@@ -40,7 +39,7 @@ fn decide_batch(
         if let Some(state) = context.policies.get(*policy) {
             index += state.check_run(context, &charges[index..], &mut decisions[index..]);
         } else {
-            decisions[index] = invalid(*policy);
+            decisions[index] = context.policies.refuse_invalid(*policy);
             index += 1;
         }
     }

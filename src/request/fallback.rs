@@ -4,7 +4,7 @@
 use crate::charge::PolicyId;
 use crate::engine::context::Context;
 use crate::engine::item::Item;
-use crate::engine::metrics::Event;
+use crate::engine::policy_metrics::{Event, Scope};
 use crate::engine::resolved_charge::{ResolvedCharge, SlowCharge};
 use crate::request::Mode;
 use crate::table::ClaimError;
@@ -51,7 +51,7 @@ impl Context<'_> {
             if result.is_ok() {
                 return FallbackResult::Denied;
             }
-            item.charge.policy.count(Event::Refused, self.shard);
+            item.charge.policy.count(Event::Refused, Scope::Charge, self.shard);
             return FallbackResult::TableFull(item.charge.policy.id());
         }
         FallbackResult::AllCharged

@@ -4,7 +4,7 @@ use crate::counter::NEVER;
 use crate::decision::{Decision, PolicyStatus, Verdict};
 use crate::engine::context::Context;
 use crate::engine::item::Item;
-use crate::engine::metrics::Event;
+use crate::engine::policy_metrics::Scope;
 
 impl Context<'_> {
     /// Counts the items of a request whose prepared charges are all committed, and returns the decision.
@@ -14,14 +14,26 @@ impl Context<'_> {
         items: &[Item<'_>],
         statuses: &mut [PolicyStatus],
     ) -> Decision {
-        self.write_statuses(items, statuses);
-        for item in items {
-            item.charge.policy.count(Event::Admitted, self.shard);
+        if !statuses.is_empty() {
+            self.write_statuses(items, statuses);
         }
-        match items.get(most_spent(items)) {
-            Some(item) => item.committed_decision(self.now),
-            None => Decision::default(),
-        }
+        let Some((first, rest)) = items.split_first() else {
+            return self.finish_empty();
+        };
+        let count = |item: &Item<'_>, scope| {
+            item.charge.policy.count_admitted(item.charge.cost, scope, self.shard);
+        };
+        // The request is counted with its first charge.
+        count(first, Scope::Request);
+        rest.iter().for_each(|item| count(item, Scope::Charge));
+        items[most_spent(first, rest)].committed_decision(self.now)
+    }
+
+    /// Counts a request without charges and returns the decision: allowed.
+    #[cold]
+    fn finish_empty(&self) -> Decision {
+        self.policies.requests().count(Verdict::Allowed, self.shard);
+        Decision::default()
     }
 
     /// Counts the items of an allowed request and returns the decision.
@@ -32,9 +44,8 @@ impl Context<'_> {
         statuses: &mut [PolicyStatus],
     ) -> Decision {
         self.write_statuses(items, statuses);
-        for item in items {
-            item.charge.policy.count(item.event(), self.shard);
-        }
+        items.iter().for_each(|item| item.count(self.shard));
+        self.policies.requests().count(Verdict::Allowed, self.shard);
         self.report_allowed(items)
     }
 
@@ -53,10 +64,12 @@ impl Context<'_> {
                 item.outcome = self.peek(&item.charge, item.charge.cost);
             }
             if !item.outcome.admitted {
-                item.charge.policy.count(item.event(), self.shard);
+                item.count(self.shard);
             }
         }
-        self.report(items, statuses)
+        let decision = self.report(items, statuses);
+        self.policies.requests().count(decision.verdict, self.shard);
+        decision
     }
 
     /// Writes the statuses and returns the decision. Counts nothing.
@@ -69,7 +82,7 @@ impl Context<'_> {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn write_statuses(&self, items: &[Item<'_>], statuses: &mut [PolicyStatus]) {
         for (status, item) in statuses.iter_mut().zip(items) {
             *status = item.status(self.now);
@@ -139,10 +152,9 @@ impl Spent {
 /// left; of several, the first. All prepared charges are committed.
 // An index, since the compiler selects a reference field by field.
 #[inline(always)]
-fn most_spent(items: &[Item<'_>]) -> usize {
+fn most_spent(first: &Item<'_>, rest: &[Item<'_>]) -> usize {
     // Every charge had room, so no usage is above its limit. No cost is 0, so no limit is.
     let spent = |item: &Item<'_>| Spent { used: item.outcome.used, limit: item.charge.limit };
-    let Some((first, rest)) = items.split_first() else { return 0 };
     let (mut index, mut most) = (0, spent(first));
     for (next, item) in (1..).zip(rest) {
         let spent = spent(item);

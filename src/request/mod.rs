@@ -17,6 +17,7 @@ use crate::engine::Policies;
 use crate::engine::context::Context;
 use crate::engine::item::Item;
 use crate::engine::resolved_charge::ResolvedCharge;
+use crate::sync::shard::Shard;
 use crate::verify::path::{self, Path};
 use arrayvec::ArrayVec;
 use commit::commit_all;
@@ -67,10 +68,15 @@ pub(crate) fn decide<'l, C: OpenContext<'l>>(
     opener: C,
 ) -> Decision {
     match charges {
-        [] => Decision::default(),
+        [] => {
+            if mode != Mode::Peek {
+                policies.requests().count(Verdict::Allowed, Shard::current());
+            }
+            Decision::default()
+        }
         [charge] => {
             let Some(resolved) = ResolvedCharge::new(policies, charge) else {
-                return invalid(charge.policy);
+                return invalid(policies, charge.policy, mode);
             };
             let opened = opener.open(Some(&resolved));
             let context = opened.borrow();
@@ -81,10 +87,8 @@ pub(crate) fn decide<'l, C: OpenContext<'l>>(
                 context.decide_one(resolved, mode, statuses)
             }
         }
-        [..] if charges.len() <= FEW => {
-            decide_up_to::<FEW, C>(policies, charges, mode, statuses, opener)
-        }
-        [..] => decide_up_to::<MAX_CHARGES, C>(policies, charges, mode, statuses, opener),
+        [..] if charges.len() <= FEW => decide_up_to::<FEW, C>(charges, mode, statuses, opener),
+        [..] => decide_up_to::<MAX_CHARGES, C>(charges, mode, statuses, opener),
     }
 }
 
@@ -92,7 +96,6 @@ pub(crate) fn decide<'l, C: OpenContext<'l>>(
 // Not inlined, so that a request with few charges does not reserve the stack for many.
 #[inline(never)]
 fn decide_up_to<'l, const MAX: usize, C: OpenContext<'l>>(
-    policies: &'l Policies,
     charges: &[Charge<'_>],
     mode: Mode,
     statuses: &mut [PolicyStatus],
@@ -101,19 +104,10 @@ fn decide_up_to<'l, const MAX: usize, C: OpenContext<'l>>(
     let opened = opener.open(None);
     let context = opened.borrow();
     let mut items = ArrayVec::<_, MAX>::new();
-    let evaluated = match context.evaluate_cached(charges, mode, &mut items) {
-        Some(evaluated) => evaluated,
-        None => {
-            items.clear();
-            if let Err(policy) = resolve_all(policies, charges, &mut items) {
-                return invalid(policy);
-            }
-            context.evaluate_items(&mut items, mode)
-        }
-    };
-    // This slice is the whole list. Its length is a constant for the compiler if that of `charges`
-    // is one.
-    context.decide_evaluated(&mut items[..charges.len()], mode, evaluated, statuses)
+    match context.evaluate_cached(charges, mode, &mut items) {
+        Some(evaluated) => context.decide_evaluated(&mut items, mode, evaluated, statuses),
+        None => context.decide_uncached(charges, mode, &mut items, statuses),
+    }
 }
 
 /// Adds an item for each charge and prefetches its slot.
@@ -144,6 +138,23 @@ impl Context<'_> {
         statuses: &mut [PolicyStatus],
     ) -> Decision {
         self.decide_items(&mut [Item::new(charge)], mode, statuses)
+    }
+
+    /// Decides a request of up to `MAX` charges that cannot be evaluated in order: some tables may not stay
+    /// in cache, or a charge must take the slow path. Replaces the items.
+    #[inline(never)]
+    fn decide_uncached<'g, const MAX: usize>(
+        &'g self,
+        charges: &[Charge<'_>],
+        mode: Mode,
+        items: &mut ArrayVec<Item<'g>, MAX>,
+        statuses: &mut [PolicyStatus],
+    ) -> Decision {
+        items.clear();
+        match resolve_all(self.policies, charges, items) {
+            Ok(()) => self.decide_items(items, mode, statuses),
+            Err(policy) => invalid(self.policies, policy, mode),
+        }
     }
 
     /// Decides a request: charges all items or none (a peek charges none), and reports the status
@@ -184,12 +195,19 @@ impl Context<'_> {
         match self.charge_from(uncommitted, items, mode, repeats) {
             FallbackResult::AllCharged => self.finish_admitted(items, statuses),
             FallbackResult::Denied => self.finish_denied(items, statuses),
-            FallbackResult::TableFull(policy) => Decision::refused(policy),
+            FallbackResult::TableFull(policy) => {
+                self.policies.requests().count(Verdict::TableFull, self.shard);
+                Decision::refused(policy)
+            }
         }
     }
 }
 
-/// The decision about a request with a policy of another limiter, or with too many charges.
-fn invalid(policy: PolicyId) -> Decision {
-    Decision::without_counter(Verdict::Invalid, policy)
+/// The decision about a request with a policy of another limiter, or with too many charges. A peek is not
+/// counted.
+fn invalid(policies: &Policies, policy: PolicyId, mode: Mode) -> Decision {
+    if mode == Mode::Peek {
+        return Decision::without_counter(Verdict::Invalid, policy);
+    }
+    policies.refuse_invalid(policy)
 }

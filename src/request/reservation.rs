@@ -4,9 +4,9 @@ use crate::charge::{Charge, PolicyId};
 use crate::decision::{Decision, PolicyStatus};
 use crate::engine::context::Context;
 use crate::engine::item::Item;
-use crate::engine::metrics::Event;
+use crate::engine::policy_metrics::{Event, Scope};
 use crate::engine::resolved_charge::ResolvedCharge;
-use crate::request::{Mode, invalid, resolve_all};
+use crate::request::{Mode, resolve_all};
 use crate::table::{KeyId, Receipt, Returned};
 use arrayvec::ArrayVec;
 use std::fmt;
@@ -202,8 +202,8 @@ impl Held {
         actual.saturating_sub(self.charged.saturating_add(self.passed))
     }
 
-    /// Gives back `amount` of the charged units.
-    fn give_back(&self, context: &Context<'_>, item: &Item<'_>, amount: u64) {
+    /// Gives back up to `amount` of the charged units, and returns how many.
+    fn give_back(&self, context: &Context<'_>, item: &Item<'_>, amount: u64) -> u64 {
         let give_back_from = |from: Receipt, amount: u64| {
             // The receipt prevents units of other charges from being given back if this charge has
             // expired. Schedules: reserved with SettlePresent.
@@ -217,8 +217,9 @@ impl Held {
         // streams with LastExtensionStays and LastExtensionUncut.
         if units < amount && is_gone && self.last.may_outlast(&self.first) {
             let most = self.last.units;
-            give_back_from(self.last, (amount - units).min(most));
+            return units + give_back_from(self.last, (amount - units).min(most)).units;
         }
+        units
     }
 
     /// An item that charges `cost` more to this layer. `None` if the policy is of another limiter.
@@ -236,11 +237,13 @@ pub(crate) fn reserve(
     statuses: &mut [PolicyStatus],
 ) -> Result<Reservation, Decision> {
     let mut items = ArrayVec::<_, MAX_RESERVED>::new();
-    resolve_all(context.policies, charges, &mut items).map_err(invalid)?;
+    resolve_all(context.policies, charges, &mut items)
+        .map_err(|policy| context.policies.refuse_invalid(policy))?;
     let decision = context.decide_items(&mut items, Mode::Check, statuses);
     if !decision.is_allowed() {
         return Err(decision);
     }
+    context.policies.requests().reserve(context.shard);
     let held = items.iter().zip(charges).map(|(item, charge)| Held::new(item, charge.limit));
     Ok(Reservation { held: held.collect(), open: true, decision })
 }
@@ -270,6 +273,7 @@ pub(crate) fn settle(
 ) -> Result<Decision, ReservationError> {
     reservation.validate(context, actual.len())?;
     reservation.open = false;
+    context.policies.requests().close(context.shard);
     let mut items = reservation.items(context, |index, held| held.excess(actual[index]));
     let mut full_policy = None;
     for (index, (held, actual)) in reservation.held.iter_mut().zip(actual).enumerate() {
@@ -278,19 +282,20 @@ pub(crate) fn settle(
         // Schedules: reserved with ExcessForgiven and ExcessWhole; reserved, layers with
         // SettleFirstLayer.
         if *actual < held.charged {
-            held.give_back(context, item, held.charged - actual);
+            let units = held.give_back(context, item, held.charged - actual);
+            item.charge.policy.count_refunded(units, context.shard);
             held.charged = *actual;
         }
         let policy = item.charge.policy;
         // Not all or nothing: each layer is charged its actual cost if its table has a slot for the key.
         // Schedules: reserved with ExcessRefused.
         if context.charge_item(item, Mode::Force).is_err() {
-            policy.count(Event::Refused, context.shard);
+            policy.count(Event::Refused, Scope::Charge, context.shard);
             full_policy = Some(policy.id());
             continue;
         }
         if item.charge.cost > 0 {
-            policy.count(item.event(), context.shard);
+            item.count(context.shard);
         }
         if item.outcome.admitted {
             held.charged = held.charged.saturating_add(item.charge.cost);

@@ -112,15 +112,16 @@ impl Oracle {
 
     /// Gives back up to `amount` of an item's charges from the first one on, if the first may still count.
     /// Unless it surely counts, also gives back up to `amount` of the last charge. In the grace period both
-    /// happen, so that the usage is a lower bound.
-    pub fn give_back(&mut self, now: u64, item: &ReservedItem, amount: u64) {
-        let (Some(first), Some(last)) = (item.charges.first(), item.charges.last()) else { return };
+    /// happen, so that the usage is a lower bound. Returns the units given back.
+    pub fn give_back(&mut self, now: u64, item: &ReservedItem, amount: u64) -> u64 {
+        let (Some(first), Some(last)) = (item.charges.first(), item.charges.last()) else {
+            return 0;
+        };
         let expires = self.kind(item.rule).expiry(first.at);
         let counts = !self.is_dropped(item, first) && expires > self.settle_time(now, item);
-        self.give_back_from(now, item, first, amount.min(item.charged()));
-        if !counts {
-            self.give_back_from(now, item, last, amount.min(last.cost));
-        }
+        let given = self.give_back_from(now, item, first, amount.min(item.charged()));
+        let more = if counts { 0 } else { amount.min(last.cost) };
+        given + self.give_back_from(now, item, last, more)
     }
 
     /// Returns whether the key was dropped after this charge.
@@ -128,12 +129,13 @@ impl Oracle {
         charge.drop_count != self.drop_count(item.rule, item.key)
     }
 
-    fn give_back_from(&mut self, now: u64, item: &ReservedItem, from: &Charge, amount: u64) {
+    fn give_back_from(&mut self, now: u64, item: &ReservedItem, from: &Charge, amount: u64) -> u64 {
         let (at, grace) = (self.settle_time(now, item), self.time_params[item.rule].grace);
         let may_count = self.kind(item.rule).expiry(from.at) + grace > at;
-        if may_count && !self.is_dropped(item, from) {
-            self.refund_since((item.rule, item.key), at, from.at, amount);
+        if !may_count || self.is_dropped(item, from) {
+            return 0;
         }
+        self.refund_since((item.rule, item.key), at, from.at, amount)
     }
 
     /// The time that decides which charges still count.

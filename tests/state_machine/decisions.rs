@@ -139,6 +139,7 @@ impl System {
         before: &Usage,
     ) {
         let bounds = self.oracles.before(now, items, passed);
+        self.requests.count(decision.verdict);
         match decision.verdict {
             Verdict::Allowed => {
                 let room = bounds.iter().all(|bounds| bounds.may_pass());
@@ -147,14 +148,14 @@ impl System {
                     (item.0, item.1, if status.violated { 0 } else { item.2 }, item.3)
                 });
                 let charged: Vec<Item> = charged.collect();
-                for (item, status) in items.iter().zip(statuses) {
+                let counted = self.counted(now, &charged, decision, before);
+                for (item, status) in counted.iter().zip(statuses) {
                     if status.violated {
                         self.record_passed(now, item, status);
                     } else {
-                        self.tables.admitted_or_untracked(item.0);
+                        self.tables.admitted_or_untracked(item.0, item.2);
                     }
                 }
-                let counted = self.counted(now, &charged, decision, before);
                 counted.iter().for_each(|item| self.oracles.charge(now, item));
                 self.assert_allowed(now, items, &bounds, decision, statuses);
                 cover(|coverage| coverage.admitted += 1);
@@ -164,7 +165,7 @@ impl System {
                 bounds.iter().zip(reported).for_each(|(bounds, one)| bounds.assert_contains(&one));
                 self.assert_reported(now, items, decision, statuses);
                 for status in statuses.iter().filter(|status| status.violated) {
-                    self.tables.denied(status.policy.index());
+                    self.tables.denied(status.policy.index(), status);
                 }
                 cover(|coverage| coverage.denied += 1);
             }
@@ -178,7 +179,7 @@ impl System {
         if status.table_full {
             self.passed_full(now, item);
         } else {
-            self.tables.denied(item.0);
+            self.tables.denied(item.0, status);
         }
         cover(|coverage| coverage.passed += 1);
     }

@@ -181,10 +181,10 @@ impl OraclePair {
         self.early.refund(now, rule, key, given)
     }
 
-    /// Gives back charges of a reserved item in the early oracle.
-    pub fn give_back_early(&mut self, now: u64, reserved: &ReservedItem, amount: u64) {
+    /// Gives back charges of a reserved item in the early oracle. Returns the units given back.
+    pub fn give_back_early(&mut self, now: u64, reserved: &ReservedItem, amount: u64) -> u64 {
         self.record_give_back(now, (reserved.rule, reserved.key));
-        self.early.give_back(now, reserved, amount);
+        self.early.give_back(now, reserved, amount)
     }
 
     /// Gives back charges in the late oracle, oldest first. Whichever units the limiter gave back,

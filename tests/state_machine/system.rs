@@ -3,10 +3,10 @@
 use super::model::{Call, Config, Cost, Model, Planted, Transition};
 use super::oracle::faulty_limiter::{FaultyLimiter, FaultySession};
 use super::oracle::{
-    ExpectedStatus, Item, OracleReservation, ReservedItem, answer, combine, reported_status,
+    ExpectedStatus, Item, Kind, OracleReservation, ReservedItem, answer, combine, reported_status,
 };
 use super::oracle_pair::OraclePair;
-use super::table_checks::Tables;
+use super::table_checks::{Requests, Tables};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use tollgate::{Charge, Decision, PolicyId, PolicyStatus, Reservation, ReservationError, Verdict};
@@ -28,6 +28,7 @@ pub struct System {
     pub(super) ids: Vec<PolicyId>,
     pub(super) oracles: OraclePair,
     pub(super) tables: Tables,
+    pub(super) requests: Requests,
     pub(super) held: Vec<Option<HeldReservation>>,
 }
 
@@ -93,7 +94,8 @@ impl System {
             .map(|index| limiter.limiter.policy(&format!("p{index}")).unwrap())
             .collect();
         let (oracles, tables) = (OraclePair::new(&config), Tables::new(&config));
-        System { config, limiter, ids, oracles, tables, held: Vec::new() }
+        let requests = Requests::default();
+        System { config, limiter, ids, oracles, tables, requests, held: Vec::new() }
     }
 
     pub(super) fn at(&self, now: u64) -> FaultySession<'_> {
@@ -227,6 +229,7 @@ impl System {
         let items = self.within_visible_debt(now, items);
         let before = self.usage_before(now, &items);
         let decision = self.at(now).inner().force_charge(&self.charges(&items));
+        self.requests.count(decision.verdict);
         if decision.verdict == Verdict::TableFull {
             return self.refused(now, &items, &vec![false; items.len()], &decision);
         }
@@ -235,7 +238,7 @@ impl System {
             if item.2 > 0 && counted.2 == 0 && !self.tables.allows_overflow(item.0) {
                 self.passed_full(now, item);
             } else {
-                self.tables.admitted_or_untracked(item.0);
+                self.tables.admitted_or_untracked(item.0, counted.2);
             }
         }
         counted.iter().for_each(|item| self.oracles.charge(now, item));
@@ -246,6 +249,7 @@ impl System {
         let used = self.used(now, rule, key);
         let given = self.at(now).inner().refund(&self.ids[rule].charge(key, cost)).unwrap();
         assert_eq!(given, used.min(cost));
+        self.tables.refunded(rule, given, given);
         let due = self.oracles.refund(now, (rule, key), given);
         assert!(due == given || !self.oracles.is_exact(now, (rule, key)), "{due} of {given}");
     }
@@ -279,8 +283,10 @@ impl System {
             let is_uncounted = charged == 0 && self.tables.allows_overflow(reserved.rule);
             assert!(charged == items[index].2 || is_uncounted, "{charged} charged of {items:?}");
             self.oracles.charge_reserved(now, reserved, charged);
-            self.tables.admitted_or_untracked(reserved.rule);
+            self.tables.admitted_or_untracked(reserved.rule, charged);
         }
+        self.requests.count(Verdict::Allowed);
+        self.requests.open_reservations += 1;
         self.assert_allowed(now, items, &bounds, &reservation.decision(), statuses);
         cover(|coverage| coverage.admitted += 1);
         self.held.push(Some(HeldReservation { reservation, oracle }));
@@ -325,8 +331,9 @@ impl System {
                     let is_uncounted = charged == 0 && self.tables.allows_overflow(rule);
                     assert!(charged == cost || is_uncounted, "{charged} charged of {items:?}");
                     self.oracles.charge_reserved(now, reserved, charged);
-                    self.tables.admitted_or_untracked(rule);
+                    self.tables.admitted_or_untracked(rule, charged);
                 }
+                self.requests.count(decision.verdict);
                 assert!(room, "peek found no room");
                 self.assert_charged(now, &items, &decision);
             }
@@ -393,6 +400,7 @@ impl System {
         before: &Usage,
     ) {
         assert!(std::mem::replace(&mut held.oracle.open, false), "settled twice");
+        self.requests.open_reservations -= 1;
         let items = held.oracle.request(actual);
         let after = self.reserved_usage(now, &held.oracle);
         for (index, (reserved, actual)) in held.oracle.items.iter().zip(actual).enumerate() {
@@ -404,7 +412,8 @@ impl System {
                 }
                 self.tables.refused(now, reserved.rule);
             } else if reserved.excess(*actual) > 0 {
-                self.tables.admitted_or_untracked(reserved.rule);
+                // Its units are added below.
+                self.tables.admitted_or_untracked(reserved.rule, 0);
             }
         }
         for (counter, used) in before {
@@ -415,14 +424,21 @@ impl System {
             let is_new = decision.table_full && *used == 0;
             let mut charged = if is_new { after[counter] } else { excess };
             let given = (used + charged).checked_sub(after[counter]).expect("more is used");
+            self.tables.add_units(counter.0, charged);
             self.oracles.give_back_late(now, *counter, given);
+            let mut given_early = 0;
             for (reserved, actual) in &mut reserved_items {
                 let rest = reserved.charged().saturating_sub(*actual);
-                self.oracles.give_back_early(now, reserved, rest);
+                given_early += self.oracles.give_back_early(now, reserved, rest);
                 let more = reserved.excess(*actual).min(charged);
                 charged -= more;
                 self.oracles.charge_reserved(now, reserved, more);
             }
+            // Units of a period that has passed are no usage now. They are given back as well, unless
+            // the table has dropped the key since.
+            let is_window = matches!(self.config.policies[counter.0].kind, Kind::Sliding(_));
+            let most = if is_window { given } else { given.max(given_early) };
+            self.tables.refunded(counter.0, given, most);
             let due = self.oracles.early.used(counter.0, counter.1, now);
             let reported = after[counter];
             assert!(

@@ -5,7 +5,7 @@ use super::oracle::{Kind, assert_never_over};
 use super::strategies::{FULLY_SCANNED, NEVER_FULL, SINGLE_KEYS};
 use super::system::{System, cover};
 use std::collections::BTreeMap;
-use tollgate::{Overflow, Stats};
+use tollgate::{Overflow, PolicyStatus, RequestStats, Stats, Verdict};
 
 /// An array of this many slots or fewer does not shrink.
 const MIN_SHRINK_SLOTS: usize = 1_028;
@@ -19,7 +19,11 @@ struct Table {
     dry_run: bool,
     admitted_or_untracked: u64,
     denied: u64,
+    impossible: u64,
     refused: u64,
+    admitted_units: u64,
+    /// The least and the most units that were given back.
+    refunded_units: (u64, u64),
     migrations: u64,
     slots: usize,
     /// The units forgiven to each key by evictions, with their times.
@@ -42,7 +46,10 @@ impl Tables {
             dry_run: policy.dry_run,
             admitted_or_untracked: 0,
             denied: 0,
+            impossible: 0,
             refused: 0,
+            admitted_units: 0,
+            refunded_units: (0, 0),
             migrations: 0,
             slots: 0,
             forgiven: BTreeMap::new(),
@@ -71,13 +78,26 @@ impl Tables {
         self.allowance(rule).is_some()
     }
 
-    /// Counts a charge, or a new key admitted without tracking.
-    pub fn admitted_or_untracked(&mut self, rule: usize) {
+    /// Counts a charge of this many units, or a new key admitted without tracking, with 0 units.
+    pub fn admitted_or_untracked(&mut self, rule: usize, units: u64) {
         self.0[rule].admitted_or_untracked += 1;
+        self.0[rule].admitted_units += units;
     }
 
-    pub fn denied(&mut self, rule: usize) {
+    /// Counts a charge without room.
+    pub fn denied(&mut self, rule: usize, status: &PolicyStatus) {
         self.0[rule].denied += 1;
+        self.0[rule].impossible += u64::from(status.retry_after_ns.is_none());
+    }
+
+    pub fn add_units(&mut self, rule: usize, units: u64) {
+        self.0[rule].admitted_units += units;
+    }
+
+    /// Counts units that were given back: from `least` to `most`.
+    pub fn refunded(&mut self, rule: usize, least: u64, most: u64) {
+        let units = &mut self.0[rule].refunded_units;
+        *units = (units.0 + least, units.1 + most);
     }
 
     pub fn refused(&mut self, now: u64, rule: usize) {
@@ -95,6 +115,35 @@ impl Tables {
     }
 }
 
+/// The expected numbers of requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Requests {
+    allowed: u64,
+    denied: u64,
+    impossible: u64,
+    table_full: u64,
+    pub open_reservations: u64,
+}
+
+impl Requests {
+    pub fn count(&mut self, verdict: Verdict) {
+        let count = match verdict {
+            Verdict::Allowed => &mut self.allowed,
+            Verdict::Denied => &mut self.denied,
+            Verdict::Impossible => &mut self.impossible,
+            Verdict::TableFull => &mut self.table_full,
+            verdict => panic!("{verdict:?} of a valid request"),
+        };
+        *count += 1;
+    }
+
+    fn assert_equal(&self, stats: &RequestStats) {
+        let requests = [stats.allowed, stats.denied, stats.impossible, stats.table_full];
+        assert_eq!(requests, [self.allowed, self.denied, self.impossible, self.table_full]);
+        assert_eq!((stats.invalid, stats.open_reservations), (0, self.open_reservations));
+    }
+}
+
 impl Table {
     fn assert_counts(&self, stats: &Stats) {
         assert_eq!(stats.admitted + stats.untracked, self.admitted_or_untracked, "{stats:?}");
@@ -102,7 +151,15 @@ impl Table {
         let (denied, refused) = (self.denied, self.refused);
         let due = if self.dry_run { (0, 0, denied + refused) } else { (denied, refused, 0) };
         assert_eq!(denials, due, "{stats:?}");
+        let impossible = if self.dry_run { 0 } else { self.impossible };
+        assert_eq!(stats.impossible, impossible, "{stats:?}");
         assert!(stats.untracked == 0 || self.overflow == Overflow::Allow, "{stats:?}");
+    }
+
+    fn assert_units(&self, stats: &Stats) {
+        let (least, most) = self.refunded_units;
+        assert_eq!(stats.admitted_units, self.admitted_units, "{stats:?}");
+        assert!((least..=most).contains(&stats.refunded_units), "{least} to {most}: {stats:?}");
     }
 
     fn assert_size(&self, stats: &Stats) {
@@ -122,11 +179,18 @@ impl System {
 
     /// Checks the statistics after a call, and follows a resize.
     pub(super) fn check_tables(&mut self, now: u64) {
+        // A planted fault makes calls of its own.
+        if self.config.planted.is_none() {
+            self.requests.assert_equal(&self.at(now).inner().request_stats());
+        }
         for rule in 0..self.ids.len() {
             let stats = self.stats(now, rule);
             let table = &mut self.tables.0[rule];
             table.assert_counts(&stats);
             table.assert_size(&stats);
+            if self.config.planted.is_none() {
+                table.assert_units(&stats);
+            }
             table.newest = table.newest.max(now);
             if stats.migrations > table.migrations {
                 let before = std::mem::replace(&mut table.slots, stats.slots);

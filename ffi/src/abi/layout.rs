@@ -8,7 +8,7 @@ use crate::error::tollgate_error;
 use crate::key::tollgate_key;
 use crate::reservation::tollgate_reservation;
 use crate::session::tollgate_session;
-use crate::stats::tollgate_stats;
+use crate::stats::{tollgate_request_stats, tollgate_stats};
 use crate::status::tollgate_status;
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
@@ -111,7 +111,12 @@ pub(super) fn of(name: &str) -> Layout {
         tollgate_session { now, opaque }
         tollgate_stats {
             struct_size, reserved, admitted, denied, refused, untracked, live_keys, used_slots,
-            slots, bytes, migrations, evictions, forgiven, dry_run_denied,
+            slots, bytes, migrations, evictions, forgiven, dry_run_denied, impossible,
+            admitted_units, refunded_units,
+        }
+        tollgate_request_stats {
+            struct_size, reserved, allowed, denied, impossible, table_full, invalid,
+            open_reservations,
         }
     }
 }

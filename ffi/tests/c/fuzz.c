@@ -276,7 +276,8 @@ static void set_limit(fuzzer *f) {
     (void)as_expected(f, tollgate_set_limit(some_limiter(f), policy, limit, once_in(f, 2) ? NULL : &error));
 }
 
-static void get_stats(fuzzer *f) {
+/* Memory for statistics of a random size, which it states. */
+static void *sized_memory(fuzzer *f) {
     size_t size = below(f, 200);
     unsigned char *place = malloc(size < 8 ? 8 : size);
     uint32_t stated = (uint32_t)size;
@@ -285,7 +286,18 @@ static void get_stats(fuzzer *f) {
     if (size < 8) {
         wrong(f, TOLLGATE_E_ARGUMENT);
     }
-    (void)as_expected(f, tollgate_get_stats(some_limiter(f), some_policy(f, 0), (void *)place));
+    return place;
+}
+
+static void get_stats(fuzzer *f) {
+    void *place = sized_memory(f);
+    (void)as_expected(f, tollgate_get_stats(some_limiter(f), some_policy(f, 0), place));
+    free(place);
+}
+
+static void get_request_stats(fuzzer *f) {
+    void *place = sized_memory(f);
+    (void)as_expected(f, tollgate_get_request_stats(some_limiter(f), place));
     free(place);
 }
 
@@ -375,7 +387,8 @@ typedef void operation(fuzzer *);
 static operation *const operations[] = {
     check, check, check, check_with_status, check_with_status, check_key, check_key, check_many, peek_or_charge,
     peek_or_charge, refund_or_reset, reserve, reserve, change_reservation, change_reservation,
-    read_reservation, begin_or_end_session, look_up_policy, set_limit, get_stats, write_http, maintain,
+    read_reservation, begin_or_end_session, look_up_policy, set_limit, get_stats,
+    get_request_stats, write_http, maintain,
     move_clock, move_clock, call_without_a_limiter,
 };
 

@@ -13,6 +13,7 @@ static tollgate_policy_status statuses[3];
 static tollgate_reservation reservation, open_one;
 static tollgate_session session;
 static tollgate_stats stats = TOLLGATE_STATS_INIT;
+static tollgate_request_stats requests = TOLLGATE_REQUEST_STATS_INIT;
 static tollgate_error error;
 static tollgate_now now;
 static uint64_t policy, number, amounts[3];
@@ -53,6 +54,7 @@ static void with_limiter(const tollgate_limiter *wrong, tollgate_status expected
     STATUS(expected, tollgate_cancel(wrong, &now, &copy, &decision));
     STATUS(expected, tollgate_session_begin(wrong, &now, &session));
     STATUS(expected, tollgate_get_stats(wrong, policy, &stats));
+    STATUS(expected, tollgate_get_request_stats(wrong, &requests));
     STATUS(expected, tollgate_maintain(wrong, 1, &done));
 }
 
@@ -230,6 +232,8 @@ static void unaligned_pointers(void) {
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_session_begin(limiter, odd_now, &session));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_session_end(ODD(tollgate_session *, &session)));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_get_stats(limiter, policy, ODD(tollgate_stats *, &stats)));
+    STATUS(TOLLGATE_E_ARGUMENT,
+           tollgate_get_request_stats(limiter, ODD(tollgate_request_stats *, &requests)));
     STATUS(TOLLGATE_E_ARGUMENT, tollgate_maintain(limiter, 1, ODD(int32_t *, amounts)));
 }
 

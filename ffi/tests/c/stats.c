@@ -21,6 +21,9 @@ static void every_decision_is_counted(void) {
     EQUAL(0, stats.reserved);
     EQUAL(20, stats.admitted);
     EQUAL(11, stats.denied);
+    EQUAL(1, stats.impossible);
+    EQUAL(20, stats.admitted_units);
+    EQUAL(0, stats.refunded_units + stats.dry_run_denied);
     CHECK(stats.used_slots >= 10 && stats.slots > stats.used_slots);
     CHECK(stats.bytes > 0);
     EQUAL(0, stats.refused + stats.untracked + stats.evictions + stats.forgiven);
@@ -32,7 +35,7 @@ static void a_struct_of_any_version_is_filled(void) {
     tollgate_stats full = TOLLGATE_STATS_INIT;
     size_t size;
     STATUS(TOLLGATE_OK, tollgate_get_stats(limiter, policy, &full));
-    for (size = 0; size <= 4104; size = size < 120 ? size + 1 : size + 61) {
+    for (size = 0; size <= 4104; size = size < 160 ? size + 1 : size + 61) {
         tollgate_status expected = size >= 8 && size <= 4096 ? TOLLGATE_OK : TOLLGATE_E_ARGUMENT;
         size_t room = size < 8 ? 8 : size, i;
         unsigned char *bytes = malloc(room);
@@ -52,6 +55,56 @@ static void a_struct_of_any_version_is_filled(void) {
         }
         free(bytes);
     }
+}
+
+/* Requests by result. A reservation stays open until it is closed. */
+static void requests_are_counted(void) {
+    tollgate_policy policies[2];
+    tollgate_limiter *counted;
+    tollgate_request_stats stats = TOLLGATE_REQUEST_STATS_INIT;
+    tollgate_stats of_policy = TOLLGATE_STATS_INIT;
+    tollgate_reservation reservation, lost;
+    tollgate_charge charges[2];
+    tollgate_now now = at(0);
+    const uint64_t more = 2, actual = 1;
+    policies[0] = sliding("p", 8, SECOND);
+    policies[1] = sliding("small", 8, SECOND);
+    policies[1].max_keys = 1;
+    counted = limiter_of(policies, 2);
+    charges[0] = tollgate_charge_number(id_of(counted, "p"), 1, 1);
+    charges[1] = tollgate_charge_number(id_of(counted, "small"), 1, 1);
+    STATUS(TOLLGATE_OK, tollgate_check(counted, &now, charges, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_check(counted, &now, charges, 2, NULL));
+    STATUS(TOLLGATE_OK, tollgate_peek(counted, &now, charges, 2, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(counted, &now, charges, 1, &lost, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_reserve(counted, &now, charges, 1, &reservation, NULL, NULL));
+    STATUS(TOLLGATE_OK, tollgate_extend(counted, &now, &reservation, &more, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_settle(counted, &now, &reservation, &actual, 1, NULL));
+    charges[1].key.number = 2;
+    STATUS(TOLLGATE_TABLE_FULL, tollgate_check(counted, &now, charges, 2, NULL));
+    charges[0].cost = 5;
+    STATUS(TOLLGATE_DENIED, tollgate_check(counted, &now, charges, 1, NULL));
+    charges[0].cost = 9;
+    STATUS(TOLLGATE_IMPOSSIBLE, tollgate_check(counted, &now, charges, 1, NULL));
+    charges[0].policy = policy;
+    STATUS(TOLLGATE_E_POLICY, tollgate_check(counted, &now, charges, 1, NULL));
+    STATUS(TOLLGATE_OK, tollgate_get_request_stats(counted, &stats));
+    EQUAL(sizeof stats, stats.struct_size);
+    EQUAL(0, stats.reserved);
+    EQUAL(5, stats.allowed);
+    EQUAL(1, stats.denied);
+    EQUAL(1, stats.impossible);
+    EQUAL(1, stats.table_full);
+    EQUAL(1, stats.invalid);
+    EQUAL(1, stats.open_reservations);
+    STATUS(TOLLGATE_OK, tollgate_get_stats(counted, id_of(counted, "p"), &of_policy));
+    EQUAL(6, of_policy.admitted_units);
+    EQUAL(2, of_policy.refunded_units);
+    stats.struct_size = 4;
+    STATUS(TOLLGATE_E_ARGUMENT, tollgate_get_request_stats(counted, &stats));
+    STATUS(TOLLGATE_E_NULL, tollgate_get_request_stats(counted, NULL));
+    STATUS(TOLLGATE_E_NULL, tollgate_get_request_stats(NULL, &stats));
+    STATUS(TOLLGATE_OK, tollgate_free(counted));
 }
 
 static void overflow_is_counted(uint32_t overflow) {
@@ -125,6 +178,7 @@ int main(void) {
     policy = id_of(limiter, "p");
     every_decision_is_counted();
     a_struct_of_any_version_is_filled();
+    requests_are_counted();
     overflow_is_counted(TOLLGATE_OVERFLOW_DENY);
     overflow_is_counted(TOLLGATE_OVERFLOW_ALLOW);
     overflow_is_counted(TOLLGATE_OVERFLOW_EVICT_LIGHTEST);

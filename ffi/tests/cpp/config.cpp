@@ -243,6 +243,7 @@ TEST(max_keys_and_overflow_of_builder_and_policy) {
     CHECK(full(wide) == verdict::invalid);
     CHECK(gate.stats(id)->refused == 1 && gate.stats(open)->untracked == 1);
     CHECK(gate.stats(wide)->admitted == 500);
+    CHECK(gate.request_stats().table_full == 1 && gate.request_stats().allowed > 500);
 }
 
 TEST(handles_convert_to_c_and_back) {
