@@ -77,6 +77,9 @@ fn limit(spec: &PolicySpec) -> String {
         _ if spec.limit == 0 => text += "; denies every request",
         _ => {}
     }
+    if spec.dry_run {
+        text += "; a dry run, which denies nothing";
+    }
     text
 }
 

@@ -1,5 +1,6 @@
 //! The decisions as CSV: `line,time,verdict,policy,retry_after_ms`, one row per request in time
-//! order.
+//! order. If any policy is a dry run, a sixth column `dry_run` names the first one that would have
+//! denied the request.
 
 use crate::log::time;
 use crate::replay::Outcome;
@@ -13,6 +14,7 @@ use tollgate_policy_file::PolicySpec;
 pub struct Decisions<'p> {
     path: PathBuf,
     policies: &'p [PolicySpec],
+    has_dry_run: bool,
     out: csv::Writer<File>,
     time: Vec<u8>,
 }
@@ -41,8 +43,10 @@ impl<'p> Decisions<'p> {
         let fail = |error| WriteError { path: path.to_owned(), error };
         let out =
             csv::WriterBuilder::new().buffer_capacity(1 << 18).from_writer(file.map_err(fail)?);
-        let mut decisions = Decisions { path: path.to_owned(), policies, out, time: Vec::new() };
-        decisions.row([b"line", b"time", b"verdict", b"policy", b"retry_after_ms"])?;
+        let has_dry_run = policies.iter().any(|spec| spec.dry_run);
+        let mut decisions =
+            Decisions { path: path.to_owned(), policies, has_dry_run, out, time: Vec::new() };
+        decisions.row([b"line", b"time", b"verdict", b"policy", b"retry_after_ms", b"dry_run"])?;
         Ok(decisions)
     }
 
@@ -56,7 +60,7 @@ impl<'p> Decisions<'p> {
         let (verdict, policy, retry_after_ms) = match outcome.denial {
             None => ("admit", "", "0".to_owned()),
             Some(denial) => {
-                let policy = self.policies.get(denial.policy).map_or("", |spec| &spec.name);
+                let policy = self.name(Some(denial.policy));
                 let wait = denial.retry_after.map(|wait| wait.as_nanos().div_ceil(1_000_000));
                 ("deny", policy, wait.map_or("-1".to_owned(), |wait| wait.to_string()))
             }
@@ -67,6 +71,7 @@ impl<'p> Decisions<'p> {
             verdict.as_bytes(),
             policy.as_bytes(),
             retry_after_ms.as_bytes(),
+            self.name(outcome.would_deny.first()).as_bytes(),
         ];
         self.row(fields)?;
         self.time = time;
@@ -78,7 +83,13 @@ impl<'p> Decisions<'p> {
         self.out.flush().map_err(|error| self.fail(error))
     }
 
-    fn row(&mut self, fields: [&[u8]; 5]) -> Result<(), WriteError> {
+    fn name(&self, policy: Option<usize>) -> &'p str {
+        policy.and_then(|policy| self.policies.get(policy)).map_or("", |spec| &spec.name)
+    }
+
+    /// Writes a row, without the last field if no policy is a dry run.
+    fn row(&mut self, fields: [&[u8]; 6]) -> Result<(), WriteError> {
+        let fields = &fields[..if self.has_dry_run { 6 } else { 5 }];
         self.out.write_record(fields).map_err(|error| self.fail(io::Error::from(error)))
     }
 

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 use tollgate::{
-    Charge, ConfigError, Decision, Key, Limiter, MAX_RESERVED, ManualClock, Now, PolicyId,
-    Reservation, ReservationError, Verdict,
+    Charge, ConfigError, Decision, Key, Limiter, MAX_CHARGES, MAX_RESERVED, ManualClock, Now,
+    PolicyId, PolicyStatus, Reservation, ReservationError, Verdict,
 };
 use tollgate_policy_file::{PolicyFile, PolicySpec};
 
@@ -25,6 +25,31 @@ pub struct Outcome {
     pub stamp: Stamp,
     /// The denial; `None` if the request was admitted.
     pub denial: Option<Denial>,
+    /// The dry runs that would have denied the request, if no policy before them denied it.
+    pub would_deny: PolicySet,
+}
+
+/// A set of policies, by their indices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicySet(u32);
+
+// Each policy has a bit.
+const _: () = assert!(MAX_CHARGES <= u32::BITS as usize);
+
+impl PolicySet {
+    fn insert(&mut self, policy: usize) {
+        self.0 |= 1 << policy;
+    }
+
+    /// Returns whether the policy is in the set.
+    pub fn contains(self, policy: usize) -> bool {
+        self.0 & 1 << policy != 0
+    }
+
+    /// The first policy of the set.
+    pub fn first(self) -> Option<usize> {
+        (self.0 != 0).then(|| self.0.trailing_zeros() as usize)
+    }
 }
 
 /// The policy that denied a request, and the wait.
@@ -124,6 +149,8 @@ struct Decider<'r> {
     limiter: Limiter,
     recording: &'r Recording,
     policies: Vec<(PolicyId, Binding)>,
+    /// Whether any policy is a dry run.
+    has_dry_run: bool,
     /// The open reservations, by end time and then by row.
     open: BTreeMap<(u64, u32), Reservation>,
 }
@@ -143,7 +170,8 @@ impl<'r> Decider<'r> {
         let limiter = builder.build()?;
         let ids = file.specs.iter().filter_map(|spec| limiter.policy(&spec.name));
         let policies = ids.zip(bindings.iter().copied()).collect();
-        Ok(Decider { limiter, recording, policies, open: BTreeMap::new() })
+        let has_dry_run = file.specs.iter().any(|spec| spec.dry_run);
+        Ok(Decider { limiter, recording, policies, has_dry_run, open: BTreeMap::new() })
     }
 
     fn decide(
@@ -159,31 +187,45 @@ impl<'r> Decider<'r> {
             let cost = || self.recording.cost(stamp.row, *binding);
             Some(policy.charge(key, estimate.unwrap_or_else(cost)))
         }));
+        let mut outcome = Outcome { stamp, denial: None, would_deny: PolicySet::default() };
         // Without a key for any policy, there is nothing to decide.
         if charges.is_empty() {
-            return Ok(Outcome { stamp, denial: None });
+            return Ok(outcome);
         }
-        let decision = self.charge(stamp, charges);
-        let denied = |retry_after| {
-            let policy = decision.policy.index();
-            Outcome { stamp, denial: Some(Denial { policy, retry_after }) }
-        };
-        match decision.verdict {
-            Verdict::Allowed => Ok(Outcome { stamp, denial: None }),
-            Verdict::Denied => Ok(denied(decision.retry_after())),
+        let mut statuses = [PolicyStatus::default(); MAX_CHARGES];
+        // Without a dry run, the decision says all.
+        let statuses = &mut statuses[..if self.has_dry_run { charges.len() } else { 0 }];
+        let decision = self.charge(stamp, charges, statuses);
+        let policy = decision.policy.index();
+        outcome.denial = match decision.verdict {
+            Verdict::Allowed => None,
+            Verdict::Denied => Some(Denial { policy, retry_after: decision.retry_after() }),
             // `TableFull`: `max_keys` or `max_bytes` leaves no room for the key. No wait is known.
-            Verdict::Impossible | Verdict::TableFull => Ok(denied(None)),
-            other => Err(LimiterError::Undecided(other)),
+            Verdict::Impossible | Verdict::TableFull => Some(Denial { policy, retry_after: None }),
+            other => return Err(LimiterError::Undecided(other)),
+        };
+        let violated = statuses.iter().filter(|status| status.dry_run && status.violated);
+        for dry_run in violated.map(|status| status.policy.index()) {
+            if outcome.denial.is_none_or(|denial| dry_run < denial.policy) {
+                outcome.would_deny.insert(dry_run);
+            }
         }
+        Ok(outcome)
     }
 
-    /// Checks the charges of a request, or reserves them if any policy has an estimate.
-    fn charge(&mut self, stamp: Stamp, charges: &[Charge<'static>]) -> Decision {
+    /// Checks the charges of a request, or reserves them if any policy has an estimate. Writes the status
+    /// of each charge, or none if there is no room for them.
+    fn charge(
+        &mut self,
+        stamp: Stamp,
+        charges: &[Charge<'static>],
+        statuses: &mut [PolicyStatus],
+    ) -> Decision {
         let session = self.limiter.session_at(Now::from_unix_nanos(stamp.unix_ns));
         if !self.recording.is_reserved() {
-            return session.check(charges);
+            return session.check_with_status(charges, statuses);
         }
-        match session.reserve(charges) {
+        match session.reserve_with_status(charges, statuses) {
             Ok(reservation) => {
                 let decision = reservation.decision();
                 self.open.insert((self.recording.end_ns(stamp), stamp.row), reservation);

@@ -63,9 +63,10 @@ impl Table {
 }
 
 impl Findings<'_> {
-    /// The limit of a policy and its interval: `100 / 1m`.
+    /// The limit of a policy and its interval: `100 / 1m`. A dry run is marked.
     pub fn rate(policy: &PolicySpec) -> String {
-        format!("{} / {}", thousands(policy.limit), policy.rate.text)
+        let mark = if policy.dry_run { ", dry run" } else { "" };
+        format!("{} / {}{mark}", thousands(policy.limit), policy.rate.text)
     }
 
     /// The number of requests and unreadable lines.

@@ -43,9 +43,11 @@ pub struct Tally<'r> {
     recording: &'r Recording,
     /// The number of admitted requests.
     pub admitted: u64,
-    /// For each policy, the number of requests for which it was the first without room.
+    /// For each policy, the number of requests for which it was the first without room; for a dry run,
+    /// the number that it would have denied.
     pub denied: Vec<u64>,
-    /// For each policy, the number of requests that it is charged for and that no earlier policy denied.
+    /// For each policy, the number of requests that it is charged for and that no earlier policy denied. A
+    /// dry run denies nothing.
     reached: Vec<u64>,
     /// For each policy, the number of requests of each key.
     key_requests: Vec<Vec<u64>>,
@@ -90,7 +92,8 @@ pub struct Timeline {
     pub start_ns: u64,
     /// The width of a bucket.
     pub width_ns: u64,
-    /// For each bucket, the number of admitted requests, then the number denied by each policy.
+    /// For each bucket, the number of admitted requests, then the number denied by each policy or that a
+    /// dry run would have denied.
     counts: Vec<u64>,
     per_bucket: usize,
 }
@@ -102,7 +105,7 @@ pub struct DeniedKey<'r> {
     pub policy: usize,
     /// The key.
     pub key: &'r str,
-    /// The number of requests of the key that the policy denied.
+    /// The number of requests of the key that the policy denied; a dry run would have denied them.
     pub denied: u64,
     /// The number of all requests of the key.
     pub requests: u64,
@@ -134,23 +137,31 @@ impl<'r> Tally<'r> {
             let Some(key) = self.recording.key(row, *binding) else { continue };
             let key = self.recording.key_index(key, *binding);
             self.key_requests[policy][key] += 1;
-            self.reached[policy] += u64::from(denying.is_none_or(|denying| policy <= denying));
-            if denying == Some(policy) {
+            if denying.is_some_and(|denying| denying < policy) {
+                continue;
+            }
+            self.reached[policy] += 1;
+            if denying == Some(policy) || outcome.would_deny.contains(policy) {
                 self.denied[policy] += 1;
                 self.key_denied[policy][key] += 1;
+                self.timeline.count(outcome.stamp.unix_ns, policy + 1);
             }
         }
         if denying.is_none() {
             self.admitted += 1;
-            self.count_reserved(row);
+            self.count_reserved(outcome);
+            self.timeline.count(outcome.stamp.unix_ns, 0);
         }
-        let kind = denying.map_or(0, |policy| policy + 1);
-        self.timeline.count(outcome.stamp.unix_ns, kind);
     }
 
-    /// Adds the estimates and costs of an admitted request.
-    fn count_reserved(&mut self, row: u32) {
-        for (reserved, binding) in self.reserved.iter_mut().zip(self.recording.bindings()) {
+    /// Adds the estimates and costs of an admitted request, without the policies that would have denied it.
+    fn count_reserved(&mut self, outcome: &Outcome) {
+        let row = outcome.stamp.row;
+        let policies = self.reserved.iter_mut().zip(self.recording.bindings()).enumerate();
+        for (policy, (reserved, binding)) in policies {
+            if outcome.would_deny.contains(policy) {
+                continue;
+            }
             let key = self.recording.key(row, *binding);
             let estimate = key.and_then(|_| self.recording.estimate(row, *binding));
             if let (Some(reserved), Some(estimate)) = (reserved, estimate) {
@@ -214,7 +225,8 @@ impl Timeline {
         self.counts[bucket as usize * self.per_bucket + kind] += 1;
     }
 
-    /// The counts of each bucket: admitted requests, then the requests denied by each policy.
+    /// The counts of each bucket: admitted requests, then the requests denied by each policy. Those of a
+    /// dry run are also among the others.
     pub fn buckets(&self) -> impl ExactSizeIterator<Item = &[u64]> {
         self.counts.chunks(self.per_bucket)
     }

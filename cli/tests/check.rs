@@ -25,7 +25,7 @@ fn each_policy_is_described() {
     let text = "max_bytes = 16_777_216\n\
          [[policy]]\nname = 'user'\nlimit = 20\nwindow = '90s'\n\
          key = 'user'\nabsent = 'ip'\n\
-         [[policy]]\nname = 'tokens'\nlimit = 100_000\nmax_limit = 1_000_000\nwindow = '1m'\nunit = 'tokens'\n\
+         [[policy]]\nname = 'tokens'\nlimit = 100_000\nmax_limit = 1_000_000\nwindow = '1m'\nunit = 'tokens'\ndry_run = true\n\
          max_keys = 4_000\noverflow = 'evict_lightest'\nallowance = 5_000\n\
          [[policy]]\nname = 'day'\nlimit = 0\ncalendar = 'day'\noffset_seconds = -19_800\noverflow = 'allow'\n\
          key = '*'\ncost = ['in', 'out', 7]\n";
@@ -41,7 +41,7 @@ fn each_policy_is_described() {
         "  replay   key \"user\", or else \"ip\", cost 1",
         "",
         "tokens",
-        "  limit    100,000 tokens per key in any 1m; can be raised to 1,000,000",
+        "  limit    100,000 tokens per key in any 1m; can be raised to 1,000,000; a dry run, which denies nothing",
         "  counted  in 15 buckets: never admits more than the limit, may deny for longer",
         "  memory   # MiB at most, for 4,000 keys",
         "  if full  evicts the keys with the least usage, and forgives a key at most 5,000",

@@ -21,6 +21,7 @@ fn row(line: u64, time: &str, wait_ms: i64) -> Row {
         verdict: verdict.to_owned(),
         policy: policy.to_owned(),
         retry_after_ms: wait_ms,
+        dry_run: String::new(),
     }
 }
 

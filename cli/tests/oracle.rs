@@ -42,6 +42,7 @@ fn compare(policies: &[Policy], requests: &[Request], rows: &[Row]) -> (usize, u
             verdict: verdict.to_owned(),
             policy: policy.to_owned(),
             retry_after_ms: answer.retry_after_ms(),
+            dry_run: String::new(),
         };
         assert_eq!(*row, expected, "under {policies:?}");
     }

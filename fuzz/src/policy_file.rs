@@ -10,7 +10,7 @@ use tollgate_policy_file::{
 };
 
 /// The cases that the corpus must reach.
-pub const CASES: [&str; 16] = [
+pub const CASES: [&str; 17] = [
     "not UTF-8",
     "not TOML",
     "rejected",
@@ -27,6 +27,7 @@ pub const CASES: [&str; 16] = [
     "unit",
     "no key",
     "settings",
+    "dry_run",
 ];
 
 /// The name of the file in messages.
@@ -129,6 +130,9 @@ fn written(file: &PolicyFile) -> String {
         text += &entry("max_bytes", spec.max_bytes);
         text += &entry("unit", spec.unit.as_deref().map(quoted));
         text += &overflow(spec.overflow);
+        if spec.dry_run {
+            text += "dry_run = true\n";
+        }
     }
     text
 }
@@ -217,6 +221,7 @@ fn reached(file: &PolicyFile) -> Reached {
                 && settings.max_bytes.is_some()
                 && settings.overflow.is_some(),
         ),
+        ("dry_run", any(|spec| spec.dry_run)),
     ];
     reached.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect()
 }

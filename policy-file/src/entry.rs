@@ -144,6 +144,15 @@ impl<'t> Entries<'t> {
         self.number(entry, 1..=u64::MAX)
     }
 
+    /// Reads an optional boolean.
+    pub fn flag(&self, entry: &'static str) -> Read<Option<bool>> {
+        let Some(value) = self.value(entry) else { return Ok(None) };
+        match value.content {
+            DeValue::Boolean(flag) => Ok(Some(*flag)),
+            _ => Err(self.wrong_type(value, "true or false")),
+        }
+    }
+
     /// Reads an optional number in a range.
     pub fn number<T>(&self, entry: &'static str, range: RangeInclusive<T>) -> Read<Option<T>>
     where

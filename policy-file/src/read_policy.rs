@@ -20,6 +20,7 @@ const POLICY_ENTRIES: &[&str] = &[
     "overflow",
     "allowance",
     "unit",
+    "dry_run",
     "key",
     "address",
     "absent",
@@ -50,6 +51,7 @@ impl Entries<'_> {
             max_bytes: self.count("max_bytes")?,
             overflow: self.overflow("overflow", "allowance")?,
             unit: self.text("unit")?,
+            dry_run: self.flag("dry_run")?.unwrap_or(false),
             replay: self.replay()?,
             name,
         };

@@ -35,13 +35,7 @@ impl Entries<'_> {
             }
             return Ok(name.map(|_| KeySpec::Shared));
         };
-        let address = match self.value(address) {
-            None => None,
-            Some(value) => match value.content {
-                DeValue::Boolean(is_address) => Some(*is_address),
-                _ => return Err(self.wrong_type(value, "true or false")),
-            },
-        };
+        let address = self.flag(address)?;
         let absent = match self.text(absent)? {
             None => Absent::Skip,
             Some(text) if text == "skip" => Absent::Skip,

@@ -31,6 +31,8 @@ pub struct PolicySpec {
     pub overflow: Option<Overflow>,
     /// The unit of the cost in HTTP fields.
     pub unit: Option<String>,
+    /// Whether the policy denies nothing: what it would deny is only counted.
+    pub dry_run: bool,
     /// How a replay charges the requests of a log.
     pub replay: ReplaySpec,
 }
@@ -90,6 +92,7 @@ impl PolicySpec {
         if let Some(overflow) = self.overflow {
             policy = policy.overflow(overflow);
         }
+        policy = policy.dry_run(self.dry_run);
         match &self.unit {
             Some(unit) => policy.unit(unit),
             None => policy,

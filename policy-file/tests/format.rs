@@ -25,7 +25,7 @@ fn at(line: usize, column: usize) -> Position {
 fn reads_the_entries_of_the_limiter() {
     let file = parsed(
         "[[policy]]\nname = 'a'\nlimit = 1_000\nwindow = '90s'\nbuckets = 31\nmax_limit = 0x1000\n\
-         max_keys = 9\nmax_bytes = 0x100_0000\noverflow = 'evict_lightest'\nallowance = 7\nunit = 'tokens'\n\
+         max_keys = 9\nmax_bytes = 0x100_0000\noverflow = 'evict_lightest'\nallowance = 7\nunit = 'tokens'\ndry_run = true\n\
          [[policy]]\nname = 'b'\nlimit = 20\ncalendar = 'month'\noffset_seconds = -3_600\noverflow = 'allow'\n",
     );
     let first = Policy::sliding("a", 1000, Duration::from_secs(90))
@@ -34,13 +34,14 @@ fn reads_the_entries_of_the_limiter() {
         .max_keys(9)
         .max_bytes(1 << 24)
         .overflow(Overflow::EvictLightest { allowance: 7 })
-        .unit("tokens");
+        .unit("tokens")
+        .dry_run(true);
     let second =
         Policy::calendar("b", 20, Period::Month).offset_seconds(-3600).overflow(Overflow::Allow);
     assert_eq!(file.policies(), [first.clone(), second.clone()]);
     assert_eq!((file.policy("b"), file.policy("c")), (Some(second), None));
     assert_eq!(file.specs[0].rate.text, "90s");
-    assert_eq!((file.specs[0].position, file.specs[1].position), (at(1, 1), at(12, 1)));
+    assert_eq!((file.specs[0].position, file.specs[1].position), (at(1, 1), at(13, 1)));
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub struct Row {
     pub verdict: String,
     pub policy: String,
     pub retry_after_ms: i64,
+    /// Empty if no policy is a dry run.
+    pub dry_run: String,
 }
 
 /// Replays a log and returns the decisions.
@@ -91,31 +93,37 @@ pub fn decisions(policies: &str, log: &Path, more: &[&str]) -> Vec<Row> {
 /// Replays a log and returns the decisions and the summary.
 pub fn replayed(policies: &str, log: &Path, more: &[&str]) -> (Vec<Row>, String) {
     let folder = Folder::new();
-    let policies = folder.file("policies.toml", policies);
     let out = folder.path("decisions.csv");
-    let words = [
-        Path::new("replay"),
-        Path::new("--policy"),
-        &policies,
-        Path::new("--decisions"),
-        &out,
-        log,
-    ];
-    let mut arguments = words.to_vec();
+    let mut arguments = vec![Path::new("--decisions"), &out];
     arguments.extend(more.iter().map(Path::new));
+    let summary = replay_files(policies, log, &arguments);
+    (rows(&std::fs::read_to_string(&out).unwrap()), summary)
+}
+
+/// Replays a log with these arguments, and returns the summary.
+pub fn replay_files(policies: &str, log: &Path, more: &[&Path]) -> String {
+    let folder = Folder::new();
+    let policies = folder.file("policies.toml", policies);
+    let mut arguments = vec![Path::new("replay"), Path::new("--policy"), &policies, log];
+    arguments.extend(more);
     let output = tool(&arguments, b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let rows = rows(&std::fs::read_to_string(&out).unwrap());
-    (rows, String::from_utf8(output.stdout).unwrap())
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Parses a decisions file. Policy names must not need quotes.
 pub fn rows(text: &str) -> Vec<Row> {
+    const HEADER: &str = "line,time,verdict,policy,retry_after_ms";
     let mut lines = text.lines();
-    assert_eq!(lines.next(), Some("line,time,verdict,policy,retry_after_ms"));
+    let header = lines.next().unwrap_or_default();
+    let has_dry_run = header.strip_prefix(HEADER).expect("a known header");
+    assert!(["", ",dry_run"].contains(&has_dry_run), "{header}");
     let row = |line: &str| {
-        let fields: Vec<&str> = line.split(',').collect();
-        let [line, time, verdict, policy, retry_after_ms] = fields[..] else {
+        let mut fields: Vec<&str> = line.split(',').collect();
+        if has_dry_run.is_empty() {
+            fields.push("");
+        }
+        let [line, time, verdict, policy, retry_after_ms, dry_run] = fields[..] else {
             panic!("{line}");
         };
         Row {
@@ -124,6 +132,7 @@ pub fn rows(text: &str) -> Vec<Row> {
             verdict: verdict.to_owned(),
             policy: policy.to_owned(),
             retry_after_ms: retry_after_ms.parse().unwrap(),
+            dry_run: dry_run.to_owned(),
         }
     };
     lines.map(row).collect()
