@@ -175,7 +175,7 @@ fn a_dry_run_must_be_true_or_false() {
     assert_eq!(output.status.code(), Some(2));
     assert!(
         message.contains(
-            "p.toml:6: policy \"ip\": \"dry_run\" must be true or false, but its type is string"
+            "p.toml:6:11: policy \"ip\": \"dry_run\" must be true or false, but its type is string"
         ),
         "{message}"
     );
