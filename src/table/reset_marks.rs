@@ -81,7 +81,7 @@ impl ResetMarks {
 
     /// The records that may hold the key, and the key as it is stored.
     fn records(&self, key: KeyId) -> (&[Record], u64) {
-        let bucket = (key.number() >> 32) as usize % BUCKETS;
+        let bucket = (key.number() >> 32) as usize % self.buckets.len();
         (&self.buckets[bucket].0, key.number() & !REPLACING)
     }
 
