@@ -6,10 +6,9 @@
 //! # Invariants
 //! - Q1: the period never decreases. If a clock steps back over a change of period, its charges go
 //!   to the newer period; no period is reopened.
-//! - Q2: within a period, only refunds and resets lower the usage. A reset makes the
-//!   [stamp](word) greater, so that no later word equals an earlier one, and a charge made before it has a
-//!   smaller stamp than each later charge. A receipt whose stamp has the greatest number of resets gives
-//!   back nothing.
+//! - Q2: within a period, only refunds and resets lower the usage. A reset makes the [stamp](word)
+//!   greater, so a charge made before it has a smaller stamp than each later charge. Only the greatest
+//!   stamp of a period stays as it is, and a receipt with that stamp gives back nothing.
 //!
 //! # Progress
 //! Lock-free: a CAS fails only if another one succeeded.
