@@ -827,9 +827,10 @@ tollgate_status tollgate_refund(const tollgate_limiter *limiter,
 
 // Clears the usage of the key of `charge` under its policy. The cost is ignored. Any thread.
 //
-// The key's open reservations hold nothing any more: when they are settled, they give back only what
-// they were extended by after the reset. In a sliding policy, a charge at the time of the newest charge
-// before the reset is recorded one unit of the policy's resolution later.
+// The key's open reservations then hold nothing: settling one gives back at most its last extension, if
+// that was made after the reset. In a sliding policy, a charge at or before the time of the newest charge
+// before the reset is recorded one unit of the policy's resolution after that time. After many resets,
+// reservations of other keys may give back nothing.
 //
 // Errors: as `tollgate_refund`.
 tollgate_status tollgate_reset_key(const tollgate_limiter *limiter,

@@ -248,15 +248,16 @@ impl<'l> Session<'l> {
     /// Clears the usage of a key under a policy.
     ///
     /// A charge that another thread makes meanwhile may be cleared or kept. The key's open reservations
-    /// hold nothing any more: when they are settled, they give back only what they were extended by after
-    /// the reset. Two things follow from how this is recorded:
+    /// then hold nothing: settling one gives back at most its last extension, if that was made after the
+    /// reset. Two things follow from how this is recorded:
     ///
-    /// - In a sliding policy, a charge at the time of the newest charge before the reset, or earlier, is
-    ///   recorded one unit of the [`resolution`](crate::Limiter::resolution) after that time.
-    /// - A few hundred resets at nearly the same time are recorded exactly. After more, reservations
-    ///   of other keys that were open at that time may give back nothing. The same holds for reservations
-    ///   of a budget after many resets of their key in one period: 2¹⁸ under a limit of 10,000 an hour,
-    ///   and fewer under a greater limit.
+    /// - In a sliding policy, a charge whose time is not later than the newest charge before the reset is
+    ///   recorded one unit of the [`resolution`](crate::Limiter::resolution) after it.
+    /// - A table records 256 resets, four in each of 64 groups of keys. When a group is full, its oldest
+    ///   record is dropped, and reservations of any key that were charged up to the time of that record give
+    ///   back nothing. A few dozen keys that are reset while reservations are open are almost always
+    ///   recorded exactly. A budget counts its resets: receipts give back nothing after 2¹⁸ - 1 resets of
+    ///   the key in one hour under a limit of 10,000, after 255 under 10⁹, and after a single one under 2⁴⁰.
     ///
     /// # Errors
     /// [`UnknownPolicy`] for a policy of another limiter.

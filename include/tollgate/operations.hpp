@@ -123,9 +123,9 @@ class operations {
         return refunded;
     }
 
-    /// Clears the usage of a key under a policy. The key's open reservations hold nothing any more:
-    /// when they are settled, they give back only what they were extended by after the reset. Errors:
-    /// as `try_refund`.
+    /// Clears the usage of a key under a policy. The key's open reservations then hold nothing:
+    /// settling one gives back at most its last extension, if that was made after the reset.
+    /// Errors: as `try_refund`.
     result<void> try_reset_key(policy_id policy, const key& key) const noexcept {
         const auto charge = policy.charge(key, 0);
         const auto status = tollgate_reset_key(handle(), time_c(), &charge.c());

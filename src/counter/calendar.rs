@@ -230,7 +230,7 @@ impl Counter for Quota {
         self.update(|word| {
             returned = 0;
             let from = match &since {
-                // Model: budget_settled_against_reset with LastStampGiven.
+                // Test: last_stamp_is_not_given_back with LastStampGiven.
                 Some(since) if format.is_last(since.at) => {
                     is_live = false;
                     return None;

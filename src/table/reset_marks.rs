@@ -4,9 +4,9 @@
 //! it were settled by its receipt alone, it would take the units of later charges. So a reset records
 //! its key and the time of its newest charge here, and a give-back with a receipt looks them up.
 //!
-//! There is room for a few hundred keys. When it is full, the oldest record of a bucket is replaced and
-//! its time raises the *floor*: receipts of all keys up to the floor give back nothing. A record older
-//! than the window of its policy makes no difference.
+//! Each of 64 buckets has room for 4 keys. When a bucket is full, its oldest record is replaced, and the
+//! time of that record raises the *floor*: receipts of all keys with times up to the floor are void. A
+//! record older than the window of its policy makes no difference.
 //!
 //! # Invariants
 //! - K1: after `record(key, time)`, `covers(key, at)` is true for each `at` up to `time`, in each thread

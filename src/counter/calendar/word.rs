@@ -7,8 +7,8 @@
 //!
 //! The period and the number of its resets are the *stamp* of a charge: a later period or a reset makes
 //! it greater. The kind of the period determines the bits of the period, and the limit those of the
-//! usage. Resets are counted in the others: 2^17 per hour under a limit of 10,000, 255 under a limit of
-//! 10⁹, and at least 1.
+//! usage. Resets are counted in the others: 2^18 - 1 per hour under a limit of 10,000, 255 under a
+//! limit of 10⁹, and at least 1.
 
 use crate::counter::{NEVER, TimeBase};
 use crate::policy::calendar::Calendar;

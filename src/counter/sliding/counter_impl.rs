@@ -174,8 +174,8 @@ impl<const R: usize> Counter for Ring<R> {
             return Ok(());
         };
         for index in 0..R {
-            // Later words were charged after the reset of the head. Model: reset_lasts with
-            // ResetsLater.
+            // Later words were charged after the reset of the head. Model:
+            // settled_against_reset with ResetsLater.
             let is_earlier = |word| format.time(word) <= last;
             self.update(index, |word| if is_earlier(word) { format.clear(word) } else { word })?;
         }
